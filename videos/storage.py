@@ -1,0 +1,48 @@
+"""Where each file of a video lies: the only module that builds such paths."""
+
+import re
+from pathlib import Path
+
+from django.conf import settings
+
+from videos.models import Video
+
+# The names of HLS.md's package; anything else in an address is a 404 before the disk is asked.
+MEDIA_ADDRESS = re.compile(
+    r"(?P<package>\d{1,10}-[0-9a-f]{32})/"
+    r"(?P<name>(?:master\.m3u8|poster\.jpg|storyboard(?:-\d{3}\.jpg|\.vtt)"
+    r"|(?:audio|\d{1,4}p)/(?:init\.mp4|\d{5}\.m4s|index\.m3u8|iframes\.m3u8)))"
+)
+SAFE_SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
+
+
+def source_path(video: Video) -> Path:
+    """The editor's original, under a name of ours: of theirs only a harmless suffix is kept."""
+    suffix = Path(video.source_name).suffix.lower()
+    return settings.SOURCES_DIR / str(video.pk) / ("original" + (suffix if SAFE_SUFFIX.fullmatch(suffix) else ""))
+
+
+def package_name(video: Video) -> str:
+    return f"{video.pk}-{video.media_key}"
+
+
+def package_dir(video: Video) -> Path:
+    """The folder with everything that viewers of the video get."""
+    return settings.MEDIA_DIR / package_name(video)
+
+
+def package_url(video: Video, name: str) -> str:
+    """The address of one file of the package, such as `master.m3u8`."""
+    return f"/media/{package_name(video)}/{name}"
+
+
+def find_media(address: str) -> Path | None:
+    """The file behind an address below /media/, or None where there is none.
+
+    No row is asked: the media key is the permission, and it changes when a video is withdrawn.
+    """
+    match = MEDIA_ADDRESS.fullmatch(address)
+    if match is None:
+        return None
+    path: Path = settings.MEDIA_DIR / match["package"] / match["name"]
+    return path if path.is_file() else None

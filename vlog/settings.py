@@ -1,0 +1,162 @@
+"""Every setting, read from VLOG_* variables; docs/settings.md lists them.
+
+Any variable NAME may also be given as NAME_FILE, the path of a file that holds the value (for secrets).
+"""
+
+import environs
+from csp.constants import NONE, SELF, UNSAFE_INLINE
+from django.core.exceptions import ImproperlyConfigured
+
+from vlog import embedded
+from vlog.environment import BASE_DIR, data_dir, kept_secret, parse_database_url, read_secret_files
+
+read_secret_files()
+env = environs.Env(prefix="VLOG_")
+
+try:
+    DEBUG = env.bool("DEBUG", False)
+    BASE_URL = env.str("BASE_URL", "http://127.0.0.1:8000").rstrip("/")
+    ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+    LEASE_SECONDS = env.int("LEASE_SECONDS", 60)
+    SWEEP_SECONDS = env.int("SWEEP_SECONDS", 10)
+    ENCODER = env.str("ENCODER", "libx264")
+    X264_PRESET = env.str("X264_PRESET", "veryfast")
+    ENCODE_THREADS = env.int("ENCODE_THREADS", 0)  # 0: as many as the machine has cores
+    DATA_DIR = data_dir()
+    SECRET_KEY = env.str("SECRET_KEY", "") or kept_secret(DATA_DIR / "secret-key")
+    DATABASES = {"default": parse_database_url(env.str("DATABASE_URL", "") or embedded.database_url(DATA_DIR))}
+    REDIS_URL = env.str("REDIS_URL", "") or embedded.redis_url(DATA_DIR)
+except (environs.EnvError, ValueError, OSError) as error:
+    raise ImproperlyConfigured(f"{error}. docs/settings.md lists every setting.") from error
+
+UPLOADS_DIR = DATA_DIR / "uploads"
+SOURCES_DIR = DATA_DIR / "sources"
+MEDIA_DIR = DATA_DIR / "media"
+ARCHIVE_DIR = DATA_DIR / "archive"
+
+INSTALLED_APPS = [
+    "vlog.apps.AdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "csp",
+    "vlog",
+    "videos",
+    "transcoding",
+    "workers",
+    "analytics",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "vlog.urls"
+WSGI_APPLICATION = "vlog.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# The schema's integer keys are 32 bits wide.
+DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+LOGIN_URL = "admin:login"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "vlog.node_files.NodeFilesFinder",
+]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+# Uploads go straight to a file beside the sources, so that their arrival is a rename.
+FILE_UPLOAD_TEMP_DIR = UPLOADS_DIR
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
+FILE_UPLOAD_PERMISSIONS = 0o600
+
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BASE_URL.startswith("https://")
+SECURE_SSL_REDIRECT = BASE_URL.startswith("https://")
+SECURE_HSTS_SECONDS = 31_536_000 if BASE_URL.startswith("https://") else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CSRF_TRUSTED_ORIGINS = [BASE_URL]
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "media-src": [SELF, "blob:"],  # Media Source Extensions play from a blob
+        "worker-src": [SELF, "blob:"],  # hls.js demuxes in a worker made from a blob
+        "style-src": [SELF, UNSAFE_INLINE],  # media-chrome's shadow roots carry <style>
+        "object-src": [NONE],
+        "base-uri": [SELF],
+        "frame-ancestors": [NONE],
+        "form-action": [SELF],
+    }
+}
+
+CELERY_BROKER_URL = REDIS_URL
+CELERY_TASK_IGNORE_RESULT = True  # rows tell how work went; no result backend
+CELERY_TASK_DEFAULT_QUEUE = "tasks"
+CELERY_TASK_ACKS_LATE = False  # a lost message is rung again by the sweep; see docs/decisions.md
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 12 * 3600}
+CELERY_TASK_ROUTES = {"transcoding.tasks.encode": {"queue": "encode"}}
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {
+        "task": "transcoding.tasks.sweep",
+        "schedule": SWEEP_SECONDS,
+        "options": {"expires": SWEEP_SECONDS},  # with no worker around they must not pile up
+    },
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"()": "vlog.logs.LineFormatter"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING"},
+    },
+}
