@@ -1,0 +1,293 @@
+"""What editors write and viewers read: docs/schema.md describes the tables."""
+
+# Nullable text columns are the schema's: NULL says "never set" where '' would be a value.
+# ruff: noqa: DJ001
+
+import secrets
+from itertools import count
+from typing import Any
+
+from django.contrib.postgres.functions import RandomUUID
+from django.db import IntegrityError, models, transaction
+from django.db.models import Q, Value
+from django.db.models.functions import Cast, Replace
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.text import slugify
+
+from vlog.schema import NOW
+
+# Foreign keys carry db_constraint=False because the migrations write the constraints, with their ON DELETE rules:
+# Django would drop a rule that it does not know when it alters the column.
+
+SLUG_ATTEMPTS = 20  # each lost attempt is another writer's gain, so this many must write the same title at once
+
+
+class VideoStatus(models.TextChoices):
+    PENDING = "pending"
+    PROCESSING = "processing"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class TranscriptionStatus(models.TextChoices):
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+def new_media_key() -> str:
+    """128 random bits as 32 hexadecimal digits."""
+    return secrets.token_hex(16)
+
+
+def free_slug_in(model: type[models.Model], text: str) -> str:
+    """A slug made from text that no row of the model has yet: `text`, `text-2`, `text-3` …
+
+    ASCII only; the model's name stands in for a text without a Latin letter or digit. Another writer may take
+    the slug before the caller's INSERT: the unique constraint tells, and the caller tries again.
+    """
+    length: int = model._meta.get_field("slug").max_length
+    base = slugify(text)[:length].strip("-_") or str(model._meta.model_name)
+    beginning = base[: length - 8]  # what all candidates share: a suffix takes at most 8 characters
+    taken = set(model._default_manager.filter(slug__startswith=beginning).values_list("slug", flat=True))
+    suffixes = ("" if n == 1 else f"-{n}" for n in count(1))
+    candidates = (base[: length - len(suffix)] + suffix for suffix in suffixes)
+    return next(slug for slug in candidates if slug not in taken)
+
+
+def free_slug(title: str) -> str:
+    """A slug for a video of that title which no video has yet; see `free_slug_in`."""
+    return free_slug_in(Video, title)
+
+
+def is_slug_collision(error: IntegrityError) -> bool:
+    diagnosis = getattr(error.__cause__, "diag", None)
+    return diagnosis is not None and diagnosis.constraint_name == "uq_videos_slug"
+
+
+class Category(models.Model):
+    name = models.CharField(max_length=100)
+    slug = models.SlugField(max_length=100, blank=True, db_index=False)
+    description = models.TextField(blank=True, default="", db_default="")
+    created_at = models.DateTimeField(default=timezone.now, db_default=NOW, editable=False)
+
+    class Meta:
+        db_table = "categories"
+        ordering = ["name", "id"]
+        verbose_name_plural = "categories"
+        constraints = [models.UniqueConstraint(fields=["slug"], name="uq_categories_slug")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.slug = self.slug or free_slug_in(Category, self.name)
+        super().save(*args, **kwargs)
+
+    def get_absolute_url(self) -> str:
+        return reverse("category", args=[self.slug])
+
+
+class Tag(models.Model):
+    name = models.CharField(max_length=50)
+    slug = models.SlugField(max_length=50, blank=True, db_index=False)
+    created_at = models.DateTimeField(default=timezone.now, db_default=NOW, editable=False)
+
+    class Meta:
+        db_table = "tags"
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["name"], name="uq_tags_name"),
+            # The tag page's look-up. One index is both: the schema's UNIQUE and the index that it names.
+            models.UniqueConstraint(fields=["slug"], name="ix_tags_slug"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.slug = self.slug or free_slug_in(Tag, self.name)
+        super().save(*args, **kwargs)
+
+    def get_absolute_url(self) -> str:
+        return reverse("tag", args=[self.slug])
+
+
+class VideoQuerySet(models.QuerySet["Video"]):
+    def alive(self) -> "VideoQuerySet":
+        """Those that are not in the archive."""
+        return self.filter(deleted_at__isnull=True)
+
+    def public(self) -> "VideoQuerySet":
+        """Those that every viewer may watch now."""
+        return self.alive().filter(status=VideoStatus.READY, published_at__lte=timezone.now())
+
+    def newest(self) -> "VideoQuerySet":
+        """In the order of publication, the latest first."""
+        return self.order_by("-published_at", "-id")
+
+    def create_with_slug(self, *, title: str, **fields: Any) -> "Video":
+        """A new row whose slug is made from the title, also when others write the same title at the same time."""
+        for _ in range(SLUG_ATTEMPTS - 1):
+            try:
+                with transaction.atomic(using=self.db):
+                    return self.create(title=title, slug=free_slug(title), **fields)
+            except IntegrityError as error:
+                if not is_slug_collision(error):
+                    raise
+        return self.create(title=title, slug=free_slug(title), **fields)
+
+
+class Video(models.Model):
+    """One video, from its upload to its end.
+
+    pending ──▶ processing ──▶ ready
+                 ▲      │
+           retry │      ▼
+                 └── failed
+
+    Beside the status: `deleted_at` set means archived, whatever the status; `published_at` in the future or NULL
+    means not public yet.
+    """
+
+    Status = VideoStatus
+
+    title = models.CharField(max_length=255)
+    slug = models.SlugField(max_length=255, db_index=False)
+    description = models.TextField(blank=True, default="", db_default="")
+    category = models.ForeignKey(
+        Category,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="videos",
+        db_constraint=False,
+        db_index=False,
+    )
+    duration = models.FloatField(default=0.0, db_default=0.0, help_text="Seconds")
+    source_width = models.IntegerField(default=0, db_default=0)
+    source_height = models.IntegerField(default=0, db_default=0)
+    status = models.CharField(
+        max_length=20, choices=VideoStatus, default=VideoStatus.PENDING, db_default=VideoStatus.PENDING
+    )
+    error_message = models.TextField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, db_default=NOW, editable=False)
+    published_at = models.DateTimeField(null=True, blank=True)
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Part of the media address; it changes when a video is withdrawn, so that old addresses stop working.
+    media_key = models.CharField(
+        max_length=32,
+        default=new_media_key,
+        db_default=Replace(Cast(RandomUUID(), models.CharField()), Value("-"), Value("")),
+        editable=False,
+    )
+    source_name = models.CharField(max_length=255, blank=True, default="", db_default="", editable=False)
+    tags = models.ManyToManyField(Tag, through="VideoTag", related_name="videos", blank=True)
+
+    objects = VideoQuerySet.as_manager()
+
+    class Meta:
+        db_table = "videos"
+        indexes = [
+            models.Index(fields=["status"], name="ix_videos_status"),
+            models.Index(fields=["category"], name="ix_videos_category_id"),
+            models.Index(fields=["created_at"], name="ix_videos_created_at"),  # the admin's list
+            models.Index(fields=["published_at"], name="ix_videos_published_at"),  # newest()
+            models.Index(fields=["deleted_at"], name="ix_videos_deleted_at"),  # what the archive may purge
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["slug"], name="uq_videos_slug"),
+            models.CheckConstraint(condition=Q(status__in=VideoStatus.values), name="ck_videos_status"),
+            models.CheckConstraint(condition=Q(duration__gte=0), name="ck_videos_duration"),
+            models.CheckConstraint(
+                condition=Q(source_width__gte=0, source_height__gte=0), name="ck_videos_source_size"
+            ),
+            models.CheckConstraint(condition=Q(media_key__regex="^[0-9a-f]{32}$"), name="ck_videos_media_key"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    def get_absolute_url(self) -> str:
+        return reverse("watch", args=[self.slug])
+
+
+class VideoTag(models.Model):
+    pk = models.CompositePrimaryKey("video_id", "tag_id")
+    video = models.ForeignKey(Video, models.CASCADE, db_constraint=False, db_index=False)
+    tag = models.ForeignKey(Tag, models.CASCADE, db_constraint=False, db_index=False)
+
+    class Meta:
+        db_table = "video_tags"
+        indexes = [
+            models.Index(fields=["video"], name="ix_video_tags_video_id"),
+            models.Index(fields=["tag"], name="ix_video_tags_tag_id"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.video} · {self.tag}"
+
+
+class VideoQuality(models.Model):
+    """A rendition that viewers of a ready video can choose."""
+
+    video = models.ForeignKey(Video, models.CASCADE, related_name="qualities", db_constraint=False, db_index=False)
+    quality = models.CharField(max_length=10)
+    width = models.IntegerField(help_text="Pixels")
+    height = models.IntegerField(help_text="Pixels")
+    bitrate = models.IntegerField(help_text="Measured average in kbit/s")
+
+    class Meta:
+        db_table = "video_qualities"
+        verbose_name_plural = "video qualities"
+        constraints = [
+            # Its index also finds the rows of one video, for the watch page and for ON DELETE.
+            models.UniqueConstraint(fields=["video", "quality"], name="uq_video_quality"),
+            models.CheckConstraint(
+                condition=Q(width__gte=0, height__gte=0, bitrate__gte=0), name="ck_video_qualities_sizes"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.video}, {self.quality}"
+
+
+class Transcription(models.Model):
+    """The words of one video.
+
+    pending ──▶ processing ──▶ completed
+                 ▲      │
+           retry │      ▼
+                 └── failed
+    """
+
+    Status = TranscriptionStatus
+
+    video = models.OneToOneField(Video, models.CASCADE, related_name="transcription", db_constraint=False)
+    status = models.CharField(
+        max_length=20,
+        choices=TranscriptionStatus,
+        default=TranscriptionStatus.PENDING,
+        db_default=TranscriptionStatus.PENDING,
+    )
+    language = models.CharField(max_length=10, default="en", db_default="en")
+    started_at = models.DateTimeField(null=True, blank=True)
+    completed_at = models.DateTimeField(null=True, blank=True)
+    duration_seconds = models.FloatField(null=True, blank=True, help_text="What the transcription took")
+    transcript_text = models.TextField(null=True, blank=True)
+    vtt_path = models.CharField(max_length=255, null=True, blank=True)
+    word_count = models.IntegerField(null=True, blank=True)
+    error_message = models.TextField(null=True, blank=True)
+
+    class Meta:
+        db_table = "transcriptions"
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=TranscriptionStatus.values), name="ck_transcriptions_status"),
+            models.CheckConstraint(condition=Q(duration_seconds__gte=0), name="ck_transcriptions_duration"),
+            models.CheckConstraint(condition=Q(word_count__gte=0), name="ck_transcriptions_words"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Transcription of {self.video}"
