@@ -5,7 +5,7 @@
 
 import secrets
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.postgres.functions import RandomUUID
 from django.db import IntegrityError, models, transaction
@@ -48,7 +48,7 @@ def free_slug_in(model: type[models.Model], text: str) -> str:
     ASCII only; the model's name stands in for a text without a Latin letter or digit. Another writer may take
     the slug before the caller's INSERT: the unique constraint tells, and the caller tries again.
     """
-    length: int = model._meta.get_field("slug").max_length
+    length: int = cast(Any, model._meta.get_field("slug")).max_length
     base = slugify(text)[:length].strip("-_") or str(model._meta.model_name)
     beginning = base[: length - 8]  # what all candidates share: a suffix takes at most 8 characters
     taken = set(model._default_manager.filter(slug__startswith=beginning).values_list("slug", flat=True))

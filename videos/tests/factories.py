@@ -1,0 +1,59 @@
+"""Rows for tests: each factory makes the least that its table accepts."""
+
+from datetime import timedelta
+
+import factory
+from django.utils import timezone
+from factory.django import DjangoModelFactory
+
+from transcoding.models import TranscodingJob
+from videos.models import Category, Tag, Video
+from workers.models import Worker
+
+
+class CategoryFactory(DjangoModelFactory):
+    class Meta:
+        model = Category
+
+    name = factory.Sequence(lambda n: f"Category {n}")
+
+
+class TagFactory(DjangoModelFactory):
+    class Meta:
+        model = Tag
+
+    name = factory.Sequence(lambda n: f"Tag {n}")
+
+
+class VideoFactory(DjangoModelFactory):
+    """A video that waits for its making; `public=True` makes one that everybody may watch."""
+
+    class Meta:
+        model = Video
+
+    class Params:
+        public = factory.Trait(
+            status=Video.Status.READY,
+            published_at=factory.LazyFunction(lambda: timezone.now() - timedelta(hours=1)),
+            duration=60.0,
+            source_width=1920,
+            source_height=1080,
+        )
+
+    title = factory.Sequence(lambda n: f"Video {n}")
+    slug = factory.Sequence(lambda n: f"video-{n}")
+    source_name = "clip.mp4"
+
+
+class WorkerFactory(DjangoModelFactory):
+    class Meta:
+        model = Worker
+
+    worker_name = factory.Sequence(lambda n: f"worker-{n}")
+
+
+class TranscodingJobFactory(DjangoModelFactory):
+    class Meta:
+        model = TranscodingJob
+
+    video = factory.SubFactory(VideoFactory)
