@@ -1,0 +1,127 @@
+"""Argument lists for ffmpeg, and the table of encoders. Pure: nothing is started here.
+
+The flags follow a measured recipe: pieces encoded with it join without a seam, whatever the container.
+"""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+
+from transcoding.ladder import Rung
+from transcoding.media import FORMATS
+from transcoding.plan import AudioPlan, Plan
+
+# Forced keyframes are compared with frame times that were rounded on their way: ask half a millisecond early.
+KEYFRAME_LEAD = Fraction(1, 2000)
+AUDIO_FRAGMENT = 6_000_000  # microseconds
+
+# The encoder's own arguments, for a rung of a plan.
+ENCODERS = {
+    "libx264": (
+        *("-c:v", "libx264", "-preset", "{preset}", "-profile:v", "high", "-crf", "23"),
+        *("-maxrate", "{cap}k", "-bufsize", "{cap}k"),  # one second: no segment far above the cap
+        *("-sc_threshold", "0", "-flags", "+cgop"),  # only forced keyframes, and closed GOPs
+    ),
+}
+
+# CMAF fragments; frag_discont gives the first its true tfdt, cmaf signed composition offsets (so no edit list is
+# needed), delay_moov an init segment that knows its codec.
+_FRAGMENTS = "+cmaf+frag_discont+delay_moov+skip_trailer"
+_CONTAINER = ("-use_editlist", "0", "-avoid_negative_ts", "disabled", "-map_metadata", "-1", "-map_chapters", "-1")
+
+
+def input_arguments(source: str) -> list[str]:
+    """Open a source and nothing that it may refer to."""
+    return ["-protocol_whitelist", "file", "-format_whitelist", ",".join(FORMATS), "-i", source]
+
+
+def video_arguments(plan: Plan, source: str, first: int, last: int, pipes: Mapping[str, int], threads: int) -> list[str]:
+    """Segments first to last (inclusive) of all rungs from one decode; pipes: file descriptor for each rung's name."""
+    start, end = plan.timeline.bounds(first)[0], plan.timeline.bounds(last)[1]
+    encoded = [rung for rung in plan.rungs if not rung.copied]
+    arguments = [*_threads(threads), "-noaccurate_seek", "-copyts"]
+    if (seek := plan.seeks[first]) is not None:
+        arguments += ["-ss", f"{seek:.6f}"]
+    arguments += input_arguments(source)
+    if encoded:
+        arguments += ["-filter_complex", _filters(plan, encoded, start, end)]
+    for rung in plan.rungs:
+        output = _copied(plan, end) if rung.copied else _encoded(plan, rung, first, last, threads)
+        arguments += [*output, *_CONTAINER, "-f", "mp4", "-movflags", f"{_FRAGMENTS}+frag_keyframe"]
+        arguments += [f"pipe:{pipes[rung.name]}"]
+    return arguments
+
+
+def audio_arguments(audio: AudioPlan, source: str, pipe: int) -> list[str]:
+    """The whole audio rendition; time zero is the first picture: earlier sound is cut, later sound padded."""
+    end = audio.timeline.end * 1024
+    # Priming goes before zero; the muxer would wrap its time, so those packets are dropped.
+    keep = f"noise=drop=lt(pts\\,0)+gte(pts\\,{end})"
+    if audio.copied:
+        zero = round(audio.zero * audio.sample_rate)
+        track = ["-c:a", "copy", "-bsf:a", f"setts=pts=PTS-{zero}:dts=DTS-{zero},{keep}"]
+    else:
+        track = [
+            *("-af", _audio_filters(audio, end), "-c:a", "aac", "-b:a", f"{audio.bitrate}k"),
+            *("-bsf:a", keep),
+        ]
+    return [
+        *("-copyts", *input_arguments(source), "-map", f"0:{audio.stream}", *track, *_CONTAINER),
+        *("-f", "mp4", "-movflags", _FRAGMENTS, "-frag_duration", str(AUDIO_FRAGMENT), f"pipe:{pipe}"),
+    ]
+
+
+def poster_arguments(source: str, stream: int, seek: float | None, target: Path) -> list[str]:
+    """One keyframe as a JPEG of at most 1280 by 1280 pixels."""
+    size = "scale='min(1280,iw*sar)':'min(1280,ih)':force_original_aspect_ratio=decrease:force_divisible_by=2,setsar=1"
+    return [
+        *("-skip_frame", "nokey", *(("-ss", f"{seek:.6f}") if seek else ()), *input_arguments(source)),
+        *("-map", f"0:{stream}", "-frames:v", "1", "-vf", size, "-q:v", "3"),
+        *("-f", "image2", "-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-update", "1", "-y", str(target)),
+    ]
+
+
+def _threads(threads: int) -> list[str]:
+    return ["-threads", str(threads), "-filter_complex_threads", str(threads)] if threads else []
+
+
+def _filters(plan: Plan, rungs: list[Rung], start: int, end: int) -> str:
+    """Frames start to end of the grid, once, and a scaled copy for each rung."""
+    grid = f"settb={plan.time_base},setpts=PTS-{plan.zero},fps={plan.rate},trim=start_pts={start}:end_pts={end}"
+    split = f"split={len(rungs)}" + "".join(f"[in{n}]" for n in range(len(rungs)))
+    scaled = [
+        f"[in{n}]scale={rung.width}:{rung.height},setsar=1,format=yuv420p[{rung.name}]" for n, rung in enumerate(rungs)
+    ]
+    return ";".join([f"[0:{plan.stream}]{grid},{split}", *scaled])
+
+
+def _encoded(plan: Plan, rung: Rung, first: int, last: int, threads: int) -> list[str]:
+    times = (float(frame / plan.rate - KEYFRAME_LEAD) for frame in plan.keyframes(first, last))
+    return [
+        *("-map", f"[{rung.name}]"),
+        *(part.format(preset=plan.preset, cap=rung.bitrate) for part in ENCODERS[plan.encoder]),
+        *(("-threads", str(threads)) if threads else ()),
+        *("-g", str(plan.gop * 100)),  # far above a segment: only the forced keyframes exist
+        *("-force_key_frames", ",".join(f"{max(0.0, time):.6f}" for time in times)),
+        *("-fps_mode", "passthrough", "-enc_time_base", str(1 / plan.rate)),
+    ]
+
+
+def _copied(plan: Plan, end: int) -> list[str]:
+    """The source's own packets, moved onto the grid; what lies outside the piece is dropped by the reader."""
+    zero, stop = plan.zero * plan.time_base, end / plan.rate
+    number = "round(({0}-%d)*TB*%s)" % (plan.zero, _quotient(plan.rate))  # noqa: UP031 - braces are the template's
+    moved = f"setts=time_base={1 / plan.rate}:pts={number.format('PTS')}:dts={number.format('DTS')}:duration=1"
+    return ["-map", f"0:{plan.stream}", "-c:v", "copy", "-bsf:v", moved, "-to", f"{float(zero + stop):.6f}"]
+
+
+def _quotient(rate: Fraction) -> str:
+    return f"{rate.numerator}/{rate.denominator}"
+
+
+def _audio_filters(audio: AudioPlan, end: int) -> str:
+    """Stereo at the plan's rate, moved to time zero, without gaps, exactly `end` samples."""
+    return (
+        f"asetpts=PTS-{float(audio.zero):.9f}/TB,aresample={audio.sample_rate}:async=1:first_pts=0,"
+        f"aformat=sample_fmts=fltp:channel_layouts=stereo,apad=whole_len={end},atrim=end_sample={end}"
+    )

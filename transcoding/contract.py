@@ -1,0 +1,55 @@
+"""What a worker and a queue of work agree on, wherever the two run."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from transcoding.plan import Plan
+
+INIT = -1  # the number under which a rendition's init segment is delivered
+
+
+class LeaseLost(Exception):
+    """The piece was given to somebody else, or is not wanted any more: stop, and write nothing."""
+
+
+class Stopping(Exception):
+    """The worker is being shut down: give the piece back."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A claimed piece: segments first to last (inclusive) of every rung, or the whole audio rendition.
+
+    attempt is the fence: the queue refuses every later call that does not name the newest one.
+    """
+
+    chunk: int
+    attempt: int
+    kind: str
+    title: str
+    source: str
+    plan: Plan
+    first: int
+    last: int
+
+
+class Queue(Protocol):
+    """Where work comes from and results go; every call but claim raises LeaseLost where the lease is gone."""
+
+    def claim(self, kinds: Collection[str]) -> Assignment | None:
+        """The piece of one of these kinds that matters most now, or None."""
+
+    def deliver(self, assignment: Assignment, rendition: str, index: int, data: bytes) -> None:
+        """Store one whole segment (or INIT); again with the same content is no harm."""
+
+    def report(self, assignment: Assignment) -> None:
+        """Renew the lease."""
+
+    def complete(self, assignment: Assignment) -> None: ...
+
+    def fail(self, assignment: Assignment, error: str) -> None:
+        """Spend an attempt."""
+
+    def give_back(self, assignment: Assignment) -> None:
+        """Return the piece unspent."""
