@@ -35,8 +35,14 @@ def input_arguments(source: str) -> list[str]:
     return ["-protocol_whitelist", "file", "-format_whitelist", ",".join(FORMATS), "-i", source]
 
 
-def video_arguments(plan: Plan, source: str, first: int, last: int, pipes: Mapping[str, int], threads: int) -> list[str]:
-    """Segments first to last (inclusive) of all rungs from one decode; pipes: file descriptor for each rung's name."""
+def video_arguments(
+    plan: Plan, source: str, piece: tuple[int, int], pipes: Mapping[str, int], threads: int = 0
+) -> list[str]:
+    """All rungs of a piece (first and last segment, inclusive) from one decode.
+
+    pipes: the file descriptor for each rung's name; threads: 0 lets ffmpeg choose.
+    """
+    first, last = piece
     start, end = plan.timeline.bounds(first)[0], plan.timeline.bounds(last)[1]
     encoded = [rung for rung in plan.rungs if not rung.copied]
     arguments = [*_threads(threads), "-noaccurate_seek", "-copyts"]

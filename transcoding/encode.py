@@ -104,7 +104,7 @@ def _arguments(assignment: Assignment, pipes: dict[str, int], threads: int) -> l
     plan, source = assignment.plan, assignment.source
     if assignment.kind == "audio" and plan.audio:
         return commands.audio_arguments(plan.audio, source, pipes["audio"])
-    return commands.video_arguments(plan, source, assignment.first, assignment.last, pipes, threads)
+    return commands.video_arguments(plan, source, (assignment.first, assignment.last), pipes, threads)
 
 
 def _pipes(stack: ExitStack, names: list[str]) -> tuple[dict[str, int], dict[str, int]]:
@@ -117,9 +117,7 @@ def _pipes(stack: ExitStack, names: list[str]) -> tuple[dict[str, int], dict[str
     return readers, writers
 
 
-def _gather(
-    readers: dict[str, int], tracks: dict[str, Segments], deliver: Deliver, check: Callable[[], None]
-) -> None:
+def _gather(readers: dict[str, int], tracks: dict[str, Segments], deliver: Deliver, check: Callable[[], None]) -> None:
     """Hand on what the pipes bring until all are closed. A slow delivery holds the encoder back."""
     with selectors.DefaultSelector() as selector:
         for name, reader in readers.items():

@@ -58,14 +58,14 @@ class Running:
             pass_fds=tuple(self._pipes),
             process_group=0,  # a signal to the worker's group must not cut a segment short
         )
-        assert self._process.stderr is not None
         self._reader = threading.Thread(target=self._read_log, args=(self._process.stderr,), daemon=True)
         self._reader.start()
         return self
 
     def _read_log(self, stderr: IO[bytes]) -> None:
-        for line in stderr:
-            self._log.append(line.decode(errors="replace").rstrip())
+        with stderr:
+            for line in stderr:
+                self._log.append(line.decode(errors="replace").rstrip())
 
     def finish(self, timeout: float) -> None:
         """Wait for the end; raises FfmpegError where it failed."""

@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -103,11 +104,13 @@ class _Packets:
     discards: bool = False
 
 
-def probe(path: Path) -> MediaInfo:
+def read_media(path: Path) -> MediaInfo:
     """Read what the file is.
 
     Raises MediaError, in words for the editor, where it cannot be published.
     """
+    if not path.exists():
+        raise MediaError("The original is not in the storage any more. Upload the file again.")
     if path.stat().st_size == 0:
         raise MediaError("The file is empty (0 bytes): it did not arrive whole. Upload it again.")
     try:
@@ -263,7 +266,7 @@ def _native_rate(stream: VideoStream, order: list[int], time_base: Fraction) -> 
     for rate in (Fraction(rate) for rate in claimed if rate):
         if _on_grid(order, time_base, rate):
             return max(rate, Fraction(1))
-    gaps = [b - a for a, b in zip(order, order[1:], strict=False) if b > a]
+    gaps = [b - a for a, b in pairwise(order) if b > a]
     return max(Fraction(1), _snap(1 / (statistics.median_low(gaps) * time_base))) if gaps else Fraction(25)
 
 

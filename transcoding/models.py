@@ -3,14 +3,21 @@
 # Nullable text columns are the schema's: NULL says "never set" where '' would be a value.
 # ruff: noqa: DJ001
 
-from django.db import models
+from typing import Any
+
+from django.db import models, transaction
 from django.db.models import F, Q
+from django.db.models.functions import Coalesce, Greatest
+from django.utils import timezone
 
 from videos.models import Video
 from vlog.schema import NamedIndex
 from workers.models import Worker
 
 # Foreign keys carry db_constraint=False because the migrations write the constraints, with their ON DELETE rules.
+
+
+UNFINISHED = (Video.Status.PENDING, Video.Status.PROCESSING)
 
 
 class Step(models.TextChoices):
@@ -97,6 +104,54 @@ class TranscodingJob(models.Model):
     def __str__(self) -> str:
         return f"Job of {self.video}"
 
+    def begin(self, step: str) -> bool:
+        """Enter a step; False where nothing is wanted of it: the video is ready, failed, archived or gone."""
+        wanted = Video.objects.alive().filter(pk=self.video_id, status__in=UNFINISHED)
+        if not wanted.update(status=Video.Status.PROCESSING):
+            return False
+        now = timezone.now()
+        self._write(current_step=step, last_checkpoint=now, started_at=Coalesce("started_at", now))
+        return True
+
+    def checkpoint(self, **columns: Any) -> None:
+        """Note that the work moved on."""
+        self._write(last_checkpoint=timezone.now(), **columns)
+
+    def spend_attempt(self, number: int, error: str) -> None:
+        """Note that a piece or a step has now failed `number` times; the last time allowed fails the video."""
+        self._write(attempt_number=Greatest("attempt_number", min(number + 1, self.max_attempts)), last_error=error)
+        if number >= self.max_attempts:
+            self.fail(f"It failed {number} times and was given up. The last error: {error}")
+
+    def fail(self, reason: str) -> None:
+        """End the job: nothing more is made of the video until it is tried again. Its files stay."""
+        with transaction.atomic():
+            if not Video.objects.filter(pk=self.video_id, status__in=UNFINISHED).update(
+                status=Video.Status.FAILED, error_message=reason
+            ):
+                return
+            self._write(last_error=reason, worker=None, claim_expires_at=None)
+            self.chunks.open().update(status=ChunkStatus.CANCELLED, lease_expires_at=None)
+            self.qualities.filter(status__in=[QualityStatus.PENDING, QualityStatus.IN_PROGRESS]).update(
+                status=QualityStatus.FAILED, error_message=reason
+            )
+
+    def reopen(self) -> bool:
+        """Take a failed video up again with all its attempts; what was made is kept. False where it had not failed."""
+        with transaction.atomic():
+            failed = Video.objects.alive().filter(pk=self.video_id, status=Video.Status.FAILED)
+            if not failed.update(status=Video.Status.PROCESSING, error_message=None):
+                return False
+            self._write(attempt_number=1, last_error=None, last_checkpoint=timezone.now())
+            self.chunks.filter(status__in=[ChunkStatus.FAILED, ChunkStatus.CANCELLED]).update(
+                status=ChunkStatus.PENDING, failures=0, error=None
+            )
+            self.qualities.filter(status=QualityStatus.FAILED).update(status=QualityStatus.PENDING, error_message=None)
+            return True
+
+    def _write(self, **columns: Any) -> None:
+        TranscodingJob.objects.filter(pk=self.pk).update(**columns)
+
 
 class QualityProgress(models.Model):
     """How far one rung has come.
@@ -136,6 +191,23 @@ class QualityProgress(models.Model):
 
     def __str__(self) -> str:
         return f"{self.quality}: {self.get_status_display()}"
+
+
+class ChunkQuerySet(models.QuerySet["TranscodingChunk"]):
+    def open(self) -> "ChunkQuerySet":
+        """Those that somebody works on or has yet to."""
+        return self.filter(status__in=[ChunkStatus.PENDING, ChunkStatus.RUNNING])
+
+    def expired(self) -> "ChunkQuerySet":
+        """Those whose worker has not been heard of for the time of a lease."""
+        return self.filter(status=ChunkStatus.RUNNING, lease_expires_at__lt=timezone.now())
+
+    def claimable(self) -> "ChunkQuerySet":
+        return self.filter(status=ChunkStatus.PENDING) | self.expired()
+
+    def held_by(self, chunk: int, attempt: int) -> "ChunkQuerySet":
+        """The one chunk, as long as this attempt is the newest and runs: every write after a claim goes through it."""
+        return self.filter(pk=chunk, attempt=attempt, status=ChunkStatus.RUNNING)
 
 
 class TranscodingChunk(models.Model):
@@ -181,6 +253,8 @@ class TranscodingChunk(models.Model):
     completed_at = models.DateTimeField(null=True, blank=True)
     error = models.TextField(null=True, blank=True)
 
+    objects = ChunkQuerySet.as_manager()
+
     class Meta:
         db_table = "transcoding_chunks"
         indexes = [
@@ -209,3 +283,21 @@ class TranscodingChunk(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.first_segment}-{self.last_segment}, tier {self.tier}"
+
+    def lose_lease(self) -> bool:
+        """What follows from an expired lease; False where the chunk's attempts are spent and its video failed.
+
+        It costs an attempt only where nothing was delivered: a worker that dies late has done its share.
+        """
+        if self.delivered:
+            return True
+        return self.spend_attempt("the worker that had it went silent before it delivered anything")
+
+    def spend_attempt(self, error: str) -> bool:
+        """Note a failure; False where it was the last one allowed."""
+        self.failures, self.error = self.failures + 1, error
+        self.status = ChunkStatus.FAILED if self.failures >= self.job.max_attempts else ChunkStatus.PENDING
+        self.lease_expires_at = None
+        self.save(update_fields=["failures", "error", "status", "lease_expires_at"])
+        self.job.spend_attempt(self.failures, f"{self}: {error}")
+        return self.status == ChunkStatus.PENDING

@@ -110,9 +110,7 @@ class Plan:
                 "seeks": tuple(data["seeks"]),
                 "rungs": tuple(Rung(**rung) for rung in data["rungs"]),
                 "audio": audio
-                and AudioPlan(
-                    **{**audio, "zero": Fraction(audio["zero"]), "timeline": _timeline(audio["timeline"])}
-                ),
+                and AudioPlan(**{**audio, "zero": Fraction(audio["zero"]), "timeline": _timeline(audio["timeline"])}),
             }
         )
 
@@ -126,7 +124,7 @@ class Chunk:
     last: int
 
 
-def plan(media: MediaInfo, *, encoder: str, preset: str, ffmpeg: str) -> Plan:
+def make_plan(media: MediaInfo, *, encoder: str, preset: str, ffmpeg: str) -> Plan:
     """Lay out a source: the grid, its segments, the rungs, and which of them are copied."""
     video, gop = media.video, max(1, round(GOP * media.video.rate))
     rungs = rungs_for(video.width, video.height)
@@ -201,7 +199,7 @@ def _grid_starts(frames: int, gop: int) -> tuple[int, ...]:
 
 def _aligned_starts(video: VideoTrack) -> tuple[int, ...] | None:
     """Boundaries on the source's own keyframes, or None where they are too far apart."""
-    longest = int(LONGEST * video.rate)
+    longest = -int(-LONGEST * video.rate // 1) - 1  # frames; strictly below the limit
     starts = [0]
     while video.frames - starts[-1] > longest:
         wanted = (GOP if len(starts) <= SHORT_SEGMENTS else TARGET) * video.rate

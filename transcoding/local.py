@@ -1,0 +1,169 @@
+"""The queue of work over the database, for workers that share its storage."""
+
+from collections.abc import Callable, Collection
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Sum
+from django.db.models.functions import Coalesce, Greatest
+from django.utils import timezone
+
+from transcoding.contract import INIT, Assignment, LeaseLost
+from transcoding.encode import EncodeError
+from transcoding.models import ChunkStatus, QualityProgress, QualityStatus, TranscodingChunk, TranscodingJob
+from transcoding.package import segment_name, segments_there, store
+from transcoding.plan import Plan
+from videos.storage import package_dir, source_path
+from workers.models import Worker
+
+
+class LocalQueue:
+    """Claims chunks for one worker and stores what it delivers.
+
+    finished is called with the job's id when its last chunk is complete, after the commit; `only` keeps to one job.
+    """
+
+    def __init__(self, worker: Worker, finished: Callable[[int], None], only: TranscodingJob | None = None) -> None:
+        self.worker, self.finished = worker, finished
+        self._scope: dict[str, Any] = {} if only is None else {"job": only}
+        self._packages: dict[int, Path] = {}
+
+    def claim(self, kinds: Collection[str]) -> Assignment | None:
+        while (chunk := self._claim_row(kinds)) is not None:
+            plan = Plan.from_json(chunk.job.plan)
+            self._packages[chunk.pk] = package_dir(chunk.job.video)
+            assignment = Assignment(
+                chunk=chunk.pk,
+                attempt=chunk.attempt,
+                kind=chunk.kind,
+                title=chunk.job.video.title,
+                source=str(source_path(chunk.job.video)),
+                plan=plan,
+                first=self._first_missing(chunk, plan),
+                last=chunk.last_segment,
+            )
+            if assignment.first <= assignment.last:
+                return assignment
+            self.complete(assignment)  # its worker was killed between the last segment and saying so
+        return None
+
+    def _claim_row(self, kinds: Collection[str]) -> TranscodingChunk | None:
+        """Take the chunk that matters most: the first chunk of every video before the second of any."""
+        with transaction.atomic():
+            chunk = (
+                TranscodingChunk.objects.claimable()
+                .filter(kind__in=kinds, **self._scope)
+                .order_by("index", "job_id", "tier")
+                .select_for_update(skip_locked=True, of=("self",))
+                .select_related("job__video")
+                .first()
+            )
+            if chunk is None:
+                return None
+            if chunk.status == ChunkStatus.RUNNING and not chunk.lose_lease():
+                return self._claim_row(kinds)
+            self._take(chunk)
+            return chunk
+
+    def _take(self, chunk: TranscodingChunk) -> None:
+        now = timezone.now()
+        expires = now + timedelta(seconds=settings.LEASE_SECONDS)
+        chunk.attempt, chunk.status, chunk.worker, chunk.delivered = chunk.attempt + 1, "running", self.worker, False
+        chunk.started_at, chunk.lease_expires_at = now, expires
+        chunk.save(update_fields=["attempt", "status", "worker", "delivered", "started_at", "lease_expires_at"])
+        chunk.job.checkpoint(worker=self.worker, claimed_at=now, claim_expires_at=expires)
+        Worker.objects.filter(pk=self.worker.pk).update(current_job=chunk.job, last_heartbeat=now)
+
+    def _first_missing(self, chunk: TranscodingChunk, plan: Plan) -> int:
+        """Where to begin: the storage tells what is there, not a counter."""
+        names = ["audio"] if chunk.kind == "audio" else [rung.name for rung in plan.rungs]
+        there = set.intersection(*(segments_there(self._packages[chunk.pk] / name) for name in names))
+        wanted = range(chunk.first_segment, chunk.last_segment + 1)
+        return next((index for index in wanted if index not in there), chunk.last_segment + 1)
+
+    def deliver(self, assignment: Assignment, rendition: str, index: int, data: bytes) -> None:
+        self._renew(assignment, delivered=index != INIT)
+        folder = self._packages[assignment.chunk] / rendition
+        if index == INIT:
+            _store_init(folder / "init.mp4", data)
+        elif store(folder / segment_name(index), data, replace=False) and rendition != "audio":
+            _count_segments(assignment.chunk, rendition, folder)
+
+    def report(self, assignment: Assignment) -> None:
+        self._renew(assignment)
+
+    def _renew(self, assignment: Assignment, *, delivered: bool = False) -> None:
+        """Prolong the lease, or find out that it is gone."""
+        now = timezone.now()
+        expires = now + timedelta(seconds=settings.LEASE_SECONDS)
+        self._guarded(assignment, lease_expires_at=expires, **({"delivered": True} if delivered else {}))
+        moved: dict[str, Any] = {"last_checkpoint": now} if delivered else {}
+        TranscodingJob.objects.filter(chunks=assignment.chunk).update(
+            worker=self.worker, claim_expires_at=expires, **moved
+        )
+
+    def complete(self, assignment: Assignment) -> None:
+        with transaction.atomic():
+            # Workers that finish two chunks in the same instant queue up here, so that exactly one sees the end.
+            job = TranscodingJob.objects.select_for_update(of=("self",)).filter(chunks=assignment.chunk).first()
+            if job is None:
+                raise LeaseLost  # the video is gone
+            self._guarded(
+                assignment, status=ChunkStatus.COMPLETED, completed_at=timezone.now(), lease_expires_at=None, error=None
+            )
+            if not job.chunks.exclude(status=ChunkStatus.COMPLETED).exists():
+                transaction.on_commit(lambda: self.finished(job.pk))
+        self._let_go(assignment)
+
+    def fail(self, assignment: Assignment, error: str) -> None:
+        with transaction.atomic():
+            held = TranscodingChunk.objects.held_by(assignment.chunk, assignment.attempt).select_related("job__video")
+            chunk = held.select_for_update(of=("self",)).first()
+            if chunk is None:
+                raise LeaseLost
+            chunk.spend_attempt(error)
+        self._let_go(assignment)
+
+    def give_back(self, assignment: Assignment) -> None:
+        self._guarded(assignment, status=ChunkStatus.PENDING, worker=None, lease_expires_at=None)
+        self._let_go(assignment)
+
+    def _guarded(self, assignment: Assignment, **columns: Any) -> None:
+        """Write to the chunk as long as it is ours."""
+        if not TranscodingChunk.objects.held_by(assignment.chunk, assignment.attempt).update(**columns):
+            raise LeaseLost
+
+    def _let_go(self, assignment: Assignment) -> None:
+        self._packages.pop(assignment.chunk, None)
+        Worker.objects.filter(pk=self.worker.pk).update(current_job=None, last_heartbeat=timezone.now())
+
+
+def _store_init(path: Path, data: bytes) -> None:
+    """The first init segment of a rendition is its contract: fragments of another cannot be decoded under it."""
+    if not store(path, data, replace=False) and path.read_bytes() != data:
+        raise EncodeError(
+            f"another encoder began {path.parent.name} with other parameters; a rung has one encoder throughout"
+        )
+
+
+def _count_segments(chunk: int, rendition: str, folder: Path) -> None:
+    """Bring the rung's and the job's progress up to what is in the storage."""
+    count = len(segments_there(folder))
+    now = timezone.now()
+    rungs = QualityProgress.objects.filter(job__chunks=chunk)
+    rungs.filter(quality=rendition).update(
+        status=QualityStatus.IN_PROGRESS,
+        started_at=Coalesce("started_at", now),
+        segments_completed=Greatest("segments_completed", count),
+    )
+    rungs.filter(quality=rendition).update(progress_percent=100 * F("segments_completed") / F("segments_total"))
+    rungs.filter(quality=rendition, segments_completed=F("segments_total")).update(
+        status=QualityStatus.COMPLETED, completed_at=Coalesce("completed_at", now)
+    )
+    sums = rungs.exclude(status=QualityStatus.SKIPPED).aggregate(
+        done=Sum("segments_completed"), all=Sum("segments_total")
+    )
+    TranscodingJob.objects.filter(chunks=chunk).update(progress_percent=100 * sums["done"] // sums["all"])

@@ -1,0 +1,70 @@
+"""The worker's loop, the same over the database and over HTTP."""
+
+import logging
+import threading
+import time
+from collections.abc import Collection
+
+from transcoding.contract import Assignment, LeaseLost, Queue, Stopping
+from transcoding.encode import EncodeError, encode
+
+log = logging.getLogger(__name__)
+
+REPORT_SECONDS = 5
+
+
+def work_one(queue: Queue, kinds: Collection[str], stop: threading.Event, threads: int = 0) -> bool:
+    """Claim the piece that matters most, make it, deliver it; False where there was none.
+
+    stop asks to give the piece back. An error of the encoder or the disk spends an attempt; a lost lease ends the
+    work silently, since the piece is somebody else's now.
+    """
+    assignment = queue.claim(kinds)
+    if assignment is None:
+        return False
+    try:
+        _make(queue, assignment, stop, threads)
+    except LeaseLost:
+        log.warning("%s: the lease is lost, stopped", describe(assignment))
+    return True
+
+
+def _make(queue: Queue, assignment: Assignment, stop: threading.Event, threads: int) -> None:
+    log.info("%s: started", describe(assignment))
+    started = time.monotonic()
+    try:
+        encode(
+            assignment,
+            lambda rendition, index, data: queue.deliver(assignment, rendition, index, data),
+            _Pulse(queue, assignment, stop),
+            threads,
+        )
+    except Stopping:
+        queue.give_back(assignment)
+        log.info("%s: given back, the worker stops", describe(assignment))
+    except (EncodeError, OSError) as error:
+        log.error("%s: %s", describe(assignment), error)
+        queue.fail(assignment, str(error))
+    else:
+        queue.complete(assignment)
+        log.info("%s: done in %.1f s", describe(assignment), time.monotonic() - started)
+
+
+class _Pulse:
+    """Called often while encoding; renews the lease every few seconds."""
+
+    def __init__(self, queue: Queue, assignment: Assignment, stop: threading.Event) -> None:
+        self.queue, self.assignment, self.stop = queue, assignment, stop
+        self.reported = time.monotonic()
+
+    def __call__(self) -> None:
+        if self.stop.is_set():
+            raise Stopping
+        if time.monotonic() - self.reported >= REPORT_SECONDS:
+            self.queue.report(self.assignment)
+            self.reported = time.monotonic()
+
+
+def describe(assignment: Assignment) -> str:
+    what = "sound" if assignment.kind == "audio" else f"segments {assignment.first}-{assignment.last}"
+    return f"«{assignment.title}» {what}"

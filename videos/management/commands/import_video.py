@@ -1,0 +1,170 @@
+"""`manage.py import_video FILE`: publish a file, or every file of a folder."""
+
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from argparse import ArgumentParser
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+from django.db.models import Q
+
+from transcoding import tasks
+from transcoding.models import ChunkKind, TranscodingJob
+from videos import uploads
+from videos.models import Category, Video
+from workers import nodes
+
+LOOK_SECONDS = 0.5
+BAR = 30  # characters
+WRONG_USE = 2
+
+
+class Command(BaseCommand):
+    help = "Publish a video file, or every file of a folder. The originals stay where they are."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("path", type=Path, metavar="FILE", help="a video file, or a folder of them")
+        parser.add_argument("--title", default="", help="default: the file's name")
+        parser.add_argument("--category", default="", help="an existing category, by name or slug")
+        parser.add_argument("--tags", default="", help="separated by commas; unknown ones are made")
+        parser.add_argument("--wait", action="store_true", help="show progress until everything is ready or failed")
+
+    def handle(self, *, path: Path, title: str, category: str, tags: str, wait: bool, **options: Any) -> None:
+        files = self._files(path, title)
+        chosen = self._category(category) if category else None
+        names = [name.strip() for name in tags.split(",") if name.strip()]
+        videos = [self._import(file, title, chosen, names) for file in files]
+        if wait:
+            failed = [video for video in videos if not self._wait(video)]
+            if failed:
+                raise CommandError(f"{len(failed)} of {len(videos)} failed.", returncode=1)
+
+    def _files(self, path: Path, title: str) -> list[Path]:
+        if path.is_file():
+            return [path]
+        if not path.is_dir():
+            raise CommandError(f"There is no file or folder {path}.", returncode=WRONG_USE)
+        files = sorted(entry for entry in path.iterdir() if entry.is_file() and not entry.name.startswith("."))
+        if not files:
+            raise CommandError(f"The folder {path} holds no files.", returncode=WRONG_USE)
+        if title:
+            raise CommandError("--title is for one file; those of a folder are named after the files.", returncode=2)
+        return files
+
+    def _category(self, text: str) -> Category:
+        category = Category.objects.filter(Q(slug=text) | Q(name__iexact=text)).first()
+        if category is None:
+            known = ", ".join(Category.objects.values_list("name", flat=True)) or "there are none yet"
+            raise CommandError(
+                f"There is no category {text!r} ({known}). Add it in the admin first, or leave --category out.",
+                returncode=WRONG_USE,
+            )
+        return category
+
+    def _import(self, file: Path, title: str, category: Category | None, tags: list[str]) -> Video:
+        copy = self._copy(file)
+        try:
+            video = uploads.accept(copy, name=file.name, title=title, category=category, tags=tags)
+        except uploads.UploadError as error:
+            raise CommandError(f"{file}: {error}", returncode=1) from error
+        finally:
+            copy.unlink(missing_ok=True)  # taken over by now, or refused
+        self.stdout.write(f"Imported {file.name} as «{video.title}» (video {video.pk}).")
+        return video
+
+    def _copy(self, file: Path) -> Path:
+        """A copy beside the sources, so that its arrival is a rename."""
+        settings.UPLOADS_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            size, free = file.stat().st_size, shutil.disk_usage(settings.UPLOADS_DIR).free
+            if size > free:
+                raise CommandError(f"{file} has {size:,} bytes, and the data folder's disk has {free:,} free.")
+            descriptor, name = tempfile.mkstemp(prefix="import-", dir=settings.UPLOADS_DIR)
+            os.close(descriptor)
+            shutil.copyfile(file, name)
+        except OSError as error:
+            raise CommandError(f"{file} cannot be copied: {error.strerror}.", returncode=1) from error
+        return Path(name)
+
+    def _wait(self, video: Video) -> bool:
+        """Show progress until the video is ready (True) or failed; do the work here where no worker runs."""
+        job, line, here = video.job, _ProgressLine(self), None
+        with ThreadPoolExecutor(1) as pool:
+            try:
+                while True:
+                    job.refresh_from_db()
+                    video.refresh_from_db()
+                    line.show(video, job)
+                    if video.status in (Video.Status.READY, Video.Status.FAILED):
+                        return self._tell_end(video)
+                    here = self._help(pool, here, job)
+                    time.sleep(LOOK_SECONDS)
+            except KeyboardInterrupt:
+                nodes.stopping.set()
+                raise CommandError(
+                    f"Stopped. «{video.title}» stays in the queue and goes on as soon as a worker runs.", returncode=1
+                ) from None
+
+    def _help(
+        self, pool: ThreadPoolExecutor, here: "Future[None] | None", job: TranscodingJob
+    ) -> "Future[None] | None":
+        if here is not None and here.done():
+            here.result()  # raises what the work raised
+            here = None
+        if here is None and not nodes.anyone_working("tasks", "encode"):
+            return pool.submit(_work_here, job)
+        return here
+
+    def _tell_end(self, video: Video) -> bool:
+        if video.status == Video.Status.READY:
+            self.stdout.write(f"Ready: {settings.BASE_URL}{video.get_absolute_url()}")
+            return True
+        self.stderr.write(f"«{video.title}» failed: {video.error_message}")
+        return False
+
+
+class _ProgressLine:
+    """A bar that moves on a terminal; elsewhere a line each ten percent or step."""
+
+    def __init__(self, command: BaseCommand) -> None:
+        self.out, self.moving = command.stdout, sys.stdout.isatty()
+        self.shown = ""
+
+    def show(self, video: Video, job: TranscodingJob) -> None:
+        percent, step = job.progress_percent, job.current_step or "waiting for a worker"
+        if self.moving:
+            done = BAR * percent // 100
+            self.out.write(f"\r{'█' * done}{'░' * (BAR - done)} {percent:3} %  {step:<24}", ending="")
+            self.out.flush()
+            if video.status in (Video.Status.READY, Video.Status.FAILED):
+                self.out.write("")
+            return
+        text = f"{percent // 10 * 10:3} %  {step}"
+        if text != self.shown:
+            self.shown = text
+            self.out.write(text)
+
+
+def _work_here(job: TranscodingJob) -> None:
+    """All steps and pieces of one job, in this process; other workers may join at any time."""
+    node = f"import@{socket.gethostname()}-{os.getpid()}"
+    nodes.register(node)
+    try:
+        for task in (tasks.probe, tasks.thumbnail, tasks.transcode):
+            task.run(job.pk)
+        while tasks.work(node, [ChunkKind.AUDIO, ChunkKind.VIDEO], only=job):
+            nodes.beat_once(node)
+        if not job.chunks.open().exists():
+            tasks.master_playlist.run(job.pk)
+            tasks.finalize.run(job.pk)
+    finally:
+        nodes.leave(node)
+        connection.close()
