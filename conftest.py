@@ -1,0 +1,52 @@
+"""One data folder with real services for the whole test run; it goes when the run ends."""
+
+import importlib
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import django
+import pytest
+from django.conf import settings
+
+from vlog import embedded
+
+IS_XDIST_WORKER = "PYTEST_XDIST_WORKER" in os.environ
+
+
+def _begin() -> Path:
+    # Playwright's synchronous API runs an event loop in the thread in which tests use the ORM.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vlog.settings")
+    if not IS_XDIST_WORKER:  # a worker inherits the controller's folder
+        os.environ["VLOG_DATA_DIR"] = tempfile.mkdtemp(prefix="vlog-test-")
+    embedded.join()
+    if "vlog.settings" in sys.modules:
+        _reread_settings()
+    if not os.environ.get("VLOG_TEST_COLLECTED"):
+        plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+        settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
+    django.setup()
+    return Path(os.environ["VLOG_DATA_DIR"])
+
+
+def _reread_settings() -> None:
+    """pytest-django reads the settings that pyproject.toml names before it lets any conftest choose the folder."""
+    databases = settings.DATABASES  # Django's connections are made of these very dictionaries
+    importlib.reload(sys.modules["vlog.settings"])
+    settings._setup()  # type: ignore[misc]
+    databases["default"].update(settings.DATABASES["default"])
+    settings.DATABASES = databases
+
+
+# When this file is imported, because test modules and other conftests import models.
+DATA_DIR = _begin()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    if not IS_XDIST_WORKER:
+        embedded.leave()
+        shutil.rmtree(DATA_DIR)

@@ -1,0 +1,99 @@
+"""PostgreSQL and Redis for a machine that has neither: both run inside the data folder, on Unix sockets.
+
+Every process of an installation calls join() and so holds a shared lock for as long as it lives. One keeper
+process (keeper.py) owns both services and stops them when nobody holds that lock any more. No process depends
+on being told that another one died: locks and parent-death signals say so, after kill -9 too.
+"""
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+from vlog import environment
+from vlog.embedded import places
+from vlog.embedded.places import ServiceError
+
+__all__ = ["ServiceError", "database_url", "join", "leave", "redis_url", "wanted"]
+
+START_SECONDS = 60
+STOP_SECONDS = 60
+_held: dict[Path, int] = {}
+
+
+def database_url(data_dir: Path) -> str:
+    # The port is part of the socket's name, and without one libpq would take PGPORT.
+    return f"postgresql://vlog@/vlog?host={quote(str(places.socket_dir(data_dir)))}&port=5432"
+
+
+def redis_url(data_dir: Path) -> str:
+    """In the form that Celery reads; environment.redis_client_url() turns it into redis-py's."""
+    return f"redis+socket://{places.redis_socket(data_dir)}?virtual_host=0"
+
+
+def wanted() -> list[str]:
+    """The services that no VLOG_*_URL replaces."""
+    variables = {"postgres": "VLOG_DATABASE_URL", "redis": "VLOG_REDIS_URL"}
+    return [name for name, variable in variables.items() if not os.environ.get(variable)]
+
+
+def join() -> None:
+    """Return when the services answer; they stay until this process ends. Raises ServiceError or ValueError."""
+    environment.read_secret_files()
+    data_dir, services = environment.data_dir(), wanted()
+    if not services or data_dir in _held:
+        return
+    try:
+        places.prepare(data_dir)
+        lock = places.wait_for_lock(places.users_lock(data_dir), fcntl.LOCK_SH, STOP_SECONDS)
+    except OSError as error:
+        raise ServiceError(f"VLog cannot use its data folder {data_dir}: {error.strerror}") from error
+    places.want(data_dir, services)
+    _await_services(data_dir, services)
+    _held[data_dir] = lock
+
+
+def leave() -> None:
+    """Let go, and return when the services are down or somebody else still uses them."""
+    while _held:
+        data_dir, lock = _held.popitem()
+        os.close(lock)
+        places.hurry(data_dir)
+        deadline = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < deadline and _is_ending(data_dir):
+            time.sleep(0.05)
+
+
+def _is_ending(data_dir: Path) -> bool:
+    users = places.users_lock(data_dir)
+    has_others = places.refuses(users, fcntl.LOCK_EX) and not places.refuses(users, fcntl.LOCK_SH)
+    return places.has_keeper(data_dir) and not has_others
+
+
+def start_keeper(data_dir: Path) -> subprocess.Popen[bytes]:
+    """A keeper that outlives this process and its terminal. It ends at once where another one keeps."""
+    with places.log_file(data_dir).open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "vlog.embedded", str(data_dir)],
+            cwd=environment.BASE_DIR,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def _await_services(data_dir: Path, services: list[str]) -> None:
+    keeper = None
+    deadline = time.monotonic() + START_SECONDS
+    while not places.are_up(data_dir, services):
+        ended = keeper.poll() if keeper else None
+        # Below 0 it was killed, and deserves a successor.
+        if time.monotonic() > deadline or (ended or 0) > 0:
+            raise ServiceError(places.failure(data_dir, services))
+        if not places.has_keeper(data_dir) and (keeper is None or ended is not None):
+            keeper = start_keeper(data_dir)
+        time.sleep(0.02)

