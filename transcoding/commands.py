@@ -116,13 +116,12 @@ def _encoded(plan: Plan, rung: Rung, first: int, last: int, threads: int) -> lis
 def _copied(plan: Plan, end: int) -> list[str]:
     """The source's own packets, moved onto the grid; what lies outside the piece is dropped by the reader."""
     zero, stop = plan.zero * plan.time_base, end / plan.rate
-    number = "round(({0}-%d)*TB*%s)" % (plan.zero, _quotient(plan.rate))  # noqa: UP031 - braces are the template's
-    moved = f"setts=time_base={1 / plan.rate}:pts={number.format('PTS')}:dts={number.format('DTS')}:duration=1"
+    # Counted from the first picture, then in whole frames: containers round times to a millisecond.
+    moved = (
+        f"setts=pts=PTS-{plan.zero}:dts=DTS-{plan.zero},"
+        f"setts=prescale=1:time_base={1 / plan.rate}:pts=PTS:dts=DTS:duration=1"
+    )
     return ["-map", f"0:{plan.stream}", "-c:v", "copy", "-bsf:v", moved, "-to", f"{float(zero + stop):.6f}"]
-
-
-def _quotient(rate: Fraction) -> str:
-    return f"{rate.numerator}/{rate.denominator}"
 
 
 def _audio_filters(audio: AudioPlan, end: int) -> str:

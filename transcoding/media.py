@@ -243,7 +243,7 @@ def _video_track(stream: VideoStream, frame: VideoFrame, packets: _Packets) -> V
         plain=frame.rotation == 0 and not frame.interlaced_frame and aspect == 1,
         rate=rate,
         constant=constant,
-        frames=len(order) if constant else max(1, round(seconds * rate)),
+        frames=max(round((order[-1] - start) * time_base * rate) + 1, round(seconds * rate)),
         start=start,
         time_base=time_base,
         keyframes=tuple(round((time - start) * time_base * rate) for time in keys),

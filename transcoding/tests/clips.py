@@ -1,0 +1,55 @@
+"""Test clips, made by ffmpeg's own sources, and a way to tell their frames apart."""
+
+import io
+import subprocess
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from transcoding import ffmpeg
+
+BITS = 16  # a frame carries its number as black and white columns
+WIDTH, HEIGHT = 640, 360
+COLUMN = WIDTH // BITS
+
+H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-sc_threshold", "0", "-pix_fmt", "yuv420p")
+AAC = ("-c:a", "aac", "-b:a", "96k", "-ac", "2")
+
+
+def make(target: Path, *arguments: str, data: bytes | None = None) -> Path:
+    """Run ffmpeg on the arguments, then the target."""
+    command = [ffmpeg.executable(), "-v", "error", "-y", *arguments, str(target)]
+    subprocess.run(command, input=data, check=True, capture_output=True)
+    return target
+
+
+def numbered_frame(number: int) -> bytes:
+    row = b"".join((b"\xeb" if number >> bit & 1 else b"\x10") * COLUMN for bit in range(BITS))
+    return row * HEIGHT
+
+
+def numbered(target: Path, frames: int, rate: str, *arguments: str, height: int = HEIGHT) -> Path:
+    """Frames that carry their numbers, with a tone; arguments say how they are encoded and packed."""
+    size = () if height == HEIGHT else ("-vf", f"scale=-2:{height}:flags=neighbor")
+    seconds = float(frames / Fraction(rate))
+    return make(
+        target,
+        *("-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{WIDTH}x{HEIGHT}", "-r", rate, "-i", "pipe:0"),
+        *("-f", "lavfi", "-i", f"sine=440:sample_rate=48000:duration={seconds}"),
+        *size,
+        *(arguments or (*H264, *AAC)),
+        data=b"".join(map(numbered_frame, range(frames))),
+    )
+
+
+def read_numbers(data: bytes) -> Iterator[tuple[int, Fraction]]:
+    """The number that each frame of a fragmented MP4 carries, and its time in seconds."""
+    with av.open(io.BytesIO(data)) as container:
+        for frame in container.decode(video=0):
+            plane = frame.planes[0]
+            width, line = frame.width, bytes(plane)[plane.line_size * (frame.height // 2) :]
+            levels = [line[(2 * bit + 1) * width // (2 * BITS)] for bit in range(BITS)]
+            number = sum((level > 128) << bit for bit, level in enumerate(levels))
+            yield number, Fraction(frame.pts or 0) * (frame.time_base or 0)
