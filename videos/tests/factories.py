@@ -1,31 +1,34 @@
 """Rows for tests: each factory makes the least that its table accepts."""
 
 from datetime import timedelta
+from typing import Any
 
-import factory
+import factory.django
 from django.utils import timezone
-from factory.django import DjangoModelFactory
 
 from transcoding.models import TranscodingJob
 from videos.models import Category, Tag, Video
 from workers.models import Worker
 
+# factory_boy's types say that calling a factory gives a factory; it gives a row.
+ModelFactory: Any = factory.django.DjangoModelFactory
 
-class CategoryFactory(DjangoModelFactory):
+
+class CategoryFactory(ModelFactory):
     class Meta:
         model = Category
 
     name = factory.Sequence(lambda n: f"Category {n}")
 
 
-class TagFactory(DjangoModelFactory):
+class TagFactory(ModelFactory):
     class Meta:
         model = Tag
 
     name = factory.Sequence(lambda n: f"Tag {n}")
 
 
-class VideoFactory(DjangoModelFactory):
+class VideoFactory(ModelFactory):
     """A video that waits for its making; `public=True` makes one that everybody may watch."""
 
     class Meta:
@@ -45,15 +48,15 @@ class VideoFactory(DjangoModelFactory):
     source_name = "clip.mp4"
 
 
-class WorkerFactory(DjangoModelFactory):
+class WorkerFactory(ModelFactory):
     class Meta:
         model = Worker
 
     worker_name = factory.Sequence(lambda n: f"worker-{n}")
 
 
-class TranscodingJobFactory(DjangoModelFactory):
+class TranscodingJobFactory(ModelFactory):
     class Meta:
         model = TranscodingJob
 
-    video = factory.SubFactory(VideoFactory)
+    video: Any = factory.SubFactory(VideoFactory)
