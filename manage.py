@@ -1,19 +1,39 @@
 #!/usr/bin/env python
 """Every command of VLog starts here."""
 
+import importlib.util
 import os
 import sys
 
+if importlib.util.find_spec("django") is None:
+    sys.exit("VLog's packages are not installed for this Python: run make setup, then .venv/bin/python manage.py")
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
-from vlog import embedded
+from vlog import embedded, environment
+
+WITHOUT_SERVICES = {"collectstatic", "help", "--help", "-h", "version", "--version"}
 
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vlog.settings")
-    embedded.join()
+    try:
+        settings.DEBUG  # noqa: B018 - reads all of them
+        if len(sys.argv) > 1 and sys.argv[1] not in WITHOUT_SERVICES:
+            embedded.join()
+    except (ImproperlyConfigured, environment.SettingError) as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    except embedded.ServiceError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        sys.exit(1)
     execute_from_command_line(sys.argv)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -12,8 +12,12 @@ from psycopg.conninfo import conninfo_to_dict
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
+class SettingError(ValueError):
+    """A VLOG_* variable has a value that cannot be used; the message names it."""
+
+
 def read_secret_files() -> None:
-    """Set VLOG_X to the content of the file that VLOG_X_FILE names. Raises ValueError."""
+    """Set VLOG_X to the content of the file that VLOG_X_FILE names. Raises SettingError."""
     for name in [name for name in os.environ if name.startswith("VLOG_") and name.endswith("_FILE")]:
         os.environ[name.removesuffix("_FILE")] = _secret(name, Path(os.environ[name]))
 
@@ -23,9 +27,9 @@ def _secret(name: str, path: Path) -> str:
         value = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a text file"
-        raise ValueError(f"{name} names a file that cannot be read: {path}: {reason}") from error
+        raise SettingError(f"{name} names a file that cannot be read: {path}: {reason}") from error
     if not value:
-        raise ValueError(f"{name} names an empty file: {path}")
+        raise SettingError(f"{name} names an empty file: {path}")
     return value
 
 
@@ -34,10 +38,16 @@ def data_dir() -> Path:
     return (BASE_DIR / Path(os.environ.get("VLOG_DATA_DIR") or "var").expanduser()).resolve()
 
 
+def folder(path: Path) -> Path:
+    """The path, where there is now a folder that nobody else may read."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
 def kept_secret(path: Path) -> str:
     """A secret made by whichever process asks first; all others read that one."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
+        folder(path.parent)
         _make_secret(path)
     return path.read_text(encoding="ascii").strip()
 
@@ -58,19 +68,19 @@ def _make_secret(path: Path) -> None:
 
 
 def parse_database_url(url: str) -> dict[str, Any]:
-    """Django's DATABASES entry for a postgresql:// address. Raises ValueError, which never shows the password."""
+    """Django's DATABASES entry for a postgresql:// address. Raises SettingError, which never shows the password."""
     wrong = "VLOG_DATABASE_URL must look like postgresql://user:password@host:5432/name"
     if not url.startswith(("postgresql://", "postgres://")):
-        raise ValueError(wrong)
+        raise SettingError(wrong)
     try:
         parts: dict[str, Any] = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
-        raise ValueError(wrong) from None  # libpq's own message quotes the address
+        raise SettingError(wrong) from None  # libpq's own message quotes the address
     if not str(parts.get("port", "")).replace(",", "").isdigit() and "port" in parts:
-        raise ValueError(f"{wrong}: its port is not a number")
+        raise SettingError(f"{wrong}: its port is not a number")
     name = parts.pop("dbname", None)
     if not name:
-        raise ValueError(f"{wrong}: the name of the database is missing")
+        raise SettingError(f"{wrong}: the name of the database is missing")
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": name,

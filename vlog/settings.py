@@ -3,36 +3,41 @@
 Any variable NAME may also be given as NAME_FILE, the path of a file that holds the value (for secrets).
 """
 
+from urllib.parse import urlsplit
+
 import environs
 from csp.constants import NONE, SELF, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 
 from vlog import embedded
-from vlog.environment import BASE_DIR, data_dir, kept_secret, parse_database_url, read_secret_files
+from vlog.environment import BASE_DIR, data_dir, folder, kept_secret, parse_database_url, read_secret_files
 
-read_secret_files()
 env = environs.Env(prefix="VLOG_")
+is_address = environs.validate.Regexp(r"https?://[^\s/]+", error="must begin with http:// or https:// and a host")
+is_positive = environs.validate.Range(min=1)
 
 try:
+    read_secret_files()
     DEBUG = env.bool("DEBUG", False)
-    BASE_URL = env.str("BASE_URL", "http://127.0.0.1:8000").rstrip("/")
-    ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
-    LEASE_SECONDS = env.int("LEASE_SECONDS", 60)
-    SWEEP_SECONDS = env.int("SWEEP_SECONDS", 10)
+    BASE_URL = env.str("BASE_URL", "http://127.0.0.1:8000", validate=is_address).rstrip("/")
+    ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]", str(urlsplit(BASE_URL).hostname)])
+    LEASE_SECONDS = env.int("LEASE_SECONDS", 60, validate=is_positive)
+    SWEEP_SECONDS = env.int("SWEEP_SECONDS", 10, validate=is_positive)
     ENCODER = env.str("ENCODER", "libx264")
     X264_PRESET = env.str("X264_PRESET", "veryfast")
-    ENCODE_THREADS = env.int("ENCODE_THREADS", 0)  # 0: as many as the machine has cores
-    DATA_DIR = data_dir()
+    ENCODE_THREADS = env.int("ENCODE_THREADS", 0, validate=environs.validate.Range(min=0))  # 0: one a core
+    DATA_DIR = folder(data_dir())
+    UPLOADS_DIR = folder(DATA_DIR / "uploads")
+    SOURCES_DIR = folder(DATA_DIR / "sources")
+    MEDIA_DIR = folder(DATA_DIR / "media")
+    ARCHIVE_DIR = folder(DATA_DIR / "archive")
     SECRET_KEY = env.str("SECRET_KEY", "") or kept_secret(DATA_DIR / "secret-key")
     DATABASES = {"default": parse_database_url(env.str("DATABASE_URL", "") or embedded.database_url(DATA_DIR))}
     REDIS_URL = env.str("REDIS_URL", "") or embedded.redis_url(DATA_DIR)
-except (environs.EnvError, ValueError, OSError) as error:
-    raise ImproperlyConfigured(f"{error}. docs/settings.md lists every setting.") from error
-
-UPLOADS_DIR = DATA_DIR / "uploads"
-SOURCES_DIR = DATA_DIR / "sources"
-MEDIA_DIR = DATA_DIR / "media"
-ARCHIVE_DIR = DATA_DIR / "archive"
+except OSError as error:
+    raise ImproperlyConfigured(f"VLOG_DATA_DIR names a folder that cannot be used: {error}") from error
+except (environs.EnvError, ValueError) as error:
+    raise ImproperlyConfigured(f"{str(error).rstrip('.')}. docs/settings.md lists every setting.") from error
 
 INSTALLED_APPS = [
     "vlog.apps.AdminConfig",
@@ -111,6 +116,8 @@ FILE_UPLOAD_PERMISSIONS = 0o600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BASE_URL.startswith("https://")
 SECURE_SSL_REDIRECT = BASE_URL.startswith("https://")
+# Load balancers and supervisors ask these two without TLS.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SECURE_HSTS_SECONDS = 31_536_000 if BASE_URL.startswith("https://") else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_REFERRER_POLICY = "same-origin"

@@ -41,7 +41,7 @@ def wanted() -> list[str]:
 
 
 def join() -> None:
-    """Return when the services answer; they stay until this process ends. Raises ServiceError or ValueError."""
+    """Return when the services answer; they stay until this process ends. Raises ServiceError or SettingError."""
     environment.read_secret_files()
     data_dir, services = environment.data_dir(), wanted()
     if not services or data_dir in _held:

@@ -1,0 +1,82 @@
+import argparse
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import BaseCommand, CommandError, call_command
+from django.db import connections
+
+from vlog import embedded, supervision
+from vlog.embedded import places
+
+NAMES = tuple(supervision.programs(bind=""))
+EVERYWHERE = {"0.0.0.0", "::", ""}  # noqa: S104 - compared with, not bound
+
+
+def program_names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    unknown = [name for name in names if name not in NAMES]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(NAMES)}")
+    return names
+
+
+class Command(BaseCommand):
+    help = "Runs VLog in the foreground: the web server, the workers and the scheduler, or some of them."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="0.0.0.0: reachable from outside")
+        parser.add_argument(
+            "--only", type=program_names, default=NAMES, metavar="NAMES", help=f"some of {','.join(NAMES)}"
+        )
+
+    def handle(self, *, port: int, bind: str, only: list[str], **options: Any) -> None:
+        if "web" in only:
+            check_port(bind, port)
+            check_static_files()
+        host = "127.0.0.1" if bind in EVERYWHERE else bind
+        os.environ.setdefault("VLOG_BASE_URL", f"http://{_bracketed(host)}:{port}")
+        call_command("migrate", verbosity=0)
+        # The supervisor forks; no child may share a connection with it.
+        connections.close_all()
+        config = write_configuration(f"{_bracketed(bind)}:{port}", only)
+        supervision.supervise(config, (host, port) if "web" in only else None)
+        embedded.leave()
+
+
+def check_port(bind: str, port: int) -> None:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(bind or None, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OverflowError as error:
+        raise CommandError(f"{port} is not a port: choose one from 1 to 65535", returncode=2) from error
+    except OSError as error:
+        advice = f"Choose another one, such as --port {port + 1} (make run PORT={port + 1}), or free this one."
+        reason = (error.strerror or str(error)).lower()
+        raise CommandError(f"VLog cannot use port {port} on {bind}: {reason}. {advice}", returncode=2) from error
+
+
+def check_static_files() -> None:
+    if not (Path(settings.STATIC_ROOT) / "staticfiles.json").exists():
+        raise CommandError("The site's static files are not in place: run make setup")
+
+
+def write_configuration(bind: str, names: list[str]) -> Path:
+    programs = [program for name, program in supervision.programs(bind).items() if name in names]
+    if embedded.wanted():
+        programs.append(supervision.KEEPER_WATCH)
+    folder = places.run_dir(settings.DATA_DIR)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    base = folder / ("up-" + "-".join(names))
+    config = base.with_suffix(".conf")
+    config.write_text(supervision.configuration(programs, base.with_suffix(".pid")))
+    return config
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,150 @@
+"""The processes of one machine under one supervisor in the foreground."""
+
+import contextlib
+import http.client
+import logging
+import os
+import shlex
+import shutil
+import signal
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from supervisor import loggers
+from supervisor.medusa.asyncore_25 import ExitNow
+from supervisor.options import ServerOptions
+from supervisor.supervisord import Supervisor
+
+from vlog.environment import BASE_DIR
+
+logger = logging.getLogger("vlog.up")
+
+
+@dataclass(frozen=True)
+class Program:
+    name: str
+    arguments: tuple[str, ...]
+    environment: tuple[str, ...] = ()
+    # Programs of a higher rank are stopped first, those of one rank at the same time.
+    rank: int = 20
+    stop_group: bool = False
+
+
+def celery(name: str, *arguments: str) -> Program:
+    command = ("-m", "celery", "--quiet", "-A", "vlog", *arguments)
+    # A worker waits for its running task; its pool process has to hear of the end, too.
+    # And that root runs it was the operator's decision: no warning each time.
+    return Program(name, command, environment=("PYTHONWARNINGS=ignore:::celery.platforms",), stop_group=True)
+
+
+def worker(name: str, *, concurrency: int) -> Program:
+    flags = ("--without-gossip", "--without-mingle", "--loglevel", "INFO")
+    node = ("worker", "-Q", name, "-n", f"{name}@%h", "--concurrency", str(concurrency))
+    return celery(name, *node, "--prefetch-multiplier", "1", *flags)
+
+
+def programs(bind: str) -> dict[str, Program]:
+    return {
+        "web": Program("web", ("-m", "gunicorn", "-c", "python:vlog.webserver", "--bind", bind, "vlog.wsgi")),
+        "tasks": worker("tasks", concurrency=2),
+        "encode": worker("encode", concurrency=1),
+        # Its schedule never changes, so that there is nothing to keep in a file.
+        "beat": celery("beat", "beat", "--scheduler", "celery.beat.Scheduler"),
+    }
+
+
+KEEPER_WATCH = Program("keeper", ("-m", "vlog.embedded", "--standby"), rank=10)
+
+
+def configuration(chosen: Iterable[Program], pid_file: Path) -> str:
+    chosen = list(chosen)
+    head = {"nodaemon": "true", "pidfile": pid_file, "logfile": os.devnull, "logfile_maxbytes": 0, "nocleanup": "true"}
+    if os.geteuid() == 0:
+        head["user"] = "root"  # or it warns that nobody else was named
+    sections = [_section("supervisord", head)]
+    for rank in sorted({program.rank for program in chosen}):
+        names = ",".join(program.name for program in chosen if program.rank == rank)
+        sections.append(_section(f"group:rank{rank}", {"programs": names, "priority": rank}))
+    return "\n".join([*sections, *(_section(f"program:{program.name}", _options(program)) for program in chosen)])
+
+
+def _options(program: Program) -> dict[str, object]:
+    # The kernel ends it when the supervisor is killed.
+    command = [shutil.which("setpriv") or "setpriv", "--pdeathsig", "TERM", "--", sys.executable, *program.arguments]
+    return {
+        "command": shlex.join(command),
+        "directory": BASE_DIR,
+        "environment": ",".join((f"VLOG_PROCESS={program.name}", *program.environment)),
+        "autorestart": "true",
+        "startsecs": 2,
+        "startretries": 100_000,  # each a second later than the one before
+        "stopwaitsecs": 10,
+        "stopasgroup": str(program.stop_group).lower(),
+        "killasgroup": "true",
+        "stdout_logfile": "NONE",
+        "stderr_logfile": "NONE",
+    }
+
+
+def _section(name: str, options: dict[str, object]) -> str:
+    lines = (f"{key}={str(value).replace('%', '%%')}" for key, value in options.items())
+    return "\n".join([f"[{name}]", *lines, ""])
+
+
+def supervise(config: Path, address: tuple[str, int] | None) -> None:
+    """Run until a signal asks for the end and all processes have ended."""
+    options = _Options()
+    options.realize(["-c", str(config)])
+    options.first, options.test = True, False
+    with contextlib.suppress(ExitNow):  # that is how its loop ends
+        _Supervisor(options, address).main()
+
+
+class _Log(loggers.Logger):
+    """supervisor's messages in the form of everybody else's."""
+
+    def log(self, level: int, msg: str, **values: Any) -> None:
+        # Its numbers of levels are those of Python's logging.
+        logger.log(level, msg % values if values else msg)
+
+
+class _Options(ServerOptions):
+    def make_logger(self) -> None:
+        self.logger = _Log(loggers.LevelsByName.WARN)
+
+    def dup2(self, source: int, target: int) -> None:
+        # Output goes where ours goes, without a detour through pipes: a terminal stays a terminal.
+        if target not in {1, 2}:
+            super().dup2(source, target)
+
+    def get_signal(self) -> int | None:
+        # The terminal was closed: supervisor would start everything anew, for nobody.
+        number: int | None = super().get_signal()
+        return signal.SIGTERM if number == signal.SIGHUP else number
+
+
+class _Supervisor(Supervisor):
+    def __init__(self, options: ServerOptions, address: tuple[str, int] | None) -> None:
+        super().__init__(options)
+        self.unanswered = address
+
+    def tick(self, now: float | None = None) -> None:
+        super().tick(now)
+        if self.unanswered and _answers(self.unanswered):
+            host, port = self.unanswered
+            logger.info("VLog is on http://%s:%d  (Ctrl-C stops it)", host, port)
+            self.unanswered = None
+
+
+def _answers(address: tuple[str, int]) -> bool:
+    connection = http.client.HTTPConnection(*address, timeout=1)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status < 500
+    except OSError:
+        return False
+    finally:
+        connection.close()
