@@ -28,6 +28,9 @@ def _begin() -> Path:
     if not os.environ.get("VLOG_TEST_COLLECTED"):
         plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
         settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
+    # Two workers' Celery nodes must not take each other's messages: each has a Redis database of its own.
+    number = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    settings.REDIS_URL = settings.CELERY_BROKER_URL = settings.REDIS_URL.replace("host=0", f"host={number}")
     django.setup()
     return Path(os.environ["VLOG_DATA_DIR"])
 

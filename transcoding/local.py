@@ -33,7 +33,7 @@ class LocalQueue:
 
     def claim(self, kinds: Collection[str]) -> Assignment | None:
         while (chunk := self._claim_row(kinds)) is not None:
-            plan = Plan.from_json(chunk.job.plan)
+            plan = Plan.from_json(chunk.job.plan or {})
             self._packages[chunk.pk] = package_dir(chunk.job.video)
             assignment = Assignment(
                 chunk=chunk.pk,

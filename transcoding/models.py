@@ -203,7 +203,9 @@ class ChunkQuerySet(models.QuerySet["TranscodingChunk"]):
         return self.filter(status=ChunkStatus.RUNNING, lease_expires_at__lt=timezone.now())
 
     def claimable(self) -> "ChunkQuerySet":
-        return self.filter(status=ChunkStatus.PENDING) | self.expired()
+        return self.filter(
+            Q(status=ChunkStatus.PENDING) | Q(status=ChunkStatus.RUNNING, lease_expires_at__lt=timezone.now())
+        )
 
     def held_by(self, chunk: int, attempt: int) -> "ChunkQuerySet":
         """The one chunk, as long as this attempt is the newest and runs: every write after a claim goes through it."""

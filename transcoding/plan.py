@@ -97,7 +97,8 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for a jsonb column or a wire; from_json reads it back."""
-        return _plain(asdict(self))
+        data: dict[str, Any] = _plain(asdict(self))
+        return data
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Plan":

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from functools import wraps
 from pathlib import Path
+from typing import Any
 
 from celery import Signature, Task, chain
 from django.conf import settings
@@ -120,13 +121,13 @@ def transcode(job: TranscodingJob) -> None:
 @app.task(bind=True)
 def encode(self: Task) -> None:
     """A bell: there may be a piece of video to encode."""
-    work(self.request.hostname, [ChunkKind.VIDEO])
+    work(str(self.request.hostname), [ChunkKind.VIDEO])
 
 
 @app.task(bind=True)
 def encode_audio(self: Task) -> None:
     """A bell: there may be sound to encode."""
-    work(self.request.hostname, [ChunkKind.AUDIO])
+    work(str(self.request.hostname), [ChunkKind.AUDIO])
 
 
 @step
@@ -333,7 +334,8 @@ def _send_again(job: TranscodingJob) -> None:
 
 def _queue_length(queue: str) -> int:
     with app.connection_for_read() as connection:
-        length: int = connection.default_channel.queue_declare(queue).message_count
+        channel: Any = connection.default_channel
+        length: int = channel.queue_declare(queue).message_count
         return length
 
 

@@ -1,0 +1,107 @@
+"""A real Celery worker process, and videos whose files have arrived."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from transcoding.models import TranscodingJob
+from transcoding.tests import clips
+from videos.models import Video
+from videos.storage import source_path
+from vlog.celery import app
+
+PATIENCE = 120  # seconds for anything to happen at all; no test measures time with it
+
+
+def wait_for(condition, what):
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory):
+    """Twelve seconds of 720p: four chunks of three rungs, and sound."""
+    folder = tmp_path_factory.mktemp("clip")
+    return clips.make(
+        folder / "clip.mp4",
+        *("-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=25:duration=20"),
+        *("-f", "lavfi", "-i", "sine=440:sample_rate=48000:duration=20"),
+        *("-g", "300", *clips.H264, *clips.AAC),
+    )
+
+
+@pytest.fixture
+def arrived(transactional_db):
+    """Make a video of a file as the upload does, without sending it on its way."""
+
+    def arrive(file, title="Clip"):
+        video = Video.objects.create_with_slug(title=title, source_name=file.name)
+        job = TranscodingJob.objects.create(video=video)
+        target = source_path(video)
+        target.parent.mkdir(parents=True)
+        shutil.copyfile(file, target)
+        return job
+
+    return arrive
+
+
+@pytest.fixture
+def broker():
+    """The Redis of this test process, without messages."""
+    app.control.purge()
+    return settings.REDIS_URL
+
+
+class Node:
+    """A Celery node in a process of its own, on the test's database and broker."""
+
+    def __init__(self, name, queues, broker, log: Path):
+        self.name, self.log = f"{name}@test", log
+        database = connection.settings_dict
+        env = {
+            **os.environ,
+            "VLOG_DATABASE_URL": f"postgresql://{database['USER']}@/{database['NAME']}?host={database['HOST']}&port=5432",
+            "VLOG_REDIS_URL": broker,
+            "VLOG_DATA_DIR": str(settings.DATA_DIR),
+            "VLOG_X264_PRESET": "ultrafast",
+            "VLOG_LEASE_SECONDS": str(settings.LEASE_SECONDS),
+        }
+        command = [sys.executable, "-m", "celery", "-A", "vlog", "worker", "-Q", queues, "-n", self.name]
+        self.process = subprocess.Popen(
+            [*command, "-c", "1", "--without-gossip", "--without-mingle", "-l", "INFO"],
+            env=env, stdout=log.open("ab"), stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            self.process.wait(60)
+
+
+@pytest.fixture
+def nodes(broker, transactional_db, tmp_path):
+    """Start nodes: nodes("encode", "encode") → a Node that takes the queue `encode`."""
+    started = []
+
+    def start(name, queues):
+        started.append(Node(name, queues, broker, tmp_path / "node.log"))
+        return started[-1]
+
+    yield start
+    for node in started:
+        node.stop()
+    print((tmp_path / "node.log").read_text() if started else "")  # noqa: T201 - shown where the test fails

@@ -1,0 +1,114 @@
+"""The way of one video with a real Celery worker, PostgreSQL, Redis and ffmpeg."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from transcoding import tasks
+from transcoding.models import QualityStatus, TranscodingChunk
+from transcoding.plan import Plan
+from transcoding.tests.conftest import wait_for
+from transcoding.verify import verify
+from videos.models import Video
+from videos.storage import package_dir, source_path
+from workers.models import Worker
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def ended(job):
+    job.video.refresh_from_db()
+    job.refresh_from_db()
+    return job.video.status in (Video.Status.READY, Video.Status.FAILED)
+
+
+def test_a_file_becomes_a_published_video(arrived, nodes, clip):
+    job = arrived(clip)
+    nodes("all", "tasks,encode")
+    tasks.start(job)
+    wait_for(lambda: ended(job), "the end of the job")
+
+    video = job.video
+    assert (video.status, video.error_message) == ("ready", None)
+    assert video.published_at is not None
+    assert (video.source_width, video.source_height, video.duration) == (1280, 720, 20.0)
+    assert verify(package_dir(video), Plan.from_json(job.plan)) == []
+    assert (package_dir(video) / "poster.jpg").read_bytes()[:2] == b"\xff\xd8"
+    assert source_path(video).read_bytes() == clip.read_bytes()
+
+
+def test_the_rows_tell_how_it_went(arrived, nodes, clip):
+    job = arrived(clip)
+    nodes("all", "tasks,encode")
+    tasks.start(job)
+    wait_for(lambda: ended(job), "the end of the job")
+
+    assert job.current_step == "finalize"
+    assert job.progress_percent == 100
+    assert job.attempt_number == 1
+    assert job.last_error is None
+    assert job.started_at <= job.completed_at <= job.last_checkpoint
+    worker = Worker.objects.get()
+    assert (worker.worker_name, worker.worker_type, worker.current_job) == ("all@test", "local", None)
+    assert (job.processed_by_worker_id, job.processed_by_worker_name) == (worker.worker_id, "all@test")
+    rows = {row.quality: row for row in job.qualities.all()}
+    assert [name for name, row in rows.items() if row.status == QualityStatus.SKIPPED] == ["2160p", "1440p", "1080p"]
+    for name in ("720p", "480p", "360p"):
+        row = rows[name]
+        assert (row.status, row.segments_total, row.segments_completed, row.progress_percent) == (
+            "completed",
+            6,
+            6,
+            100,
+        )
+        assert row.started_at <= row.completed_at
+    sizes = list(job.video.qualities.order_by("-height").values_list("quality", "width", "height"))
+    assert sizes == [("720p", 1280, 720), ("480p", 854, 480), ("360p", 640, 360)]
+    assert all(0 < quality.bitrate <= 3000 for quality in job.video.qualities.all())
+    assert set(TranscodingChunk.objects.values_list("status", flat=True)) == {"completed"}
+
+
+def test_every_step_may_come_twice(arrived, nodes, clip):
+    job = arrived(clip)
+    nodes("all", "tasks,encode")
+    tasks.start(job)
+    tasks.start(job)
+    wait_for(lambda: ended(job), "the end of the job")
+    before = {path: path.stat().st_mtime_ns for path in package_dir(job.video).rglob("*")}
+    for step in (tasks.probe, tasks.thumbnail, tasks.transcode, tasks.master_playlist, tasks.finalize):
+        step.run(job.pk)
+    job.video.refresh_from_db()
+    assert job.video.status == "ready"
+    assert {path: path.stat().st_mtime_ns for path in package_dir(job.video).rglob("*")} == before
+    assert job.chunks.count() == 4
+
+
+def test_a_killed_worker_costs_no_more_than_its_chunk(arrived, nodes, clip, settings):
+    settings.LEASE_SECONDS = 2
+    job = arrived(clip)
+    first = nodes("first", "tasks,encode")
+    tasks.start(job)
+    wait_for(lambda: job.qualities.filter(segments_completed__gte=2).exists(), "the first segments")
+    first.kill()
+    made = {path: path.stat().st_mtime_ns for path in package_dir(job.video).rglob("*.m4s")}
+    nodes("second", "tasks,encode")
+
+    def swept():
+        tasks.sweep.run()
+        return ended(job)
+
+    wait_for(swept, "the end of the job")
+    assert job.video.status == "ready", job.video.error_message
+    assert {path: path.stat().st_mtime_ns for path in made} == made, "a segment was made twice"
+    assert verify(package_dir(job.video), Plan.from_json(job.plan)) == []
+
+
+def test_lost_messages_are_sent_again(arrived, nodes, clip, broker):
+    job = arrived(clip)  # nothing was ever sent
+    Video.objects.update(created_at=timezone.now() - timedelta(hours=1))
+    nodes("all", "tasks,encode")
+    tasks.sweep.run()
+    wait_for(lambda: ended(job), "the end of the job")
+    assert job.video.status == "ready"
+    assert job.attempt_number == 1
