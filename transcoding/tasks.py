@@ -11,38 +11,21 @@ twice, does nothing where its work is done, and `sweep` sends again what was los
 import logging
 import shutil
 from collections.abc import Callable, Collection
-from datetime import datetime, timedelta
 from functools import wraps
-from pathlib import Path
 from typing import Any
 
 from celery import Signature, Task, chain
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef
-from django.db.models.functions import Coalesce
-from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from transcoding import ffmpeg, pictures, playlists
-from transcoding.ladder import skipped_for
+from transcoding import ffmpeg, layout, pictures, publication, recovery
 from transcoding.local import LocalQueue
-from transcoding.media import MediaError, MediaInfo, read_media
-from transcoding.models import (
-    UNFINISHED,
-    ChunkKind,
-    ChunkStatus,
-    QualityProgress,
-    QualityStatus,
-    Step,
-    TranscodingChunk,
-    TranscodingJob,
-)
-from transcoding.package import Rendition, read_rendition, store, tidy
-from transcoding.plan import Plan, chunks, make_plan
+from transcoding.media import MediaError, read_media
+from transcoding.models import ChunkKind, ChunkStatus, QualityStatus, TranscodingChunk, TranscodingJob
+from transcoding.package import read_rendition, tidy
 from transcoding.verify import verify
 from transcoding.work import work_one
-from videos.models import Video, VideoQuality
 from videos.storage import package_dir, source_path
 from vlog.celery import app
 from workers import nodes
@@ -93,8 +76,8 @@ def probe(job: TranscodingJob) -> None:
         except MediaError as error:
             job.fail(str(error))
             return
-        _lay_out(job, media)
-    _write_planned_playlists(job)
+        layout.lay_out(job, media)
+    layout.write_planned_playlists(job)
 
 
 @step
@@ -103,7 +86,7 @@ def thumbnail(job: TranscodingJob) -> None:
     target = package_dir(job.video) / "poster.jpg"
     if not target.exists():
         try:
-            pictures.poster(_plan(job), source_path(job.video), target)
+            pictures.poster(layout.plan_of(job), source_path(job.video), target)
         except ffmpeg.FfmpegError as error:
             log.warning("«%s» gets no poster: %s", job.video, error)
 
@@ -133,41 +116,32 @@ def encode_audio(self: Task) -> None:
 @step
 def master_playlist(job: TranscodingJob) -> None:
     """Replace all playlists by what the segments really are."""
-    package, plan = package_dir(job.video), _plan(job)
-    renditions = [read_rendition(package / rung.name) for rung in plan.rungs]
-    audio = read_rendition(package / "audio") if plan.audio else None
-    for rendition in [*renditions, *([audio] if audio else [])]:
-        _store_text(package / rendition.name / "index.m3u8", playlists.media_playlist(rendition.seconds()))
-    for rendition in renditions:
-        _store_text(package / rendition.name / "iframes.m3u8", playlists.iframe_playlist(rendition))
-    variants = [playlists.measured_variant(plan, rendition, audio) for rendition in renditions]
-    language = plan.audio.language if plan.audio else None
-    _store_text(package / "master.m3u8", playlists.master_playlist(variants, audio_language=language))
+    publication.write_playlists(package_dir(job.video), layout.plan_of(job))
 
 
 @step
 def finalize(job: TranscodingJob) -> None:
     """Publish what keeps the rules, and nothing else."""
-    package, plan = package_dir(job.video), _plan(job)
+    package, plan = package_dir(job.video), layout.plan_of(job)
     problems = verify(package, plan)
     if problems:
         job.fail("What was encoded breaks the rules of HLS and was not published: " + "; ".join(problems[:5]))
         return
     tidy(package)
-    _publish(job, [read_rendition(package / rung.name) for rung in plan.rungs])
+    publication.publish(job, [read_rendition(package / rung.name) for rung in plan.rungs])
 
 
 @app.task
 def sweep() -> None:
     """Every few seconds: give back expired leases, ring lost bells again, send lost steps again."""
-    _give_back_expired()
+    recovery.give_back_expired()
     for kind, queue in WORK_QUEUES.items():
         waiting = TranscodingChunk.objects.filter(kind=kind, status=ChunkStatus.PENDING).count()
         if waiting and not _queue_length(queue):
             for _ in range(min(waiting, MAX_BELLS)):
                 ring(kind)
     if not _queue_length("tasks"):
-        for job in _stalled():
+        for job in recovery.stalled():
             _send_again(job)
 
 
@@ -196,125 +170,6 @@ def retry(job: TranscodingJob) -> None:
             status=QualityStatus.PENDING, segments_completed=0, progress_percent=0, completed_at=None
         )
     transaction.on_commit(lambda: start(job))
-
-
-def _plan(job: TranscodingJob) -> Plan:
-    job.refresh_from_db(fields=["plan"])
-    return Plan.from_json(job.plan or {})
-
-
-def _lay_out(job: TranscodingJob, media: MediaInfo) -> None:
-    """Write the plan and a row for every rung and chunk, all or nothing."""
-    plan = make_plan(media, encoder=settings.ENCODER, preset=settings.X264_PRESET, ffmpeg=ffmpeg.version())
-    with transaction.atomic():
-        locked = TranscodingJob.objects.select_for_update().get(pk=job.pk)
-        if locked.plan is not None:
-            return  # the same step runs twice, and the other was first
-        Video.objects.filter(pk=job.video_id).update(
-            duration=media.duration, source_width=media.video.width, source_height=media.video.height
-        )
-        job.checkpoint(plan=plan.to_json())
-        QualityProgress.objects.bulk_create(_quality_rows(job, plan, media))
-        TranscodingChunk.objects.bulk_create(_chunk_rows(job, plan))
-
-
-def _quality_rows(job: TranscodingJob, plan: Plan, media: MediaInfo) -> list[QualityProgress]:
-    skipped = skipped_for(media.video.width, media.video.height)
-    return [
-        *(QualityProgress(job=job, quality=rung.name, segments_total=len(plan.timeline)) for rung in plan.rungs),
-        *(QualityProgress(job=job, quality=name, status=QualityStatus.SKIPPED) for name in skipped),
-    ]
-
-
-def _chunk_rows(job: TranscodingJob, plan: Plan) -> list[TranscodingChunk]:
-    rows = [
-        TranscodingChunk(job=job, index=chunk.index, first_segment=chunk.first, last_segment=chunk.last)
-        for chunk in chunks(plan.timeline)
-    ]
-    if plan.audio:
-        rows.append(TranscodingChunk(job=job, kind=ChunkKind.AUDIO, last_segment=len(plan.audio.timeline) - 1))
-    return rows
-
-
-def _write_planned_playlists(job: TranscodingJob) -> None:
-    """Complete playlists before anything is encoded; those that were measured later stay."""
-    package, plan = package_dir(job.video), _plan(job)
-    timelines = {rung.name: plan.timeline for rung in plan.rungs}
-    if plan.audio:
-        timelines["audio"] = plan.audio.timeline
-    for name, timeline in timelines.items():
-        _store_text(package / name / "index.m3u8", playlists.planned_playlist(timeline), replace=False)
-    master = playlists.master_playlist(
-        playlists.provisional_variants(plan), audio_language=plan.audio.language if plan.audio else None
-    )
-    _store_text(package / "master.m3u8", master, replace=False)
-
-
-def _store_text(path: Path, text: str, *, replace: bool = True) -> None:
-    store(path, text.encode(), replace=replace)
-
-
-def _publish(job: TranscodingJob, renditions: list[Rendition]) -> None:
-    now = timezone.now()
-    with transaction.atomic():
-        published = Video.objects.alive().filter(pk=job.video_id, status=Video.Status.PROCESSING)
-        if not published.update(
-            status=Video.Status.READY,
-            error_message=None,
-            duration=float(renditions[0].duration),
-            published_at=Coalesce("published_at", now),
-        ):
-            return  # archived or published meanwhile
-        VideoQuality.objects.filter(video=job.video_id).delete()
-        VideoQuality.objects.bulk_create(_video_qualities(job, renditions))
-        job.qualities.exclude(status=QualityStatus.SKIPPED).update(
-            status=QualityStatus.COMPLETED, progress_percent=100, completed_at=Coalesce("completed_at", now)
-        )
-        _close(job, now)
-    log.info("«%s» is ready: %s", job.video, job.video.get_absolute_url())
-
-
-def _video_qualities(job: TranscodingJob, renditions: list[Rendition]) -> list[VideoQuality]:
-    return [
-        VideoQuality(
-            video=job.video, quality=rung.name, width=rung.size[0], height=rung.size[1], bitrate=rung.bitrate // 1000
-        )
-        for rung in renditions
-        if rung.size
-    ]
-
-
-def _close(job: TranscodingJob, now: datetime) -> None:
-    """The audit: who finished it, and when."""
-    job.refresh_from_db(fields=["worker"])
-    job.checkpoint(
-        completed_at=now,
-        progress_percent=100,
-        last_error=None,
-        worker=None,
-        claim_expires_at=None,
-        processed_by_worker_id=job.worker and job.worker.worker_id,
-        processed_by_worker_name=job.worker and job.worker.worker_name,
-    )
-
-
-def _give_back_expired() -> None:
-    with transaction.atomic():
-        expired = TranscodingChunk.objects.expired().select_for_update(skip_locked=True, of=("self",))
-        for chunk in expired.select_related("job__video"):
-            if chunk.lose_lease() and chunk.status == ChunkStatus.RUNNING:
-                chunk.status, chunk.lease_expires_at = ChunkStatus.PENDING, None
-                chunk.save(update_fields=["status", "lease_expires_at"])
-
-
-def _stalled() -> list[TranscodingJob]:
-    """Jobs that wait for a step and not for a chunk, and have not moved for as long as a lease."""
-    since = timezone.now() - timedelta(seconds=settings.LEASE_SECONDS)
-    open_chunks = TranscodingChunk.objects.open().filter(job=OuterRef("pk"))
-    jobs = TranscodingJob.objects.filter(video__status__in=UNFINISHED, video__deleted_at=None)
-    jobs = jobs.exclude(Exists(open_chunks), current_step=Step.TRANSCODE)
-    moved = Coalesce("last_checkpoint", F("video__created_at"))
-    return list(jobs.annotate(moved=moved).filter(moved__lt=since).select_related("video"))
 
 
 def _send_again(job: TranscodingJob) -> None:

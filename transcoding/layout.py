@@ -1,0 +1,66 @@
+"""What the plan of a video means in rows and playlists, before anything is encoded."""
+
+from django.conf import settings
+from django.db import transaction
+
+from transcoding import ffmpeg, playlists
+from transcoding.ladder import skipped_for
+from transcoding.media import MediaInfo
+from transcoding.models import ChunkKind, QualityProgress, QualityStatus, TranscodingChunk, TranscodingJob
+from transcoding.package import store
+from transcoding.plan import Plan, chunks, make_plan
+from videos.models import Video
+from videos.storage import package_dir
+
+
+def plan_of(job: TranscodingJob) -> Plan:
+    """The plan that the job was laid out with."""
+    job.refresh_from_db(fields=["plan"])
+    return Plan.from_json(job.plan or {})
+
+
+def lay_out(job: TranscodingJob, media: MediaInfo) -> None:
+    """Write the plan and a row for every rung and chunk, all or nothing."""
+    plan = make_plan(media, encoder=settings.ENCODER, preset=settings.X264_PRESET, ffmpeg=ffmpeg.version())
+    with transaction.atomic():
+        locked = TranscodingJob.objects.select_for_update().get(pk=job.pk)
+        if locked.plan is not None:
+            return  # the same step runs twice, and the other was first
+        Video.objects.filter(pk=job.video_id).update(
+            duration=media.duration, source_width=media.video.width, source_height=media.video.height
+        )
+        job.checkpoint(plan=plan.to_json())
+        QualityProgress.objects.bulk_create(_quality_rows(job, plan, media))
+        TranscodingChunk.objects.bulk_create(_chunk_rows(job, plan))
+
+
+def _quality_rows(job: TranscodingJob, plan: Plan, media: MediaInfo) -> list[QualityProgress]:
+    skipped = skipped_for(media.video.width, media.video.height)
+    return [
+        *(QualityProgress(job=job, quality=rung.name, segments_total=len(plan.timeline)) for rung in plan.rungs),
+        *(QualityProgress(job=job, quality=name, status=QualityStatus.SKIPPED) for name in skipped),
+    ]
+
+
+def _chunk_rows(job: TranscodingJob, plan: Plan) -> list[TranscodingChunk]:
+    rows = [
+        TranscodingChunk(job=job, index=chunk.index, first_segment=chunk.first, last_segment=chunk.last)
+        for chunk in chunks(plan.timeline)
+    ]
+    if plan.audio:
+        rows.append(TranscodingChunk(job=job, kind=ChunkKind.AUDIO, last_segment=len(plan.audio.timeline) - 1))
+    return rows
+
+
+def write_planned_playlists(job: TranscodingJob) -> None:
+    """Complete playlists before anything is encoded; those that were measured later stay."""
+    package, plan = package_dir(job.video), plan_of(job)
+    timelines = {rung.name: plan.timeline for rung in plan.rungs}
+    if plan.audio:
+        timelines["audio"] = plan.audio.timeline
+    for name, timeline in timelines.items():
+        store(package / name / "index.m3u8", playlists.planned_playlist(timeline).encode(), replace=False)
+    master = playlists.master_playlist(
+        playlists.provisional_variants(plan), audio_language=plan.audio.language if plan.audio else None
+    )
+    store(package / "master.m3u8", master.encode(), replace=False)

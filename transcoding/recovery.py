@@ -1,0 +1,31 @@
+"""What was left lying by workers and messages that are gone."""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from transcoding.models import UNFINISHED, ChunkStatus, Step, TranscodingChunk, TranscodingJob
+
+
+def give_back_expired() -> None:
+    """Put the chunks of silent workers back, or fail their videos where the attempts are spent."""
+    with transaction.atomic():
+        expired = TranscodingChunk.objects.expired().select_for_update(skip_locked=True, of=("self",))
+        for chunk in expired.select_related("job__video"):
+            if chunk.lose_lease() and chunk.status == ChunkStatus.RUNNING:
+                chunk.status, chunk.lease_expires_at = ChunkStatus.PENDING, None
+                chunk.save(update_fields=["status", "lease_expires_at"])
+
+
+def stalled() -> list[TranscodingJob]:
+    """Jobs that wait for a step and not for a chunk, and have not moved for as long as a lease."""
+    since = timezone.now() - timedelta(seconds=settings.LEASE_SECONDS)
+    open_chunks = TranscodingChunk.objects.open().filter(job=OuterRef("pk"))
+    jobs = TranscodingJob.objects.filter(video__status__in=UNFINISHED, video__deleted_at=None)
+    jobs = jobs.exclude(Exists(open_chunks), current_step=Step.TRANSCODE)
+    moved = Coalesce("last_checkpoint", F("video__created_at"))
+    return list(jobs.annotate(moved=moved).filter(moved__lt=since).select_related("video"))
