@@ -14,7 +14,7 @@ from django.core.management import execute_from_command_line
 
 from vlog import embedded, environment
 
-WITHOUT_SERVICES = {"collectstatic", "help", "--help", "-h", "version", "--version"}
+WITHOUT_SERVICES = {"check", "collectstatic", "help", "--help", "-h", "version", "--version"}
 
 
 def main() -> None:

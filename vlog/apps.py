@@ -1,11 +1,18 @@
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
+from django.core.checks import register
+
+from vlog import checks
 
 
 class VlogConfig(AppConfig):
     name = "vlog"
     verbose_name = "VLog"
     default = True
+
+    def ready(self) -> None:
+        for check in (checks.check_data_folder, checks.check_rename, checks.check_ffmpeg):
+            register(check)
 
 
 class AdminConfig(admin_apps.AdminConfig):

@@ -119,6 +119,8 @@ SECURE_SSL_REDIRECT = BASE_URL.startswith("https://")
 # Load balancers and supervisors ask these two without TLS.
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SECURE_HSTS_SECONDS = 31_536_000 if BASE_URL.startswith("https://") else 0
+# Other sites on the same domain are not VLog's to decide about.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

@@ -31,6 +31,7 @@ class Program:
     # Programs of a higher rank are stopped first, those of one rank at the same time.
     rank: int = 20
     stop_group: bool = False
+    once: bool = False
 
 
 def celery(name: str, *arguments: str) -> Program:
@@ -56,6 +57,7 @@ def programs(bind: str) -> dict[str, Program]:
     }
 
 
+SAMPLE = Program("sample", ("manage.py", "welcome", "--only", "sample"), stop_group=True, once=True)
 KEEPER_WATCH = Program("keeper", ("-m", "vlog.embedded", "--standby"), rank=10)
 
 
@@ -78,8 +80,8 @@ def _options(program: Program) -> dict[str, object]:
         "command": shlex.join(command),
         "directory": BASE_DIR,
         "environment": ",".join((f"VLOG_PROCESS={program.name}", *program.environment)),
-        "autorestart": "true",
-        "startsecs": 2,
+        "autorestart": "false" if program.once else "true",
+        "startsecs": 0 if program.once else 2,
         "startretries": 100_000,  # each a second later than the one before
         "stopwaitsecs": 10,
         "stopasgroup": str(program.stop_group).lower(),

@@ -51,8 +51,13 @@ def join() -> None:
         lock = places.wait_for_lock(places.users_lock(data_dir), fcntl.LOCK_SH, STOP_SECONDS)
     except OSError as error:
         raise ServiceError(f"VLog cannot use its data folder {data_dir}: {error.strerror}") from error
-    places.want(data_dir, services)
-    _await_services(data_dir, services)
+    try:
+        places.prepare_sockets(data_dir)
+        places.want(data_dir, services)
+        _await_services(data_dir, services)
+    except ServiceError:
+        os.close(lock)
+        raise
     _held[data_dir] = lock
 
 

@@ -95,6 +95,7 @@ class Keeper:
     def run(self) -> None:
         """Return when nobody uses the services any more and both are stopped."""
         self._tell([])
+        places.prepare_sockets(self.data_dir)
         try:
             while (users := self._lock_when_idle()) is None and not self._is_removed():
                 self._tend()
@@ -147,6 +148,7 @@ class Keeper:
             kept.stop()
         if not self._is_removed():
             places.forget_wishes(self.data_dir)
+            places.remove_sockets(self.data_dir)
 
 
 def keep(data_dir: Path) -> int:

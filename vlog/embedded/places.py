@@ -1,5 +1,6 @@
 """Where the embedded services lie, and the locks and small files through which processes find each other."""
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -59,12 +60,22 @@ def log_file(data_dir: Path) -> Path:
 def prepare(data_dir: Path) -> None:
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     run_dir(data_dir).mkdir(mode=0o700, exist_ok=True)
+
+
+def prepare_sockets(data_dir: Path) -> None:
+    """To be called under the users' lock, because the keeper removes a folder outside the data folder at its end."""
     sockets = socket_dir(data_dir)
     sockets.mkdir(mode=0o700, exist_ok=True)
     found = sockets.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
         raise ServiceError(f"{sockets} belongs to somebody else. Remove it, or choose another VLOG_DATA_DIR")
     sockets.chmod(0o700)
+
+
+def remove_sockets(data_dir: Path) -> None:
+    if socket_dir(data_dir) != run_dir(data_dir):
+        with contextlib.suppress(OSError):
+            socket_dir(data_dir).rmdir()
 
 
 def try_lock(path: Path, kind: int) -> int | None:

@@ -3,6 +3,7 @@
 import importlib.util
 import locale
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -82,10 +83,10 @@ class Postgres(Service):
 
     def tied(self, death_signal: str, command: list[str]) -> list[str]:
         tied = super().tied(death_signal, command)
-        if os.geteuid() != 0:
+        if not _needs_namespace():
             return tied
-        # PostgreSQL refuses root. In this namespace root's files are those of an ordinary user. The parent-death
-        # signal comes after it, because the kernel forgets it when credentials change.
+        # In this namespace our files are those of an ordinary user. The parent-death signal comes after it,
+        # because the kernel forgets it when credentials change.
         return [_tool("unshare"), "--user", "--map-user=65534", "--", *tied]
 
     def prepare(self, lock: int) -> None:
@@ -106,10 +107,10 @@ class Postgres(Service):
         return [*options, "--locale=C", f"--lc-ctype={_character_types()}", "--no-instructions"]
 
     def _check_namespaces(self) -> None:
-        if os.geteuid() == 0 and subprocess.run(self.tied("KILL", ["true"]), check=False).returncode:
+        if _needs_namespace() and subprocess.run(self.tied("KILL", ["true"]), check=False).returncode:
             raise ServiceError(
-                "PostgreSQL does not run as root, and this system gives root no user namespace. "
-                "Run VLog as an ordinary user, or set VLOG_DATABASE_URL"
+                "PostgreSQL runs neither as root nor as a user without a name, and this system allows no user "
+                "namespaces. Run VLog as an ordinary user, or set VLOG_DATABASE_URL"
             )
 
     def _run(self, lock: int, command: list[str], stdin: str = "") -> None:
@@ -184,6 +185,14 @@ class Redis(Service):
                 return connection.recv(16).startswith(b"+PONG")
             except OSError:
                 return False
+
+
+def _needs_namespace() -> bool:
+    """PostgreSQL refuses root, and a number that has no name in the system's list of users."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_uid == 0
+    except KeyError:
+        return True
 
 
 def _character_types() -> str:

@@ -10,6 +10,7 @@ from django.db import connections
 
 from vlog import embedded, supervision
 from vlog.embedded import places
+from vlog.environment import folder
 
 NAMES = tuple(supervision.programs(bind=""))
 EVERYWHERE = {"0.0.0.0", "::", ""}  # noqa: S104 - compared with, not bound
@@ -33,7 +34,9 @@ class Command(BaseCommand):
             "--only", type=program_names, default=NAMES, metavar="NAMES", help=f"some of {','.join(NAMES)}"
         )
 
-    def handle(self, *, port: int, bind: str, only: list[str], **options: Any) -> None:
+        parser.add_argument("--sample", action="store_true", help="on the very first start, publish a sample video")
+
+    def handle(self, *, port: int, bind: str, only: list[str], sample: bool, **options: Any) -> None:
         if "web" in only:
             check_port(bind, port)
             check_static_files()
@@ -42,7 +45,8 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0)
         # The supervisor forks; no child may share a connection with it.
         connections.close_all()
-        config = write_configuration(f"{_bracketed(bind)}:{port}", only)
+        programs = chosen_programs(f"{_bracketed(bind)}:{port}", only, sample=sample)
+        config = write_configuration(programs, name="-".join(only))
         supervision.supervise(config, (host, port) if "web" in only else None)
         embedded.leave()
 
@@ -66,13 +70,17 @@ def check_static_files() -> None:
         raise CommandError("The site's static files are not in place: run make setup")
 
 
-def write_configuration(bind: str, names: list[str]) -> Path:
+def chosen_programs(bind: str, names: list[str], *, sample: bool) -> list[supervision.Program]:
     programs = [program for name, program in supervision.programs(bind).items() if name in names]
+    if sample:
+        programs.append(supervision.SAMPLE)
     if embedded.wanted():
         programs.append(supervision.KEEPER_WATCH)
-    folder = places.run_dir(settings.DATA_DIR)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    base = folder / ("up-" + "-".join(names))
+    return programs
+
+
+def write_configuration(programs: list[supervision.Program], name: str) -> Path:
+    base = folder(places.run_dir(settings.DATA_DIR)) / f"up-{name}"
     config = base.with_suffix(".conf")
     config.write_text(supervision.configuration(programs, base.with_suffix(".pid")))
     return config

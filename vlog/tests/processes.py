@@ -1,0 +1,138 @@
+"""Real processes for tests: members of an installation, and who belongs to one."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import redis
+
+from vlog import embedded
+from vlog.embedded import places
+from vlog.environment import BASE_DIR, redis_client_url
+
+PATIENCE_SECONDS = 90
+MEMBER = """
+import sys
+from vlog import embedded
+embedded.join()
+print("joined", flush=True)
+sys.stdin.read()
+"""
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.05)
+
+
+def environment_for(data_dir: Path, **variables: str) -> dict[str, str]:
+    """That of a user who has set nothing but these variables."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("VLOG_")}
+    return {**plain, "VLOG_DATA_DIR": str(data_dir), **variables}
+
+
+def belonging_to(data_dir: Path) -> list[int]:
+    """The processes that were started for this data folder, whoever their parent is now."""
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [pid for pid in pids if pid != os.getpid() and _mentions(pid, os.fsencode(data_dir))]
+
+
+def _mentions(pid: int, text: bytes) -> bool:
+    try:
+        return any(text in Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ"))
+    except OSError:
+        return False
+
+
+def pid_of(data_dir: Path, program: str) -> int:
+    """The eldest process of this data folder whose command line has this word."""
+    return min(pid for pid in belonging_to(data_dir) if program in _command_line(pid))
+
+
+def _command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+def keeper_of(data_dir: Path) -> int:
+    return pid_of(data_dir, "-m vlog.embedded /")
+
+
+def kill_all(data_dir: Path) -> None:
+    """kill -9 of everything at once, until nothing is left."""
+
+    def is_empty() -> bool:
+        for pid in belonging_to(data_dir):
+            kill(pid)
+        return not belonging_to(data_dir)
+
+    wait_until(is_empty, f"the end of every process of {data_dir}")
+
+
+def kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+class Member:
+    """A process that has joined the installation, and leaves it when it is told to or killed."""
+
+    def __init__(self, data_dir: Path, *, prefix: tuple[str, ...] = (), code: str = MEMBER, **variables: str) -> None:
+        self.process = subprocess.Popen(
+            [*prefix, sys.executable, "-c", code],
+            cwd=BASE_DIR,
+            env=environment_for(data_dir, **variables),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def has_joined(self) -> bool:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline() == "joined\n"
+
+    def leave(self) -> str:
+        """What it said on its standard error."""
+        return self.process.communicate()[1]
+
+
+@contextmanager
+def member_of(data_dir: Path, **variables: str) -> Iterator[Member]:
+    member = Member(data_dir, **variables)
+    try:
+        assert member.has_joined(), member.leave()
+        yield member
+    finally:
+        member.leave()
+
+
+def execute(data_dir: Path, sql: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(embedded.database_url(data_dir)) as connection:
+        cursor = connection.execute(sql)  # type: ignore[call-overload]
+        return cursor.fetchall() if cursor.description else []
+
+
+def redis_of(data_dir: Path) -> "redis.Redis":
+    client: redis.Redis = redis.Redis.from_url(redis_client_url(embedded.redis_url(data_dir)))
+    return client
+
+
+def both_answer(data_dir: Path) -> bool:
+    try:
+        execute(data_dir, "SELECT 1")
+        return places.are_up(data_dir, ["postgres", "redis"]) and bool(redis_of(data_dir).ping())
+    except (psycopg.OperationalError, redis.RedisError):
+        return False
