@@ -24,11 +24,17 @@ def program_names(text: str) -> list[str]:
     return names
 
 
+def port_number(text: str) -> int:
+    if not 1 <= (number := int(text)) <= 65535:
+        raise argparse.ArgumentTypeError(f"{number} is not a port: choose one from 1 to 65535")
+    return number
+
+
 class Command(BaseCommand):
     help = "Runs VLog in the foreground: the web server, the workers and the scheduler, or some of them."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--port", type=port_number, default=8000)
         parser.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="0.0.0.0: reachable from outside")
         parser.add_argument(
             "--only", type=program_names, default=NAMES, metavar="NAMES", help=f"some of {','.join(NAMES)}"
@@ -57,8 +63,6 @@ def check_port(bind: str, port: int) -> None:
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-    except OverflowError as error:
-        raise CommandError(f"{port} is not a port: choose one from 1 to 65535", returncode=2) from error
     except OSError as error:
         advice = f"Choose another one, such as --port {port + 1} (make run PORT={port + 1}), or free this one."
         reason = (error.strerror or str(error)).lower()
