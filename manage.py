@@ -11,6 +11,7 @@ if importlib.util.find_spec("django") is None:
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
+from django.db import OperationalError
 
 from vlog import embedded, environment
 
@@ -29,7 +30,12 @@ def main() -> None:
     except embedded.ServiceError as error:
         print(error, file=sys.stderr)  # noqa: T201
         sys.exit(1)
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", None):
+            raise  # the database answered, and what it said is for a developer
+        sys.exit(f"The database does not answer: {str(error).strip()}\nStart it, or check VLOG_DATABASE_URL.")
 
 
 if __name__ == "__main__":

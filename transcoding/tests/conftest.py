@@ -62,15 +62,20 @@ def broker():
     return settings.REDIS_URL
 
 
+def database_url():
+    """The test database, for another process."""
+    database = connection.settings_dict
+    return f"postgresql://{database['USER']}@/{database['NAME']}?host={database['HOST']}&port=5432"
+
+
 class Node:
     """A Celery node in a process of its own, on the test's database and broker."""
 
     def __init__(self, name, queues, broker, log: Path):
         self.name, self.log = f"{name}@test", log
-        database = connection.settings_dict
         env = {
             **os.environ,
-            "VLOG_DATABASE_URL": f"postgresql://{database['USER']}@/{database['NAME']}?host={database['HOST']}&port=5432",
+            "VLOG_DATABASE_URL": database_url(),
             "VLOG_REDIS_URL": broker,
             "VLOG_DATA_DIR": str(settings.DATA_DIR),
             "VLOG_X264_PRESET": "ultrafast",

@@ -1,5 +1,6 @@
 """`manage.py import_video FILE`: publish a file, or every file of a folder."""
 
+import logging
 import os
 import shutil
 import socket
@@ -43,6 +44,7 @@ class Command(BaseCommand):
         names = [name.strip() for name in tags.split(",") if name.strip()]
         videos = [self._import(file, title, chosen, names) for file in files]
         if wait:
+            logging.getLogger("transcoding").setLevel(logging.WARNING)  # the progress tells the rest
             failed = [video for video in videos if not self._wait(video)]
             if failed:
                 raise CommandError(f"{len(failed)} of {len(videos)} failed.", returncode=1)
