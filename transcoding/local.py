@@ -52,30 +52,37 @@ class LocalQueue:
 
     def _claim_row(self, kinds: Collection[str]) -> TranscodingChunk | None:
         """Take the chunk that matters most: the first chunk of every video before the second of any."""
-        with transaction.atomic():
-            chunk = (
-                TranscodingChunk.objects.claimable()
-                .filter(kind__in=kinds, **self._scope)
-                .order_by("index", "job_id", "tier")
-                .select_for_update(skip_locked=True, of=("self",))
-                .select_related("job__video")
-                .first()
-            )
-            if chunk is None:
-                return None
-            if chunk.status == ChunkStatus.RUNNING and not chunk.lose_lease():
-                return self._claim_row(kinds)
-            self._take(chunk)
-            return chunk
+        while True:
+            with transaction.atomic():
+                chunk = (
+                    TranscodingChunk.objects.claimable()
+                    .filter(kind__in=kinds, **self._scope)
+                    .order_by("index", "job_id", "tier")
+                    .select_for_update(skip_locked=True, of=("self",))
+                    .select_related("job__video")
+                    .first()
+                )
+                if chunk is None:
+                    return None
+                expired = chunk.status == ChunkStatus.RUNNING
+                if not expired:
+                    self._take(chunk)
+            # The job's row is written without holding the chunk's: others lock them in the opposite order.
+            if not expired:
+                self._note_claim(chunk)
+                return chunk
+            chunk.lose_lease()
 
     def _take(self, chunk: TranscodingChunk) -> None:
         now = timezone.now()
-        expires = now + timedelta(seconds=settings.LEASE_SECONDS)
         chunk.attempt, chunk.status, chunk.worker, chunk.delivered = chunk.attempt + 1, "running", self.worker, False
-        chunk.started_at, chunk.lease_expires_at = now, expires
+        chunk.started_at, chunk.lease_expires_at = now, now + timedelta(seconds=settings.LEASE_SECONDS)
         chunk.save(update_fields=["attempt", "status", "worker", "delivered", "started_at", "lease_expires_at"])
-        chunk.job.checkpoint(worker=self.worker, claimed_at=now, claim_expires_at=expires)
-        Worker.objects.filter(pk=self.worker.pk).update(current_job=chunk.job, last_heartbeat=now)
+
+    def _note_claim(self, chunk: TranscodingChunk) -> None:
+        claimed, expires = chunk.started_at, chunk.lease_expires_at
+        chunk.job.checkpoint(worker=self.worker, claimed_at=claimed, claim_expires_at=expires)
+        Worker.objects.filter(pk=self.worker.pk).update(current_job=chunk.job, last_heartbeat=claimed)
 
     def _first_missing(self, chunk: TranscodingChunk, plan: Plan) -> int:
         """Where to begin: the storage tells what is there, not a counter."""
@@ -108,9 +115,7 @@ class LocalQueue:
     def complete(self, assignment: Assignment) -> None:
         with transaction.atomic():
             # Workers that finish two chunks in the same instant queue up here, so that exactly one sees the end.
-            job = TranscodingJob.objects.select_for_update(of=("self",)).filter(chunks=assignment.chunk).first()
-            if job is None:
-                raise LeaseLost  # the video is gone
+            job = self._lock_job(assignment)
             self._guarded(
                 assignment, status=ChunkStatus.COMPLETED, completed_at=timezone.now(), lease_expires_at=None, error=None
             )
@@ -120,12 +125,19 @@ class LocalQueue:
 
     def fail(self, assignment: Assignment, error: str) -> None:
         with transaction.atomic():
+            self._lock_job(assignment)
             held = TranscodingChunk.objects.held_by(assignment.chunk, assignment.attempt).select_related("job__video")
             chunk = held.select_for_update(of=("self",)).first()
             if chunk is None:
                 raise LeaseLost
             chunk.spend_attempt(error)
         self._let_go(assignment)
+
+    def _lock_job(self, assignment: Assignment) -> TranscodingJob:
+        job = TranscodingJob.objects.select_for_update(of=("self",)).filter(chunks=assignment.chunk).first()
+        if job is None:
+            raise LeaseLost  # the video is gone
+        return job
 
     def give_back(self, assignment: Assignment) -> None:
         self._guarded(assignment, status=ChunkStatus.PENDING, worker=None, lease_expires_at=None)

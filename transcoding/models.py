@@ -104,6 +104,10 @@ class TranscodingJob(models.Model):
     def __str__(self) -> str:
         return f"Job of {self.video}"
 
+    def lock(self) -> None:
+        """Hold the job until the transaction ends; whoever writes several rows of a job locks it before them."""
+        TranscodingJob.objects.select_for_update().filter(pk=self.pk).first()
+
     def begin(self, step: str) -> bool:
         """Enter a step; False where nothing is wanted of it: the video is ready, failed, archived or gone."""
         wanted = Video.objects.alive().filter(pk=self.video_id, status__in=UNFINISHED)
@@ -126,6 +130,7 @@ class TranscodingJob(models.Model):
     def fail(self, reason: str) -> None:
         """End the job: nothing more is made of the video until it is tried again. Its files stay."""
         with transaction.atomic():
+            self.lock()
             if not Video.objects.filter(pk=self.video_id, status__in=UNFINISHED).update(
                 status=Video.Status.FAILED, error_message=reason
             ):
@@ -139,6 +144,7 @@ class TranscodingJob(models.Model):
     def reopen(self) -> bool:
         """Take a failed video up again with all its attempts; what was made is kept. False where it had not failed."""
         with transaction.atomic():
+            self.lock()
             failed = Video.objects.alive().filter(pk=self.video_id, status=Video.Status.FAILED)
             if not failed.update(status=Video.Status.PROCESSING, error_message=None):
                 return False
@@ -202,8 +208,12 @@ class ChunkQuerySet(models.QuerySet["TranscodingChunk"]):
         """Those whose worker has not been heard of for the time of a lease."""
         return self.filter(status=ChunkStatus.RUNNING, lease_expires_at__lt=timezone.now())
 
+    def wanted(self) -> "ChunkQuerySet":
+        """Those of videos that are not in the archive; the others wait for their video's return."""
+        return self.filter(job__video__deleted_at=None)
+
     def claimable(self) -> "ChunkQuerySet":
-        return self.filter(
+        return self.wanted().filter(
             Q(status=ChunkStatus.PENDING) | Q(status=ChunkStatus.RUNNING, lease_expires_at__lt=timezone.now())
         )
 
@@ -286,20 +296,26 @@ class TranscodingChunk(models.Model):
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.first_segment}-{self.last_segment}, tier {self.tier}"
 
-    def lose_lease(self) -> bool:
-        """What follows from an expired lease; False where the chunk's attempts are spent and its video failed.
+    def lose_lease(self) -> None:
+        """Put an expired chunk back; without a segment delivered it costs an attempt.
 
-        It costs an attempt only where nothing was delivered: a worker that dies late has done its share.
+        A worker that dies late has done its share.
         """
-        if self.delivered:
-            return True
-        return self.spend_attempt("the worker that had it went silent before it delivered anything")
+        with transaction.atomic():
+            self.job.lock()
+            chunk = TranscodingChunk.objects.expired().select_for_update().filter(pk=self.pk).first()
+            if chunk is None:
+                return  # somebody else was faster, or its worker was heard of after all
+            if chunk.delivered:
+                chunk.status, chunk.lease_expires_at = ChunkStatus.PENDING, None
+                chunk.save(update_fields=["status", "lease_expires_at"])
+            else:
+                chunk.spend_attempt("the worker that had it went silent before it delivered anything")
 
-    def spend_attempt(self, error: str) -> bool:
-        """Note a failure; False where it was the last one allowed."""
+    def spend_attempt(self, error: str) -> None:
+        """Note a failure; the last one allowed fails the video. Call it with the job locked."""
         self.failures, self.error = self.failures + 1, error
         self.status = ChunkStatus.FAILED if self.failures >= self.job.max_attempts else ChunkStatus.PENDING
         self.lease_expires_at = None
         self.save(update_fields=["failures", "error", "status", "lease_expires_at"])
         self.job.spend_attempt(self.failures, f"{self}: {error}")
-        return self.status == ChunkStatus.PENDING

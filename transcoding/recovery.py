@@ -3,22 +3,17 @@
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from transcoding.models import UNFINISHED, ChunkStatus, Step, TranscodingChunk, TranscodingJob
+from transcoding.models import UNFINISHED, Step, TranscodingChunk, TranscodingJob
 
 
 def give_back_expired() -> None:
     """Put the chunks of silent workers back, or fail their videos where the attempts are spent."""
-    with transaction.atomic():
-        expired = TranscodingChunk.objects.expired().select_for_update(skip_locked=True, of=("self",))
-        for chunk in expired.select_related("job__video"):
-            if chunk.lose_lease() and chunk.status == ChunkStatus.RUNNING:
-                chunk.status, chunk.lease_expires_at = ChunkStatus.PENDING, None
-                chunk.save(update_fields=["status", "lease_expires_at"])
+    for chunk in TranscodingChunk.objects.wanted().expired().select_related("job__video"):
+        chunk.lose_lease()
 
 
 def stalled() -> list[TranscodingJob]:

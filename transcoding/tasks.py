@@ -136,7 +136,7 @@ def sweep() -> None:
     """Every few seconds: give back expired leases, ring lost bells again, send lost steps again."""
     recovery.give_back_expired()
     for kind, queue in WORK_QUEUES.items():
-        waiting = TranscodingChunk.objects.filter(kind=kind, status=ChunkStatus.PENDING).count()
+        waiting = TranscodingChunk.objects.wanted().filter(kind=kind, status=ChunkStatus.PENDING).count()
         if waiting and not _queue_length(queue):
             for _ in range(min(waiting, MAX_BELLS)):
                 ring(kind)
