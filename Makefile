@@ -23,6 +23,7 @@ help: ## what can be made
 setup: .make/packages .make/static ## the virtual environment, its packages, the site's static files
 	@:
 
+run: export VLOG_BASE_URL ?= http://$(if $(filter 0.0.0.0 ::,$(BIND)),127.0.0.1,$(BIND)):$(PORT)
 run: setup ## VLog on http://127.0.0.1:8000; PORT=… and BIND=… choose another address
 	@$(MANAGE) welcome --only account
 	@exec $(MANAGE) up --sample --port $(PORT) --bind $(BIND)
