@@ -1,0 +1,127 @@
+// Joins hls.js, which fetches and decodes, with media-chrome, which draws the controls.
+
+const controller = document.getElementById("player");
+if (controller) start(controller);
+
+function start(controller) {
+  const video = controller.querySelector("video");
+  const player = { controller, video, src: controller.dataset.src, growing: "growing" in controller.dataset };
+  listenToKeys(player);
+  listenToDoubleClick(player);
+  // hls.js first, even where the browser plays HLS by itself: only hls.js offers a choice of qualities.
+  if (window.Hls?.isSupported()) playWithHls(player);
+  else if (video.canPlayType("application/vnd.apple.mpegurl")) playNatively(player);
+  else showError(player, "This browser cannot play the video. A newer one will.", null);
+}
+
+function playWithHls(player) {
+  const hls = new Hls({ startFragPrefetch: true, ...(player.growing && patience()) });
+  player.video.hls = hls;
+  player.hls = hls;
+  offerQualities(player);
+  surviveErrors(player);
+  hls.loadSource(player.src);
+  hls.attachMedia(player.video);
+}
+
+// While a video is being made its next segment may answer 404 or 503 for a while. It will come.
+function patience() {
+  const policy = Hls.DefaultConfig.fragLoadPolicy.default;
+  const shouldRetry = (retry, count) => count < retry.maxNumRetry;
+  const errorRetry = { maxNumRetry: 60, retryDelayMs: 1000, maxRetryDelayMs: 2000, shouldRetry };
+  return { fragLoadPolicy: { default: { ...policy, errorRetry, timeoutRetry: { ...policy.timeoutRetry, maxNumRetry: 60 } } } };
+}
+
+function offerQualities(player) {
+  const { hls, video, growing } = player;
+  // Automatic choice would take every late segment for a bad connection, so a growing video keeps one level.
+  const automatic = () => (growing ? hls.firstLevel : -1);
+  let track;
+  hls.on(Hls.Events.MANIFEST_PARSED, (_, { levels }) => {
+    if (track) video.removeVideoTrack(track);
+    track = video.addVideoTrack("main");
+    track.selected = true;
+    levels.forEach((level, index) => {
+      const { width, height, videoCodec, bitrate, frameRate } = level;
+      track.addRendition(level.url[0], width, height, videoCodec, bitrate, frameRate).id = String(index);
+    });
+    if (growing) hls.loadLevel = automatic();
+  });
+  video.videoRenditions.addEventListener("change", ({ target }) => {
+    hls.nextLevel = target.selectedIndex < 0 ? automatic() : target.selectedIndex;
+  });
+}
+
+const RETRIES = 4;
+const CALM = 30_000; // after so many milliseconds without an error the count starts anew
+
+function surviveErrors(player) {
+  const { hls } = player;
+  let failures = 0;
+  let last = 0;
+  hls.on(Hls.Events.ERROR, (_, data) => {
+    if (!data.fatal) return;
+    failures = Date.now() - last > CALM ? 1 : failures + 1;
+    last = Date.now();
+    if (data.type === Hls.ErrorTypes.MEDIA_ERROR && failures <= RETRIES) hls.recoverMediaError();
+    else if (data.type === Hls.ErrorTypes.NETWORK_ERROR && failures <= RETRIES && hls.levels.length) {
+      setTimeout(() => hls.startLoad(), 1000 * failures);
+    } else showError(player, explain(data), () => { failures = 0; reload(player); });
+  });
+}
+
+function explain(data) {
+  if (!navigator.onLine) return "You seem to be offline.";
+  const gone = [404, 410].includes(data.response?.code) && data.details === Hls.ErrorDetails.MANIFEST_LOAD_ERROR;
+  if (gone) return "This video is not available any more.";
+  if (data.type === Hls.ErrorTypes.NETWORK_ERROR) return "The video could not be loaded. Please check your connection.";
+  return "The video could not be played.";
+}
+
+function reload({ hls, src, video }) {
+  const position = video.currentTime;
+  const playing = !video.paused;
+  hls.config.startPosition = position || -1;
+  hls.loadSource(src);
+  hls.startLoad(position || -1);
+  if (playing) video.play().catch(() => {});
+}
+
+function playNatively(player) {
+  const { video, src } = player;
+  video.addEventListener("error", () => {
+    showError(player, "The video could not be loaded. Please check your connection.", () => video.load());
+  });
+  video.src = src;
+}
+
+function showError({ controller }, text, again) {
+  const box = controller.querySelector(".player-error");
+  const button = box.querySelector("button");
+  box.querySelector("p").textContent = text;
+  box.hidden = false;
+  button.hidden = !again;
+  button.onclick = () => {
+    box.hidden = true;
+    again();
+  };
+}
+
+// The keys work wherever the reader is on the page, except where they already mean something.
+function listenToKeys({ controller }) {
+  const keys = new Set([" ", "k", "m", "f", "c", "j", "l", "<", ">", "ArrowLeft", "ArrowRight"]);
+  document.addEventListener("keydown", (event) => {
+    const elsewhere = event.target === document.body || event.target.id === "content";
+    if (!elsewhere || !keys.has(event.key) || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    controller.keyboardShortcutHandler?.(event);
+  });
+}
+
+function listenToDoubleClick({ controller, video }) {
+  controller.addEventListener("dblclick", (event) => {
+    if (event.target !== video && event.target !== controller) return;
+    const request = document.fullscreenElement ? "mediaexitfullscreenrequest" : "mediaenterfullscreenrequest";
+    controller.dispatchEvent(new CustomEvent(request, { bubbles: true, composed: true }));
+  });
+}

@@ -1,0 +1,38 @@
+from datetime import datetime
+
+from django import template
+from django.utils import timezone
+from django.utils.timesince import timesince
+
+from videos import storage
+from videos.models import Video
+
+register = template.Library()
+
+
+@register.filter
+def clock(seconds: float) -> str:
+    """A length as players write it: 0:07, 12:34, 1:02:03."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+@register.filter
+def age(moment: datetime | None) -> str:
+    """How long ago, in its largest unit: "3 days ago"."""
+    if moment is None:
+        return ""
+    if (timezone.now() - moment).total_seconds() < 60:
+        return "just now"
+    return f"{timesince(moment, depth=1)} ago"
+
+
+@register.simple_tag
+def poster(video: Video) -> str:
+    return storage.package_url(video, "poster.jpg")
+
+
+@register.simple_tag
+def master(video: Video) -> str:
+    return storage.package_url(video, "master.m3u8")

@@ -1,0 +1,11 @@
+from django.urls import path
+
+from videos import views
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("watch/<slug:slug>/", views.watch, name="watch"),
+    path("category/<slug:slug>/", views.category, name="category"),
+    path("tag/<slug:slug>/", views.tag, name="tag"),
+    path("media/<path:address>", views.media, name="media"),
+]

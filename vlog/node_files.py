@@ -1,0 +1,73 @@
+"""The files from node_modules that the site serves, under /static/vendor/: an explicit list, for whole packages are big."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.staticfiles.finders import BaseFinder
+from django.contrib.staticfiles.utils import matches_patterns
+from django.core.checks import CheckMessage, Warning
+from django.core.files.storage import FileSystemStorage, Storage
+
+PREFIX = "vendor"
+
+# A .map file belongs here wherever a script names one: the manifest storage follows the name.
+FILES = (
+    "hls.js/dist/hls.min.js",
+    "hls.js/dist/hls.min.js.map",
+    "media-chrome/dist/iife/all.js",
+    "media-chrome/dist/iife/all.js.map",
+    *(
+        f"media-tracks/dist/{module}.js"
+        for module in (
+            "audio-rendition",
+            "audio-rendition-list",
+            "audio-track",
+            "audio-track-list",
+            "change-event",
+            "mixin",
+            "polyfill",
+            "rendition-event",
+            "utils",
+            "video-rendition",
+            "video-rendition-list",
+            "video-track",
+            "video-track-list",
+        )
+    ),
+)
+
+
+class NodeFilesFinder(BaseFinder):
+    """Finds FILES and nothing else; lists what is there, so that a checkout without node_modules still starts."""
+
+    def __init__(self, *args: Any, root: Path | None = None, **kwargs: Any) -> None:
+        self.root = root or settings.BASE_DIR / "node_modules"
+        self.storage = FileSystemStorage(location=self.root)
+        self.storage.prefix = PREFIX  # type: ignore[attr-defined]  # collectstatic reads it
+
+    def check(self, **kwargs: Any) -> list[CheckMessage]:
+        missing = [name for name in FILES if not (self.root / name).is_file()]
+        if not missing:
+            return []
+        return [
+            Warning(
+                f"The player will not work: {len(missing)} of {len(FILES)} files are missing in {self.root}, "
+                f"such as {missing[0]}.",
+                hint="Run make setup.",
+                id="vlog.W001",
+            )
+        ]
+
+    def find(self, path: str, find_all: bool = False, **kwargs: Any) -> Any:
+        name = path.removeprefix(f"{PREFIX}/")
+        found = name != path and name in FILES and (self.root / name).is_file()
+        if find_all:
+            return [str(self.root / name)] if found else []
+        return str(self.root / name) if found else None
+
+    def list(self, ignore_patterns: Any) -> Iterator[tuple[str, Storage]]:
+        for name in FILES:
+            if (self.root / name).is_file() and not matches_patterns(name, ignore_patterns):
+                yield name, self.storage
