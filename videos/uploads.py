@@ -21,8 +21,14 @@ class UploadError(Exception):
     """The file is not taken; the message tells the person who sent it why."""
 
 
-def accept(
-    path: Path, *, name: str, title: str = "", category: Category | None = None, tags: Iterable[str] = ()
+def accept(  # noqa: PLR0913 - what an editor may say of a file
+    path: Path,
+    *,
+    name: str,
+    title: str = "",
+    description: str = "",
+    category: Category | None = None,
+    tags: Iterable[str] = (),
 ) -> Video:
     """Take over a file in the uploads folder: a pending video, its job, and the file renamed to its source.
 
@@ -33,7 +39,7 @@ def accept(
         raise UploadError("The file is empty (0 bytes). Check that it plays on your computer, then send it again.")
     with transaction.atomic():
         video = Video.objects.create_with_slug(
-            title=clean(title) or title_of(name), source_name=clean(name), category=category
+            title=clean(title) or title_of(name), description=description, source_name=clean(name), category=category
         )
         video.tags.set(tags_named(tags))
         job = TranscodingJob.objects.create(video=video)
