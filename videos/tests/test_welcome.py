@@ -7,7 +7,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 
 from videos.models import Video
-from vlog.management.commands.welcome import SAMPLE_SECONDS, SAMPLE_TITLE, draw_sample
+from videos.management.commands.welcome import SAMPLE_SECONDS, SAMPLE_TITLE, draw_sample
 
 
 def welcome(*, only: str) -> str:
