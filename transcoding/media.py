@@ -19,7 +19,7 @@ FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2",
     "matroska,webm",
     *("avi", "mpegts", "mpeg", "mpegvideo", "flv", "asf", "ogg", "mxf", "dv", "gif", "ivf", "h264", "hevc", "obu"),
-    *("nut", "rm", "wtv", "y4m", "yuv4mpegpipe", "m4v", "gxf", "live_flv"),
+    *("nut", "rm", "wtv", "yuv4mpegpipe", "m4v", "gxf", "live_flv"),
 )
 WITHOUT_INDEX = {"mpegts", "mpeg", "mpegvideo", "h264", "hevc", "m4v", "obu"}
 STANDARD_RATES = tuple(

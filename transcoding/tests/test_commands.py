@@ -1,0 +1,149 @@
+"""Argument lists, compared as lists."""
+
+from pathlib import Path
+
+import av.format
+import pytest
+
+from transcoding.commands import audio_arguments, input_arguments, poster_arguments, video_arguments
+from transcoding.media import FORMATS
+from transcoding.tests.test_plan import audio, encoded, plan_of, video
+
+PIPES = {"720p": 3, "480p": 4, "360p": 5}
+OPEN = ["-protocol_whitelist", "file", "-format_whitelist", ",".join(FORMATS), "-i", "/s.mp4"]
+CONTAINER = [
+    *("-use_editlist", "0", "-avoid_negative_ts", "disabled", "-map_metadata", "-1", "-map_chapters", "-1"),
+    *("-f", "mp4", "-movflags"),
+]
+VIDEO_FLAGS = "+cmaf+frag_discont+delay_moov+skip_trailer+frag_keyframe"
+AUDIO_FLAGS = "+cmaf+frag_discont+delay_moov+skip_trailer"
+
+
+def x264(cap):
+    return [
+        *("-c:v", "libx264", "-preset", "veryfast", "-profile:v", "high", "-crf", "23"),
+        *("-maxrate", f"{cap}k", "-bufsize", f"{cap}k", "-sc_threshold", "0", "-flags", "+cgop"),
+    ]
+
+
+def after(arguments, option):
+    return arguments[arguments.index(option) + 1]
+
+
+class TestVideo:
+    def test_a_copied_and_two_encoded_rungs_come_from_one_input(self):
+        plan = plan_of(video(frames=600))  # segments begin at 0, 60, 120, 180, 360, 540
+        keyframes = ["-g", "6000", "-force_key_frames", "5.999500,7.999500,9.999500"]
+        grid = ["-fps_mode", "passthrough", "-enc_time_base", "1/30"]
+        assert video_arguments(plan, "/s.mp4", (3, 3), PIPES) == [
+            *("-noaccurate_seek", "-copyts", "-ss", "4.001000", *OPEN),
+            "-filter_complex",
+            "[0:0]settb=1/15360,setpts=PTS-0,fps=30,trim=start_pts=180:end_pts=360,split=2[in0][in1];"
+            "[in0]scale=854:480,setsar=1,format=yuv420p[480p];"
+            "[in1]scale=640:360,setsar=1,format=yuv420p[360p]",
+            *("-map", "0:0", "-c:v", "copy", "-bsf:v"),
+            "setts=pts=PTS-0:dts=DTS-0,setts=prescale=1:time_base=1/30:pts=PTS:dts=DTS:duration=1",
+            *("-to", "12.000000", *CONTAINER, VIDEO_FLAGS, "pipe:3"),
+            *("-map", "[480p]", *x264(1000), *keyframes, *grid, *CONTAINER, VIDEO_FLAGS, "pipe:4"),
+            *("-map", "[360p]", *x264(600), *keyframes, *grid, *CONTAINER, VIDEO_FLAGS, "pipe:5"),
+        ]
+
+    def test_without_a_copied_rung_all_are_split_from_one_decode(self):
+        plan = plan_of(encoded(frames=90, width=640, height=360))
+        assert video_arguments(plan, "/s.mp4", (0, 1), {"360p": 7}) == [
+            *("-noaccurate_seek", "-copyts", *OPEN, "-filter_complex"),
+            "[0:0]settb=1/15360,setpts=PTS-0,fps=30,trim=start_pts=0:end_pts=90,split=1[in0];"
+            "[in0]scale=640:360,setsar=1,format=yuv420p[360p]",
+            *("-map", "[360p]", *x264(600), "-g", "6000", "-force_key_frames", "0.000000,1.999500"),
+            *("-fps_mode", "passthrough", "-enc_time_base", "1/30", *CONTAINER, VIDEO_FLAGS, "pipe:7"),
+        ]
+
+    def test_where_only_copies_are_wanted_nothing_is_decoded(self):
+        plan = plan_of(video(frames=600, width=640, height=360, bitrate=500_000, peak=500_000))
+        arguments = video_arguments(plan, "/s.mp4", (0, 0), {"360p": 3})
+        assert [rung.copied for rung in plan.rungs] == [True]
+        assert "-filter_complex" not in arguments
+        assert arguments[-2:] == [VIDEO_FLAGS, "pipe:3"]
+
+    def test_the_first_picture_is_time_zero_and_the_grid_has_the_sources_rate(self):
+        plan = plan_of(encoded(frames=600, rate="30000/1001", start=512))
+        arguments = video_arguments(plan, "/s.mp4", (3, 3), PIPES)
+        assert after(arguments, "-filter_complex").startswith(
+            "[0:0]settb=1001/15360000,setpts=PTS-512,fps=30000/1001,trim=start_pts=180:end_pts=360,"
+        )
+        assert after(arguments, "-force_key_frames") == "6.005500,8.007500,10.009500"
+        assert after(arguments, "-enc_time_base") == "1001/30000"
+
+    def test_a_copy_is_moved_to_time_zero_and_stops_at_the_end_of_the_piece_in_the_sources_time(self):
+        arguments = video_arguments(plan_of(video(frames=600, start=15360)), "/s.mp4", (0, 2), PIPES)
+        assert after(arguments, "-bsf:v").startswith("setts=pts=PTS-15360:dts=DTS-15360,")
+        assert after(arguments, "-to") == "7.000000"
+
+    def test_reading_begins_at_the_plans_keyframe_and_at_the_start_without_a_seek(self):
+        plan = plan_of(encoded(frames=900, keyframes=[0, 100, 180, 360, 500]))
+        seeks = []
+        for first in range(len(plan.timeline)):
+            arguments = video_arguments(plan, "/s.mp4", (first, first), PIPES)
+            seeks.append(after(arguments, "-ss") if "-ss" in arguments else None)
+            assert "-ss" not in arguments[arguments.index("-i") :], "a seek behind the input would decode to there"
+        assert seeks == [None, None, "3.334333", "3.334333", "6.001000", "16.667667", "16.667667"]
+
+    def test_threads_bound_decoder_filters_and_each_encoder(self):
+        plan = plan_of(video(frames=600))
+        arguments = video_arguments(plan, "/s.mp4", (0, 0), PIPES, threads=2)
+        assert arguments[:4] == ["-threads", "2", "-filter_complex_threads", "2"]
+        assert arguments.count("-threads") == 3  # input and two encoders
+        for rung in ("[480p]", "[360p]"):
+            encoder = arguments[arguments.index(rung) :]
+            assert after(encoder, "-threads") == "2"
+            assert encoder.index("-threads") < encoder.index("-f")
+
+    def test_without_a_number_of_threads_ffmpeg_chooses(self):
+        assert not [a for a in video_arguments(plan_of(), "/s.mp4", (0, 0), PIPES) if "threads" in a]
+
+
+class TestAudio:
+    def test_encoded_sound_is_moved_padded_and_cut_to_the_pictures_length(self):
+        plan = plan_of(encoded(frames=600, start=1536), audio(codec="mp3"))  # the picture starts at 0.1 s
+        assert audio_arguments(plan.audio, "/s.mp4", 3) == [
+            *("-copyts", *OPEN, "-map", "0:1", "-af"),
+            "asetpts=PTS-0.100000000/TB,aresample=48000:async=1:first_pts=0,"
+            "aformat=sample_fmts=fltp:channel_layouts=stereo,apad=whole_len=960512,atrim=end_sample=960512",
+            *("-c:a", "aac", "-b:a", "128k", "-bsf:a", r"noise=drop=lt(pts\,0)+gte(pts\,960512)"),
+            *(*CONTAINER, AUDIO_FLAGS, "-frag_duration", "6000000", "pipe:3"),
+        ]
+
+    def test_copied_sound_is_moved_and_what_lies_outside_the_picture_is_dropped(self):
+        plan = plan_of(video(frames=600, start=512), audio(start="-0.1", end="25"))
+        assert plan.audio.copied
+        assert audio_arguments(plan.audio, "/s.mp4", 9) == [
+            *("-copyts", *OPEN, "-map", "0:1", "-c:a", "copy", "-bsf:a"),
+            r"setts=pts=PTS-1600:dts=DTS-1600,noise=drop=lt(pts\,0)+gte(pts\,959488)",
+            *(*CONTAINER, AUDIO_FLAGS, "-frag_duration", "6000000", "pipe:9"),
+        ]
+
+    def test_a_smaller_ladder_has_a_lower_bitrate(self):
+        plan = plan_of(encoded(width=640, height=360), audio(codec="mp3"))
+        assert after(audio_arguments(plan.audio, "/s.mp4", 3), "-b:a") == "96k"
+
+
+def test_a_poster_is_one_keyframe_of_square_pixels():
+    size = "scale='min(1280,iw*sar)':'min(1280,ih)':force_original_aspect_ratio=decrease:force_divisible_by=2,setsar=1"
+    expected = [
+        *(*OPEN, "-map", "0:2", "-frames:v", "1", "-vf", size, "-q:v", "3", "-f", "image2"),
+        *("-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-update", "1", "-y", "/p.jpg"),
+    ]
+    assert poster_arguments("/s.mp4", 2, None, Path("/p.jpg")) == ["-skip_frame", "nokey", *expected]
+    seek = ["-skip_frame", "nokey", "-ss", "1.500000"]
+    assert poster_arguments("/s.mp4", 2, 1.5, Path("/p.jpg")) == [*seek, *expected]
+
+
+@pytest.mark.parametrize("name", ["hls", "concat", "image2", "lavfi", "dash", "sdp", "rtsp", "imf"])
+def test_no_format_that_opens_other_files_is_open_to_sources(name):
+    formats = input_arguments("/s.mp4")[3].split(",")
+    assert name not in formats
+
+
+@pytest.mark.parametrize("name", ",".join(FORMATS).split(","))
+def test_every_format_that_is_open_to_sources_exists(name):
+    assert av.format.ContainerFormat(name, "r").is_input
