@@ -108,13 +108,15 @@ def find(box: bytes, *path: str, skip: int = 8) -> bytes:
 def timescale(init: bytes) -> int:
     """Ticks a second of the first track of an init segment (`mdhd`)."""
     mdhd = find(init, "moov", "trak", "mdia", "mdhd", skip=0)
-    return int.from_bytes(mdhd[28:32] if mdhd[8] == 1 else mdhd[20:24], "big")
+    ticks = int.from_bytes(mdhd[28:32] if mdhd[8:9] == b"\x01" else mdhd[20:24], "big")
+    if ticks == 0:
+        raise BrokenBoxes("a track without a timescale")
+    return ticks
 
 
 def codec(init: bytes) -> str:
     """The CODECS value of the first track of an init segment (RFC 6381): `avc1.64001f`, `mp4a.40.2`."""
-    stsd = find(init, "moov", "trak", "mdia", "minf", "stbl", "stsd", skip=0)
-    kind, entry = next(children(stsd, 16))
+    kind, entry = _sample_entry(init)
     if kind == "avc1":
         avcc = find(entry, "avcC", skip=86)
         return f"avc1.{avcc[9:12].hex()}"
@@ -125,15 +127,23 @@ def codec(init: bytes) -> str:
 
 def size(init: bytes) -> tuple[int, int]:
     """Coded width and height in pixels of the video track of an init segment."""
-    stsd = find(init, "moov", "trak", "mdia", "minf", "stbl", "stsd", skip=0)
-    _, entry = next(children(stsd, 16))
+    _, entry = _sample_entry(init)
     return int.from_bytes(entry[32:34], "big"), int.from_bytes(entry[34:36], "big")
+
+
+def _sample_entry(init: bytes) -> tuple[str, bytes]:
+    """The type and the box of what describes the samples of the first track (`stsd`)."""
+    stsd = find(init, "moov", "trak", "mdia", "minf", "stbl", "stsd", skip=0)
+    for entry in children(stsd, 16):
+        return entry
+    raise BrokenBoxes("a track without a description")
 
 
 def parse_fragment(moof: bytes, mdat_size: int) -> Fragment:
     traf = find(moof, "traf")
     tfdt, tfhd = find(traf, "tfdt"), find(traf, "tfhd")
-    start = int.from_bytes(tfdt[12:20] if tfdt[8] == 1 else tfdt[12:16], "big")
+    wide = tfdt[8:9] == b"\x01"
+    start = int.from_bytes(tfdt[12:20] if wide else tfdt[12:16], "big")
     durations, sizes = _samples(find(traf, "trun"), *_defaults(tfhd))
     return Fragment(start, sum(durations), len(sizes), len(moof) + 8 + sizes[0], len(moof) + mdat_size)
 
