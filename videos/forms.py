@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.contrib.admin.widgets import AdminTextInputWidget
 
 from videos.models import Video
 from videos.uploads import clean
@@ -13,7 +14,9 @@ TAGS_HELP = "Separated by commas; new ones are made."
 class TaggedForm(forms.ModelForm):
     """Tags as one line of text: their table has a composite key, which admin widgets cannot edit."""
 
-    tag_names = forms.CharField(label="Tags", required=False, help_text=TAGS_HELP, max_length=1000)
+    tag_names = forms.CharField(
+        label="Tags", required=False, help_text=TAGS_HELP, max_length=1000, widget=AdminTextInputWidget
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -38,9 +41,8 @@ class UploadForm(TaggedForm):
         widget=forms.FileInput(attrs={"accept": "video/*,.mkv,.ts,.mts,.m2ts,.mxf"}),
     )
     title = forms.CharField(
-        max_length=255, required=False, help_text="Left empty, it is the file's name.",
-        widget=forms.TextInput(attrs={"class": "vTextField"}),
-    )  # fmt: skip
+        max_length=255, required=False, help_text="Left empty, it is the file's name.", widget=AdminTextInputWidget
+    )
 
     class Meta:
         model = Video
