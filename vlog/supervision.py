@@ -20,6 +20,9 @@ from supervisor.supervisord import Supervisor
 
 from vlog.environment import BASE_DIR
 
+# Whoever looks at a page, or waits for the site to start, goes before work in the background.
+BEHIND_THE_SITE = 5
+
 logger = logging.getLogger("vlog.up")
 
 
@@ -32,13 +35,15 @@ class Program:
     rank: int = 20
     stop_group: bool = False
     once: bool = False
+    nice: int = 0
 
 
 def celery(name: str, *arguments: str) -> Program:
     command = ("-m", "celery", "--quiet", "-A", "vlog", *arguments)
     # A worker waits for its running task; its pool process has to hear of the end, too.
     # And that root runs it was the operator's decision: no warning each time.
-    return Program(name, command, environment=("PYTHONWARNINGS=ignore:::celery.platforms",), stop_group=True)
+    quiet = ("PYTHONWARNINGS=ignore:::celery.platforms",)
+    return Program(name, command, environment=quiet, stop_group=True, nice=BEHIND_THE_SITE)
 
 
 def worker(name: str, *, concurrency: int) -> Program:
@@ -57,7 +62,9 @@ def programs(bind: str) -> dict[str, Program]:
     }
 
 
-SAMPLE = Program("sample", ("manage.py", "welcome", "--only", "sample"), stop_group=True, once=True)
+SAMPLE = Program(
+    "sample", ("manage.py", "welcome", "--only", "sample"), stop_group=True, once=True, nice=BEHIND_THE_SITE
+)
 KEEPER_WATCH = Program("keeper", ("-m", "vlog.embedded", "--standby"), rank=10)
 
 
@@ -75,9 +82,10 @@ def configuration(chosen: Iterable[Program], pid_file: Path) -> str:
 
 def _options(program: Program) -> dict[str, object]:
     # The kernel ends it when the supervisor is killed.
-    command = [shutil.which("setpriv") or "setpriv", "--pdeathsig", "TERM", "--", sys.executable, *program.arguments]
+    guard = [shutil.which("setpriv") or "setpriv", "--pdeathsig", "TERM", "--"]
+    nice = ["nice", "-n", str(program.nice)] if program.nice else []
     return {
-        "command": shlex.join(command),
+        "command": shlex.join([*guard, *nice, sys.executable, *program.arguments]),
         "directory": BASE_DIR,
         "environment": ",".join((f"VLOG_PROCESS={program.name}", *program.environment)),
         "autorestart": "false" if program.once else "true",
