@@ -262,8 +262,9 @@ def _displayed_size(frame: VideoFrame, aspect: Fraction) -> tuple[int, int]:
 def _native_rate(stream: VideoStream, order: list[int], time_base: Fraction) -> Fraction:
     """The source's own frame rate: one that puts every frame on a grid, else the usual one nearest its typical gap."""
     mean = Fraction(len(order) - 1) / ((order[-1] - order[0]) * time_base) if order[-1] > order[0] else Fraction(0)
-    claimed = (stream.guessed_rate, stream.average_rate, stream.base_rate, _snap(mean))
-    for rate in (Fraction(rate) for rate in claimed if rate):
+    claimed = [Fraction(rate) for rate in (stream.guessed_rate, stream.average_rate, stream.base_rate) if rate]
+    # The usual rates first: from times that are rounded to a millisecond, ffmpeg guesses 19001/317.
+    for rate in filter(None, (*map(_snap, [*claimed, mean]), *claimed)):
         if _on_grid(order, time_base, rate):
             return max(rate, Fraction(1))
     gaps = [b - a for a, b in pairwise(order) if b > a]
@@ -285,6 +286,8 @@ def _on_grid(order: list[int], time_base: Fraction, rate: Fraction) -> bool:
 
 def _peak(packets: _Packets, keys: list[int], time_base: Fraction) -> int:
     """The highest bitrate of one keyframe interval, in bit/s."""
+    if not keys:
+        return 0  # an edit list cut them away
     ends = [*packets.keyframes[1:], len(packets.times)]
     peak = 0
     for first, end, time, following in zip(packets.keyframes, ends, keys, [*keys[1:], packets.end], strict=True):
