@@ -7,13 +7,20 @@ from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from transcoding.models import UNFINISHED, Step, TranscodingChunk, TranscodingJob
+from transcoding.models import UNFINISHED, ChunkStatus, Step, TranscodingChunk, TranscodingJob
 
 
 def give_back_expired() -> None:
     """Put the chunks of silent workers back, or fail their videos where the attempts are spent."""
     for chunk in TranscodingChunk.objects.wanted().expired().select_related("job__video"):
         chunk.lose_lease()
+
+
+def expire_leases_of(worker_id: str) -> None:
+    """Let nobody wait for a worker that is known to have gone."""
+    TranscodingChunk.objects.filter(worker__worker_id=worker_id, status=ChunkStatus.RUNNING).update(
+        lease_expires_at=timezone.now()
+    )
 
 
 def stalled() -> list[TranscodingJob]:

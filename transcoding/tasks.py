@@ -15,6 +15,7 @@ from functools import wraps
 from typing import Any
 
 from celery import Signature, Task, chain
+from celery.signals import worker_init, worker_ready
 from django.conf import settings
 from django.db import transaction
 from kombu.exceptions import OperationalError
@@ -52,7 +53,8 @@ def step(function: Callable[[TranscodingJob], None]) -> Task:
     def run(job_id: int) -> None:
         job = TranscodingJob.objects.select_related("video").filter(pk=job_id).first()
         if job is not None and job.begin(function.__name__):
-            function(job)
+            with nodes.heeding_sigterm():
+                function(job)
 
     return app.task(base=StepTask)(run)
 
@@ -104,13 +106,15 @@ def transcode(job: TranscodingJob) -> None:
 @app.task(bind=True)
 def encode(self: Task) -> None:
     """A bell: there may be a piece of video to encode."""
-    work(str(self.request.hostname), [ChunkKind.VIDEO])
+    with nodes.heeding_sigterm():
+        work(str(self.request.hostname), [ChunkKind.VIDEO])
 
 
 @app.task(bind=True)
 def encode_audio(self: Task) -> None:
     """A bell: there may be sound to encode."""
-    work(str(self.request.hostname), [ChunkKind.AUDIO])
+    with nodes.heeding_sigterm():
+        work(str(self.request.hostname), [ChunkKind.AUDIO])
 
 
 @step
@@ -143,6 +147,17 @@ def sweep() -> None:
     if not _queue_length("tasks"):
         for job in recovery.stalled():
             _send_again(job)
+
+
+@worker_init.connect
+def let_go_of_old_leases(sender: Any, **kwargs: object) -> None:
+    """A node that starts holds nothing yet: what it had when it was killed goes back at once."""
+    recovery.expire_leases_of(nodes.worker_id_of(sender.hostname))
+
+
+@worker_ready.connect
+def ask_for_work(sender: Any, **kwargs: object) -> None:
+    _send(sweep.si())
 
 
 def ring(kind: str) -> None:

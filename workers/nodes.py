@@ -6,6 +6,8 @@ import os
 import platform
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from types import FrameType
 from typing import Any
@@ -100,9 +102,24 @@ def leave_node(sender: Any, **kwargs: object) -> None:
 
 @worker_process_init.connect
 def tie_to_parent(**kwargs: object) -> None:
-    """A pool process dies with its node, and gives its work back where the node is asked to stop."""
+    """A pool process dies with its node."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGTERM, _ask_to_stop)
+
+
+@contextmanager
+def heeding_sigterm() -> Iterator[None]:
+    """While a task runs, SIGTERM asks it to come to an end and does not end the process.
+
+    Set for each task, because billiard resets the handlers after `worker_process_init`.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _ask_to_stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _ask_to_stop(number: int, frame: FrameType | None) -> None:

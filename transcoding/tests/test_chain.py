@@ -104,6 +104,28 @@ def test_a_killed_worker_costs_no_more_than_its_chunk(arrived, nodes, clip, sett
     assert verify(package_dir(job.video), Plan.from_json(job.plan)) == []
 
 
+def test_a_node_that_starts_again_takes_up_its_work_at_once(arrived, nodes, clip):
+    job = arrived(clip)
+    node = nodes("all", "tasks,encode")
+    tasks.start(job)
+    wait_for(lambda: job.chunks.filter(index__gte=1, status="running").exists(), "a later chunk")
+    node.kill()
+    nodes("all", "tasks,encode")  # nobody sweeps, and the lease lasts a minute
+    wait_for(lambda: ended(job), "the end of the job")
+    assert job.video.status == "ready"
+
+
+def test_a_node_that_is_stopped_gives_its_work_back_unspent(arrived, nodes, clip):
+    job = arrived(clip)
+    node = nodes("all", "tasks,encode")
+    tasks.start(job)
+    wait_for(lambda: job.chunks.filter(index=2, status="running").exists(), "the longest chunk")
+    node.stop()
+    chunk = job.chunks.get(index=2, kind="video")
+    assert (chunk.status, chunk.failures, chunk.worker, chunk.lease_expires_at) == ("pending", 0, None, None)
+    assert Worker.objects.get().status == "offline"
+
+
 def test_lost_messages_are_sent_again(arrived, nodes, clip, broker):
     job = arrived(clip)  # nothing was ever sent
     Video.objects.update(created_at=timezone.now() - timedelta(hours=1))
