@@ -6,8 +6,8 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 
-from videos.models import Video
 from videos.management.commands.welcome import SAMPLE_SECONDS, SAMPLE_TITLE, draw_sample
+from videos.models import Video
 
 
 def welcome(*, only: str) -> str:
