@@ -1,4 +1,4 @@
-"""The files from node_modules that the site serves under /static/vendor/: an explicit list, for whole packages are big."""
+"""The files from node_modules that the site serves under /static/vendor/: a list, because whole packages are big."""
 
 from collections.abc import Iterator
 from pathlib import Path
