@@ -1,0 +1,342 @@
+"""The pages, as viewers and editors get them."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from videos.models import Video
+from videos.storage import package_dir, package_url
+from videos.tests.factories import CategoryFactory, TagFactory, TranscodingJobFactory, VideoFactory
+from videos.views import MORE_VIDEOS, PAGE_SIZE
+
+pytestmark = pytest.mark.django_db
+
+TITLE = re.compile(r'<h2 class="card-title"><a href="([^"]+)">')
+OTHER_HOST = re.compile(r'(?:src|href|srcset|poster|action)\s*=\s*["\']?(?:https?:)?//[^"\'\s>]+', re.IGNORECASE)
+INLINE_SCRIPT = re.compile(r"<script(?![^>]*\ssrc=)|\son[a-z]+\s*=|javascript:", re.IGNORECASE)
+HIDDEN = (
+    {"status": "pending"},
+    {"status": "processing"},
+    {"status": "failed"},
+    {"deleted_at": timezone.now()},
+    {"published_at": None},
+    {"published_at": timezone.now() + timedelta(days=1)},
+)
+
+
+def hours_ago(hours):
+    return timezone.now() - timedelta(hours=hours)
+
+
+def page(client, address):
+    response = client.get(address)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def listed(client, address):
+    """The addresses on the cards of a page, in their order."""
+    return TITLE.findall(page(client, address))
+
+
+def queries(client, address):
+    with CaptureQueriesContext(connection) as context:
+        page(client, address)
+    return len(context)
+
+
+def account(client, *permissions, staff=True):
+    """Log in somebody who has these permissions on videos."""
+    user = User.objects.create_user("u", is_staff=staff)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client.force_login(user)
+
+
+@pytest.fixture
+def shelf():
+    """A category and a tag, and a function that puts a video on both."""
+    category, tag = CategoryFactory(name="Walks", slug="walks"), TagFactory(name="Woods", slug="woods")
+
+    def put(slug, **fields):
+        video = VideoFactory(slug=slug, category=category, **{"public": True, **fields})
+        video.tags.add(tag)
+        return video
+
+    return put
+
+
+LISTS = pytest.mark.parametrize("address", ["/", "/category/walks/", "/tag/woods/"])
+
+
+@LISTS
+def test_a_list_shows_public_videos_and_the_latest_first(client, shelf, address):
+    shelf("middle", published_at=hours_ago(2))
+    shelf("latest", published_at=hours_ago(1))
+    shelf("oldest", published_at=hours_ago(3))
+    for number, fields in enumerate(HIDDEN):
+        shelf(f"hidden-{number}", **fields)
+    assert listed(client, address) == ["/watch/latest/", "/watch/middle/", "/watch/oldest/"]
+
+
+@pytest.mark.parametrize("address", ["/category/walks/", "/tag/woods/"])
+def test_a_category_and_a_tag_show_only_their_own_videos(client, shelf, address):
+    shelf("mine")
+    VideoFactory(slug="other", public=True, category=CategoryFactory()).tags.add(TagFactory())
+    assert listed(client, address) == ["/watch/mine/"]
+
+
+def test_a_category_page_tells_its_name_and_description(client):
+    CategoryFactory(name="A & B", slug="a-b", description="<b>All</b> of it")
+    text = page(client, "/category/a-b/")
+    assert "<h1>A &amp; B</h1>" in text
+    assert "<title>A &amp; B · VLog</title>" in text
+    assert "&lt;b&gt;All&lt;/b&gt; of it" in text
+
+
+@LISTS
+def test_a_list_has_pages_and_links_between_them(client, shelf, address):
+    for number in range(PAGE_SIZE + 1):
+        shelf(f"v{number}", published_at=hours_ago(number + 1))
+    first, second = page(client, address), page(client, f"{address}?page=2")
+    assert TITLE.findall(first) == [f"/watch/v{number}/" for number in range(PAGE_SIZE)]
+    assert TITLE.findall(second) == [f"/watch/v{PAGE_SIZE}/"]
+    assert '<a rel="next" href="?page=2">' in first
+    assert 'rel="prev"' not in first
+    assert '<a rel="prev" href="?page=1">' in second
+    assert 'rel="next"' not in second
+    assert '<span aria-current="page">2</span>' in second
+    assert "page 2" in re.search("<title>(.*)</title>", second)[1]
+
+
+def test_one_page_needs_no_links_to_others(client, shelf):
+    shelf("only")
+    assert 'class="pages"' not in page(client, "/")
+
+
+@LISTS
+@pytest.mark.parametrize("number", ["0", "-1", "abc", "999", "", "2", "1.5", "9" * 30, "%00"])
+def test_a_page_that_is_not_there_is_not_found(client, shelf, address, number):
+    shelf("only")
+    assert client.get(f"{address}?page={number}").status_code == 404
+
+
+@LISTS
+def test_an_empty_list_says_so(client, shelf, address):
+    assert 'class="empty"' in page(client, address)
+
+
+@pytest.mark.parametrize(
+    ("permissions", "invitation"), [([], "Log in and upload the first one."), (["add_video"], "Upload a video")]
+)
+def test_an_empty_site_invites_those_who_may_to_upload(client, permissions, invitation):
+    if permissions:
+        account(client, *permissions)
+    text = page(client, "/")
+    assert invitation in text
+    assert 'href="/admin/videos/video/add/"' in text
+
+
+def test_the_way_to_the_admin_is_for_staff(client):
+    assert 'href="/admin/"' not in page(client, "/")
+    account(client)
+    text = page(client, "/")
+    assert 'href="/admin/"' in text
+    assert ">Upload</a>" not in text
+
+
+@pytest.mark.parametrize("address", ["/watch/nothing/", "/category/nothing/", "/tag/nothing/", "/nothing/"])
+def test_an_unknown_address_is_answered_by_our_own_page(client, address):
+    response = client.get(address)
+    assert response.status_code == 404
+    assert "There is nothing at this address" in response.content.decode()
+    assert "site-header" in response.content.decode()
+
+
+class TestWatching:
+    def test_the_page_shows_the_video_and_all_about_it(self, client, shelf):
+        video = shelf("walk", title="A walk", description="Line one\nSee https://example.org/x", duration=754)
+        text = page(client, "/watch/walk/")
+        assert "<title>A walk · VLog</title>" in text
+        assert "<h1>A walk</h1>" in text
+        assert f'data-src="{package_url(video, "master.m3u8")}"' in text
+        assert f'src="{package_url(video, "poster.jpg")}"' in text
+        assert 'defaultduration="754.000"' in text
+        assert "<span>12:34</span>" in text
+        assert '<a href="/category/walks/">Walks</a>' in text
+        assert '<a href="/tag/woods/">Woods</a>' in text
+        assert '<p>Line one<br>See <a href="https://example.org/x" rel="nofollow">' in text
+        assert "data-growing" not in text
+        assert "/admin/videos/video/" not in text
+
+    def test_what_editors_write_is_text_and_no_markup(self, client, shelf):
+        nasty = "<script>alert(1)</script>\"'&"
+        video = shelf("nasty", title=nasty, description=nasty)
+        video.tags.add(TagFactory(name="<i>tag</i>"))
+        shelf("other", title=nasty)
+        for address in ("/watch/nasty/", "/"):
+            text = page(client, address)
+            assert "<script>alert" not in text
+            assert "&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#x27;&amp;" in text
+        text = page(client, "/watch/nasty/")
+        assert 'content="&lt;script&gt;alert(1)&lt;/script&gt;&quot;' in text
+        assert "&lt;i&gt;tag&lt;/i&gt;" in text
+
+    def test_below_it_are_the_latest_others(self, client, shelf):
+        for number in range(MORE_VIDEOS + 2):
+            shelf(f"v{number}", published_at=hours_ago(number + 1))
+        shelf("hidden", status="pending")
+        others = [f"/watch/v{number}/" for number in range(MORE_VIDEOS + 1) if number != 1]
+        assert listed(client, "/watch/v1/") == others
+
+    def test_an_only_video_has_no_list_below_it(self, client, shelf):
+        shelf("only")
+        assert "More videos" not in page(client, "/watch/only/")
+
+    def test_an_editor_finds_the_way_to_change_it(self, client, shelf):
+        video = shelf("walk")
+        account(client, "change_video")
+        assert f'href="/admin/videos/video/{video.pk}/change/"' in page(client, "/watch/walk/")
+
+
+@pytest.mark.parametrize("fields", HIDDEN)
+class TestWhatIsNotPublic:
+    def test_strangers_do_not_learn_that_it_exists(self, client, shelf, fields):
+        shelf("secret", title="Top secret", **fields)
+        response = client.get("/watch/secret/")
+        assert response.status_code == 404
+        assert "Top secret" not in response.content.decode()
+
+    @pytest.mark.parametrize(
+        ("permissions", "staff"), [([], False), ([], True), (["view_video"], False), (["view_tag"], True)]
+    )
+    def test_nor_do_accounts_without_the_right(self, client, shelf, fields, permissions, staff):
+        shelf("secret", **fields)
+        account(client, *permissions, staff=staff)
+        assert client.get("/watch/secret/").status_code == 404
+
+
+class TestPreviewing:
+    @pytest.fixture(autouse=True)
+    def editor(self, client):
+        account(client, "view_video")
+
+    @pytest.mark.parametrize(
+        ("fields", "expected"),
+        [
+            ({"status": "pending"}, "Waiting for a worker"),
+            ({"status": "processing"}, "Being made: 40 %"),
+            ({"status": "failed", "error_message": "No <sound> in it"}, "No &lt;sound&gt; in it"),
+            ({"status": "failed"}, "No reason was recorded."),
+            ({"published_at": None}, "Ready, but not published"),
+            ({"published_at": timezone.now().replace(year=2999, month=5, day=4)}, "Not public before 4 May 2999"),
+        ],
+    )
+    def test_it_tells_how_far_the_video_is(self, client, shelf, fields, expected):
+        TranscodingJobFactory(video=shelf("walk", title="A walk", **fields), progress_percent=40)
+        text = page(client, "/watch/walk/")
+        assert expected in text
+        assert "<title>Preview: A walk · VLog</title>" in text
+
+    @pytest.mark.parametrize(
+        ("status", "busy"), [("pending", True), ("processing", True), ("failed", False), ("ready", False)]
+    )
+    def test_it_asks_again_as_long_as_something_happens(self, client, shelf, status, busy):
+        shelf("walk", status=status, published_at=None)
+        assert ("data-refresh" in page(client, "/watch/walk/")) is busy
+
+    @pytest.mark.parametrize(
+        ("status", "package", "playable"),
+        [
+            ("processing", True, True),
+            ("processing", False, False),
+            ("ready", True, True),
+            ("pending", True, False),
+            ("failed", True, False),
+        ],
+    )
+    def test_it_plays_what_is_finished(self, client, shelf, settings, tmp_path, status, package, playable):
+        settings.MEDIA_DIR = tmp_path
+        video = shelf("walk", status=status, published_at=None)
+        if package:
+            package_dir(video).mkdir()
+            (package_dir(video) / "master.m3u8").write_text("#EXTM3U\n")
+        text = page(client, "/watch/walk/")
+        assert ("<media-controller" in text) is playable
+        assert ("player.js" in text) is playable
+        assert ("data-growing" in text) is (playable and status != "ready")
+
+    def test_an_archived_video_has_no_preview(self, client, shelf):
+        shelf("gone", deleted_at=timezone.now())
+        assert client.get("/watch/gone/").status_code == 404
+
+
+class TestQueries:
+    @pytest.mark.parametrize(
+        ("address", "most"), [("/", 5), ("/category/walks/", 5), ("/tag/woods/", 5), ("/watch/v0/", 8)]
+    )
+    def test_their_number_does_not_grow_with_the_rows(self, client, shelf, address, most):
+        shelf("v0")
+        shelf("v1")  # the watch page lists the others
+        few = queries(client, address)
+        for number in (2, 3):
+            shelf(f"v{number}")
+        Video.objects.get(slug="v0").tags.add(TagFactory(), TagFactory())
+        assert queries(client, address) == few
+        assert few <= most
+
+    def test_nor_does_that_of_the_preview(self, client, shelf):
+        account(client, "view_video")
+        video = shelf("walk", status="processing")
+        TranscodingJobFactory(video=video)
+        few = queries(client, "/watch/walk/")
+        video.tags.add(TagFactory(), TagFactory())
+        assert queries(client, "/watch/walk/") == few
+
+
+PAGES = ["/", "/category/walks/", "/tag/woods/", "/watch/walk/", "/watch/made/", "/nothing/"]
+
+
+@pytest.mark.parametrize("address", PAGES)
+class TestEveryPage:
+    @pytest.fixture(autouse=True)
+    def videos(self, client, shelf):
+        account(client, "view_video", "change_video", "add_video")
+        shelf("walk", description="Words")
+        TranscodingJobFactory(video=shelf("made", status="processing"))
+
+    def test_loads_nothing_from_other_hosts(self, client, address):
+        text = client.get(address).content.decode()
+        assert OTHER_HOST.findall(text) == []
+        assert 'src="/static/' in text
+
+    def test_has_no_script_in_its_text_and_a_policy_that_forbids_it(self, client, address):
+        response = client.get(address)
+        assert INLINE_SCRIPT.findall(response.content.decode()) == []
+        policy = dict(part.strip().split(" ", 1) for part in response["Content-Security-Policy"].split(";"))
+        assert policy["default-src"] == "'self'"
+        assert "unsafe-inline" not in policy.get("script-src", "'self'")
+        assert policy["object-src"] == policy["frame-ancestors"] == "'none'"
+
+    def test_refuses_frames_and_guessed_types(self, client, address):
+        response = client.get(address)
+        assert response["X-Frame-Options"] == "DENY"
+        assert response["X-Content-Type-Options"] == "nosniff"
+        assert response["Referrer-Policy"] == "same-origin"
+
+    def test_is_read_and_never_written(self, client, address):
+        expected = 404 if address == "/nothing/" else 405
+        for method in (client.post, client.put, client.delete, client.patch):
+            assert method(address).status_code == expected
+        response = client.head(address)
+        assert response.status_code == client.get(address).status_code
+        assert response.content == b""
+
+
+def test_load_balancers_get_their_answers(client):
+    assert client.get("/healthz").content == b"ok\n"
+    assert client.get("/readyz").json() == {"ready": True, "checks": {"database": "ok", "redis": "ok"}}
