@@ -10,9 +10,10 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotFound
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
+from django.utils.cache import get_conditional_response
 from django.utils.http import http_date
 from django.views.decorators.gzip import gzip_page
-from django.views.decorators.http import condition, require_safe
+from django.views.decorators.http import require_safe
 from whitenoise.middleware import WhiteNoiseFileResponse
 from whitenoise.responders import MissingFileError, Response, SlicedFile, StaticFile
 
@@ -111,17 +112,14 @@ def media_not_found() -> HttpResponse:
     return HttpResponseNotFound("Not found\n", content_type="text/plain", headers={"Cache-Control": "no-store"})
 
 
-def playlist_etag(request: HttpRequest, path: Path) -> str:
-    stat = path.stat()
-    return f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
-
-
 @gzip_page
-@condition(etag_func=playlist_etag)
 def playlist(request: HttpRequest, path: Path) -> HttpResponse:
     """Playlists are replaced while a video is made, so each use asks whether they still hold."""
-    headers = {"Cache-Control": REVALIDATE, "Last-Modified": http_date(path.stat().st_mtime)}
-    return HttpResponse(path.read_bytes(), content_type=MEDIA_TYPES[".m3u8"], headers=headers)
+    stat = path.stat()  # before the content: a tag that is too old is asked about again, one too new never
+    etag = f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
+    headers = {"Cache-Control": REVALIDATE, "Last-Modified": http_date(stat.st_mtime), "ETag": etag}
+    response = HttpResponse(path.read_bytes(), content_type=MEDIA_TYPES[".m3u8"], headers=headers)
+    return get_conditional_response(request, etag=etag, response=response) or response
 
 
 def whole_or_range(request: HttpRequest, path: Path) -> HttpResponseBase:
