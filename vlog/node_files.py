@@ -63,9 +63,9 @@ class NodeFilesFinder(BaseFinder):
     def find(self, path: str, find_all: bool = False, **kwargs: Any) -> Any:
         name = path.removeprefix(f"{PREFIX}/")
         found = name != path and name in FILES and (self.root / name).is_file()
-        if find_all:
-            return [str(self.root / name)] if found else []
-        return str(self.root / name) if found else None
+        if not found:
+            return []  # as Django's finders do: it would take None for an answer
+        return [str(self.root / name)] if find_all else str(self.root / name)
 
     def list(self, ignore_patterns: Any) -> Iterator[tuple[str, Storage]]:
         for name in FILES:
