@@ -12,7 +12,8 @@ from transcoding.models import TranscodingJob
 from videos.models import Category, Tag, Video
 from videos.storage import source_path
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+# The last range: what Python makes of the bytes of a file's name that are no UTF-8; no database takes it.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 TITLE_LENGTH = 255
 TAG_LENGTH = 50
 
