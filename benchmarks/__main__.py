@@ -1,0 +1,146 @@
+"""`python -m benchmarks`: measure, print a table, write benchmarks/results/latest.json."""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks import clips
+from benchmarks.installation import Gave, Installation
+from benchmarks.measures import PRESET, Cost, Latency, measure_cost, measure_latency
+from benchmarks.processes import Family, Seconds, total
+from transcoding import ffmpeg
+
+RESULTS = Path(__file__).parent / "results"
+IDLE_SECONDS = 20
+BUSY = 0.5  # load average above which figures are not to be trusted
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A figure that must not be above a limit. Times of the clock are shown and fail nothing: machines differ."""
+
+    text: str
+    figure: float
+    limit: float
+    unit: str = ""
+    decides: bool = True
+
+    @property
+    def met(self) -> bool:
+        return self.figure <= self.limit
+
+
+def main() -> int:
+    options = parse()
+    family = Family()
+    busy = os.getloadavg()[0]
+    if busy > BUSY:
+        print(f"The machine is busy (load {busy:.1f}): the figures will be too high.", file=sys.stderr)
+    results: dict[str, Cost | Latency] = {}
+    try:
+        with Installation(family, options.dir) as installation:
+            idle = installation.idle_rate(5 if options.quick else IDLE_SECONDS)
+            print(f"idle: {1000 * total(idle):.1f} ms of CPU a second", flush=True)
+            for name in options.only or "abc":
+                results[name] = measure(name, installation, idle, options)
+                print(report(name, results[name]), flush=True)
+    except Gave as error:
+        print(error, file=sys.stderr)
+        return 1
+    bars = [bar for name, result in results.items() for bar in bars_of(name, result)]
+    print(table(bars))
+    write(results, bars, idle, busy)
+    return 0 if options.quick or all(bar.met for bar in bars if bar.decides) else 1
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", choices=["a", "b", "c"], action="append", help="one question; may be repeated")
+    parser.add_argument("--quick", action="store_true", help="short clips, one round: whether it works at all")
+    parser.add_argument("--rounds", type=int, metavar="N", help="default: 2 of a and b, 3 of c")
+    parser.add_argument("--dir", type=Path, default=tempfile.gettempdir(), help="where the data goes; one disk for all")
+    return parser.parse_args()
+
+
+def measure(name: str, installation: Installation, idle: Seconds, options: argparse.Namespace) -> Cost | Latency:
+    if name == "c":
+        long = clips.FOREIGN if options.quick else clips.LONG
+        return measure_latency(installation, clips.SHORT, long, options.rounds or (1 if options.quick else 3))
+    chosen = {
+        ("a", False): clips.FOREIGN,
+        ("a", True): clips.QUICK_FOREIGN,
+        ("b", False): clips.FITTING,
+        ("b", True): clips.QUICK_FITTING,
+    }[name, options.quick]
+    return measure_cost(installation, chosen, options.rounds or (1 if options.quick else 2), idle)
+
+
+def report(name: str, result: Cost | Latency) -> str:
+    """The figures of one question, line by line."""
+    if isinstance(result, Latency):
+        lines = [("20 s source", result.short), ("10 min source", result.long)]
+        rows = [f"  {text:<24} {_list(values)} s" for text, values in lines]
+        return "\n".join([f"({name}) upload complete to first segments", *rows])
+    used = sorted(result.by_program.items(), key=lambda item: -item[1])
+    rows = [
+        f"  bare ffmpeg              {_list(result.bare)} CPU s in {_list(result.bare_wall)} s",
+        f"  the chain                {_list(result.chain)} CPU s in {_list(result.chain_wall)} s",
+        *(f"    {program:<22} {seconds:6.2f}" for program, seconds in used if seconds > 0.005),
+    ]
+    return "\n".join([f"({name}) CPU seconds", *rows])
+
+
+def _list(values: list[float]) -> str:
+    return " / ".join(f"{value:.2f}" for value in values)
+
+
+def bars_of(name: str, result: Cost | Latency) -> Iterator[Bar]:
+    if isinstance(result, Latency):
+        short, long = result.medians
+        yield Bar("(c) a 20 s source plays after", short, 8, " s", decides=False)
+        yield Bar("(c) a 10 min source plays after", long, 8, " s", decides=False)
+        yield Bar("(c) 10 min ÷ 20 s", result.ratio, 1.3, decides=False)
+    elif name == "a":
+        yield Bar("(a) chain ÷ bare ffmpeg, nothing copied", result.ratio, 1.15)
+    else:
+        yield Bar("(b) chain ÷ bare ffmpeg, 1080p copied", result.ratio, 0.65)
+
+
+def table(bars: list[Bar]) -> str:
+    rows = [
+        f"  {bar.text:<42} {bar.figure:6.2f}{bar.unit:<3} ≤ {bar.limit:<5} {'met' if bar.met else 'MISSED'}"
+        for bar in bars
+    ]
+    return "\n".join(["", *rows])
+
+
+def write(results: dict[str, Cost | Latency], bars: list[Bar], idle: Seconds, busy: float) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    found: dict[str, Any] = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count(), "load": busy},
+        "versions": {"python": platform.python_version(), "ffmpeg": ffmpeg.version()},
+        "preset": PRESET,
+        "idle": total(idle),
+        "bars": [asdict(bar) | {"met": bar.met} for bar in bars],
+        "results": {name: asdict(result) for name, result in results.items()},
+    }
+    (RESULTS / "latest.json").write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    print(f"\nwritten to {RESULTS / 'latest.json'}")
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""The sources that are measured with: command lines, so that everybody measures with the same ones."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from transcoding import ffmpeg
+
+FOLDER = Path(__file__).parent / "results" / "clips"
+PATIENCE = 3600  # seconds
+
+# Moving shapes under moderate noise: x264 at veryfast and CRF 23 needs about 4.5 Mbit/s for it, as for a lively film.
+PICTURE = "testsrc2=size=1920x1080:rate=30,noise=alls=2:allf=t:all_seed=7"
+SOUND = "sine=frequency=440:beep_factor=4:sample_rate=48000"
+X264 = ("-c:v", "libx264", "-preset", "veryfast", "-profile:v", "high", "-pix_fmt", "yuv420p")
+LONG_GOPS = (*X264, "-crf", "18", "-g", "250")
+SHORT_GOPS = (*X264, "-crf", "23", "-maxrate", "4500k", "-bufsize", "4500k", "-g", "60", "-sc_threshold", "0")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A source and what makes it; `{from}` among the arguments stands for another one."""
+
+    name: str
+    arguments: tuple[str, ...]
+    origin: "Clip | None" = None
+
+    def make(self) -> Path:
+        """The file; made once for each command line and version of ffmpeg, then kept."""
+        origin = str(self.origin.make()) if self.origin else ""
+        key = hashlib.sha256("\0".join((*self.arguments, origin, ffmpeg.version())).encode()).hexdigest()[:12]
+        path = FOLDER / f"{self.name}-{key}.mp4"
+        if not path.exists():
+            print(f"making {path.name} …", flush=True)
+            FOLDER.mkdir(parents=True, exist_ok=True)
+            part = path.with_suffix(".part.mp4")
+            arguments = [argument.replace("{from}", origin) for argument in self.arguments]
+            ffmpeg.run(["-y", *arguments, "-movflags", "+faststart", str(part)], timeout=PATIENCE)
+            part.rename(path)
+        return path
+
+
+def drawn(name: str, seconds: int, video: tuple[str, ...], audio: str) -> Clip:
+    inputs = ("-f", "lavfi", "-i", PICTURE, "-f", "lavfi", "-i", SOUND)
+    return Clip(name, (*inputs, "-t", str(seconds), *video, "-c:a", "aac", "-ac", "2", "-b:a", audio))
+
+
+# Nothing of it can be copied: keyframes too far apart, a bitrate above the cap, sound above its cap.
+FOREIGN = drawn("foreign", 60, LONG_GOPS, "320k")
+# Its 1080p picture and its sound are what VLog would make.
+FITTING = drawn("fitting", 60, SHORT_GOPS, "128k")
+SHORT = drawn("short", 20, LONG_GOPS, "320k")
+SILENT = Clip("silent", ("-i", "{from}", "-an", "-c", "copy"), FOREIGN)
+LONG = Clip(
+    "long",
+    (
+        *("-stream_loop", "9", "-i", "{from}", "-f", "lavfi", "-i", SOUND, "-t", "600"),
+        *("-c:v", "copy", "-c:a", "aac", "-ac", "2", "-b:a", "320k"),
+    ),
+    SILENT,
+)
+# For a look at whether everything works.
+QUICK_FOREIGN = drawn("quick-foreign", 10, LONG_GOPS, "320k")
+QUICK_FITTING = drawn("quick-fitting", 10, SHORT_GOPS, "128k")

@@ -1,0 +1,172 @@
+"""A VLog of its own in an empty data folder, used over HTTP as an editor and a viewer would."""
+
+import http.client
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlencode
+
+from benchmarks.processes import Family, Seconds, difference, total
+
+BASE = Path(__file__).parent.parent
+PATIENCE = 1800  # seconds
+BLOCK = 1 << 20
+SETTLING_SECONDS = 3
+BUSY_RATE = 0.1  # CPU seconds a second; an installation at rest needs a fifth of it
+# What may be set from outside is the same for both sides of a comparison.
+KEPT = ("VLOG_FFMPEG", "VLOG_X264_PRESET", "VLOG_ENCODE_THREADS")
+
+
+class Gave(Exception):
+    """The installation did not do what it should; the message holds the end of its log."""
+
+
+class Installation:
+    """`manage.py up` on a free port; leaving the `with` block stops it and removes its data."""
+
+    def __init__(self, family: Family, folder: Path) -> None:
+        self.family, self.password = family, secrets.token_urlsafe()
+        self.data = Path(tempfile.mkdtemp(prefix="vlog-bench-", dir=folder))
+        self.log = self.data / "up.log"
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port: int = probe.getsockname()[1]
+        self.env = {name: value for name, value in os.environ.items() if not name.startswith("VLOG_")}
+        self.env |= {name: os.environ[name] for name in KEPT if name in os.environ}
+        self.env |= {"VLOG_DATA_DIR": str(self.data), "VLOG_WHISPER_MODEL": "none"}
+
+    def __enter__(self) -> Self:
+        with self.log.open("ab") as log:
+            command = [sys.executable, "manage.py", "up", "--port", str(self.port)]
+            self.process = subprocess.Popen(command, cwd=BASE, env=self.env, stdout=log, stderr=log)
+        self.family.waited_for.add(self.process.pid)
+        self.wait_for(lambda: self._answers("/readyz"), "the site to answer")
+        account = {"DJANGO_SUPERUSER_PASSWORD": self.password}
+        self.manage("createsuperuser", "--noinput", "--username=bench", "--email=bench@example.org", **account)
+        self.editor = Editor(self.port, self.password)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+        end = time.monotonic() + 60
+        while self.family.members() and time.monotonic() < end:
+            self.family.seconds()  # the services outlive the supervisor by some seconds
+            time.sleep(0.2)
+        shutil.rmtree(self.data, ignore_errors=True)
+
+    def manage(self, *arguments: str, **env: str) -> None:
+        command = [sys.executable, "manage.py", *arguments]
+        subprocess.run(command, cwd=BASE, env=self.env | env, check=True, stdout=subprocess.DEVNULL)
+
+    def _answers(self, path: str) -> bool:
+        with suppress(OSError):
+            return self.get(path) is not None
+        return False
+
+    def get(self, path: str) -> bytes | None:
+        """What a viewer gets for an address; None where it is not there (yet)."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            body = response.read()
+            return body if response.status == http.client.OK else None
+        finally:
+            connection.close()
+
+    def wait_for(self, condition: Callable[[], bool], what: str, every: float = 0.5) -> None:
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            if time.monotonic() > end or self.process.poll() is not None:
+                raise Gave(f"waited in vain for {what}:\n{self.log.read_text()[-3000:]}")
+            time.sleep(every)
+
+    def wait_until_public(self, title: str) -> None:
+        # Two seconds: the looks themselves shall cost next to nothing.
+        self.wait_for(lambda: self.get(f"/watch/{title}/") is not None, f"{title} to be public", every=2)
+
+    def packages(self) -> set[str]:
+        """The names of the folders with what viewers get."""
+        return {entry.name for entry in (self.data / "media").iterdir()}
+
+    def delete_everything(self) -> None:
+        """Remove all videos, finished or not, and wait for the encoders to stop."""
+        self.manage("shell", "-c", "from videos.models import Video; Video.objects.all().delete()")
+        self.wait_for(lambda: not any(p.command.startswith("ffmpeg") for p in self.family.members()), "the encoders")
+
+    def idle_rate(self, seconds: float) -> Seconds:
+        """CPU seconds a second of an installation that has nothing to do."""
+        while total(self._rate(SETTLING_SECONDS)) > BUSY_RATE:
+            pass  # it is still starting
+        return self._rate(seconds)
+
+    def _rate(self, seconds: float) -> Seconds:
+        before = self.family.seconds()
+        time.sleep(seconds)
+        return {name: used / seconds for name, used in difference(self.family.seconds(), before).items()}
+
+
+class Editor:
+    """A logged-in editor with a browser's cookies."""
+
+    def __init__(self, port: int, password: str) -> None:
+        self.port, self.cookies = port, {"csrftoken": ""}
+        self._request("GET", "/admin/login/")
+        form = {"username": "bench", "password": password, "csrfmiddlewaretoken": self.cookies["csrftoken"]}
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        if self._request("POST", "/admin/login/?next=/admin/", urlencode(form).encode(), headers) != http.client.FOUND:
+            raise Gave("the editor cannot log in")
+
+    def upload(self, file: Path, title: str) -> float:
+        """Send a file through the admin's form; the moment (time.monotonic) at which its last byte was sent."""
+        boundary = secrets.token_hex(16)
+        head = "".join(
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+            for name, value in {"csrfmiddlewaretoken": self.cookies["csrftoken"], "title": title}.items()
+        )
+        head += f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{file.name}"\r\n'
+        head += "Content-Type: video/mp4\r\n\r\n"
+        tail = f"\r\n--{boundary}--\r\n"
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        connection.putrequest("POST", "/admin/videos/video/add/")
+        for name, value in self._headers({"Content-Type": f"multipart/form-data; boundary={boundary}"}).items():
+            connection.putheader(name, value)
+        connection.putheader("Content-Length", str(len(head) + file.stat().st_size + len(tail)))
+        connection.endheaders(head.encode())
+        with file.open("rb") as source:
+            while block := source.read(BLOCK):
+                connection.send(block)
+        connection.send(tail.encode())
+        sent = time.monotonic()
+        response = connection.getresponse()
+        body = response.read().decode(errors="replace")
+        connection.close()
+        if response.status != http.client.FOUND:
+            raise Gave(f"the upload was answered with {response.status}: {re.sub('<[^>]+>', ' ', body)[:1000]}")
+        return sent
+
+    def _request(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.request(method, path, body, self._headers(headers or {}))
+        response = connection.getresponse()
+        response.read()
+        for name, value in response.getheaders():
+            if name.lower() == "set-cookie":
+                key, _, rest = value.partition("=")
+                self.cookies[key] = rest.split(";")[0]
+        connection.close()
+        return response.status
+
+    def _headers(self, headers: dict[str, str]) -> dict[str, str]:
+        return {**headers, "Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items() if value)}
