@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, DateTimeField, Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.template.loader import render_to_string
@@ -32,6 +32,8 @@ class VideoAdmin(admin.ModelAdmin):
     ordering = ("-created_at", "-id")
     autocomplete_fields = ("category",)
     actions = ("try_again",)
+    # The video may be published while its form lies open: the date is written only if the editor changed it.
+    formfield_overrides = {DateTimeField: {"show_hidden_initial": True}}
 
     class Media:
         js = ("admin_live.js", "upload.js")
@@ -60,7 +62,8 @@ class VideoAdmin(admin.ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Video, form: ModelForm, change: bool) -> None:
         if change:
-            super().save_model(request, obj, form, change)
+            # The rest of the row is the workers', who may have written it since it was read.
+            obj.save(update_fields=[name for name in form.changed_data if name in VideoForm.Meta.fields])
             return
         data = form.cleaned_data
         video = uploads.accept(
@@ -81,7 +84,7 @@ class VideoAdmin(admin.ModelAdmin):
     @admin.display(description="")
     def picture(self, video: Video) -> SafeString:
         if video.status != Video.Status.READY:
-            return format_html('<span class="no-poster"></span>')
+            return SafeString('<span class="no-poster"></span>')
         return format_html('<img class="poster" src="{}" alt="" loading="lazy">', package_url(video, "poster.jpg"))
 
     @admin.display(description="State", ordering="status")

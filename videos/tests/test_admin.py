@@ -1,0 +1,447 @@
+"""What editors do in the admin, and what others may not."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from transcoding.models import QualityProgress, TranscodingJob
+from videos.models import Tag, Video
+from videos.storage import package_url, source_path
+from videos.tests.factories import CategoryFactory, TagFactory, TranscodingJobFactory, VideoFactory
+from videos.tests.test_pages import INLINE_SCRIPT, OTHER_HOST
+from videos.tests.test_uploads import sent
+from vlog.celery import app
+
+pytestmark = pytest.mark.django_db
+
+LIST, ADD = "/admin/videos/video/", "/admin/videos/video/add/"
+CONTENT = bytes(range(256)) * 1000
+RESULT = re.compile(r'<td class="field-title[^>]*><a[^>]*>([^<]*)</a>')
+
+
+@pytest.fixture(autouse=True)
+def folders(settings, tmp_path):
+    settings.UPLOADS_DIR = settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "uploads"
+    settings.SOURCES_DIR = tmp_path / "sources"
+    settings.UPLOADS_DIR.mkdir()
+    app.control.purge()
+    yield
+    app.control.purge()
+
+
+def staff(*permissions):
+    user = User.objects.create_user(f"user-{User.objects.count()}", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    return user
+
+
+@pytest.fixture
+def editor(client):
+    """Logged in: somebody who may see, add and change videos, categories and tags."""
+    user = staff(*(f"{verb}_{what}" for verb in ("view", "add", "change") for what in ("video", "category", "tag")))
+    client.force_login(user)
+    return user
+
+
+@pytest.fixture
+def upload(client, editor, django_capture_on_commit_callbacks):
+    """Send the form as a browser does, with a real file."""
+
+    def send(name="My_walk.mp4", content=CONTENT, **fields):
+        data = {"title": "", "description": "", "category": "", "tag_names": "", **fields}
+        if name is not None:
+            data["file"] = SimpleUploadedFile(name, content)
+        with django_capture_on_commit_callbacks(execute=True):
+            return client.post(ADD, data, follow=True)
+
+    return send
+
+
+@pytest.fixture
+def change(client, editor):
+    """Send the form of a video as a browser does: with all that its page shows, but for what is changed here."""
+
+    def send(video, page=None, **fields):
+        form = (page or client.get(url(video))).context["adminform"].form
+        data = {}
+        for bound in form:
+            values = bound.field.widget.decompress(bound.value()) if bound.name == "published_at" else [bound.value()]
+            for number, value in enumerate(values):
+                name = f"{bound.html_name}_{number}" if len(values) > 1 else bound.html_name
+                data[name] = "" if value is None else str(value)
+        data |= {f"initial-{name}": value for name, value in data.items() if name.startswith("published_at")}
+        return client.post(url(video), {**data, **fields}, follow=True)
+
+    return send
+
+
+def url(video, verb="change"):
+    return f"{LIST}{video.pk}/{verb}/"
+
+
+def text(response):
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def errors(response):
+    return response.context["adminform"].form.errors
+
+
+def titles(client, **query):
+    return RESULT.findall(text(client.get(LIST, query)))
+
+
+PAGES = ["/admin/", LIST, ADD, "{video}", "/admin/videos/category/", "/admin/videos/tag/add/"]
+
+
+class TestWhoMay:
+    @pytest.mark.parametrize("address", PAGES)
+    def test_strangers_are_asked_to_log_in(self, client, address):
+        address = address.format(video=url(VideoFactory()))
+        assert client.get(address).headers["Location"] == f"/admin/login/?next={address}"
+
+    @pytest.mark.parametrize("address", PAGES)
+    def test_accounts_that_are_not_staff_are_asked_for_another(self, client, address):
+        client.force_login(User.objects.create_user("anna"))
+        assert client.get(address.format(video=url(VideoFactory()))).status_code == 302
+
+    @pytest.mark.parametrize("address", PAGES[1:])
+    def test_staff_without_permissions_are_refused(self, client, address):
+        client.force_login(staff())
+        address = address.format(video=url(VideoFactory()))
+        assert client.get(address).status_code == client.post(address).status_code == 403
+
+    @pytest.mark.parametrize("address", PAGES)
+    def test_editors_get_every_page_and_nothing_of_it_from_elsewhere(self, client, editor, address):
+        page = text(client.get(address.format(video=url(VideoFactory()))))
+        assert OTHER_HOST.findall(page) == INLINE_SCRIPT.findall(page) == []
+
+    def test_those_who_may_only_look_change_nothing(self, client):
+        client.force_login(staff("view_video"))
+        video = VideoFactory(title="Before")
+        assert "Before" in text(client.get(url(video)))
+        assert client.post(url(video), {"title": "After", "slug": "after"}).status_code == 403
+        assert client.get(ADD).status_code == 403
+        assert 'name="action"' not in text(client.get(LIST))
+
+    def test_those_who_may_only_look_cannot_upload(self, client):
+        client.force_login(staff("view_video", "change_video"))
+        response = client.post(ADD, {"file": SimpleUploadedFile("clip.mp4", CONTENT)})
+        assert response.status_code == 403
+        assert not Video.objects.exists()
+
+    @pytest.mark.parametrize("superuser", [True, False])
+    def test_nobody_deletes_a_video_here(self, client, editor, superuser):
+        User.objects.filter(pk=editor.pk).update(is_superuser=superuser)
+        video = VideoFactory(status="failed")
+        assert client.get(url(video, "delete")).status_code == 403
+        assert client.post(url(video, "delete"), {"post": "yes"}).status_code == 403
+        assert "delete_selected" not in text(client.get(LIST))
+        client.post(LIST, {"action": "delete_selected", "_selected_action": [video.pk], "post": "yes"})
+        assert url(video, "delete") not in text(client.get(url(video)))
+        assert Video.objects.filter(pk=video.pk).exists()
+
+
+class TestTheList:
+    def test_shows_living_videos_and_the_newest_first(self, client, editor):
+        for number, title in enumerate(["oldest", "middle", "newest"]):
+            VideoFactory(title=title, created_at=timezone.now() + timedelta(hours=number))
+        VideoFactory(title="archived", deleted_at=timezone.now())
+        assert titles(client) == ["newest", "middle", "oldest"]
+
+    def test_is_searched_and_filtered(self, client, editor):
+        category = CategoryFactory()
+        VideoFactory(title="Lake", slug="lake", category=category)
+        VideoFactory(title="Hill", slug="hill", status="failed", description="above the LAKE")
+        VideoFactory(title="Wood", slug="wood-by-the-lake")
+        VideoFactory(title="Sea", slug="sea")
+        assert set(titles(client, q="lake")) == {"Lake", "Hill", "Wood"}
+        assert titles(client, status__exact="failed") == ["Hill"]
+        assert titles(client, category__id__exact=category.pk) == ["Lake"]
+        assert titles(client, q="nowhere") == []
+
+    @pytest.mark.parametrize(
+        ("fields", "shown", "busy"),
+        [
+            ({"status": "pending"}, "Pending", True),
+            ({"status": "processing"}, "40 % made", True),
+            ({"status": "ready"}, "Ready", False),
+            ({"status": "failed", "error_message": "No <b>sound</b>"}, "No &lt;b&gt;sound&lt;/b&gt;", False),
+        ],
+    )
+    def test_tells_each_state_and_asks_again_while_something_happens(self, client, editor, fields, shown, busy):
+        job = TranscodingJobFactory(video=VideoFactory(**fields), progress_percent=40)
+        page = text(client.get(LIST))
+        assert shown in page
+        assert f'data-live="state-{job.video.pk}"' in page
+        assert (" data-busy" in page) is busy
+
+    def test_shows_the_poster_and_length_of_what_is_ready(self, client, editor):
+        ready, waiting = VideoFactory(public=True, duration=754), VideoFactory()
+        page = text(client.get(LIST))
+        assert f'<img class="poster" src="{package_url(ready, "poster.jpg")}"' in page
+        assert "12:34" in page
+        assert package_url(waiting, "poster.jpg") not in page
+
+    def test_needs_the_same_queries_for_any_number_of_rows(self, client, editor):
+        def row():
+            TranscodingJobFactory(video=VideoFactory(status="processing", category=CategoryFactory()))
+
+        row()
+        with CaptureQueriesContext(connection) as one:
+            client.get(LIST)
+        row()
+        row()
+        with CaptureQueriesContext(connection) as three:
+            client.get(LIST)
+        assert len(one) == len(three) <= 12
+
+
+class TestUploading:
+    def test_makes_a_video_that_waits_and_keeps_the_file_byte_for_byte(self, upload, settings, editor):
+        category = CategoryFactory()
+        TagFactory(name="Woods")
+        response = upload(title="A walk", description="Far", category=category.pk, tag_names="woods, Lake,, lake")
+        video = Video.objects.get()
+        assert (video.title, video.slug, video.description, video.category) == ("A walk", "a-walk", "Far", category)
+        assert (video.status, video.source_name) == ("pending", "My_walk.mp4")
+        assert {tag.name for tag in video.tags.all()} == {"Woods", "lake"}
+        assert source_path(video) == settings.SOURCES_DIR / str(video.pk) / "original.mp4"
+        assert source_path(video).read_bytes() == CONTENT
+        assert list(settings.UPLOADS_DIR.iterdir()) == []
+        assert sent() == [("transcoding.tasks.probe", f"({TranscodingJob.objects.get(video=video).pk},)")]
+        assert response.redirect_chain == [(LIST, 302)]
+        assert "was added successfully" in text(response)
+        assert LogEntry.objects.values_list("user", "object_id").get() == (editor.pk, str(video.pk))
+
+    @pytest.mark.parametrize("title", ["", "   "])
+    def test_without_a_title_takes_the_name_of_the_file(self, upload, title):
+        upload(title=title)
+        assert Video.objects.values_list("title", "slug").get() == ("My walk", "my-walk")
+
+    @pytest.mark.parametrize(
+        ("sending", "field", "message"),
+        [
+            ({"content": b""}, "file", "The submitted file is empty."),
+            ({"name": None}, "file", "This field is required."),
+            ({"title": "x" * 300}, "title", "at most 255 characters"),
+            ({"title": "x\x00y"}, "title", "Null characters are not allowed."),
+            ({"tag_names": "y" * 51}, "tag_names", "A tag has at most 50 characters."),
+            ({"category": "999"}, "category", "Select a valid choice"),
+        ],
+    )
+    def test_tells_what_is_wrong_and_makes_nothing(self, upload, settings, sending, field, message):
+        response = upload(**sending)
+        assert message in errors(response)[field][0]
+        assert message in text(response)
+        assert [Video.objects.count(), Tag.objects.count(), sent()] == [0, 0, []]
+        assert not settings.SOURCES_DIR.exists()
+        assert list(settings.UPLOADS_DIR.iterdir()) == []
+
+    @pytest.mark.parametrize("name", ["../../evil.mp4", "x" * 400 + ".mp4", "a;b$(c).mp4", "é🎬.mp4"])
+    def test_takes_any_name(self, upload, settings, name):
+        upload(name=name)
+        video = Video.objects.get()
+        assert source_path(video).read_bytes() == CONTENT
+        assert [path.name for path in settings.SOURCES_DIR.iterdir()] == [str(video.pk)]
+
+    def test_shows_the_form_with_our_script(self, client, editor):
+        page = text(client.get(ADD))
+        assert "/static/upload.js" in page
+        assert 'enctype="multipart/form-data"' in page
+        assert re.search(r'<input type="file" name="file"[^>]* accept="video/\*,', page)
+
+
+class TestOneVideo:
+    def test_shows_how_far_each_quality_is(self, client, editor):
+        job = TranscodingJobFactory(
+            video=VideoFactory(status="processing", source_width=1280, source_height=720, duration=60),
+            current_step="transcode", progress_percent=40, attempt_number=2, last_error="it went <silent>",
+        )  # fmt: skip
+        for quality, status, total, made in (
+            ("360p", "completed", 10, 10),
+            ("720p", "in_progress", 10, 4),
+            ("1080p", "skipped", None, 0),
+        ):
+            job.qualities.create(quality=quality, status=status, segments_total=total, segments_completed=made)
+        page = text(client.get(url(job.video)))
+        assert re.findall(r'<tr class="(\w+)">\s*<td>(\w+)</td>\s*<td>([\w ]+)</td>\s*<td>([\w ]*)</td>', page) == [
+            ("skipped", "1080p", "above the source", ""),
+            ("in_progress", "720p", "In Progress", "4 of 10"),
+            ("completed", "360p", "Completed", "10 of 10"),
+        ]
+        assert "Step: Transcode. Attempt 2 of 3, after: it went &lt;silent&gt;" in page
+        assert "1280 x 720" in page
+        assert 'data-live="progress" data-busy' in page
+
+    @pytest.mark.parametrize(
+        ("fields", "shown"),
+        [
+            ({"status": "failed", "error_message": "No <b>picture</b>"}, "No &lt;b&gt;picture&lt;/b&gt;"),
+            ({"status": "failed"}, "No reason was recorded."),
+            ({"status": "pending"}, "The file has arrived and waits for a worker."),
+            ({"status": "processing"}, "Step: waiting."),
+        ],
+    )
+    def test_tells_its_state_also_without_a_job(self, client, editor, fields, shown):
+        page = text(client.get(url(VideoFactory(**fields))))
+        assert shown in page
+        assert ('class="failure"' in page) is (fields["status"] == "failed")
+
+    def test_needs_the_same_queries_for_any_number_of_tags_and_qualities(self, client, editor):
+        job = TranscodingJobFactory()
+        queries = []
+        for quality in ("360p", "720p", "1080p"):
+            QualityProgress.objects.create(job=job, quality=quality)
+            job.video.tags.add(TagFactory())
+            with CaptureQueriesContext(connection) as context:
+                client.get(url(job.video))
+            queries.append(len(context))
+        assert len(set(queries)) == 1
+
+    def test_that_is_archived_is_not_there(self, client, editor):
+        video = VideoFactory(deleted_at=timezone.now())
+        assert client.get(url(video)).status_code == 302
+        assert "Perhaps it was deleted?" in text(client.get(url(video), follow=True))
+
+    def test_is_changed_in_what_viewers_read(self, change):
+        video, category = VideoFactory(public=True), CategoryFactory()
+        video.tags.add(TagFactory(name="Old"), TagFactory(name="Kept"))
+        response = change(
+            video, title=" New\ttitle ", description="New", category=category.pk, slug="new", tag_names="kept, Fresh",
+            published_at_0="2030-01-02", published_at_1="03:04:05",
+        )  # fmt: skip
+        assert "was changed successfully" in text(response)
+        video = Video.objects.get()
+        assert (video.title, video.description, video.category, video.slug) == ("New title", "New", category, "new")
+        assert {tag.name for tag in video.tags.all()} == {"Kept", "Fresh"}
+        assert video.published_at == datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+        assert video.status == "ready"
+
+    def test_loses_what_is_emptied(self, change):
+        video = VideoFactory(public=True, description="Words", category=CategoryFactory())
+        video.tags.add(TagFactory())
+        change(video, description="", category="", tag_names=" , ", published_at_0="", published_at_1="")
+        video.refresh_from_db()
+        assert (video.description, video.category, video.published_at) == ("", None, None)
+        assert not video.tags.exists()
+
+    def test_keeps_what_was_not_changed(self, change):
+        video = VideoFactory(public=True, description="Words", category=CategoryFactory())
+        video.tags.add(TagFactory(name="A"), TagFactory(name="B"))
+        before = Video.objects.values().get()
+        change(video)
+        assert Video.objects.values().get() == before
+        assert {tag.name for tag in video.tags.all()} == {"A", "B"}
+
+    def test_that_was_published_while_the_form_lay_open_stays_published(self, client, change):
+        video = VideoFactory(status="processing", title="Before")
+        page = client.get(url(video))
+        assert 'name="initial-published_at_0"' in text(page)
+        published = timezone.now()
+        Video.objects.update(status="ready", published_at=published)
+        assert "was changed successfully" in text(change(video, page, title="After"))
+        video.refresh_from_db()
+        assert (video.title, video.status, video.published_at) == ("After", "ready", published)
+
+    @pytest.mark.parametrize(
+        ("fields", "field", "message"),
+        [
+            ({"slug": "taken"}, "slug", "already exists"),
+            ({"slug": "archived"}, "slug", "already exists"),
+            ({"slug": "not a slug"}, "slug", "valid “slug”"),
+            ({"slug": ""}, "slug", "required"),
+            ({"title": ""}, "title", "required"),
+            ({"title": " \u2028 "}, "title", "required"),
+            ({"title": "\x01"}, "title", "A video needs a title."),
+            ({"title": "x" * 256}, "title", "at most 255 characters"),
+            ({"tag_names": "a, " + "y" * 51}, "tag_names", "at most 50 characters"),
+            ({"published_at_0": "tomorrow"}, "published_at", "valid date"),
+        ],
+    )
+    def test_stays_as_it_is_where_something_is_wrong(self, change, fields, field, message):
+        VideoFactory(slug="taken")
+        VideoFactory(slug="archived", deleted_at=timezone.now())
+        video = VideoFactory()
+        before = Video.objects.values().get(pk=video.pk)
+        assert message in errors(change(video, **fields))[field][0]
+        assert Video.objects.values().get(pk=video.pk) == before
+        assert not Tag.objects.exists()
+
+
+class TestTryingAgain:
+    @pytest.fixture
+    def act(self, client, editor, django_capture_on_commit_callbacks):
+        def send(*videos):
+            data = {"action": "try_again", "_selected_action": [video.pk for video in videos]}
+            with django_capture_on_commit_callbacks(execute=True):
+                return text(client.post(LIST, data, follow=True))
+
+        return send
+
+    def test_takes_up_what_failed_and_leaves_the_others(self, act):
+        videos = [VideoFactory(status=status) for status in ("failed", "failed", "pending", "ready")]
+        jobs = [TranscodingJobFactory(video=video) for video in videos]
+        assert "2 taken up again." in act(*videos)
+        assert [Video.objects.get(pk=video.pk).status for video in videos] == [
+            "processing", "processing", "pending", "ready"
+        ]  # fmt: skip
+        assert {job for _, job in sent()} == {f"({job.pk},)" for job in jobs[:2]}
+
+    def test_says_so_where_nothing_failed(self, act):
+        video = TranscodingJobFactory().video
+        assert "None of these videos has failed." in act(video)
+        assert sent() == []
+
+    def test_is_for_those_who_may_change(self, client):
+        client.force_login(staff("view_video"))
+        video = TranscodingJobFactory(video__status="failed").video
+        client.post(LIST, {"action": "try_again", "_selected_action": [video.pk]})
+        video.refresh_from_db()
+        assert video.status == "failed"
+
+
+@pytest.mark.parametrize(("kind", "factory"), [("category", CategoryFactory), ("tag", TagFactory)])
+class TestCategoriesAndTags:
+    def test_are_made_with_an_address_of_their_own(self, client, editor, kind, factory):
+        factory(name="Old", slug="new")
+        client.post(f"/admin/videos/{kind}/add/", {"name": "New", "slug": "", "description": ""})
+        assert factory._meta.model.objects.get(name="New").slug == "new-2"
+
+    def test_are_counted_with_their_living_videos(self, client, editor, kind, factory):
+        row = factory(name="Full")
+        factory(name="Bare")
+        for deleted_at in (None, None, timezone.now()):
+            video = VideoFactory(deleted_at=deleted_at)
+            video.tags.add(row) if kind == "tag" else Video.objects.filter(pk=video.pk).update(category=row)
+        page = text(client.get(f"/admin/videos/{kind}/"))
+        assert re.findall(r'class="field-number_of_videos">(\d+)<', page) == ["0", "2"]
+
+    def test_are_found_by_name(self, client, editor, kind, factory):
+        factory(name="Woods")
+        factory(name="Lakes")
+        page = text(client.get(f"/admin/videos/{kind}/", {"q": "wood"}))
+        assert "Woods" in page
+        assert "Lakes" not in page
+
+    def test_are_not_deleted_by_editors(self, client, editor, kind, factory):
+        row = factory()
+        assert client.post(f"/admin/videos/{kind}/{row.pk}/delete/", {"post": "yes"}).status_code == 403
+
+    def test_are_deleted_by_administrators_and_their_videos_stay(self, client, admin_client, kind, factory):
+        row, video = factory(), VideoFactory()
+        video.tags.add(row) if kind == "tag" else Video.objects.filter(pk=video.pk).update(category=row)
+        address = f"/admin/videos/{kind}/{row.pk}/delete/"
+        assert "Are you sure" in text(admin_client.get(address))
+        assert "was deleted successfully" in text(admin_client.post(address, {"post": "yes"}, follow=True))
+        video.refresh_from_db()
+        assert video.category is None
+        assert not video.tags.exists()
