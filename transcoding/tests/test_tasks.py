@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.utils import timezone
@@ -333,6 +334,26 @@ class TestWork:
         chunk = job.chunks.get(kind="video", index=0)
         assert (chunk.status, chunk.failures) == ("pending", 1)
         assert "ffmpeg ended with code" in chunk.error
+
+
+class TestNodesThatStart:
+    def test_one_lets_go_of_what_it_had_and_of_nothing_that_others_have(self, laid_out):
+        job = laid_out()
+        mine, theirs = nodes.register("encode@here"), nodes.register("encode@there")
+        later = timezone.now() + timedelta(seconds=60)
+        for index, worker in enumerate((mine, theirs)):
+            chunks = job.chunks.filter(kind="video", index=index)
+            chunks.update(status="running", attempt=1, lease_expires_at=later, worker=worker, delivered=True)
+        tasks.let_go_of_old_leases(SimpleNamespace(hostname="encode@here"))
+        tasks.sweep.run()
+        assert list(job.chunks.filter(kind="video").order_by("index").values_list("status", "lease_expires_at")) == [
+            ("pending", None),
+            ("running", later),
+        ]
+
+    def test_one_asks_at_once_whether_there_is_work(self):
+        tasks.ask_for_work(SimpleNamespace(hostname="encode@here"))
+        assert messages("tasks") == ["sweep"]
 
 
 class TestSweep:

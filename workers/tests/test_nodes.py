@@ -1,5 +1,8 @@
 """Celery nodes in the workers' table."""
 
+import os
+import signal
+import threading
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -128,3 +131,40 @@ def test_a_celery_worker_registers_before_it_takes_work_and_leaves_at_its_end():
     assert Worker.objects.get().status == "offline"
     assert nodes._stop_heartbeat.is_set()
     nodes._stop_heartbeat.clear()
+
+
+class TestSigterm:
+    @pytest.fixture(autouse=True)
+    def nobody_stops(self):
+        yield
+        nodes.stopping.clear()
+
+    def test_while_a_task_runs_it_asks_for_an_end_and_ends_nothing(self):
+        with nodes.heeding_sigterm():
+            assert not nodes.stopping.is_set()
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert nodes.stopping.wait(5)
+
+    def test_afterwards_it_means_what_it_meant_before(self):
+        before = signal.getsignal(signal.SIGTERM)
+
+        def crash():
+            with nodes.heeding_sigterm():
+                assert signal.getsignal(signal.SIGTERM) != before
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            crash()
+        assert signal.getsignal(signal.SIGTERM) == before
+
+    def test_in_a_thread_which_may_not_ask_for_signals_it_stays_as_it_is(self):
+        before, seen = signal.getsignal(signal.SIGTERM), []
+
+        def look():
+            with nodes.heeding_sigterm():
+                seen.append(signal.getsignal(signal.SIGTERM))
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+        assert seen == [before]
