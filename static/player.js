@@ -15,7 +15,7 @@ function start(controller) {
 }
 
 function playWithHls(player) {
-  const hls = new Hls({ startFragPrefetch: true, ...(player.growing && patience()) });
+  const hls = new Hls({ startFragPrefetch: true, fragLoadPolicy: { default: player.growing ? patience() : impatience() } });
   player.video.hls = hls;
   player.hls = hls;
   offerQualities(player);
@@ -29,7 +29,13 @@ function patience() {
   const policy = Hls.DefaultConfig.fragLoadPolicy.default;
   const shouldRetry = (retry, count) => count < retry.maxNumRetry;
   const errorRetry = { maxNumRetry: 60, retryDelayMs: 1000, maxRetryDelayMs: 2000, shouldRetry };
-  return { fragLoadPolicy: { default: { ...policy, errorRetry, timeoutRetry: { ...policy.timeoutRetry, maxNumRetry: 60 } } } };
+  return { ...policy, errorRetry, timeoutRetry: { ...policy.timeoutRetry, maxNumRetry: 60 } };
+}
+
+// hls.js would try for minutes, level after level, before it gave word, and the viewer would see nothing but a spinner.
+function impatience() {
+  const errorRetry = { maxNumRetry: 2, retryDelayMs: 500, maxRetryDelayMs: 2000 };
+  return { ...Hls.DefaultConfig.fragLoadPolicy.default, errorRetry };
 }
 
 function offerQualities(player) {
@@ -52,22 +58,36 @@ function offerQualities(player) {
   });
 }
 
-const RETRIES = 4;
+const RECOVERIES = 3; // of the decoder
 const CALM = 30_000; // after so many milliseconds without an error the count starts anew
+const PAUSE = 5_000; // between attempts to reach the server again
 
 function surviveErrors(player) {
   const { hls } = player;
-  let failures = 0;
+  let recoveries = 0;
   let last = 0;
+  let timer;
+  const again = () => {
+    clearTimeout(timer);
+    if (hls.levels.length) hls.startLoad();
+    else hls.loadSource(player.src);
+  };
   hls.on(Hls.Events.ERROR, (_, data) => {
     if (!data.fatal) return;
-    failures = Date.now() - last > CALM ? 1 : failures + 1;
-    last = Date.now();
-    if (data.type === Hls.ErrorTypes.MEDIA_ERROR && failures <= RETRIES) hls.recoverMediaError();
-    else if (data.type === Hls.ErrorTypes.NETWORK_ERROR && failures <= RETRIES && hls.levels.length) {
-      setTimeout(() => hls.startLoad(), 1000 * failures);
-    } else showError(player, explain(data), () => { failures = 0; reload(player); });
+    clearTimeout(timer);
+    if (data.type === Hls.ErrorTypes.MEDIA_ERROR) {
+      recoveries = Date.now() - last > CALM ? 1 : recoveries + 1;
+      last = Date.now();
+      if (recoveries <= RECOVERIES) return hls.recoverMediaError();
+    }
+    const network = data.type === Hls.ErrorTypes.NETWORK_ERROR;
+    if (network && hls.levels.length) timer = setTimeout(again, PAUSE);
+    const playsOn = network && player.video.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA; // from what is buffered
+    if (playsOn) return;
+    showError(player, explain(data), network ? again : () => { recoveries = 0; hls.recoverMediaError(); again(); });
   });
+  hls.on(Hls.Events.FRAG_BUFFERED, () => hideError(player));
+  addEventListener("online", () => { if (isErrorShown(player)) again(); });
 }
 
 function explain(data) {
@@ -78,15 +98,6 @@ function explain(data) {
   return "The video could not be played.";
 }
 
-function reload({ hls, src, video }) {
-  const position = video.currentTime;
-  const playing = !video.paused;
-  hls.config.startPosition = position || -1;
-  hls.loadSource(src);
-  hls.startLoad(position || -1);
-  if (playing) video.play().catch(() => {});
-}
-
 function playNatively(player) {
   const { video, src } = player;
   video.addEventListener("error", () => {
@@ -95,14 +106,18 @@ function playNatively(player) {
   video.src = src;
 }
 
-function showError({ controller }, text, again) {
-  const box = controller.querySelector(".player-error");
+const errorBox = ({ controller }) => controller.querySelector(".player-error");
+const isErrorShown = (player) => !errorBox(player).hidden;
+const hideError = (player) => { errorBox(player).hidden = true; };
+
+function showError(player, text, again) {
+  const box = errorBox(player);
   const button = box.querySelector("button");
   box.querySelector("p").textContent = text;
   box.hidden = false;
   button.hidden = !again;
   button.onclick = () => {
-    box.hidden = true;
+    hideError(player);
     again();
   };
 }

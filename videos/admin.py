@@ -8,8 +8,10 @@ from django.db.models import Count, DateTimeField, Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.template.loader import render_to_string
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 
 from transcoding import tasks
 from videos import uploads
@@ -23,7 +25,7 @@ ALIVE = Q(videos__deleted_at=None)
 
 @admin.register(Video)
 class VideoAdmin(admin.ModelAdmin):
-    list_display = ("picture", "title", "state", "length", "category", "created_at")
+    list_display = ("picture", "title", "state", "length", "category", "created")
     list_display_links = ("picture", "title")
     list_filter = ("status", "category")
     list_select_related = ("category", "job")
@@ -100,6 +102,13 @@ class VideoAdmin(admin.ModelAdmin):
     @admin.display(description="Duration", ordering="duration")
     def length(self, video: Video) -> str:
         return clock(video.duration) if video.duration else ""
+
+    @admin.display(description="Created", ordering="created_at")
+    def created(self, video: Video) -> SafeString:
+        """The day alone: the exact time would cost the titles their room."""
+        moment = localtime(video.created_at)
+        day, exact = date_format(moment, "j M Y"), date_format(moment, "DATETIME_FORMAT")
+        return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exact, day)
 
     @admin.display(description="Size in pixels")
     def source_size(self, video: Video) -> str:
