@@ -7,6 +7,7 @@ import platform
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from transcoding import ffmpeg
 
 RESULTS = Path(__file__).parent / "results"
 IDLE_SECONDS = 20
-BUSY = 0.5  # load average above which figures are not to be trusted
+BUSY = 0.1  # cores that other programs may use before the figures are not to be trusted
 
 
 @dataclass(frozen=True)
@@ -43,23 +44,23 @@ def main() -> int:
     options = parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # an exception, so that the installation goes too
     family = Family()
-    busy = os.getloadavg()[0]
-    if busy > BUSY:
-        print(f"The machine is busy (load {busy:.1f}): the figures will be too high.", file=sys.stderr)
     results: dict[str, Cost | Latency] = {}
+    others: dict[str, float] = {}
     try:
         with Installation(family, options.dir) as installation:
             idle = installation.idle_rate(5 if options.quick else IDLE_SECONDS)
             print(f"idle: {1000 * total(idle):.1f} ms of CPU a second", flush=True)
             for name in options.only or "abc":
+                before, started = family.strangers(), time.monotonic()
                 results[name] = measure(name, installation, idle, options)
-                print(report(name, results[name]), flush=True)
+                others[name] = (family.strangers() - before) / (time.monotonic() - started)
+                print(report(name, results[name], others[name]), flush=True)
     except Gave as error:
         print(error, file=sys.stderr)
         return 1
     bars = [bar for name, result in results.items() for bar in bars_of(name, result)]
     print(table(bars))
-    write(results, bars, idle, busy)
+    write(results, bars, idle, others)
     return 0 if options.quick or all(bar.met for bar in bars if bar.decides) else 1
 
 
@@ -85,19 +86,20 @@ def measure(name: str, installation: Installation, idle: Seconds, options: argpa
     return measure_cost(installation, chosen, options.rounds or (1 if options.quick else 2), idle)
 
 
-def report(name: str, result: Cost | Latency) -> str:
+def report(name: str, result: Cost | Latency, others: float) -> str:
     """The figures of one question, line by line."""
+    doubt = f"; other programs used {others:.2f} cores meanwhile: do not trust this" if others > BUSY else ""
     if isinstance(result, Latency):
         lines = [("20 s source", result.short), ("10 min source", result.long)]
         rows = [f"  {text:<24} {_list(values)} s" for text, values in lines]
-        return "\n".join([f"({name}) upload complete to first segments", *rows])
+        return "\n".join([f"({name}) upload complete to first segments{doubt}", *rows])
     used = sorted(result.by_program.items(), key=lambda item: -item[1])
     rows = [
         f"  bare ffmpeg              {_list(result.bare)} CPU s in {_list(result.bare_wall)} s",
         f"  the chain                {_list(result.chain)} CPU s in {_list(result.chain_wall)} s",
         *(f"    {program:<22} {seconds:6.2f}" for program, seconds in used if seconds > 0.005),
     ]
-    return "\n".join([f"({name}) CPU seconds", *rows])
+    return "\n".join([f"({name}) CPU seconds{doubt}", *rows])
 
 
 def _list(values: list[float]) -> str:
@@ -124,14 +126,15 @@ def table(bars: list[Bar]) -> str:
     return "\n".join(["", *rows])
 
 
-def write(results: dict[str, Cost | Latency], bars: list[Bar], idle: Seconds, busy: float) -> None:
+def write(results: dict[str, Cost | Latency], bars: list[Bar], idle: Seconds, others: dict[str, float]) -> None:
     RESULTS.mkdir(exist_ok=True)
     found: dict[str, Any] = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count(), "load": busy},
+        "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
         "versions": {"python": platform.python_version(), "ffmpeg": ffmpeg.version()},
         "preset": PRESET,
         "idle": total(idle),
+        "other_programs": others,
         "bars": [asdict(bar) | {"met": bar.met} for bar in bars],
         "results": {name: asdict(result) for name, result in results.items()},
     }

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlencode
@@ -50,7 +50,7 @@ class Installation:
             command = [sys.executable, "manage.py", "up", "--port", str(self.port)]
             self.process = subprocess.Popen(command, cwd=BASE, env=self.env, stdout=log, stderr=log)
         self.family.waited_for.add(self.process.pid)
-        self.wait_for(lambda: self._answers("/readyz"), "the site to answer")
+        self.wait_for(lambda: self.get("/readyz") is not None, "the site to answer")
         account = {"DJANGO_SUPERUSER_PASSWORD": self.password}
         self.manage("createsuperuser", "--noinput", "--username=bench", "--email=bench@example.org", **account)
         self.editor = Editor(self.port, self.password)
@@ -69,21 +69,15 @@ class Installation:
         command = [sys.executable, "manage.py", *arguments]
         subprocess.run(command, cwd=BASE, env=self.env | env, check=True, stdout=subprocess.DEVNULL)
 
-    def _answers(self, path: str) -> bool:
-        with suppress(OSError):
-            return self.get(path) is not None
-        return False
-
     def get(self, path: str) -> bytes | None:
         """What a viewer gets for an address; None where it is not there (yet)."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
+        with suppress(OSError), closing(connection):
             connection.request("GET", path)
             response = connection.getresponse()
             body = response.read()
             return body if response.status == http.client.OK else None
-        finally:
-            connection.close()
+        return None
 
     def wait_for(self, condition: Callable[[], bool], what: str, every: float = 0.5) -> None:
         end = time.monotonic() + PATIENCE

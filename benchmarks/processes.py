@@ -57,6 +57,13 @@ class Family:
             used[_children_of(program)] += process.children
         return dict(used)
 
+    def strangers(self) -> float:
+        """CPU seconds since the machine started that were not ours: whatever else runs beside a measurement."""
+        self._bury_orphans()
+        ours = sum(process.own + process.children for process in self.members())
+        myself = os.times()
+        return _machine_seconds() - ours - sum(myself[:4])
+
     def _bury_orphans(self) -> None:
         with suppress(ChildProcessError):
             while (found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
@@ -77,6 +84,12 @@ def difference(after: Seconds, before: Seconds) -> Seconds:
 def less_idle(used: Seconds, idle: Seconds, seconds: float) -> Seconds:
     """What was used beyond what an idle installation needs in that time; idle is CPU seconds a second."""
     return {name: used[name] - idle.get(name, 0.0) * seconds for name in used}
+
+
+def _machine_seconds() -> float:
+    """All that was not idle, of proc_stat(5): user, nice, system, irq, softirq, steal."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
+    return sum(fields[:3] + fields[5:8]) / TICKS
 
 
 def _all_processes() -> Iterator[Process]:
