@@ -79,7 +79,7 @@ class Command(BaseCommand):
             raise CommandError(f"{file}: {error}", returncode=1) from error
         finally:
             copy.unlink(missing_ok=True)  # taken over by now, or refused
-        self.stdout.write(f"Imported {file.name} as «{video.title}» (video {video.pk}).")
+        self.stdout.write(f"Imported {uploads.clean(file.name)} as «{video.title}» (video {video.pk}).")
         return video
 
     def _copy(self, file: Path) -> Path:
