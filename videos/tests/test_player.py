@@ -3,6 +3,7 @@
 The clip flashes and beeps every 30 frames (1.001 s), so a look at the middle of the picture tells which one it is.
 """
 
+import re
 import time
 from itertools import pairwise
 
@@ -28,6 +29,7 @@ HEIGHTS = [360, 480, 720]
 TITLE = "Flash and beep"
 
 VIDEO = "document.querySelector('video')"
+LATE_SEGMENTS = re.compile(r"/(?!0000[0-2])\d{5}\.m4s$")
 
 FOREIGN_SCRIPT = "document.head.append(Object.assign(document.createElement('script'), {src: 'https://example.org/'}))"
 
@@ -171,10 +173,8 @@ def test_seeks_land_and_play_on_across_boundaries_in_both_directions(visit, vide
     play(page)
     _, second, third, fourth, fifth, last = boundaries(video)
     for boundary in (fourth, second, last, third, fifth):
-        before = boundary - 0.4
-        page.evaluate(f"{VIDEO}.currentTime = {before}")
+        page.evaluate(f"{VIDEO}.currentTime = {boundary - 0.4}")
         until(page, f"!{VIDEO}.seeking && {VIDEO}.currentTime > {boundary + 0.4}")
-        assert page.evaluate(f"{VIDEO}.currentTime") < boundary + 5
 
 
 @pytest.mark.parametrize("level", [0, 2])
@@ -277,6 +277,61 @@ def test_a_foreign_script_is_refused_and_the_witness_notices(visit):
     assert len(page.witness.complaints) == 1
     page.witness.complaints.clear()
     page.witness.addresses.clear()
+
+
+def refuse(route):
+    route.fulfill(status=503)
+
+
+def open_with(page, url, answer, path):
+    """Open a page of which some files are answered otherwise; the console may complain of that."""
+    page.route(url, answer)
+    page.goto(path)
+
+
+def test_a_video_that_is_gone_is_said_and_another_try_plays_it_when_it_is_back(visit, address, video):
+    page = visit("/")
+    open_with(page, "**/master.m3u8", lambda route: route.fulfill(status=404), address + video.get_absolute_url())
+    message = page.get_by_role("alert")
+    message.get_by_text("not available any more").wait_for(timeout=PATIENCE * 1000)
+    page.unroute("**/master.m3u8")
+    message.get_by_role("button", name="Try again").click()
+    play(page)
+    assert not message.is_visible()
+    page.witness.complaints.clear()
+
+
+def test_when_the_server_goes_away_the_buffer_plays_to_its_end_then_the_viewer_is_told(visit, address, video):
+    page = visit("/")
+    open_with(page, LATE_SEGMENTS, refuse, address + video.get_absolute_url())
+    play(page)
+    message = page.get_by_role("alert")
+    message.get_by_text("could not be loaded").wait_for(timeout=PATIENCE * 1000)
+    stalled = page.evaluate(f"{VIDEO}.currentTime")
+    assert stalled == pytest.approx(boundaries(video)[3], abs=0.5)
+    page.unroute(LATE_SEGMENTS)  # and nobody presses the button
+    until(page, f"{VIDEO}.currentTime > {stalled + 0.5}")
+    assert not message.is_visible()
+    page.witness.complaints.clear()
+
+
+def test_a_video_that_still_grows_waits_for_its_segments_in_one_quality(visit, address, video):
+    page, asked = visit("/"), []
+
+    def grow(route):
+        asked.append(route.request.url)
+        route.fulfill(status=404) if len(asked) <= 12 else route.continue_()
+
+    path = video.get_absolute_url()
+    page.route(
+        f"**{path}", lambda route: route.fulfill(body=route.fetch().text().replace("data-src", "data-growing data-src"))
+    )
+    open_with(page, LATE_SEGMENTS, grow, address + path)
+    page.evaluate(f"{VIDEO}.play()")
+    until(page, f"{VIDEO}.currentTime > {boundaries(video)[3] + 0.5}")
+    assert len({url.split("/")[-2] for url in asked} - {"audio"}) == 1
+    assert not page.get_by_role("alert").is_visible()
+    page.witness.complaints.clear()
 
 
 @pytest.mark.parametrize("status", ["pending", "processing", "failed"])
