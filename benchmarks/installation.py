@@ -125,23 +125,17 @@ class Editor:
     def upload(self, file: Path, title: str) -> float:
         """Send a file through the admin's form; the moment (time.monotonic) at which its last byte was sent."""
         boundary = secrets.token_hex(16)
-        head = "".join(
-            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
-            for name, value in {"csrfmiddlewaretoken": self.cookies["csrftoken"], "title": title}.items()
-        )
-        head += f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{file.name}"\r\n'
-        head += "Content-Type: video/mp4\r\n\r\n"
-        tail = f"\r\n--{boundary}--\r\n"
+        head, tail = self._form(boundary, file.name, title)
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         connection.putrequest("POST", "/admin/videos/video/add/")
         for name, value in self._headers({"Content-Type": f"multipart/form-data; boundary={boundary}"}).items():
             connection.putheader(name, value)
         connection.putheader("Content-Length", str(len(head) + file.stat().st_size + len(tail)))
-        connection.endheaders(head.encode())
+        connection.endheaders(head)
         with file.open("rb") as source:
             while block := source.read(BLOCK):
                 connection.send(block)
-        connection.send(tail.encode())
+        connection.send(tail)
         sent = time.monotonic()
         response = connection.getresponse()
         body = response.read().decode(errors="replace")
@@ -149,6 +143,14 @@ class Editor:
         if response.status != http.client.FOUND:
             raise Gave(f"the upload was answered with {response.status}: {re.sub('<[^>]+>', ' ', body)[:1000]}")
         return sent
+
+    def _form(self, boundary: str, file: str, title: str) -> tuple[bytes, bytes]:
+        """What stands before and behind the file's bytes in a multipart form."""
+        fields = {"csrfmiddlewaretoken": self.cookies["csrftoken"], "title": title}
+        parts = [f'name="{name}"\r\n\r\n{value}\r\n' for name, value in fields.items()]
+        parts.append(f'name="file"; filename="{file}"\r\nContent-Type: video/mp4\r\n\r\n')
+        head = "".join(f"--{boundary}\r\nContent-Disposition: form-data; {part}" for part in parts)
+        return head.encode(), f"\r\n--{boundary}--\r\n".encode()
 
     def _request(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> int:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
