@@ -10,6 +10,7 @@ from pathlib import Path
 import django
 import pytest
 from django.conf import settings
+from django.db import connection
 
 from vlog import embedded
 
@@ -53,3 +54,11 @@ def pytest_unconfigure() -> None:
     if not IS_XDIST_WORKER:
         embedded.leave()
         shutil.rmtree(DATA_DIR)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """Each test process counts videos from a number of its own: they share the folder that is named by it."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE videos ALTER COLUMN id RESTART WITH {number * 1_000_000 + 1}")
