@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import django
+import hypothesis
 import pytest
 from django.conf import settings
 from django.db import connection
@@ -44,6 +45,9 @@ def _reread_settings() -> None:
     databases["default"].update(settings.DATABASES["default"])
     settings.DATABASES = databases
 
+
+hypothesis.settings.register_profile("vlog", deadline=None)  # no test measures time: the machine may be busy
+hypothesis.settings.load_profile("vlog")
 
 # When this file is imported, because test modules and other conftests import models.
 DATA_DIR = _begin()

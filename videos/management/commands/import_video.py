@@ -8,7 +8,9 @@ import sys
 import tempfile
 import time
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +46,8 @@ class Command(BaseCommand):
         names = [name.strip() for name in tags.split(",") if name.strip()]
         videos = [self._import(file, title, chosen, names) for file in files]
         if wait:
-            logging.getLogger("transcoding").setLevel(logging.WARNING)  # the progress tells the rest
-            failed = [video for video in videos if not self._wait(video)]
+            with _quiet_workers():
+                failed = [video for video in videos if not self._wait(video)]
             if failed:
                 raise CommandError(f"{len(failed)} of {len(videos)} failed.", returncode=1)
 
@@ -131,6 +133,18 @@ class Command(BaseCommand):
             return True
         self.stderr.write(f"«{video.title}» failed: {video.error_message}")
         return False
+
+
+@contextmanager
+def _quiet_workers() -> Iterator[None]:
+    """The progress tells what workers in this process would write into the log."""
+    log = logging.getLogger("transcoding")
+    before = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 class _ProgressLine:
