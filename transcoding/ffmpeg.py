@@ -87,7 +87,7 @@ class Running:
 def _command(arguments: Sequence[str], *, nice: bool) -> list[str]:
     # An encoder must not outlive its worker, whatever kills the worker.
     guard = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
-    slow = ["nice", "-n", "5"] if nice else []
+    slow = ["nice", "-n", "10"] if nice else []
     return [*guard, *slow, executable(), "-hide_banner", "-nostdin", "-v", "error", *arguments]
 
 
