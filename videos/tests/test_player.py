@@ -257,7 +257,7 @@ def test_the_keyboard_plays_pauses_and_seeks(visit):
         until(page, f"!{VIDEO}.seeking && {VIDEO}.currentTime {direction} {positions[-1]}")
         positions.append(page.evaluate(f"{VIDEO}.currentTime"))
     forward, back = (after - before for before, after in pairwise(positions))
-    assert forward == pytest.approx(-back)
+    assert forward == pytest.approx(-back, abs=0.1)  # a position read right after the pause may lag a picture or two
     assert forward >= 5
 
 
