@@ -1,15 +1,17 @@
-"""What a source is: facts read from the container, demuxed and not decoded but for one frame."""
+"""What a source is: facts read from the container, of which no more than one frame is decoded."""
 
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import av.container
 from av.audio.stream import AudioStream
+from av.packet import Packet
 from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -21,12 +23,14 @@ FORMATS = (
     *("avi", "mpegts", "mpeg", "mpegvideo", "flv", "asf", "ogg", "mxf", "dv", "gif", "ivf", "h264", "hevc", "obu"),
     *("nut", "rm", "wtv", "yuv4mpegpipe", "m4v", "gxf", "live_flv"),
 )
+WITH_WHOLE_INDEX = FORMATS[0]
 WITHOUT_INDEX = {"mpegts", "mpeg", "mpegvideo", "h264", "hevc", "m4v", "obu"}
 STANDARD_RATES = tuple(
     Fraction(rate) for rate in ("24000/1001", "24", "25", "30000/1001", "30", "48", "50", "60000/1001", "60")
 )
 MAX_RATE = 60
 JITTER = 0.002  # seconds; containers round to 1 ms, some writers twice
+REORDERED = 32  # packets; H.264 and HEVC shift a picture by 16 at most
 
 
 class MediaError(Exception):
@@ -94,14 +98,15 @@ class MediaInfo:
 
 @dataclass
 class _Packets:
-    """What demuxing one track leaves, one item a packet."""
+    """What the packets of one track tell; times in ticks, one a packet, in the order of decoding."""
 
     times: list[int] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)  # bytes
     keyframes: list[int] = field(default_factory=list)  # positions in times
+    keyframe_times: list[int] = field(default_factory=list)
     end: int = 0
-    all_idr: bool = True
-    discards: bool = False
+    only_idr: bool = True
+    begins_shown: bool = True  # the first packet is the first picture shown
 
 
 def read_media(path: Path) -> MediaInfo:
@@ -115,7 +120,7 @@ def read_media(path: Path) -> MediaInfo:
         raise MediaError("The file is empty (0 bytes): it did not arrive whole. Upload it again.")
     try:
         with open_container(path) as container:
-            return _probe(container)
+            return _probe(path, container)
     except av.error.FFmpegError as error:
         raise MediaError(
             "This is not a video file that VLog can read, or it was cut off before it was complete. Check that it "
@@ -129,10 +134,10 @@ def open_container(path: Path) -> av.container.InputContainer:
     return av.open(str(path), options=options, metadata_errors="replace")
 
 
-def _probe(container: av.container.InputContainer) -> MediaInfo:
+def _probe(path: Path, container: av.container.InputContainer) -> MediaInfo:
     video, audio = _pick_video(container), _pick_audio(container)
     frame = _first_frame(container, video)
-    packets = _demux(container, video, audio)
+    packets = _read_index(container, video, audio) or _demux(path, video, audio)
     if not packets[video.index].times:
         raise MediaError("The video track holds no pictures. Export the file again and upload that.")
     name = container.format.name
@@ -164,7 +169,6 @@ def _first_frame(container: av.container.InputContainer, stream: VideoStream) ->
     if stream.codec_context is None:
         raise MediaError("The video track is in a format that VLog cannot decode. Export it as MP4 with H.264.")
     for frame in _decodable(container, stream):
-        container.seek(0)
         return frame
     raise MediaError("No picture of this file can be decoded. Export it again (MP4 with H.264 is safe).")
 
@@ -177,26 +181,94 @@ def _decodable(container: av.container.InputContainer, stream: VideoStream) -> I
             continue  # a broken start; later packets may decode
 
 
-def _demux(
+def _read_index(
     container: av.container.InputContainer, video: VideoStream, audio: AudioStream | None
-) -> dict[int, _Packets]:
+) -> dict[int, _Packets] | None:
+    """The facts from an MP4's index: of the file only keyframes and both ends are read, whatever its length.
+
+    None where the index does not tell all: fragments, a cut-off end, an edit list that hides packets.
+    """
+    if container.format.name != WITH_WHOLE_INDEX:
+        return None
+    tracks = {s.index: _indexed_packets(container, s) for s in (video, audio) if s is not None}
+    facts = {index: packets for index, packets in tracks.items() if packets}
+    return facts if len(facts) == len(tracks) else None
+
+
+def _indexed_packets(container: av.container.InputContainer, stream: VideoStream | AudioStream) -> _Packets | None:
+    """An index has times of decoding alone: those of showing are the same set, later by the delay of the first."""
+    entries, size = list(stream.index_entries), container.size
+    shown = [entry for entry in entries if not entry.is_discard]
+    if not shown or len(entries) != stream.frames or any(entry.pos + entry.size > size for entry in shown):
+        return None
+    order = [entry.timestamp for entry in shown]
+    head = _packets_at(container, stream, order[0], 0)
+    if not head:
+        return None
+    delay = min(map(_shown_at, head)) - order[0]
+    tail = _packets_at(container, stream, order[-REORDERED:][0], delay)
+    packets = _Packets(
+        times=[time + delay for time in order],
+        sizes=[entry.size for entry in shown],
+        end=max((_shown_at(packet) + (packet.duration or 0) for packet in tail), default=0),
+        begins_shown=shown[0] is entries[0] and _shown_at(head[0]) == order[0] + delay,
+    )
+    keyframes = [position for position, entry in enumerate(shown) if entry.is_keyframe]
+    if isinstance(stream, VideoStream) and not _add_keyframes(packets, container, stream, keyframes, delay):
+        return None
+    return packets if tail else None
+
+
+def _add_keyframes(
+    packets: _Packets, container: av.container.InputContainer, stream: VideoStream, positions: list[int], delay: int
+) -> bool:
+    """Read each keyframe's packet; False where one is not where the index has it."""
+    packets.keyframes, nal_reader = positions, _NalReader(stream)
+    for position in positions:
+        for packet in _packets_at(container, stream, packets.times[position] - delay, delay, count=1):
+            packets.keyframe_times.append(_shown_at(packet))
+            packets.only_idr = packets.only_idr and nal_reader.is_idr(packet)
+    return len(packets.keyframe_times) == len(positions)
+
+
+def _packets_at(
+    container: av.container.InputContainer,
+    stream: VideoStream | AudioStream,
+    time: int,
+    delay: int,
+    count: int = REORDERED,
+) -> "list[Packet[Any]]":
+    """Packets from the one on whose time of decoding is given; none where the file has another one there."""
+    container.seek(time + delay, stream=stream, any_frame=True)  # it takes a time of showing
+    packets = [packet for packet in islice(container.demux(stream), count) if packet.size]
+    return packets if packets and packets[0].dts == time else []
+
+
+def _shown_at(packet: "Packet[Any]") -> int:
+    return packet.pts if packet.pts is not None else packet.dts or 0
+
+
+def _demux(path: Path, video: VideoStream, audio: AudioStream | None) -> dict[int, _Packets]:
+    """The facts from every packet of the file, opened anew: a seek to the picture's start would skip earlier sound."""
     tracks = {s.index: _Packets() for s in (video, audio) if s is not None}
-    h264 = _NalReader(video) if video.codec_context.name == "h264" else None
-    for packet in container.demux([s for s in (video, audio) if s is not None]):
-        time = packet.pts if packet.pts is not None else packet.dts
-        if time is None:
-            continue  # the flush packet at the end
-        facts = tracks[packet.stream.index]
-        if packet.is_discard:
-            facts.discards = True
-            continue
-        if packet.is_keyframe:
-            facts.keyframes.append(len(facts.times))
-            if h264 and packet.stream is video:
-                facts.all_idr = facts.all_idr and h264.is_idr(bytes(packet))
-        facts.times.append(time)
-        facts.sizes.append(packet.size)
-        facts.end = max(facts.end, time + (packet.duration or 0))
+    nal_reader = _NalReader(video)
+    with open_container(path) as container:
+        for packet in container.demux(*tracks):
+            if packet.dts is None and packet.pts is None:
+                continue  # the flush packet at the end
+            facts, time = tracks[packet.stream.index], _shown_at(packet)
+            if packet.is_discard:
+                facts.begins_shown = False
+                continue
+            if packet.is_keyframe and packet.stream.index == video.index:
+                facts.keyframes.append(len(facts.times))
+                facts.keyframe_times.append(time)
+                facts.only_idr = facts.only_idr and nal_reader.is_idr(packet)
+            facts.times.append(time)
+            facts.sizes.append(packet.size)
+            facts.end = max(facts.end, time + (packet.duration or 0))
+    for facts in filter(lambda facts: facts.times, tracks.values()):
+        facts.begins_shown = facts.begins_shown and facts.times[0] == min(facts.times)
     return tracks
 
 
@@ -204,10 +276,15 @@ class _NalReader:
     """Finds out whether an H.264 access unit is an IDR picture (ITU-T H.264, 7.4.1: unit type 5)."""
 
     def __init__(self, stream: VideoStream) -> None:
+        self.is_h264 = stream.codec_context.name == "h264"
         extradata = stream.codec_context.extradata or b""
         self.length_size = (extradata[4] & 3) + 1 if extradata[:1] == b"\x01" else 0
 
-    def is_idr(self, data: bytes) -> bool:
+    def is_idr(self, packet: "Packet[Any]") -> bool:
+        """True of any other codec's packet, too: nobody asks it."""
+        if not self.is_h264:
+            return True
+        data = bytes(packet)
         types = self._types_by_length(data) if self.length_size else self._types_by_start_code(data)
         return 5 in types
 
@@ -232,7 +309,7 @@ def _video_track(stream: VideoStream, frame: VideoFrame, packets: _Packets) -> V
     rate = native / -(-native // MAX_RATE)
     constant = rate == native and _on_grid(order, time_base, rate)
     seconds = Fraction(packets.end - start) * time_base
-    keys = [packets.times[position] for position in packets.keyframes]
+    keys = packets.keyframe_times
     return VideoTrack(
         index=stream.index,
         codec=context.name,
@@ -248,9 +325,9 @@ def _video_track(stream: VideoStream, frame: VideoFrame, packets: _Packets) -> V
         time_base=time_base,
         keyframes=tuple(round((time - start) * time_base * rate) for time in keys),
         keyframe_times=tuple(time * time_base for time in keys),
-        idr=packets.all_idr and not packets.discards and packets.times[0] == start,
+        idr=packets.only_idr and packets.begins_shown,
         bitrate=int(8 * sum(packets.sizes) / max(seconds, 1 / rate)),
-        peak=_peak(packets, keys, time_base),
+        peak=_peak(packets, time_base),
     )
 
 
@@ -284,8 +361,9 @@ def _on_grid(order: list[int], time_base: Fraction, rate: Fraction) -> bool:
     return all(abs(time - start - n * ticks) <= tolerance for n, time in enumerate(order))
 
 
-def _peak(packets: _Packets, keys: list[int], time_base: Fraction) -> int:
+def _peak(packets: _Packets, time_base: Fraction) -> int:
     """The highest bitrate of one keyframe interval, in bit/s."""
+    keys = packets.keyframe_times
     if not keys:
         return 0  # an edit list cut them away
     ends = [*packets.keyframes[1:], len(packets.times)]

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from transcoding import ffmpeg
+from transcoding import ffmpeg, media
 from transcoding.contract import INIT, Assignment
 from transcoding.encode import encode
 from transcoding.media import MediaError, read_media
@@ -300,6 +300,47 @@ def is_for_an_editor(sentence):
     for word in ("Traceback", "Error", "errno", "[Errno", "/tmp", "None"):  # noqa: S108
         assert word not in sentence, sentence
     return True
+
+
+PHONE = ("-g", "50", "-bf", "3", *H264, *AAC)
+INDEXED = {
+    "B-frames": (*picture(), *tone(), *PHONE),
+    "an open GOP": (*picture(), *tone(), *H264, *OPEN_GOP, *AAC),
+    "no sound": (*picture(), *PHONE),
+    "one picture": (*picture(seconds=0.04), *H264),
+    "gaps": (*picture("30", seconds=4), *tone(), "-vf", r"select=not(eq(mod(n\,7)\,3))", "-fps_mode", "vfr", *PHONE),
+    "every picture a keyframe": (*picture(), *tone(), "-c:v", "mjpeg", *AAC),
+    "sound that begins later": (*picture(), "-itsoffset", "0.7", *tone(), *PHONE),
+    "a picture that begins later": ("-itsoffset", "0.7", *picture(), *tone(), *PHONE),
+    "no reordering": (*picture(), *tone(), "-bf", "0", *H264, *AAC),
+    "HEVC": (*picture(), *tone(), "-c:v", "libx265", "-x265-params", "log-level=error:keyint=20", *AAC),
+    "an audio track before the picture": (*tone(), *picture(), "-map", "0", "-map", "1", *PHONE),
+}
+
+
+class TestIndex:
+    """An MP4's index tells the same as all its packets, which take long to read."""
+
+    @pytest.mark.parametrize("kind", INDEXED)
+    def test_the_index_tells_what_demuxing_tells(self, tmp_path, monkeypatch, kind):
+        film = clips.make(tmp_path / "film.mov", *INDEXED[kind])
+        with monkeypatch.context() as patch:
+            patch.setattr(media, "_demux", None)
+            by_index = read_media(film)
+        with monkeypatch.context() as patch:
+            patch.setattr(media, "_read_index", lambda *tracks: None)
+            assert by_index == read_media(film)
+
+    @pytest.mark.parametrize(
+        "arguments", [("-movflags", "+frag_keyframe"), ("-movflags", "+frag_keyframe+empty_moov"), ("-ss", "0.9")]
+    )
+    def test_fragments_and_edit_lists_do_too(self, tmp_path, monkeypatch, arguments):
+        source = clips.make(tmp_path / "long.mp4", *INDEXED["B-frames"])
+        seek, flags = (arguments, ()) if arguments[0] == "-ss" else ((), arguments)
+        film = clips.make(tmp_path / "film.mp4", *seek, "-i", str(source), "-c", "copy", *flags)
+        facts = read_media(film)
+        monkeypatch.setattr(media, "_read_index", lambda *tracks: None)
+        assert facts == read_media(film)
 
 
 class TestBadInput:
