@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from django.contrib.postgres.functions import RandomUUID
 from django.db import IntegrityError, models, transaction
-from django.db.models import Q, Value
+from django.db.models import F, Q, Value
 from django.db.models.functions import Cast, Replace
 from django.urls import reverse
 from django.utils import timezone
@@ -184,6 +184,8 @@ class Video(models.Model):
         editable=False,
     )
     source_name = models.CharField(max_length=255, blank=True, default="", db_default="", editable=False)
+    # Kept by the roll-up of playback sessions: pages must not count them.
+    view_count = models.IntegerField(default=0, db_default=0, editable=False)
     tags = models.ManyToManyField(Tag, through="VideoTag", related_name="videos", blank=True)
 
     objects = VideoQuerySet.as_manager()
@@ -212,6 +214,26 @@ class Video(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("watch", args=[self.slug])
+
+
+class ArchiveEntry(models.Model):
+    """What is known of an archived video beside `videos.deleted_at`: there as long as the video is in the archive."""
+
+    video = models.OneToOneField(
+        Video, models.CASCADE, primary_key=True, related_name="archive_entry", db_constraint=False
+    )
+    slug = models.CharField(max_length=255, help_text="The video's own, free for others meanwhile")
+    archived_by = models.CharField(max_length=150, blank=True, default="", db_default="")
+    size = models.BigIntegerField(default=0, db_default=0, help_text="Bytes of all its files")
+
+    class Meta:
+        db_table = "archive_entries"
+        verbose_name_plural = "archive entries"
+        indexes = [models.Index(fields=["slug"], name="ix_archive_entries_slug")]  # its address is gone, not unknown
+        constraints = [models.CheckConstraint(condition=Q(size__gte=0), name="ck_archive_entries_size")]
+
+    def __str__(self) -> str:
+        return f"{self.video}, archived"
 
 
 class VideoTag(models.Model):
@@ -273,6 +295,10 @@ class Transcription(models.Model):
         db_default=TranscriptionStatus.PENDING,
     )
     language = models.CharField(max_length=10, default="en", db_default="en")
+    given_language = models.CharField(
+        max_length=10, blank=True, default="", db_default="", help_text="Empty: it is detected"
+    )
+    progress_percent = models.IntegerField(default=0, db_default=0)
     started_at = models.DateTimeField(null=True, blank=True)
     completed_at = models.DateTimeField(null=True, blank=True)
     duration_seconds = models.FloatField(null=True, blank=True, help_text="What the transcription took")
@@ -287,7 +313,26 @@ class Transcription(models.Model):
             models.CheckConstraint(condition=Q(status__in=TranscriptionStatus.values), name="ck_transcriptions_status"),
             models.CheckConstraint(condition=Q(duration_seconds__gte=0), name="ck_transcriptions_duration"),
             models.CheckConstraint(condition=Q(word_count__gte=0), name="ck_transcriptions_words"),
+            models.CheckConstraint(condition=Q(progress_percent__range=(0, 100)), name="ck_transcriptions_progress"),
         ]
 
     def __str__(self) -> str:
         return f"Transcription of {self.video}"
+
+
+class Cue(models.Model):
+    """One caption: what is said from one second of the video to another."""
+
+    video = models.ForeignKey(Video, models.CASCADE, related_name="cues", db_constraint=False, db_index=False)
+    start = models.FloatField(help_text="Seconds")
+    end = models.FloatField(help_text="Seconds")
+    text = models.TextField()
+
+    class Meta:
+        db_table = "cues"
+        ordering = ["video_id", "start", "id"]
+        indexes = [models.Index(fields=["video", "start"], name="ix_cues_video_id_start")]
+        constraints = [models.CheckConstraint(condition=Q(start__gte=0, end__gte=F("start")), name="ck_cues_times")]
+
+    def __str__(self) -> str:
+        return f"{self.start:.1f} s: {self.text}"
