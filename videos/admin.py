@@ -1,22 +1,28 @@
 """What editors do."""
 
+from math import ceil
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, DateTimeField, Q, QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
+from django.urls import URLPattern, path, reverse
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime
+from django.utils.timezone import localtime, now
 
 from transcoding import tasks
-from videos import uploads
+from videos import archive, uploads
 from videos.forms import UploadForm, VideoForm
-from videos.models import Category, Tag, Video
+from videos.models import ArchivedVideo, Category, Tag, Video
 from videos.storage import package_url
 from videos.templatetags.video_extras import clock
 
@@ -33,7 +39,7 @@ class VideoAdmin(admin.ModelAdmin):
     search_fields = ("title", "description", "slug")
     ordering = ("-created_at", "-id")
     autocomplete_fields = ("category",)
-    actions = ("try_again",)
+    actions = ("try_again", "archive_selected")
     # The video may be published while its form lies open: the date is written only if the editor changed it.
     formfield_overrides = {DateTimeField: {"show_hidden_initial": True}}
 
@@ -59,8 +65,22 @@ class VideoAdmin(admin.ModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Video | None = None) -> tuple[str, ...]:
         return ("progress", "source_name", "source_size", "length", "created_at") if obj else ()
 
-    def has_delete_permission(self, request: HttpRequest, obj: Video | None = None) -> bool:
-        return False
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        return {name: action for name, action in super().get_actions(request).items() if name != "delete_selected"}
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Nothing that hangs on a video goes with it into the archive."""
+        return [str(video) for video in objs], {}, set(), []
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        return super().delete_view(request, object_id, {"retention_days": settings.ARCHIVE_RETENTION_DAYS})
+
+    def delete_model(self, request: HttpRequest, obj: Video) -> None:
+        archive.archive(obj.pk, by=request.user.get_username())
+
+    def response_delete(self, request: HttpRequest, obj_display: str, obj_id: int) -> HttpResponse:
+        self.message_user(request, archived_message([obj_display]), messages.SUCCESS)
+        return HttpResponseRedirect(reverse("admin:videos_video_changelist"))
 
     def save_model(self, request: HttpRequest, obj: Video, form: ModelForm, change: bool) -> None:
         if change:
@@ -123,6 +143,110 @@ class VideoAdmin(admin.ModelAdmin):
             self.message_user(request, f"{len(failed)} taken up again.", messages.SUCCESS)
         else:
             self.message_user(request, "None of these videos has failed.", messages.WARNING)
+
+    @admin.action(description="Move to the archive", permissions=["delete"])
+    def archive_selected(self, request: HttpRequest, queryset: QuerySet[Video]) -> None:
+        """Without asking again: it can be undone."""
+        by = request.user.get_username()
+        titles = [str(video) for video in queryset if archive.archive(video.pk, by)]
+        self.log_deletions(request, queryset)
+        self.message_user(request, archived_message(titles), messages.SUCCESS)
+
+
+def archived_message(titles: list[str]) -> SafeString:
+    what = f"“{titles[0]}” is" if len(titles) == 1 else f"{len(titles)} videos are"
+    return format_html(
+        '{} in the archive. The <a href="{}">archived videos</a> can be restored for {} days.',
+        what,
+        reverse("admin:videos_archivedvideo_changelist"),
+        settings.ARCHIVE_RETENTION_DAYS,
+    )
+
+
+@admin.register(ArchivedVideo)
+class ArchivedVideoAdmin(admin.ModelAdmin):
+    """What the archive holds: to be restored, or deleted for good with a permission of its own."""
+
+    list_display = ("title", "address", "archived", "archived_by", "days_left", "size")
+    list_select_related = ("archive_entry",)
+    list_per_page = 50
+    search_fields = ("title", "description", "archive_entry__slug")
+    ordering = ("-deleted_at", "-id")
+    actions = ("restore_selected",)
+    fields = ("title", "address", "description", "status", "archived", "archived_by", "days_left", "size")
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ArchivedVideo]:
+        return super().get_queryset(request).filter(deleted_at__isnull=False).select_related("archive_entry")
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.restore_view)
+        return [path("<int:video_id>/restore/", view, name="videos_archivedvideo_restore"), *super().get_urls()]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions = dict(super().get_actions(request))
+        if (action := actions.get("delete_selected")) is not None:
+            actions["delete_selected"] = (action[0], action[1], "Delete for good")
+        return actions
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """The videos alone: whoever may delete them may delete what hangs on them."""
+        return [str(video) for video in objs], {}, set(), []
+
+    def delete_model(self, request: HttpRequest, obj: Video) -> None:
+        archive.purge(obj.pk)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ArchivedVideo]) -> None:
+        for video in queryset:
+            archive.purge(video.pk)
+
+    @admin.display(description="Address")
+    def address(self, video: Video) -> str:
+        return f"/watch/{video.archive_entry.slug}/"
+
+    @admin.display(description="Archived", ordering="deleted_at")
+    def archived(self, video: Video) -> str:
+        return date_format(localtime(video.deleted_at), "DATETIME_FORMAT")
+
+    @admin.display(description="By", ordering="archive_entry__archived_by")
+    def archived_by(self, video: Video) -> str:
+        return video.archive_entry.archived_by
+
+    @admin.display(description="Days left", ordering="deleted_at")
+    def days_left(self, video: Video) -> int:
+        return max(0, ceil((archive.purge_on(video) - now()).total_seconds() / 86_400))
+
+    @admin.display(description="Size", ordering="archive_entry__size")
+    def size(self, video: Video) -> str:
+        return filesizeformat(video.archive_entry.size)
+
+    @admin.action(description="Restore", permissions=["change"])
+    def restore_selected(self, request: HttpRequest, queryset: QuerySet[ArchivedVideo]) -> None:
+        for video in queryset:
+            self._restore(request, video)
+
+    def restore_view(self, request: HttpRequest, video_id: int) -> HttpResponse:
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        video = get_object_or_404(self.get_queryset(request), pk=video_id)
+        if request.method == "POST":
+            self._restore(request, video)
+        return HttpResponseRedirect(reverse("admin:videos_archivedvideo_changelist"))
+
+    def _restore(self, request: HttpRequest, video: Video) -> None:
+        old = video.archive_entry.slug
+        restored = archive.restore(video.pk)
+        if restored is None:
+            return  # somebody else did it in the meantime
+        self.log_change(request, restored, "Restored from the archive.")
+        message = format_html('“<a href="{}">{}</a>” is back.', restored.get_absolute_url(), restored)
+        self.message_user(request, message, messages.SUCCESS)
+        if restored.slug != old:
+            told = f"/watch/{old}/ belongs to another video now, so “{restored}” is at {restored.get_absolute_url()}"
+            self.message_user(request, told, messages.WARNING)
 
 
 class NamedAdmin(admin.ModelAdmin):

@@ -236,6 +236,14 @@ class ArchiveEntry(models.Model):
         return f"{self.video}, archived"
 
 
+class ArchivedVideo(Video):
+    """The same rows, where editors restore and administrators delete for good: with permissions of its own."""
+
+    class Meta:
+        proxy = True
+        verbose_name = "archived video"
+
+
 class VideoTag(models.Model):
     pk = models.CompositePrimaryKey("video_id", "tag_id")
     video = models.ForeignKey(Video, models.CASCADE, db_constraint=False, db_index=False)

@@ -31,6 +31,26 @@ def package_dir(video: Video) -> Path:
     return settings.MEDIA_DIR / package_name(video)
 
 
+def packages_of(video: Video) -> list[Path]:
+    """The folder that viewers get, and those under an old key if any is left."""
+    return sorted(settings.MEDIA_DIR.glob(f"{video.pk}-*"))
+
+
+def package_keys() -> dict[int, set[str]]:
+    """The media keys of all packages that lie in the served folder, by video."""
+    keys: dict[int, set[str]] = {}
+    for entry in settings.MEDIA_DIR.iterdir():
+        number, _, key = entry.name.partition("-")
+        if number.isdigit() and key:
+            keys.setdefault(int(number), set()).add(key)
+    return keys
+
+
+def archive_dir(video: Video) -> Path:
+    """The folder of an archived video's files; nothing below it is ever served."""
+    return settings.ARCHIVE_DIR / str(video.pk)
+
+
 def package_url(video: Video, name: str) -> str:
     """The address of one file of the package, such as `master.m3u8`."""
     return f"/media/{package_name(video)}/{name}"

@@ -23,6 +23,7 @@ try:
     ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]", str(urlsplit(BASE_URL).hostname)])
     LEASE_SECONDS = env.int("LEASE_SECONDS", 60, validate=is_positive)
     SWEEP_SECONDS = env.int("SWEEP_SECONDS", 10, validate=is_positive)
+    ARCHIVE_RETENTION_DAYS = env.int("ARCHIVE_RETENTION_DAYS", 30, validate=is_positive)
     ENCODER = env.str("ENCODER", "libx264")
     X264_PRESET = env.str("X264_PRESET", "veryfast")
     ENCODE_THREADS = env.int("ENCODE_THREADS", 0, validate=environs.validate.Range(min=0))  # 0: one a core
@@ -108,6 +109,16 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "rest_framework.authentication.BasicAuthentication",  # first: it makes the answer to nobody a 401
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],
+}
+
 # Uploads go straight to a file beside the sources, so that their arrival is a rename.
 FILE_UPLOAD_TEMP_DIR = UPLOADS_DIR
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
@@ -149,11 +160,16 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 12 * 3600}
 CELERY_TASK_ROUTES = {"transcoding.tasks.encode": {"queue": "encode"}}
 CELERY_BEAT_SCHEDULE = {
-    "sweep": {
-        "task": "transcoding.tasks.sweep",
-        "schedule": SWEEP_SECONDS,
-        "options": {"expires": SWEEP_SECONDS},  # with no worker around they must not pile up
-    },
+    name.rsplit(".", 1)[-1]: {
+        "task": name,
+        "schedule": seconds,
+        "options": {"expires": seconds},  # with no worker around they must not pile up
+    }
+    for name, seconds in {
+        "transcoding.tasks.sweep": SWEEP_SECONDS,
+        "videos.tasks.finish_archives": 60,
+        "videos.tasks.purge_archive": 3600,
+    }.items()
 }
 
 LOGGING = {

@@ -138,17 +138,6 @@ class TestWhoMay:
         assert response.status_code == 403
         assert not Video.objects.exists()
 
-    @pytest.mark.parametrize("superuser", [True, False])
-    def test_nobody_deletes_a_video_here(self, client, editor, superuser):
-        User.objects.filter(pk=editor.pk).update(is_superuser=superuser)
-        video = VideoFactory(status="failed")
-        assert client.get(url(video, "delete")).status_code == 403
-        assert client.post(url(video, "delete"), {"post": "yes"}).status_code == 403
-        assert "delete_selected" not in text(client.get(LIST))
-        client.post(LIST, {"action": "delete_selected", "_selected_action": [video.pk], "post": "yes"})
-        assert url(video, "delete") not in text(client.get(url(video)))
-        assert Video.objects.filter(pk=video.pk).exists()
-
 
 class TestTheList:
     def test_shows_living_videos_and_the_newest_first(self, client, editor):

@@ -1,0 +1,204 @@
+"""The archive: what editors deleted, until it is restored or its time is up.
+
+The row tells where the files belong, `put_in_place` brings them there. Both happen under the row's lock, the files
+before the commit: killed on any line, the row is as it was, and `settle_all` brings the files back.
+
+    archive/<id>/source     was sources/<id>
+    archive/<id>/media      was media/<id>-<key>
+    archive/purged-<id>     a purge has begun: it goes with its row
+"""
+
+import logging
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from transcoding.models import ChunkStatus, TranscodingChunk, TranscodingJob
+from videos import storage
+from videos.models import (
+    SLUG_ATTEMPTS,
+    ArchiveEntry,
+    Video,
+    VideoQuerySet,
+    free_slug,
+    is_slug_collision,
+    new_media_key,
+)
+
+log = logging.getLogger(__name__)
+
+NUMBER = re.compile(r"(\d+)")
+PURGED = re.compile(r"purged-(\d+)")
+
+
+def archive(video_id: int, by: str) -> bool:
+    """Withdraw a video: all its addresses are dead, its files are kept. False where it is gone or archived already."""
+    with transaction.atomic():
+        video = _lock(video_id, Video.objects.alive())
+        if video is None:
+            return False
+        entry = ArchiveEntry.objects.create(video=video, slug=video.slug, archived_by=by[:150])
+        video.deleted_at, video.media_key = timezone.now(), new_media_key()
+        video.slug = video.media_key  # its own is free for another video, and comes back with it
+        video.save(update_fields=["deleted_at", "media_key", "slug"])
+        _stop_work(video)
+        put_in_place(video)
+        entry.size = size_of(storage.archive_dir(video))
+        entry.save(update_fields=["size"])
+    log.info("«%s» was archived by %s", video, by)
+    return True
+
+
+def restore(video_id: int) -> Video | None:
+    """Bring an archived video back, under its own address if nobody else has that now; None where it is not archived.
+
+    What was not finished is taken up again by the next sweep.
+    """
+    with transaction.atomic():
+        video = _lock(video_id, Video.objects.filter(deleted_at__isnull=False))
+        if video is None:
+            return None
+        entry = ArchiveEntry.objects.filter(video=video).first()
+        video.deleted_at = None
+        _save_with_slug(video, entry.slug if entry else video.title)
+        ArchiveEntry.objects.filter(video=video).delete()
+        put_in_place(video)
+    log.info("«%s» was restored: %s", video, video.get_absolute_url())
+    return video
+
+
+def purge(video_id: int) -> bool:
+    """Delete an archived video for good, rows and files, the original included. False where it is not archived."""
+    with transaction.atomic():
+        video = _lock(video_id, Video.objects.filter(deleted_at__isnull=False))
+        if video is None:
+            return False
+        put_in_place(video)
+        with suppress(FileNotFoundError):
+            storage.archive_dir(video).rename(_purged(video_id))
+        video.delete()
+    shutil.rmtree(_purged(video_id), ignore_errors=True)  # what is left of it, the sweep removes
+    log.info("«%s» was deleted for good", video)
+    return True
+
+
+def due(now: datetime | None = None) -> VideoQuerySet:
+    """Archived videos whose time is up."""
+    limit = (now or timezone.now()) - timedelta(days=settings.ARCHIVE_RETENTION_DAYS)
+    return Video.objects.filter(deleted_at__lte=limit).order_by("deleted_at")
+
+
+def purge_on(video: Video) -> datetime:
+    """When an archived video is deleted for good."""
+    if video.deleted_at is None:
+        raise ValueError(f"{video} is not archived")
+    return video.deleted_at + timedelta(days=settings.ARCHIVE_RETENTION_DAYS)
+
+
+def settle_all() -> int:
+    """Finish what was cut off: bring the files of every misplaced video where its row says. Returns how many."""
+    misplaced = list(_misplaced())
+    for video_id in misplaced:
+        with transaction.atomic():
+            video = _lock(video_id, Video.objects.all())
+            if video is not None:
+                put_in_place(video)
+    for video_id in _ids_among(settings.ARCHIVE_DIR, PURGED):
+        if not Video.objects.filter(pk=video_id).exists():
+            shutil.rmtree(_purged(video_id), ignore_errors=True)
+    return len(misplaced)
+
+
+def put_in_place(video: Video) -> None:
+    """Move a video's files to where its row says. Call it with the row locked."""
+    home = storage.archive_dir(video)
+    with suppress(FileNotFoundError):
+        _purged(video.pk).rename(home)
+    sources, package = storage.source_path(video).parent, storage.package_dir(video)
+    if video.deleted_at is not None:
+        _move(sources, home / "source")
+        for folder in storage.packages_of(video):
+            _move(folder, home / "media")
+        return
+    _move(home / "source", sources)
+    for folder in (home / "media", *storage.packages_of(video)):
+        if folder != package:
+            _move(folder, package)
+    with suppress(FileNotFoundError):
+        home.rmdir()
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _lock(video_id: int, videos: VideoQuerySet) -> Video | None:
+    """Hold the job first, as everybody does who writes rows of a job, then the video."""
+    TranscodingJob.objects.select_for_update().filter(video=video_id).first()
+    return videos.select_for_update().filter(pk=video_id).first()
+
+
+def _stop_work(video: Video) -> None:
+    """Whoever encodes a piece of it loses the lease, and stops at the next report or delivery."""
+    TranscodingChunk.objects.filter(job__video=video, status=ChunkStatus.RUNNING).update(
+        status=ChunkStatus.PENDING, lease_expires_at=None
+    )
+
+
+def _save_with_slug(video: Video, slug: str) -> None:
+    for _ in range(SLUG_ATTEMPTS):
+        video.slug = free_slug(slug) if Video.objects.filter(slug=slug).exists() else slug
+        try:
+            with transaction.atomic():
+                video.save(update_fields=["deleted_at", "slug"])
+        except IntegrityError as error:
+            if not is_slug_collision(error):
+                raise
+        else:
+            return
+    raise IntegrityError(f"every slug like {slug} is being taken")
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move a folder; where the target is there (a worker wrote until it noticed), file by file what it has not."""
+    if not source.is_dir():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.exists():
+        source.rename(target)
+        return
+    for file in [path for path in source.rglob("*") if path.is_file()]:
+        place = target / file.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if not place.exists():
+            file.rename(place)
+    shutil.rmtree(source)
+
+
+def _misplaced() -> Iterator[int]:
+    """Ids of videos with files elsewhere than their rows say."""
+    kept, begun = _ids_among(settings.ARCHIVE_DIR, NUMBER), _ids_among(settings.ARCHIVE_DIR, PURGED)
+    sources, packages = _ids_among(settings.SOURCES_DIR, NUMBER), storage.package_keys()
+    rows = Video.objects.values_list("pk", "media_key", "deleted_at").iterator()
+    for video_id, key, deleted_at in rows:
+        keys = packages.get(video_id, set())
+        astray = video_id in sources or keys if deleted_at else video_id in kept or keys - {key}
+        if astray or video_id in begun:
+            yield video_id
+
+
+def _ids_among(folder: Path, name: re.Pattern[str]) -> set[int]:
+    """The videos that the names of a folder's entries speak of."""
+    return {int(match[1]) for entry in folder.iterdir() if (match := name.fullmatch(entry.name))}
+
+
+def _purged(video_id: int) -> Path:
+    return settings.ARCHIVE_DIR / f"purged-{video_id}"

@@ -1,0 +1,26 @@
+"""`manage.py purge_archive`: delete for good what has been in the archive for its whole time."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.template.defaultfilters import filesizeformat, pluralize
+
+from videos import archive
+
+
+class Command(BaseCommand):
+    help = "Delete for good, rows and files, every video that has been archived for VLOG_ARCHIVE_RETENTION_DAYS."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--dry-run", action="store_true", help="only tell what would be deleted")
+
+    def handle(self, *, dry_run: bool, **options: Any) -> None:
+        videos = list(archive.due().select_related("archive_entry"))
+        for video in videos:
+            if dry_run or archive.purge(video.pk):
+                size = filesizeformat(video.archive_entry.size).replace("\xa0", " ")
+                self.stdout.write(f"«{video}», archived on {video.deleted_at:%-d %B %Y}, {size}")
+        what = f"{len(videos)} video{pluralize(videos)} archived {settings.ARCHIVE_RETENTION_DAYS} days ago or more"
+        self.stdout.write(f"{what}: {'would be deleted' if dry_run else 'deleted'} for good.")
