@@ -138,6 +138,7 @@ def finalize(job: TranscodingJob) -> None:
 @app.task
 def sweep() -> None:
     """Every few seconds: give back expired leases, ring lost bells again, send lost steps again."""
+    nodes.call_silent_offline()
     recovery.give_back_expired()
     for kind, queue in WORK_QUEUES.items():
         waiting = TranscodingChunk.objects.wanted().filter(kind=kind, status=ChunkStatus.PENDING).count()

@@ -15,6 +15,7 @@ from uuid import NAMESPACE_DNS, uuid5
 
 from celery.signals import worker_init, worker_process_init, worker_ready, worker_shutdown
 from django.db import DatabaseError, close_old_connections, connections
+from django.db.models import Case, Value, When
 from django.utils import timezone
 
 from workers.models import Worker
@@ -70,7 +71,16 @@ def anyone_working(*prefixes: str) -> bool:
 
 
 def beat_once(node: str) -> None:
-    Worker.objects.filter(worker_id=worker_id_of(node)).update(last_heartbeat=timezone.now())
+    """A node lives, also one that had been called offline; `disabled` stays."""
+    revived = Case(When(status=Worker.Status.OFFLINE, then=Value(Worker.Status.ACTIVE)), default="status")
+    Worker.objects.filter(worker_id=worker_id_of(node)).update(last_heartbeat=timezone.now(), status=revived)
+
+
+def call_silent_offline() -> None:
+    """Whoever has not been heard of for a while is offline, however it ended."""
+    since = timezone.now() - timedelta(seconds=SILENT_SECONDS)
+    silent = Worker.objects.filter(status=Worker.Status.ACTIVE).exclude(last_heartbeat__gte=since)
+    silent.update(status=Worker.Status.OFFLINE, current_job=None)
 
 
 def _beat(node: str) -> None:

@@ -86,6 +86,32 @@ def test_a_heartbeat_is_that_nodes_own_and_changes_nothing_else():
     assert other.last_heartbeat == before
 
 
+def test_a_node_that_is_heard_again_is_active_again():
+    worker = heard(500, status="offline")
+    nodes.beat_once("encode@here")
+    worker.refresh_from_db()
+    assert worker.status == "active"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "status", "after"),
+    [(89, "active", "active"), (91, "active", "offline"), (91, "disabled", "disabled"), (91, "offline", "offline")],
+)
+def test_after_90_seconds_of_silence_a_worker_is_offline_and_works_on_nothing(seconds, status, after):
+    worker = heard(seconds, status=status, current_job=TranscodingJobFactory())
+    nodes.call_silent_offline()
+    worker.refresh_from_db()
+    assert worker.status == after
+    assert (worker.current_job is None) == (status != after)
+
+
+def test_one_that_was_never_heard_of_is_offline():
+    worker = WorkerFactory(last_heartbeat=None)
+    nodes.call_silent_offline()
+    worker.refresh_from_db()
+    assert worker.status == "offline"
+
+
 class TestAnyoneWorking:
     def test_nobody_is_where_there_is_no_row(self):
         assert not nodes.anyone_working("encode")
