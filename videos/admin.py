@@ -171,6 +171,7 @@ class ArchivedVideoAdmin(admin.ModelAdmin):
     list_select_related = ("archive_entry",)
     list_per_page = 50
     search_fields = ("title", "description", "archive_entry__slug")
+    view_on_site = False
     ordering = ("-deleted_at", "-id")
     actions = ("restore_selected",)
     fields = ("title", "address", "description", "status", "archived", "archived_by", "days_left", "size")
@@ -185,6 +186,9 @@ class ArchivedVideoAdmin(admin.ModelAdmin):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        return super().changelist_view(request, {"title": "Archived videos"})
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions = dict(super().get_actions(request))

@@ -1,5 +1,6 @@
 """Who makes the videos, as operators see it."""
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -9,6 +10,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
+from django.utils.timezone import now
 
 from workers.models import Worker
 
@@ -35,6 +37,9 @@ class WorkerAdmin(admin.ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Worker]:
         return super().get_queryset(request).select_related("current_job__video")
 
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        return super().changelist_view(request, {"title": "Workers"})
+
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         return super().change_view(request, object_id, form_url, {"show_save": False, "show_save_and_continue": False})
 
@@ -44,8 +49,7 @@ class WorkerAdmin(admin.ModelAdmin):
 
     @admin.display(description="Last heard of", ordering="last_heartbeat")
     def heard(self, worker: Worker) -> SafeString:
-        moment = worker.last_heartbeat
-        return self._live(worker, "heard", f"{timesince(moment, depth=1)} ago" if moment else "never")
+        return self._live(worker, "heard", ago(worker.last_heartbeat))
 
     @admin.display(description="Works on")
     def at_work_on(self, worker: Worker) -> SafeString:
@@ -80,3 +84,10 @@ class WorkerAdmin(admin.ModelAdmin):
         """Its next heartbeat makes it active, if it lives."""
         number = queryset.filter(status=Worker.Status.DISABLED).update(status=Worker.Status.OFFLINE)
         self.message_user(request, f"{number} enabled. Each is active with its next sign of life.", messages.SUCCESS)
+
+
+def ago(moment: datetime | None) -> str:
+    if moment is None:
+        return "never"
+    seconds = (now() - moment).total_seconds()
+    return f"{max(seconds, 0):.0f} s ago" if seconds < 60 else f"{timesince(moment, depth=1)} ago"

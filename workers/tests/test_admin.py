@@ -1,5 +1,6 @@
 """Workers as operators see them."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -48,6 +49,11 @@ def test_a_worker_that_was_never_heard_of_is_shown_too(client, operator):
     worker = WorkerFactory(last_heartbeat=None, capabilities=None)
     assert ">never<" in page(client)
     assert ">nothing<" in page(client, f"{LIST}{worker.pk}/change/")
+
+
+def test_the_last_seconds_are_told_in_seconds(client, operator):
+    heard(12)
+    assert re.search(r">1[2-9] s ago<", page(client))
 
 
 def test_a_name_is_no_markup(client, operator):
