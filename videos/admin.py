@@ -258,6 +258,7 @@ class NamedAdmin(admin.ModelAdmin):
 
     list_display = ("name", "slug", "number_of_videos")
     search_fields = ("name",)
+    ordering = ("name", "pk")  # that of the model is lost where rows are counted
     prepopulated_fields = {"slug": ("name",)}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

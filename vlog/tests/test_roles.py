@@ -1,0 +1,129 @@
+"""docs/roles.md, tried line by line as everybody it speaks of."""
+
+import importlib
+import re
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.conf import settings
+from django.contrib.auth.models import Group, User
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from videos import archive
+from videos.storage import package_dir, package_name
+from videos.tests.factories import CategoryFactory, TagFactory, TranscodingJobFactory, VideoFactory, WorkerFactory
+from workers.models import WorkerApiKey
+
+pytestmark = pytest.mark.django_db
+
+DOCUMENT = (settings.BASE_DIR / "docs" / "roles.md").read_text()
+ROLES = ("anonymous", "worker", "editor", "administrator")
+TABLE = [
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in re.findall(r"^\|.*\|$", DOCUMENT, flags=re.MULTILINE)[2:]
+]
+CASES = [
+    (how, role, may == "yes")
+    for _, addresses, *cells in TABLE
+    for how in re.findall(r"`(.+?)`", addresses)
+    for role, may in zip(ROLES, cells, strict=True)
+]
+NOT_FOR_ROLES = {
+    # Who logs in or out has no role yet, or none any more.
+    *("admin/login/", "admin/logout/", "admin/password_change/done/"),
+    # A redirect to what a row's own page is, which asks for itself; and the page for unknown addresses.
+    *("admin/r/<path:content_type_id>/<path:object_id>/", r"admin/(?P<url>.*)$"),
+}
+
+
+@pytest.fixture
+def groups():
+    """The migration's, also after a test that emptied all tables."""
+    if not Group.objects.filter(name="Editors").exists():
+        importlib.import_module("videos.migrations.0004_roles").make_groups(apps, None)
+    return Group.objects
+
+
+@pytest.fixture
+def rows(settings, tmp_path):
+    for name in ("SOURCES", "MEDIA", "ARCHIVE"):
+        setattr(settings, f"{name}_DIR", tmp_path / name)
+        (tmp_path / name).mkdir()
+    category, tag = CategoryFactory(), TagFactory()
+    public, hidden, archived = (VideoFactory(public=number != 1, category=category) for number in range(3))
+    public.tags.add(tag)
+    TranscodingJobFactory(video=hidden)
+    package_dir(public).mkdir()
+    (package_dir(public) / "master.m3u8").write_text("#EXTM3U\n")
+    archive.archive(archived.pk, by="ann")
+    return {
+        "public": public.slug,
+        "hidden": hidden.slug,
+        "video": hidden.pk,
+        "archived": archived.pk,
+        "package": package_name(public),
+        "category": category.slug,
+        "category-id": category.pk,
+        "tag": tag.slug,
+        "tag-id": tag.pk,
+        "worker": WorkerFactory().pk,
+        "user": User.objects.create_user("somebody").pk,
+        "group": Group.objects.create(name="Some").pk,
+    }
+
+
+@pytest.fixture
+def enter(client, groups):
+    """Make the client one who has that role."""
+
+    def as_role(role: str) -> Any:
+        if role == "worker":
+            WorkerApiKey.objects.create(worker=WorkerFactory(), key_hash="0" * 64, key_prefix="12345678")
+            client.defaults["HTTP_AUTHORIZATION"] = "Bearer 12345678"
+        elif role != "anonymous":
+            user = User.objects.create_user(role, is_staff=True)
+            user.groups.add(groups.get(name=f"{role.title()}s"))
+            client.force_login(user)
+        return client
+
+    return as_role
+
+
+def filled(how: str, rows: dict[str, Any]) -> str:
+    return re.sub(r"<(.+?)>", lambda match: str(rows[match[1]]), how)
+
+
+def is_let(client: Any, how: str) -> bool:
+    """Whether a request, or the choice of an action in a list, is for this client."""
+    method, *rest = how.split(" ")
+    if method == "ACTION":
+        name, path = rest
+        return f'<option value="{name}"' in client.get(path).content.decode()
+    response = client.post(rest[0], {"post": "yes"}) if method == "POST" else client.get(rest[0])
+    assert response.status_code < 500
+    return response.status_code < 400 and not response.headers.get("Location", "").startswith("/admin/login/")
+
+
+@pytest.mark.parametrize(("how", "role", "may"), CASES)
+def test_everybody_may_what_the_table_says_and_nothing_else(enter, rows, how, role, may):
+    assert is_let(enter(role), filled(how, rows)) == may
+
+
+def test_every_address_of_the_site_stands_in_the_table(rows):
+    concrete = {filled(how, rows).split(" ")[-1].split("?")[0].lstrip("/") for how, _, _ in CASES}
+    missing = [
+        route for route, pattern in routes(get_resolver()) if not any(pattern.fullmatch(path) for path in concrete)
+    ]
+    assert sorted(set(missing) - NOT_FOR_ROLES) == []
+
+
+def routes(resolver: URLResolver, route: str = "", regex: str = "") -> Any:
+    """Each address of the site: as it is written, and as an expression."""
+    for entry in resolver.url_patterns:
+        own = entry.pattern.regex.pattern.removeprefix("^").removeprefix("\\A")
+        here, expression = route + str(entry.pattern), regex + own
+        if isinstance(entry, URLPattern):
+            yield here, re.compile(re.sub(r"\?P<\w+>", "", expression).replace("\\Z", ""))
+        else:
+            yield from routes(entry, here, expression)
