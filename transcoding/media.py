@@ -28,6 +28,7 @@ WITHOUT_INDEX = {"mpegts", "mpeg", "mpegvideo", "h264", "hevc", "m4v", "obu"}
 STANDARD_RATES = tuple(
     Fraction(rate) for rate in ("24000/1001", "24", "25", "30000/1001", "30", "48", "50", "60000/1001", "60")
 )
+GENPTS = 1  # AVFMT_FLAG_GENPTS of libavformat
 MAX_RATE = 60
 JITTER = 0.002  # seconds; containers round to 1 ms, some writers twice
 REORDERED = 32  # packets; H.264 and HEVC shift a picture by 16 at most
@@ -131,7 +132,11 @@ def read_media(path: Path) -> MediaInfo:
 def open_container(path: Path) -> av.container.InputContainer:
     """Open a local file and nothing else: no protocol but `file`, no format that refers to other files."""
     options = {"protocol_whitelist": "file", "format_whitelist": ",".join(FORMATS)}
-    return av.open(str(path), options=options, metadata_errors="replace")
+    container = av.open(str(path), options=options, metadata_errors="replace")
+    if container.format.name == "avi":
+        # An AVI has no times of showing; those that would be made up here are not those that ffmpeg makes up.
+        container.flags &= ~GENPTS
+    return container
 
 
 def _probe(path: Path, container: av.container.InputContainer) -> MediaInfo:
