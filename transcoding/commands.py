@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from transcoding.ladder import Rung
-from transcoding.media import FORMATS
+from transcoding.media import FORMATS, Look
 from transcoding.plan import AudioPlan, Plan
 
 # Forced keyframes are compared with frame times that were rounded on their way: ask half a millisecond early.
@@ -23,6 +23,12 @@ ENCODERS = {
         *("-sc_threshold", "0", "-flags", "+cgop"),  # only forced keyframes, and closed GOPs
     ),
 }
+
+DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced"
+TAGS = "setparams=range=limited:color_primaries=bt709:color_trc=bt709:colorspace=bt709"
+TRANSFERS = {"pq": "smpte2084", "hlg": "arib-std-b67"}  # as zscale calls them
+REFERENCE_WHITE = 203  # cd/m², of white paper; ITU-R BT.2408
+PEAK = 1000 / REFERENCE_WHITE  # what nearly everything is mastered for; what is brighter becomes white
 
 # CMAF fragments; frag_discont gives the first its true tfdt, cmaf signed composition offsets (so no edit list is
 # needed), delay_moov an init segment that knows its codec.
@@ -77,12 +83,14 @@ def audio_arguments(audio: AudioPlan, source: str, pipe: int) -> list[str]:
     ]
 
 
-def poster_arguments(source: str, stream: int, seek: float | None, target: Path) -> list[str]:
+def poster_arguments(source: str, stream: int, look: Look, seek: float | None, target: Path) -> list[str]:
     """One keyframe as a JPEG of at most 1280 by 1280 pixels."""
+    weave = f"{DEINTERLACE}," if look.interlaced else ""
+    tone = f",{_tone_mapped(look.transfer, 'iw', 'ih')}" if look.transfer in TRANSFERS else ""
     size = "scale='min(1280,iw*sar)':'min(1280,ih)':force_original_aspect_ratio=decrease:force_divisible_by=2,setsar=1"
     return [
         *("-skip_frame", "nokey", *(("-ss", f"{seek:.6f}") if seek else ()), *input_arguments(source)),
-        *("-map", f"0:{stream}", "-frames:v", "1", "-vf", size, "-q:v", "3"),
+        *("-map", f"0:{stream}", "-frames:v", "1", "-vf", f"{weave}{size}{tone}", "-q:v", "3"),
         *("-f", "image2", "-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-update", "1", "-y", str(target)),
     ]
 
@@ -92,13 +100,41 @@ def _threads(threads: int) -> list[str]:
 
 
 def _filters(plan: Plan, rungs: list[Rung], start: int, end: int) -> str:
-    """Frames start to end of the grid, once, and a scaled copy for each rung."""
+    """Frames start to end of the grid, once, and a scaled copy for each rung, progressive and in BT.709."""
+    weave = f"{DEINTERLACE}," if plan.look.interlaced else ""
     grid = f"settb={plan.time_base},setpts=PTS-{plan.zero},fps={plan.rate},trim=start_pts={start}:end_pts={end}"
+    tone = (
+        f",{_tone_mapped(plan.look.transfer, rungs[0].width, rungs[0].height)}"
+        if plan.look.transfer in TRANSFERS
+        else ""
+    )
     split = f"split={len(rungs)}" + "".join(f"[in{n}]" for n in range(len(rungs)))
+    colors = _colors(plan.look)
     scaled = [
-        f"[in{n}]scale={rung.width}:{rung.height},setsar=1,format=yuv420p[{rung.name}]" for n, rung in enumerate(rungs)
+        f"[in{n}]scale={rung.width}:{rung.height}:{colors},setsar=1,format=yuv420p,{TAGS}[{rung.name}]"
+        for n, rung in enumerate(rungs)
     ]
-    return ";".join([f"[0:{plan.stream}]{grid},{split}", *scaled])
+    return ";".join([f"[0:{plan.stream}]{weave}{grid}{tone},{split}", *scaled])
+
+
+def _tone_mapped(transfer: str, width: int | str, height: int | str) -> str:
+    """High dynamic range in the space of standard range; scaled first, because the rest costs as much as its pixels."""
+    return (
+        f"zscale=w={width}:h={height}:tin={TRANSFERS[transfer]}:min=2020_ncl:pin=2020:rin=limited"
+        f":t=linear:npl={REFERENCE_WHITE},format=gbrpf32le,zscale=p=709,"
+        f"tonemap=tonemap=mobius:param=0.3:peak={PEAK:.2f}:desat=0,"
+        "zscale=t=709:m=709:r=limited,format=yuv420p"
+    )
+
+
+def _colors(look: Look) -> str:
+    """How scale is told to change the meaning of the numbers; nothing where they mean BT.709 already."""
+    if look.transfer in TRANSFERS or look.matrix == "bt709":
+        source = "in_color_matrix=bt709:"
+    else:
+        source = "" if look.matrix == "rgb" else f"in_color_matrix={look.matrix}:"
+    levels = "" if look.matrix == "rgb" else f"in_range={'full' if look.full_range else 'limited'}:"
+    return f"{source}{levels}out_color_matrix=bt709:out_range=limited"
 
 
 def _encoded(plan: Plan, rung: Rung, first: int, last: int, threads: int) -> list[str]:

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
@@ -14,6 +14,7 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.stream import Disposition
 from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace, ColorTrc
 from av.video.stream import VideoStream
 
 # Demuxers that a source may need; playlists, `concat` and devices are not among them: they open other files.
@@ -30,12 +31,31 @@ STANDARD_RATES = tuple(
 )
 GENPTS = 1  # AVFMT_FLAG_GENPTS of libavformat
 MAX_RATE = 60
+TRANSFERS: dict[int, str] = {ColorTrc.SMPTE2084: "pq", ColorTrc.ARIB_STD_B67: "hlg"}
+MATRICES: dict[int, str] = {
+    Colorspace.ITU709: "bt709",
+    **dict.fromkeys((Colorspace.ITU601, 6, Colorspace.FCC, Colorspace.SMPTE240M), "bt601"),  # 6: 525 lines
+    **dict.fromkeys((Colorspace.BT2020, 10), "bt2020"),  # 10: with constant luminance
+}
 JITTER = 0.002  # seconds; containers round to 1 ms, some writers twice
 REORDERED = 32  # packets; H.264 and HEVC shift a picture by 16 at most
 
 
 class MediaError(Exception):
     """The source cannot become a video; the message tells an editor why and what to do."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the picture's numbers mean; the default is what viewers get.
+
+    transfer is sdr, pq or hlg; matrix is bt709, bt601, bt2020 or rgb.
+    """
+
+    interlaced: bool = False
+    transfer: str = "sdr"
+    matrix: str = "bt709"
+    full_range: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,7 +72,7 @@ class VideoTrack:
     pixel_format: str
     width: int
     height: int
-    plain: bool  # neither rotated nor interlaced, square pixels
+    plain: bool  # not rotated, square pixels, progressive, of standard dynamic and limited range
     rate: Fraction
     constant: bool
     frames: int
@@ -63,6 +83,7 @@ class VideoTrack:
     idr: bool  # every keyframe is an IDR picture, and the first packet is the first picture shown
     bitrate: int
     peak: int
+    look: Look = field(default_factory=Look)
 
 
 @dataclass(frozen=True)
@@ -309,6 +330,7 @@ def _video_track(stream: VideoStream, frame: VideoFrame, packets: _Packets) -> V
     context, time_base = stream.codec_context, stream.time_base or Fraction(1, av.time_base)
     aspect = stream.sample_aspect_ratio or Fraction(1)
     width, height = _displayed_size(frame, aspect)
+    look = _look(frame)
     start, order = min(packets.times), sorted(packets.times)
     native = _native_rate(stream, order, time_base)
     rate = native / -(-native // MAX_RATE)
@@ -322,7 +344,7 @@ def _video_track(stream: VideoStream, frame: VideoFrame, packets: _Packets) -> V
         pixel_format=frame.format.name,
         width=width,
         height=height,
-        plain=frame.rotation == 0 and not frame.interlaced_frame and aspect == 1,
+        plain=frame.rotation == 0 and aspect == 1 and replace(look, matrix="bt709") == Look(),
         rate=rate,
         constant=constant,
         frames=max(round((order[-1] - start) * time_base * rate) + 1, round(seconds * rate)),
@@ -333,12 +355,26 @@ def _video_track(stream: VideoStream, frame: VideoFrame, packets: _Packets) -> V
         idr=packets.only_idr and packets.begins_shown,
         bitrate=int(8 * sum(packets.sizes) / max(seconds, 1 / rate)),
         peak=_peak(packets, time_base),
+        look=look,
     )
 
 
 def _displayed_size(frame: VideoFrame, aspect: Fraction) -> tuple[int, int]:
     width, height = max(1, round(frame.width * aspect)), frame.height
     return (height, width) if frame.rotation % 180 else (width, height)
+
+
+def _look(frame: VideoFrame) -> Look:
+    """As the frame says; where it says nothing, as players take it: BT.601 in standard definition, else BT.709."""
+    standard_definition = max(frame.width, frame.height) <= 1024 and min(frame.width, frame.height) <= 576
+    usual = "bt601" if standard_definition else "bt709"
+    is_rgb = frame.format.is_rgb
+    return Look(
+        interlaced=bool(frame.interlaced_frame),
+        transfer=TRANSFERS.get(frame.color_trc, "sdr"),
+        matrix="rgb" if is_rgb else MATRICES.get(frame.colorspace, usual),
+        full_range=not is_rgb and (frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")),
+    )
 
 
 def _native_rate(stream: VideoStream, order: list[int], time_base: Fraction) -> Fraction:

@@ -17,7 +17,7 @@ def poster(plan: Plan, source: Path, target: Path) -> None:
     part = target.with_name(f".{secrets.token_hex(4)}{UNFINISHED}")
     seek = plan.seeks[plan.timeline.index_of(plan.timeline.end // 10)]
     try:
-        ffmpeg.run(poster_arguments(str(source), plan.stream, seek, part), timeout=PATIENCE)
+        ffmpeg.run(poster_arguments(str(source), plan.stream, plan.look, seek, part), timeout=PATIENCE)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)

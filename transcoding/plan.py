@@ -2,12 +2,12 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
 from transcoding.ladder import Rung, audio_bitrate_for, rungs_for
-from transcoding.media import AudioTrack, MediaInfo, VideoTrack
+from transcoding.media import AudioTrack, Look, MediaInfo, VideoTrack
 
 TARGET = 6  # seconds; Apple's authoring rule 7.5
 LONGEST = Fraction(13, 2)  # seconds; rule 7.7
@@ -84,6 +84,7 @@ class Plan:
     encoder: str
     preset: str
     ffmpeg: str
+    look: Look = field(default_factory=Look)
 
     @property
     def rate(self) -> Fraction:
@@ -109,6 +110,7 @@ class Plan:
                 "time_base": Fraction(data["time_base"]),
                 "timeline": _timeline(data["timeline"]),
                 "seeks": tuple(data["seeks"]),
+                "look": Look(**data.get("look", {})),
                 "rungs": tuple(Rung(**rung) for rung in data["rungs"]),
                 "audio": audio
                 and AudioPlan(**{**audio, "zero": Fraction(audio["zero"]), "timeline": _timeline(audio["timeline"])}),
@@ -147,6 +149,7 @@ def make_plan(media: MediaInfo, *, encoder: str, preset: str, ffmpeg: str) -> Pl
         encoder=encoder,
         preset=preset,
         ffmpeg=ffmpeg,
+        look=video.look,
     )
 
 

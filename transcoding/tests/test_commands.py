@@ -6,7 +6,7 @@ import av.format
 import pytest
 
 from transcoding.commands import audio_arguments, input_arguments, poster_arguments, video_arguments
-from transcoding.media import FORMATS
+from transcoding.media import FORMATS, Look
 from transcoding.tests.test_plan import audio, encoded, plan_of, video
 
 PIPES = {"720p": 3, "480p": 4, "360p": 5}
@@ -30,6 +30,12 @@ def after(arguments, option):
     return arguments[arguments.index(option) + 1]
 
 
+COLORS = (
+    "in_color_matrix=bt709:in_range=limited:out_color_matrix=bt709:out_range=limited,setsar=1,format=yuv420p,"
+    "setparams=range=limited:color_primaries=bt709:color_trc=bt709:colorspace=bt709"
+)
+
+
 class TestVideo:
     def test_a_copied_and_two_encoded_rungs_come_from_one_input(self):
         plan = plan_of(video(frames=600))  # segments begin at 0, 60, 120, 180, 360, 540
@@ -39,8 +45,7 @@ class TestVideo:
             *("-noaccurate_seek", "-copyts", "-ss", "4.001000", *OPEN),
             "-filter_complex",
             "[0:0]settb=1/15360,setpts=PTS-0,fps=30,trim=start_pts=180:end_pts=360,split=2[in0][in1];"
-            "[in0]scale=854:480,setsar=1,format=yuv420p[480p];"
-            "[in1]scale=640:360,setsar=1,format=yuv420p[360p]",
+            f"[in0]scale=854:480:{COLORS}[480p];[in1]scale=640:360:{COLORS}[360p]",
             *("-map", "0:0", "-c:v", "copy", "-bsf:v"),
             "setts=pts=PTS-0:dts=DTS-0,setts=prescale=1:time_base=1/30:pts=PTS:dts=DTS:duration=1",
             *("-to", "12.000000", *CONTAINER, VIDEO_FLAGS, "pipe:3"),
@@ -53,7 +58,7 @@ class TestVideo:
         assert video_arguments(plan, "/s.mp4", (0, 1), {"360p": 7}) == [
             *("-noaccurate_seek", "-copyts", *OPEN, "-filter_complex"),
             "[0:0]settb=1/15360,setpts=PTS-0,fps=30,trim=start_pts=0:end_pts=90,split=1[in0];"
-            "[in0]scale=640:360,setsar=1,format=yuv420p[360p]",
+            f"[in0]scale=640:360:{COLORS}[360p]",
             *("-map", "[360p]", *x264(600), "-g", "6000", "-force_key_frames", "0.000000,1.999500"),
             *("-fps_mode", "passthrough", "-enc_time_base", "1/30", *CONTAINER, VIDEO_FLAGS, "pipe:7"),
         ]
@@ -133,9 +138,9 @@ def test_a_poster_is_one_keyframe_of_square_pixels():
         *(*OPEN, "-map", "0:2", "-frames:v", "1", "-vf", size, "-q:v", "3", "-f", "image2"),
         *("-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-update", "1", "-y", "/p.jpg"),
     ]
-    assert poster_arguments("/s.mp4", 2, None, Path("/p.jpg")) == ["-skip_frame", "nokey", *expected]
+    assert poster_arguments("/s.mp4", 2, Look(), None, Path("/p.jpg")) == ["-skip_frame", "nokey", *expected]
     seek = ["-skip_frame", "nokey", "-ss", "1.500000"]
-    assert poster_arguments("/s.mp4", 2, 1.5, Path("/p.jpg")) == [*seek, *expected]
+    assert poster_arguments("/s.mp4", 2, Look(), 1.5, Path("/p.jpg")) == [*seek, *expected]
 
 
 @pytest.mark.parametrize("name", ["hls", "concat", "image2", "lavfi", "dash", "sdp", "rtsp", "imf"])
