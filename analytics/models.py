@@ -4,7 +4,7 @@
 # ruff: noqa: DJ001
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.utils import timezone
 
 from videos.models import Video
@@ -26,6 +26,16 @@ class Viewer(models.Model):
 
     def __str__(self) -> str:
         return f"Viewer {self.pk}"
+
+
+class PlaybackSessionQuerySet(models.QuerySet["PlaybackSession"]):
+    def open(self) -> "PlaybackSessionQuerySet":
+        """Those whose player has not said that it is over."""
+        return self.filter(ended_at=None)
+
+    def stale(self) -> "PlaybackSessionQuerySet":
+        """Those that have changed since the roll-up counted them."""
+        return self.filter(rolled_up=False)
 
 
 class PlaybackSession(models.Model):
@@ -50,10 +60,21 @@ class PlaybackSession(models.Model):
     max_position = models.FloatField(default=0.0, db_default=0.0)
     quality_used = models.CharField(max_length=10, null=True, blank=True)
     completed = models.BooleanField(default=False, db_default=False, help_text="Watched 90 % or more")
+    last_report = models.IntegerField(default=0, db_default=0, help_text="Number of the latest report that counted")
+    reported_at = models.DateTimeField(default=timezone.now, db_default=NOW)
+    quality_seconds = models.JSONField(default=dict, db_default=Value({}, models.JSONField()))
+    rolled_up = models.BooleanField(default=False, db_default=False, help_text="Whether daily_views knows all of it")
+
+    objects = PlaybackSessionQuerySet.as_manager()
 
     class Meta:
         db_table = "playback_sessions"
         indexes = [
+            # Neither has a column or condition that an ordinary report changes: its UPDATE touches no index at all.
+            models.Index(fields=["id"], name="ix_playback_sessions_open", condition=Q(ended_at=None)),
+            models.Index(
+                fields=["video", "started_at"], name="ix_playback_sessions_stale", condition=Q(rolled_up=False)
+            ),
             models.Index(fields=["video"], name="ix_playback_sessions_video_id"),
             models.Index(fields=["viewer"], name="ix_playback_sessions_viewer_id"),
             NamedIndex(fields=["started_at"], name="ix_playback_sessions_started_at"),
@@ -63,7 +84,43 @@ class PlaybackSession(models.Model):
             models.CheckConstraint(
                 condition=Q(duration_watched__gte=0, max_position__gte=0), name="ck_playback_sessions_seconds"
             ),
+            models.CheckConstraint(condition=Q(last_report__gte=0), name="ck_playback_sessions_last_report"),
         ]
 
     def __str__(self) -> str:
         return f"{self.video}, {self.started_at:%Y-%m-%d %H:%M}"
+
+
+class Overview(PlaybackSession):
+    """All sessions together: the name under which the admin lists the page of their figures."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = verbose_name_plural = "overview"
+
+
+class DailyViews(models.Model):
+    """What was played of one video on one day (UTC), by the sessions that began on it."""
+
+    pk = models.CompositePrimaryKey("video_id", "day")
+    video = models.ForeignKey(Video, models.CASCADE, related_name="daily_views", db_constraint=False, db_index=False)
+    day = models.DateField()
+    views = models.IntegerField(default=0, db_default=0)
+    unique_viewers = models.IntegerField(default=0, db_default=0, help_text="Without those who are not known")
+    watch_seconds = models.FloatField(default=0.0, db_default=0.0)
+    completions = models.IntegerField(default=0, db_default=0)
+
+    class Meta:
+        db_table = "daily_views"
+        verbose_name_plural = "daily views"
+        indexes = [models.Index(fields=["day"], name="ix_daily_views_day")]  # the overview's plot
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(views__gte=0, unique_viewers__gte=0, watch_seconds__gte=0, completions__gte=0),
+                name="ck_daily_views_counts",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.video}, {self.day}"

@@ -5,6 +5,7 @@ from vlog import health
 
 urlpatterns = [
     path("", include("videos.urls")),
+    path("api/v1/playback/", include("analytics.urls")),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz),
     path("readyz", health.readyz),

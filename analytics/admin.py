@@ -1,0 +1,49 @@
+"""What editors learn of their viewers."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+
+from analytics import reports
+from analytics.models import Overview
+
+
+@admin.register(Overview)
+class OverviewAdmin(admin.ModelAdmin):
+    """One page where other models have a list; no session or viewer is shown by itself."""
+
+    def has_view_permission(self, request: HttpRequest, obj: Overview | None = None) -> bool:
+        return request.user.has_perm("analytics.view_playbacksession")
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Overview | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Overview | None = None) -> bool:
+        return False
+
+    def get_urls(self) -> list[URLPattern]:
+        return [path("", self.admin_site.admin_view(self.overview), name="analytics_overview_changelist")]
+
+    def overview(self, request: HttpRequest) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        context: dict[str, Any] = {
+            **self.admin_site.each_context(request),
+            "title": "Overview",
+            "opts": self.opts,
+            "totals": reports.totals(),
+            "bars": reports.bars(),
+            "top_videos": reports.top_videos(),
+            "days": reports.DAYS,
+        }
+        return TemplateResponse(request, "admin/analytics/overview.html", context)

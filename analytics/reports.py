@@ -1,0 +1,75 @@
+"""The figures of the overview."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from django.db.models import Avg, Case, Count, F, FloatField, QuerySet, Sum, Value, When
+
+from analytics.models import DailyViews, PlaybackSession
+from videos.models import Video
+
+DAYS = 30  # of the plot and the top videos, today among them
+TOP = 10
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Of all time. docs/schema.md has the same as SQL."""
+
+    total_views: int
+    unique_viewers: int
+    watch_hours: float
+    completion_rate: float
+
+    @property
+    def completion_percent(self) -> float:
+        return 100 * self.completion_rate
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A day of the plot: its views, and their share (0 to 100) of the busiest day's."""
+
+    day: date
+    views: int
+    height: float
+
+
+def totals() -> Totals:
+    """From the sessions, not the roll-up: exact at this moment, and a viewer of several days is one."""
+    completed = Case(When(completed=True, then=1.0), default=0.0, output_field=FloatField())
+    figures = PlaybackSession.objects.aggregate(
+        total_views=Count("pk"),
+        unique_viewers=Count("viewer_id", distinct=True),
+        watch_hours=Sum("duration_watched", default=0.0) / 3600,
+        completion_rate=Avg(completed, default=Value(0.0)),
+    )
+    return Totals(**figures)
+
+
+def today() -> date:
+    return datetime.now(UTC).date()
+
+
+def first_day() -> date:
+    return today() - timedelta(days=DAYS - 1)
+
+
+def bars() -> list[Bar]:
+    """One for each of the last days, the earliest first."""
+    rows = DailyViews.objects.filter(day__gte=first_day()).values_list("day").annotate(Sum("views"))
+    views = dict(rows)
+    most = max([1, *views.values()])
+    days = [first_day() + timedelta(days=number) for number in range(DAYS)]
+    return [Bar(day, views.get(day, 0), 100 * views.get(day, 0) / most) for day in days]
+
+
+def top_videos() -> QuerySet[Video]:
+    """Those played most in the last days, with `views`, `watch_hours` and `completion_percent` of these days."""
+    days = Video.objects.alive().filter(daily_views__day__gte=first_day())
+    played = days.annotate(
+        views=Sum("daily_views__views"),
+        watch_hours=Sum("daily_views__watch_seconds") / 3600,
+        completion_percent=100.0 * Sum("daily_views__completions") / Sum("daily_views__views"),
+    )
+    return played.filter(views__gt=0).order_by(F("views").desc(), "-watch_hours", "pk")[:TOP]

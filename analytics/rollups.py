@@ -1,0 +1,76 @@
+"""Sessions added up: `daily_views` for plots, `videos.view_count` for pages.
+
+Both are counted from the sessions themselves, never added to, so counting twice gives the same. A session that changes
+says so with `rolled_up = FALSE`, and stays on the list until a count that knew its last report has been written.
+"""
+
+from datetime import timedelta
+
+from django.db import connection, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from analytics.models import PlaybackSession
+
+BATCH = 2000  # sessions; in a transaction of its own, so that their rows are locked for some milliseconds only
+MAX_BATCHES = 500  # of one run; the next goes on
+SILENCE = timedelta(minutes=5)  # a player that plays reports every ten seconds
+LOCK = 0x766C6F67  # any number that nothing else takes: two counts at once could each write what the other knew better
+
+STALE = """
+SELECT id, last_report, video_id, (started_at AT TIME ZONE 'UTC')::date FROM playback_sessions
+WHERE NOT rolled_up ORDER BY video_id, started_at LIMIT %s
+"""
+COUNT_DAYS = """
+INSERT INTO daily_views AS d (video_id, day, views, unique_viewers, watch_seconds, completions)
+SELECT p.video_id, p.day, COUNT(*), COUNT(DISTINCT s.viewer_id), SUM(s.duration_watched),
+       COUNT(*) FILTER (WHERE s.completed)
+FROM unnest(%s::int[], %s::date[]) AS p (video_id, day)
+JOIN playback_sessions s ON s.video_id = p.video_id
+    AND s.started_at >= p.day::timestamp AT TIME ZONE 'UTC'
+    AND s.started_at < (p.day + 1)::timestamp AT TIME ZONE 'UTC'
+GROUP BY p.video_id, p.day
+ON CONFLICT (video_id, day) DO UPDATE SET
+    views = EXCLUDED.views, unique_viewers = EXCLUDED.unique_viewers,
+    watch_seconds = EXCLUDED.watch_seconds, completions = EXCLUDED.completions
+"""
+COUNT_VIEWS = """
+UPDATE videos v SET view_count = c.views
+FROM (SELECT video_id, SUM(views) AS views FROM daily_views WHERE video_id = ANY(%s) GROUP BY video_id) c
+WHERE v.id = c.video_id AND v.view_count <> c.views
+"""
+MARK = """
+UPDATE playback_sessions s SET rolled_up = TRUE
+FROM unnest(%s::int[], %s::int[]) AS c (id, last_report)
+WHERE s.id = c.id AND s.last_report = c.last_report
+"""
+
+
+def sweep() -> int:
+    """End the sessions whose players have gone silent, at their last report; gives their number."""
+    silent = PlaybackSession.objects.open().filter(reported_at__lt=timezone.now() - SILENCE)
+    return silent.update(ended_at=F("reported_at"))
+
+
+def roll_up() -> None:
+    """Count what has changed since the last time."""
+    for _ in range(MAX_BATCHES):
+        if _roll_up_batch() < BATCH:
+            return
+
+
+@transaction.atomic
+def _roll_up_batch() -> int:
+    """Count the days of a batch of changed sessions; gives the batch's size, 0 where another process counts."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
+        if not cursor.fetchone()[0]:
+            return 0
+        cursor.execute(STALE, [BATCH])
+        stale = cursor.fetchall()
+        days = {(video_id, day) for _, _, video_id, day in stale}
+        cursor.execute(COUNT_DAYS, [[video_id for video_id, _ in days], [day for _, day in days]])
+        cursor.execute(COUNT_VIEWS, [[video_id for video_id, _ in days]])
+        # Last, and only those that no report has reached since they were read.
+        cursor.execute(MARK, [[row[0] for row in stale], [row[1] for row in stale]])
+    return len(stale)

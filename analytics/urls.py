@@ -1,0 +1,9 @@
+from django.urls import path
+
+from analytics import views
+
+urlpatterns = [
+    path("start", views.start, name="playback_start"),
+    path("report", views.report, name="playback_report"),
+    path("end", views.end, name="playback_end"),
+]

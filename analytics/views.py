@@ -1,0 +1,108 @@
+"""Where the player tells what is played: JSON in, JSON or nothing out."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.views.decorators.csrf import csrf_exempt
+
+from analytics import beacons
+from analytics.beacons import BadBeacon, NotThere
+
+COOKIE = "vlog_viewer"
+COOKIE_AGE = 395 * 24 * 3600  # seconds: 13 months
+
+
+def beacon(view: Callable[[HttpRequest, dict[str, Any]], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Give a view the message that a page of ours sent; whatever else comes is refused with a sentence.
+
+    sendBeacon cannot send a CSRF token, so the browser's word on where the request comes from takes its place.
+    """
+
+    @csrf_exempt
+    @wraps(view)
+    def answer(request: HttpRequest) -> HttpResponse:
+        if request.method != "POST":
+            return _refuse(405, "Send it as POST.", Allow="POST")
+        if not is_from_our_page(request):
+            return _refuse(403, "Only pages of this site may send this.")
+        body = _body(request)
+        if len(body) > beacons.MAX_BODY:
+            return _refuse(413, f"Send {beacons.MAX_BODY} bytes at most.")
+        try:
+            return view(request, beacons.parse(body))
+        except BadBeacon as error:
+            return _refuse(400, str(error))
+        except NotThere as error:
+            return _refuse(404, str(error))
+
+    return answer
+
+
+def _refuse(status: int, sentence: str, **headers: str) -> HttpResponse:
+    return JsonResponse({"error": sentence}, status=status, headers=headers)
+
+
+def _body(request: HttpRequest) -> bytes:
+    """At most one byte more than is allowed; nothing of a body that was cut off."""
+    try:
+        return request.read(beacons.MAX_BODY + 1)
+    except UnreadablePostError:
+        return b""
+
+
+def is_from_our_page(request: HttpRequest) -> bool:
+    """What the browser says; a program that is no browser says nothing, and has nobody's cookies to misuse."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site == "same-origin"
+    origin = request.headers.get("Origin")
+    return origin is None or urlsplit(origin).netloc == request.get_host()
+
+
+@beacon
+def start(request: HttpRequest, message: dict[str, Any]) -> HttpResponse:
+    """A session's token; nothing (204) for those who are not counted."""
+    video_id = beacons.find_video(message)
+    if beacons.is_bot(request.headers.get("User-Agent", "")) or request.user.is_staff:
+        return HttpResponse(status=204)
+    if wants_privacy(request):
+        return forget_viewer(request, JsonResponse({"token": beacons.begin(video_id, None)}))
+    cookie = request.COOKIES.get(COOKIE, "")
+    known = beacons.is_viewer_cookie(cookie)
+    session_id = cookie if known else beacons.new_viewer_cookie()
+    response = JsonResponse({"token": beacons.begin(video_id, beacons.meet_viewer(session_id))})
+    return response if known else remember_viewer(request, response, session_id)
+
+
+def wants_privacy(request: HttpRequest) -> bool:
+    """Do Not Track, or Global Privacy Control."""
+    return "1" in (request.headers.get("DNT"), request.headers.get("Sec-GPC"))
+
+
+def remember_viewer(request: HttpRequest, response: HttpResponse, session_id: str) -> HttpResponse:
+    """Set once and not renewed: after 13 months a viewer is a new one."""
+    response.set_cookie(
+        COOKIE, session_id, max_age=COOKIE_AGE, httponly=True, samesite="Lax", secure=request.is_secure()
+    )
+    return response
+
+
+def forget_viewer(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    if COOKIE in request.COOKIES:
+        response.delete_cookie(COOKIE, samesite="Lax")
+    return response
+
+
+@beacon
+def report(request: HttpRequest, message: dict[str, Any]) -> HttpResponse:
+    beacons.record(beacons.read_report(message))
+    return HttpResponse(status=204)
+
+
+@beacon
+def end(request: HttpRequest, message: dict[str, Any]) -> HttpResponse:
+    beacons.record(beacons.read_report(message, ends=True))
+    return HttpResponse(status=204)
