@@ -28,6 +28,12 @@ def age(moment: datetime | None) -> str:
     return f"{timesince(moment, depth=1)} ago"
 
 
+@register.filter
+def views(count: int) -> str:
+    """How often a video was played: "1 view", "1,234 views"."""
+    return "1 view" if count == 1 else f"{count:,} views"
+
+
 @register.simple_tag
 def poster(video: Video) -> str:
     return storage.package_url(video, "poster.jpg")

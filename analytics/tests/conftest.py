@@ -1,0 +1,60 @@
+"""A video to play, and a browser that plays it."""
+
+from datetime import timedelta
+
+import pytest
+from django.db.models import F
+
+from analytics.models import PlaybackSession
+from videos.models import VideoQuality
+from videos.tests.factories import VideoFactory
+
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+
+@pytest.fixture
+def video(db):
+    """A public video of 60 seconds in two qualities."""
+    video = VideoFactory(public=True, slug="a-walk")
+    for quality, height in (("720p", 720), ("360p", 360)):
+        VideoQuality.objects.create(video=video, quality=quality, width=16 * height / 9, height=height, bitrate=1000)
+    return video
+
+
+@pytest.fixture
+def send(client):
+    """Send a message as a page of ours does: send("start", video=1)."""
+
+    def post(what, headers=None, **message):
+        headers = {"User-Agent": BROWSER, "Sec-Fetch-Site": "same-origin", **(headers or {})}
+        return client.post(f"/api/v1/playback/{what}", message, content_type="application/json", headers=headers)
+
+    return post
+
+
+@pytest.fixture
+def token(send, video):
+    """Of a session that began a minute ago."""
+    token = send("start", video=video.pk).json()["token"]
+    pass_time(60)
+    return token
+
+
+@pytest.fixture
+def report(send, token):
+    """Report, with as much as is not said left empty: report(1, ranges=[[0, 10]])."""
+
+    def post(number, what="report", /, **message):
+        return send(what, **{"token": token, "number": number, "ranges": [], "position": 0, "quality": None, **message})
+
+    return post
+
+
+def pass_time(seconds):
+    """Let all sessions have begun, reported and ended that much earlier."""
+    earlier = {name: F(name) - timedelta(seconds=seconds) for name in ("started_at", "reported_at", "ended_at")}
+    PlaybackSession.objects.update(**earlier)
+
+
+def the_session():
+    return PlaybackSession.objects.get()
