@@ -37,12 +37,14 @@ class OverviewAdmin(admin.ModelAdmin):
     def overview(self, request: HttpRequest) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
+        bars = reports.bars()
         context: dict[str, Any] = {
             **self.admin_site.each_context(request),
             "title": "Overview",
             "opts": self.opts,
             "totals": reports.totals(),
-            "bars": reports.bars(),
+            "bars": bars,
+            "most": max(bar.views for bar in bars),
             "top_videos": reports.top_videos(),
             "days": reports.DAYS,
         }

@@ -34,6 +34,11 @@ class Bar:
     views: int
     height: float
 
+    @property
+    def top(self) -> float:
+        """From above, as SVG counts."""
+        return 100 - self.height
+
 
 def totals() -> Totals:
     """From the sessions, not the roll-up: exact at this moment, and a viewer of several days is one."""

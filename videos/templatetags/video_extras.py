@@ -31,7 +31,12 @@ def age(moment: datetime | None) -> str:
 @register.filter
 def views(count: int) -> str:
     """How often a video was played: "1 view", "1,234 views"."""
-    return "1 view" if count == 1 else f"{count:,} views"
+    return "1 view" if count == 1 else f"{thousands(count)} views"
+
+
+@register.filter
+def thousands(count: int) -> str:
+    return f"{count:,}"
 
 
 @register.simple_tag
