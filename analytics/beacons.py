@@ -7,10 +7,10 @@ import json
 import math
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, NoReturn
 
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.models.functions import Now
 
 from analytics.models import PlaybackSession
@@ -32,40 +32,8 @@ BOT = re.compile(
     re.IGNORECASE,
 )
 
-# One statement does a report. FOR UPDATE has a report that comes at the same moment wait, and then see this one's
-# number. What a crash of the database server may lose of a report is the last fraction of a second, so the commit does
-# not wait for the disk; said here, it costs no round trip of its own.
-RECORD = """
-WITH session AS (
-    SELECT s.id, s.quality_seconds, v.duration, GREATEST(0, LEAST(
-        %(played)s,
-        EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP() - s.reported_at) * %(fastest)s + %(slack)s,
-        EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP() - s.started_at) * %(fastest)s + %(slack)s - s.duration_watched
-    ))::float AS seconds
-    FROM playback_sessions s JOIN videos v ON v.id = s.video_id
-    WHERE s.session_token = %(token)s AND s.last_report < %(number)s AND v.duration + %(slack)s >= %(furthest)s
-      AND (%(quality)s::text IS NULL OR EXISTS (
-          SELECT FROM video_qualities q WHERE q.video_id = v.id AND q.quality = %(quality)s))
-      AND set_config('synchronous_commit', 'off', TRUE) = 'off'
-    FOR UPDATE OF s
-), tally AS (
-    SELECT id, duration, seconds, CASE WHEN %(quality)s::text IS NULL THEN quality_seconds
-        ELSE quality_seconds || jsonb_build_object(
-            %(quality)s::text, COALESCE((quality_seconds ->> %(quality)s)::float, 0) + seconds) END AS quality_seconds
-    FROM session
-)
-UPDATE playback_sessions s SET
-    last_report = %(number)s,
-    reported_at = STATEMENT_TIMESTAMP(),
-    ended_at = CASE WHEN %(ends)s THEN STATEMENT_TIMESTAMP() END,
-    duration_watched = duration_watched + tally.seconds,
-    max_position = GREATEST(max_position, LEAST(%(furthest)s, tally.duration)),
-    completed = completed OR %(furthest)s >= tally.duration * %(complete)s,
-    quality_seconds = tally.quality_seconds,
-    quality_used = (SELECT key FROM jsonb_each(tally.quality_seconds) ORDER BY value::float DESC, key LIMIT 1),
-    rolled_up = FALSE
-FROM tally WHERE s.id = tally.id
-"""
+# A migration has the function.
+RECORD = "SELECT record_playback(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
 MEET = """
 INSERT INTO viewers (session_id) VALUES (%s)
 ON CONFLICT (session_id) DO UPDATE SET last_seen = STATEMENT_TIMESTAMP() RETURNING id
@@ -78,6 +46,11 @@ class BadBeacon(ValueError):
 
 class NotThere(LookupError):
     """No such video or session; its text is a sentence for whoever wrote the client."""
+
+
+NO_SESSION = "There is no playback session with this token."
+NO_QUALITY = 'quality must be the name of one of the video\'s qualities, such as "720p", or null.'
+NO_SUCH_PLACE = "ranges and position must lie between the video's beginning and its end."
 
 
 @dataclass(frozen=True)
@@ -125,7 +98,7 @@ def _token(value: object) -> str:
     if not isinstance(value, str):
         raise BadBeacon("token must be the text that start answered.")
     if not TOKEN.fullmatch(value):
-        raise NotThere("There is no playback session with this token.")
+        raise NotThere(NO_SESSION)
     return value
 
 
@@ -159,7 +132,7 @@ def _seconds(value: object, what: str) -> float:
 
 def _quality(value: object) -> str | None:
     if value is not None and not (isinstance(value, str) and QUALITY.fullmatch(value)):
-        raise BadBeacon('quality must be the name of one of the video\'s qualities, such as "720p", or null.')
+        raise BadBeacon(NO_QUALITY)
     return value
 
 
@@ -212,24 +185,30 @@ def record(report: Report) -> bool:
 
     Seconds beyond what can have been played meanwhile at the highest speed do not count.
     """
-    constants = {"fastest": FASTEST, "slack": SLACK, "complete": COMPLETE}
+    match _call_record(report):
+        case "unknown session":
+            raise NotThere(NO_SESSION)
+        case "beyond the end":
+            raise BadBeacon(NO_SUCH_PLACE)
+        case "unknown quality":
+            raise BadBeacon(NO_QUALITY)
+        case "late":
+            return False
+    return True
+
+
+def _call_record(report: Report) -> str:
+    """What the database says; twice where its connection was lost since the last request, for a number counts once."""
+    try:
+        return _call_record_once(report)
+    except OperationalError:
+        connection.close()
+        return _call_record_once(report)
+
+
+def _call_record_once(report: Report) -> str:
+    # Django would ask whether the connection still works, with a round trip as long as the report's own.
+    connection.health_check_done = True  # type: ignore[attr-defined]
     with connection.cursor() as cursor:
-        cursor.execute(RECORD, {**vars(report), **constants})
-        recorded = cursor.rowcount == 1
-    if not recorded:
-        _explain(report)
-    return recorded
-
-
-def _explain(report: Report) -> None:
-    """Raise what is wrong with a report that changed nothing; nothing is, where it came twice or late."""
-    sessions = PlaybackSession.objects.filter(session_token=report.token)
-    found = sessions.values_list("last_report", "video__duration").first()
-    if found is None:
-        raise NotThere("There is no playback session with this token.")
-    last_report, duration = found
-    if last_report >= report.number:
-        return
-    if report.furthest > duration + SLACK:
-        raise BadBeacon(f"The video ends after {duration:.1f} seconds; ranges and position must lie before.")
-    raise BadBeacon(f"quality must be the name of one of the video's qualities; {report.quality} is not.")
+        cursor.execute(RECORD, [*astuple(report), FASTEST, SLACK, COMPLETE])
+        return cursor.fetchone()[0]

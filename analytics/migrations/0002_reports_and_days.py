@@ -14,6 +14,60 @@ NO_FOREIGN_KEY = "ALTER TABLE daily_views DROP CONSTRAINT fk_daily_views_video_i
 ROOM = "ALTER TABLE playback_sessions SET (fillfactor = 70);"
 NO_ROOM = "ALTER TABLE playback_sessions RESET (fillfactor);"
 
+# A function, because PostgreSQL keeps the plans of its statements, and a report is one round trip whatever comes of it.
+# FOR UPDATE has a report that comes at the same moment wait, and then see this one's number. A crash of the database
+# server may cost the last fraction of a second of reports, so their commit does not wait for the disk.
+RECORD_PLAYBACK = """
+CREATE FUNCTION record_playback(
+    token text, number int, played float, furthest float, quality text, ends boolean,
+    fastest float, slack float, complete float
+) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    now CONSTANT timestamptz := STATEMENT_TIMESTAMP();
+    session record;
+    video_duration float;
+    seconds float;
+    tally float;
+BEGIN
+    SELECT id, video_id, last_report, reported_at, started_at, duration_watched, quality_seconds, quality_used
+        INTO session FROM playback_sessions WHERE session_token = token FOR UPDATE;
+    IF NOT FOUND THEN RETURN 'unknown session'; END IF;
+    IF session.last_report >= number THEN RETURN 'late'; END IF;
+    SELECT duration INTO video_duration FROM videos WHERE id = session.video_id;
+    IF furthest > video_duration + slack THEN RETURN 'beyond the end'; END IF;
+    IF quality IS NOT NULL AND NOT EXISTS (
+        SELECT FROM video_qualities q WHERE q.video_id = session.video_id AND q.quality = record_playback.quality
+    ) THEN RETURN 'unknown quality'; END IF;
+    -- No more than can have been played since the last report, and none of it twice.
+    seconds := GREATEST(0, LEAST(
+        played,
+        EXTRACT(EPOCH FROM now - session.reported_at) * fastest + slack,
+        EXTRACT(EPOCH FROM now - session.started_at) * fastest + slack - session.duration_watched
+    ));
+    IF quality IS NOT NULL THEN
+        tally := COALESCE((session.quality_seconds ->> quality)::float, 0) + seconds;
+        IF session.quality_used IS NULL OR tally > (session.quality_seconds ->> session.quality_used)::float THEN
+            session.quality_used := quality;
+        END IF;
+        session.quality_seconds := session.quality_seconds || jsonb_build_object(quality, tally);
+    END IF;
+    PERFORM set_config('synchronous_commit', 'off', TRUE);
+    UPDATE playback_sessions SET
+        last_report = number,
+        reported_at = now,
+        ended_at = CASE WHEN ends THEN now END,
+        duration_watched = duration_watched + seconds,
+        max_position = GREATEST(max_position, LEAST(furthest, video_duration)),
+        completed = completed OR furthest >= video_duration * complete,
+        quality_seconds = session.quality_seconds,
+        quality_used = session.quality_used,
+        rolled_up = FALSE
+        WHERE id = session.id;
+    RETURN 'recorded';
+END $$;
+"""
+NO_RECORD_PLAYBACK = "DROP FUNCTION record_playback(text, int, float, float, text, boolean, float, float, float);"
+
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -124,4 +178,5 @@ class Migration(migrations.Migration):
         ),
         migrations.RunSQL(FOREIGN_KEY, NO_FOREIGN_KEY),
         migrations.RunSQL(ROOM, NO_ROOM),
+        migrations.RunSQL(RECORD_PLAYBACK, NO_RECORD_PLAYBACK),
     ]

@@ -394,6 +394,19 @@ def test_the_commit_of_a_report_waits_for_no_disk_and_the_next_does(report):
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_report_that_finds_its_connection_lost_takes_another(report):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (own,) = cursor.fetchone()
+    other = connection.copy()
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [own])
+    other.close()
+    assert report(1, ranges=[[0, 10]]).status_code == 204
+    assert the_session().duration_watched == 10
+
+
+@pytest.mark.django_db(transaction=True)
 def test_the_same_report_sent_many_times_at_once_counts_once_and_others_beside_it_too(token, video):
     def post(number):
         message = {"token": token, "number": number, "ranges": [[0, 5]], "position": 5, "quality": "720p"}
