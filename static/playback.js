@@ -8,9 +8,8 @@ const controller = document.getElementById("player");
 if (controller?.dataset.video) follow(controller.querySelector("video"), Number(controller.dataset.video));
 
 function follow(video, id) {
-  // `ranges` is what was played since the last report, in seconds of the video, `open` the one that still grows;
-  // `sent` is a report without an answer: it goes again, under its number, so that it counts once.
-  const play = { video, id, state: "idle", token: null, number: 0, ranges: [], open: null, position: 0, quality: null, sent: null };
+  // `ranges` is what was played since the last report, in seconds of the video, `open` the one that still grows.
+  const play = { video, id, state: "idle", token: null, number: 0, ranges: [], open: null, position: 0, quality: null };
   video.addEventListener("timeupdate", () => look(play));
   video.addEventListener("seeking", () => { play.open = null; });
   for (const name of ["pause", "ended"]) {
@@ -57,26 +56,31 @@ async function begin(play) {
 }
 
 async function report(play) {
-  if (play.state !== "counted") return;
-  if (!play.sent && !played(play)) return;
-  play.sent ??= next(play);
+  if (play.state !== "counted" || !played(play)) return;
+  const ranges = take(play);
+  const number = ++play.number;
   play.state = "reporting";
-  const answer = await post("report", play.sent);
+  const answer = await post("report", message(play, ranges));
   play.state = "counted";
-  if (!answer || answer.status >= 500) return; // the same again, next time
-  play.sent = null;
-  if (answer.status !== 204) play.state = "silent";
+  if (!answer || answer.status >= 500) {
+    // It goes again with the next one. Under the same number, so that it counts once if it did arrive.
+    play.ranges.unshift(...ranges);
+    if (play.number === number) play.number -= 1;
+  } else if (answer.status !== 204) play.state = "silent";
 }
 
 const played = ({ ranges }) => ranges.some(([from, to]) => to > from);
 
-// The next report; what is played from now on belongs to the one after it.
-function next(play) {
-  const { token, position, quality } = play;
-  const ranges = play.ranges.filter(([from, to]) => to > from).slice(-MOST).map((range) => range.map(rounded));
+// What was played since the last report; what is played from now on belongs to the next.
+function take(play) {
+  const ranges = play.ranges.filter(([from, to]) => to > from).slice(-MOST);
   play.open = play.open && [play.open[1], play.open[1]];
   play.ranges = play.open ? [play.open] : [];
-  return JSON.stringify({ token, number: ++play.number, ranges, position: rounded(position), quality });
+  return ranges;
+}
+
+function message({ token, number, position, quality }, ranges) {
+  return JSON.stringify({ token, number, ranges: ranges.map((range) => range.map(rounded)), position: rounded(position), quality });
 }
 
 const rounded = (seconds) => Math.round(seconds * 1000) / 1000;
@@ -85,8 +89,9 @@ const rounded = (seconds) => Math.round(seconds * 1000) / 1000;
 function end(play) {
   look(play);
   if (play.state !== "counted" && play.state !== "reporting") return;
-  if (play.sent) navigator.sendBeacon(`${PATH}report`, play.sent);
-  navigator.sendBeacon(`${PATH}end`, next(play));
+  const ranges = take(play);
+  play.number += 1;
+  navigator.sendBeacon(`${PATH}end`, message(play, ranges));
 }
 
 async function post(what, body) {

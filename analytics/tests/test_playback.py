@@ -97,10 +97,10 @@ def test_who_sees_the_end_has_completed_it_and_a_second_time_counts_in_the_same_
     page.evaluate(f"{VIDEO}.playbackRate = 2")
     page.evaluate(f"{VIDEO}.play()")
     until(page, f"{VIDEO}.ended")
-    wait_for(page.sessions.filter(completed=True).exists, "the last report")
+    wait_for(page.sessions.filter(max_position__gt=LENGTH - 0.5).exists, "the last report")
     first = page.sessions.get()
+    assert first.completed
     assert first.duration_watched == pytest.approx(LENGTH, abs=1.5)
-    assert first.max_position == pytest.approx(LENGTH, abs=0.5)
     page.evaluate(f"{VIDEO}.play()")
     until(page, f"!{VIDEO}.ended && {VIDEO}.currentTime > 3")
     page.evaluate(f"{VIDEO}.pause()")
@@ -152,5 +152,5 @@ def test_what_did_not_arrive_is_sent_again_and_counts_once(visit):
     page.close(run_before_unload=True)
     wait_for(page.sessions.exclude(ended_at=None).exists, "the end of the session")
     session = page.sessions.get()
-    assert session.last_report == 2
+    assert session.last_report == 1
     assert 1.5 < session.duration_watched < 3.5
