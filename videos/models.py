@@ -8,8 +8,10 @@ from itertools import count
 from typing import Any, cast
 
 from django.contrib.postgres.functions import RandomUUID
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
 from django.db import IntegrityError, models, transaction
-from django.db.models import F, Q, Value
+from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Cast, Replace
 from django.urls import reverse
 from django.utils import timezone
@@ -198,6 +200,13 @@ class Video(models.Model):
             models.Index(fields=["created_at"], name="ix_videos_created_at"),  # the admin's list
             models.Index(fields=["published_at"], name="ix_videos_published_at"),  # newest()
             models.Index(fields=["deleted_at"], name="ix_videos_deleted_at"),  # what the archive may purge
+            # public().newest(), page by page and counted, without a look at what is not public
+            models.Index(
+                F("published_at").desc(),
+                F("id").desc(),
+                name="ix_videos_public",
+                condition=Q(status=VideoStatus.READY, deleted_at__isnull=True),
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["slug"], name="uq_videos_slug"),
@@ -339,8 +348,27 @@ class Cue(models.Model):
     class Meta:
         db_table = "cues"
         ordering = ["video_id", "start", "id"]
-        indexes = [models.Index(fields=["video", "start"], name="ix_cues_video_id_start")]
+        indexes = [
+            models.Index(fields=["video", "start"], name="ix_cues_video_id_start"),
+            GinIndex(Func("text", function="search_words", output_field=SearchVectorField()), name="ix_cues_words"),
+        ]
         constraints = [models.CheckConstraint(condition=Q(start__gte=0, end__gte=F("start")), name="ck_cues_times")]
 
     def __str__(self) -> str:
         return f"{self.start:.1f} s: {self.text}"
+
+
+class SearchDocument(models.Model):
+    """The words of a video's title, tags and description: triggers keep the rows, whoever writes the others."""
+
+    video = models.OneToOneField(
+        Video, models.CASCADE, primary_key=True, related_name="search_document", db_constraint=False
+    )
+    document = SearchVectorField()
+
+    class Meta:
+        db_table = "search_documents"
+        indexes = [GinIndex(fields=["document"], name="ix_search_documents_document")]
+
+    def __str__(self) -> str:
+        return f"Words of {self.video}"

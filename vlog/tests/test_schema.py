@@ -27,7 +27,7 @@ APPS = ["videos", "transcoding", "workers", "analytics"]
 DOCUMENT = (settings.BASE_DIR / "docs" / "schema.md").read_text()
 TYPES = {"FLOAT": "double precision", "VARCHAR": "character varying"}
 
-# A row of every table, typed as in psql: what is missing is left to the database.
+# A row of every table, typed as in psql: what is missing is left to the database, which also writes search_documents.
 ROWS = """
     INSERT INTO categories (id, name, slug) VALUES (1, 'Walks', 'walks');
     INSERT INTO tags (id, name, slug) VALUES (1, 'Woods', 'woods');
@@ -151,8 +151,9 @@ def constraints(kind: str, using: str = "default") -> set[tuple[Any, ...]]:
 
 def indexes(using: str = "default") -> set[tuple[Any, ...]]:
     rows = query(
-        """SELECT t.relname, i.relname, array(SELECT attname FROM unnest(x.indkey) WITH ORDINALITY AS k (num, place)
-                  JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = k.num ORDER BY place)
+        """SELECT t.relname, i.relname, array(SELECT COALESCE(attname, 'expression')
+                  FROM unnest(x.indkey) WITH ORDINALITY AS k (num, place) LEFT JOIN pg_attribute a
+                  ON a.attrelid = t.oid AND a.attnum = k.num ORDER BY place)
            FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid
            WHERE NOT x.indisprimary AND t.relname = ANY(%s)""",
         list(TABLES),
