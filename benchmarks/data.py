@@ -57,7 +57,8 @@ INSERT INTO cues (video_id, start, "end", text)
 """
 SESSIONS = """
 INSERT INTO viewers (session_id) SELECT 'bench-' || n FROM generate_series(1, %(videos)s) n;
-INSERT INTO playback_sessions (video_id, viewer_id, session_token, started_at, duration_watched, max_position, completed)
+INSERT INTO playback_sessions
+    (video_id, viewer_id, session_token, started_at, duration_watched, max_position, completed)
     SELECT video.id + n %% %(videos)s, viewer.id + n * 7 %% %(videos)s, 'bench-' || n,
            now() - n %% 90 * interval '1 day', n %% 600, n %% 600, n %% 3 = 0
     FROM (SELECT min(id) AS id FROM videos) video, (SELECT max(id) - %(videos)s + 1 AS id FROM viewers) viewer,

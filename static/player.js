@@ -5,7 +5,8 @@ if (controller) start(controller);
 
 function start(controller) {
   const video = controller.querySelector("video");
-  const player = { controller, video, src: controller.dataset.src, growing: "growing" in controller.dataset };
+  const { src, start } = controller.dataset; // start: seconds, where the address asks for a moment
+  const player = { controller, video, src, start: Number(start) || -1, growing: "growing" in controller.dataset };
   listenToKeys(player);
   listenToDoubleClick(player);
   // hls.js first, even where the browser plays HLS by itself: only hls.js offers a choice of qualities.
@@ -15,7 +16,11 @@ function start(controller) {
 }
 
 function playWithHls(player) {
-  const hls = new Hls({ startFragPrefetch: true, fragLoadPolicy: { default: player.growing ? patience() : impatience() } });
+  const hls = new Hls({
+    startFragPrefetch: true,
+    startPosition: player.start,
+    fragLoadPolicy: { default: player.growing ? patience() : impatience() },
+  });
   player.video.hls = hls;
   player.hls = hls;
   offerQualities(player);
@@ -103,6 +108,7 @@ function playNatively(player) {
   video.addEventListener("error", () => {
     showError(player, "The video could not be loaded. Please check your connection.", () => video.load());
   });
+  if (player.start > 0) video.addEventListener("loadedmetadata", () => { video.currentTime = player.start; }, { once: true });
   video.src = src;
 }
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib.admin.widgets import AdminTextInputWidget
+from django.urls import reverse_lazy
 
 from videos.models import Video
 from videos.uploads import clean
@@ -15,8 +16,17 @@ class TaggedForm(forms.ModelForm):
     """Tags as one line of text: their table has a composite key, which admin widgets cannot edit."""
 
     tag_names = forms.CharField(
-        label="Tags", required=False, help_text=TAGS_HELP, max_length=1000, widget=AdminTextInputWidget
+        label="Tags",
+        required=False,
+        help_text=TAGS_HELP,
+        max_length=1000,
+        widget=AdminTextInputWidget(
+            attrs={"data-suggestions": reverse_lazy("admin:videos_tag_names"), "autocomplete": "off"}
+        ),
     )
+
+    class Media:
+        js = ("tag_names.js",)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

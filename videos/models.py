@@ -66,7 +66,7 @@ def free_slug(title: str) -> str:
 
 def is_slug_collision(error: IntegrityError) -> bool:
     diagnosis = getattr(error.__cause__, "diag", None)
-    return diagnosis is not None and diagnosis.constraint_name == "uq_videos_slug"
+    return diagnosis is not None and diagnosis.constraint_name in ("uq_videos_slug", "ix_tags_slug", "uq_tags_name")
 
 
 class Category(models.Model):
@@ -92,10 +92,26 @@ class Category(models.Model):
         return reverse("category", args=[self.slug])
 
 
+class TagQuerySet(models.QuerySet["Tag"]):
+    def named(self, name: str) -> "Tag":
+        """The tag of that name, whatever the case; made where there is none, also when others make it, or one with the
+        same slug, at the same time."""
+        for _ in range(SLUG_ATTEMPTS - 1):
+            try:
+                with transaction.atomic(using=self.db):
+                    return self.filter(name__iexact=name).first() or self.create(name=name)
+            except IntegrityError as error:
+                if not is_slug_collision(error):
+                    raise
+        return self.filter(name__iexact=name).first() or self.create(name=name)
+
+
 class Tag(models.Model):
     name = models.CharField(max_length=50)
     slug = models.SlugField(max_length=50, blank=True, db_index=False)
     created_at = models.DateTimeField(default=timezone.now, db_default=NOW, editable=False)
+
+    objects = TagQuerySet.as_manager()
 
     class Meta:
         db_table = "tags"

@@ -63,11 +63,8 @@ def title_of(name: str) -> str:
 def tags_named(names: Iterable[str]) -> list[Tag]:
     """Tags by their names, whatever the case; unknown ones are made."""
     cleaned = {clean(name)[:TAG_LENGTH].strip().casefold(): clean(name)[:TAG_LENGTH].strip() for name in names}
-    return [
-        Tag.objects.filter(name__iexact=name).first() or Tag.objects.get_or_create(name=name)[0]
-        for name in cleaned.values()
-        if name
-    ]
+    # In one order for everybody: each waits for the other's new tags, and two must not wait for one another.
+    return [Tag.objects.named(name) for _, name in sorted(cleaned.items()) if name]
 
 
 def _move(path: Path, target: Path) -> None:

@@ -6,22 +6,25 @@ from typing import Any, BinaryIO
 
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.paginator import InvalidPage, Page, Paginator
+from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotFound
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.utils.cache import get_conditional_response
-from django.utils.http import http_date
+from django.utils.http import http_date, urlencode
+from django.views.decorators.cache import cache_control
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 from whitenoise.middleware import WhiteNoiseFileResponse
 from whitenoise.responders import MissingFileError, Response, SlicedFile, StaticFile
 
-from videos import storage
-from videos.models import Category, Tag, Video, VideoQuerySet
+from videos import search, storage
+from videos.models import ArchiveEntry, Category, Tag, Video, VideoQuerySet, VideoTag
 
 PAGE_SIZE = 24
 MORE_VIDEOS = 4
+MOST_TAGS = 200  # on the page of all shelves, those with the most videos
 
 FOREVER = "public, max-age=31536000, immutable"  # what lies at such an address never changes
 REVALIDATE = "no-cache"
@@ -34,12 +37,18 @@ MEDIA_TYPES = {
 }
 
 
+# A page differs with who asks, and what it shows may be withdrawn at any moment.
+asked_each_time = cache_control(no_cache=True)
+
+
 @require_safe
+@asked_each_time
 def home(request: HttpRequest) -> HttpResponse:
     return list_page(request, "videos/home.html", Video.objects.public())
 
 
 @require_safe
+@asked_each_time
 def category(request: HttpRequest, slug: str) -> HttpResponse:
     category = get_object_or_404(Category, slug=slug)
     return list_page(
@@ -48,6 +57,7 @@ def category(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_safe
+@asked_each_time
 def tag(request: HttpRequest, slug: str) -> HttpResponse:
     tag = get_object_or_404(Tag, slug=slug)
     return list_page(request, "videos/tag.html", Video.objects.public().filter(tags=tag), tag=tag)
@@ -56,11 +66,15 @@ def tag(request: HttpRequest, slug: str) -> HttpResponse:
 def list_page(request: HttpRequest, template: str, videos: VideoQuerySet, **context: Any) -> HttpResponse:
     paginator = Paginator(videos.newest().select_related("category"), PAGE_SIZE)
     page = page_or_404(paginator, request.GET.get("page", "1"))
-    numbers = paginator.get_elided_page_range(page.number, on_each_side=2, on_ends=1)
-    return render(request, template, {"page": page, "page_numbers": numbers, **context})
+    return render(request, template, {"page": page, "page_numbers": numbers_of(page), **context})
 
 
-def page_or_404(paginator: "Paginator[Video]", number: str) -> "Page[Video]":
+def numbers_of(page: "Page[Any]") -> list[int | str]:
+    """The numbers of the pages that a page links to, with an ellipsis for those left out."""
+    return list(page.paginator.get_elided_page_range(page.number, on_each_side=2, on_ends=1))
+
+
+def page_or_404(paginator: "Paginator[Any]", number: str) -> "Page[Any]":
     try:
         return paginator.page(number)
     except InvalidPage as error:
@@ -68,15 +82,71 @@ def page_or_404(paginator: "Paginator[Video]", number: str) -> "Page[Video]":
 
 
 @require_safe
+@asked_each_time
+def browse(request: HttpRequest) -> HttpResponse:
+    """All categories, and the tags used most, each with its number of public videos."""
+    videos = Video.objects.public().order_by()
+    by_category = dict(videos.exclude(category=None).values_list("category").annotate(Count("pk")))
+    used = VideoTag.objects.filter(video__in=videos).values_list("tag").annotate(number=Count("video"))
+    by_tag = dict(used.order_by("-number", "tag")[:MOST_TAGS])
+    categories = [(row, by_category[row.pk]) for row in Category.objects.filter(pk__in=by_category)]
+    tags = [(row, by_tag[row.pk]) for row in Tag.objects.filter(pk__in=by_tag)]
+    return render(request, "videos/browse.html", {"categories": categories, "tags": tags})
+
+
+@require_safe
+@asked_each_time
+def search_page(request: HttpRequest) -> HttpResponse:
+    text, number = request.GET.get("q", ""), request.GET.get("page", "1")
+    offset = (page_or_404(Paginator(range(search.MOST_RESULTS), PAGE_SIZE), number).number - 1) * PAGE_SIZE
+    try:
+        found = search.find(text, limit=PAGE_SIZE, offset=offset)
+    except search.NulError as error:
+        return render(request, "videos/search.html", {"error": str(error)}, status=HTTPStatus.BAD_REQUEST)
+    if offset and not found.hits:
+        raise Http404("There are not so many results")
+    text = " ".join(text[: search.MOST_CHARACTERS].split())
+    page = page_or_404(Paginator(range(found.total), PAGE_SIZE), number)
+    more = {"page": page, "page_numbers": numbers_of(page), "query": urlencode({"q": text}) + "&"}
+    return render(request, "videos/search.html", {"text": text, "found": found, **more})
+
+
+@require_safe
+@asked_each_time
 def watch(request: HttpRequest, slug: str) -> HttpResponse:
     videos = Video.objects.alive().select_related("category", "job").prefetch_related("tags")
-    video = get_object_or_404(videos, slug=slug)
+    video = videos.filter(slug=slug).first()
+    if video is None:
+        return gone_or_404(request, slug)
     if is_public(video):
-        more = Video.objects.public().exclude(pk=video.pk).newest().select_related("category")[:MORE_VIDEOS]
-        return render(request, "videos/watch.html", {"video": video, "more": more})
+        context = {"video": video, "more": related(video), "start": start_of(request, video)}
+        return render(request, "videos/watch.html", context)
     if may_preview(request.user):
         return render(request, "videos/preview.html", {"video": video, "playable": is_playable(video)})
     raise Http404("Not public")
+
+
+def gone_or_404(request: HttpRequest, slug: str) -> HttpResponse:
+    """410 for the address that a public video had until it was archived; of others nobody learns."""
+    was_public = {"video__status": Video.Status.READY, "video__published_at__lte": timezone.now()}
+    if ArchiveEntry.objects.filter(slug=slug, **was_public).exists():
+        return render(request, "410.html", status=HTTPStatus.GONE)
+    raise Http404("No such video")
+
+
+def related(video: Video) -> list[Video]:
+    """The latest other videos, those of its category first."""
+    others = Video.objects.public().exclude(pk=video.pk).newest().select_related("category")
+    near = list(others.filter(category=video.category_id)[:MORE_VIDEOS]) if video.category_id else []
+    far = others.exclude(pk__in=[row.pk for row in near])[: MORE_VIDEOS - len(near)]
+    return [*near, *far]
+
+
+def start_of(request: HttpRequest, video: Video) -> int:
+    """The second at which `?t=` asks the player to start; 0 where it says nothing that makes sense."""
+    text = request.GET.get("t", "")
+    second = int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else 0
+    return second if second < video.duration else 0
 
 
 def is_public(video: Video) -> bool:

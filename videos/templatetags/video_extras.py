@@ -1,6 +1,7 @@
 from datetime import datetime
 
 from django import template
+from django.conf import settings
 from django.utils import timezone
 from django.utils.timesince import timesince
 
@@ -37,6 +38,12 @@ def views(count: int) -> str:
 @register.filter
 def thousands(count: int) -> str:
     return f"{count:,}"
+
+
+@register.simple_tag
+def absolute(path: str) -> str:
+    """The address with host, for readers that have none to complete it with."""
+    return f"{settings.BASE_URL}{path}"
 
 
 @register.simple_tag
