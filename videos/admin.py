@@ -330,6 +330,6 @@ class TagAdmin(NamedAdmin):
         if not any(user.has_perm(f"videos.{right}") for right in ("view_tag", "add_video", "change_video")):
             raise PermissionDenied
         term = clean(request.GET.get("term", ""))
-        tags = super().get_queryset(request).filter(name__istartswith=term).annotate(number=Count("videos"))
+        tags = Tag.objects.filter(name__istartswith=term).annotate(number=Count("videos"))
         found = tags.order_by("-number", "name").values_list("name", flat=True)[:SUGGESTIONS]
         return JsonResponse({"names": list(found)})

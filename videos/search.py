@@ -19,7 +19,7 @@ MOST_CHARACTERS = 200  # of a query; more is cut off
 MOST_RESULTS = 500  # that are ranked; who finds more should say more
 SNIPPET_CHARACTERS = 220
 
-WORD = re.compile(r"\w+")
+WORD = re.compile(r"[^\W_]+")
 LAST_WORD = re.compile(r"(?:^|\s)\w{3,}$")  # shorter beginnings would find everything
 UNWANTED = re.compile(r'(?<!\S)-("[^"]*"|[^\s"]+)')
 LEXEME = re.compile(r"'((?:[^']|'')+)'")

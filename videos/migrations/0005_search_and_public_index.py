@@ -4,11 +4,13 @@ import django.db.models.deletion
 from django.db import migrations, models
 
 # No accents: NFKD takes letters apart, and the marks go. What does not come apart is translated.
+# Nor signs of which PostgreSQL's parser makes tags, paths and hosts: it leaves out what stands in a tag, and would find
+# "and/or" or "example.org" only as a whole.
 # The length is bounded because a tsvector above 1 MB is an error, and that error would refuse the row.
 WORDS = r"""
 CREATE FUNCTION search_plain(body TEXT) RETURNS TEXT LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN left(translate(regexp_replace(normalize(left(body, 50000), NFKD), U&'[\0300-\036F]+', '', 'g'),
-                          U&'\00F8\00D8\0142\0141\0111\0110', 'oOlLdD'), 50000);
+                          U&'\00F8\00D8\0142\0141\0111\0110<>/@._\\', 'oOlLdD       '), 50000);
 CREATE FUNCTION search_words(body TEXT) RETURNS TSVECTOR LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN to_tsvector('pg_catalog.english'::regconfig, search_plain(body));
 CREATE FUNCTION search_part(body TEXT, weight "char") RETURNS TSVECTOR LANGUAGE sql IMMUTABLE PARALLEL SAFE

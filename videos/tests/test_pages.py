@@ -4,12 +4,13 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from videos.models import Video
+from videos.models import ArchiveEntry, Cue, Video
 from videos.storage import package_dir, package_url
 from videos.tests.factories import CategoryFactory, TagFactory, TranscodingJobFactory, VideoFactory
 from videos.views import MORE_VIDEOS, PAGE_SIZE
@@ -63,7 +64,7 @@ def shelf():
     category, tag = CategoryFactory(name="Walks", slug="walks"), TagFactory(name="Woods", slug="woods")
 
     def put(slug, **fields):
-        video = VideoFactory(slug=slug, category=category, **{"public": True, **fields})
+        video = VideoFactory(slug=slug, **{"category": category, "public": True, **fields})
         video.tags.add(tag)
         return video
 
@@ -275,9 +276,197 @@ class TestPreviewing:
         assert client.get("/watch/gone/").status_code == 404
 
 
+class TestRelated:
+    def test_those_of_the_same_category_come_first(self, client, shelf):
+        shelf("v0")
+        shelf("far", category=CategoryFactory(), published_at=hours_ago(0))
+        shelf("near", published_at=hours_ago(9))
+        shelf("hidden", status="failed")
+        assert listed(client, "/watch/v0/") == ["/watch/near/", "/watch/far/"]
+
+    def test_a_video_without_category_has_others_too(self, client, shelf):
+        shelf("v0", category=None)
+        shelf("far")
+        assert listed(client, "/watch/v0/") == ["/watch/far/"]
+
+
+class TestStarting:
+    @pytest.mark.parametrize(
+        ("query", "start"),
+        [
+            *(("?t=7", 7), ("?t=0", 0), ("", 0), ("?t=60", 0), ("?t=-1", 0), ("?t=1e1", 0)),
+            *(("?t=%D9%A7", 0), ("?t=" + "9" * 5000, 0), ("?t=%00", 0)),
+        ],
+    )
+    def test_the_address_names_the_second(self, client, shelf, query, start):
+        shelf("walk", duration=60)
+        text = page(client, f"/watch/walk/{query}")
+        assert (f'data-start="{start}"' in text, f"master.m3u8#t={start}" in text) == (start > 0, start > 0)
+        assert ("data-start" in text) is (start > 0)
+
+
+class TestWithdrawn:
+    def archive(self, video, slug="walk", **fields):
+        Video.objects.filter(pk=video.pk).update(slug=f"x{video.pk}", deleted_at=timezone.now(), **fields)
+        ArchiveEntry.objects.create(video=video, slug=slug)
+
+    def test_the_address_of_an_archived_video_is_gone(self, client, shelf):
+        video = shelf("walk", title="Top secret")
+        self.archive(video)
+        response = client.get("/watch/walk/")
+        assert response.status_code == 410
+        text = response.content.decode()
+        assert "This video has been withdrawn" in text
+        assert "Top secret" not in text
+        assert client.get(f"/watch/x{video.pk}/").status_code == 404
+
+    def test_a_living_video_with_that_address_wins(self, client, shelf):
+        self.archive(shelf("walk"))
+        self.archive(shelf("other"))
+        shelf("walk", title="Another walk")
+        assert "<h1>Another walk</h1>" in page(client, "/watch/walk/")
+        Video.objects.filter(slug="walk").update(status="pending")
+        assert client.get("/watch/walk/").status_code == 404
+
+    @pytest.mark.parametrize(
+        "fields", [{"status": "failed"}, {"published_at": None}, {"published_at": timezone.now() + timedelta(days=1)}]
+    )
+    def test_of_what_never_was_public_nobody_learns(self, client, shelf, fields):
+        self.archive(shelf("walk"), **fields)
+        assert client.get("/watch/walk/").status_code == 404
+
+
+class TestBrowsing:
+    def test_it_counts_the_public_videos_of_categories_and_tags(self, client, shelf):
+        CategoryFactory(name="Empty")
+        TagFactory(name="Unused")
+        for number in range(2):
+            shelf(f"v{number}")
+        for number, fields in enumerate(HIDDEN):
+            shelf(f"hidden-{number}", **fields)
+        text = page(client, "/browse/")
+        number = '<span class="number">2<span class="visually-hidden"> videos</span></span>'
+        assert f'<a href="/category/walks/"><span>Walks</span> {number}</a>' in text
+        assert f'<a href="/tag/woods/">Woods {number}</a>' in text
+        assert "Empty" not in text
+        assert "Unused" not in text
+
+    def test_it_says_where_there_is_nothing(self, client):
+        assert "No categories and tags yet" in page(client, "/browse/")
+
+    @pytest.mark.parametrize("address", ["/category/walks/", "/tag/woods/"])
+    def test_a_shelf_tells_how_many_there_are(self, client, shelf, address):
+        shelf("v0")
+        assert '<p class="count">1 video</p>' in page(client, address)
+        shelf("v1")
+        assert '<p class="count">2 videos</p>' in page(client, address)
+
+
+class TestSearching:
+    def test_the_words_are_marked_and_lead_to_their_moment(self, client, shelf):
+        video = shelf("walk", title="A <b>walk", description="We walk & <i>talk", duration=99)
+        Cue.objects.create(video=video, start=65.9, end=70, text="<script>Walking</script>")
+        text = page(client, "/search/?q=walk")
+        assert '<a href="/watch/walk/">A &lt;b&gt;<mark>walk</mark></a>' in text
+        assert "We <mark>walk</mark> &amp; &lt;i&gt;talk" in text
+        assert 'href="/watch/walk/?t=65"' in text
+        assert "</span>1:05</b> &lt;script&gt;<mark>Walking</mark>&lt;/script&gt;" in text
+        assert "1 result<" in text
+
+    def test_what_was_typed_stays_in_the_field_and_is_no_markup(self, client):
+        text = page(client, "/search/?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E")
+        assert "<script>alert" not in text
+        assert 'value="&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;"' in text
+        assert "Nothing was found" in text
+
+    @pytest.mark.parametrize("address", ["/search/", "/search/?q=", "/search/?q=+++", "/search/?q=%E2%80%8B"])
+    def test_without_words_it_explains_itself(self, client, address):
+        assert client.get(address).status_code == 200
+
+    @pytest.mark.parametrize("query", ["the", "-walk", '"', "x" * 10_000, "%ff", "%s", "walk%20" * 1000])
+    def test_anything_may_be_typed(self, client, shelf, query):
+        shelf("walk", title="Hill")
+        assert "Nothing was found" in page(client, f"/search/?q={query}")
+
+    def test_a_nul_is_refused_with_a_sentence(self, client):
+        response = client.get("/search/?q=a%00b")
+        assert response.status_code == 400
+        assert "Type the words again" in response.content.decode()
+
+    def test_it_has_pages_that_keep_the_words(self, client, shelf):
+        for number in range(PAGE_SIZE + 1):
+            shelf(f"v{number}", title="A & B walk")
+        first, second = page(client, "/search/?q=a+%26+walk"), page(client, "/search/?q=a+%26+walk&page=2")
+        assert len(TITLE.findall(first) + TITLE.findall(second)) == PAGE_SIZE + 1
+        assert f"{PAGE_SIZE + 1} results<" in first
+        assert 'href="?q=a+%26+walk&amp;page=2"' in first
+        assert "<title>a &amp; walk, page 2 · Search · VLog</title>" in second
+
+    @pytest.mark.parametrize("number", ["0", "-1", "abc", "2", "999", "", "9" * 30, "%00"])
+    def test_a_page_that_is_not_there_is_not_found(self, client, shelf, number):
+        shelf("walk", title="Walk")
+        assert client.get(f"/search/?q=walk&page={number}").status_code == 404
+
+    def test_machines_do_not_list_it(self, client):
+        assert '<meta name="robots" content="noindex">' in page(client, "/search/?q=walk")
+
+
+class TestAddresses:
+    @pytest.mark.parametrize(
+        ("address", "canonical"),
+        [
+            ("/?x=1", "/"),
+            ("/?page=1", "/"),
+            ("/?page=2", "/?page=2"),
+            ("/category/walks/", "/category/walks/"),
+            ("/tag/woods/", "/tag/woods/"),
+            ("/watch/v1/?t=3", "/watch/v1/"),
+            ("/browse/", "/browse/"),
+        ],
+    )
+    def test_each_page_tells_its_own(self, client, shelf, address, canonical):
+        for number in range(PAGE_SIZE + 1):
+            shelf(f"v{number}")
+        assert f'<link rel="canonical" href="{settings.BASE_URL}{canonical}">' in page(client, address)
+
+    def test_a_link_to_a_video_has_a_card(self, client, shelf):
+        video = shelf("walk", title="A <walk>", description="Words")
+        text = page(client, "/watch/walk/")
+        assert '<meta property="og:title" content="A &lt;walk&gt;">' in text
+        picture = f"{settings.BASE_URL}{package_url(video, 'poster.jpg')}"
+        assert f'<meta property="og:image" content="{picture}">' in text
+        assert '<meta property="og:description" content="Words">' in text
+
+    @pytest.mark.parametrize(
+        ("address", "feed"),
+        [("/", "/feed.xml"), ("/category/walks/", "/category/walks/feed.xml"), ("/tag/woods/", "/tag/woods/feed.xml")],
+    )
+    def test_a_list_names_its_feed(self, client, shelf, address, feed):
+        link = re.search(
+            r'<link rel="alternate" type="application/rss\+xml" [^>]*href="([^"]+)"', page(client, address)
+        )
+        assert link[1] == feed
+        assert client.get(feed).status_code == 200
+
+
+@pytest.mark.parametrize("address", ["/", "/category/walks/", "/tag/woods/", "/watch/v0/", "/browse/", "/search/?q=v0"])
+def test_strangers_get_no_session(client, shelf, address):
+    shelf("v0")
+    with CaptureQueriesContext(connection) as context:
+        response = client.get(address)
+    assert not any("session" in query["sql"] for query in context.captured_queries)
+    assert response.cookies == {}
+    assert response["Vary"] == "Cookie"
+    assert response["Cache-Control"] == "no-cache"
+
+
 class TestQueries:
     @pytest.mark.parametrize(
-        ("address", "most"), [("/", 5), ("/category/walks/", 5), ("/tag/woods/", 5), ("/watch/v0/", 8)]
+        ("address", "most"),
+        [
+            *(("/", 5), ("/category/walks/", 5), ("/tag/woods/", 5), ("/watch/v0/", 8)),
+            *(("/browse/", 4), ("/search/?q=v", 2), ("/feed.xml", 2), ("/sitemap.xml", 2)),
+        ],
     )
     def test_their_number_does_not_grow_with_the_rows(self, client, shelf, address, most):
         shelf("v0")
@@ -298,7 +487,10 @@ class TestQueries:
         assert queries(client, "/watch/walk/") == few
 
 
-PAGES = ["/", "/category/walks/", "/tag/woods/", "/watch/walk/", "/watch/made/", "/nothing/"]
+PAGES = [
+    *("/", "/category/walks/", "/tag/woods/", "/watch/walk/", "/watch/made/", "/nothing/"),
+    *("/browse/", "/search/", "/search/?q=walk", "/search/?q=nothing"),
+]
 
 
 @pytest.mark.parametrize("address", PAGES)
@@ -310,7 +502,7 @@ class TestEveryPage:
         TranscodingJobFactory(video=shelf("made", status="processing"))
 
     def test_loads_nothing_from_other_hosts(self, client, address):
-        text = client.get(address).content.decode()
+        text = client.get(address).content.decode().replace(settings.BASE_URL, "")
         assert OTHER_HOST.findall(text) == []
         assert 'src="/static/' in text
 

@@ -74,6 +74,11 @@ class TestFinding:
             ("straße", {"cafe"}),
             ("東京", {"cafe"}),
             ("the who", {"who"}),  # nothing but words that English does not index
+            ("script", {"signs"}),
+            ("cheese", {"signs"}),
+            ("host", {"signs"}),
+            ("www.host.org", {"signs"}),
+            ("beach", {"signs"}),
             ("nothing", set()),
         ],
     )
@@ -83,6 +88,7 @@ class TestFinding:
         video("hill", title="Hill")
         video("cafe", title="Café", description="Smørrebrød, Straße, 東京")
         video("who", title="The Who")
+        video("signs", title="<script>cheese</script>", description="sea/beach/sand, my_www.host.org <b x='1'>")
         assert set(slugs(query)) == expected
 
     @pytest.mark.parametrize(
