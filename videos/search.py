@@ -139,6 +139,8 @@ def _hit(video: Video, start: float | None, said: str | None, tree: str) -> Hit:
 
 def plain(text: str) -> str:
     """Small letters without accents, as the index has them."""
+    if text.isascii():
+        return text.lower()
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
 

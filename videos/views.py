@@ -64,9 +64,10 @@ def tag(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def list_page(request: HttpRequest, template: str, videos: VideoQuerySet, **context: Any) -> HttpResponse:
-    paginator = Paginator(videos.newest().select_related("category"), PAGE_SIZE)
-    page = page_or_404(paginator, request.GET.get("page", "1"))
-    return render(request, template, {"page": page, "page_numbers": numbers_of(page), **context})
+    """A page of the videos, the latest first. What lies before it is counted in an index and not read."""
+    page = page_or_404(Paginator(videos.newest().values_list("pk"), PAGE_SIZE), request.GET.get("page", "1"))
+    shown = list(Video.objects.filter(pk__in=page.object_list).newest().cards())
+    return render(request, template, {"page": page, "videos": shown, "page_numbers": numbers_of(page), **context})
 
 
 def numbers_of(page: "Page[Any]") -> list[int | str]:
@@ -136,7 +137,7 @@ def gone_or_404(request: HttpRequest, slug: str) -> HttpResponse:
 
 def related(video: Video) -> list[Video]:
     """The latest other videos, those of its category first."""
-    others = Video.objects.public().exclude(pk=video.pk).newest().select_related("category")
+    others = Video.objects.public().exclude(pk=video.pk).newest().cards()
     near = list(others.filter(category=video.category_id)[:MORE_VIDEOS]) if video.category_id else []
     far = others.exclude(pk__in=[row.pk for row in near])[: MORE_VIDEOS - len(near)]
     return [*near, *far]

@@ -3,12 +3,17 @@ from datetime import datetime
 from django import template
 from django.conf import settings
 from django.utils import timezone
-from django.utils.timesince import timesince
 
 from videos import storage
 from videos.models import Video
 
 register = template.Library()
+
+DAY = 86_400  # seconds
+UNITS = (
+    *(("year", 365 * DAY), ("month", 30 * DAY), ("week", 7 * DAY), ("day", DAY)),
+    *(("hour", 3600), ("minute", 60)),
+)
 
 
 @register.filter
@@ -24,9 +29,11 @@ def age(moment: datetime | None) -> str:
     """How long ago, in its largest unit: "3 days ago"."""
     if moment is None:
         return ""
-    if (timezone.now() - moment).total_seconds() < 60:
-        return "just now"
-    return f"{timesince(moment, depth=1)} ago"
+    seconds = (timezone.now() - moment).total_seconds()
+    for unit, length in UNITS:
+        if number := int(seconds // length):
+            return f"{number} {unit}{'s' if number > 1 else ''} ago"
+    return "just now"
 
 
 @register.filter
