@@ -14,43 +14,55 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import clips
+from benchmarks import clips, data
 from benchmarks.installation import Gave, Installation
 from benchmarks.measures import PRESET, Cost, Latency, measure_cost, measure_latency
 from benchmarks.processes import Family, Seconds, total
+from benchmarks.web import Throughput, measure_web
 from transcoding import ffmpeg
+
+Result = Cost | Latency | Throughput
 
 RESULTS = Path(__file__).parent / "results"
 IDLE_SECONDS = 20
+PAGES_A_SECOND = 150
 BUSY = 0.1  # cores that other programs may use before the figures are not to be trusted
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A figure that must not be above a limit. Times of the clock are shown and fail nothing: machines differ."""
+    """A figure that must not be above a limit, or not below it where `at_least`.
+
+    Times of the clock are shown and fail nothing: machines differ.
+    """
 
     text: str
     figure: float
     limit: float
     unit: str = ""
     decides: bool = True
+    at_least: bool = False
+
+    @property
+    def sign(self) -> str:
+        return "≥" if self.at_least else "≤"
 
     @property
     def met(self) -> bool:
-        return self.figure <= self.limit
+        return self.figure >= self.limit if self.at_least else self.figure <= self.limit
 
 
 def main() -> int:
     options = parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # an exception, so that the installation goes too
     family = Family()
-    results: dict[str, Cost | Latency] = {}
+    results: dict[str, Result] = {}
     others: dict[str, float] = {}
     try:
         with Installation(family, options.dir) as installation:
             idle = installation.idle_rate(5 if options.quick else IDLE_SECONDS)
             print(f"idle: {1000 * total(idle):.1f} ms of CPU a second", flush=True)
-            for name in options.only or "abc":
+            for name in options.only or "abce":
                 before, started = family.strangers(), time.monotonic()
                 results[name] = measure(name, installation, idle, options)
                 others[name] = (family.strangers() - before) / (time.monotonic() - started)
@@ -66,14 +78,16 @@ def main() -> int:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", choices=["a", "b", "c"], action="append", help="one question; may be repeated")
+    parser.add_argument("--only", choices=["a", "b", "c", "e"], action="append", help="one question; may be repeated")
     parser.add_argument("--quick", action="store_true", help="short clips, one round: whether it works at all")
     parser.add_argument("--rounds", type=int, metavar="N", help="default: 2 of a and b, 3 of c")
     parser.add_argument("--dir", type=Path, default=tempfile.gettempdir(), help="where the data goes; one disk for all")
     return parser.parse_args()
 
 
-def measure(name: str, installation: Installation, idle: Seconds, options: argparse.Namespace) -> Cost | Latency:
+def measure(name: str, installation: Installation, idle: Seconds, options: argparse.Namespace) -> Result:
+    if name == "e":
+        return measure_web(installation, data.QUICK if options.quick else data.Size(), 3 if options.quick else 15)
     if name == "c":
         long = clips.FOREIGN if options.quick else clips.LONG
         return measure_latency(installation, clips.SHORT, long, options.rounds or (1 if options.quick else 3))
@@ -86,13 +100,17 @@ def measure(name: str, installation: Installation, idle: Seconds, options: argpa
     return measure_cost(installation, chosen, options.rounds or (1 if options.quick else 2), idle)
 
 
-def report(name: str, result: Cost | Latency, others: float) -> str:
+def report(name: str, result: Result, others: float) -> str:
     """The figures of one question, line by line."""
     doubt = f"; other programs used {others:.2f} cores meanwhile: do not trust this" if others > BUSY else ""
     if isinstance(result, Latency):
         lines = [("20 s source", result.short), ("10 min source", result.long)]
         rows = [f"  {text:<24} {_list(values)} s" for text, values in lines]
         return "\n".join([f"({name}) upload complete to first segments{doubt}", *rows])
+    if isinstance(result, Throughput):
+        kinds = ("home", "watch", "search", "busy_home")
+        rows = [f"  {kind.replace('_', ' '):<24} {getattr(result, kind):7.1f} requests/s" for kind in kinds]
+        return "\n".join([f"({name}) pages{doubt}", *rows])
     used = sorted(result.by_program.items(), key=lambda item: -item[1])
     rows = [
         f"  bare ffmpeg              {_list(result.bare)} CPU s in {_list(result.bare_wall)} s",
@@ -106,12 +124,16 @@ def _list(values: list[float]) -> str:
     return " / ".join(f"{value:.2f}" for value in values)
 
 
-def bars_of(name: str, result: Cost | Latency) -> Iterator[Bar]:
+def bars_of(name: str, result: Result) -> Iterator[Bar]:
     if isinstance(result, Latency):
         short, long = result.medians
         yield Bar("(c) a 20 s source plays after", short, 8, " s", decides=False)
         yield Bar("(c) a 10 min source plays after", long, 8, " s", decides=False)
         yield Bar("(c) 10 min ÷ 20 s", result.ratio, 1.3, decides=False)
+    elif isinstance(result, Throughput):
+        for kind in ("home", "watch", "search"):
+            yield Bar(f"(e) {kind}", getattr(result, kind), PAGES_A_SECOND, "/s", decides=False, at_least=True)
+        yield Bar("(e) home with ÷ without sessions", result.ratio, 0.9, decides=False, at_least=True)
     elif name == "a":
         yield Bar("(a) chain ÷ bare ffmpeg, nothing copied", result.ratio, 1.15)
     else:
@@ -120,13 +142,13 @@ def bars_of(name: str, result: Cost | Latency) -> Iterator[Bar]:
 
 def table(bars: list[Bar]) -> str:
     rows = [
-        f"  {bar.text:<42} {bar.figure:6.2f}{bar.unit:<3} ≤ {bar.limit:<5} {'met' if bar.met else 'MISSED'}"
+        f"  {bar.text:<42} {bar.figure:6.2f}{bar.unit:<3} {bar.sign} {bar.limit:<5} {'met' if bar.met else 'MISSED'}"
         for bar in bars
     ]
     return "\n".join(["", *rows])
 
 
-def write(results: dict[str, Cost | Latency], bars: list[Bar], idle: Seconds, others: dict[str, float]) -> None:
+def write(results: dict[str, Result], bars: list[Bar], idle: Seconds, others: dict[str, float]) -> None:
     RESULTS.mkdir(exist_ok=True)
     found: dict[str, Any] = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
