@@ -1,9 +1,11 @@
 // Suggests known tags in the field of tags. A <datalist> completes a whole field, so each suggestion repeats what
 // stands before the last comma.
 
-const LATER = 150; // milliseconds after the last key
+const AFTER_TYPING = 150; // milliseconds after the last key
 
-for (const field of document.querySelectorAll("input[data-suggestions]")) suggestIn(field);
+document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll("input[data-suggestions]").forEach(suggestIn);
+});
 
 function suggestIn(field) {
   const list = document.createElement("datalist");
@@ -13,11 +15,11 @@ function suggestIn(field) {
   let timer;
   field.addEventListener("input", () => {
     clearTimeout(timer);
-    timer = setTimeout(refresh, LATER, field, list);
+    timer = setTimeout(suggest, AFTER_TYPING, field, list);
   });
 }
 
-async function refresh(field, list) {
+async function suggest(field, list) {
   const typed = field.value;
   const before = typed.slice(0, typed.lastIndexOf(",") + 1);
   const term = typed.slice(before.length).trim();

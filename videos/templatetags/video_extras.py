@@ -29,7 +29,7 @@ def age(moment: datetime | None) -> str:
     """How long ago, in its largest unit: "3 days ago"."""
     if moment is None:
         return ""
-    seconds = (timezone.now() - moment).total_seconds()
+    seconds = max((timezone.now() - moment).total_seconds(), 0)  # clocks differ
     for unit, length in UNITS:
         if number := int(seconds // length):
             return f"{number} {unit}{'s' if number > 1 else ''} ago"

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from videos.models import ArchiveEntry, Cue, Video
 from videos.storage import package_dir, package_url
+from videos.templatetags.video_extras import age
 from videos.tests.factories import CategoryFactory, TagFactory, TranscodingJobFactory, VideoFactory
 from videos.views import MORE_VIDEOS, PAGE_SIZE
 
@@ -532,3 +533,23 @@ class TestEveryPage:
 def test_load_balancers_get_their_answers(client):
     assert client.get("/healthz").content == b"ok\n"
     assert client.get("/readyz").json() == {"ready": True, "checks": {"database": "ok", "redis": "ok"}}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (-5, "just now"),
+        (59, "just now"),
+        (60, "1 minute ago"),
+        (7199, "1 hour ago"),
+        (7200, "2 hours ago"),
+        (86_400 * 6.9, "6 days ago"),
+        (86_400 * 7, "1 week ago"),
+        (86_400 * 60, "2 months ago"),
+        (86_400 * 364, "12 months ago"),
+        (86_400 * 800, "2 years ago"),
+    ],
+)
+def test_an_age_is_told_in_its_largest_unit(seconds, expected):
+    assert age(timezone.now() - timedelta(seconds=seconds)) == expected
+    assert age(None) == ""

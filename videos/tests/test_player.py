@@ -189,6 +189,12 @@ def test_a_seek_shows_the_very_picture(visit, video, level):
             assert (page.evaluate("shown.at(-1)[1]") > BRIGHT) == is_bright
 
 
+def test_an_address_with_a_moment_starts_there(visit, video):
+    page = visit(f"{video.get_absolute_url()}?t=3")
+    until(page, f"{VIDEO}.readyState >= 2")
+    assert page.evaluate(f"{VIDEO}.currentTime") == pytest.approx(3, abs=FRAME)
+
+
 def test_hls_switches_the_decoded_picture_down_and_up(visit):
     page = visit()
     play(page)

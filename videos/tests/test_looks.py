@@ -1,0 +1,127 @@
+"""Search and lists in Chromium: on telephones, in the dark, and without JavaScript."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+
+from videos.models import Cue
+from videos.tests import live
+from videos.tests.factories import CategoryFactory, TagFactory, VideoFactory
+
+pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("player")]
+
+PAGES = ["/", "/browse/", "/search/", "/search/?q=walk", "/search/?q=nothing", "/category/walks/", "/nothing/"]
+NARROW, WIDE = {"width": 320, "height": 700}, {"width": 1280, "height": 800}
+PASSWORD = "correct horse"
+
+
+@pytest.fixture(scope="module")
+def address(django_db_setup, django_db_blocker):
+    """A site with some videos, whose texts want to be wide."""
+    with django_db_blocker.unblock():
+        try:
+            category = CategoryFactory(name="Walks", slug="walks", description="x" * 200)
+            for number in range(30):
+                video = VideoFactory(
+                    title=f"A walk {'w' * 200}",
+                    slug=f"v{number}",
+                    description="y" * 300,
+                    category=category,
+                    public=True,
+                )
+                video.tags.add(TagFactory(name=f"{number:02}{'t' * 48}"))
+            Cue.objects.create(video=video, start=12, end=14, text="We walk on")
+            User.objects.create_superuser("editor", password=PASSWORD)
+            with live.site() as address:
+                yield address
+        finally:
+            call_command("flush", interactive=False, verbosity=0)
+
+
+@pytest.fixture(scope="module")
+def browser(address):
+    with live.chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def visit(address, browser):
+    contexts = []
+
+    def open_page(path, **options):
+        contexts.append(browser.new_context(**options))
+        page = contexts[-1].new_page()
+        page.witness = live.Witness(page)
+        page.goto(address + path)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def log_in(page, address):
+    page.goto(f"{address}/admin/login/")
+    page.fill("[name=username]", "editor")
+    page.fill("[name=password]", PASSWORD)
+    page.click("[type=submit]")
+    page.wait_for_url(f"{address}/admin/")
+
+
+def is_too_wide(page):
+    return page.evaluate("document.documentElement.scrollWidth > innerWidth")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_no_page_scrolls_sideways_or_asks_other_hosts(visit, address, path):
+    for size in (NARROW, WIDE):
+        page = visit(path, viewport=size)
+        assert not is_too_wide(page)
+        assert page.witness.strangers(address) == []
+
+
+def test_nor_with_the_links_of_editors(visit, address):
+    page = visit("/", viewport=NARROW)
+    log_in(page, address)
+    page.goto(address)
+    assert page.locator("text=Upload").is_visible()
+    assert not is_too_wide(page)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_dark_is_dark_and_light_is_light(visit, path):
+    for scheme, page_is_dark in (("dark", True), ("light", False)):
+        page = visit(path, color_scheme=scheme)
+        colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (sum(map(int, colour[4:-1].split(","))) < 3 * 64) is page_is_dark
+
+
+def test_the_search_leads_to_the_moment_without_javascript(visit, address):
+    page = visit("/browse/", java_script_enabled=False)
+    page.get_by_role("search").get_by_role("searchbox").fill('"walk on"')
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{address}/search/?q=%22walk+on%22")
+    assert page.get_by_role("searchbox").input_value() == '"walk on"'
+    page.locator(".moment a").click()
+    page.wait_for_url(f"{address}/watch/v29/?t=12")
+    assert page.locator("noscript video").get_attribute("src").endswith("/master.m3u8#t=12")
+
+
+def test_the_pages_of_a_search_are_reached_without_javascript(visit, address):
+    page = visit("/search/?q=walk", java_script_enabled=False)
+    page.get_by_role("link", name="Next").click()
+    page.wait_for_url(f"{address}/search/?q=walk&page=2")
+    assert page.locator(".result").count() == 6
+
+
+def test_the_field_of_tags_suggests_what_is_not_there_yet(visit, address):
+    page = visit("/")
+    log_in(page, address)
+    page.goto(f"{address}/admin/videos/video/add/")
+    page.locator("#id_tag_names").press_sequentially("Lake, 07")
+    option = page.locator("datalist option")
+    option.wait_for(state="attached")
+    assert option.get_attribute("value") == f"Lake, 07{'t' * 48}"
+    assert [
+        complaint for complaint in page.witness.complaints if "poster" not in complaint and "404" not in complaint
+    ] == []
