@@ -399,6 +399,7 @@ class SearchDocument(models.Model):
 
     class Meta:
         db_table = "search_documents"
+        default_permissions = ()  # nobody writes them
         indexes = [GinIndex(fields=["document"], name="ix_search_documents_document")]
 
     def __str__(self) -> str:

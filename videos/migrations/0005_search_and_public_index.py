@@ -134,6 +134,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "search_documents",
+                "default_permissions": (),
                 "indexes": [
                     django.contrib.postgres.indexes.GinIndex(fields=["document"], name="ix_search_documents_document")
                 ],
