@@ -58,11 +58,14 @@ INSERT INTO cues (video_id, start, "end", text)
 SESSIONS = """
 INSERT INTO viewers (session_id) SELECT 'bench-' || n FROM generate_series(1, %(videos)s) n;
 INSERT INTO playback_sessions
-    (video_id, viewer_id, session_token, started_at, duration_watched, max_position, completed)
+    (video_id, viewer_id, session_token, started_at, ended_at, reported_at, duration_watched, max_position, completed,
+     rolled_up)
     SELECT video.id + n %% %(videos)s, viewer.id + n * 7 %% %(videos)s, 'bench-' || n,
-           now() - n %% 90 * interval '1 day', n %% 600, n %% 600, n %% 3 = 0
+           day.moment, day.moment + interval '10 minutes', day.moment + interval '10 minutes', n %% 600, n %% 600,
+           n %% 3 = 0, TRUE
     FROM (SELECT min(id) AS id FROM videos) video, (SELECT max(id) - %(videos)s + 1 AS id FROM viewers) viewer,
-         generate_series(1, %(sessions)s) n
+         generate_series(1, %(sessions)s) n, LATERAL (SELECT now() - (1 + n %% 90) * interval '1 day' AS moment) day;
+UPDATE videos SET view_count = %(sessions)s / %(videos)s
 """
 
 
@@ -81,6 +84,7 @@ def fill(database_url: str, size: Size) -> None:
 
 
 def fill_sessions(database_url: str, size: Size) -> None:
+    """Sessions that are over and counted: the roll-up has nothing to do beside a measurement."""
     with psycopg.connect(database_url) as connection:
         _prepare(connection)
         _run(connection, SESSIONS, size)
