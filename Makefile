@@ -15,7 +15,7 @@ STATIC_SOURCES := $(shell find static */static -type f 2>/dev/null) $(wildcard v
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup run test check fix bench chromium
+.PHONY: help setup run test check fix bench chromium voice
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ run: setup ## VLog on http://127.0.0.1:8000; PORT=… and BIND=… choose anothe
 	@$(MANAGE) welcome --only account
 	@exec $(MANAGE) up --sample --port $(PORT) --bind $(BIND)
 
-test: setup .make/dev-packages chromium ## all tests, those in a browser too; ARGS=… goes to pytest
+test: setup .make/dev-packages chromium voice ## all tests, those in a browser too; ARGS=… goes to pytest
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: setup .make/dev-packages ## lint, types, the order of imports, migrations, settings
@@ -43,7 +43,7 @@ fix: setup .make/dev-packages ## mends what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup .make/dev-packages ## the benchmarks; ARGS=… chooses some
+bench: setup .make/dev-packages voice ## the benchmarks; ARGS=… chooses some
 	$(BIN)/python -m benchmarks $(ARGS)
 
 .make/venv:
@@ -80,6 +80,14 @@ bench: setup .make/dev-packages ## the benchmarks; ARGS=… chooses some
 	@touch $@
 
 chromium:
-	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-		apt-get update -q && apt-get install -q -y --no-install-recommends chromium; } || \
-		{ echo "The tests in a browser need Chromium: install the package chromium" >&2; exit 1; }
+	@$(call debian,chromium,The tests in a browser need Chromium)
+
+voice:
+	@$(call debian,espeak-ng,The tests and the benchmark of captions need a voice)
+
+# A program that no Python package brings: as root on Debian it is installed, elsewhere asked for.
+define debian
+command -v $(1) >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		apt-get update -q && apt-get install -q -y --no-install-recommends $(1); } || \
+		{ echo "$(2): install the package $(1)" >&2; exit 1; }
+endef

@@ -22,6 +22,7 @@ def _begin() -> Path:
     # Playwright's synchronous API runs an event loop in the thread in which tests use the ORM.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vlog.settings")
+    os.environ["VLOG_WHISPER_MODEL"] = "none"  # the tests of captions name their own; nothing is fetched
     if not IS_XDIST_WORKER:  # a worker inherits the controller's folder
         os.environ["VLOG_DATA_DIR"] = tempfile.mkdtemp(prefix="vlog-test-")
     embedded.join()

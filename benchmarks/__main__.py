@@ -16,10 +16,11 @@ from typing import Any
 
 from benchmarks import clips, data
 from benchmarks.installation import Gave, Installation
-from benchmarks.measures import PRESET, Cost, Latency, measure_cost, measure_latency
+from benchmarks.measures import PRESET, Cost, Latency, measure_captions, measure_cost, measure_latency
 from benchmarks.processes import Family, Seconds, total
 from benchmarks.web import Throughput, measure_web
 from transcoding import ffmpeg
+from transcoding.tests import speech
 
 Result = Cost | Latency | Throughput
 
@@ -58,15 +59,20 @@ def main() -> int:
     family = Family()
     results: dict[str, Result] = {}
     others: dict[str, float] = {}
+    chosen = options.only or "abcde"
+    weights = speech.weights(clips.FOLDER / "weights") if "d" in chosen else None
     try:
-        with Installation(family, options.dir) as installation:
-            idle = installation.idle_rate(5 if options.quick else IDLE_SECONDS)
-            print(f"idle: {1000 * total(idle):.1f} ms of CPU a second", flush=True)
-            for name in options.only or "abce":
-                before, started = family.strangers(), time.monotonic()
-                results[name] = measure(name, installation, idle, options)
-                others[name] = (family.strangers() - before) / (time.monotonic() - started)
-                print(report(name, results[name], others[name]), flush=True)
+        for whisper, names in (("none", set(chosen) - {"d"}), (str(weights), set(chosen) & {"d"})):
+            if not names:
+                continue
+            with Installation(family, options.dir, whisper=whisper) as installation:
+                idle = installation.idle_rate(5 if options.quick else IDLE_SECONDS)
+                print(f"idle: {1000 * total(idle):.1f} ms of CPU a second", flush=True)
+                for name in sorted(names):
+                    before, started = family.strangers(), time.monotonic()
+                    results[name] = measure(name, installation, idle, options)
+                    others[name] = (family.strangers() - before) / (time.monotonic() - started)
+                    print(report(name, results[name], others[name]), flush=True)
     except Gave as error:
         print(error, file=sys.stderr)
         return 1
@@ -78,9 +84,10 @@ def main() -> int:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", choices=["a", "b", "c", "e"], action="append", help="one question; may be repeated")
+    questions = ["a", "b", "c", "d", "e"]
+    parser.add_argument("--only", choices=questions, action="append", help="one question; may be repeated")
     parser.add_argument("--quick", action="store_true", help="short clips, one round: whether it works at all")
-    parser.add_argument("--rounds", type=int, metavar="N", help="default: 2 of a and b, 3 of c")
+    parser.add_argument("--rounds", type=int, metavar="N", help="default: 2 of a, b and d, 3 of c")
     parser.add_argument("--dir", type=Path, default=tempfile.gettempdir(), help="where the data goes; one disk for all")
     return parser.parse_args()
 
@@ -91,13 +98,17 @@ def measure(name: str, installation: Installation, idle: Seconds, options: argpa
     if name == "c":
         long = clips.FOREIGN if options.quick else clips.LONG
         return measure_latency(installation, clips.SHORT, long, options.rounds or (1 if options.quick else 3))
+    rounds = options.rounds or (1 if options.quick else 2)
+    if name == "d":
+        source = clips.speech(clips.QUICK_SPEECH_SECONDS if options.quick else clips.SPEECH_SECONDS).make()
+        return measure_captions(installation, source, speech.weights(clips.FOLDER / "weights"), rounds, idle)
     chosen = {
         ("a", False): clips.FOREIGN,
         ("a", True): clips.QUICK_FOREIGN,
         ("b", False): clips.FITTING,
         ("b", True): clips.QUICK_FITTING,
     }[name, options.quick]
-    return measure_cost(installation, chosen, options.rounds or (1 if options.quick else 2), idle)
+    return measure_cost(installation, chosen, rounds, idle)
 
 
 def report(name: str, result: Result, others: float) -> str:
@@ -111,10 +122,11 @@ def report(name: str, result: Result, others: float) -> str:
         kinds = ("home", "watch", "search", "busy_home")
         rows = [f"  {kind.replace('_', ' '):<24} {getattr(result, kind):7.1f} requests/s" for kind in kinds]
         return "\n".join([f"({name}) pages{doubt}", *rows])
+    bare, ours = ("bare whisper", "the worker") if name == "d" else ("bare ffmpeg", "the chain")
     used = sorted(result.by_program.items(), key=lambda item: -item[1])
     rows = [
-        f"  bare ffmpeg              {_list(result.bare)} CPU s in {_list(result.bare_wall)} s",
-        f"  the chain                {_list(result.chain)} CPU s in {_list(result.chain_wall)} s",
+        f"  {bare:<24} {_list(result.bare)} CPU s in {_list(result.bare_wall)} s",
+        f"  {ours:<24} {_list(result.chain)} CPU s in {_list(result.chain_wall)} s",
         *(f"    {program:<22} {seconds:6.2f}" for program, seconds in used if seconds > 0.005),
     ]
     return "\n".join([f"({name}) CPU seconds{doubt}", *rows])
@@ -134,6 +146,8 @@ def bars_of(name: str, result: Result) -> Iterator[Bar]:
         for kind in ("home", "watch", "search"):
             yield Bar(f"(e) {kind}", getattr(result, kind), PAGES_A_SECOND, "/s", decides=False, at_least=True)
         yield Bar("(e) home with ÷ without sessions", result.ratio, 0.9, decides=False, at_least=True)
+    elif name == "d":
+        yield Bar("(d) captions ÷ bare whisper", result.ratio, 1.1)
     elif name == "a":
         yield Bar("(a) chain ÷ bare ffmpeg, nothing copied", result.ratio, 1.15)
     else:

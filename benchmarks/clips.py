@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transcoding import ffmpeg
+from transcoding.tests.speech import say
 
 FOLDER = Path(__file__).parent / "results" / "clips"
 PATIENCE = 3600  # seconds
@@ -59,6 +60,22 @@ LONG = Clip(
     ),
     SILENT,
 )
+SPEECH_SECONDS, QUICK_SPEECH_SECONDS = 1200, 60
+WINDOW = 30  # seconds: one sentence in each window of Whisper's, as the weights were taught
+
+
+def speech(seconds: int) -> Clip:
+    """A small picture with a sentence of espeak-ng every half minute."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    voice = FOLDER / "voice.wav"
+    if not voice.exists():
+        say(voice)
+    said = Clip("said", ("-i", str(voice), "-af", "aresample=48000,adelay=700,apad", "-t", str(WINDOW), "-c:a", "aac"))
+    picture = ("-f", "lavfi", "-i", f"testsrc2=size=320x180:rate=10:duration={seconds}")
+    looped = ("-stream_loop", str(seconds // WINDOW), "-i", "{from}")
+    return Clip("speech", (*picture, *looped, "-t", str(seconds), *X264, "-c:a", "aac", "-b:a", "96k"), said)
+
+
 # For a look at whether everything works.
 QUICK_FOREIGN = drawn("quick-foreign", 10, LONG_GOPS, "320k")
 QUICK_FITTING = drawn("quick-fitting", 10, SHORT_GOPS, "128k")

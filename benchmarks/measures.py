@@ -1,10 +1,11 @@
-"""The three questions: what the chain costs, what copying saves, and how soon a video plays."""
+"""The four questions: what the chain costs, what copying saves, how soon a video plays, what captions cost."""
 
 import os
 import re
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -74,6 +75,56 @@ def run_bare(installation: Installation, source: Path) -> tuple[float, float]:
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
     return usage.ru_utime + usage.ru_stime, wall
+
+
+def run_whisper(installation: Installation, source: Path, model: Path) -> tuple[float, float]:
+    """CPU and wall seconds of the bare command, which decodes as the worker does: greedily."""
+    with tempfile.TemporaryDirectory(prefix="bare-", dir=installation.data.parent) as folder:
+        (Path(folder) / "ffmpeg").symlink_to(ffmpeg.executable())  # it wants one of that name
+        command = [sys.executable, "-m", "whisper.transcribe", str(source), "--model", str(model), "--fp16", "False"]
+        command += ["--beam_size", "None", "--best_of", "None", "--verbose", "False", "--output_dir", folder]
+        command += ["--threads", THREADS, "--output_format", "vtt"]
+        environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
+        started = time.monotonic()
+        process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+        )
+        installation.family.waited_for.add(process.pid)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, command)
+        return usage.ru_utime + usage.ru_stime, time.monotonic() - started
+
+
+def run_captions(installation: Installation, source: Path, title: str, idle: Seconds) -> tuple[Seconds, float]:
+    """CPU seconds of the worker that hears and of its processes, and the clock's, from publication to transcript."""
+    before, started = installation.family.seconds(), time.monotonic()
+    installation.editor.upload(source, title)
+    installation.wait_until_public(title)
+    published = time.monotonic()
+    page = f"/watch/{title}/"
+    installation.wait_for(lambda: b'class="transcript"' in (installation.get(page) or b""), "captions", every=2)
+    ended = time.monotonic()
+    used = less_idle(difference(installation.family.seconds(), before), idle, ended - started)
+    return {name: value for name, value in used.items() if name.startswith("transcribe")}, ended - published
+
+
+def measure_captions(installation: Installation, source: Path, model: Path, rounds: int, idle: Seconds) -> Cost:
+    """The bare command and the worker in turn, on the same file and weights."""
+    cost = Cost()
+    for number in range(rounds):
+        title = f"speech-{number}"
+        cpu, wall = run_whisper(installation, source, model)
+        cost.bare.append(cpu)
+        cost.bare_wall.append(wall)
+        used, wall = run_captions(installation, source, title, idle)
+        cost.chain.append(total(used))
+        cost.chain_wall.append(wall)
+        for name, value in used.items():
+            cost.by_program[name] = cost.by_program.get(name, 0) + value / rounds
+        installation.delete_everything()
+    return cost
 
 
 def run_chain(installation: Installation, source: Path, title: str, idle: Seconds) -> tuple[Seconds, float]:

@@ -14,6 +14,7 @@ from transcoding.plan import AudioPlan, Plan
 # Forced keyframes are compared with frame times that were rounded on their way: ask half a millisecond early.
 KEYFRAME_LEAD = Fraction(1, 2000)
 AUDIO_FRAGMENT = 6_000_000  # microseconds
+SPEECH_RATE = 16_000  # samples a second; what Whisper was trained on
 
 # The encoder's own arguments, for a rung of a plan.
 ENCODERS = {
@@ -80,6 +81,19 @@ def audio_arguments(audio: AudioPlan, source: str, pipe: int) -> list[str]:
     return [
         *("-copyts", *input_arguments(source), "-map", f"0:{audio.stream}", *track, *_CONTAINER),
         *("-f", "mp4", "-movflags", _FRAGMENTS, "-frag_duration", str(AUDIO_FRAGMENT), f"pipe:{pipe}"),
+    ]
+
+
+def speech_arguments(audio: AudioPlan, source: str, seconds: float, pipe: int) -> list[str]:
+    """The sound as Whisper hears it: 16 kHz, one channel, 16 bits; time zero is the first picture."""
+    samples = round(seconds * SPEECH_RATE)
+    moved = (
+        f"asetpts=PTS-{float(audio.zero):.9f}/TB,aresample={SPEECH_RATE}:async=1:first_pts=0,"
+        f"aformat=sample_fmts=s16:channel_layouts=mono,atrim=end_sample={samples}"
+    )
+    return [
+        *("-copyts", *input_arguments(source), "-map", f"0:{audio.stream}", "-vn", "-af", moved),
+        *("-c:a", "pcm_s16le", "-f", "s16le", f"pipe:{pipe}"),
     ]
 
 

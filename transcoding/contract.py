@@ -48,8 +48,8 @@ class Queue(Protocol):
 
     def complete(self, assignment: Assignment) -> None: ...
 
-    def fail(self, assignment: Assignment, error: str) -> None:
-        """Spend an attempt."""
+    def fail(self, assignment: Assignment, error: str, *, final: bool = False) -> None:
+        """Spend an attempt; final: another one would end the same way."""
 
     def give_back(self, assignment: Assignment) -> None:
         """Return the piece unspent."""

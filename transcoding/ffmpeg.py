@@ -1,21 +1,29 @@
-"""The only module that starts a process: ffmpeg, run to its end or watched while it writes."""
+"""The only module that starts a process: ffmpeg, run to its end or watched while it writes, or a Python of ours."""
 
+import logging
 import os
+import selectors
 import shutil
 import subprocess
+import sys
 import threading
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import IO, Self
 
 import imageio_ffmpeg
 
+log = logging.getLogger(__name__)
+
 LOG_LINES = 30
+LINES = 1 << 20  # bytes read at a time
 
 
 class FfmpegError(Exception):
-    """ffmpeg failed; the message holds the end of what it said."""
+    """The process failed; the message holds the end of what it said."""
 
 
 @cache
@@ -45,6 +53,9 @@ def run(arguments: Sequence[str], *, timeout: float) -> None:
 class Running:
     """An ffmpeg that writes into pipes; leaving the `with` block kills it if it still runs."""
 
+    name = "ffmpeg"
+    told_lines = LOG_LINES
+
     def __init__(self, arguments: Sequence[str], pipes: Collection[int], *, nice: bool = False) -> None:
         self._command, self._pipes = _command(arguments, nice=nice), pipes
         self._log: deque[str] = deque(maxlen=LOG_LINES)
@@ -58,9 +69,12 @@ class Running:
             pass_fds=tuple(self._pipes),
             process_group=0,  # a signal to the worker's group must not cut a segment short
         )
+        self._listen()
+        return self
+
+    def _listen(self) -> None:
         self._reader = threading.Thread(target=self._read_log, args=(self._process.stderr,), daemon=True)
         self._reader.start()
-        return self
 
     def _read_log(self, stderr: IO[bytes]) -> None:
         with stderr:
@@ -72,10 +86,11 @@ class Running:
         try:
             code = self._process.wait(timeout)
         except subprocess.TimeoutExpired as error:
-            raise FfmpegError(f"ffmpeg did not end {timeout:.0f} s after its last output") from error
+            raise FfmpegError(f"{self.name} did not end {timeout:.0f} s after its last output") from error
         self._reader.join()
         if code:
-            raise FfmpegError(_sentence(code, list(self._log)))
+            log.warning("%s:\n%s", self.name, "\n".join(self._log))
+            raise FfmpegError(_sentence(code, list(self._log)[-self.told_lines :], self.name))
 
     def __exit__(self, *exception: object) -> None:
         if self._process.poll() is None:
@@ -84,13 +99,64 @@ class Running:
         self._reader.join()
 
 
+class Python(Running):
+    """A module of ours as a program that is told something and answers in lines; killed like an encoder."""
+
+    name = "the process"
+    told_lines = 1  # of a traceback, the line that an editor can read
+
+    def __init__(self, module: str, told: str) -> None:
+        super().__init__([], ())
+        self._command, self._told = [*_guard(nice=True), sys.executable, "-m", module], told
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=Path(__file__).parent.parent,
+            process_group=0,
+        )
+        self._listen()
+        if self._process.stdin is not None:
+            with suppress(BrokenPipeError), self._process.stdin as stdin:  # it died: its log and its code tell why
+                stdin.write(self._told.encode())
+        return self
+
+    def lines(self, tick: float) -> Iterator[bytes | None]:
+        """Each line it writes, until it closes its output; None after each `tick` seconds without one."""
+        rest, out = b"", self._process.stdout
+        if out is None:
+            return
+        with selectors.DefaultSelector() as selector:
+            selector.register(out, selectors.EVENT_READ)
+            while True:
+                if not selector.select(tick):
+                    yield None
+                    continue
+                data = os.read(out.fileno(), LINES)
+                *whole, rest = (rest + data).split(b"\n")
+                yield from whole
+                if not data:
+                    return
+
+    def __exit__(self, *exception: object) -> None:
+        super().__exit__(*exception)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
 def _command(arguments: Sequence[str], *, nice: bool) -> list[str]:
+    return [*_guard(nice=nice), executable(), "-hide_banner", "-nostdin", "-v", "error", *arguments]
+
+
+def _guard(*, nice: bool) -> list[str]:
     # An encoder must not outlive its worker, whatever kills the worker.
     guard = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
-    slow = ["nice", "-n", "10"] if nice else []
-    return [*guard, *slow, executable(), "-hide_banner", "-nostdin", "-v", "error", *arguments]
+    return [*guard, *(["nice", "-n", "10"] if nice else [])]
 
 
-def _sentence(code: int, log: list[str]) -> str:
+def _sentence(code: int, log: list[str], name: str = "ffmpeg") -> str:
     how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-    return f"ffmpeg {how}: " + ("\n".join(log[-LOG_LINES:]).strip() or "it said nothing")
+    return f"{name} {how}: " + ("\n".join(log[-LOG_LINES:]).strip() or "it said nothing")

@@ -1,7 +1,7 @@
 """The queue of work over the database, for workers that share its storage."""
 
 from collections.abc import Callable, Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +35,7 @@ class LocalQueue:
         while (chunk := self._claim_row(kinds)) is not None:
             plan = Plan.from_json(chunk.job.plan or {})
             self._packages[chunk.pk] = package_dir(chunk.job.video)
-            assignment = Assignment(
-                chunk=chunk.pk,
-                attempt=chunk.attempt,
-                kind=chunk.kind,
-                title=chunk.job.video.title,
-                source=str(source_path(chunk.job.video)),
-                plan=plan,
-                first=self._first_missing(chunk, plan),
-                last=chunk.last_segment,
-            )
+            assignment = assignment_of(chunk, plan, self._first_missing(chunk, plan))
             if assignment.first <= assignment.last:
                 return assignment
             self.complete(assignment)  # its worker was killed between the last segment and saying so
@@ -76,7 +67,7 @@ class LocalQueue:
     def _take(self, chunk: TranscodingChunk) -> None:
         now = timezone.now()
         chunk.attempt, chunk.status, chunk.worker, chunk.delivered = chunk.attempt + 1, "running", self.worker, False
-        chunk.started_at, chunk.lease_expires_at = now, now + timedelta(seconds=settings.LEASE_SECONDS)
+        chunk.started_at, chunk.lease_expires_at = now, lease_end(now)
         chunk.save(update_fields=["attempt", "status", "worker", "delivered", "started_at", "lease_expires_at"])
 
     def _note_claim(self, chunk: TranscodingChunk) -> None:
@@ -104,8 +95,7 @@ class LocalQueue:
 
     def _renew(self, assignment: Assignment, *, delivered: bool = False) -> None:
         """Prolong the lease, or find out that it is gone."""
-        now = timezone.now()
-        expires = now + timedelta(seconds=settings.LEASE_SECONDS)
+        now, expires = timezone.now(), lease_end()
         self._guarded(assignment, lease_expires_at=expires, **({"delivered": True} if delivered else {}))
         moved: dict[str, Any] = {"last_checkpoint": now} if delivered else {}
         TranscodingJob.objects.filter(chunks=assignment.chunk).update(
@@ -119,18 +109,18 @@ class LocalQueue:
             self._guarded(
                 assignment, status=ChunkStatus.COMPLETED, completed_at=timezone.now(), lease_expires_at=None, error=None
             )
-            if not job.chunks.exclude(status=ChunkStatus.COMPLETED).exists():
+            if not job.chunks.encoding().exclude(status=ChunkStatus.COMPLETED).exists():
                 transaction.on_commit(lambda: self.finished(job.pk))
         self._let_go(assignment)
 
-    def fail(self, assignment: Assignment, error: str) -> None:
+    def fail(self, assignment: Assignment, error: str, *, final: bool = False) -> None:
         with transaction.atomic():
             self._lock_job(assignment)
             held = TranscodingChunk.objects.held_by(assignment.chunk, assignment.attempt).select_related("job__video")
             chunk = held.select_for_update(of=("self",)).first()
             if chunk is None:
                 raise LeaseLost
-            chunk.spend_attempt(error)
+            chunk.spend_attempt(error, final=final)
         self._let_go(assignment)
 
     def _lock_job(self, assignment: Assignment) -> TranscodingJob:
@@ -151,6 +141,25 @@ class LocalQueue:
     def _let_go(self, assignment: Assignment) -> None:
         self._packages.pop(assignment.chunk, None)
         Worker.objects.filter(pk=self.worker.pk).update(current_job=None, last_heartbeat=timezone.now())
+
+
+def lease_end(now: datetime | None = None) -> datetime:
+    """When a lease that is taken or renewed now runs out."""
+    return (now or timezone.now()) + timedelta(seconds=settings.LEASE_SECONDS)
+
+
+def assignment_of(chunk: TranscodingChunk, plan: Plan, first: int) -> Assignment:
+    """What a worker is told of a claimed chunk, of which the segments before `first` are there."""
+    return Assignment(
+        chunk=chunk.pk,
+        attempt=chunk.attempt,
+        kind=chunk.kind,
+        title=chunk.job.video.title,
+        source=str(source_path(chunk.job.video)),
+        plan=plan,
+        first=first,
+        last=chunk.last_segment,
+    )
 
 
 def _store_init(path: Path, data: bytes) -> None:

@@ -10,7 +10,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
-from videos.models import Video
+from videos.models import Transcription, Video
 from vlog.schema import NamedIndex
 from workers.models import Worker
 
@@ -136,7 +136,7 @@ class TranscodingJob(models.Model):
             ):
                 return
             self._write(last_error=reason, worker=None, claim_expires_at=None)
-            self.chunks.open().update(status=ChunkStatus.CANCELLED, lease_expires_at=None)
+            self.chunks.encoding().open().update(status=ChunkStatus.CANCELLED, lease_expires_at=None)
             self.qualities.filter(status__in=[QualityStatus.PENDING, QualityStatus.IN_PROGRESS]).update(
                 status=QualityStatus.FAILED, error_message=reason
             )
@@ -149,7 +149,7 @@ class TranscodingJob(models.Model):
             if not failed.update(status=Video.Status.PROCESSING, error_message=None):
                 return False
             self._write(attempt_number=1, last_error=None, last_checkpoint=timezone.now())
-            self.chunks.filter(status__in=[ChunkStatus.FAILED, ChunkStatus.CANCELLED]).update(
+            self.chunks.encoding().filter(status__in=[ChunkStatus.FAILED, ChunkStatus.CANCELLED]).update(
                 status=ChunkStatus.PENDING, failures=0, error=None
             )
             self.qualities.filter(status=QualityStatus.FAILED).update(status=QualityStatus.PENDING, error_message=None)
@@ -203,6 +203,13 @@ class ChunkQuerySet(models.QuerySet["TranscodingChunk"]):
     def open(self) -> "ChunkQuerySet":
         """Those that somebody works on or has yet to."""
         return self.filter(status__in=[ChunkStatus.PENDING, ChunkStatus.RUNNING])
+
+    def encoding(self) -> "ChunkQuerySet":
+        """Those that a video cannot be published without: it is heard afterwards, and apart from its job."""
+        return self.exclude(kind=ChunkKind.TRANSCRIPTION)
+
+    def transcriptions(self) -> "ChunkQuerySet":
+        return self.filter(kind=ChunkKind.TRANSCRIPTION)
 
     def expired(self) -> "ChunkQuerySet":
         """Those whose worker has not been heard of for the time of a lease."""
@@ -303,19 +310,40 @@ class TranscodingChunk(models.Model):
         """
         with transaction.atomic():
             self.job.lock()
-            chunk = TranscodingChunk.objects.expired().select_for_update().filter(pk=self.pk).first()
+            expired = TranscodingChunk.objects.expired().select_for_update(of=("self",)).select_related("job__video")
+            chunk = expired.filter(pk=self.pk).first()
             if chunk is None:
                 return  # somebody else was faster, or its worker was heard of after all
-            if chunk.delivered:
-                chunk.status, chunk.lease_expires_at = ChunkStatus.PENDING, None
-                chunk.save(update_fields=["status", "lease_expires_at"])
+            if chunk.delivered or chunk.job.video.deleted_at is not None:
+                chunk.put_back()
             else:
                 chunk.spend_attempt("the worker that had it went silent before it delivered anything")
 
-    def spend_attempt(self, error: str) -> None:
-        """Note a failure; the last one allowed fails the video. Call it with the job locked."""
+    def put_back(self) -> None:
+        """Let somebody else have it, unspent."""
+        self.status, self.lease_expires_at = ChunkStatus.PENDING, None
+        self.save(update_fields=["status", "lease_expires_at"])
+        self._tell_transcription(status=Transcription.Status.PENDING, progress_percent=0)
+
+    def spend_attempt(self, error: str, *, final: bool = False) -> None:
+        """Note a failure; the last one allowed, or one that is final, fails the video. Call it with the job locked.
+
+        Where the video was only to be heard, it stays as it is and its transcription fails.
+        """
         self.failures, self.error = self.failures + 1, error
-        self.status = ChunkStatus.FAILED if self.failures >= self.job.max_attempts else ChunkStatus.PENDING
+        given_up = final or self.failures >= self.job.max_attempts
+        self.status = ChunkStatus.FAILED if given_up else ChunkStatus.PENDING
         self.lease_expires_at = None
         self.save(update_fields=["failures", "error", "status", "lease_expires_at"])
-        self.job.spend_attempt(self.failures, f"{self}: {error}")
+        if self.kind != ChunkKind.TRANSCRIPTION:
+            self.job.spend_attempt(self.failures, f"{self}: {error}")
+        elif given_up:
+            reason = error if final else f"It failed {self.failures} times and was given up. The last error: {error}"
+            now = timezone.now()
+            self._tell_transcription(status=Transcription.Status.FAILED, error_message=reason, completed_at=now)
+        else:
+            self._tell_transcription(status=Transcription.Status.PENDING, error_message=error, progress_percent=0)
+
+    def _tell_transcription(self, **columns: Any) -> None:
+        if self.kind == ChunkKind.TRANSCRIPTION:
+            Transcription.objects.filter(video__job=self.job_id).update(**columns)

@@ -17,6 +17,15 @@ def segment_name(index: int) -> str:
     return f"{index:05}.m4s"
 
 
+def caption_name(index: int) -> str:
+    return f"{index:05}.vtt"
+
+
+def caption_languages(package: Path) -> list[str]:
+    """The languages whose captions are there, from the first segment to the playlist, which is stored last."""
+    return sorted(playlist.parent.name for playlist in (package / "captions").glob("[a-z]*/index.m3u8"))
+
+
 def store(path: Path, data: bytes, *, replace: bool = True) -> bool:
     """Write a file so that it appears under its name only when it is whole.
 

@@ -1,11 +1,16 @@
 """HLS playlists as text (RFC 8216 and Apple's authoring rules). Pure."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from transcoding.package import Rendition, segment_name
+from transcoding.package import Rendition, caption_name, segment_name
 from transcoding.plan import TARGET, Plan, Timeline
+
+_CAPTIONS_LINE = re.compile(r"^#EXT-X-MEDIA:TYPE=SUBTITLES,.*\n", re.MULTILINE)
+_CAPTIONS_NAMED = re.compile(r'^(#EXT-X-STREAM-INF:.*),SUBTITLES="subs"$', re.MULTILINE)
+_VARIANT = re.compile(r"^#EXT-X-STREAM-INF:.*$", re.MULTILINE)
 
 FIRST_VARIANT = 2_000_000  # bit/s: players start with the variant that stands first; rule 1.32
 
@@ -22,6 +27,14 @@ class Variant:
     average: int
     codecs: str | None = None
     iframe_peak: int | None = None
+
+
+@dataclass(frozen=True)
+class CaptionTrack:
+    """One language's captions in a master playlist; the language as BCP 47 writes it, the name as its speakers do."""
+
+    language: str
+    name: str
 
 
 def media_playlist(seconds: Sequence[Fraction]) -> str:
@@ -61,6 +74,32 @@ def master_playlist(variants: Sequence[Variant], *, audio_language: str | None) 
         lines += [_stream_inf(variant, sound=audio_language is not None), f"{variant.name}/index.m3u8"]
     lines += [_iframe_inf(variant) for variant in variants if variant.iframe_peak is not None]
     return _text(lines)
+
+
+def with_captions(master: str, tracks: Sequence[CaptionTrack]) -> str:
+    """A master playlist with exactly these captions, whatever it had before. They stay off until a viewer asks."""
+    bare = _CAPTIONS_NAMED.sub(r"\1", _CAPTIONS_LINE.sub("", master))
+    if not tracks:
+        return bare
+    named = _VARIANT.sub(lambda variant: f'{variant[0]},SUBTITLES="subs"', bare)
+    head, first, rest = named.partition("#EXT-X-STREAM-INF:")
+    return head + "".join(f"{_captions_media(track)}\n" for track in tracks) + first + rest
+
+
+def _captions_media(track: CaptionTrack) -> str:
+    return (
+        f'#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="subs",NAME="{track.name}",LANGUAGE="{track.language}",DEFAULT=NO,'
+        'AUTOSELECT=YES,FORCED=NO,CHARACTERISTICS="public.accessibility.transcribes-spoken-dialog",'
+        f'URI="captions/{track.language}/index.m3u8"'
+    )
+
+
+def captions_playlist(timeline: Timeline) -> str:
+    """The playlist of one language's captions: 00000.vtt … as long as the picture's segments."""
+    lines = _head()
+    for index in range(len(timeline)):
+        lines += [f"#EXTINF:{float(timeline.seconds(index)):.6f},", caption_name(index)]
+    return _text([*lines, "#EXT-X-ENDLIST"])
 
 
 def provisional_variants(plan: Plan) -> list[Variant]:

@@ -8,9 +8,9 @@ from django.db import transaction
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from transcoding import playlists
+from transcoding import captions, playlists
 from transcoding.models import QualityStatus, TranscodingJob
-from transcoding.package import Rendition, read_rendition, store
+from transcoding.package import Rendition, caption_languages, read_rendition, store
 from transcoding.plan import Plan
 from videos.models import Video, VideoQuality
 
@@ -27,15 +27,17 @@ def write_playlists(package: Path, plan: Plan) -> None:
         _store_text(package / rendition.name / "iframes.m3u8", playlists.iframe_playlist(rendition))
     variants = [playlists.measured_variant(plan, rendition, audio) for rendition in renditions]
     language = plan.audio.language if plan.audio else None
-    _store_text(package / "master.m3u8", playlists.master_playlist(variants, audio_language=language))
+    master = playlists.master_playlist(variants, audio_language=language)
+    tracks = captions.tracks_of(caption_languages(package))
+    _store_text(package / "master.m3u8", playlists.with_captions(master, tracks))
 
 
 def _store_text(path: Path, text: str) -> None:
     store(path, text.encode())
 
 
-def publish(job: TranscodingJob, renditions: list[Rendition]) -> None:
-    """Make the video ready, with all that the schema tells of it, in one transaction."""
+def publish(job: TranscodingJob, renditions: list[Rendition]) -> bool:
+    """Make the video ready, with all that the schema tells of it, in one transaction; True where it is to be heard."""
     now = timezone.now()
     with transaction.atomic():
         published = Video.objects.alive().filter(pk=job.video_id, status=Video.Status.PROCESSING)
@@ -45,14 +47,16 @@ def publish(job: TranscodingJob, renditions: list[Rendition]) -> None:
             duration=float(renditions[0].duration),
             published_at=Coalesce("published_at", now),
         ):
-            return  # archived or published meanwhile
+            return False  # archived or published meanwhile
         VideoQuality.objects.filter(video=job.video_id).delete()
         VideoQuality.objects.bulk_create(_video_qualities(job, renditions))
         job.qualities.exclude(status=QualityStatus.SKIPPED).update(
             status=QualityStatus.COMPLETED, progress_percent=100, completed_at=Coalesce("completed_at", now)
         )
         _close(job, now)
+        is_to_be_heard = captions.open_for(job)
     log.info("«%s» is ready: %s", job.video, job.video.get_absolute_url())
+    return is_to_be_heard
 
 
 def _video_qualities(job: TranscodingJob, renditions: list[Rendition]) -> list[VideoQuality]:

@@ -12,7 +12,9 @@ from transcoding.models import UNFINISHED, ChunkStatus, Step, TranscodingChunk, 
 
 def give_back_expired() -> None:
     """Put the chunks of silent workers back, or fail their videos where the attempts are spent."""
-    for chunk in TranscodingChunk.objects.wanted().expired().select_related("job__video"):
+    expired = TranscodingChunk.objects.expired().select_related("job__video")
+    # What is heard of a video in the archive goes back, too: nothing may seem to be heard that nobody hears.
+    for chunk in (expired.wanted() | expired.transcriptions()).distinct():
         chunk.lose_lease()
 
 
@@ -26,7 +28,7 @@ def expire_leases_of(worker_id: str) -> None:
 def stalled() -> list[TranscodingJob]:
     """Jobs that wait for a step and not for a chunk, and have not moved for as long as a lease."""
     since = timezone.now() - timedelta(seconds=settings.LEASE_SECONDS)
-    open_chunks = TranscodingChunk.objects.open().filter(job=OuterRef("pk"))
+    open_chunks = TranscodingChunk.objects.encoding().open().filter(job=OuterRef("pk"))
     jobs = TranscodingJob.objects.filter(video__status__in=UNFINISHED, video__deleted_at=None)
     jobs = jobs.exclude(Exists(open_chunks), current_step=Step.TRANSCODE)
     moved = Coalesce("last_checkpoint", F("video__created_at"))

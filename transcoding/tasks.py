@@ -3,6 +3,7 @@
     probe → thumbnail → transcode                     on arrival
         encode, encode_audio                          bells: "there may be work"
     master_playlist → finalize                        when the last chunk is delivered
+        transcribe                                    a bell: there may be a published video to hear
 
 The rows are the truth and messages are bells: one that is lost, late or doubled changes nothing. Every step can run
 twice, does nothing where its work is done, and `sweep` sends again what was lost.
@@ -20,7 +21,7 @@ from django.conf import settings
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
-from transcoding import ffmpeg, layout, pictures, publication, recovery
+from transcoding import captions, ffmpeg, layout, pictures, publication, recovery
 from transcoding.local import LocalQueue
 from transcoding.media import MediaError, read_media
 from transcoding.models import ChunkKind, ChunkStatus, QualityStatus, TranscodingChunk, TranscodingJob
@@ -35,7 +36,7 @@ from workers.models import Worker
 log = logging.getLogger(__name__)
 
 MAX_BELLS = 50  # rung by one sweep; the next rings for what is left
-WORK_QUEUES = {ChunkKind.VIDEO: "encode", ChunkKind.AUDIO: "tasks"}
+WORK_QUEUES = {ChunkKind.VIDEO: "encode", ChunkKind.AUDIO: "tasks", ChunkKind.TRANSCRIPTION: "transcribe"}
 
 
 class StepTask(Task):
@@ -96,7 +97,7 @@ def thumbnail(job: TranscodingJob) -> None:
 @step
 def transcode(job: TranscodingJob) -> None:
     """Call for workers: one bell for each chunk."""
-    waiting = job.chunks.open()
+    waiting = job.chunks.encoding().open()
     if not waiting.exists():
         finish(job.pk)
     for kind in waiting.values_list("kind", flat=True):
@@ -132,7 +133,15 @@ def finalize(job: TranscodingJob) -> None:
         job.fail("What was encoded breaks the rules of HLS and was not published: " + "; ".join(problems[:5]))
         return
     tidy(package)
-    publication.publish(job, [read_rendition(package / rung.name) for rung in plan.rungs])
+    if publication.publish(job, [read_rendition(package / rung.name) for rung in plan.rungs]):
+        ring(ChunkKind.TRANSCRIPTION)
+
+
+@app.task(bind=True)
+def transcribe(self: Task) -> None:
+    """A bell: there may be a video to hear."""
+    with nodes.heeding_sigterm():
+        hear(str(self.request.hostname))
 
 
 @app.task
@@ -141,6 +150,8 @@ def sweep() -> None:
     nodes.call_silent_offline()
     recovery.give_back_expired()
     for kind, queue in WORK_QUEUES.items():
+        if kind == ChunkKind.TRANSCRIPTION and not captions.wanted():
+            continue
         waiting = TranscodingChunk.objects.wanted().filter(kind=kind, status=ChunkStatus.PENDING).count()
         if waiting and not _queue_length(queue):
             for _ in range(min(waiting, MAX_BELLS)):
@@ -163,25 +174,46 @@ def ask_for_work(sender: Any, **kwargs: object) -> None:
 
 def ring(kind: str) -> None:
     """Tell one worker that there may be work of this kind."""
-    _send({ChunkKind.VIDEO: encode, ChunkKind.AUDIO: encode_audio}[ChunkKind(kind)].si())
+    bells = {ChunkKind.VIDEO: encode, ChunkKind.AUDIO: encode_audio, ChunkKind.TRANSCRIPTION: transcribe}
+    _send(bells[ChunkKind(kind)].si())
 
 
 def work(node: str, kinds: Collection[str], only: TranscodingJob | None = None) -> bool:
     """Do one piece of work (of one job) in the name of a node; False where there was none for it."""
-    worker = Worker.objects.filter(worker_id=nodes.worker_id_of(node)).first() or nodes.register(node)
+    worker = _worker(node)
     if worker.status == Worker.Status.DISABLED:
         return False
     return work_one(LocalQueue(worker, finish, only), kinds, nodes.stopping, settings.ENCODE_THREADS)
+
+
+def hear(node: str) -> bool:
+    """Hear one video in the name of a node; False where there was none for it."""
+    worker = _worker(node)
+    if worker.status == Worker.Status.DISABLED or not captions.wanted():
+        return False
+    return captions.transcribe_one(captions.TranscriptionQueue(worker), nodes.stopping, settings.ENCODE_THREADS)
+
+
+def _worker(node: str) -> Worker:
+    return Worker.objects.filter(worker_id=nodes.worker_id_of(node)).first() or nodes.register(node)
+
+
+def transcribe_again(job: TranscodingJob, language: str = "") -> bool:
+    """Have a published video heard (again); False where that is not possible now: see `captions.ask_again`."""
+    if not captions.ask_again(job, language):
+        return False
+    transaction.on_commit(lambda: ring(ChunkKind.TRANSCRIPTION))
+    return True
 
 
 def retry(job: TranscodingJob) -> None:
     """Take a failed video up again; what was encoded well is kept."""
     if not job.reopen():
         return
-    if job.plan is not None and not job.chunks.exclude(status=ChunkStatus.COMPLETED).exists():
+    if job.plan is not None and not job.chunks.encoding().exclude(status=ChunkStatus.COMPLETED).exists():
         # All was encoded and it still failed: something in the package is wrong, so it is made anew.
         shutil.rmtree(package_dir(job.video), ignore_errors=True)
-        job.chunks.update(status=ChunkStatus.PENDING, failures=0)
+        job.chunks.encoding().update(status=ChunkStatus.PENDING, failures=0)
         job.qualities.exclude(status=QualityStatus.SKIPPED).update(
             status=QualityStatus.PENDING, segments_completed=0, progress_percent=0, completed_at=None
         )
@@ -197,7 +229,8 @@ def _send_again(job: TranscodingJob) -> None:
             return
     log.warning("«%s» stood still at %s: sent again", job.video, job.current_step or "the start")
     job.checkpoint()
-    if job.chunks.exists() and not job.chunks.open().exists():
+    pieces = job.chunks.encoding()
+    if pieces.exists() and not pieces.open().exists():
         finish(job.pk)
     else:
         start(job)

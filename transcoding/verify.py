@@ -1,5 +1,6 @@
 """Whether a package on disk is what its plan promised: the rules that a published video keeps."""
 
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -8,6 +9,7 @@ from transcoding.boxes import BrokenBoxes
 from transcoding.package import Rendition, read_rendition
 from transcoding.plan import Plan, Timeline
 
+_CAPTIONS = re.compile(r'^#EXT-X-MEDIA:TYPE=SUBTITLES,.*URI="([^"]+)"', re.MULTILINE)
 LONGEST_DIFFERENCE = Fraction(1, 2)  # seconds between the ends of sound and picture
 
 
@@ -23,7 +25,7 @@ def verify(package: Path, plan: Plan) -> list[str]:
             continue
         renditions.append(rendition)
         problems += _segments(rendition, timeline)
-    return problems + list(_agreement(renditions))
+    return [*problems, *_agreement(renditions), *_captions(package, plan)]
 
 
 def _playlists(plan: Plan) -> Iterator[str]:
@@ -68,3 +70,19 @@ def _agreement(renditions: list[Rendition]) -> Iterator[str]:
     for sound in (rendition for rendition in renditions if not rendition.size):
         if rungs and abs(sound.duration - rungs[0].duration) > LONGEST_DIFFERENCE:
             yield f"sound lasts {float(sound.duration):.3f} s, the picture {float(rungs[0].duration):.3f} s"
+
+
+def _captions(package: Path, plan: Plan) -> Iterator[str]:
+    """Each language of the master playlist as long as the picture, and every segment on its clock."""
+    master = package / "master.m3u8"
+    for name in _CAPTIONS.findall(master.read_text()) if master.is_file() else ():
+        folder = (package / name).parent
+        if not (package / name).is_file():
+            yield f"{name} is missing"
+            continue
+        segments = sorted(folder.glob("*.vtt"))
+        for segment in segments:
+            if "\nX-TIMESTAMP-MAP=MPEGTS:" not in segment.read_text():
+                yield f"captions/{folder.name}/{segment.name} has no time of the picture"
+        if len(segments) != len(plan.timeline):
+            yield f"captions/{folder.name} has {len(segments)} of {len(plan.timeline)} segments"

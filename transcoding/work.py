@@ -36,7 +36,7 @@ def _make(queue: Queue, assignment: Assignment, stop: threading.Event, threads: 
         encode(
             assignment,
             lambda rendition, index, data: queue.deliver(assignment, rendition, index, data),
-            _Pulse(queue, assignment, stop),
+            Pulse(queue, assignment, stop),
             threads,
         )
     except Stopping:
@@ -50,7 +50,7 @@ def _make(queue: Queue, assignment: Assignment, stop: threading.Event, threads: 
         log.info("%s: done in %.1f s", describe(assignment), time.monotonic() - started)
 
 
-class _Pulse:
+class Pulse:
     """Called often while encoding; renews the lease every few seconds."""
 
     def __init__(self, queue: Queue, assignment: Assignment, stop: threading.Event) -> None:

@@ -11,7 +11,8 @@ from videos.models import Video
 MEDIA_ADDRESS = re.compile(
     r"(?P<package>\d{1,10}-[0-9a-f]{32})/"
     r"(?P<name>(?:master\.m3u8|poster\.jpg|storyboard(?:-\d{3}\.jpg|\.vtt)"
-    r"|(?:audio|\d{1,4}p)/(?:init\.mp4|\d{5}\.m4s|index\.m3u8|iframes\.m3u8)))"
+    r"|(?:audio|\d{1,4}p)/(?:init\.mp4|\d{5}\.m4s|index\.m3u8|iframes\.m3u8)"
+    r"|captions/[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})?(?:\.vtt|/(?:\d{5}\.vtt|index\.m3u8))))"
 )
 SAFE_SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
 

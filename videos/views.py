@@ -115,7 +115,7 @@ def search_page(request: HttpRequest) -> HttpResponse:
 @require_safe
 @asked_each_time
 def watch(request: HttpRequest, slug: str) -> HttpResponse:
-    videos = Video.objects.alive().select_related("category", "job").prefetch_related("tags")
+    videos = Video.objects.alive().select_related("category", "job", "transcription").prefetch_related("tags", "cues")
     video = videos.filter(slug=slug).first()
     if video is None:
         return gone_or_404(request, slug)

@@ -27,11 +27,13 @@ try:
     ENCODER = env.str("ENCODER", "libx264")
     X264_PRESET = env.str("X264_PRESET", "veryfast")
     ENCODE_THREADS = env.int("ENCODE_THREADS", 0, validate=environs.validate.Range(min=0))  # 0: one a core
+    WHISPER_MODEL = env.str("WHISPER_MODEL", "base")
     DATA_DIR = folder(data_dir())
     UPLOADS_DIR = folder(DATA_DIR / "uploads")
     SOURCES_DIR = folder(DATA_DIR / "sources")
     MEDIA_DIR = folder(DATA_DIR / "media")
     ARCHIVE_DIR = folder(DATA_DIR / "archive")
+    WHISPER_DIR = folder(DATA_DIR / "whisper")
     SECRET_KEY = env.str("SECRET_KEY", "") or kept_secret(DATA_DIR / "secret-key")
     DATABASES = {"default": parse_database_url(env.str("DATABASE_URL", "") or embedded.database_url(DATA_DIR))}
     REDIS_URL = env.str("REDIS_URL", "") or embedded.redis_url(DATA_DIR)
@@ -140,7 +142,8 @@ CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],
         "img-src": [SELF, "data:"],
-        "media-src": [SELF, "blob:"],  # Media Source Extensions play from a blob
+        # Media Source Extensions play from a blob, and hls.js begins a track of captions as an empty data address.
+        "media-src": [SELF, "blob:", "data:"],
         "worker-src": [SELF, "blob:"],  # hls.js demuxes in a worker made from a blob
         "style-src": [SELF, UNSAFE_INLINE],  # media-chrome's shadow roots carry <style>
         "object-src": [NONE],
@@ -158,7 +161,10 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 12 * 3600}
-CELERY_TASK_ROUTES = {"transcoding.tasks.encode": {"queue": "encode"}}
+CELERY_TASK_ROUTES = {
+    "transcoding.tasks.encode": {"queue": "encode"},
+    "transcoding.tasks.transcribe": {"queue": "transcribe"},
+}
 CELERY_BEAT_SCHEDULE = {
     name.rsplit(".", 1)[-1]: {
         "task": name,

@@ -57,6 +57,7 @@ def programs(bind: str) -> dict[str, Program]:
         "web": Program("web", ("-m", "gunicorn", "-c", "python:vlog.webserver", "--bind", bind, "vlog.wsgi")),
         "tasks": worker("tasks", concurrency=2),
         "encode": worker("encode", concurrency=1),
+        "transcribe": worker("transcribe", concurrency=1),
         # Its schedule never changes, so that there is nothing to keep in a file.
         "beat": celery("beat", "beat", "--scheduler", "celery.beat.Scheduler"),
     }

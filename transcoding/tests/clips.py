@@ -46,7 +46,7 @@ def numbered(target: Path, frames: int, rate: str, *arguments: str, height: int 
 
 def read_numbers(data: bytes) -> Iterator[tuple[int, Fraction]]:
     """The number that each frame of a fragmented MP4 carries, and its time in seconds."""
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), mode="r") as container:
         for frame in container.decode(video=0):
             plane = frame.planes[0]
             width, line = frame.width, bytes(plane)[plane.line_size * (frame.height // 2) :]

@@ -80,6 +80,7 @@ class Node:
             "VLOG_DATA_DIR": str(settings.DATA_DIR),
             "VLOG_X264_PRESET": "ultrafast",
             "VLOG_LEASE_SECONDS": str(settings.LEASE_SECONDS),
+            "VLOG_WHISPER_MODEL": settings.WHISPER_MODEL,
         }
         command = [sys.executable, "-m", "celery", "-A", "vlog", "worker", "-Q", queues, "-n", self.name]
         self.process = subprocess.Popen(

@@ -11,7 +11,9 @@ from transcoding.boxes import Fragment
 from transcoding.package import Rendition, StoredSegment, segment_name
 from transcoding.plan import Timeline
 from transcoding.playlists import (
+    CaptionTrack,
     Variant,
+    captions_playlist,
     iframe_playlist,
     master_playlist,
     measured_variant,
@@ -19,6 +21,7 @@ from transcoding.playlists import (
     peak_bitrate,
     planned_playlist,
     provisional_variants,
+    with_captions,
 )
 from transcoding.tests.test_plan import audio, encoded, plan_of
 
@@ -228,3 +231,38 @@ class TestAnotherReader:
             ("00000.m4s", "700@5000"),
             ("00001.m4s", "800@0"),
         ]
+
+
+class TestCaptions:
+    ENGLISH, GERMAN = CaptionTrack("en", "English"), CaptionTrack("de", "Deutsch")
+
+    def master(self):
+        plan = plan_of(encoded(), audio())
+        return master_playlist(provisional_variants(plan), audio_language="en")
+
+    def test_they_are_named_by_every_variant_and_off_until_asked_for(self):
+        text = with_captions(self.master(), [self.GERMAN])
+        assert (
+            '#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="subs",NAME="Deutsch",LANGUAGE="de",DEFAULT=NO,AUTOSELECT=YES,FORCED=NO,'
+            'CHARACTERISTICS="public.accessibility.transcribes-spoken-dialog",URI="captions/de/index.m3u8"\n'
+        ) in text
+        assert text.index("TYPE=SUBTITLES") < text.index("#EXT-X-STREAM-INF")
+        read = m3u8.loads(text)
+        assert [media.type for media in read.media] == ["AUDIO", "SUBTITLES"]
+        assert {playlist.stream_info.subtitles for playlist in read.playlists} == {"subs"}
+        assert all(len(playlist.media) == 2 for playlist in read.playlists)
+
+    def test_others_replace_them_and_none_leaves_what_was_there_before(self):
+        master = self.master()
+        english = with_captions(master, [self.ENGLISH])
+        assert with_captions(english, [self.ENGLISH]) == english
+        assert with_captions(english, [self.GERMAN]) == with_captions(master, [self.GERMAN])
+        assert with_captions(english, []) == master == with_captions(master, [])
+
+    def test_their_playlist_has_the_pictures_segments(self):
+        timeline = Timeline(1 / RATE, (0, 60, 120), 150)
+        read = m3u8.loads(captions_playlist(timeline))
+        assert [segment.uri for segment in read.segments] == ["00000.vtt", "00001.vtt", "00002.vtt"]
+        assert [segment.duration for segment in read.segments] == [2.002, 2.002, 1.001]
+        assert (read.target_duration, read.playlist_type, read.is_endlist) == (6, "vod", True)
+        assert read.segment_map == []

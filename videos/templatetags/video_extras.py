@@ -25,6 +25,18 @@ def clock(seconds: float) -> str:
 
 
 @register.filter
+def seconds(moment: float) -> int:
+    """The whole seconds of a moment, never after it."""
+    return int(moment)
+
+
+@register.filter
+def clock_down(moment: float) -> str:
+    """A moment as players write it, never after it: what is said at 7.9 s is found from 0:07."""
+    return clock(int(moment))
+
+
+@register.filter
 def age(moment: datetime | None) -> str:
     """How long ago, in its largest unit: "3 days ago"."""
     if moment is None:

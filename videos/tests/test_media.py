@@ -32,6 +32,9 @@ KINDS = [
     ("poster.jpg", "image/jpeg", FOREVER),
     ("storyboard-001.jpg", "image/jpeg", FOREVER),
     ("storyboard.vtt", "text/vtt; charset=utf-8", "no-cache"),
+    ("captions/en.vtt", "text/vtt; charset=utf-8", "no-cache"),
+    ("captions/haw/index.m3u8", "application/vnd.apple.mpegurl", "no-cache"),
+    ("captions/pt-BR/00001.vtt", "text/vtt; charset=utf-8", "no-cache"),
 ]
 NAMES = [name for name, _, _ in KINDS]
 PLAYLISTS = [name for name in NAMES if name.endswith(".m3u8")]
@@ -42,6 +45,12 @@ PRIVATE = [
     f"{PACKAGE}/original.mp4",
     f"{PACKAGE}/plan.json",
     f"{PACKAGE}/720p/00001.m4s.part",
+    f"{PACKAGE}/.captions-1.part/00000.vtt",
+    f"{PACKAGE}/captions/en/whole.vtt",
+    f"{PACKAGE}/captions/EN/00000.vtt",
+    f"{PACKAGE}/captions/en/00000.m4s",
+    f"{PACKAGE}/captions/00000.vtt",
+    f"{PACKAGE}/captions/index.m3u8",
     f"{PACKAGE}/720p/.00001.m4s.0",
     f"{PACKAGE}/720p/tmp00001.m4s",
     f"{PACKAGE}/720p/0001.m4s",

@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from videos.models import ArchiveEntry, Cue, Video
+from videos.models import ArchiveEntry, Cue, Transcription, Video
 from videos.storage import package_dir, package_url
 from videos.templatetags.video_extras import age
 from videos.tests.factories import CategoryFactory, TagFactory, TranscodingJobFactory, VideoFactory
@@ -476,8 +476,20 @@ class TestQueries:
         for number in (2, 3):
             shelf(f"v{number}")
         Video.objects.get(slug="v0").tags.add(TagFactory(), TagFactory())
+        for second in range(3):
+            Cue.objects.create(video=Video.objects.get(slug="v0"), start=second, end=second + 1, text="Said")
         assert queries(client, address) == few
         assert few <= most
+
+    def test_the_transcript_stands_on_the_watch_page(self, client, shelf):
+        video = shelf("walk")
+        assert "Transcript" not in client.get("/watch/walk/").content.decode()
+        Transcription.objects.create(video=video, language="cy", status="completed")
+        Cue.objects.create(video=video, start=67.9, end=70, text="a <b> & c")
+        text = client.get("/watch/walk/").content.decode()
+        assert '<ol lang="cy">' in text
+        assert '<a href="?t=67" data-seek="67.900"><span class="visually-hidden">Go to </span>1:07</a>' in text
+        assert "<span>a &lt;b&gt; &amp; c</span>" in text
 
     def test_nor_does_that_of_the_preview(self, client, shelf):
         account(client, "view_video")

@@ -186,7 +186,7 @@ def test_programs_of_one_rank_stop_together_and_the_keepers_watch_last(tmp_path)
     chosen = [*supervision.programs("127.0.0.1:1").values(), supervision.KEEPER_WATCH]
     text = supervision.configuration(chosen, tmp_path / "pid")
     assert "[group:rank10]\nprograms=keeper\npriority=10\n" in text
-    assert "[group:rank20]\nprograms=web,tasks,encode,beat\npriority=20\n" in text
+    assert "[group:rank20]\nprograms=web,tasks,encode,transcribe,beat\npriority=20\n" in text
 
 
 def test_a_per_cent_sign_is_no_placeholder_for_the_supervisor(tmp_path):

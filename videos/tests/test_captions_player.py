@@ -1,0 +1,160 @@
+"""Captions and transcript in Chromium, on a video that was published before it was heard."""
+
+import time
+
+import pytest
+from django.core.management import call_command
+
+from transcoding import captions
+from transcoding.captions import TranscriptionQueue
+from transcoding.tests import clips
+from transcoding.transcribe import Transcript
+from transcoding.webvtt import Caption
+from videos.tests import live
+from videos.tests.factories import WorkerFactory
+
+pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("captions_player")]
+
+PATIENCE = 60  # seconds for anything to happen at all; no test measures time with it
+VIDEO = "document.querySelector('video')"
+SAID = (Caption(1, 2.5, "Here is <one> & two."), Caption(3, 9, "Across the segments."), Caption(9.5, 11, "The end."))
+SHOWN = f"[...{VIDEO}.textTracks].filter(track => track.mode == 'showing')"
+TEXTS = f"{SHOWN}.flatMap(track => [...track.activeCues].map(cue => cue.text))"
+
+
+@pytest.fixture(scope="module")
+def video(django_db_setup, django_db_blocker, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("captions")
+    clip = clips.make(
+        folder / "clip.mp4",
+        *("-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=12"),
+        *("-f", "lavfi", "-i", "sine=440:duration=12", *clips.H264, *clips.AAC),
+    )
+    with django_db_blocker.unblock():
+        try:
+            video = live.publish(clip, "Two words", folder / "node.log")
+            hear(video)
+            yield video
+        finally:
+            call_command("flush", interactive=False, verbosity=0)
+
+
+def hear(video):
+    """As if a worker had heard it, after it was published without captions."""
+    captions._open(video.job, "")
+    queue = TranscriptionQueue(WorkerFactory(worker_name="ears"))
+    queue.publish(queue.claim(), Transcript("en", SAID))
+
+
+@pytest.fixture(scope="module")
+def address(video):
+    with live.site() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser(address):
+    with live.chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def context(browser, address):
+    context = browser.new_context()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def visit(context, address, video):
+    witnesses = []
+
+    def open_page(path=""):
+        page = context.new_page()
+        witnesses.append(live.Witness(page))
+        assert page.goto(address + video.get_absolute_url() + path).status == 200
+        until(page, f"{VIDEO}.readyState >= 2")
+        return page
+
+    yield open_page
+    for witness in witnesses:
+        assert witness.complaints == []
+        assert witness.strangers(address) == []
+
+
+def until(page, condition):
+    end = time.monotonic() + PATIENCE
+    while not page.evaluate(condition):
+        assert time.monotonic() < end, f"waited in vain for {condition}: {page.evaluate(TEXTS)}"
+        page.wait_for_timeout(50)
+
+
+def show_at(page, seconds):
+    page.evaluate(f"{VIDEO}.currentTime = {seconds}")
+    until(page, f"!{VIDEO}.seeking")
+
+
+def switch_on(page):
+    until(page, f"{VIDEO}.textTracks.length > 0")
+    page.hover("media-controller")
+    page.click("media-captions-button")
+    until(page, f"{SHOWN}.length == 1")
+
+
+def test_they_are_off_until_the_viewer_asks(visit):
+    page = visit()
+    until(page, f"{VIDEO}.textTracks.length > 0")
+    page.wait_for_timeout(1000)
+    assert page.evaluate(f"{SHOWN}.length") == 0
+    assert page.locator("media-captions-button").is_visible()
+
+
+def test_each_appears_at_its_time_and_goes(visit):
+    page = visit()
+    switch_on(page)
+    assert page.evaluate(f"{SHOWN}[0].language") == "en"
+    until(page, f"{SHOWN}[0].cues.length == {len(SAID)}")
+    times = page.evaluate(f"[...{SHOWN}[0].cues].map(cue => [cue.startTime, cue.endTime])")
+    assert times == [pytest.approx([caption.start, caption.end], abs=0.05) for caption in SAID]
+    for moment, text in ((0.5, []), (1.5, [SAID[0]]), (2.7, []), (4, [SAID[1]]), (8.5, [SAID[1]]), (10, [SAID[2]])):
+        show_at(page, moment)
+        expected = [page_text(caption.text) for caption in text]
+        until(page, f"JSON.stringify({TEXTS}) == JSON.stringify({expected})")
+
+
+def page_text(text):
+    """A cue's text stays marked up; the browser shows what is meant."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def test_the_choice_is_remembered(visit):
+    switch_on(visit())
+    page = visit()
+    until(page, f"{SHOWN}.length == 1")
+    page.hover("media-controller")
+    page.click("media-captions-button")
+    until(page, f"{SHOWN}.length == 0")
+    page = visit()
+    until(page, f"{VIDEO}.textTracks.length > 0")
+    page.wait_for_timeout(1000)
+    assert page.evaluate(f"{SHOWN}.length") == 0
+
+
+def test_the_transcripts_times_lead_into_the_video(visit):
+    page = visit()
+    page.click(".transcript summary")
+    first = page.locator(".transcript li").first.inner_text()
+    assert " ".join(first.split()) == "Go to 0:01 Here is <one> & two."
+    page.click(".transcript li:nth-child(3) a")
+    until(page, f"{VIDEO}.currentTime >= 9.5")
+    assert page.url.endswith("/watch/two-words/")
+
+
+def test_without_scripts_the_transcript_can_be_read(browser, address, video):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(address + video.get_absolute_url())
+    page.click(".transcript summary")
+    assert page.locator(".transcript li").nth(1).is_visible()
+    assert page.locator(".transcript li a").nth(1).get_attribute("href") == "?t=3"
+    context.close()
