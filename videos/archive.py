@@ -25,6 +25,7 @@ from videos import storage
 from videos.models import (
     SLUG_ATTEMPTS,
     ArchiveEntry,
+    Transcription,
     Video,
     VideoQuerySet,
     free_slug,
@@ -50,6 +51,7 @@ def archive(video_id: int, by: str) -> bool:
         video.save(update_fields=["deleted_at", "media_key", "slug"])
         _stop_work(video)
         put_in_place(video)
+        _tell_where_captions_are(video)
         entry.size = size_of(storage.archive_dir(video))
         entry.save(update_fields=["size"])
     log.info("«%s» was archived by %s", video, by)
@@ -70,6 +72,7 @@ def restore(video_id: int) -> Video | None:
         _save_with_slug(video, entry.slug if entry else video.title)
         ArchiveEntry.objects.filter(video=video).delete()
         put_in_place(video)
+        _tell_where_captions_are(video)
     log.info("«%s» was restored: %s", video, video.get_absolute_url())
     return video
 
@@ -147,10 +150,19 @@ def _lock(video_id: int, videos: VideoQuerySet) -> Video | None:
 
 
 def _stop_work(video: Video) -> None:
-    """Whoever encodes a piece of it loses the lease, and stops at the next report or delivery."""
+    """Whoever encodes a piece of it, or hears it, loses the lease, and stops at the next report or delivery."""
     TranscodingChunk.objects.filter(job__video=video, status=ChunkStatus.RUNNING).update(
         status=ChunkStatus.PENDING, lease_expires_at=None
     )
+    heard = Transcription.objects.filter(video=video, status=Transcription.Status.PROCESSING)
+    heard.update(status=Transcription.Status.PENDING, progress_percent=0)
+
+
+def _tell_where_captions_are(video: Video) -> None:
+    package = storage.archive_dir(video) / "media" if video.deleted_at else storage.package_dir(video)
+    for row in Transcription.objects.filter(video=video, vtt_path__isnull=False):
+        row.vtt_path = str((package / "captions" / f"{row.language}.vtt").relative_to(settings.DATA_DIR))
+        row.save(update_fields=["vtt_path"])
 
 
 def _save_with_slug(video: Video, slug: str) -> None:

@@ -21,6 +21,7 @@ from transcoding.tests.conftest import wait_for
 from transcoding.transcribe import Task, Transcript
 from transcoding.verify import verify
 from transcoding.webvtt import Caption
+from videos import archive
 from videos.models import Cue, Transcription, Video
 from videos.storage import find_media, package_dir, package_name, source_path
 from videos.tests.factories import WorkerFactory
@@ -345,6 +346,20 @@ class TestRows:
     def test_an_archived_video_is_not_heard(self, asked):
         Video.objects.update(deleted_at=timezone.now())
         assert queue().claim() is None
+
+    def test_the_archive_puts_it_back_and_keeps_account_of_the_file(self, asked):
+        assert queue().claim()
+        archive.archive(asked.video_id, "ada")
+        assert (row(asked).status, chunk(asked).status) == ("pending", "pending")
+        archive.restore(asked.video_id)
+        waiting = queue()
+        waiting.publish(waiting.claim(), SAID)
+        archive.archive(asked.video_id, "ada")
+        assert (captions.settings.DATA_DIR / row(asked).vtt_path).read_text().startswith("WEBVTT")
+        archive.restore(asked.video_id)
+        asked.video.refresh_from_db()
+        assert (captions.settings.DATA_DIR / row(asked).vtt_path) == package_dir(asked.video) / "captions/en.vtt"
+        assert "en" in master(asked)
 
     def test_captions_of_a_video_that_was_archived_meanwhile_are_refused(self, asked):
         waiting = queue()
