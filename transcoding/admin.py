@@ -75,6 +75,10 @@ class TranscriptionAdmin(admin.ModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Transcription | None = None) -> tuple[str, ...]:
         return ("state", "language_name", "word_count", "took", "transcript_text") if obj else ()
 
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """To add a video is to have it heard, which those may who may have it heard again."""
+        return self.has_change_permission(request)
+
     def has_delete_permission(self, request: HttpRequest, obj: Transcription | None = None) -> bool:
         return False
 

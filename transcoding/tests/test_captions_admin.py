@@ -24,7 +24,7 @@ def switched_on(settings):
 @pytest.fixture
 def editor(client, django_user_model):
     user = django_user_model.objects.create_user("ada", password="secret", is_staff=True)
-    names = ["add_transcription", "change_transcription", "view_transcription"]
+    names = ["change_transcription", "view_transcription"]
     user.user_permissions.set(Permission.objects.filter(codename__in=names))
     client.force_login(user)
     return client
