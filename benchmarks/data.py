@@ -68,6 +68,18 @@ INSERT INTO playback_sessions
 UPDATE videos SET view_count = %(sessions)s / %(videos)s
 """
 
+OPEN_SESSIONS = """
+WITH watched AS (
+    SELECT id FROM videos WHERE duration > 60 ORDER BY id LIMIT %(count)s
+), qualities AS (
+    INSERT INTO video_qualities (video_id, quality, width, height, bitrate)
+    SELECT id, '720p', 1280, 720, 2000 FROM watched
+)
+INSERT INTO playback_sessions (video_id, session_token)
+    SELECT id, replace(gen_random_uuid()::text, '-', '') || lpad(id::text, 11, '0') FROM watched
+    RETURNING session_token
+"""
+
 
 def fill(database_url: str, size: Size) -> None:
     """Videos, categories, tags and cues in an empty database of an installation; needs a superuser, for speed."""
@@ -89,6 +101,12 @@ def fill_sessions(database_url: str, size: Size) -> None:
         _prepare(connection)
         _run(connection, SESSIONS, size)
     _settle(database_url)
+
+
+def open_sessions(database_url: str, count: int) -> list[str]:
+    """Tokens of sessions that are being watched, of videos that have the quality 720p."""
+    with psycopg.connect(database_url) as connection:
+        return [str(token) for (token,) in connection.execute(OPEN_SESSIONS, {"count": count})]
 
 
 def words() -> list[str]:
