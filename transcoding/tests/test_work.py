@@ -141,7 +141,7 @@ def test_what_nobody_expects_is_not_hidden(piece):
 
 def test_the_lease_is_renewed_every_few_seconds_of_work(piece):
     shelf = Shelf(piece)
-    pulse = work._Pulse(shelf, piece, threading.Event())
+    pulse = work.Pulse(shelf, piece, threading.Event())
     pulse.reported -= work.REPORT_SECONDS - 1
     pulse()
     assert shelf.diary == []

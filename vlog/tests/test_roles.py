@@ -11,6 +11,7 @@ from django.contrib.auth.models import Group, User
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from videos import archive
+from videos.models import Transcription
 from videos.storage import package_dir, package_name
 from videos.tests.factories import CategoryFactory, TagFactory, TranscodingJobFactory, VideoFactory, WorkerFactory
 from workers.models import WorkerApiKey
@@ -70,6 +71,7 @@ def rows(settings, tmp_path):
         "tag": tag.slug,
         "tag-id": tag.pk,
         "worker": WorkerFactory().pk,
+        "transcription": Transcription.objects.create(video=public).pk,
         "user": User.objects.create_user("somebody").pk,
         "group": Group.objects.create(name="Some").pk,
     }
