@@ -120,7 +120,7 @@ def report(name: str, result: Result, others: float) -> str:
         rows = [f"  {text:<24} {_list(values)} s" for text, values in lines]
         return "\n".join([f"({name}) upload complete to first segments{doubt}", *rows])
     if isinstance(result, Throughput):
-        kinds = ("home", "watch", "search", "busy_home", "reports")
+        kinds = ("home", "watch", "search", "busy_home", "home_again", "reports")
         loads = [(kind.replace("_", " "), getattr(result, kind)) for kind in kinds]
         rows = [
             f"  {kind:<10} {load.rate:7.1f}/s, 99 % within {load.p99:6.1f} ms, {load.cost:5.2f} CPU ms each"

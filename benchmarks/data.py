@@ -103,6 +103,12 @@ def fill_sessions(database_url: str, size: Size) -> None:
     _settle(database_url)
 
 
+def empty_sessions(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("TRUNCATE playback_sessions, viewers, daily_views")
+    _settle(database_url)
+
+
 def open_sessions(database_url: str, count: int) -> list[str]:
     """Tokens of sessions that are being watched, of videos that have the quality 720p."""
     with psycopg.connect(database_url) as connection:

@@ -50,18 +50,23 @@ class Load:
 
 @dataclass
 class Throughput:
-    """By the kind of page; `busy_home` is home once the sessions are there, `reports` what players send."""
+    """By the kind of page; `busy_home` is home once the sessions are there, `home_again` once they have gone.
+
+    `reports` is what players send.
+    """
 
     home: Load = field(default_factory=Load)
     watch: Load = field(default_factory=Load)
     search: Load = field(default_factory=Load)
     busy_home: Load = field(default_factory=Load)
+    home_again: Load = field(default_factory=Load)
     reports: Load = field(default_factory=Load)
     size: dict[str, int] = field(default_factory=dict)
 
     @property
     def ratio(self) -> float:
-        return self.busy_home.cost / self.home.cost
+        """What home costs with sessions beside what it costs without, which is measured before and after."""
+        return 2 * self.busy_home.cost / (self.home.cost + self.home_again.cost)
 
 
 def measure_web(installation: Installation, size: data.Size, seconds: int) -> Throughput:
@@ -71,12 +76,14 @@ def measure_web(installation: Installation, size: data.Size, seconds: int) -> Th
     print("(e) fills the database", flush=True)
     data.fill(url, size)
     result = Throughput(size=vars(size))
-    result.home = load(installation, pages(["/"]), seconds)
     result.watch = load(installation, pages(watch_pages(size)), seconds)
     result.search = load(installation, pages(searches()), seconds)
+    result.home = load(installation, pages(["/"]), seconds)
     data.fill_sessions(url, size)
     result.busy_home = load(installation, pages(["/"]), seconds)
     result.reports = load(installation, reports(data.open_sessions(url, SESSIONS)), seconds, PLAYERS)
+    data.empty_sessions(url)
+    result.home_again = load(installation, pages(["/"]), seconds)
     return result
 
 

@@ -157,10 +157,6 @@ class VideoQuerySet(models.QuerySet["Video"]):
         """In the order of publication, the latest first."""
         return self.order_by("-published_at", "-id")
 
-    def cards(self) -> "VideoQuerySet":
-        """With all that a card in a list shows, and without long texts."""
-        return self.select_related("category").defer("description", "error_message", "category__description")
-
     def create_with_slug(self, *, title: str, **fields: Any) -> "Video":
         """A new row whose slug is made from the title, also when others write the same title at the same time."""
         for _ in range(SLUG_ATTEMPTS - 1):

@@ -8,11 +8,13 @@ so that words of other languages and beginnings of words are found.
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 from django.db import connection
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
+from videos.cards import COLUMNS, Card
 from videos.models import Video
 
 MOST_CHARACTERS = 200  # of a query; more is cut off
@@ -88,7 +90,7 @@ class Moment:
 class Hit:
     """A video, its title and the best of its description as HTML, with <mark> around the words that were found."""
 
-    video: Video
+    card: Card
     title: SafeString
     snippet: SafeString
     moment: Moment | None
@@ -119,9 +121,10 @@ def find(text: str, *, limit: int, offset: int = 0) -> Found:
         rows = cursor.fetchall()
     if not rows:
         return Found([])
-    videos = Video.objects.select_related("category").in_bulk([row[0] for row in rows])
+    found = Video.objects.filter(pk__in=[row[0] for row in rows]).values_list("description", *COLUMNS)
+    videos = {row[1]: (Card(*row[1:]), row[0]) for row in found}
     *_, total, cues = rows[0]
-    hits = [_hit(videos[pk], start, said, tree) for pk, start, said, tree, *_ in rows if pk in videos]
+    hits = [_hit(*videos[pk], start, said, tree) for pk, start, said, tree, *_ in rows if pk in videos]
     return Found(hits, min(total, MOST_RESULTS), max(total, cues) > MOST_RESULTS)
 
 
@@ -130,21 +133,24 @@ def _parameters(text: str) -> dict[str, str | bool]:
     return {"text": text, "unwanted": " or ".join(UNWANTED.findall(text)), "beginning": beginning}
 
 
-def _hit(video: Video, start: float | None, said: str | None, tree: str) -> Hit:
+def _hit(card: Card, description: str, start: float | None, said: str | None, tree: str) -> Hit:
     lexemes = frozenset(lexeme.replace("''", "'") for lexeme in LEXEME.findall(tree))
     moment = None if start is None else Moment(int(start), highlighted(excerpt(said or "", lexemes), lexemes))
-    snippet = highlighted(excerpt(video.description, lexemes), lexemes)
-    return Hit(video, highlighted(video.title, lexemes), snippet, moment)
+    snippet = highlighted(excerpt(description, lexemes), lexemes)
+    return Hit(card, highlighted(card.title, lexemes), snippet, moment)
 
 
 def plain(text: str) -> str:
     """Small letters without accents, as the index has them."""
     if text.isascii():
         return text.lower()
+    if text.isascii():
+        return text.lower()
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
 
 
+@lru_cache(maxsize=20_000)  # the same words come again and again
 def is_found(word: str, lexemes: frozenset[str]) -> bool:
     """Whether a word of a text is one of those looked for. A stem may lack an ending, and has i for y."""
     word = plain(word)

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Protocol
 
 from django.conf import settings
 
@@ -23,7 +24,16 @@ def source_path(video: Video) -> Path:
     return settings.SOURCES_DIR / str(video.pk) / ("original" + (suffix if SAFE_SUFFIX.fullmatch(suffix) else ""))
 
 
-def package_name(video: Video) -> str:
+class Packaged(Protocol):
+    """Whatever knows where a video's package lies."""
+
+    @property
+    def pk(self) -> int: ...
+    @property
+    def media_key(self) -> str: ...
+
+
+def package_name(video: Video | Packaged) -> str:
     return f"{video.pk}-{video.media_key}"
 
 
@@ -52,7 +62,7 @@ def archive_dir(video: Video) -> Path:
     return settings.ARCHIVE_DIR / str(video.pk)
 
 
-def package_url(video: Video, name: str) -> str:
+def package_url(video: Video | Packaged, name: str) -> str:
     """The address of one file of the package, such as `master.m3u8`."""
     return f"/media/{package_name(video)}/{name}"
 

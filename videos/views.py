@@ -6,12 +6,13 @@ from typing import Any, BinaryIO
 
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.paginator import InvalidPage, Page, Paginator
-from django.db.models import Count
+from django.db.models import Count, F, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotFound
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.utils.cache import get_conditional_response
+from django.utils.functional import cached_property
 from django.utils.http import http_date, urlencode
 from django.views.decorators.cache import cache_control
 from django.views.decorators.gzip import gzip_page
@@ -20,10 +21,12 @@ from whitenoise.middleware import WhiteNoiseFileResponse
 from whitenoise.responders import MissingFileError, Response, SlicedFile, StaticFile
 
 from videos import search, storage
+from videos.cards import Card, cards
 from videos.models import ArchiveEntry, Category, Tag, Video, VideoQuerySet, VideoTag
 
 PAGE_SIZE = 24
 MORE_VIDEOS = 4
+PAGES_AHEAD = 50
 MOST_TAGS = 200  # on the page of all shelves, those with the most videos
 
 FOREVER = "public, max-age=31536000, immutable"  # what lies at such an address never changes
@@ -65,9 +68,22 @@ def tag(request: HttpRequest, slug: str) -> HttpResponse:
 
 def list_page(request: HttpRequest, template: str, videos: VideoQuerySet, **context: Any) -> HttpResponse:
     """A page of the videos, the latest first. What lies before it is counted in an index and not read."""
-    page = page_or_404(Paginator(videos.newest().values_list("pk"), PAGE_SIZE), request.GET.get("page", "1"))
-    shown = list(Video.objects.filter(pk__in=page.object_list).newest().cards())
-    return render(request, template, {"page": page, "videos": shown, "page_numbers": numbers_of(page), **context})
+    number = request.GET.get("page", "1")
+    page = page_or_404(LongPaginator(videos.newest().values_list("pk"), number), number)
+    shown = cards(Video.objects.filter(pk__in=page.object_list).newest())
+    return render(request, template, {"page": page, "cards": shown, "page_numbers": numbers_of(page), **context})
+
+
+class LongPaginator(Paginator):
+    """Counts no further than some pages ahead: to count all of a large catalogue takes longer than to show a page."""
+
+    def __init__(self, rows: QuerySet[Any], number: str) -> None:
+        super().__init__(rows, PAGE_SIZE)
+        self.most = PAGE_SIZE * (PAGES_AHEAD + (int(number) if number.isdecimal() and len(number) < 6 else 1))
+
+    @cached_property
+    def count(self) -> int:
+        return self.object_list[: self.most].count()  # type: ignore[attr-defined]
 
 
 def numbers_of(page: "Page[Any]") -> list[int | str]:
@@ -115,13 +131,14 @@ def search_page(request: HttpRequest) -> HttpResponse:
 @require_safe
 @asked_each_time
 def watch(request: HttpRequest, slug: str) -> HttpResponse:
-    videos = Video.objects.alive().select_related("category", "job", "transcription").prefetch_related("tags", "cues")
+    videos = Video.objects.alive().select_related("category").annotate(language=F("transcription__language"))
     video = videos.filter(slug=slug).first()
     if video is None:
         return gone_or_404(request, slug)
     if is_public(video):
         context = {"video": video, "more": related(video), "start": start_of(request, video)}
-        return render(request, "videos/watch.html", context)
+        cues = list(video.cues.values_list("start", "text"))
+        return render(request, "videos/watch.html", {**context, "cues": cues})
     if may_preview(request.user):
         return render(request, "videos/preview.html", {"video": video, "playable": is_playable(video)})
     raise Http404("Not public")
@@ -135,12 +152,13 @@ def gone_or_404(request: HttpRequest, slug: str) -> HttpResponse:
     raise Http404("No such video")
 
 
-def related(video: Video) -> list[Video]:
+def related(video: Video) -> list[Card]:
     """The latest other videos, those of its category first."""
-    others = Video.objects.public().exclude(pk=video.pk).newest().cards()
-    near = list(others.filter(category=video.category_id)[:MORE_VIDEOS]) if video.category_id else []
-    far = others.exclude(pk__in=[row.pk for row in near])[: MORE_VIDEOS - len(near)]
-    return [*near, *far]
+    others = Video.objects.public().exclude(pk=video.pk).newest()
+    near = cards(others.filter(category=video.category_id)[:MORE_VIDEOS]) if video.category_id else []
+    if len(near) == MORE_VIDEOS:
+        return near
+    return [*near, *cards(others.exclude(pk__in=[card.pk for card in near])[: MORE_VIDEOS - len(near)])]
 
 
 def start_of(request: HttpRequest, video: Video) -> int:
