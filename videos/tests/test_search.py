@@ -24,7 +24,7 @@ def video(slug, *, tags=(), said=(), **fields):
 
 
 def slugs(text):
-    return [hit.video.slug for hit in find(text, limit=100).hits]
+    return [hit.card.slug for hit in find(text, limit=100).hits]
 
 
 def sql(statement, *params):
@@ -153,7 +153,7 @@ class TestFinding:
         pages = [find("walk", limit=3, offset=offset) for offset in (0, 3, 6, 9)]
         assert [len(page.hits) for page in pages] == [3, 3, 1, 0]
         assert [page.total for page in pages] == [7, 7, 7, 0]
-        assert len({hit.video.pk for page in pages for hit in page.hits}) == 7
+        assert len({hit.card.pk for page in pages for hit in page.hits}) == 7
 
     @pytest.mark.parametrize("more", [0, 1])
     def test_more_than_are_ranked_are_not_counted(self, more):
@@ -170,7 +170,7 @@ class TestFinding:
         for number in range(rows):
             video(f"walk-{number}", category=CategoryFactory(), tags=["a"], said=["walk"])
         with django_assert_num_queries(2):
-            assert [hit.video.category.name for hit in find("walk", limit=10).hits]
+            assert [hit.card.category for hit in find("walk", limit=10).hits]
 
 
 class TestTheIndex:
