@@ -120,7 +120,7 @@ def load(installation: Installation, script: str, seconds: int, connections: int
         raise Gave(f"wrk did not get what it asked for:\n{report}")
     return Load(
         rate=float(_found(r"Requests/sec:\s+([\d.]+)", report)),
-        p99=_milliseconds(_found(r"99%\s+(\S+)", report)),
+        p99=_milliseconds(_found(r"\n\s+99%\s+(\S+)", report)),
         cost=1000 * used / int(_found(r"(\d+) requests in", report)),
     )
 
