@@ -36,7 +36,7 @@ class Kept:
     def __init__(self, service: Service) -> None:
         self.service = service
         self.process: subprocess.Popen[bytes] | None = None
-        self.up = False
+        self.up: int | None = None
         self.was_up = False
         self.failures = 0
         self.not_before = 0.0
@@ -47,10 +47,19 @@ class Kept:
                 self._start()
         elif self.process.poll() is not None:
             self._note_end(self.process.returncode)
-        elif not self.up and self.service.answers():
-            self.up = self.was_up = True
-            self.failures = 0
-            logger.info("%s answers", self.service.name)
+        elif self.up is None and self.service.answers():
+            # Somebody who looks at this moment is in the way for no longer than that: the next round succeeds.
+            self.up = places.try_lock(places.up_lock(self.service.data_dir, self.service.name), fcntl.LOCK_EX)
+            if self.up is not None:
+                self.was_up = True
+                self.failures = 0
+                logger.info("%s answers", self.service.name)
+
+    def retract(self) -> None:
+        """Say no longer that the service answers."""
+        if self.up is not None:
+            os.close(self.up)
+            self.up = None
 
     def _start(self) -> None:
         lock = self._sole_lock()
@@ -73,7 +82,8 @@ class Kept:
 
     def _note_end(self, code: int) -> None:
         logger.warning("%s ended with exit code %d", self.service.name, code)
-        self.process, self.up = None, False
+        self.process = None
+        self.retract()
         self.failures += 1
         self.not_before = time.monotonic() + min(0.5 * self.failures, 10)
         if not self.was_up and self.failures >= FIRST_START_ATTEMPTS:
@@ -94,12 +104,11 @@ class Keeper:
 
     def run(self) -> None:
         """Return when nobody uses the services any more and both are stopped."""
-        self._tell([])
         places.prepare_sockets(self.data_dir)
         try:
             while (users := self._lock_when_idle()) is None and not self._is_removed():
                 self._tend()
-                time.sleep(0.03 if any(kept.process and not kept.up for kept in self.kept) else POLL_SECONDS)
+                time.sleep(0.03 if any(kept.process and kept.up is None for kept in self.kept) else POLL_SECONDS)
         finally:
             self._stop()
         # This one first: who joins next must find no keeper.
@@ -108,20 +117,10 @@ class Keeper:
             os.close(users)
 
     def _tend(self) -> None:
-        before = self._names_up()
         for kept in self.kept:
             if places.is_wanted(self.data_dir, kept.service.name):
                 kept.tend()
-        if self._names_up() != before:
-            self._tell(self._names_up())
         _bound_log(places.log_file(self.data_dir))
-
-    def _names_up(self) -> list[str]:
-        return [kept.service.name for kept in self.kept if kept.up]
-
-    def _tell(self, names: list[str]) -> None:
-        os.ftruncate(self.lock, 0)
-        os.pwrite(self.lock, " ".join(names).encode(), 0)
 
     def _lock_when_idle(self) -> int | None:
         """The exclusive lock, once nobody has used the services for a while."""
@@ -143,7 +142,8 @@ class Keeper:
             return True
 
     def _stop(self) -> None:
-        self._tell([])
+        for kept in self.kept:
+            kept.retract()
         for kept in self.kept:
             kept.stop()
         if not self._is_removed():

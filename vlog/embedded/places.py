@@ -44,8 +44,13 @@ def users_lock(data_dir: Path) -> Path:
 
 
 def keeper_lock(data_dir: Path) -> Path:
-    """Held by the keeper; its content names the services that answer."""
+    """Held by the keeper for as long as it lives."""
     return run_dir(data_dir) / "keeper.lock"
+
+
+def up_lock(data_dir: Path, name: str) -> Path:
+    """Held by the keeper while this service answers. A lock, because a dead keeper's written word would stay."""
+    return run_dir(data_dir) / f"{name}.up"
 
 
 def service_lock(data_dir: Path, name: str) -> Path:
@@ -148,9 +153,7 @@ def forget_wishes(data_dir: Path) -> None:
 
 
 def are_up(data_dir: Path, services: Iterable[str]) -> bool:
-    if not has_keeper(data_dir):
-        return False  # what stands in the file is a dead keeper's word
-    return set(services) <= set(keeper_lock(data_dir).read_text().split())
+    return all(refuses(up_lock(data_dir, name), fcntl.LOCK_SH) for name in services)
 
 
 def failure(data_dir: Path, services: Iterable[str]) -> str:

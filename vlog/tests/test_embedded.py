@@ -1,3 +1,4 @@
+import fcntl
 import os
 import stat
 import subprocess
@@ -148,6 +149,14 @@ def test_after_the_keepers_death_the_next_process_starts_another_and_finds_the_d
         kill(keeper_of(data_dir))
         with member_of(data_dir):
             assert has_something(data_dir)
+
+
+def test_a_dead_keeper_speaks_for_no_successor(data_dir):
+    with member_of(data_dir):
+        kill(keeper_of(data_dir))
+        successor = places.wait_for_lock(places.keeper_lock(data_dir), fcntl.LOCK_EX, seconds=10)
+        assert not places.are_up(data_dir, ["postgres"])
+        os.close(successor)
 
 
 def test_a_standby_replaces_a_killed_keeper_without_anybody_joining(data_dir):
