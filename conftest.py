@@ -31,6 +31,8 @@ def _begin() -> Path:
     if not os.environ.get("VLOG_TEST_COLLECTED"):
         plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
         settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
+    # Every test client has a WhiteNoise of its own, which otherwise reads through all static files first.
+    settings.WHITENOISE_AUTOREFRESH = True
     # Two workers' Celery nodes must not take each other's messages: each has a Redis database of its own.
     number = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
     settings.REDIS_URL = settings.CELERY_BROKER_URL = settings.REDIS_URL.replace("host=0", f"host={number}")

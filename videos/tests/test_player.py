@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 from django.core.management import call_command
 from django.utils import timezone
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from transcoding.plan import Plan, chunks
 from transcoding.tests.clips import H264
@@ -25,8 +26,9 @@ PERIOD = 30 * FRAME
 END = (PERIODS + 0.5) * PERIOD
 SYNC = 0.080  # seconds
 BRIGHT = 128  # of 255
-HEIGHTS = [360, 480, 720]
+HEIGHTS = [360, 480]
 TITLE = "Flash and beep"
+SMALL = {"width": 800, "height": 600}  # a machine without a graphics card paints every picture by itself
 
 VIDEO = "document.querySelector('video')"
 LATE_SEGMENTS = re.compile(r"/(?!0000[0-2])\d{5}\.m4s$")
@@ -74,9 +76,9 @@ LISTEN = """async (ear) => {
 
 @pytest.fixture(scope="module")
 def video(django_db_setup, django_db_blocker, tmp_path_factory):
-    """A published video of three rungs and several chunks, and three that are not published; gone afterwards."""
+    """A published video of two rungs and several chunks, and three that are not published; gone afterwards."""
     folder = tmp_path_factory.mktemp("player")
-    clip = flashing(folder / "clip.mp4", NTSC, *H264, "-g", "250", *MONO, size="1280x720")
+    clip = flashing(folder / "clip.mp4", NTSC, *H264, "-g", "250", *MONO, size="854x480")
     with django_db_blocker.unblock():
         try:
             for status in ("pending", "processing", "failed"):
@@ -104,7 +106,7 @@ def visit(video, address, browser):
     visited = []
 
     def open_page(path=None, **options):
-        page = browser.new_context(**options).new_page()
+        page = browser.new_context(**{"viewport": SMALL, **options}).new_page()
         page.witness = live.Witness(page)
         visited.append(page)
         assert page.goto(address + (path or video.get_absolute_url())).status == 200
@@ -155,7 +157,7 @@ def test_the_play_button_starts_the_picture(visit):
     assert page.evaluate(f"{VIDEO}.hls.levels.map((level) => level.height)") == HEIGHTS
 
 
-@pytest.mark.parametrize("level", [0, 1, 2])
+@pytest.mark.parametrize("level", [0, 1])
 def test_every_quality_fills_the_buffer_from_beginning_to_end_without_a_gap(visit, level):
     page = visit()
     fill(page, level)
@@ -177,7 +179,7 @@ def test_seeks_land_and_play_on_across_boundaries_in_both_directions(visit, vide
         until(page, f"!{VIDEO}.seeking && {VIDEO}.currentTime > {boundary + 0.4}")
 
 
-@pytest.mark.parametrize("level", [0, 2])
+@pytest.mark.parametrize("level", [0, 1])
 def test_a_seek_shows_the_very_picture(visit, video, level):
     page = visit()
     fill(page, level)
@@ -198,7 +200,7 @@ def test_an_address_with_a_moment_starts_there(visit, video):
 def test_hls_switches_the_decoded_picture_down_and_up(visit):
     page = visit()
     play(page)
-    for level in (0, 2):
+    for level in (0, 1):
         page.evaluate(f"{VIDEO}.hls.currentLevel = {level}")
         until(page, f"{VIDEO}.videoHeight == {HEIGHTS[level]}")
     position = page.evaluate(f"{VIDEO}.currentTime")
@@ -206,18 +208,33 @@ def test_hls_switches_the_decoded_picture_down_and_up(visit):
 
 
 def choose_quality(page, text):
-    page.locator("#player").hover()
-    page.locator("media-settings-menu-button").click()
-    page.locator("media-settings-menu-item").filter(has=page.locator("media-rendition-menu")).click()
-    page.locator("media-rendition-menu").get_by_role("menuitemradio", name=text).click()
-    page.locator("media-settings-menu-button").click()
-    page.locator("media-settings-menu").wait_for(state="hidden")
+    """As a person does, who tries again where the menu closed or was drawn anew under the pointer."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            try_to_choose(page, text, timeout=5000)
+            return
+        except PlaywrightTimeout:
+            assert time.monotonic() < end
+            page.keyboard.press("Escape")
+
+
+def try_to_choose(page, text, timeout):
+    page.locator("#player").hover(timeout=timeout)
+    menu = page.locator("media-settings-menu")
+    if not menu.is_visible():
+        page.locator("media-settings-menu-button").click(timeout=timeout)
+    item = page.locator("media-settings-menu-item").filter(has=page.locator("media-rendition-menu"))
+    item.click(timeout=timeout)
+    page.locator("media-rendition-menu").get_by_role("menuitemradio", name=text).click(timeout=timeout)
+    page.locator("media-settings-menu-button").click(timeout=timeout)
+    menu.wait_for(state="hidden", timeout=timeout)
 
 
 def test_the_quality_menu_switches_the_decoded_picture(visit):
     page = visit()
     play(page)
-    for height in (360, 720):
+    for height in HEIGHTS:
         page.evaluate(f"{VIDEO}.currentTime = 0")  # among the short segments, where the next one comes soon
         choose_quality(page, f"{height}p")
         until(page, f"{VIDEO}.videoHeight == {height}")
@@ -250,6 +267,15 @@ def test_flash_and_beep_are_together_while_it_plays(visit):
     assert max(map(abs, gaps)) <= SYNC, [round(1000 * gap) for gap in gaps]
 
 
+def settled(page):
+    """Where a paused video stands. It says so late: pictures on their way when it was paused still count."""
+    before, now = None, page.evaluate(f"{VIDEO}.currentTime")
+    while before != now:
+        page.wait_for_timeout(500)
+        before, now = now, page.evaluate(f"{VIDEO}.currentTime")
+    return now
+
+
 def test_the_keyboard_plays_pauses_and_seeks(visit):
     page = visit()
     until(page, f"{VIDEO}.readyState >= 2")
@@ -257,13 +283,13 @@ def test_the_keyboard_plays_pauses_and_seeks(visit):
     until(page, f"{VIDEO}.currentTime > 0.2")
     page.keyboard.press("Space")
     until(page, f"{VIDEO}.paused")
-    positions = [page.evaluate(f"{VIDEO}.currentTime")]
+    positions = [settled(page)]
     for key, direction in (("ArrowRight", ">"), ("ArrowLeft", "<")):
         page.keyboard.press(key)
         until(page, f"!{VIDEO}.seeking && {VIDEO}.currentTime {direction} {positions[-1]}")
         positions.append(page.evaluate(f"{VIDEO}.currentTime"))
     forward, back = (after - before for before, after in pairwise(positions))
-    assert forward == pytest.approx(-back, abs=0.1)  # a position read right after the pause may lag a picture or two
+    assert forward == pytest.approx(-back, abs=FRAME)
     assert forward >= 5
 
 
