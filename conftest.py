@@ -63,6 +63,10 @@ def pytest_unconfigure() -> None:
         shutil.rmtree(DATA_DIR)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup, django_db_blocker):
     """Each test process counts videos from a number of its own: they share the folder that is named by it."""

@@ -10,7 +10,7 @@ from analytics.models import PlaybackSession
 from transcoding.tests import clips
 from videos.tests import live
 
-pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("player")]
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 PATIENCE = 60  # seconds for anything to happen at all; no test measures time with it
 LENGTH = 20  # seconds

@@ -26,7 +26,7 @@ from videos.models import Cue, Transcription, Video
 from videos.storage import find_media, package_dir, package_name, source_path
 from videos.tests.factories import WorkerFactory
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(600), pytest.mark.long]
 
 SECONDS = 8
 NEVER = threading.Event()

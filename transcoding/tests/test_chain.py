@@ -14,7 +14,7 @@ from videos.models import Video
 from videos.storage import package_dir, source_path
 from workers.models import Worker
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
 
 
 def ended(job):

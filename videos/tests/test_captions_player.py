@@ -13,7 +13,7 @@ from transcoding.webvtt import Caption
 from videos.tests import live
 from videos.tests.factories import WorkerFactory
 
-pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("captions_player")]
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 PATIENCE = 60  # seconds for anything to happen at all; no test measures time with it
 VIDEO = "document.querySelector('video')"

@@ -8,7 +8,7 @@ from videos.models import Cue
 from videos.tests import live
 from videos.tests.factories import CategoryFactory, TagFactory, VideoFactory
 
-pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("player")]
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 PAGES = ["/", "/browse/", "/search/", "/search/?q=walk", "/search/?q=nothing", "/category/walks/", "/nothing/"]
 NARROW, WIDE = {"width": 320, "height": 700}, {"width": 1280, "height": 800}

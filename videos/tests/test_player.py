@@ -18,7 +18,7 @@ from transcoding.tests.test_sync import MONO, NTSC, PERIODS, flashing
 from videos.models import Video
 from videos.tests import live
 
-pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("player")]
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 PATIENCE = 60  # seconds for anything to happen at all; no test measures time with it
 FRAME = 1 / float(NTSC)  # seconds

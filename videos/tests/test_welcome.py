@@ -21,9 +21,6 @@ def _new_installation(settings, tmp_path):
     settings.DATA_DIR = tmp_path
 
 
-new_installation = pytest.mark.usefixtures("_new_installation")
-
-
 @pytest.mark.django_db
 def test_the_first_start_makes_an_administrator_and_shows_the_password(client, settings):
     settings.BASE_URL = "https://vlog.example.org"
@@ -50,36 +47,23 @@ def test_where_there_are_users_no_account_is_made():
     assert not get_user_model().objects.filter(username="admin").exists()
 
 
-@new_installation
+@pytest.mark.usefixtures("_new_installation")
 @pytest.mark.django_db
-def test_the_first_start_publishes_a_sample_and_no_later_one_does():
+def test_only_the_first_start_publishes_a_sample_whoever_kills_it(settings, tmp_path):
+    left = settings.UPLOADS_DIR / "sample-left"  # by a start that was killed while it drew
+    left.mkdir()
+    (left / "sample.mp4").write_bytes(b"half")
     welcome(only="sample")
+    assert list(settings.UPLOADS_DIR.glob("sample-*")) == []
     sample = Video.objects.get()
     assert sample.title == SAMPLE_TITLE
+    welcome(only="sample")
+    (tmp_path / "sample-made").unlink()  # as one leaves it that was killed just after the sample
     welcome(only="sample")
     assert Video.objects.get() == sample
     sample.delete()
     welcome(only="sample")
     assert not Video.objects.exists()
-
-
-@new_installation
-@pytest.mark.django_db
-def test_a_start_that_was_killed_after_the_sample_makes_no_second_one(tmp_path):
-    welcome(only="sample")
-    (tmp_path / "sample-made").unlink()
-    welcome(only="sample")
-    assert Video.objects.count() == 1
-
-
-@new_installation
-@pytest.mark.django_db
-def test_what_a_killed_start_left_behind_is_removed(settings):
-    left = settings.UPLOADS_DIR / "sample-left"
-    left.mkdir()
-    (left / "sample.mp4").write_bytes(b"half")
-    welcome(only="sample")
-    assert list(settings.UPLOADS_DIR.glob("sample-*")) == []
 
 
 def test_the_sample_is_what_players_and_the_copying_of_streams_like(tmp_path):

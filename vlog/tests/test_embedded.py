@@ -26,6 +26,8 @@ from vlog.tests.processes import (
     wait_until,
 )
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Iterator[Path]:

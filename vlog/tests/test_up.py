@@ -15,6 +15,8 @@ from vlog.environment import BASE_DIR
 from vlog.management.commands.up import check_static_files
 from vlog.tests.processes import belonging_to, environment_for, keeper_of, kill, kill_all, pid_of, wait_until
 
+pytestmark = pytest.mark.long
+
 PROGRAMS = {
     "web": "vlog.webserver",
     "tasks": "-Q tasks",
