@@ -99,7 +99,7 @@ class TranscriptionQueue(LocalQueue):
         super().__init__(worker, finished=lambda job: None, only=only)
 
     def claim(self, kinds: Collection[str] = (ChunkKind.TRANSCRIPTION,)) -> Assignment | None:
-        while (chunk := self._claim_row(kinds)) is not None:
+        while (chunk := self._claim_row(ChunkKind.TRANSCRIPTION)) is not None:
             assignment = assignment_of(chunk, Plan.from_json(chunk.job.plan or {}), chunk.first_segment)
             now = timezone.now()
             try:

@@ -13,6 +13,10 @@ class LeaseLost(Exception):
     """The piece was given to somebody else, or is not wanted any more: stop, and write nothing."""
 
 
+class Enough(Exception):
+    """The rest of the piece is a piece of its own now: what was delivered completes this one."""
+
+
 class Stopping(Exception):
     """The worker is being shut down: give the piece back."""
 
@@ -41,7 +45,10 @@ class Queue(Protocol):
         """The piece of one of these kinds that matters most now, or None."""
 
     def deliver(self, assignment: Assignment, rendition: str, index: int, data: bytes) -> None:
-        """Store one whole segment (or INIT); again with the same content is no harm."""
+        """Store one whole segment (or INIT); again with the same content is no harm.
+
+        Raises Enough where somebody waits for another part of the video: complete the piece and claim anew.
+        """
 
     def report(self, assignment: Assignment) -> None:
         """Renew the lease."""

@@ -11,9 +11,17 @@ from django.db.models import F, Sum
 from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
-from transcoding.contract import INIT, Assignment, LeaseLost
+from transcoding.contract import INIT, Assignment, Enough, LeaseLost
 from transcoding.encode import EncodeError
-from transcoding.models import ChunkStatus, QualityProgress, QualityStatus, TranscodingChunk, TranscodingJob
+from transcoding.models import (
+    ChunkKind,
+    ChunkStatus,
+    Priority,
+    QualityProgress,
+    QualityStatus,
+    TranscodingChunk,
+    TranscodingJob,
+)
 from transcoding.package import segment_name, segments_there, store
 from transcoding.plan import Plan
 from videos.storage import package_dir, source_path
@@ -32,23 +40,24 @@ class LocalQueue:
         self._packages: dict[int, Path] = {}
 
     def claim(self, kinds: Collection[str]) -> Assignment | None:
-        while (chunk := self._claim_row(kinds)) is not None:
-            plan = Plan.from_json(chunk.job.plan or {})
-            self._packages[chunk.pk] = package_dir(chunk.job.video)
-            assignment = assignment_of(chunk, plan, self._first_missing(chunk, plan))
-            if assignment.first <= assignment.last:
-                return assignment
-            self.complete(assignment)  # its worker was killed between the last segment and saying so
+        for kind in kinds:
+            while (chunk := self._claim_row(kind)) is not None:
+                plan = Plan.from_json(chunk.job.plan or {})
+                self._packages[chunk.pk] = package_dir(chunk.job.video)
+                assignment = assignment_of(chunk, plan, first_missing(chunk, plan, self._packages[chunk.pk]))
+                if assignment.first <= assignment.last:
+                    return assignment
+                self.complete(assignment)  # its worker was killed between the last segment and saying so
         return None
 
-    def _claim_row(self, kinds: Collection[str]) -> TranscodingChunk | None:
-        """Take the chunk that matters most: the first chunk of every video before the second of any."""
+    def _claim_row(self, kind: str) -> TranscodingChunk | None:
+        """Take the chunk that matters most."""
         while True:
             with transaction.atomic():
                 chunk = (
                     TranscodingChunk.objects.claimable()
-                    .filter(kind__in=kinds, **self._scope)
-                    .order_by("index", "job_id", "tier")
+                    .filter(kind=kind, **self._scope)
+                    .in_order_of_work()
                     .select_for_update(skip_locked=True, of=("self",))
                     .select_related("job__video")
                     .first()
@@ -75,13 +84,6 @@ class LocalQueue:
         chunk.job.checkpoint(worker=self.worker, claimed_at=claimed, claim_expires_at=expires)
         Worker.objects.filter(pk=self.worker.pk).update(current_job=chunk.job, last_heartbeat=claimed)
 
-    def _first_missing(self, chunk: TranscodingChunk, plan: Plan) -> int:
-        """Where to begin: the storage tells what is there, not a counter."""
-        names = ["audio"] if chunk.kind == "audio" else [rung.name for rung in plan.rungs]
-        there = set.intersection(*(segments_there(self._packages[chunk.pk] / name) for name in names))
-        wanted = range(chunk.first_segment, chunk.last_segment + 1)
-        return next((index for index in wanted if index not in there), chunk.last_segment + 1)
-
     def deliver(self, assignment: Assignment, rendition: str, index: int, data: bytes) -> None:
         self._renew(assignment, delivered=index != INIT)
         folder = self._packages[assignment.chunk] / rendition
@@ -89,6 +91,37 @@ class LocalQueue:
             _store_init(folder / "init.mp4", data)
         elif store(folder / segment_name(index), data, replace=False) and rendition != "audio":
             _count_segments(assignment.chunk, rendition, folder)
+            if self._is_there(assignment, index):
+                self._heed_demand(assignment, index)
+
+    def _is_there(self, assignment: Assignment, index: int) -> bool:
+        """Whether every rung of the piece has this segment."""
+        package = self._packages[assignment.chunk]
+        return all((package / rung.name / segment_name(index)).exists() for rung in assignment.plan.rungs)
+
+    def _heed_demand(self, assignment: Assignment, index: int) -> None:
+        """Stop after this segment where the rest was given to another piece, or another piece is waited for."""
+        if index == assignment.last:
+            return  # it ends by itself
+        chunk = TranscodingChunk.objects.held_by(assignment.chunk, assignment.attempt).first()
+        if chunk is None:
+            raise LeaseLost
+        pieces = TranscodingChunk.objects.filter(job=chunk.job_id, kind=chunk.kind)
+        if index < chunk.last_segment:
+            if not pieces.demanded().exists():
+                return
+            self._leave_rest(assignment, index + 1)
+        raise Enough
+
+    def _leave_rest(self, assignment: Assignment, segment: int) -> None:
+        with transaction.atomic():
+            self._lock_job(assignment)
+            held = TranscodingChunk.objects.held_by(assignment.chunk, assignment.attempt)
+            chunk = held.select_for_update().first()
+            if chunk is None:
+                raise LeaseLost
+            if segment <= chunk.last_segment:
+                chunk.split(segment, Priority.NORMAL)
 
     def report(self, assignment: Assignment) -> None:
         self._renew(assignment)
@@ -120,6 +153,7 @@ class LocalQueue:
             chunk = held.select_for_update(of=("self",)).first()
             if chunk is None:
                 raise LeaseLost
+            chunk.priority = Priority.RETRY
             chunk.spend_attempt(error, final=final)
         self._let_go(assignment)
 
@@ -141,6 +175,14 @@ class LocalQueue:
     def _let_go(self, assignment: Assignment) -> None:
         self._packages.pop(assignment.chunk, None)
         Worker.objects.filter(pk=self.worker.pk).update(current_job=None, last_heartbeat=timezone.now())
+
+
+def first_missing(chunk: TranscodingChunk, plan: Plan, package: Path) -> int:
+    """Where to begin or go on; beyond the last where all is there. The storage tells, not a counter."""
+    names = ["audio"] if chunk.kind == ChunkKind.AUDIO else [rung.name for rung in plan.rungs]
+    there = set.intersection(*(segments_there(package / name) for name in names))
+    wanted = range(chunk.first_segment, chunk.last_segment + 1)
+    return next((index for index in wanted if index not in there), chunk.last_segment + 1)
 
 
 def lease_end(now: datetime | None = None) -> datetime:

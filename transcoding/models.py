@@ -51,6 +51,13 @@ class ChunkStatus(models.TextChoices):
     CANCELLED = "cancelled"
 
 
+class Priority(models.IntegerChoices):
+    DEMANDED = 0, "somebody waits for it"
+    NORMAL = 1
+    RETRY = 2, "it has failed before"
+    LAST = 3, "nobody misses it for now"
+
+
 class TranscodingJob(models.Model):
     """The making of one video, as a whole.
 
@@ -150,7 +157,7 @@ class TranscodingJob(models.Model):
                 return False
             self._write(attempt_number=1, last_error=None, last_checkpoint=timezone.now())
             self.chunks.encoding().filter(status__in=[ChunkStatus.FAILED, ChunkStatus.CANCELLED]).update(
-                status=ChunkStatus.PENDING, failures=0, error=None
+                status=ChunkStatus.PENDING, failures=0, error=None, priority=Priority.NORMAL
             )
             self.qualities.filter(status=QualityStatus.FAILED).update(status=QualityStatus.PENDING, error_message=None)
             return True
@@ -224,6 +231,14 @@ class ChunkQuerySet(models.QuerySet["TranscodingChunk"]):
             Q(status=ChunkStatus.PENDING) | Q(status=ChunkStatus.RUNNING, lease_expires_at__lt=timezone.now())
         )
 
+    def in_order_of_work(self) -> "ChunkQuerySet":
+        """What somebody waits for; then the first chunk of every video before the second of any; retries at the end."""
+        return self.order_by("priority", "index", "job_id", "tier", "first_segment")
+
+    def demanded(self) -> "ChunkQuerySet":
+        """Those that somebody waits for and nobody works on."""
+        return self.filter(priority=Priority.DEMANDED, status=ChunkStatus.PENDING)
+
     def held_by(self, chunk: int, attempt: int) -> "ChunkQuerySet":
         """The one chunk, as long as this attempt is the newest and runs: every write after a claim goes through it."""
         return self.filter(pk=chunk, attempt=attempt, status=ChunkStatus.RUNNING)
@@ -246,6 +261,7 @@ class TranscodingChunk(models.Model):
     job = models.ForeignKey(TranscodingJob, models.CASCADE, related_name="chunks", db_constraint=False, db_index=False)
     kind = models.CharField(max_length=20, choices=ChunkKind, default=ChunkKind.VIDEO, db_default=ChunkKind.VIDEO)
     tier = models.IntegerField(default=0, db_default=0)
+    priority = models.SmallIntegerField(choices=Priority, default=Priority.NORMAL, db_default=Priority.NORMAL)
     index = models.IntegerField(default=0, db_default=0, help_text="Position in the plan; 0 comes first")
     first_segment = models.IntegerField(default=0, db_default=0)
     last_segment = models.IntegerField(default=0, db_default=0)
@@ -278,10 +294,10 @@ class TranscodingChunk(models.Model):
         db_table = "transcoding_chunks"
         indexes = [
             models.Index(fields=["job"], name="ix_transcoding_chunks_job_id"),
-            # The claim: the first open chunk in the order of index, job and tier, FOR UPDATE SKIP LOCKED. It stays
-            # as small as the work that is left, however many finished chunks the table keeps.
+            # The claim: the first open chunk of a kind in the queryset's order_of_work, FOR UPDATE SKIP LOCKED. It
+            # stays as small as the work that is left, however many finished chunks the table keeps.
             models.Index(
-                fields=["index", "job", "tier"],
+                fields=["kind", "priority", "index", "job", "tier", "first_segment"],
                 name="ix_transcoding_chunks_claim",
                 condition=Q(status__in=[ChunkStatus.PENDING, ChunkStatus.RUNNING]),
             ),
@@ -290,6 +306,7 @@ class TranscodingChunk(models.Model):
             models.UniqueConstraint(fields=["job", "kind", "tier", "first_segment"], name="uq_chunk"),
             models.CheckConstraint(condition=Q(kind__in=ChunkKind.values), name="ck_transcoding_chunks_kind"),
             models.CheckConstraint(condition=Q(status__in=ChunkStatus.values), name="ck_transcoding_chunks_status"),
+            models.CheckConstraint(condition=Q(priority__in=Priority.values), name="ck_transcoding_chunks_priority"),
             models.CheckConstraint(
                 condition=Q(first_segment__gte=0, last_segment__gte=F("first_segment")),
                 name="ck_transcoding_chunks_segments",
@@ -302,6 +319,20 @@ class TranscodingChunk(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.first_segment}-{self.last_segment}, tier {self.tier}"
+
+    def is_expired(self) -> bool:
+        return self.lease_expires_at is not None and self.lease_expires_at < timezone.now()
+
+    def split(self, segment: int, priority: Priority) -> None:
+        """End before a segment and leave the rest to a new piece. Call it with the job and this row locked."""
+        rest = TranscodingChunk(
+            **{name: getattr(self, name) for name in ("job_id", "kind", "tier", "index", "last_segment")},
+            first_segment=segment,
+            priority=priority,
+        )
+        self.last_segment = segment - 1
+        self.save(update_fields=["last_segment"])
+        rest.save(force_insert=True)
 
     def lose_lease(self) -> None:
         """Put an expired chunk back; without a segment delivered it costs an attempt.
@@ -334,7 +365,7 @@ class TranscodingChunk(models.Model):
         given_up = final or self.failures >= self.job.max_attempts
         self.status = ChunkStatus.FAILED if given_up else ChunkStatus.PENDING
         self.lease_expires_at = None
-        self.save(update_fields=["failures", "error", "status", "lease_expires_at"])
+        self.save(update_fields=["failures", "error", "status", "lease_expires_at", "priority"])
         if self.kind != ChunkKind.TRANSCRIPTION:
             self.job.spend_attempt(self.failures, f"{self}: {error}")
         elif given_up:

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Collection
 
-from transcoding.contract import Assignment, LeaseLost, Queue, Stopping
+from transcoding.contract import Assignment, Enough, LeaseLost, Queue, Stopping
 from transcoding.encode import EncodeError, encode
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,9 @@ def _make(queue: Queue, assignment: Assignment, stop: threading.Event, threads: 
             Pulse(queue, assignment, stop),
             threads,
         )
+    except Enough:
+        queue.complete(assignment)
+        log.info("%s: left, another part is waited for", describe(assignment))
     except Stopping:
         queue.give_back(assignment)
         log.info("%s: given back, the worker stops", describe(assignment))

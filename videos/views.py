@@ -20,6 +20,7 @@ from django.views.decorators.http import require_safe
 from whitenoise.middleware import WhiteNoiseFileResponse
 from whitenoise.responders import MissingFileError, Response, SlicedFile, StaticFile
 
+from transcoding import demand
 from videos import search, storage
 from videos.cards import Card, cards
 from videos.models import ArchiveEntry, Category, Tag, Video, VideoQuerySet, VideoTag
@@ -186,8 +187,14 @@ def is_playable(video: Video) -> bool:
 
 @require_safe
 def media(request: HttpRequest, address: str) -> HttpResponseBase:
-    """One file of a package. Asks no row and touches no session: the key in the address is the permission."""
-    path = storage.find_media(address)
+    """One file of a package. Asks no row and touches no session: the key in the address is the permission.
+
+    Only where a segment is still to be made, the rows tell, and the request waits for it.
+    """
+    try:
+        path = storage.find_media(address) or demand.wait_for(address)
+    except demand.NotYet:
+        return media_not_yet()
     if path is None:
         return media_not_found()
     try:
@@ -199,6 +206,11 @@ def media(request: HttpRequest, address: str) -> HttpResponseBase:
 def media_not_found() -> HttpResponse:
     """Plain, for a page would ask who is logged in; not to be kept, for the file may be about to appear."""
     return HttpResponseNotFound("Not found\n", content_type="text/plain", headers={"Cache-Control": "no-store"})
+
+
+def media_not_yet() -> HttpResponse:
+    headers = {"Cache-Control": "no-store", "Retry-After": "1", "Content-Type": "text/plain"}
+    return HttpResponse("Not made yet\n", status=HTTPStatus.SERVICE_UNAVAILABLE, headers=headers)
 
 
 @gzip_page

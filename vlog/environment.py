@@ -10,6 +10,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+WEB_THREADS = 8  # of each of the web server's processes
 
 
 class SettingError(ValueError):

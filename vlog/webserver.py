@@ -10,6 +10,7 @@ from typing import Any
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from gunicorn.sock import TCPSocket  # type: ignore[import-untyped]
 
+from vlog import environment
 from vlog.logs import LineFormatter
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - not for files of ours: gunicorn makes unnamed ones
@@ -53,7 +54,7 @@ loglevel = "warning"
 worker_class = "gthread"
 # Browsers keep a connection, which stays with its process: with one process a core, one is busy while another waits.
 workers = min(2 * (os.cpu_count() or 1), 8)
-threads = 8
+threads = environment.WEB_THREADS
 reuse_port = True
 # One import instead of two; no connection is opened at import.
 preload_app = True

@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from transcoding.contract import INIT, LeaseLost
@@ -14,7 +15,7 @@ from transcoding.encode import EncodeError
 from transcoding.layout import lay_out
 from transcoding.local import LocalQueue
 from transcoding.media import MediaInfo
-from transcoding.models import ChunkKind, TranscodingChunk
+from transcoding.models import ChunkKind, Priority, TranscodingChunk
 from transcoding.package import segment_name, store
 from transcoding.tests.test_plan import audio, video
 from videos.models import Video
@@ -63,6 +64,13 @@ def files(job):
     return sorted(str(path.relative_to(package_dir(job.video))) for path in package_dir(job.video).rglob("*.m*"))
 
 
+def nodes_of(plan):
+    """Of a query's plan, all its nodes."""
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from nodes_of(below)
+
+
 @pytest.mark.django_db
 class TestClaims:
     def test_the_first_chunk_of_every_video_comes_before_the_second_of_any(self):
@@ -71,6 +79,42 @@ class TestClaims:
         while claimed := queue.claim(VIDEO):
             order.append((jobs.index(row(claimed).job), claimed.first, claimed.last))
         assert order == [(0, 0, 0), (1, 0, 0), (0, 1, 2), (1, 1, 2), (0, 3, 5), (1, 3, 5)]
+
+    def test_what_has_failed_comes_after_all_that_has_not(self):
+        job, other = laid_out(), laid_out()
+        queue, order = queue_of(), []
+        queue.fail(queue.claim(VIDEO), "broken")
+        while claimed := queue.claim(VIDEO):
+            order.append((row(claimed).job, claimed.first))
+        assert order == [(other, 0), (job, 1), (other, 1), (job, 3), (other, 3), (job, 0)]
+
+    def test_what_somebody_waits_for_comes_before_everything(self):
+        laid_out()
+        job = laid_out()
+        job.chunks.filter(first_segment=3).update(priority=Priority.DEMANDED)
+        claimed = queue_of().claim(VIDEO)
+        assert (row(claimed).job, claimed.first) == (job, 3)
+
+    def test_among_100_000_pieces_the_claim_looks_at_the_first_only(self):
+        job = laid_out()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO transcoding_chunks (job_id, index, first_segment, last_segment, kind)"
+                " SELECT %s, n, n, n, CASE n %% 10 WHEN 0 THEN 'audio' ELSE 'video' END"
+                " FROM generate_series(10, 100009) n",
+                [job.pk],
+            )
+            cursor.execute("ANALYZE transcoding_chunks")
+        queue = queue_of()
+        with CaptureQueriesContext(connection) as captured:
+            assert queue.claim(AUDIO).first == 10
+        (claim,) = (query["sql"] for query in captured if "SKIP LOCKED" in query["sql"])
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON, TIMING OFF) {claim}")
+            plan = cursor.fetchone()[0][0]["Plan"]
+        scans = [node for node in nodes_of(plan) if node.get("Relation Name") == "transcoding_chunks"]
+        assert [(node["Index Name"], node["Actual Rows"]) for node in scans] == [("ix_transcoding_chunks_claim", 1)]
+        assert not [node for node in nodes_of(plan) if node["Node Type"] == "Sort"]
 
     def test_an_assignment_tells_all_that_a_worker_needs(self):
         job = laid_out(video__title="A walk", video__source_name="walk.MKV")
@@ -350,9 +394,11 @@ class TestFailures:
         claimed = queue.claim(VIDEO)
         running = other.claim(VIDEO)
         queue.fail(claimed, "broken")
+        job.chunks.filter(pk=claimed.chunk).update(priority=Priority.NORMAL)  # it need not wait for the others here
         for _ in range(2):
             claimed = queue.claim(VIDEO)
             queue.fail(claimed, "broken")
+            job.chunks.filter(pk=claimed.chunk).update(priority=Priority.NORMAL)
         return claimed, running
 
     def test_spent_attempts_fail_the_video_with_the_reason(self):
@@ -478,7 +524,7 @@ class TestCompletion:
         assert queue.worker.current_job is None
 
     def test_an_error_that_was_overcome_is_forgotten(self):
-        job = laid_out()
+        job = laid_out(frames=60)
         queue = queue_of(job)
         queue.fail(queue.claim(VIDEO), "once")
         claimed = queue.claim(VIDEO)
