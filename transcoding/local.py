@@ -89,10 +89,20 @@ class LocalQueue:
         folder = self._packages[assignment.chunk] / rendition
         if index == INIT:
             _store_init(folder / "init.mp4", data)
-        elif store(folder / segment_name(index), data, replace=False) and rendition != "audio":
-            _count_segments(assignment.chunk, rendition, folder)
+        elif store(folder / segment_name(index), data, replace=False):
+            self._note_delivery(assignment, rendition, index)
+
+    def _note_delivery(self, assignment: Assignment, rendition: str, index: int) -> None:
+        if self._plays(assignment):
+            TranscodingJob.objects.get(chunks=assignment.chunk).publish_early(assignment.plan.rungs)
+        if rendition != "audio":
+            _count_segments(assignment.chunk, rendition, self._packages[assignment.chunk] / rendition)
             if self._is_there(assignment, index):
                 self._heed_demand(assignment, index)
+
+    def _plays(self, assignment: Assignment) -> bool:
+        sound = self._packages[assignment.chunk] / "audio" / segment_name(0)
+        return self._is_there(assignment, 0) and (assignment.plan.audio is None or sound.exists())
 
     def _is_there(self, assignment: Assignment, index: int) -> bool:
         """Whether every rung of the piece has this segment."""

@@ -3,6 +3,7 @@
 # Nullable text columns are the schema's: NULL says "never set" where '' would be a value.
 # ruff: noqa: DJ001
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.db import models, transaction
@@ -10,7 +11,8 @@ from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
-from videos.models import Transcription, Video
+from transcoding.ladder import Rung
+from videos.models import Transcription, Video, VideoQuality
 from vlog.schema import NamedIndex
 from workers.models import Worker
 
@@ -114,6 +116,23 @@ class TranscodingJob(models.Model):
     def lock(self) -> None:
         """Hold the job until the transaction ends; whoever writes several rows of a job locks it before them."""
         TranscodingJob.objects.select_for_update().filter(pk=self.pk).first()
+
+    def publish_early(self, rungs: Iterable[Rung]) -> None:
+        """Let viewers in where the editor wants that as soon as the video plays; the qualities are those planned."""
+        wanted = Video.objects.alive().filter(pk=self.video_id, status=Video.Status.PROCESSING, publish_early=True)
+        with transaction.atomic():
+            if wanted.filter(published_at=None).update(published_at=timezone.now()):
+                planned = [
+                    VideoQuality(
+                        video_id=self.video_id,
+                        quality=rung.name,
+                        width=rung.width,
+                        height=rung.height,
+                        bitrate=rung.bitrate,
+                    )
+                    for rung in rungs
+                ]
+                VideoQuality.objects.bulk_create(planned, ignore_conflicts=True)
 
     def begin(self, step: str) -> bool:
         """Enter a step; False where nothing is wanted of it: the video is ready, failed, archived or gone."""

@@ -57,11 +57,11 @@ class VideoAdmin(admin.ModelAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Video | None = None) -> Any:
         if obj is None:
-            return [(None, {"fields": ("file", "title", "description", "category", "tag_names")})]
+            return [(None, {"fields": ("file", "title", "description", "category", "tag_names", "publish_early")})]
         return [
             (None, {"fields": ("progress",)}),
             ("What viewers read", {"fields": ("title", "description", "category", "tag_names")}),
-            ("Publication", {"fields": ("slug", "published_at")}),
+            ("Publication", {"fields": ("slug", "published_at", "publish_early")}),
             ("The file", {"fields": ("source_name", "source_size", "length", "created_at")}),
         ]
 
@@ -98,6 +98,7 @@ class VideoAdmin(admin.ModelAdmin):
             description=data["description"],
             category=data["category"],
             tags=data["tag_names"],
+            publish_early=data["publish_early"],
         )
         obj.__dict__.update(video.__dict__)  # the admin goes on with the row that the upload made
 

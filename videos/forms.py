@@ -56,13 +56,13 @@ class UploadForm(TaggedForm):
 
     class Meta:
         model = Video
-        fields = ("title", "description", "category")
+        fields = ("title", "description", "category", "publish_early")
 
 
 class VideoForm(TaggedForm):
     class Meta:
         model = Video
-        fields = ("title", "slug", "description", "category", "published_at")
+        fields = ("title", "slug", "description", "category", "published_at", "publish_early")
 
     def clean_title(self) -> str:
         title = super().clean_title()

@@ -12,7 +12,7 @@ from django.contrib.postgres.functions import RandomUUID
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import IntegrityError, models, transaction
-from django.db.models import F, Func, Q, Value
+from django.db.models import ExpressionWrapper, F, Func, Q, Value
 from django.db.models.functions import Cast, Replace
 from django.urls import get_script_prefix, reverse
 from django.utils import timezone
@@ -151,7 +151,7 @@ class VideoQuerySet(models.QuerySet["Video"]):
 
     def public(self) -> "VideoQuerySet":
         """Those that every viewer may watch now."""
-        return self.alive().filter(status=VideoStatus.READY, published_at__lte=timezone.now())
+        return self.alive().filter(watchable=True, published_at__lte=timezone.now())
 
     def newest(self) -> "VideoQuerySet":
         """In the order of publication, the latest first."""
@@ -178,7 +178,7 @@ class Video(models.Model):
                  └── failed
 
     Beside the status: `deleted_at` set means archived, whatever the status; `published_at` in the future or NULL
-    means not public yet.
+    means not public yet. A video is public when it is ready, or with `publish_early` as soon as it plays.
     """
 
     Status = VideoStatus
@@ -212,6 +212,19 @@ class Video(models.Model):
         db_default=Replace(Cast(RandomUUID(), models.CharField()), Value("-"), Value("")),
         editable=False,
     )
+    publish_early = models.BooleanField(
+        "publish as soon as it plays",
+        default=False,
+        db_default=False,
+        help_text="Viewers can watch it while the rest is still being made.",
+    )
+    watchable = models.GeneratedField(
+        expression=ExpressionWrapper(
+            Q(status=VideoStatus.READY) | Q(status=VideoStatus.PROCESSING, publish_early=True), models.BooleanField()
+        ),
+        output_field=models.BooleanField(),
+        db_persist=True,
+    )
     source_name = models.CharField(max_length=255, blank=True, default="", db_default="", editable=False)
     # Kept by the roll-up of playback sessions: pages must not count them.
     view_count = models.IntegerField(default=0, db_default=0, editable=False)
@@ -232,7 +245,7 @@ class Video(models.Model):
                 F("published_at").desc(),
                 F("id").desc(),
                 name="ix_videos_public",
-                condition=Q(status=VideoStatus.READY, deleted_at__isnull=True),
+                condition=Q(watchable=True, deleted_at__isnull=True),
             ),
         ]
         constraints = [

@@ -50,13 +50,13 @@ WITH asked AS MATERIALIZED (
     FROM (SELECT d.video_id, d.document, q.written FROM query q JOIN search_documents d ON d.document @@ q.written
           WHERE q.unwanted IS NULL OR NOT d.document @@ q.unwanted ORDER BY d.video_id DESC) d
     JOIN videos v ON v.id = d.video_id
-    WHERE v.status = 'ready' AND v.deleted_at IS NULL AND v.published_at <= NOW()
+    WHERE v.watchable AND v.deleted_at IS NULL AND v.published_at <= NOW()
     LIMIT %(most)s
 ), cue AS MATERIALIZED (
     SELECT c.video_id, c.start, c.text
     FROM query q JOIN cues c ON search_words(c.text) @@ q.said CROSS JOIN LATERAL (
         SELECT FROM videos v WHERE v.id = c.video_id
-            AND v.status = 'ready' AND v.deleted_at IS NULL AND v.published_at <= NOW()
+            AND v.watchable AND v.deleted_at IS NULL AND v.published_at <= NOW()
         OFFSET 0  -- one look for each cue that is taken, instead of a look at all videos beforehand
     ) v
     WHERE (SELECT COUNT(*) FROM written) < %(most)s

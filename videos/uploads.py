@@ -30,6 +30,7 @@ def accept(  # noqa: PLR0913 - what an editor may say of a file
     description: str = "",
     category: Category | None = None,
     tags: Iterable[str] = (),
+    publish_early: bool = False,
 ) -> Video:
     """Take over a file in the uploads folder: a pending video, its job, and the file renamed to its source.
 
@@ -40,7 +41,11 @@ def accept(  # noqa: PLR0913 - what an editor may say of a file
         raise UploadError("The file is empty (0 bytes). Check that it plays on your computer, then send it again.")
     with transaction.atomic():
         video = Video.objects.create_with_slug(
-            title=clean(title) or title_of(name), description=description, source_name=clean(name), category=category
+            title=clean(title) or title_of(name),
+            description=description,
+            source_name=clean(name),
+            category=category,
+            publish_early=publish_early,
         )
         video.tags.set(tags_named(tags))
         job = TranscodingJob.objects.create(video=video)

@@ -147,7 +147,7 @@ def watch(request: HttpRequest, slug: str) -> HttpResponse:
 
 def gone_or_404(request: HttpRequest, slug: str) -> HttpResponse:
     """410 for the address that a public video had until it was archived; of others nobody learns."""
-    was_public = {"video__status": Video.Status.READY, "video__published_at__lte": timezone.now()}
+    was_public = {"video__watchable": True, "video__published_at__lte": timezone.now()}
     if ArchiveEntry.objects.filter(slug=slug, **was_public).exists():
         return render(request, "410.html", status=HTTPStatus.GONE)
     raise Http404("No such video")
@@ -172,7 +172,7 @@ def start_of(request: HttpRequest, video: Video) -> int:
 def is_public(video: Video) -> bool:
     """`VideoQuerySet.public()`, asked of a row at hand."""
     published = video.published_at is not None and video.published_at <= timezone.now()
-    return published and video.status == Video.Status.READY and video.deleted_at is None
+    return published and video.watchable and video.deleted_at is None
 
 
 def may_preview(user: User | AnonymousUser) -> bool:

@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from django.db import connections
@@ -309,3 +310,56 @@ def test_demands_and_deliveries_at_the_same_time_lose_and_double_nothing(bells):
     assert {row[2] for row in rows} == {"completed"}
     assert [index for first, last, *_ in rows for index in range(first, last + 1)] == list(range(19))
     assert sorted(set(made)) == list(range(19))
+
+
+@pytest.mark.django_db
+class TestEarlyPublication:
+    def job(self, **columns):
+        return laid_out(sound=audio(codec="mp3"), video__publish_early=True, **columns)
+
+    def begin(self, job):
+        """Make what a player needs first: the first segment of every rung, then of the sound."""
+        pictures, sound = queue_of(), queue_of()
+        deliver(pictures, pictures.claim(VIDEO), 0)
+        job.video.refresh_from_db()
+        was_public = job.video in Video.objects.public()
+        sound.deliver(sound.claim([ChunkKind.AUDIO]), "audio", 0, b"segment")
+        job.video.refresh_from_db()
+        return was_public
+
+    def test_the_video_is_public_as_soon_as_pictures_and_sound_play(self):
+        job = self.job()
+        assert not self.begin(job)
+        assert list(Video.objects.public()) == [job.video]
+        assert {row.quality: (row.width, row.height) for row in job.video.qualities.all()} == {
+            "720p": (1280, 720),
+            "480p": (854, 480),
+            "360p": (640, 360),
+        }
+
+    def test_its_page_shows_a_player_that_is_patient(self, client, settings):
+        job = self.job()
+        self.begin(job)
+        page = client.get(job.video.get_absolute_url()).content.decode()
+        assert "data-growing" in page
+        assert job.video.title in client.get("/").content.decode()
+
+    def test_without_the_tick_it_waits_until_it_is_ready(self):
+        job = self.job()
+        Video.objects.update(publish_early=False)
+        self.begin(job)
+        assert (job.video.published_at, Video.objects.public().exists()) == (None, False)
+
+    def test_a_date_that_the_editor_chose_stays(self):
+        day = timezone.now() + timedelta(days=3)
+        job = self.job(video__published_at=day)
+        self.begin(job)
+        assert (job.video.published_at, Video.objects.public().exists()) == (day, False)
+
+    def test_one_that_fails_after_all_is_withdrawn_and_comes_back_when_it_is_retried(self):
+        job = self.job()
+        self.begin(job)
+        job.fail("broken")
+        assert not Video.objects.public().exists()
+        job.reopen()
+        assert Video.objects.public().exists()

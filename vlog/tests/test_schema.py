@@ -121,10 +121,10 @@ def query(sql: str, *params: Any, using: str = "default") -> list[tuple[Any, ...
 
 
 def catalogue(using: str = "default") -> dict[tuple[str, str], tuple[Any, ...]]:
-    """Type, NOT NULL and default of every column of our tables."""
+    """Type, NOT NULL and default of every column of our tables. What the database itself writes has no default."""
     rows = query(
         """SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
-                  pg_get_expr(d.adbin, d.adrelid)
+                  CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END
            FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
            LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
            WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
@@ -348,6 +348,7 @@ REFUSED = [
     ("workers", "worker_type", "'cloud'", "ck_workers_worker_type"),
     ("transcoding_chunks", "kind", "'subtitles'", "ck_transcoding_chunks_kind"),
     ("transcoding_chunks", "status", "'in_progress'", "ck_transcoding_chunks_status"),
+    ("transcoding_chunks", "priority", "4", "ck_transcoding_chunks_priority"),
     ("transcoding_chunks", "first_segment", "1", "ck_transcoding_chunks_segments"),
     ("transcoding_chunks", "last_segment", "-1", "ck_transcoding_chunks_segments"),
     ("transcoding_chunks", "tier", "-1", "ck_transcoding_chunks_counts"),

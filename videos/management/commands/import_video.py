@@ -38,13 +38,18 @@ class Command(BaseCommand):
         parser.add_argument("--title", default="", help="default: the file's name")
         parser.add_argument("--category", default="", help="an existing category, by name or slug")
         parser.add_argument("--tags", default="", help="separated by commas; unknown ones are made")
+        parser.add_argument("--publish-early", action="store_true", help="publish as soon as it plays")
         parser.add_argument("--wait", action="store_true", help="show progress until everything is ready or failed")
 
     def handle(self, *, path: Path, title: str, category: str, tags: str, wait: bool, **options: Any) -> None:
         files = self._files(path, title)
-        chosen = self._category(category) if category else None
-        names = [name.strip() for name in tags.split(",") if name.strip()]
-        videos = [self._import(file, title, chosen, names) for file in files]
+        about = {
+            "title": title,
+            "category": self._category(category) if category else None,
+            "tags": [name.strip() for name in tags.split(",") if name.strip()],
+            "publish_early": options["publish_early"],
+        }
+        videos = [self._import(file, about) for file in files]
         if wait:
             with _quiet_workers():
                 failed = [video for video in videos if not self._wait(video)]
@@ -73,10 +78,10 @@ class Command(BaseCommand):
             )
         return category
 
-    def _import(self, file: Path, title: str, category: Category | None, tags: list[str]) -> Video:
+    def _import(self, file: Path, about: dict[str, Any]) -> Video:
         copy = self._copy(file)
         try:
-            video = uploads.accept(copy, name=file.name, title=title, category=category, tags=tags)
+            video = uploads.accept(copy, name=file.name, **about)
         except uploads.UploadError as error:
             raise CommandError(f"{file}: {error}", returncode=1) from error
         finally:
