@@ -24,7 +24,8 @@ PIECES = 4  # times as many as were planned: more cuts than that are not made of
 
 # Part of a package that an encoder makes; the rest is there from the start or never.
 SEGMENT = re.compile(
-    r"(?P<video>\d{1,10})-(?P<key>[0-9a-f]{32})/(?P<rendition>audio|\d{1,4}p)/(?:init\.mp4|(?P<index>\d{5})\.m4s)"
+    r"(?P<video>\d{1,10})-(?P<key>[0-9a-f]{32})/(?P<rendition>audio|\d{1,4}p)/(?:init\.mp4|(?P<index>\d{5})\.m4s)",
+    re.ASCII,
 )
 
 _places = threading.BoundedSemaphore(MAX_WAITING)

@@ -178,7 +178,7 @@ class TestEveryKind:
         for method in (client.post, client.put, client.delete, client.patch):
             assert method(address(name)).status_code == 405
 
-    def test_is_not_found_once_it_is_gone(self, client, media, name, kind, caching):
+    def test_is_not_found_once_it_is_gone(self, db, client, media, name, kind, caching):
         (media / name).unlink()
         assert get(client, name).status_code == 404
 
