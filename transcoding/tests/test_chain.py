@@ -5,13 +5,13 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from transcoding import tasks
+from transcoding import demand, tasks
 from transcoding.models import QualityStatus, TranscodingChunk
 from transcoding.plan import Plan
 from transcoding.tests.conftest import wait_for
 from transcoding.verify import verify
 from videos.models import Video
-from videos.storage import package_dir, source_path
+from videos.storage import package_dir, package_url, source_path
 from workers.models import Worker
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
@@ -36,6 +36,25 @@ def test_a_file_becomes_a_published_video(arrived, nodes, clip):
     assert verify(package_dir(video), Plan.from_json(job.plan)) == []
     assert (package_dir(video) / "poster.jpg").read_bytes()[:2] == b"\xff\xd8"
     assert source_path(video).read_bytes() == clip.read_bytes()
+
+
+def test_what_a_viewer_asks_for_is_made_first_and_everything_once(arrived, nodes, clip, client, monkeypatch):
+    monkeypatch.setattr(demand, "WAIT_SECONDS", 0.1)
+    job = arrived(clip)
+    nodes("tasks", "tasks")
+    tasks.start(job)
+    wait_for(lambda: job.chunks.exists() and (package_dir(job.video) / "master.m3u8").exists(), "the plan")
+    assert client.get(package_url(job.video, "480p/00004.m4s")).status_code == 503
+    nodes("encode", "encode")
+    monkeypatch.setattr(demand, "WAIT_SECONDS", 60.0)
+    assert client.get(package_url(job.video, "480p/00004.m4s")).status_code == 200
+    wait_for(lambda: ended(job), "the end of the job")
+
+    assert job.video.status == "ready", job.video.error_message
+    assert verify(package_dir(job.video), Plan.from_json(job.plan)) == []
+    pieces = list(job.chunks.filter(kind="video").order_by("started_at"))
+    assert pieces[0].first_segment == 4
+    assert {piece.attempt for piece in pieces} == {1}
 
 
 def test_the_rows_tell_how_it_went(arrived, nodes, clip):
