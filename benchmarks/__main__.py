@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import signal
+import statistics
 import sys
 import tempfile
 import time
@@ -17,12 +18,13 @@ from typing import Any
 from benchmarks import clips, data
 from benchmarks.installation import Gave, Installation
 from benchmarks.measures import PRESET, Cost, Latency, measure_captions, measure_cost, measure_latency
+from benchmarks.player import Watching, measure_watching
 from benchmarks.processes import Family, Seconds, total
 from benchmarks.web import Throughput, measure_web
 from transcoding import ffmpeg
 from transcoding.tests import speech
 
-Result = Cost | Latency | Throughput
+Result = Cost | Latency | Throughput | Watching
 
 RESULTS = Path(__file__).parent / "results"
 IDLE_SECONDS = 20
@@ -60,7 +62,7 @@ def main() -> int:
     family = Family()
     results: dict[str, Result] = {}
     others: dict[str, float] = {}
-    chosen = options.only or "abcde"
+    chosen = options.only or "abcdef"
     weights = speech.weights(clips.FOLDER / "weights") if "d" in chosen else None
     try:
         for whisper, names in (("none", set(chosen) - {"d"}), (str(weights), set(chosen) & {"d"})):
@@ -85,10 +87,10 @@ def main() -> int:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    questions = ["a", "b", "c", "d", "e"]
+    questions = ["a", "b", "c", "d", "e", "f"]
     parser.add_argument("--only", choices=questions, action="append", help="one question; may be repeated")
     parser.add_argument("--quick", action="store_true", help="short clips, one round: whether it works at all")
-    parser.add_argument("--rounds", type=int, metavar="N", help="default: 2 of a, b and d, 3 of c")
+    parser.add_argument("--rounds", type=int, metavar="N", help="default: 2 of a, b and d, 3 of c and f")
     parser.add_argument("--dir", type=Path, default=tempfile.gettempdir(), help="where the data goes; one disk for all")
     return parser.parse_args()
 
@@ -99,6 +101,9 @@ def measure(name: str, installation: Installation, idle: Seconds, options: argpa
     if name == "c":
         long = clips.FOREIGN if options.quick else clips.LONG
         return measure_latency(installation, clips.SHORT, long, options.rounds or (1 if options.quick else 3))
+    if name == "f":
+        long = clips.FOREIGN if options.quick else clips.LONG
+        return measure_watching(installation, long, options.rounds or (1 if options.quick else 3))
     rounds = options.rounds or (1 if options.quick else 2)
     if name == "d":
         source = clips.speech(clips.QUICK_SPEECH_SECONDS if options.quick else clips.SPEECH_SECONDS).make()
@@ -119,6 +124,9 @@ def report(name: str, result: Result, others: float) -> str:
         lines = [("20 s source", result.short), ("10 min source", result.long)]
         rows = [f"  {text:<24} {_list(values)} s" for text, values in lines]
         return "\n".join([f"({name}) upload complete to first segments{doubt}", *rows])
+    if isinstance(result, Watching):
+        rows = [f"  {'first picture':<24} {_list(result.first)} s", f"  {'after a jump':<24} {_list(result.jump)} s"]
+        return "\n".join([f"({name}) upload complete to pictures in Chromium{doubt}", *rows])
     if isinstance(result, Throughput):
         kinds = ("home", "watch", "search", "busy_home", "home_again", "reports")
         loads = [(kind.replace("_", " "), getattr(result, kind)) for kind in kinds]
@@ -147,6 +155,9 @@ def bars_of(name: str, result: Result) -> Iterator[Bar]:
         yield Bar("(c) a 20 s source plays after", short, 8, " s", decides=False)
         yield Bar("(c) a 10 min source plays after", long, 8, " s", decides=False)
         yield Bar("(c) 10 min ÷ 20 s", result.ratio, 1.3, decides=False)
+    elif isinstance(result, Watching):
+        yield Bar("(f) first picture of a 10 min source", statistics.median(result.first), 8, " s", decides=False)
+        yield Bar("(f) first picture after a jump", statistics.median(result.jump), 12, " s", decides=False)
     elif isinstance(result, Throughput):
         for kind in ("home", "watch", "search"):
             yield Bar(f"(e) {kind}", getattr(result, kind).rate, PAGES_A_SECOND, "/s", decides=False, at_least=True)
