@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from transcoding.ladder import Rung
-from transcoding.media import FORMATS, Look
+from transcoding.media import FORMATS, MAX_PIXELS, Look
 from transcoding.plan import AudioPlan, Plan
 
 # Forced keyframes are compared with frame times that were rounded on their way: ask half a millisecond early.
@@ -37,27 +37,40 @@ _FRAGMENTS = "+cmaf+frag_discont+delay_moov+skip_trailer"
 _CONTAINER = ("-use_editlist", "0", "-avoid_negative_ts", "disabled", "-map_metadata", "-1", "-map_chapters", "-1")
 
 
+# A source may break every rule: what cannot be decoded is passed over, however much it is, and no picture may fill the
+# memory, whatever size the middle of the stream says it has.
+_PATIENT = ("-max_error_rate", "1", "-max_pixels", str(MAX_PIXELS))
+
+
 def input_arguments(source: str) -> list[str]:
-    """Open a source and nothing that it may refer to."""
-    return ["-protocol_whitelist", "file", "-format_whitelist", ",".join(FORMATS), "-i", source]
+    """Open a source and nothing that it may refer to; its name is a file's, whatever it looks like."""
+    return [*_PATIENT, "-protocol_whitelist", "file", "-format_whitelist", ",".join(FORMATS), "-i", f"file:{source}"]
 
 
-def video_arguments(
-    plan: Plan, source: str, piece: tuple[int, int], pipes: Mapping[str, int], threads: int = 0
+def video_arguments(  # noqa: PLR0913 - the last one is for damaged sources only
+    plan: Plan,
+    source: str,
+    piece: tuple[int, int],
+    pipes: Mapping[str, int],
+    threads: int = 0,
+    mend: float | None = None,
 ) -> list[str]:
     """All rungs of a piece (first and last segment, inclusive) from one decode.
 
-    pipes: the file descriptor for each rung's name; threads: 0 lets ffmpeg choose.
+    pipes: the file descriptor for each rung's name; threads: 0 lets ffmpeg choose; mend: the source is damaged there,
+    so it is read from that many seconds on (from its start where negative), and where it shows nothing, the nearest
+    picture is held.
     """
     first, last = piece
     start, end = plan.timeline.bounds(first)[0], plan.timeline.bounds(last)[1]
     encoded = [rung for rung in plan.rungs if not rung.copied]
     arguments = [*_threads(threads), "-noaccurate_seek", "-copyts"]
-    if (seek := plan.seeks[first]) is not None:
+    seek = plan.seeks[first] if mend is None else mend
+    if seek is not None and seek >= 0:
         arguments += ["-ss", f"{seek:.6f}"]
     arguments += input_arguments(source)
     if encoded:
-        arguments += ["-filter_complex", _filters(plan, encoded, start, end)]
+        arguments += ["-filter_complex", _filters(plan, encoded, start, end, held=mend is not None)]
     for rung in plan.rungs:
         output = _copied(plan, end) if rung.copied else _encoded(plan, rung, first, last, threads)
         arguments += [*output, *_CONTAINER, "-f", "mp4", "-movflags", f"{_FRAGMENTS}+frag_keyframe"]
@@ -65,23 +78,34 @@ def video_arguments(
     return arguments
 
 
-def audio_arguments(audio: AudioPlan, source: str, pipe: int) -> list[str]:
+def audio_arguments(audio: AudioPlan, source: str, pipe: int, threads: int = 0) -> list[str]:
     """The whole audio rendition; time zero is the first picture: earlier sound is cut, later sound padded."""
     end = audio.timeline.end * 1024
-    # Priming goes before zero; the muxer would wrap its time, so those packets are dropped.
-    keep = f"noise=drop=lt(pts\\,0)+gte(pts\\,{end})"
     if audio.copied:
         zero = round(audio.zero * audio.sample_rate)
-        track = ["-c:a", "copy", "-bsf:a", f"setts=pts=PTS-{zero}:dts=DTS-{zero},{keep}"]
+        moved = f"setts=pts=PTS-{zero}:dts=DTS-{zero},noise=drop=lt(pts\\,0)+gte(pts\\,{end})"
+        track = ["-c:a", "copy", "-bsf:a", moved]
     else:
-        track = [
-            *("-af", _audio_filters(audio, end), "-c:a", "aac", "-b:a", f"{audio.bitrate}k"),
-            *("-bsf:a", keep),
-        ]
+        track = ["-af", _audio_filters(audio, end), *_encoded_sound(audio, end)]
     return [
-        *("-copyts", *input_arguments(source), "-map", f"0:{audio.stream}", *track, *_CONTAINER),
+        *(*_threads(threads), "-copyts", *input_arguments(source), "-map", f"0:{audio.stream}", *track, *_CONTAINER),
         *("-f", "mp4", "-movflags", _FRAGMENTS, "-frag_duration", str(AUDIO_FRAGMENT), f"pipe:{pipe}"),
     ]
+
+
+def silence_arguments(audio: AudioPlan, pipe: int) -> list[str]:
+    """An audio rendition of silence, where the source's sound cannot be decoded at all."""
+    end = audio.timeline.end * 1024
+    return [
+        *("-f", "lavfi", "-i", f"anullsrc=sample_rate={audio.sample_rate}:channel_layout=stereo", "-copyts"),
+        *("-af", f"atrim=end_sample={end}", *_encoded_sound(audio, end), *_CONTAINER),
+        *("-f", "mp4", "-movflags", _FRAGMENTS, "-frag_duration", str(AUDIO_FRAGMENT), f"pipe:{pipe}"),
+    ]
+
+
+def _encoded_sound(audio: AudioPlan, end: int) -> list[str]:
+    # Priming goes before zero; the muxer would wrap its time, so those packets are dropped.
+    return ["-c:a", "aac", "-b:a", f"{audio.bitrate}k", "-bsf:a", f"noise=drop=lt(pts\\,0)+gte(pts\\,{end})"]
 
 
 def speech_arguments(audio: AudioPlan, source: str, seconds: float, pipe: int) -> list[str]:
@@ -105,7 +129,7 @@ def poster_arguments(source: str, stream: int, look: Look, seek: float | None, t
     return [
         *("-skip_frame", "nokey", *(("-ss", f"{seek:.6f}") if seek else ()), *input_arguments(source)),
         *("-map", f"0:{stream}", "-frames:v", "1", "-vf", f"{weave}{size}{tone}", "-q:v", "3"),
-        *("-f", "image2", "-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-update", "1", "-y", str(target)),
+        *("-f", "image2", "-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-update", "1", "-y", f"file:{target}"),
     ]
 
 
@@ -113,10 +137,12 @@ def _threads(threads: int) -> list[str]:
     return ["-threads", str(threads), "-filter_complex_threads", str(threads)] if threads else []
 
 
-def _filters(plan: Plan, rungs: list[Rung], start: int, end: int) -> str:
+def _filters(plan: Plan, rungs: list[Rung], start: int, end: int, *, held: bool) -> str:
     """Frames start to end of the grid, once, and a scaled copy for each rung, progressive and in BT.709."""
     weave = f"{DEINTERLACE}," if plan.look.interlaced else ""
-    grid = f"settb={plan.time_base},setpts=PTS-{plan.zero},fps={plan.rate},trim=start_pts={start}:end_pts={end}"
+    # Not always: where a picture's size changes, ffmpeg ends the graph and begins another one.
+    rate = f"{plan.rate}:start_time={float(start / plan.rate):.9f},tpad=stop=-1:stop_mode=clone" if held else plan.rate
+    grid = f"settb={plan.time_base},setpts=PTS-{plan.zero},fps={rate},trim=start_pts={start}:end_pts={end}"
     tone = (
         f",{_tone_mapped(plan.look.transfer, rungs[0].width, rungs[0].height)}"
         if plan.look.transfer in TRANSFERS

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 
 from transcoding import commands
 from transcoding.boxes import BrokenBoxes, Fragment, FragmentReader, timescale
 from transcoding.contract import INIT, Assignment
-from transcoding.ffmpeg import FfmpegError, Running
+from transcoding.ffmpeg import FfmpegError, Killed, Limits, Running
 from transcoding.plan import Timeline
 
 Deliver = Callable[[str, int, bytes], None]
@@ -21,10 +22,17 @@ PIPE_SIZE = 1 << 20  # bytes; ffmpeg need not wait for us at every 64 KiB
 TICK = 0.5  # seconds between looks at whether to go on
 STALLED = 600  # seconds without a fragment before an encoder counts as hanging
 ENDING = 30  # seconds that ffmpeg may take to end after closing its pipes
+START_UP, EACH_FRAME = 1800, 10  # seconds of processor time, for a piece and for each of its frames
+MENDING = 10  # segments further back, where the keyframe before a piece is damaged
+FROM_THE_START = -1.0
 
 
 class EncodeError(Exception):
     """The piece could not be made; the message says why, with the end of ffmpeg's log."""
+
+
+class Incomplete(EncodeError):
+    """The source showed less than the plan promised."""
 
 
 @dataclass
@@ -48,7 +56,7 @@ class Segments:
         if not self.first <= self.timeline.index_of(start) <= self.last:
             return  # a copied rung starts a GOP early and runs past the end
         if start != self.timeline.starts[self.index] + self.count:
-            raise EncodeError(f"a fragment begins at {start}, not at {self.timeline.starts[self.index] + self.count}")
+            raise Incomplete(f"a fragment begins at {start}, not at {self.timeline.starts[self.index] + self.count}")
         self.parts.append(data)
         self.count += fragment.samples
         if self.count > self.timeline.length(self.index):
@@ -61,7 +69,7 @@ class Segments:
         if self.index > self.last:
             return
         if not self.parts or self.index + 1 < len(self.timeline):
-            raise EncodeError(
+            raise Incomplete(
                 f"the source ended {self.timeline.length(self.index) - self.count} frames before the end of "
                 f"segment {self.index}"
             )
@@ -73,38 +81,103 @@ class Segments:
         return done
 
 
-def encode(assignment: Assignment, deliver: Deliver, check: Callable[[], None], threads: int = 0) -> None:
-    """Make the piece.
+def encode(assignment: Assignment, deliver: Deliver, check: Callable[[], None], threads: int = 0) -> tuple[str, ...]:
+    """Make the piece; returns sentences for the editor about what could not be decoded.
 
     deliver gets each rendition's init segment (as INIT) and whole segments, in order, as they are ready; check is
-    called at least every second and stops the work by raising. Raises EncodeError where ffmpeg fails or what it
-    wrote is not what the plan says.
+    called at least every second and stops the work by raising. Where a damaged source shows less than the plan
+    promised, what is missing is made again, with the nearest picture held or in silence. Raises EncodeError where
+    ffmpeg fails or what it wrote is not what the plan says.
     """
-    audio = assignment.plan.audio if assignment.kind == "audio" else None
-    names = ["audio"] if audio else [rung.name for rung in assignment.plan.rungs]
-    timeline = audio.timeline if audio else assignment.plan.timeline
-    tracks = {name: Segments(timeline, assignment.first, assignment.last) for name in names}
-    try:
+    work = _Work(assignment, deliver, check, threads)
+    reason = work.attempt(None)
+    if reason is None:
+        return ()
+    for mend in dict.fromkeys(_places(assignment)):
+        if work.attempt(mend) is None:
+            return (work.warning(),)
+    raise EncodeError(reason)
+
+
+def _places(assignment: Assignment) -> Iterator[float]:
+    """Where to read a damaged source from, in seconds: ever further back."""
+    seeks = assignment.plan.seeks if assignment.kind == "video" else ()
+    for segment in (assignment.first, max(0, assignment.first - MENDING)):
+        if segment < len(seeks) and (seek := seeks[segment]) is not None:
+            yield seek
+    yield FROM_THE_START
+
+
+class _Work:
+    """The attempts at one piece: what an earlier one delivered stays."""
+
+    def __init__(self, assignment: Assignment, deliver: Deliver, check: Callable[[], None], threads: int) -> None:
+        self.assignment, self.deliver, self.check, self.threads = assignment, deliver, check, threads
+        self.audio = assignment.plan.audio if assignment.kind == "audio" else None
+        self.timeline = self.audio.timeline if self.audio else assignment.plan.timeline
+        self.there = dict.fromkeys(self._names(), assignment.first)  # the first segment that is still to be made
+        self.begun = dict(self.there)
+
+    def _names(self) -> list[str]:
+        return ["audio"] if self.audio else [rung.name for rung in self.assignment.plan.rungs]
+
+    def attempt(self, mend: float | None) -> str | None:
+        """Make what is missing; returns what was wrong with the source where it showed too little."""
+        self.begun = dict(self.there)
+        tracks = {name: Segments(self.timeline, first, self.assignment.last) for name, first in self.there.items()}
+        try:
+            self._run(tracks, mend)
+            for name, track in tracks.items():
+                for index, data in track.finish():
+                    self._hand_on(name, index, data)
+        except Killed as error:
+            raise EncodeError(str(error)) from error
+        except (FfmpegError, Incomplete) as error:
+            return str(error)
+        except BrokenBoxes as error:
+            raise EncodeError(str(error)) from error
+        return None
+
+    def _run(self, tracks: dict[str, Segments], mend: float | None) -> None:
         with ExitStack() as stack:
-            readers, writers = _pipes(stack, names)
-            arguments = _arguments(assignment, writers, threads)
-            process = stack.enter_context(Running(arguments, writers.values(), nice=audio is not None))
-            for writer in writers.values():
-                os.close(writer)
-            _gather(readers, tracks, deliver, check)
+            readers, writers = _pipes(stack, list(tracks))
+            try:
+                process = stack.enter_context(self._start(writers, mend))
+            finally:
+                for writer in writers.values():
+                    os.close(writer)
+            _gather(readers, tracks, self._hand_on, self.check)
             process.finish(ENDING)
-        for name, track in tracks.items():
-            for index, data in track.finish():
-                deliver(name, index, data)
-    except (FfmpegError, BrokenBoxes) as error:
-        raise EncodeError(str(error)) from error
 
+    def _start(self, pipes: dict[str, int], mend: float | None) -> Running:
+        arguments = self._arguments(pipes, mend)
+        limits = Limits(cpu=START_UP + EACH_FRAME * self._frames())
+        return Running(arguments, pipes.values(), nice=self.audio is not None, limits=limits)
 
-def _arguments(assignment: Assignment, pipes: dict[str, int], threads: int) -> list[str]:
-    plan, source = assignment.plan, assignment.source
-    if assignment.kind == "audio" and plan.audio:
-        return commands.audio_arguments(plan.audio, source, pipes["audio"])
-    return commands.video_arguments(plan, source, (assignment.first, assignment.last), pipes, threads)
+    def _arguments(self, pipes: dict[str, int], mend: float | None) -> list[str]:
+        plan, source = self.assignment.plan, self.assignment.source
+        if self.audio:
+            if mend is not None and not self.audio.copied:
+                Path(source).open("rb").close()  # silence stands for broken sound, not for a storage that is away
+                return commands.silence_arguments(self.audio, pipes["audio"])
+            return commands.audio_arguments(self.audio, source, pipes["audio"], self.threads)
+        piece = min(self.there.values()), self.assignment.last
+        return commands.video_arguments(plan, source, piece, pipes, self.threads, mend)
+
+    def _frames(self) -> int:
+        first, last = self.assignment.first, self.assignment.last
+        return self.timeline.bounds(last)[1] - self.timeline.bounds(first)[0]
+
+    def _hand_on(self, name: str, index: int, data: bytes) -> None:
+        self.deliver(name, index, data)
+        if index != INIT:
+            self.there[name] = index + 1
+
+    def warning(self) -> str:
+        """What the editor should know of the last attempt."""
+        start = float(self.timeline.starts[min(self.begun.values())] * self.timeline.unit)
+        what = "the sound could not be decoded and is silent" if self.audio else "pictures are missing and others stand"
+        return f"The file is damaged: from {int(start) // 60}:{int(start) % 60:02} on, {what}. Watch it there."
 
 
 def _pipes(stack: ExitStack, names: list[str]) -> tuple[dict[str, int], dict[str, int]]:

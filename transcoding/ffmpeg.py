@@ -4,12 +4,14 @@ import logging
 import os
 import selectors
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import IO, Self
@@ -20,10 +22,23 @@ log = logging.getLogger(__name__)
 
 LOG_LINES = 30
 LINES = 1 << 20  # bytes read at a time
+MEMORY = 8 << 30  # bytes; 8K of 10 bits takes 1.5 GB with two threads, and each further thread a picture or two
 
 
 class FfmpegError(Exception):
     """The process failed; the message holds the end of what it said."""
+
+
+class Killed(FfmpegError):
+    """It was ended from outside, or had used up what it may take: the same again would end the same way."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one process may take: bytes of memory of its own, and seconds of processor time. 0: no limit."""
+
+    memory: int = MEMORY
+    cpu: int = 0
 
 
 @cache
@@ -47,7 +62,10 @@ def run(arguments: Sequence[str], *, timeout: float) -> None:
     except subprocess.TimeoutExpired as error:
         raise FfmpegError(f"ffmpeg took longer than {timeout:.0f} s") from error
     if done.returncode:
-        raise FfmpegError(_sentence(done.returncode, done.stderr.decode(errors="replace").splitlines()))
+        raise _error(done.returncode, done.stderr.decode(errors="replace").splitlines())
+
+
+UNHURRIED = Limits()
 
 
 class Running:
@@ -56,8 +74,10 @@ class Running:
     name = "ffmpeg"
     told_lines = LOG_LINES
 
-    def __init__(self, arguments: Sequence[str], pipes: Collection[int], *, nice: bool = False) -> None:
-        self._command, self._pipes = _command(arguments, nice=nice), pipes
+    def __init__(
+        self, arguments: Sequence[str], pipes: Collection[int], *, nice: bool = False, limits: Limits = UNHURRIED
+    ) -> None:
+        self._command, self._pipes = _command(arguments, nice=nice, limits=limits), pipes
         self._log: deque[str] = deque(maxlen=LOG_LINES)
 
     def __enter__(self) -> Self:
@@ -90,7 +110,12 @@ class Running:
         self._reader.join()
         if code:
             log.warning("%s:\n%s", self.name, "\n".join(self._log))
-            raise FfmpegError(_sentence(code, list(self._log)[-self.told_lines :], self.name))
+            raise _error(code, list(self._log)[-self.told_lines :], self.name)
+
+    @property
+    def said(self) -> list[str]:
+        """The last lines of its log, once it has ended."""
+        return list(self._log)
 
     def __exit__(self, *exception: object) -> None:
         if self._process.poll() is None:
@@ -100,14 +125,18 @@ class Running:
 
 
 class Python(Running):
-    """A module of ours as a program that is told something and answers in lines; killed like an encoder."""
+    """A module of ours as a program that is told something and answers in lines; killed like an encoder.
+
+    Without limits it may take what it likes: torch does.
+    """
 
     name = "the process"
     told_lines = 1  # of a traceback, the line that an editor can read
 
-    def __init__(self, module: str, told: str) -> None:
+    def __init__(self, module: str, told: str, limits: Limits | None = None) -> None:
         super().__init__([], ())
-        self._command, self._told = [*_guard(nice=True), sys.executable, "-m", module], told
+        self._command = [*_guard(nice=limits is None, limits=limits or Limits(memory=0)), sys.executable, "-m", module]
+        self._told = told
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
@@ -147,16 +176,26 @@ class Python(Running):
             self._process.stdout.close()
 
 
-def _command(arguments: Sequence[str], *, nice: bool) -> list[str]:
-    return [*_guard(nice=nice), executable(), "-hide_banner", "-nostdin", "-v", "error", *arguments]
+def _command(arguments: Sequence[str], *, nice: bool, limits: Limits = UNHURRIED) -> list[str]:
+    guard = _guard(nice=nice, limits=limits)
+    return [*guard, executable(), "-hide_banner", "-nostdin", "-v", "error", *arguments]
 
 
-def _guard(*, nice: bool) -> list[str]:
+def _guard(*, nice: bool, limits: Limits) -> list[str]:
     # An encoder must not outlive its worker, whatever kills the worker.
     guard = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
+    if shutil.which("prlimit"):
+        # Not the address space: libraries and threads reserve far more of it than they ever use.
+        memory = [f"--data={limits.memory}"] if limits.memory else []
+        cpu = [f"--cpu={limits.cpu}"] if limits.cpu else []
+        guard += ["prlimit", "--core=0", *memory, *cpu, "--"]
     return [*guard, *(["nice", "-n", "10"] if nice else [])]
 
 
-def _sentence(code: int, log: list[str], name: str = "ffmpeg") -> str:
-    how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-    return f"{name} {how}: " + ("\n".join(log[-LOG_LINES:]).strip() or "it said nothing")
+def _error(code: int, log: list[str], name: str = "ffmpeg") -> FfmpegError:
+    said = "\n".join(log[-LOG_LINES:]).strip() or "it said nothing"
+    if code >= 0:
+        out_of_memory = any("Cannot allocate memory" in line for line in log)
+        return (Killed if out_of_memory else FfmpegError)(f"{name} ended with code {code}: {said}")
+    how = "took far more time than it may" if -code == signal.SIGXCPU else f"was killed by signal {-code}"
+    return Killed(f"{name} {how}: {said}")

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
@@ -16,6 +16,9 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, ColorTrc
 from av.video.stream import VideoStream
+
+from transcoding import h264
+from transcoding.ladder import LADDER
 
 # Demuxers that a source may need; playlists, `concat` and devices are not among them: they open other files.
 FORMATS = (
@@ -31,12 +34,19 @@ STANDARD_RATES = tuple(
 )
 GENPTS = 1  # AVFMT_FLAG_GENPTS of libavformat
 MAX_RATE = 60
+MAX_PIXELS = 139_264 * 256  # 8K and a little more: the largest picture of any level of H.264 (6.2; table A-1)
+MAX_SIDE = 16_384
+MAX_HOURS = 24
+MAX_PACKETS = 12_000_000  # of one file; a day of 60 pictures and 50 packets of sound a second has 9.5 million
+MAX_TRIES = 3_000  # packets without a picture that decodes
 TRANSFERS: dict[int, str] = {ColorTrc.SMPTE2084: "pq", ColorTrc.ARIB_STD_B67: "hlg"}
 MATRICES: dict[int, str] = {
     Colorspace.ITU709: "bt709",
     **dict.fromkeys((Colorspace.ITU601, 6, Colorspace.FCC, Colorspace.SMPTE240M), "bt601"),  # 6: 525 lines
     **dict.fromkeys((Colorspace.BT2020, 10), "bt2020"),  # 10: with constant luminance
 }
+WITH_PARAMETERS_AHEAD = {"avc1", "H264", "\0\0\0\0"}  # of MP4, and of Matroska; avc3 has them among the pictures
+MISSING = 1  # seconds that a file may be shorter than it says, and nobody is told
 JITTER = 0.002  # seconds; containers round to 1 ms, some writers twice
 REORDERED = 32  # packets; H.264 and HEVC shift a picture by 16 at most
 
@@ -84,6 +94,7 @@ class VideoTrack:
     bitrate: int
     peak: int
     look: Look = field(default_factory=Look)
+    clean: bool = True  # H.264: every packet a whole picture, of one set of parameters that players take
 
 
 @dataclass(frozen=True)
@@ -111,11 +122,37 @@ class MediaInfo:
     indexed: bool
     video: VideoTrack
     audio: AudioTrack | None
+    warnings: tuple[str, ...] = ()  # sentences for the editor: what of the file is not there
 
     @property
     def duration(self) -> float:
         """Seconds from the first frame shown to the end of the last."""
         return float(self.video.frames / self.video.rate)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; from_json reads it back."""
+        data: dict[str, Any] = plain(asdict(self))
+        return data
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "MediaInfo":
+        video, audio = data["video"], data["audio"]
+        return cls(
+            container=data["container"],
+            start_time=Fraction(data["start_time"]),
+            indexed=data["indexed"],
+            video=VideoTrack(
+                **{
+                    **video,
+                    **{name: Fraction(video[name]) for name in ("rate", "time_base")},
+                    "keyframes": tuple(video["keyframes"]),
+                    "keyframe_times": tuple(map(Fraction, video["keyframe_times"])),
+                    "look": Look(**video["look"]),
+                }
+            ),
+            audio=audio and AudioTrack(**{**audio, **{name: Fraction(audio[name]) for name in ("start", "end")}}),
+            warnings=tuple(data["warnings"]),
+        )
 
 
 @dataclass
@@ -129,6 +166,13 @@ class _Packets:
     end: int = 0
     only_idr: bool = True
     begins_shown: bool = True  # the first packet is the first picture shown
+    damaged: bool = False  # the container says that a packet is, or could not be read on
+
+    def drop_blind_start(self) -> None:
+        """A recording that began in the middle of a GOP: before its first keyframe nothing can be decoded."""
+        first = self.keyframes[0] if self.keyframes and self.begins_shown else 0
+        self.times, self.sizes = self.times[first:], self.sizes[first:]
+        self.keyframes = [position - first for position in self.keyframes]
 
 
 def read_media(path: Path) -> MediaInfo:
@@ -152,8 +196,8 @@ def read_media(path: Path) -> MediaInfo:
 
 def open_container(path: Path) -> av.container.InputContainer:
     """Open a local file and nothing else: no protocol but `file`, no format that refers to other files."""
-    options = {"protocol_whitelist": "file", "format_whitelist": ",".join(FORMATS)}
-    container = av.open(str(path), options=options, metadata_errors="replace")
+    options = {"protocol_whitelist": "file", "format_whitelist": ",".join(FORMATS), "max_pixels": str(MAX_PIXELS)}
+    container = av.open(f"file:{path}", options=options, metadata_errors="replace")
     if container.format.name == "avi":
         # An AVI has no times of showing; those that would be made up here are not those that ffmpeg makes up.
         container.flags &= ~GENPTS
@@ -162,18 +206,84 @@ def open_container(path: Path) -> av.container.InputContainer:
 
 def _probe(path: Path, container: av.container.InputContainer) -> MediaInfo:
     video, audio = _pick_video(container), _pick_audio(container)
+    _refuse_giants(video.width, video.height)
     frame = _first_frame(container, video)
+    _refuse_giants(frame.width, frame.height)
     packets = _read_index(container, video, audio) or _demux(path, video, audio)
     if not packets[video.index].times:
         raise MediaError("The video track holds no pictures. Export the file again and upload that.")
     name = container.format.name
+    track = _video_track(video, frame, packets[video.index])
     return MediaInfo(
         container=name,
         start_time=Fraction(container.start_time or 0, av.time_base),
         indexed=name not in WITHOUT_INDEX,
-        video=_video_track(video, frame, packets[video.index]),
+        video=replace(track, clean=is_worth_copying(track, name) and _is_clean(path, video, track)),
         audio=_audio_track(audio, packets[audio.index]) if audio and packets[audio.index].times else None,
+        warnings=tuple(_warnings(container, [video, *([audio] if audio else [])], packets)),
     )
+
+
+def is_worth_copying(video: VideoTrack, container: str) -> bool:
+    """Whether a rendition might be cut out of the source unchanged, by what is cheap to know."""
+    return (
+        video.codec == "h264"
+        and video.pixel_format == "yuv420p"
+        and video.plain
+        and video.constant
+        and video.idr
+        and video.bitrate <= LADDER[0].bitrate * 1000
+        and container.split(",", maxsplit=1)[0] in ("mov", "matroska")
+    )
+
+
+def _is_clean(path: Path, stream: VideoStream, track: VideoTrack) -> bool:
+    """Read every packet: viewers get them as they are, so all have to be whole, in step, and of one kind."""
+    head = h264.Track(stream.codec_context.extradata or b"")
+    sequence = head.sequence()
+    if sequence is None or not sequence.progressive or not sequence.is_legal(track.rate):
+        return False
+    decoded, shown = [], []
+    with open_container(path) as container:
+        if (
+            container.format.name == WITH_WHOLE_INDEX
+            and container.streams[track.index].codec_context.codec_tag != "avc1"
+        ):
+            return False  # avc3 has its parameters where we do not write them
+        for packet in container.demux(container.streams[track.index]):
+            if not packet.size:
+                continue
+            if packet.is_discard or packet.is_corrupt or packet.has_sidedata("new_extradata"):
+                return False
+            if packet.pts is None or not head.is_whole(bytes(packet)):
+                return False
+            shown.append(packet.pts)
+            if packet.dts is not None:  # Matroska does not have the first ones
+                decoded.append(packet.dts)
+    return all(_on_grid(times, track.time_base, track.rate) for times in (decoded, sorted(shown)) if times)
+
+
+def _warnings(
+    container: av.container.InputContainer,
+    streams: list[VideoStream | AudioStream],
+    packets: dict[int, _Packets],
+) -> Iterator[str]:
+    """What the editor should know of a file that is not whole; it is published as far as it goes."""
+    there = max((packets[s.index].end * (s.time_base or 0) for s in streams if packets[s.index].times), default=0)
+    there -= Fraction(container.start_time or 0, av.time_base)
+    promised = Fraction(container.duration or 0, av.time_base)
+    if container.format.name not in WITHOUT_INDEX and promised - there > max(Fraction(MISSING), promised / 100):
+        yield (
+            f"The file says that it lasts {_clock(promised)}, but only {_clock(there)} of it is there: it was cut off. "
+            "What is there was taken. If you have the whole file, upload that as a new video."
+        )
+    if any(facts.damaged for facts in packets.values()):
+        yield "Some of the file is damaged. Watch the video, and upload an undamaged file as a new one if it matters."
+
+
+def _clock(seconds: Fraction) -> str:
+    whole = max(0, round(seconds))
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
 def _pick_video(container: av.container.InputContainer) -> VideoStream:
@@ -194,13 +304,22 @@ def _first_frame(container: av.container.InputContainer, stream: VideoStream) ->
     """The first picture that decodes: the container does not tell rotation and interlacing reliably."""
     if stream.codec_context is None:
         raise MediaError("The video track is in a format that VLog cannot decode. Export it as MP4 with H.264.")
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     for frame in _decodable(container, stream):
         return frame
     raise MediaError("No picture of this file can be decoded. Export it again (MP4 with H.264 is safe).")
 
 
+def _refuse_giants(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        raise MediaError(
+            f"The picture has {width} by {height} pixels, and 8192 by 4320 is the most that VLog can take. "
+            "Export it smaller and upload that."
+        )
+
+
 def _decodable(container: av.container.InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    for packet in container.demux(stream):
+    for packet in islice(container.demux(stream), MAX_TRIES):
         try:
             yield from packet.decode()
         except av.error.InvalidDataError:
@@ -223,6 +342,7 @@ def _read_index(
 
 def _indexed_packets(container: av.container.InputContainer, stream: VideoStream | AudioStream) -> _Packets | None:
     """An index has times of decoding alone: those of showing are the same set, later by the delay of the first."""
+    _refuse_endless(len(stream.index_entries))
     entries, size = list(stream.index_entries), container.size
     shown = [entry for entry in entries if not entry.is_discard]
     if not shown or len(entries) != stream.frames or any(entry.pos + entry.size > size for entry in shown):
@@ -249,11 +369,11 @@ def _add_keyframes(
     packets: _Packets, container: av.container.InputContainer, stream: VideoStream, positions: list[int], delay: int
 ) -> bool:
     """Read each keyframe's packet; False where one is not where the index has it."""
-    packets.keyframes, nal_reader = positions, _NalReader(stream)
+    packets.keyframes, units = positions, _units(stream)
     for position in positions:
         for packet in _packets_at(container, stream, packets.times[position] - delay, delay, count=1):
             packets.keyframe_times.append(_shown_at(packet))
-            packets.only_idr = packets.only_idr and nal_reader.is_idr(packet)
+            packets.only_idr = packets.only_idr and (units is None or units.is_idr(bytes(packet)))
     return len(packets.keyframe_times) == len(positions)
 
 
@@ -277,53 +397,51 @@ def _shown_at(packet: "Packet[Any]") -> int:
 def _demux(path: Path, video: VideoStream, audio: AudioStream | None) -> dict[int, _Packets]:
     """The facts from every packet of the file, opened anew: a seek to the picture's start would skip earlier sound."""
     tracks = {s.index: _Packets() for s in (video, audio) if s is not None}
-    nal_reader = _NalReader(video)
+    units = _units(video)
     with open_container(path) as container:
-        for packet in container.demux(*tracks):
-            if packet.dts is None and packet.pts is None:
-                continue  # the flush packet at the end
+        for count, packet in enumerate(_until_broken(container, tracks)):
+            _refuse_endless(count)
             facts, time = tracks[packet.stream.index], _shown_at(packet)
+            facts.damaged = facts.damaged or packet.is_corrupt
             if packet.is_discard:
                 facts.begins_shown = False
                 continue
             if packet.is_keyframe and packet.stream.index == video.index:
                 facts.keyframes.append(len(facts.times))
                 facts.keyframe_times.append(time)
-                facts.only_idr = facts.only_idr and nal_reader.is_idr(packet)
+                facts.only_idr = facts.only_idr and (units is None or units.is_idr(bytes(packet)))
             facts.times.append(time)
             facts.sizes.append(packet.size)
             facts.end = max(facts.end, time + (packet.duration or 0))
+    tracks[video.index].drop_blind_start()
     for facts in filter(lambda facts: facts.times, tracks.values()):
         facts.begins_shown = facts.begins_shown and facts.times[0] == min(facts.times)
     return tracks
 
 
-class _NalReader:
-    """Finds out whether an H.264 access unit is an IDR picture (ITU-T H.264, 7.4.1: unit type 5)."""
+def _until_broken(container: av.container.InputContainer, tracks: dict[int, _Packets]) -> "Iterator[Packet[Any]]":
+    """Packets that have a time, as far as the container can be read."""
+    try:
+        for packet in container.demux(*tracks):
+            if packet.dts is not None or packet.pts is not None:  # or it is the flush packet at the end
+                yield packet
+    except av.error.InvalidDataError:
+        for facts in tracks.values():
+            facts.damaged = True
 
-    def __init__(self, stream: VideoStream) -> None:
-        self.is_h264 = stream.codec_context.name == "h264"
-        extradata = stream.codec_context.extradata or b""
-        self.length_size = (extradata[4] & 3) + 1 if extradata[:1] == b"\x01" else 0
 
-    def is_idr(self, packet: "Packet[Any]") -> bool:
-        """True of any other codec's packet, too: nobody asks it."""
-        if not self.is_h264:
-            return True
-        data = bytes(packet)
-        types = self._types_by_length(data) if self.length_size else self._types_by_start_code(data)
-        return 5 in types
+def _refuse_endless(packets: int) -> None:
+    if packets > MAX_PACKETS:
+        raise MediaError(
+            "The file holds more pictures than a day of video. Cut it into parts, or export it at 60 pictures a second "
+            "or fewer, and upload that."
+        )
 
-    def _types_by_length(self, data: bytes) -> Iterator[int]:
-        at = 0
-        while at + self.length_size < len(data):
-            length = int.from_bytes(data[at : at + self.length_size], "big")
-            yield data[at + self.length_size] & 31
-            at += self.length_size + length
 
-    def _types_by_start_code(self, data: bytes) -> Iterator[int]:
-        for unit in data.split(b"\x00\x00\x01")[1:]:
-            yield unit[0] & 31 if unit else 0
+def _units(stream: VideoStream) -> h264.Track | None:
+    """How to read its packets; None where it is not H.264, where nobody asks."""
+    is_h264 = stream.codec_context.name == "h264"
+    return h264.Track(stream.codec_context.extradata or b"") if is_h264 else None
 
 
 def _video_track(stream: VideoStream, frame: VideoFrame, packets: _Packets) -> VideoTrack:
@@ -337,6 +455,12 @@ def _video_track(stream: VideoStream, frame: VideoFrame, packets: _Packets) -> V
     constant = rate == native and _on_grid(order, time_base, rate)
     seconds = Fraction(packets.end - start) * time_base
     keys = packets.keyframe_times
+    frames = max(round((order[-1] - start) * time_base * rate) + 1, round(seconds * rate))
+    if frames > MAX_HOURS * 3600 * rate:
+        raise MediaError(
+            f"The file says that it lasts {_clock(frames / rate)} hours, and VLog takes up to {MAX_HOURS}. Cut it into "
+            "parts and upload those, or export it again if that is not true."
+        )
     return VideoTrack(
         index=stream.index,
         codec=context.name,
@@ -347,7 +471,7 @@ def _video_track(stream: VideoStream, frame: VideoFrame, packets: _Packets) -> V
         plain=frame.rotation == 0 and aspect == 1 and replace(look, matrix="bt709") == Look(),
         rate=rate,
         constant=constant,
-        frames=max(round((order[-1] - start) * time_base * rate) + 1, round(seconds * rate)),
+        frames=frames,
         start=start,
         time_base=time_base,
         keyframes=tuple(round((time - start) * time_base * rate) for time in keys),
@@ -432,3 +556,12 @@ def _audio_track(stream: AudioStream, packets: _Packets) -> AudioTrack:
         even=even,
         bitrate=int(8 * sum(packets.sizes) / max(end - start, time_base)),
     )
+
+
+def plain(value: Any) -> Any:
+    """Fractions as text, tuples as lists; floats and the rest as they are."""
+    if isinstance(value, Fraction):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value

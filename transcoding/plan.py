@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from transcoding.ladder import Rung, audio_bitrate_for, rungs_for
-from transcoding.media import AudioTrack, Look, MediaInfo, VideoTrack
+from transcoding.media import AudioTrack, Look, MediaInfo, VideoTrack, is_worth_copying, plain
 
 TARGET = 6  # seconds; Apple's authoring rule 7.5
 LONGEST = Fraction(13, 2)  # seconds; rule 7.7
@@ -85,6 +85,7 @@ class Plan:
     preset: str
     ffmpeg: str
     look: Look = field(default_factory=Look)
+    warnings: tuple[str, ...] = ()  # sentences for the editor
 
     @property
     def rate(self) -> Fraction:
@@ -98,7 +99,7 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for a jsonb column or a wire; from_json reads it back."""
-        data: dict[str, Any] = _plain(asdict(self))
+        data: dict[str, Any] = plain(asdict(self))
         return data
 
     @classmethod
@@ -111,6 +112,7 @@ class Plan:
                 "timeline": _timeline(data["timeline"]),
                 "seeks": tuple(data["seeks"]),
                 "look": Look(**data.get("look", {})),
+                "warnings": tuple(data.get("warnings", ())),
                 "rungs": tuple(Rung(**rung) for rung in data["rungs"]),
                 "audio": audio
                 and AudioPlan(**{**audio, "zero": Fraction(audio["zero"]), "timeline": _timeline(audio["timeline"])}),
@@ -150,6 +152,7 @@ def make_plan(media: MediaInfo, *, encoder: str, preset: str, ffmpeg: str) -> Pl
         preset=preset,
         ffmpeg=ffmpeg,
         look=video.look,
+        warnings=media.warnings,
     )
 
 
@@ -168,16 +171,7 @@ def chunks(timeline: Timeline) -> tuple[Chunk, ...]:
 
 def may_copy(media: MediaInfo) -> bool:
     """Whether a rung may be cut out of the source at its keyframes without a seam."""
-    video = media.video
-    return (
-        video.codec == "h264"
-        and video.pixel_format == "yuv420p"
-        and video.plain
-        and video.constant
-        and video.idr
-        and media.indexed
-        and media.container.split(",")[0] in ("mov", "matroska")
-    )
+    return media.video.clean and media.indexed and is_worth_copying(media.video, media.container)
 
 
 def satisfies(video: VideoTrack, rung: Rung) -> bool:
@@ -268,15 +262,6 @@ def _copied_frames(audio: AudioTrack, media: MediaInfo, zero: Fraction, duration
     if offset >= AAC_FRAME or there < wanted - MISSING_TAIL * rate / AAC_FRAME:
         return None
     return min(there, wanted)
-
-
-def _plain(value: Any) -> Any:
-    """Fractions as text, tuples as lists; floats and the rest as they are."""
-    if isinstance(value, Fraction):
-        return str(value)
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _timeline(data: dict[str, Any]) -> Timeline:

@@ -23,9 +23,10 @@ from kombu.exceptions import OperationalError
 
 from transcoding import captions, ffmpeg, layout, pictures, publication, recovery
 from transcoding.local import LocalQueue
-from transcoding.media import MediaError, read_media
+from transcoding.media import MediaError
 from transcoding.models import ChunkKind, ChunkStatus, QualityStatus, TranscodingChunk, TranscodingJob
 from transcoding.package import read_rendition, tidy
+from transcoding.sandbox import read_apart
 from transcoding.verify import verify
 from transcoding.work import work_one
 from videos.storage import package_dir, source_path
@@ -75,7 +76,7 @@ def probe(job: TranscodingJob) -> None:
     """Find out what the source is, and lay out everything that will be made of it."""
     if job.plan is None:
         try:
-            media = read_media(source_path(job.video))
+            media = read_apart(source_path(job.video))
         except MediaError as error:
             job.fail(str(error))
             return
