@@ -70,7 +70,7 @@ def video_arguments(  # noqa: PLR0913 - the last one is for damaged sources only
         arguments += ["-ss", f"{seek:.6f}"]
     arguments += input_arguments(source)
     if encoded:
-        arguments += ["-filter_complex", _filters(plan, encoded, start, end, held=mend is not None)]
+        arguments += ["-filter_complex", _filters(plan, encoded, start, end, _held(mend))]
     for rung in plan.rungs:
         output = _copied(plan, end) if rung.copied else _encoded(plan, rung, first, last, threads)
         arguments += [*output, *_CONTAINER, "-f", "mp4", "-movflags", f"{_FRAGMENTS}+frag_keyframe"]
@@ -137,11 +137,10 @@ def _threads(threads: int) -> list[str]:
     return ["-threads", str(threads), "-filter_complex_threads", str(threads)] if threads else []
 
 
-def _filters(plan: Plan, rungs: list[Rung], start: int, end: int, *, held: bool) -> str:
+def _filters(plan: Plan, rungs: list[Rung], start: int, end: int, held: str) -> str:
     """Frames start to end of the grid, once, and a scaled copy for each rung, progressive and in BT.709."""
     weave = f"{DEINTERLACE}," if plan.look.interlaced else ""
-    # Not always: where a picture's size changes, ffmpeg ends the graph and begins another one.
-    rate = f"{plan.rate}:start_time={float(start / plan.rate):.9f},tpad=stop=-1:stop_mode=clone" if held else plan.rate
+    rate = f"{plan.rate}{held}"
     grid = f"settb={plan.time_base},setpts=PTS-{plan.zero},fps={rate},trim=start_pts={start}:end_pts={end}"
     tone = (
         f",{_tone_mapped(plan.look.transfer, rungs[0].width, rungs[0].height)}"
@@ -155,6 +154,16 @@ def _filters(plan: Plan, rungs: list[Rung], start: int, end: int, *, held: bool)
         for n, rung in enumerate(rungs)
     ]
     return ";".join([f"[0:{plan.stream}]{weave}{grid}{tone},{split}", *scaled])
+
+
+def _held(mend: float | None) -> str:
+    """Behind `fps`: the last picture stands for what does not follow, and at the start the first one for what misses.
+
+    Not in every piece: where the size of the pictures changes, ffmpeg ends the graph and begins another one.
+    """
+    if mend is None:
+        return ""
+    return (":start_time=0" if mend < 0 else "") + ",tpad=stop=-1:stop_mode=clone"
 
 
 def _tone_mapped(transfer: str, width: int | str, height: int | str) -> str:

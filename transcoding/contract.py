@@ -53,6 +53,9 @@ class Queue(Protocol):
     def report(self, assignment: Assignment) -> None:
         """Renew the lease."""
 
+    def warn(self, assignment: Assignment, sentence: str) -> None:
+        """Note for the editor what of the source could not be taken; the same again is no harm."""
+
     def complete(self, assignment: Assignment) -> None: ...
 
     def fail(self, assignment: Assignment, error: str, *, final: bool = False) -> None:

@@ -25,6 +25,7 @@ ENDING = 30  # seconds that ffmpeg may take to end after closing its pipes
 START_UP, EACH_FRAME = 1800, 10  # seconds of processor time, for a piece and for each of its frames
 MENDING = 10  # segments further back, where the keyframe before a piece is damaged
 FROM_THE_START = -1.0
+NOTICEABLE = Fraction(1, 2)  # seconds of missing pictures
 
 
 class EncodeError(Exception):
@@ -32,16 +33,24 @@ class EncodeError(Exception):
 
 
 class Incomplete(EncodeError):
-    """The source showed less than the plan promised."""
+    """The source showed less than the plan promised: so many units are missing at least."""
+
+    def __init__(self, sentence: str, missing: int) -> None:
+        super().__init__(sentence)
+        self.missing = missing
 
 
 @dataclass
 class Segments:
-    """Gathers one rendition's fragments into the plan's segments, first to last inclusive."""
+    """Gathers one rendition's fragments into the plan's segments, first to last inclusive.
+
+    may_end_early: the very last segment of the track may be shorter than planned, as copied sound is.
+    """
 
     timeline: Timeline
     first: int
     last: int
+    may_end_early: bool = False
     scale: int = 0
     index: int = 0
     count: int = 0
@@ -55,8 +64,9 @@ class Segments:
         start = int(Fraction(fragment.start, self.scale) / self.timeline.unit)
         if not self.first <= self.timeline.index_of(start) <= self.last:
             return  # a copied rung starts a GOP early and runs past the end
-        if start != self.timeline.starts[self.index] + self.count:
-            raise Incomplete(f"a fragment begins at {start}, not at {self.timeline.starts[self.index] + self.count}")
+        expected = self.timeline.starts[self.index] + self.count
+        if start != expected:
+            raise Incomplete(f"a fragment begins at {start}, not at {expected}", start - expected)
         self.parts.append(data)
         self.count += fragment.samples
         if self.count > self.timeline.length(self.index):
@@ -65,14 +75,13 @@ class Segments:
             yield self._close()
 
     def finish(self) -> Iterator[tuple[int, bytes]]:
-        """The end of the stream: only the very last segment of a track may be shorter than planned."""
+        """The end of the stream; raises Incomplete where it came too soon."""
         if self.index > self.last:
             return
-        if not self.parts or self.index + 1 < len(self.timeline):
-            raise Incomplete(
-                f"the source ended {self.timeline.length(self.index) - self.count} frames before the end of "
-                f"segment {self.index}"
-            )
+        if not (self.parts and self.may_end_early and self.index + 1 == len(self.timeline)):
+            short = self.timeline.length(self.index) - self.count
+            missing = self.timeline.bounds(self.last)[1] - self.timeline.starts[self.index] - self.count
+            raise Incomplete(f"the source ended {short} frames before the end of segment {self.index}", missing)
         yield self._close()
 
     def _close(self) -> tuple[int, bytes]:
@@ -93,10 +102,11 @@ def encode(assignment: Assignment, deliver: Deliver, check: Callable[[], None], 
     reason = work.attempt(None)
     if reason is None:
         return ()
+    warning = work.warning(reason)
     for mend in dict.fromkeys(_places(assignment)):
         if work.attempt(mend) is None:
-            return (work.warning(),)
-    raise EncodeError(reason)
+            return warning
+    raise EncodeError(str(reason))
 
 
 def _places(assignment: Assignment) -> Iterator[float]:
@@ -116,15 +126,14 @@ class _Work:
         self.audio = assignment.plan.audio if assignment.kind == "audio" else None
         self.timeline = self.audio.timeline if self.audio else assignment.plan.timeline
         self.there = dict.fromkeys(self._names(), assignment.first)  # the first segment that is still to be made
-        self.begun = dict(self.there)
 
     def _names(self) -> list[str]:
         return ["audio"] if self.audio else [rung.name for rung in self.assignment.plan.rungs]
 
-    def attempt(self, mend: float | None) -> str | None:
+    def attempt(self, mend: float | None) -> FfmpegError | Incomplete | None:
         """Make what is missing; returns what was wrong with the source where it showed too little."""
-        self.begun = dict(self.there)
-        tracks = {name: Segments(self.timeline, first, self.assignment.last) for name, first in self.there.items()}
+        last, early = self.assignment.last, self.audio is not None
+        tracks = {name: Segments(self.timeline, first, last, early) for name, first in self.there.items()}
         try:
             self._run(tracks, mend)
             for name, track in tracks.items():
@@ -132,10 +141,10 @@ class _Work:
                     self._hand_on(name, index, data)
         except Killed as error:
             raise EncodeError(str(error)) from error
-        except (FfmpegError, Incomplete) as error:
-            return str(error)
         except BrokenBoxes as error:
             raise EncodeError(str(error)) from error
+        except (FfmpegError, Incomplete) as error:
+            return error
         return None
 
     def _run(self, tracks: dict[str, Segments], mend: float | None) -> None:
@@ -151,7 +160,9 @@ class _Work:
 
     def _start(self, pipes: dict[str, int], mend: float | None) -> Running:
         arguments = self._arguments(pipes, mend)
-        limits = Limits(cpu=START_UP + EACH_FRAME * self._frames())
+        first, last = self.assignment.first, self.assignment.last
+        begin = 0 if mend == FROM_THE_START else self.timeline.starts[first]
+        limits = Limits(cpu=START_UP + EACH_FRAME * (self.timeline.bounds(last)[1] - begin))
         return Running(arguments, pipes.values(), nice=self.audio is not None, limits=limits)
 
     def _arguments(self, pipes: dict[str, int], mend: float | None) -> list[str]:
@@ -164,20 +175,18 @@ class _Work:
         piece = min(self.there.values()), self.assignment.last
         return commands.video_arguments(plan, source, piece, pipes, self.threads, mend)
 
-    def _frames(self) -> int:
-        first, last = self.assignment.first, self.assignment.last
-        return self.timeline.bounds(last)[1] - self.timeline.bounds(first)[0]
-
     def _hand_on(self, name: str, index: int, data: bytes) -> None:
         self.deliver(name, index, data)
         if index != INIT:
             self.there[name] = index + 1
 
-    def warning(self) -> str:
-        """What the editor should know of the last attempt."""
-        start = float(self.timeline.starts[min(self.begun.values())] * self.timeline.unit)
-        what = "the sound could not be decoded and is silent" if self.audio else "pictures are missing and others stand"
-        return f"The file is damaged: from {int(start) // 60}:{int(start) % 60:02} on, {what}. Watch it there."
+    def warning(self, reason: FfmpegError | Incomplete) -> tuple[str, ...]:
+        """What the editor should know of it; nothing of a few pictures."""
+        if isinstance(reason, Incomplete) and reason.missing * self.timeline.unit < NOTICEABLE:
+            return ()
+        start = int(self.timeline.starts[min(self.there.values())] * self.timeline.unit)
+        what = "Its sound cannot be decoded, and is silent" if self.audio else "Pictures are missing, and others stand"
+        return (f"The file is damaged. {what} from {start // 60}:{start % 60:02} on: look whether that will do.",)
 
 
 def _pipes(stack: ExitStack, names: list[str]) -> tuple[dict[str, int], dict[str, int]]:

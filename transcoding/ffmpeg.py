@@ -24,6 +24,9 @@ LOG_LINES = 30
 LINES = 1 << 20  # bytes read at a time
 MEMORY = 8 << 30  # bytes; 8K of 10 bits takes 1.5 GB with two threads, and each further thread a picture or two
 
+STOPPED = 255  # the code of an ffmpeg that a signal asked to end
+GRACE = 10  # seconds of processor time between the signal that names the limit, and the end
+
 
 class FfmpegError(Exception):
     """The process failed; the message holds the end of what it said."""
@@ -187,15 +190,16 @@ def _guard(*, nice: bool, limits: Limits) -> list[str]:
     if shutil.which("prlimit"):
         # Not the address space: libraries and threads reserve far more of it than they ever use.
         memory = [f"--data={limits.memory}"] if limits.memory else []
-        cpu = [f"--cpu={limits.cpu}"] if limits.cpu else []
+        cpu = [f"--cpu={limits.cpu}:{limits.cpu + GRACE}"] if limits.cpu else []
         guard += ["prlimit", "--core=0", *memory, *cpu, "--"]
     return [*guard, *(["nice", "-n", "10"] if nice else [])]
 
 
 def _error(code: int, log: list[str], name: str = "ffmpeg") -> FfmpegError:
     said = "\n".join(log[-LOG_LINES:]).strip() or "it said nothing"
+    if code in (STOPPED, -signal.SIGXCPU):
+        return Killed(f"{name} took far more time than it may, or was told to stop: {said}")
     if code >= 0:
         out_of_memory = any("Cannot allocate memory" in line for line in log)
         return (Killed if out_of_memory else FfmpegError)(f"{name} ended with code {code}: {said}")
-    how = "took far more time than it may" if -code == signal.SIGXCPU else f"was killed by signal {-code}"
-    return Killed(f"{name} {how}: {said}")
+    return Killed(f"{name} was killed by signal {-code}: {said}")

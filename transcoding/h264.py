@@ -47,8 +47,8 @@ class Sequence:
     progressive: bool
 
     def is_legal(self, rate: Fraction) -> bool:
-        """Whether its profile is one that every player has, and its level as high as it has to be, and no higher."""
-        if self.profile not in PLAYABLE or self.level not in LEVELS:
+        """Whether every player takes it: a usual profile, whole pictures, and a level as high as it has to be."""
+        if self.profile not in PLAYABLE or self.level not in LEVELS or not self.progressive:
             return False
         per_second, in_picture, in_memory = LEVELS[self.level]
         return (

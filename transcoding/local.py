@@ -145,6 +145,14 @@ class LocalQueue:
             worker=self.worker, claim_expires_at=expires, **moved
         )
 
+    def warn(self, assignment: Assignment, sentence: str) -> None:
+        with transaction.atomic():
+            job = self._lock_job(assignment)
+            self._guarded(assignment, lease_expires_at=lease_end())
+            known = (job.plan or {}).get("warnings", [])
+            if sentence not in known:
+                job.checkpoint(plan={**(job.plan or {}), "warnings": [*known, sentence]})
+
     def complete(self, assignment: Assignment) -> None:
         with transaction.atomic():
             # Workers that finish two chunks in the same instant queue up here, so that exactly one sees the end.

@@ -241,26 +241,27 @@ def _is_clean(path: Path, stream: VideoStream, track: VideoTrack) -> bool:
     """Read every packet: viewers get them as they are, so all have to be whole, in step, and of one kind."""
     head = h264.Track(stream.codec_context.extradata or b"")
     sequence = head.sequence()
-    if sequence is None or not sequence.progressive or not sequence.is_legal(track.rate):
+    if sequence is None or not sequence.is_legal(track.rate):
+        return False
+    if stream.codec_context.codec_tag not in WITH_PARAMETERS_AHEAD:
         return False
     decoded, shown = [], []
     with open_container(path) as container:
-        if (
-            container.format.name == WITH_WHOLE_INDEX
-            and container.streams[track.index].codec_context.codec_tag != "avc1"
-        ):
-            return False  # avc3 has its parameters where we do not write them
-        for packet in container.demux(container.streams[track.index]):
-            if not packet.size:
-                continue
-            if packet.is_discard or packet.is_corrupt or packet.has_sidedata("new_extradata"):
+        for packet in filter(lambda packet: packet.size, container.demux(container.streams[track.index])):
+            if not _is_plain(packet) or not head.is_whole(bytes(packet)):
                 return False
-            if packet.pts is None or not head.is_whole(bytes(packet)):
-                return False
-            shown.append(packet.pts)
+            shown.append(_shown_at(packet))
             if packet.dts is not None:  # Matroska does not have the first ones
                 decoded.append(packet.dts)
+    if len(shown) != track.frames:
+        return False  # a last picture that stands longer
     return all(_on_grid(times, track.time_base, track.rate) for times in (decoded, sorted(shown)) if times)
+
+
+def _is_plain(packet: "Packet[Any]") -> bool:
+    """Whether it is shown, by the parameters of the track's head, and the container does not doubt it."""
+    strange = packet.is_discard or packet.is_corrupt or packet.has_sidedata("new_extradata")
+    return packet.pts is not None and not strange
 
 
 def _warnings(

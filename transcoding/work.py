@@ -33,7 +33,7 @@ def _make(queue: Queue, assignment: Assignment, stop: threading.Event, threads: 
     log.info("%s: started", describe(assignment))
     started = time.monotonic()
     try:
-        encode(
+        warnings = encode(
             assignment,
             lambda rendition, index, data: queue.deliver(assignment, rendition, index, data),
             Pulse(queue, assignment, stop),
@@ -49,6 +49,9 @@ def _make(queue: Queue, assignment: Assignment, stop: threading.Event, threads: 
         log.error("%s: %s", describe(assignment), error)
         queue.fail(assignment, str(error))
     else:
+        for warning in warnings:
+            log.warning("%s: %s", describe(assignment), warning)
+            queue.warn(assignment, warning)
         queue.complete(assignment)
         log.info("%s: done in %.1f s", describe(assignment), time.monotonic() - started)
 

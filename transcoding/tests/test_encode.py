@@ -27,7 +27,7 @@ class Package:
         self.source, self.folder = source, folder
         self.media = read_media(source)
         self.plan = make_plan(self.media, encoder="libx264", preset="ultrafast", ffmpeg=ffmpeg.version())
-        self.inits = {}
+        self.inits, self.warnings = {}, []
 
     def assignment(self, kind, first, last):
         return Assignment(1, 1, kind, "clip", str(self.source), self.plan, first, last)
@@ -41,10 +41,10 @@ class Package:
 
     def encode(self):
         for chunk in chunks(self.plan.timeline):
-            encode(self.assignment("video", chunk.first, chunk.last), self.deliver, lambda: None)
+            self.warnings += encode(self.assignment("video", chunk.first, chunk.last), self.deliver, lambda: None)
         if self.plan.audio:
             last = len(self.plan.audio.timeline) - 1
-            encode(self.assignment("audio", 0, last), self.deliver, lambda: None)
+            self.warnings += encode(self.assignment("audio", 0, last), self.deliver, lambda: None)
         return self
 
     def write_playlists(self):
@@ -215,12 +215,30 @@ def loudness(data, at):
     return max(abs(int.from_bytes(samples[n : n + 2], "little", signed=True)) for n in range(0, len(samples), 2))
 
 
-def test_a_source_that_ends_in_the_middle_of_a_piece_is_an_error_with_the_place(small):
+def promised_more(small):
+    """The source ends at frame 200, and a plan goes on to 360."""
     longer = dataclasses.replace(small.plan.timeline, starts=(0, 60, 120, 240, 300), end=360)
-    plan = dataclasses.replace(small.plan, timeline=longer, seeks=(None,) * 5)
-    assignment = dataclasses.replace(small.assignment("video", 0, 4), plan=plan)
-    with pytest.raises(EncodeError, match="the source ended 40 frames before the end of segment 2"):
-        encode(assignment, lambda *delivery: None, lambda: None)
+    return dataclasses.replace(small.plan, timeline=longer, seeks=(None,) * 5)
+
+
+def test_a_source_that_ends_in_the_middle_of_a_piece_holds_its_last_picture_and_says_so(small):
+    assignment, made = dataclasses.replace(small.assignment("video", 0, 4), plan=promised_more(small)), []
+    warnings = encode(assignment, lambda *delivery: made.append(delivery), lambda: None)
+    name = small.plan.rungs[0].name
+    pieces = {index: data for rendition, index, data in made if rendition == name}
+    assert sorted(index for rendition, index, _ in made if rendition == name and index != INIT) == [0, 1, 2, 3, 4]
+    stream = b"".join(pieces[index] for index in sorted(pieces))
+    assert [number for number, _ in clips.read_numbers(stream)] == [*range(200), *[199] * 160]
+    assert len(warnings) == 1
+    assert "from 0:04 on" in warnings[0]
+
+
+def test_even_a_piece_of_which_nothing_is_left_shows_the_last_picture_before_it(small):
+    assignment, made = dataclasses.replace(small.assignment("video", 3, 4), plan=promised_more(small)), []
+    assert encode(assignment, lambda *delivery: made.append(delivery), lambda: None)
+    pieces = {index: data for rendition, index, data in made if rendition == small.plan.rungs[0].name}
+    stream = b"".join(pieces[index] for index in sorted(pieces))
+    assert [number for number, _ in clips.read_numbers(stream)] == [199] * 120
 
 
 def test_an_encoder_that_fails_says_why(small, tmp_path):
