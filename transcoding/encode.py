@@ -100,9 +100,9 @@ def encode(assignment: Assignment, deliver: Deliver, check: Callable[[], None], 
     """
     work = _Work(assignment, deliver, check, threads)
     reason = work.attempt(None)
-    if reason is None:
-        return ()
     warning = work.warning(reason)
+    if reason is None:
+        return warning
     for mend in dict.fromkeys(_places(assignment)):
         if work.attempt(mend) is None:
             return warning
@@ -126,6 +126,7 @@ class _Work:
         self.audio = assignment.plan.audio if assignment.kind == "audio" else None
         self.timeline = self.audio.timeline if self.audio else assignment.plan.timeline
         self.there = dict.fromkeys(self._names(), assignment.first)  # the first segment that is still to be made
+        self.undecoded = 0
 
     def _names(self) -> list[str]:
         return ["audio"] if self.audio else [rung.name for rung in self.assignment.plan.rungs]
@@ -157,6 +158,7 @@ class _Work:
                     os.close(writer)
             _gather(readers, tracks, self._hand_on, self.check)
             process.finish(ENDING)
+            self.undecoded = process.undecoded
 
     def _start(self, pipes: dict[str, int], mend: float | None) -> Running:
         arguments = self._arguments(pipes, mend)
@@ -180,12 +182,14 @@ class _Work:
         if index != INIT:
             self.there[name] = index + 1
 
-    def warning(self, reason: FfmpegError | Incomplete) -> tuple[str, ...]:
-        """What the editor should know of it; nothing of a few pictures."""
-        if isinstance(reason, Incomplete) and reason.missing * self.timeline.unit < NOTICEABLE:
+    def warning(self, reason: FfmpegError | Incomplete | None) -> tuple[str, ...]:
+        """What the editor should know of the first attempt; nothing of a few pictures."""
+        missing = reason.missing if isinstance(reason, Incomplete) else self.undecoded
+        if missing * self.timeline.unit < NOTICEABLE and not isinstance(reason, FfmpegError):
             return ()
-        start = int(self.timeline.starts[min(self.there.values())] * self.timeline.unit)
-        what = "Its sound cannot be decoded, and is silent" if self.audio else "Pictures are missing, and others stand"
+        index = self.assignment.first if reason is None else min(self.there.values())
+        start = int(self.timeline.starts[min(index, self.assignment.last)] * self.timeline.unit)
+        what = "Some of its sound cannot be decoded" if self.audio else "Pictures are missing, and others stand"
         return (f"The file is damaged. {what} from {start // 60}:{start % 60:02} on: look whether that will do.",)
 
 

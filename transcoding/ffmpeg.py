@@ -24,6 +24,7 @@ LOG_LINES = 30
 LINES = 1 << 20  # bytes read at a time
 MEMORY = 8 << 30  # bytes; 8K of 10 bits takes 1.5 GB with two threads, and each further thread a picture or two
 
+UNDECODED = b"Error submitting packet to decoder"  # what ffmpeg says of each packet that it must leave out
 STOPPED = 255  # the code of an ffmpeg that a signal asked to end
 GRACE = 10  # seconds of processor time between the signal that names the limit, and the end
 
@@ -74,6 +75,7 @@ UNHURRIED = Limits()
 class Running:
     """An ffmpeg that writes into pipes; leaving the `with` block kills it if it still runs."""
 
+    undecoded = 0  # packets that no decoder took, known once it has ended
     name = "ffmpeg"
     told_lines = LOG_LINES
 
@@ -103,6 +105,7 @@ class Running:
         with stderr:
             for line in stderr:
                 self._log.append(line.decode(errors="replace").rstrip())
+                self.undecoded += UNDECODED in line
 
     def finish(self, timeout: float) -> None:
         """Wait for the end; raises FfmpegError where it failed."""
@@ -114,11 +117,6 @@ class Running:
         if code:
             log.warning("%s:\n%s", self.name, "\n".join(self._log))
             raise _error(code, list(self._log)[-self.told_lines :], self.name)
-
-    @property
-    def said(self) -> list[str]:
-        """The last lines of its log, once it has ended."""
-        return list(self._log)
 
     def __exit__(self, *exception: object) -> None:
         if self._process.poll() is None:

@@ -46,6 +46,7 @@ MATRICES: dict[int, str] = {
     **dict.fromkeys((Colorspace.BT2020, 10), "bt2020"),  # 10: with constant luminance
 }
 WITH_PARAMETERS_AHEAD = {"avc1", "H264", "\0\0\0\0"}  # of MP4, and of Matroska; avc3 has them among the pictures
+UNREAD = 0.05  # share of a file in fragments that may lie behind its last packet
 MISSING = 1  # seconds that a file may be shorter than it says, and nobody is told
 JITTER = 0.002  # seconds; containers round to 1 ms, some writers twice
 REORDERED = 32  # packets; H.264 and HEVC shift a picture by 16 at most
@@ -167,6 +168,7 @@ class _Packets:
     only_idr: bool = True
     begins_shown: bool = True  # the first packet is the first picture shown
     damaged: bool = False  # the container says that a packet is, or could not be read on
+    read_to: int = 0  # where in the file the last packet ends
 
     def drop_blind_start(self) -> None:
         """A recording that began in the middle of a GOP: before its first keyframe nothing can be decoded."""
@@ -278,7 +280,10 @@ def _warnings(
             f"The file says that it lasts {_clock(promised)}, but only {_clock(there)} of it is there: it was cut off. "
             "What is there was taken. If you have the whole file, upload that as a new video."
         )
-    if any(facts.damaged for facts in packets.values()):
+    read_to = max(facts.read_to for facts in packets.values())
+    # Fragments behind a broken one are not found.
+    lost = container.format.name == WITH_WHOLE_INDEX and 0 < read_to < container.size * (1 - UNREAD)
+    if lost or any(facts.damaged for facts in packets.values()):
         yield "Some of the file is damaged. Watch the video, and upload an undamaged file as a new one if it matters."
 
 
@@ -404,6 +409,7 @@ def _demux(path: Path, video: VideoStream, audio: AudioStream | None) -> dict[in
             _refuse_endless(count)
             facts, time = tracks[packet.stream.index], _shown_at(packet)
             facts.damaged = facts.damaged or packet.is_corrupt
+            facts.read_to = max(facts.read_to, (packet.pos or 0) + packet.size)
             if packet.is_discard:
                 facts.begins_shown = False
                 continue
