@@ -64,7 +64,8 @@ def video_arguments(  # noqa: PLR0913 - the last one is for damaged sources only
     first, last = piece
     start, end = plan.timeline.bounds(first)[0], plan.timeline.bounds(last)[1]
     encoded = [rung for rung in plan.rungs if not rung.copied]
-    arguments = [*_threads(threads), "-noaccurate_seek", "-copyts"]
+    # One graph throughout, also where the size of the pictures changes: another one would begin to count anew.
+    arguments = [*_threads(threads), "-noaccurate_seek", "-copyts", "-reinit_filter", "0"]
     seek = plan.seeks[first] if mend is None else mend
     if seek is not None and seek >= 0:
         arguments += ["-ss", f"{seek:.6f}"]
@@ -157,10 +158,7 @@ def _filters(plan: Plan, rungs: list[Rung], start: int, end: int, held: str) -> 
 
 
 def _held(mend: float | None) -> str:
-    """Behind `fps`: the last picture stands for what does not follow, and at the start the first one for what misses.
-
-    Not in every piece: where the size of the pictures changes, ffmpeg ends the graph and begins another one.
-    """
+    """Behind `fps`: the last picture stands for what does not follow, at the start the first for what misses."""
     if mend is None:
         return ""
     return (":start_time=0" if mend < 0 else "") + ",tpad=stop=-1:stop_mode=clone"

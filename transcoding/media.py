@@ -1,6 +1,7 @@
 """What a source is: facts read from the container, of which no more than one frame is decoded."""
 
 import statistics
+import struct
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
@@ -46,6 +47,7 @@ MATRICES: dict[int, str] = {
     **dict.fromkeys((Colorspace.BT2020, 10), "bt2020"),  # 10: with constant luminance
 }
 WITH_PARAMETERS_AHEAD = {"avc1", "H264", "\0\0\0\0"}  # of MP4, and of Matroska; avc3 has them among the pictures
+UPRIGHT = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)  # a display matrix that changes nothing; fixed point
 UNREAD = 0.05  # share of a file in fragments that may lie behind its last packet
 MISSING = 1  # seconds that a file may be shorter than it says, and nobody is told
 JITTER = 0.002  # seconds; containers round to 1 ms, some writers twice
@@ -212,9 +214,12 @@ def _probe(path: Path, container: av.container.InputContainer) -> MediaInfo:
     frame = _first_frame(container, video)
     _refuse_giants(frame.width, frame.height)
     packets = _read_index(container, video, audio) or _demux(path, video, audio)
-    if not packets[video.index].times:
-        raise MediaError("The video track holds no pictures. Export the file again and upload that.")
     name = container.format.name
+    if not packets[video.index].times:
+        raise MediaError(
+            "The video track holds no pictures, or does not say when to show them. Export the file as MP4 and upload "
+            "that."
+        )
     track = _video_track(video, frame, packets[video.index])
     return MediaInfo(
         container=name,
@@ -475,11 +480,11 @@ def _video_track(stream: VideoStream, frame: VideoFrame, packets: _Packets) -> V
         pixel_format=frame.format.name,
         width=width,
         height=height,
-        plain=frame.rotation == 0 and aspect == 1 and replace(look, matrix="bt709") == Look(),
+        plain=_is_upright(frame) and aspect == 1 and replace(look, matrix="bt709") == Look(),
         rate=rate,
         constant=constant,
         frames=frames,
-        start=start,
+        start=start + _decoders_delay(frame, packets),
         time_base=time_base,
         keyframes=tuple(round((time - start) * time_base * rate) for time in keys),
         keyframe_times=tuple(time * time_base for time in keys),
@@ -488,6 +493,17 @@ def _video_track(stream: VideoStream, frame: VideoFrame, packets: _Packets) -> V
         peak=_peak(packets, time_base),
         look=look,
     )
+
+
+def _decoders_delay(frame: VideoFrame, packets: _Packets) -> int:
+    """Ticks by which pictures come later than their packets, where the container has no times of showing (AVI)."""
+    return max(0, frame.dts - packets.times[0]) if frame.pts is None and frame.dts is not None else 0
+
+
+def _is_upright(frame: VideoFrame) -> bool:
+    """Neither turned nor mirrored, which alone has a rotation of 0, too."""
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    return matrix is None or struct.unpack("9i", bytes(matrix)) == UPRIGHT
 
 
 def _displayed_size(frame: VideoFrame, aspect: Fraction) -> tuple[int, int]:

@@ -45,7 +45,7 @@ class TestVideo:
         keyframes = ["-g", "6000", "-force_key_frames", "5.999500,7.999500,9.999500"]
         grid = ["-fps_mode", "passthrough", "-enc_time_base", "1/30"]
         assert video_arguments(plan, "/s.mp4", (3, 3), PIPES) == [
-            *("-noaccurate_seek", "-copyts", "-ss", "4.001000", *OPEN),
+            *("-noaccurate_seek", "-copyts", "-reinit_filter", "0", "-ss", "4.001000", *OPEN),
             "-filter_complex",
             "[0:0]settb=1/15360,setpts=PTS-0,fps=30,trim=start_pts=180:end_pts=360,split=2[in0][in1];"
             f"[in0]scale=854:480:{COLORS}[480p];[in1]scale=640:360:{COLORS}[360p]",
@@ -59,7 +59,7 @@ class TestVideo:
     def test_without_a_copied_rung_all_are_split_from_one_decode(self):
         plan = plan_of(encoded(frames=90, width=640, height=360))
         assert video_arguments(plan, "/s.mp4", (0, 1), {"360p": 7}) == [
-            *("-noaccurate_seek", "-copyts", *OPEN, "-filter_complex"),
+            *("-noaccurate_seek", "-copyts", "-reinit_filter", "0", *OPEN, "-filter_complex"),
             "[0:0]settb=1/15360,setpts=PTS-0,fps=30,trim=start_pts=0:end_pts=90,split=1[in0];"
             f"[in0]scale=640:360:{COLORS}[360p]",
             *("-map", "[360p]", *x264(600), "-g", "6000", "-force_key_frames", "0.000000,1.999500"),
