@@ -8,7 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from transcoding.ladder import Rung
-from transcoding.media import FORMATS, MAX_PIXELS, Look
+from transcoding.media import Look
+from transcoding.packets import FORMATS, MAX_PIXELS
 from transcoding.plan import AudioPlan, Plan
 
 # Forced keyframes are compared with frame times that were rounded on their way: ask half a millisecond early.

@@ -210,7 +210,7 @@ class TestBombs:
         assert is_for_an_editor(str(error.value))
 
     def test_more_packets_than_a_day_has_are_refused(self, clip, tmp_path, monkeypatch):
-        monkeypatch.setattr("transcoding.media.MAX_PACKETS", 20)
+        monkeypatch.setattr("transcoding.packets.MAX_PACKETS", 20)
         packed = clips.make(tmp_path / "film.mkv", "-i", str(clip), "-c", "copy")
         for film in (clip, packed):
             with pytest.raises(MediaError, match="more pictures than a day") as error:

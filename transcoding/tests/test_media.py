@@ -325,10 +325,10 @@ class TestIndex:
     def test_the_index_tells_what_demuxing_tells(self, tmp_path, monkeypatch, kind):
         film = clips.make(tmp_path / "film.mov", *INDEXED[kind])
         with monkeypatch.context() as patch:
-            patch.setattr(media, "_demux", None)
+            patch.setattr(media, "demux", None)
             by_index = read_media(film)
         with monkeypatch.context() as patch:
-            patch.setattr(media, "_read_index", lambda *tracks: None)
+            patch.setattr(media, "read_index", lambda *tracks: None)
             assert by_index == read_media(film)
 
     @pytest.mark.parametrize(
@@ -339,7 +339,7 @@ class TestIndex:
         seek, flags = (arguments, ()) if arguments[0] == "-ss" else ((), arguments)
         film = clips.make(tmp_path / "film.mp4", *seek, "-i", str(source), "-c", "copy", *flags)
         facts = read_media(film)
-        monkeypatch.setattr(media, "_read_index", lambda *tracks: None)
+        monkeypatch.setattr(media, "read_index", lambda *tracks: None)
         assert facts == read_media(film)
 
 
