@@ -118,7 +118,7 @@ def speech_arguments(audio: AudioPlan, source: str, seconds: float, pipe: int) -
         f"aformat=sample_fmts=s16:channel_layouts=mono,atrim=end_sample={samples}"
     )
     return [
-        *("-copyts", *input_arguments(source), "-map", f"0:{audio.stream}", "-vn", "-af", moved),
+        *(*_threads(1), "-copyts", *input_arguments(source), "-map", f"0:{audio.stream}", "-vn", "-af", moved),
         *("-c:a", "pcm_s16le", "-f", "s16le", f"pipe:{pipe}"),
     ]
 
@@ -129,7 +129,7 @@ def poster_arguments(source: str, stream: int, look: Look, seek: float | None, t
     tone = f",{_tone_mapped(look.transfer, 'iw', 'ih')}" if look.transfer in TRANSFERS else ""
     size = "scale='min(1280,iw*sar)':'min(1280,ih)':force_original_aspect_ratio=decrease:force_divisible_by=2,setsar=1"
     return [
-        *("-skip_frame", "nokey", *(("-ss", f"{seek:.6f}") if seek else ()), *input_arguments(source)),
+        *(*_threads(1), "-skip_frame", "nokey", *(("-ss", f"{seek:.6f}") if seek else ()), *input_arguments(source)),
         *("-map", f"0:{stream}", "-frames:v", "1", "-vf", f"{weave}{size}{tone}", "-q:v", "3"),
         *("-f", "image2", "-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-update", "1", "-y", f"file:{target}"),
     ]

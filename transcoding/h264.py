@@ -73,20 +73,25 @@ class Track:
         if not self.length_size:
             yield from packet.split(b"\x00\x00\x01")[1:]
             return
+        yield from (packet[start:end] for start, end in self._spans(packet))
+
+    def _spans(self, packet: bytes) -> Iterator[tuple[int, int]]:
+        """Where the units should begin and end; the last one may be said to end after the packet."""
         at = 0
         while at + self.length_size < len(packet):
-            length = int.from_bytes(packet[at : at + self.length_size], "big")
-            at += self.length_size
-            yield packet[at : at + length]
-            at += length
+            start = at + self.length_size
+            at = start + int.from_bytes(packet[at:start], "big")
+            yield start, at
 
     def is_whole(self, packet: bytes) -> bool:
         """Whether the packet is a picture that needs no parameters but those of the track's head."""
-        units = list(self.units(packet))
-        there = sum(len(unit) + self.length_size for unit in units)
+        if not self.length_size:
+            return False
+        spans = list(self._spans(packet))
+        units = [packet[start:end] for start, end in spans]
         return (
-            bool(self.length_size)
-            and there == len(packet)
+            bool(spans)
+            and spans[-1][1] == len(packet)
             and any(unit and unit[0] & 31 in (SLICE, IDR) for unit in units)
             and all(map(self._is_unit, units))
         )

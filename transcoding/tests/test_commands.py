@@ -137,13 +137,14 @@ class TestAudio:
 
 
 def test_a_poster_is_one_keyframe_of_square_pixels():
+    one = ["-threads", "1", "-filter_complex_threads", "1"]
     size = "scale='min(1280,iw*sar)':'min(1280,ih)':force_original_aspect_ratio=decrease:force_divisible_by=2,setsar=1"
     expected = [
         *(*OPEN, "-map", "0:2", "-frames:v", "1", "-vf", size, "-q:v", "3", "-f", "image2"),
         *("-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-update", "1", "-y", "file:/p.jpg"),
     ]
-    assert poster_arguments("/s.mp4", 2, Look(), None, Path("/p.jpg")) == ["-skip_frame", "nokey", *expected]
-    seek = ["-skip_frame", "nokey", "-ss", "1.500000"]
+    assert poster_arguments("/s.mp4", 2, Look(), None, Path("/p.jpg")) == [*one, "-skip_frame", "nokey", *expected]
+    seek = [*one, "-skip_frame", "nokey", "-ss", "1.500000"]
     assert poster_arguments("/s.mp4", 2, Look(), 1.5, Path("/p.jpg")) == [*seek, *expected]
 
 
