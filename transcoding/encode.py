@@ -52,6 +52,7 @@ class Segments:
     last: int
     may_end_early: bool = False
     scale: int = 0
+    init: bytes = b""
     index: int = 0
     count: int = 0
     parts: list[bytes] = field(default_factory=list)
@@ -73,6 +74,11 @@ class Segments:
             raise EncodeError(f"segment {self.index} has no keyframe at its end")
         if self.count == self.timeline.length(self.index):
             yield self._close()
+
+    def take_init(self) -> bytes:
+        """The init segment, once."""
+        init, self.init = self.init, b""
+        return init
 
     def finish(self) -> Iterator[tuple[int, bytes]]:
         """The end of the stream; raises Incomplete where it came too soon."""
@@ -227,9 +233,11 @@ def _read(key: selectors.SelectorKey, tracks: dict[str, Segments], deliver: Deli
         fragments.close()
     for fragment, content in fragments.feed(data):
         if fragment is None:
-            tracks[name].scale = timescale(content)
-            deliver(name, INIT, content)
+            # An encoder that gets no pictures writes an init segment of its own, which is not the rendition's.
+            tracks[name].scale, tracks[name].init = timescale(content), content
         else:
+            if init := tracks[name].take_init():
+                deliver(name, INIT, init)
             for index, segment in tracks[name].add(fragment, content):
                 deliver(name, index, segment)
     return bool(data)

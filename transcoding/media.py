@@ -244,11 +244,15 @@ def _warnings(
             f"The file says that it lasts {_clock(promised)}, but only {_clock(there)} of it is there: it was cut off. "
             "What is there was taken. If you have the whole file, upload that as a new video."
         )
+    elif _is_damaged(container, packets):
+        yield "Some of the file is damaged. Watch the video, and upload an undamaged file as a new one if it matters."
+
+
+def _is_damaged(container: av.container.InputContainer, packets: dict[int, Packets]) -> bool:
     read_to = max(facts.read_to for facts in packets.values())
     # Fragments behind a broken one are not found.
     lost = container.format.name == WITH_WHOLE_INDEX and 0 < read_to < container.size * (1 - UNREAD)
-    if lost or any(facts.damaged for facts in packets.values()):
-        yield "Some of the file is damaged. Watch the video, and upload an undamaged file as a new one if it matters."
+    return lost or any(facts.damaged for facts in packets.values())
 
 
 def _clock(seconds: Fraction) -> str:

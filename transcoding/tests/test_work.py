@@ -2,7 +2,9 @@
 
 import logging
 import threading
+from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +32,9 @@ class Shelf:
 
     def report(self, assignment):
         self.diary.append("report")
+
+    def warn(self, assignment, sentence):
+        self.diary.append(f"warn: {sentence}")
 
     def complete(self, assignment):
         self.diary.append("complete")
@@ -164,3 +169,13 @@ def test_a_piece_is_described_in_words():
     assert isinstance(plan, Plan)
     assert describe(Assignment(1, 1, "video", "A walk", "", plan, 3, 5)) == "«A walk» segments 3-5"
     assert describe(Assignment(1, 1, "audio", "A walk", "", plan, 0, 5)) == "«A walk» sound"
+
+
+def test_what_of_the_source_is_missing_is_told_before_the_piece_is_complete(piece, tmp_path):
+    broken = bytearray(Path(piece.source).read_bytes())
+    middle = len(broken) // 4
+    broken[middle : 2 * middle] = bytes(middle)
+    (tmp_path / "broken.mp4").write_bytes(broken)
+    shelf = Shelf(replace(piece, source=str(tmp_path / "broken.mp4"), last=len(piece.plan.timeline) - 1))
+    assert work_one(shelf, ["video"], threading.Event())
+    assert [said.partition(":")[0] for said in shelf.diary if said != "report"] == ["warn", "complete"]
