@@ -25,22 +25,24 @@ def make(target: Path, *arguments: str, data: bytes | None = None) -> Path:
     return target
 
 
-def numbered_frame(number: int) -> bytes:
-    row = b"".join((b"\xeb" if number >> bit & 1 else b"\x10") * COLUMN for bit in range(BITS))
-    return row * HEIGHT
+def numbered_frame(number: int, height: int = HEIGHT) -> bytes:
+    column = COLUMN * height // HEIGHT
+    row = b"".join((b"\xeb" if number >> bit & 1 else b"\x10") * column for bit in range(BITS))
+    return row * height
 
 
 def numbered(target: Path, frames: int, rate: str, *arguments: str, height: int = HEIGHT) -> Path:
     """Frames that carry their numbers, with a tone; arguments say how they are encoded and packed."""
-    size = () if height == HEIGHT else ("-vf", f"scale=-2:{height}:flags=neighbor")
+    drawn = height if COLUMN * height % HEIGHT == 0 and height < HEIGHT else HEIGHT
+    size = () if height == drawn else ("-vf", f"scale=-2:{height}:flags=neighbor")
     seconds = float(frames / Fraction(rate))
     return make(
         target,
-        *("-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{WIDTH}x{HEIGHT}", "-r", rate, "-i", "pipe:0"),
+        *("-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{WIDTH * drawn // HEIGHT}x{drawn}", "-r", rate, "-i", "pipe:0"),
         *("-f", "lavfi", "-i", f"sine=440:sample_rate=48000:duration={seconds}"),
         *size,
         *(arguments or (*H264, *AAC)),
-        data=b"".join(map(numbered_frame, range(frames))),
+        data=b"".join(numbered_frame(number, drawn) for number in range(frames)),
     )
 
 

@@ -42,10 +42,9 @@ def packed(tmp_path_factory):
     return of
 
 
-@pytest.mark.parametrize("share", [0.3, 0.7])
 @pytest.mark.parametrize("kind", PACKED)
-def test_of_a_file_that_was_cut_off_all_that_is_there_is_published(packed, tmp_path, kind, share):
-    source = packed(kind)
+def test_of_a_file_that_was_cut_off_all_that_is_there_is_published(packed, tmp_path, kind):
+    source, share = packed(kind), 0.6
     package = taken(cut(source, tmp_path / f"cut{source.suffix}", share), tmp_path)
     numbers = package.numbers(package.plan.rungs[-1].name)
     assert share * FRAMES * 0.5 < len(numbers) <= FRAMES
