@@ -1,5 +1,6 @@
 """What a source is: facts read from the container, of which no more than one frame is decoded."""
 
+import math
 import statistics
 import struct
 from collections.abc import Iterator
@@ -244,14 +245,17 @@ def _warnings(
             f"The file says that it lasts {_clock(promised)}, but only {_clock(there)} of it is there: it was cut off. "
             "What is there was taken. If you have the whole file, upload that as a new video."
         )
-    elif _is_damaged(container, packets):
+    elif _is_damaged(container, streams[0], packets):
         yield "Some of the file is damaged. Watch the video, and upload an undamaged file as a new one if it matters."
 
 
-def _is_damaged(container: av.container.InputContainer, packets: dict[int, Packets]) -> bool:
+def _is_damaged(
+    container: av.container.InputContainer, stream: VideoStream | AudioStream, packets: dict[int, Packets]
+) -> bool:
+    """Whether a packet is broken, or the file is one of fragments of which some cannot be found."""
+    fragments = container.format.name == WITH_WHOLE_INDEX and stream.frames < len(packets[stream.index].times)
     read_to = max(facts.read_to for facts in packets.values())
-    # Fragments behind a broken one are not found.
-    lost = container.format.name == WITH_WHOLE_INDEX and 0 < read_to < container.size * (1 - UNREAD)
+    lost = fragments and 0 < read_to < container.size * (1 - UNREAD)
     return lost or any(facts.damaged for facts in packets.values())
 
 
@@ -311,7 +315,9 @@ def _video_track(stream: VideoStream, frame: VideoFrame, packets: Packets) -> Vi
     constant = rate == native and _on_grid(order, time_base, rate)
     seconds = Fraction(packets.end - start) * time_base
     keys = packets.keyframe_times
-    frames = max(round((order[-1] - start) * time_base * rate) + 1, round(seconds * rate))
+    # A last picture that falls between two places of the grid, as every second one of 120 does, needs none of its own.
+    last = math.ceil((order[-1] - start) * time_base * rate - Fraction(1, 2))
+    frames = max(last + 1, round(seconds * rate))
     if frames > MAX_HOURS * 3600 * rate:
         raise MediaError(
             f"The file says that it lasts {_clock(frames / rate)} hours, and VLog takes up to {MAX_HOURS}. Cut it into "
