@@ -1,7 +1,6 @@
 """What a hostile source may do: nothing but become a video, or be refused with a sentence."""
 
 import dataclasses
-import os
 import socket
 import struct
 import threading
@@ -266,10 +265,3 @@ class TestProcesses:
         assignment = Assignment(1, 1, "video", "clip", str(clip), plan, 0, 0)
         with pytest.raises(EncodeError, match="more time than it may"):
             encode(assignment, lambda *delivery: None, lambda: None)
-
-    def test_nothing_is_asked_of_a_terminal(self, clip):
-        """A file that stops ffmpeg to ask a question would wait for ever."""
-        reader, writer = os.pipe()
-        os.close(writer)
-        os.close(reader)
-        ffmpeg.run(["-f", "lavfi", "-i", "color=duration=0.1", "-f", "null", "-"], timeout=60)
