@@ -15,6 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from transcoding import boxes, playlists, webvtt
+from transcoding.attempts import Attempt, Outcome
 from transcoding.contract import Assignment, LeaseLost, Stopping
 from transcoding.encode import EncodeError
 from transcoding.local import LocalQueue, assignment_of, lease_end
@@ -86,6 +87,7 @@ def cancel(job: TranscodingJob, by: str) -> bool:
         job.lock()
         if not job.chunks.transcriptions().open().update(status=ChunkStatus.CANCELLED, lease_expires_at=None):
             return False
+        job.attempts.filter(kind=ChunkKind.TRANSCRIPTION).end(Outcome.CANCELLED)
         Transcription.objects.filter(video=job.video_id).update(
             status=Transcription.Status.FAILED, error_message=f"Cancelled by {by}.", completed_at=timezone.now()
         )
@@ -147,6 +149,7 @@ class TranscriptionQueue(LocalQueue):
         job = self._lock_job(assignment)
         done = {"status": ChunkStatus.COMPLETED, "completed_at": timezone.now(), "lease_expires_at": None}
         self._guarded(assignment, **done, error=None)
+        Attempt.objects.filter(chunk=assignment.chunk).end(Outcome.COMPLETED)
         video = Video.objects.alive().select_for_update().filter(pk=job.video_id).first()
         if video is None:
             raise LeaseLost
@@ -164,7 +167,9 @@ class TranscriptionQueue(LocalQueue):
 
     def give_back(self, assignment: Assignment) -> None:
         chunk = {"status": ChunkStatus.PENDING, "worker": None, "lease_expires_at": None}
-        self._write(assignment, chunk, status=Transcription.Status.PENDING, progress_percent=0)
+        with transaction.atomic():
+            self._write(assignment, chunk, status=Transcription.Status.PENDING, progress_percent=0)
+            Attempt.objects.filter(chunk=assignment.chunk).end(Outcome.GIVEN_BACK)
         self._let_go(assignment)
 
     def _write(self, assignment: Assignment, chunk: dict[str, Any], **columns: Any) -> None:

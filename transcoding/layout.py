@@ -23,7 +23,7 @@ def lay_out(job: TranscodingJob, media: MediaInfo) -> None:
     """Write the plan and a row for every rung and chunk, all or nothing."""
     plan = make_plan(media, encoder=settings.ENCODER, preset=settings.X264_PRESET, ffmpeg=ffmpeg.version())
     with transaction.atomic():
-        locked = TranscodingJob.objects.select_for_update().get(pk=job.pk)
+        locked = TranscodingJob.objects.select_for_update(no_key=True).get(pk=job.pk)
         if locked.plan is not None:
             return  # the same step runs twice, and the other was first
         Video.objects.filter(pk=job.video_id).update(

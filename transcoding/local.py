@@ -11,6 +11,7 @@ from django.db.models import F, Sum
 from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
+from transcoding.attempts import Attempt, AttemptQuerySet, Outcome
 from transcoding.contract import INIT, Assignment, Enough, LeaseLost
 from transcoding.encode import EncodeError
 from transcoding.models import (
@@ -46,6 +47,8 @@ class LocalQueue:
                 self._packages[chunk.pk] = package_dir(chunk.job.video)
                 assignment = assignment_of(chunk, plan, first_missing(chunk, plan, self._packages[chunk.pk]))
                 if assignment.first <= assignment.last:
+                    if assignment.first > chunk.first_segment:
+                        _attempt_at(assignment).update(first_segment=assignment.first)
                     return assignment
                 self.complete(assignment)  # its worker was killed between the last segment and saying so
         return None
@@ -78,6 +81,7 @@ class LocalQueue:
         chunk.attempt, chunk.status, chunk.worker, chunk.delivered = chunk.attempt + 1, "running", self.worker, False
         chunk.started_at, chunk.lease_expires_at = now, lease_end(now)
         chunk.save(update_fields=["attempt", "status", "worker", "delivered", "started_at", "lease_expires_at"])
+        chunk.open_attempt(self.worker)
 
     def _note_claim(self, chunk: TranscodingChunk) -> None:
         claimed, expires = chunk.started_at, chunk.lease_expires_at
@@ -89,7 +93,9 @@ class LocalQueue:
         folder = self._packages[assignment.chunk] / rendition
         if index == INIT:
             _store_init(folder / "init.mp4", data)
-        elif store(folder / segment_name(index), data, replace=False):
+            return
+        _attempt_at(assignment).made(_share(assignment.plan, rendition, index))
+        if store(folder / segment_name(index), data, replace=False):
             self._note_delivery(assignment, rendition, index)
 
     def _note_delivery(self, assignment: Assignment, rendition: str, index: int) -> None:
@@ -160,29 +166,35 @@ class LocalQueue:
             self._guarded(
                 assignment, status=ChunkStatus.COMPLETED, completed_at=timezone.now(), lease_expires_at=None, error=None
             )
+            _attempt_at(assignment).end(Outcome.COMPLETED)
             if not job.chunks.encoding().exclude(status=ChunkStatus.COMPLETED).exists():
                 transaction.on_commit(lambda: self.finished(job.pk))
         self._let_go(assignment)
 
     def fail(self, assignment: Assignment, error: str, *, final: bool = False) -> None:
+        error = error.replace("\0", "")  # PostgreSQL takes no NUL
         with transaction.atomic():
             self._lock_job(assignment)
             held = TranscodingChunk.objects.held_by(assignment.chunk, assignment.attempt).select_related("job__video")
             chunk = held.select_for_update(of=("self",)).first()
             if chunk is None:
                 raise LeaseLost
+            _attempt_at(assignment).end(Outcome.FAILED, error)
             chunk.priority = Priority.RETRY
             chunk.spend_attempt(error, final=final)
         self._let_go(assignment)
 
     def _lock_job(self, assignment: Assignment) -> TranscodingJob:
-        job = TranscodingJob.objects.select_for_update(of=("self",)).filter(chunks=assignment.chunk).first()
+        jobs = TranscodingJob.objects.select_for_update(of=("self",), no_key=True)
+        job = jobs.filter(chunks=assignment.chunk).first()
         if job is None:
             raise LeaseLost  # the video is gone
         return job
 
     def give_back(self, assignment: Assignment) -> None:
-        self._guarded(assignment, status=ChunkStatus.PENDING, worker=None, lease_expires_at=None)
+        with transaction.atomic():
+            self._guarded(assignment, status=ChunkStatus.PENDING, worker=None, lease_expires_at=None)
+            _attempt_at(assignment).end(Outcome.GIVEN_BACK)
         self._let_go(assignment)
 
     def _guarded(self, assignment: Assignment, **columns: Any) -> None:
@@ -220,6 +232,17 @@ def assignment_of(chunk: TranscodingChunk, plan: Plan, first: int) -> Assignment
         first=first,
         last=chunk.last_segment,
     )
+
+
+def _attempt_at(assignment: Assignment) -> AttemptQuerySet:
+    return Attempt.objects.filter(chunk=assignment.chunk, number=assignment.attempt)
+
+
+def _share(plan: Plan, rendition: str, index: int) -> float:
+    """The seconds of the video that a segment stands for; all rungs together make the whole."""
+    if rendition == "audio" and plan.audio:
+        return float(plan.audio.timeline.seconds(index))
+    return float(plan.timeline.seconds(index) / len(plan.rungs))
 
 
 def _store_init(path: Path, data: bytes) -> None:

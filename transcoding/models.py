@@ -11,6 +11,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
+from transcoding.attempts import Attempt, Outcome
 from transcoding.ladder import Rung
 from videos.models import Transcription, Video, VideoQuality
 from vlog.schema import NamedIndex
@@ -19,6 +20,7 @@ from workers.models import Worker
 # Foreign keys carry db_constraint=False because the migrations write the constraints, with their ON DELETE rules.
 
 
+SILENT = "the worker that had it went silent"
 UNFINISHED = (Video.Status.PENDING, Video.Status.PROCESSING)
 
 
@@ -115,7 +117,8 @@ class TranscodingJob(models.Model):
 
     def lock(self) -> None:
         """Hold the job until the transaction ends; whoever writes several rows of a job locks it before them."""
-        TranscodingJob.objects.select_for_update().filter(pk=self.pk).first()
+        # Not FOR UPDATE, which would wait for a claim that refers to the job while it holds a chunk.
+        TranscodingJob.objects.select_for_update(no_key=True).filter(pk=self.pk).first()
 
     def publish_early(self, rungs: Iterable[Rung]) -> None:
         """Let viewers in where the editor wants that as soon as the video plays; the qualities are those planned."""
@@ -163,6 +166,7 @@ class TranscodingJob(models.Model):
                 return
             self._write(last_error=reason, worker=None, claim_expires_at=None)
             self.chunks.encoding().open().update(status=ChunkStatus.CANCELLED, lease_expires_at=None)
+            self.attempts.exclude(kind=ChunkKind.TRANSCRIPTION).end(Outcome.CANCELLED)
             self.qualities.filter(status__in=[QualityStatus.PENDING, QualityStatus.IN_PROGRESS]).update(
                 status=QualityStatus.FAILED, error_message=reason
             )
@@ -352,6 +356,23 @@ class TranscodingChunk(models.Model):
         self.last_segment = segment - 1
         self.save(update_fields=["last_segment"])
         rest.save(force_insert=True)
+        Attempt.objects.running().filter(chunk=self).update(last_segment=self.last_segment)
+
+    def open_attempt(self, worker: Worker) -> None:
+        """Record the claim that was just made, in its transaction."""
+        Attempt.objects.filter(chunk=self).end(Outcome.LOST)  # one that nobody closed: the piece was taken away
+        Attempt.objects.create(
+            job_id=self.job_id,
+            chunk=self,
+            kind=self.kind,
+            tier=self.tier,
+            first_segment=self.first_segment,
+            last_segment=self.last_segment,
+            number=self.attempt,
+            worker=worker,
+            worker_name=str(worker)[:100],
+            started_at=self.started_at or timezone.now(),
+        )
 
     def lose_lease(self) -> None:
         """Put an expired chunk back; without a segment delivered it costs an attempt.
@@ -364,10 +385,11 @@ class TranscodingChunk(models.Model):
             chunk = expired.filter(pk=self.pk).first()
             if chunk is None:
                 return  # somebody else was faster, or its worker was heard of after all
+            Attempt.objects.filter(chunk=chunk).end(Outcome.LOST, SILENT)
             if chunk.delivered or chunk.job.video.deleted_at is not None:
                 chunk.put_back()
             else:
-                chunk.spend_attempt("the worker that had it went silent before it delivered anything")
+                chunk.spend_attempt(f"{SILENT} before it delivered anything")
 
     def put_back(self) -> None:
         """Let somebody else have it, unspent."""

@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from transcoding.attempts import Attempt, Outcome
 from transcoding.models import ChunkStatus, TranscodingChunk, TranscodingJob
 from videos import storage
 from videos.models import (
@@ -145,7 +146,7 @@ def size_of(folder: Path) -> int:
 
 def _lock(video_id: int, videos: VideoQuerySet) -> Video | None:
     """Hold the job first, as everybody does who writes rows of a job, then the video."""
-    TranscodingJob.objects.select_for_update().filter(video=video_id).first()
+    TranscodingJob.objects.select_for_update(no_key=True).filter(video=video_id).first()
     return videos.select_for_update().filter(pk=video_id).first()
 
 
@@ -154,6 +155,7 @@ def _stop_work(video: Video) -> None:
     TranscodingChunk.objects.filter(job__video=video, status=ChunkStatus.RUNNING).update(
         status=ChunkStatus.PENDING, lease_expires_at=None
     )
+    Attempt.objects.filter(job__video=video).end(Outcome.CANCELLED)
     heard = Transcription.objects.filter(video=video, status=Transcription.Status.PROCESSING)
     heard.update(status=Transcription.Status.PENDING, progress_percent=0)
 

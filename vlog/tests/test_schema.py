@@ -48,6 +48,8 @@ ROWS = """
         VALUES (1, 1, 'uuid', NOW() - INTERVAL '31 minutes');
     INSERT INTO quality_progress (id, job_id, quality) VALUES (1, 1, '720p');
     INSERT INTO transcoding_chunks (id, job_id, worker_id) VALUES (1, 1, 'uuid');
+    INSERT INTO transcoding_attempts (id, job_id, chunk_id, kind, number, worker_id, started_at)
+        VALUES (1, 1, 1, 'video', 1, 'uuid', NOW());
     UPDATE workers SET current_job_id = 1;
 """
 
@@ -180,7 +182,7 @@ def filled(db: None) -> None:
 def test_the_document_and_the_code_have_the_same_tables():
     ours = {model._meta.db_table for app in APPS for model in apps.get_app_config(app).get_models()}
     assert set(TABLES) == ours
-    assert len(ours) == 17
+    assert len(ours) == 18
 
 
 @pytest.mark.django_db
@@ -355,6 +357,14 @@ REFUSED = [
     ("transcoding_chunks", "index", "-1", "ck_transcoding_chunks_counts"),
     ("transcoding_chunks", "attempt", "-1", "ck_transcoding_chunks_counts"),
     ("transcoding_chunks", "failures", "-1", "ck_transcoding_chunks_counts"),
+    ("transcoding_attempts", "outcome", "'gone', ended_at = NOW()", "ck_transcoding_attempts_outcome"),
+    ("transcoding_attempts", "outcome", "'lost'", "ck_transcoding_attempts_end"),
+    ("transcoding_attempts", "ended_at", "NOW()", "ck_transcoding_attempts_end"),
+    ("transcoding_attempts", "first_segment", "1", "ck_transcoding_attempts_segments"),
+    ("transcoding_attempts", "last_segment", "-1", "ck_transcoding_attempts_segments"),
+    ("transcoding_attempts", "tier", "-1", "ck_transcoding_attempts_counts"),
+    ("transcoding_attempts", "number", "0", "ck_transcoding_attempts_counts"),
+    ("transcoding_attempts", "seconds", "-1", "ck_transcoding_attempts_counts"),
 ]
 LISTED_VALUES = [
     (table, column, value)

@@ -1,0 +1,119 @@
+"""Who tried to make which piece, when, and how it ended: the record that operators read.
+
+A row is opened by the claim and closed by whatever ends it, in the transaction that changes the piece itself.
+"""
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from workers.models import Worker
+
+# Foreign keys carry db_constraint=False because the migrations write the constraints, with their ON DELETE rules.
+
+ERROR_LENGTH = 500  # characters of the sentence that lists show
+LOG_LENGTH = 4000  # characters of the end of an encoder's log
+
+
+class Outcome(models.TextChoices):
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    LOST = "lost"
+    GIVEN_BACK = "given_back", "Given back"
+    CANCELLED = "cancelled"
+
+
+class AttemptQuerySet(models.QuerySet["Attempt"]):
+    def running(self) -> "AttemptQuerySet":
+        return self.filter(outcome=Outcome.RUNNING)
+
+    def end(self, outcome: Outcome, error: str = "") -> None:
+        """Close those that run; of a long error, the first line and the end are kept."""
+        text = error.replace("\0", "").strip()  # PostgreSQL takes no NUL, and a log may hold anything
+        first, _, more = text.partition("\n")
+        self.running().update(
+            outcome=outcome,
+            ended_at=timezone.now(),
+            error=first[:ERROR_LENGTH] or None,
+            log_tail=text[-LOG_LENGTH:] if more or len(first) > ERROR_LENGTH else "",
+        )
+
+    def made(self, seconds: float) -> None:
+        """Note that so much more was made."""
+        self.running().update(seconds=F("seconds") + seconds)
+
+
+class Attempt(models.Model):
+    """One claim of one piece.
+
+    running ──▶ completed | failed | lost (its worker went silent) | given_back (its worker stops) | cancelled
+
+    `seconds` counts what was made of the video: a segment in one of three rungs is a third of its length. What a
+    piece is stands here again, because a piece may go and the record stays.
+    """
+
+    Outcome = Outcome
+
+    job = models.ForeignKey(
+        "transcoding.TranscodingJob", models.CASCADE, related_name="attempts", db_constraint=False, db_index=False
+    )
+    chunk = models.ForeignKey(
+        "transcoding.TranscodingChunk",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="attempts",
+        db_constraint=False,
+        db_index=False,
+    )
+    kind = models.CharField(max_length=20)
+    tier = models.IntegerField(default=0, db_default=0)
+    first_segment = models.IntegerField(default=0, db_default=0)
+    last_segment = models.IntegerField(default=0, db_default=0)
+    number = models.IntegerField(help_text="The piece's attempt, from 1")
+    worker = models.ForeignKey(
+        Worker,
+        models.SET_NULL,
+        to_field="worker_id",
+        null=True,
+        blank=True,
+        related_name="attempts",
+        db_constraint=False,
+        db_index=False,
+    )
+    worker_name = models.CharField(max_length=100, default="", db_default="", help_text="Stays when the worker goes")
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=20, choices=Outcome, default=Outcome.RUNNING, db_default=Outcome.RUNNING)
+    seconds = models.FloatField(default=0.0, db_default=0.0)
+    error = models.TextField(null=True, blank=True)  # noqa: DJ001 - NULL: nothing went wrong
+    log_tail = models.TextField(default="", db_default="", blank=True)
+
+    objects = AttemptQuerySet.as_manager()
+
+    class Meta:
+        db_table = "transcoding_attempts"
+        indexes = [
+            models.Index(fields=["job"], name="ix_transcoding_attempts_job_id"),
+            models.Index(fields=["started_at"], name="ix_transcoding_attempts_start"),  # how fast the workers are now
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["chunk", "number"], name="uq_attempt"),
+            models.CheckConstraint(condition=Q(outcome__in=Outcome.values), name="ck_transcoding_attempts_outcome"),
+            models.CheckConstraint(
+                condition=Q(first_segment__gte=0, last_segment__gte=F("first_segment")),
+                name="ck_transcoding_attempts_segments",
+            ),
+            models.CheckConstraint(
+                condition=Q(tier__gte=0, number__gte=1, seconds__gte=0), name="ck_transcoding_attempts_counts"
+            ),
+            models.CheckConstraint(
+                condition=Q(outcome=Outcome.RUNNING, ended_at=None)
+                | (~Q(outcome=Outcome.RUNNING) & Q(ended_at__isnull=False)),
+                name="ck_transcoding_attempts_end",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Attempt {self.number} by {self.worker_name}: {self.get_outcome_display()}"
