@@ -52,6 +52,10 @@ def _check_database() -> None:
         raise NotReady(f"{len(missing)} migrations are not applied: run manage.py migrate")
 
 
+def redis_answers() -> bool:
+    return _outcome(_check_redis) == "ok"
+
+
 def _check_redis() -> None:
     address = redis_client_url(settings.REDIS_URL)
     try:

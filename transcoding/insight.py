@@ -1,0 +1,330 @@
+"""What an operator wants to know of a job: how fast it goes, how long it takes yet, and why it waits.
+
+`look_at` reads a `Scene` in a fixed number of queries; everything else judges it and is pure.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from fractions import Fraction
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from transcoding.attempts import Attempt, Outcome
+from transcoding.models import ChunkKind, ChunkStatus, Step, TranscodingChunk, TranscodingJob
+from transcoding.plan import Timeline
+from transcoding.work import REPORT_SECONDS
+from videos.models import Video
+from vlog import health
+from workers import nodes
+from workers.models import Worker
+
+MISSED_REPORTS = 3  # after so many a worker counts as silent
+NO_ENCODERS, NO_STEPS = ("tasks", "transcribe", "import"), ("encode", "transcribe", "import")
+RECENT = 100  # attempts that tell how fast the workers are
+TOLD_TITLES = 3
+MEASURED = (Outcome.COMPLETED, Outcome.RUNNING)  # one that was lost has waited, too
+
+
+@dataclass(frozen=True)
+class Piece:
+    """An open piece of any job. left: seconds of video to make; heard: seconds since its worker reported."""
+
+    job: int
+    title: str
+    kind: str
+    first: int
+    last: int
+    left: float = 0.0
+    worker: str = ""
+    heard: float | None = None
+
+    @property
+    def running(self) -> bool:
+        return self.heard is not None
+
+
+@dataclass(frozen=True)
+class Hand:
+    """A worker. age: seconds since its last sign of life, None where it never gave one."""
+
+    name: str
+    status: str
+    age: float | None
+    encodes: bool = False
+    steps: bool = False
+
+    def does(self, kind: str) -> bool:
+        return self.encodes if kind == ChunkKind.VIDEO else self.steps
+
+    @property
+    def live(self) -> bool:
+        return self.age is not None and self.age <= nodes.SILENT_SECONDS
+
+    @property
+    def ready(self) -> bool:
+        return self.live and self.status == Worker.Status.ACTIVE
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What the attempts of one job have shown: how often it was tried, and one worker's speed in times real time."""
+
+    attempts: int
+    speed: float | None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The queue (in the order of the claims), the workers, and what was measured; speed is that of all jobs."""
+
+    queue: Sequence[Piece] = ()
+    hands: Sequence[Hand] = ()
+    paces: dict[int, Pace] = field(default_factory=dict)
+    speed: float | None = None
+    redis: bool = True
+    lease: float = 60.0
+
+    def of(self, job: int) -> list[Piece]:
+        return [piece for piece in self.queue if piece.job == job]
+
+    def speed_of(self, job: int) -> float | None:
+        """What one worker makes of it in a second; for a job that was not measured, what it makes of others."""
+        pace = self.paces.get(job)
+        return (pace and pace.speed) or self.speed
+
+
+@dataclass(frozen=True)
+class Insight:
+    """speed: times real time, of all that work at it; remaining: seconds; both None where nothing was measured."""
+
+    speed: float | None
+    remaining: float | None
+    attempts: int
+    workers: tuple[str, ...]
+    why: str
+
+
+def look_at(jobs: Sequence[TranscodingJob]) -> list[Insight]:
+    """An insight for each of these jobs, which come with their videos; as many queries for one as for a hundred."""
+    scene = read_scene([job.pk for job in jobs])
+    return [judge(job, scene) for job in jobs]
+
+
+def judge(job: TranscodingJob, scene: Scene) -> Insight:
+    own = scene.of(job.pk)
+    at_it = tuple(dict.fromkeys(piece.worker for piece in own if piece.running))
+    pace = scene.paces.get(job.pk, Pace(0, None))
+    return Insight(
+        speed=pace.speed and pace.speed * max(1, len(at_it)),
+        remaining=remaining(job.pk, scene) if job.video.deleted_at is None else None,
+        attempts=pace.attempts,
+        workers=at_it,
+        why=why(job, scene),
+    )
+
+
+# How long
+
+
+def remaining(job: int, scene: Scene) -> float | None:
+    """Seconds until the last piece of video of a job is made: what comes before it, shared by the workers."""
+    pieces = [piece for piece in scene.queue if piece.kind == ChunkKind.VIDEO]
+    own = [place for place, piece in enumerate(pieces) if piece.job == job]
+    hands = sum(hand.ready and hand.encodes for hand in scene.hands)
+    if not own or not hands:
+        return None
+    before = pieces[: own[-1] + 1] + [piece for piece in pieces[own[-1] + 1 :] if piece.running]
+    times = [(piece, _time_of(piece, scene)) for piece in before]
+    known = [time for _, time in times if time is not None]
+    if len(known) < len(times):
+        return None
+    return max(sum(known) / hands, *(time for piece, time in times if time and piece.job == job and piece.running), 0.0)
+
+
+def _time_of(piece: Piece, scene: Scene) -> float | None:
+    speed = scene.speed_of(piece.job)
+    return piece.left / speed if speed else None
+
+
+# Why
+
+
+STEPS = {
+    None: "It has arrived and waits to be analysed.",
+    Step.PROBE: "The upload is being analysed.",
+    Step.THUMBNAIL: "The poster is being made.",
+    Step.TRANSCODE: "All pieces are made; the playlists are next.",
+    Step.MASTER_PLAYLIST: "The playlists are being written.",
+    Step.FINALIZE: "It is being checked and published.",
+}
+WORK = {
+    ChunkKind.VIDEO: ("encoding worker", "encode"),
+    ChunkKind.AUDIO: ("worker for sound and steps", "tasks"),
+}
+ARCHIVED = "It waits for its video's return from the archive: restore the video first."
+NO_REDIS = "Redis does not answer, so no worker is told of work: start Redis, or mend VLOG_REDIS_URL."
+
+
+def why(job: TranscodingJob, scene: Scene) -> str:
+    """What is being done, or what it waits for and what to do about that: one or two sentences."""
+    if job.video.deleted_at is not None:
+        return ARCHIVED
+    if job.video.status == Video.Status.FAILED:
+        return job.video.error_message or "It failed; no reason was recorded."
+    return "It is ready." if job.video.status == Video.Status.READY else _unfinished(job, scene)
+
+
+def _unfinished(job: TranscodingJob, scene: Scene) -> str:
+    own = scene.of(job.pk)
+    running = [piece for piece in own if piece.running]
+    if running:
+        return _running(running, scene.lease)
+    if not scene.redis:
+        return NO_REDIS
+    kind = ChunkKind.VIDEO if any(piece.kind == ChunkKind.VIDEO for piece in own) else ChunkKind.AUDIO
+    step = Step(job.current_step) if job.current_step else None
+    return _nobody(kind, scene.hands) or (_behind(job.pk, kind, scene) if own else STEPS[step])
+
+
+def _running(pieces: Sequence[Piece], lease: float) -> str:
+    silent = [piece for piece in pieces if (piece.heard or 0) > MISSED_REPORTS * REPORT_SECONDS]
+    if len(silent) < len(pieces):
+        at_it = [piece for piece in pieces if piece not in silent]
+        return "; ".join(f"{one.worker} makes {name_of(one.kind, one.first, one.last)}" for one in at_it) + "."
+    worst = max(silent, key=lambda piece: piece.heard or 0)
+    left = lease - (worst.heard or 0)
+    when = f"in {left:.0f} s" if left > 0 else "in a moment"
+    return (
+        f"The worker {worst.worker} has not been heard of for {worst.heard:.0f} s; "
+        f"its piece is given to another {when}."
+    )
+
+
+def _nobody(kind: ChunkKind, hands: Iterable[Hand]) -> str:
+    """Why nobody would take such a piece; empty where somebody would."""
+    what, option = WORK[kind]
+    able = [hand for hand in hands if hand.does(kind)]
+    if any(hand.ready for hand in able):
+        return ""
+    start = f"start one with manage.py up --only {option}"
+    if any(hand.live for hand in able):
+        return f"Every {what} is disabled: enable one under Workers in the admin, or {start}."
+    return f"No {what} is running: {start}."
+
+
+def _behind(job: int, kind: ChunkKind, scene: Scene) -> str:
+    """How many pieces go first, and what the workers are at."""
+    pieces = [piece for piece in scene.queue if piece.kind == kind]
+    place = next(place for place, piece in enumerate(pieces) if piece.job == job)
+    others = sum(piece.job != job and (piece.running or at < place) for at, piece in enumerate(pieces))
+    count = f"Behind {_plural(others, 'piece')} of other videos" if others else "It is next"
+    able = [hand for hand in scene.hands if hand.ready and hand.does(kind)]
+    titles = list(dict.fromkeys(f"«{piece.title}»" for piece in pieces if piece.running))
+    more = ", …" if len(titles) > TOLD_TITLES else ""
+    busy = f"encoding {', '.join(titles[:TOLD_TITLES])}{more}" if titles else "free"
+    return f"{count}; {_plural(len(able), 'worker')}, {busy}."
+
+
+def name_of(kind: str, first: int, last: int) -> str:
+    """A piece as people call it."""
+    if kind != ChunkKind.VIDEO:
+        return {"audio": "the sound", "transcription": "the captions"}.get(kind, f"the {kind}")
+    return f"segment {first}" if first == last else f"segments {first}-{last}"
+
+
+def _plural(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+# What is read
+
+
+def read_scene(jobs: Sequence[int]) -> Scene:
+    """Five queries and a word with Redis, however many jobs there are."""
+    now = timezone.now()
+    recent = _recent()
+    return Scene(
+        queue=_queue(now),
+        hands=_hands(now, {worker for worker, *_ in recent}),
+        paces=_paces(jobs, now),
+        speed=_speed((seconds, ((ended or now) - began).total_seconds()) for _, seconds, began, ended in recent),
+        redis=health.redis_answers(),
+        lease=settings.LEASE_SECONDS,
+    )
+
+
+def _queue(now: datetime) -> list[Piece]:
+    made = Attempt.objects.running().filter(chunk=OuterRef("pk")).values("seconds")[:1]
+    rows = TranscodingChunk.objects.wanted().encoding().open().in_order_of_work()
+    columns = ("job_id", "kind", "first_segment", "last_segment", "status", "lease_expires_at", "worker__worker_name")
+    found = list(rows.annotate(made=Subquery(made)).values_list("job__video__title", "made", *columns))
+    timelines = _timelines({job for _, _, job, *_ in found})
+    return [_piece(now, timelines.get(job), title, made, job, *rest) for title, made, job, *rest in found]
+
+
+def _piece(now: datetime, timeline: Timeline | None, title: str, made: float | None, job: int, *row: Any) -> Piece:
+    kind, first, last, status, expires, worker = row
+    heard = None
+    if status == ChunkStatus.RUNNING:
+        heard = max(0.0, settings.LEASE_SECONDS - (expires - now).total_seconds()) if expires else 0.0
+    whole = 0.0
+    if timeline and kind == ChunkKind.VIDEO:
+        whole = sum(float(timeline.seconds(index)) for index in range(first, last + 1))
+    return Piece(job, title, kind, first, last, max(0.0, whole - (made or 0)), worker or "a worker", heard)
+
+
+def _timelines(jobs: set[int]) -> dict[int, Timeline]:
+    rows = TranscodingJob.objects.filter(pk__in=jobs, plan__isnull=False).values_list("pk", "plan__timeline")
+    return {job: Timeline(Fraction(data["unit"]), tuple(data["starts"]), data["end"]) for job, data in rows if data}
+
+
+def _hands(now: datetime, encoded: set[str | None]) -> list[Hand]:
+    rows = Worker.objects.order_by("worker_name").values_list(
+        "worker_id", "worker_name", "worker_type", "status", "last_heartbeat"
+    )
+    return [
+        Hand(
+            name=name or worker,
+            status=status,
+            age=(now - heard).total_seconds() if heard else None,
+            encodes=worker in encoded or kind == Worker.Type.REMOTE or _queue_of(name) not in NO_ENCODERS,
+            steps=kind == Worker.Type.LOCAL and _queue_of(name) not in NO_STEPS,
+        )
+        for worker, name, kind, status, heard in rows
+    ]
+
+
+def _queue_of(name: str | None) -> str:
+    """What `manage.py up` calls a node after; one that somebody named otherwise may do anything."""
+    return (name or "").partition("@")[0]
+
+
+def _recent() -> list[tuple[Any, float, datetime, datetime | None]]:
+    """The latest attempts at pieces of video, whosever: worker, seconds made, beginning, end."""
+    rows = Attempt.objects.filter(kind=ChunkKind.VIDEO, outcome__in=MEASURED).order_by("-started_at")
+    return list(rows.values_list("worker_id", "seconds", "started_at", "ended_at")[:RECENT])
+
+
+def _paces(jobs: Sequence[int], now: datetime) -> dict[int, Pace]:
+    measured = Q(kind=ChunkKind.VIDEO, outcome__in=MEASURED, seconds__gt=0)
+    rows = Attempt.objects.filter(job__in=jobs).values("job").annotate(
+        number=Count("pk"),
+        made=Sum("seconds", filter=measured),
+        took=Sum(Coalesce("ended_at", now) - F("started_at"), filter=measured),
+    )  # fmt: skip
+    return {row["job"]: Pace(row["number"], _speed([(row["made"] or 0, _seconds(row["took"]))])) for row in rows}
+
+
+def _seconds(took: timedelta | None) -> float:
+    return took.total_seconds() if took else 0.0
+
+
+def _speed(attempts: Iterable[tuple[float, float]]) -> float | None:
+    """Of (seconds made, seconds taken); those that have made nothing yet tell nothing."""
+    told = [(made, took) for made, took in attempts if made and took > 0]
+    return sum(made for made, _ in told) / sum(took for _, took in told) if told else None
