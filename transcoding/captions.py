@@ -24,6 +24,7 @@ from transcoding.package import UNFINISHED, caption_languages, caption_name, seg
 from transcoding.plan import Plan
 from transcoding.playlists import CaptionTrack
 from transcoding.transcribe import CannotTranscribe, Task, Transcript, transcribe
+from transcoding.webvtt import Caption
 from transcoding.work import Pulse
 from videos.models import Cue, Transcription, Video
 from videos.storage import package_dir
@@ -129,7 +130,7 @@ class TranscriptionQueue(LocalQueue):
         """Put the captions beside the video and its words into the database, all or nothing."""
         package = self._package(assignment)
         try:
-            with staged(package, assignment, transcript) as staging, transaction.atomic():
+            with staged(package, assignment.attempt, assignment.plan, transcript) as staging, transaction.atomic():
                 video = self._finish(assignment)
                 path = put_in_place(staging, package_dir(video), transcript.language)
                 Cue.objects.filter(video=video).delete()
@@ -220,18 +221,18 @@ def _hear(queue: TranscriptionQueue, assignment: Assignment, stop: threading.Eve
 
 
 @contextmanager
-def staged(package: Path, assignment: Assignment, transcript: Transcript) -> Iterator[Path]:
+def staged(package: Path, number: int, plan: Plan, transcript: Transcript) -> Iterator[Path]:
     """The files of the captions in a folder of the package that nobody is served from; it goes afterwards.
 
     Raises FileNotFoundError where the package is not there. A folder that a killed worker left goes, too.
     """
     for left in package.glob(f".captions-*{UNFINISHED}"):
         shutil.rmtree(left, ignore_errors=True)
-    folder = package / f".captions-{assignment.attempt}{UNFINISHED}"
+    folder = package / f".captions-{number}{UNFINISHED}"
     folder.mkdir()
     try:
         if transcript.captions:
-            _write_files(folder, _first_time(package, assignment.plan), assignment.plan, transcript)
+            _write_files(folder, _first_time(package, plan), plan, transcript)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -271,6 +272,19 @@ def put_in_place(staging: Path, package: Path, language: str) -> Path | None:
             shutil.rmtree(captions / old)
             (captions / f"{old}.vtt").unlink(missing_ok=True)
     return path
+
+
+def put_back(job: TranscodingJob, plan: Plan) -> None:
+    """Where a video was heard before it was encoded again: its captions as files, from the words in the database."""
+    package, row = package_dir(job.video), Transcription.objects.filter(video=job.video_id).first()
+    said = tuple(Caption(cue.start, cue.end, cue.text) for cue in Cue.objects.filter(video=job.video_id))
+    if row is None or not said or caption_languages(package):
+        return
+    transcript = Transcript(row.language, said)
+    with staged(package, 0, plan, transcript) as staging:
+        path = put_in_place(staging, package, row.language)
+    vtt_path = str(path.relative_to(settings.DATA_DIR)) if path else None
+    Transcription.objects.filter(pk=row.pk).update(vtt_path=vtt_path)
 
 
 def tracks_of(languages: Collection[str]) -> list[CaptionTrack]:

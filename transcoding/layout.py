@@ -1,16 +1,18 @@
 """What the plan of a video means in rows and playlists, before anything is encoded."""
 
+import shutil
+
 from django.conf import settings
 from django.db import transaction
 
 from transcoding import ffmpeg, playlists
 from transcoding.ladder import skipped_for
 from transcoding.media import MediaInfo
-from transcoding.models import ChunkKind, QualityProgress, QualityStatus, TranscodingChunk, TranscodingJob
+from transcoding.models import UNFINISHED, ChunkKind, QualityProgress, QualityStatus, TranscodingChunk, TranscodingJob
 from transcoding.package import store
 from transcoding.plan import Plan, chunks, make_plan
 from videos.models import Video
-from videos.storage import package_dir
+from videos.storage import package_dir, packages_of
 
 
 def plan_of(job: TranscodingJob) -> Plan:
@@ -19,19 +21,23 @@ def plan_of(job: TranscodingJob) -> Plan:
     return Plan.from_json(job.plan or {})
 
 
-def lay_out(job: TranscodingJob, media: MediaInfo) -> None:
-    """Write the plan and a row for every rung and chunk, all or nothing."""
+def lay_out(job: TranscodingJob, media: MediaInfo) -> bool:
+    """Write the plan and a row for every rung and chunk, all or nothing; False where it was cancelled meanwhile."""
     plan = make_plan(media, encoder=settings.ENCODER, preset=settings.X264_PRESET, ffmpeg=ffmpeg.version())
     with transaction.atomic():
         locked = TranscodingJob.objects.select_for_update(no_key=True).get(pk=job.pk)
         if locked.plan is not None:
-            return  # the same step runs twice, and the other was first
-        Video.objects.filter(pk=job.video_id).update(
+            return True  # the same step runs twice, and the other was first
+        if not Video.objects.filter(pk=job.video_id, status__in=UNFINISHED).update(
             duration=media.duration, source_width=media.video.width, source_height=media.video.height
-        )
+        ):
+            return False
+        for left in packages_of(job.video):  # of an earlier plan, with other boundaries and another encoder
+            shutil.rmtree(left)
         job.checkpoint(plan=plan.to_json())
         QualityProgress.objects.bulk_create(_quality_rows(job, plan, media))
         TranscodingChunk.objects.bulk_create(_chunk_rows(job, plan))
+        return True
 
 
 def _quality_rows(job: TranscodingJob, plan: Plan, media: MediaInfo) -> list[QualityProgress]:

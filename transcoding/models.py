@@ -20,6 +20,7 @@ from workers.models import Worker
 # Foreign keys carry db_constraint=False because the migrations write the constraints, with their ON DELETE rules.
 
 
+CANCELLED = "Cancelled by"
 SILENT = "the worker that had it went silent"
 UNFINISHED = (Video.Status.PENDING, Video.Status.PROCESSING)
 
@@ -156,20 +157,24 @@ class TranscodingJob(models.Model):
         if number >= self.max_attempts:
             self.fail(f"It failed {number} times and was given up. The last error: {error}")
 
-    def fail(self, reason: str) -> None:
-        """End the job: nothing more is made of the video until it is tried again. Its files stay."""
+    def fail(self, reason: str) -> bool:
+        """End the job: nothing more is made of the video until it is tried again; its files stay.
+
+        False where the video is ready or has failed already.
+        """
         with transaction.atomic():
             self.lock()
             if not Video.objects.filter(pk=self.video_id, status__in=UNFINISHED).update(
                 status=Video.Status.FAILED, error_message=reason
             ):
-                return
+                return False
             self._write(last_error=reason, worker=None, claim_expires_at=None)
             self.chunks.encoding().open().update(status=ChunkStatus.CANCELLED, lease_expires_at=None)
             self.attempts.exclude(kind=ChunkKind.TRANSCRIPTION).end(Outcome.CANCELLED)
             self.qualities.filter(status__in=[QualityStatus.PENDING, QualityStatus.IN_PROGRESS]).update(
                 status=QualityStatus.FAILED, error_message=reason
             )
+            return True
 
     def reopen(self) -> bool:
         """Take a failed video up again with all its attempts; what was made is kept. False where it had not failed."""
@@ -184,6 +189,18 @@ class TranscodingJob(models.Model):
             )
             self.qualities.filter(status=QualityStatus.FAILED).update(status=QualityStatus.PENDING, error_message=None)
             return True
+
+    def forget(self) -> None:
+        """Begin from nothing: the next probe lays it out. Call it with the job locked. Attempts stay as a record."""
+        self.chunks.encoding().delete()
+        self.qualities.all().delete()
+        self._write(
+            **dict.fromkeys(("plan", "current_step", "started_at", "completed_at", "last_error", "worker")),
+            **dict.fromkeys(("claimed_at", "claim_expires_at", "processed_by_worker_id", "processed_by_worker_name")),
+            progress_percent=0,
+            attempt_number=1,
+            last_checkpoint=timezone.now(),
+        )
 
     def _write(self, **columns: Any) -> None:
         TranscodingJob.objects.filter(pk=self.pk).update(**columns)

@@ -24,7 +24,7 @@ from kombu.exceptions import OperationalError
 from transcoding import captions, ffmpeg, layout, pictures, publication, recovery
 from transcoding.local import LocalQueue
 from transcoding.media import MediaError
-from transcoding.models import ChunkKind, ChunkStatus, QualityStatus, TranscodingChunk, TranscodingJob
+from transcoding.models import CANCELLED, ChunkKind, ChunkStatus, QualityStatus, TranscodingChunk, TranscodingJob
 from transcoding.package import read_rendition, tidy
 from transcoding.sandbox import read_apart
 from transcoding.verify import verify
@@ -80,7 +80,8 @@ def probe(job: TranscodingJob) -> None:
         except MediaError as error:
             job.fail(str(error))
             return
-        layout.lay_out(job, media)
+        if not layout.lay_out(job, media):
+            return
     layout.write_planned_playlists(job)
 
 
@@ -129,6 +130,7 @@ def master_playlist(job: TranscodingJob) -> None:
 def finalize(job: TranscodingJob) -> None:
     """Publish what keeps the rules, and nothing else."""
     package, plan = package_dir(job.video), layout.plan_of(job)
+    captions.put_back(job, plan)
     problems = verify(package, plan)
     if problems:
         job.fail("What was encoded breaks the rules of HLS and was not published: " + "; ".join(problems[:5]))
@@ -211,14 +213,15 @@ def retry(job: TranscodingJob) -> None:
     """Take a failed video up again; what was encoded well is kept."""
     if not job.reopen():
         return
-    if job.plan is not None and not job.chunks.encoding().exclude(status=ChunkStatus.COMPLETED).exists():
+    made = job.plan is not None and not job.chunks.encoding().exclude(status=ChunkStatus.COMPLETED).exists()
+    if made and not (job.last_error or "").startswith(CANCELLED):
         # All was encoded and it still failed: something in the package is wrong, so it is made anew.
         shutil.rmtree(package_dir(job.video), ignore_errors=True)
         job.chunks.encoding().update(status=ChunkStatus.PENDING, failures=0)
         job.qualities.exclude(status=QualityStatus.SKIPPED).update(
             status=QualityStatus.PENDING, segments_completed=0, progress_percent=0, completed_at=None
         )
-    transaction.on_commit(lambda: start(job))
+    transaction.on_commit(lambda: send_again(job))
 
 
 def _send_again(job: TranscodingJob) -> None:
@@ -230,6 +233,11 @@ def _send_again(job: TranscodingJob) -> None:
             return
     log.warning("«%s» stood still at %s: sent again", job.video, job.current_step or "the start")
     job.checkpoint()
+    send_again(job)
+
+
+def send_again(job: TranscodingJob) -> None:
+    """Send whatever an unfinished job is at; no harm where it is on its way already."""
     pieces = job.chunks.encoding()
     if pieces.exists() and not pieces.open().exists():
         finish(job.pk)

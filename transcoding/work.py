@@ -10,7 +10,7 @@ from transcoding.encode import EncodeError, encode
 
 log = logging.getLogger(__name__)
 
-REPORT_SECONDS = 5
+REPORT_SECONDS = 4  # a cancelled encoder has stopped within five seconds
 
 
 def work_one(queue: Queue, kinds: Collection[str], stop: threading.Event, threads: int = 0) -> bool:
