@@ -237,6 +237,21 @@ def name_of(kind: str, first: int, last: int) -> str:
     return f"segment {first}" if first == last else f"segments {first}-{last}"
 
 
+def speed(value: float | None) -> str:
+    """Such as `2.5x`: how many seconds of video in a second; empty where nothing was measured."""
+    return "" if value is None else f"{value:.1f}x"
+
+
+def duration(seconds: float | None) -> str:
+    """A time to wait, as exact as anybody needs: `40 s`, `5 min`, `2 h 10 min`; empty where it is not known."""
+    if seconds is None:
+        return ""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
 def _plural(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
