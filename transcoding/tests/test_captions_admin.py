@@ -6,7 +6,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from transcoding.admin import OFF
+from transcoding.admin.transcriptions import OFF
 from transcoding.models import ChunkKind, TranscodingChunk
 from videos.models import Transcription, Video
 from videos.tests.factories import TranscodingJobFactory, VideoFactory

@@ -1,0 +1,22 @@
+"""What the pages of jobs say in figures."""
+
+from django import template
+from django.utils import timezone
+
+from transcoding import insight
+from transcoding.attempts import Attempt
+
+register = template.Library()
+register.filter("speed", insight.speed)
+register.filter("duration", insight.duration)
+
+
+@register.filter
+def piece(attempt: Attempt) -> str:
+    return insight.name_of(attempt.kind, attempt.first_segment, attempt.last_segment)
+
+
+@register.filter
+def took(attempt: Attempt) -> float:
+    """Seconds, so far or in all."""
+    return ((attempt.ended_at or timezone.now()) - attempt.started_at).total_seconds()
