@@ -17,6 +17,7 @@ from transcoding.models import CANCELLED, SILENT, UNFINISHED, ChunkKind, ChunkSt
 from transcoding.work import REPORT_SECONDS
 from videos.models import Video, new_media_key
 from videos.storage import package_dir
+from workers.models import Worker
 
 
 class Refused(Exception):
@@ -31,6 +32,7 @@ def cancel(job: TranscodingJob, by: str) -> str:
         if state == Video.Status.READY:
             raise Refused(f"«{video}» is ready, so there is nothing to cancel. To withdraw it, archive it.")
         raise Refused(f"«{video}» has failed or was cancelled before. To take it up again, retry it.")
+    Worker.objects.filter(current_job=job).update(current_job=None)  # whoever has lost its lease does not say so
     return f"«{video}» is cancelled. What was made is kept: retry takes it up again."
 
 

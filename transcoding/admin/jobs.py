@@ -43,7 +43,7 @@ class JobList(ChangeList):
 class JobAdmin(admin.ModelAdmin):
     """Nobody edits a job: who may change videos can cancel it, try it again, or have it encoded again."""
 
-    list_display = ("title", "state", "step", "speed", "left", "now", "workers", "attempts")
+    list_display = ("title", "state", "speed", "now", "attempts")
     list_filter = ("video__status", "current_step")
     list_per_page = 50
     search_fields = ("video__title", "video__slug")
@@ -72,7 +72,7 @@ class JobAdmin(admin.ModelAdmin):
 
     def has_steer_permission(self, request: HttpRequest) -> bool:
         """For the actions: to say what becomes of a video is to change it."""
-        return request.user.has_perm("videos.change_video")  # type: ignore[union-attr]
+        return request.user.has_perm("videos.change_video")
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         return super().changelist_view(request, {"title": "Jobs"})
@@ -105,27 +105,15 @@ class JobAdmin(admin.ModelAdmin):
     def state(self, job: TranscodingJob) -> SafeString:
         return self._live(job, "state")
 
-    @admin.display(description="Step", ordering="current_step")
-    def step(self, job: TranscodingJob) -> SafeString:
-        return self._live(job, "step")
-
     @admin.display(description="Speed")
     def speed(self, job: TranscodingJob) -> SafeString:
         return self._live(job, "speed")
-
-    @admin.display(description="Left")
-    def left(self, job: TranscodingJob) -> SafeString:
-        return self._live(job, "left")
 
     @admin.display(description="Now")
     def now(self, job: TranscodingJob) -> SafeString:
         return self._live(job, "now")
 
-    @admin.display(description="Worker")
-    def workers(self, job: TranscodingJob) -> SafeString:
-        return self._live(job, "workers")
-
-    @admin.display(description="Attempts")
+    @admin.display(description="Tries")
     def attempts(self, job: TranscodingJob) -> SafeString:
         return self._live(job, "attempts")
 

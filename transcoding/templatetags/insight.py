@@ -12,6 +12,12 @@ register.filter("duration", insight.duration)
 
 
 @register.filter
+def first_line(text: str) -> str:
+    """Of an error with a log: the log stands elsewhere."""
+    return text.partition("\n")[0]
+
+
+@register.filter
 def piece(attempt: Attempt) -> str:
     return insight.name_of(attempt.kind, attempt.first_segment, attempt.last_segment)
 

@@ -78,7 +78,7 @@ def test_the_list_tells_how_each_stands_and_why_it_waits(editor):
     TranscodingJobFactory(video__title="Broken", video__status="failed", video__error_message="It has no pictures.")
     text = page(editor)
     for part in (
-        *("Harbour at dawn", "16 %", "encode@here makes segment 0.", "Transcode"),
+        *("Harbour at dawn", "16 %", "encode@here makes segment 0.", ", transcode"),
         *("Newcomer", "start one with manage.py up --only tasks", "It has no pictures."),
     ):
         assert part in text

@@ -56,7 +56,7 @@ def rows(settings, tmp_path):
     category, tag = CategoryFactory(), TagFactory()
     public, hidden, archived = (VideoFactory(public=number != 1, category=category) for number in range(3))
     public.tags.add(tag)
-    TranscodingJobFactory(video=hidden)
+    job = TranscodingJobFactory(video=hidden)
     package_dir(public).mkdir()
     (package_dir(public) / "master.m3u8").write_text("#EXTM3U\n")
     archive.archive(archived.pk, by="ann")
@@ -64,6 +64,7 @@ def rows(settings, tmp_path):
         "public": public.slug,
         "hidden": hidden.slug,
         "video": hidden.pk,
+        "job": job.pk,
         "archived": archived.pk,
         "package": package_name(public),
         "category": category.slug,

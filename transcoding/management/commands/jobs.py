@@ -19,7 +19,7 @@ WRONG_USE = 2
 HEADINGS = ("ID", "VIDEO", "STATE", "STEP", "DONE", "SPEED", "LEFT", "TRIES", "NOW")
 RIGHT = {"ID", "DONE", "SPEED", "LEFT", "TRIES"}  # numbers stand below one another
 INDENT = "    "
-REASON_LENGTH = 300
+REASON_LENGTH, SLUG_LENGTH = 300, 40
 
 
 class Command(BaseCommand):
@@ -95,30 +95,34 @@ class Command(BaseCommand):
 
     def _table(self, rows: list[tuple[str, ...]]) -> None:
         widths = [max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True)]
+        lines = []
         for cells in [HEADINGS, *rows]:
             places = zip(HEADINGS, cells, widths, strict=True)
             line = [cell.rjust(width) if head in RIGHT else cell.ljust(width) for head, cell, width in places]
-            self.stdout.write("  ".join(line).rstrip())
+            lines.append("  ".join(line).rstrip())
+        self.stdout.write("\n".join(lines))
 
     def _show(self, job: TranscodingJob, *, as_json: bool) -> None:
         (insight,) = look_at([job])
         if as_json:
             self._write_json({**facts(job, insight), **details(job)})
             return
-        self.stdout.write(f"«{job.video}», video {job.video_id}")
-        for name, value in summary(job, insight).items():
-            self.stdout.write(f"  {name + ':':<10}{value}")
-        self._section("Qualities", map(rung_line, rungs_of(job)))
-        self._section("Pieces", (f"{number} {status}" for status, number in pieces_of(job).items()))
-        self._section("Attempts", (line for attempt in job.attempts.order_by("pk") for line in attempt_lines(attempt)))
-
-    def _section(self, title: str, lines: Iterable[str]) -> None:
-        self.stdout.write(f"\n{title}")
-        for line in list(lines) or ["none"]:
-            self.stdout.write(f"  {line}")
+        attempts = job.attempts.order_by("pk")
+        lines = [
+            f"«{job.video}», video {job.video_id}",
+            *(f"  {name + ':':<10}{value}" for name, value in summary(job, insight).items()),
+            *section("Qualities", map(rung_line, rungs_of(job))),
+            *section("Pieces", (f"{number} {status}" for status, number in pieces_of(job).items())),
+            *section("Attempts", (line for attempt in attempts for line in attempt_lines(attempt))),
+        ]
+        self.stdout.write("\n".join(lines))
 
     def _write_json(self, data: Any) -> None:
         self.stdout.write(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+
+
+def section(title: str, lines: Iterable[str]) -> list[str]:
+    return ["", title, *(f"  {line}" for line in list(lines) or ["none"])]
 
 
 def facts(job: TranscodingJob, insight: Insight) -> dict[str, Any]:
@@ -143,7 +147,13 @@ def facts(job: TranscodingJob, insight: Insight) -> dict[str, Any]:
 def row(job: TranscodingJob, insight: Insight) -> tuple[str, ...]:
     told = facts(job, insight)
     return (
-        *(str(told["id"]), told["slug"], told["state"], told["step"] or "-", f"{told['progress_percent']} %"),
+        *(
+            str(told["id"]),
+            shortened(told["slug"]),
+            told["state"],
+            told["step"] or "-",
+            f"{told['progress_percent']} %",
+        ),
         *(speed(insight.speed) or "-", duration(insight.remaining) or "-", str(insight.attempts)),
         one_line(insight.why),
     )
@@ -158,6 +168,7 @@ def slug_of(video: Video) -> str:
 def summary(job: TranscodingJob, insight: Insight) -> dict[str, str]:
     """The lines at the top, those that tell something."""
     told = facts(job, insight)
+    error = one_line(job.last_error or "")
     lines = {
         "Slug": told["slug"],
         "State": told["state"],
@@ -166,8 +177,8 @@ def summary(job: TranscodingJob, insight: Insight) -> dict[str, str]:
         "Speed": speed(insight.speed),
         "Left": duration(insight.remaining),
         "Worker": ", ".join(insight.workers) or job.processed_by_worker_name,
-        "Now": insight.why,
-        "Error": job.last_error if job.last_error != insight.why else "",
+        "Now": one_line(insight.why),
+        "Error": error if error != one_line(insight.why) else "",
     }
     return {name: value for name, value in lines.items() if value}
 
@@ -211,6 +222,11 @@ def attempt_lines(attempt: Attempt) -> Iterator[str]:
     if attempt.error:
         yield INDENT + attempt.error
     yield from (f"{INDENT}| {line}" for line in attempt.log_tail.splitlines())
+
+
+def shortened(slug: str) -> str:
+    """The number serves as well, and a table has only so much room."""
+    return slug if len(slug) <= SLUG_LENGTH else f"{slug[: SLUG_LENGTH - 1]}…"
 
 
 def one_line(text: str) -> str:
