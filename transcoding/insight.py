@@ -194,7 +194,7 @@ def _unfinished(job: TranscodingJob, scene: Scene) -> str:
 def _running(pieces: Sequence[Piece], lease: float) -> str:
     silent = [piece for piece in pieces if (piece.heard or 0) > MISSED_REPORTS * REPORT_SECONDS]
     if len(silent) < len(pieces):
-        at_it = [piece for piece in pieces if piece not in silent]
+        at_it = sorted((piece for piece in pieces if piece not in silent), key=lambda one: (one.worker, one.first))
         return "; ".join(f"{one.worker} makes {name_of(one.kind, one.first, one.last)}" for one in at_it) + "."
     worst = max(silent, key=lambda piece: piece.heard or 0)
     left = lease - (worst.heard or 0)
@@ -212,7 +212,7 @@ def _nobody(kind: ChunkKind, hands: Iterable[Hand]) -> str:
     if any(hand.ready for hand in able):
         return ""
     start = f"start one with manage.py up --only {option}"
-    if any(hand.live for hand in able):
+    if any(hand.live and hand.status == Worker.Status.DISABLED for hand in able):
         return f"Every {what} is disabled: enable one under Workers in the admin, or {start}."
     return f"No {what} is running: {start}."
 

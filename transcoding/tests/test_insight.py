@@ -49,6 +49,7 @@ REASONS = {
     "nobody": ([piece()], [STEPPER], NO_ENCODER),
     "somebody who is gone": ([piece()], [Hand("encode@a", "active", 91, encodes=True)], NO_ENCODER),
     "somebody who never was": ([piece()], [Hand("encode@a", "active", None, encodes=True)], NO_ENCODER),
+    "somebody who has just stopped": ([piece()], [Hand("encode@a", "offline", 3, encodes=True)], NO_ENCODER),
     "disabled and gone": ([piece()], [Hand("encode@a", "disabled", 500, encodes=True)], NO_ENCODER),
     "disabled": (
         [piece()],
