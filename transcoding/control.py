@@ -13,7 +13,16 @@ from django.utils import timezone
 from transcoding import tasks
 from transcoding.attempts import Attempt, Outcome
 from transcoding.insight import MISSED_REPORTS
-from transcoding.models import CANCELLED, SILENT, UNFINISHED, ChunkKind, ChunkStatus, QualityStatus, TranscodingJob
+from transcoding.models import (
+    CANCELLED,
+    SILENT,
+    UNFINISHED,
+    ChunkKind,
+    ChunkStatus,
+    Priority,
+    QualityStatus,
+    TranscodingJob,
+)
 from transcoding.work import REPORT_SECONDS
 from videos.models import Video, new_media_key
 from videos.storage import package_dir
@@ -81,7 +90,8 @@ def redo(job: TranscodingJob, quality: str) -> str:
         job.reopen()
         pieces = job.chunks.filter(kind=ChunkKind.VIDEO)
         Attempt.objects.filter(chunk__in=pieces).end(Outcome.CANCELLED)
-        pieces.update(status=ChunkStatus.PENDING, failures=0, error=None, lease_expires_at=None)
+        fresh = {"status": ChunkStatus.PENDING, "priority": Priority.NORMAL, "failures": 0}
+        pieces.update(**fresh, error=None, lease_expires_at=None)
         job.qualities.filter(quality=quality).update(
             status=QualityStatus.PENDING, segments_completed=0, progress_percent=0, started_at=None, completed_at=None
         )

@@ -109,14 +109,14 @@ def test_show_tells_everything_of_one():
         f"«A walk», video {job.video_id}",
         "Slug:     walk",
         "Worker:   encode@here",
-        "720p    16 %  1 of 6 segments, in progress",
+        "720p    33 %  2 of 6 segments, in progress",
         "2160p  above the source",
         "2 pending",
         "1 running",
         "encode@here  segment 0, attempt 1: failed after",
         "    ffmpeg ended with code 1: odd",
         "    | moov atom not found",
-        "segment 0, attempt 2: running after",
+        "segments 1-2, attempt 1: running after",
     ):
         assert part in text, text
 
