@@ -1,5 +1,5 @@
 import pytest
-from django.db import IntegrityError, connection
+from django.db import IntegrityError
 
 from transcoding.models import QualityProgress, TranscodingChunk, TranscodingJob
 from videos.models import Video
@@ -7,12 +7,6 @@ from videos.tests.factories import TranscodingJobFactory, WorkerFactory
 from workers.models import Worker
 
 pytestmark = pytest.mark.django_db
-
-# The claim in short; transcoding.local has it with its leases.
-CLAIM = """
-    SELECT id FROM transcoding_chunks WHERE status IN ('pending', 'running')
-    ORDER BY index, job_id, tier LIMIT 1 FOR UPDATE SKIP LOCKED
-"""
 
 
 def test_a_video_has_one_job():
@@ -81,16 +75,6 @@ def test_a_chunk_of_one_segment_is_a_chunk_and_one_of_none_is_not():
     TranscodingChunk.objects.create(job=job, first_segment=3, last_segment=3)
     with pytest.raises(IntegrityError, match="ck_transcoding_chunks_segments"):
         TranscodingChunk.objects.create(job=job, first_segment=5, last_segment=4)
-
-
-def test_the_claim_reads_its_index_and_sorts_nothing():
-    """Also where the planner has no choice to make: an index that does not fit the query would not be taken."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute(f"EXPLAIN {CLAIM}")
-        plan = "\n".join(line for (line,) in cursor.fetchall())
-    assert "ix_transcoding_chunks_claim" in plan
-    assert "Sort" not in plan
 
 
 def test_a_new_job_is_at_its_first_attempt_of_three_and_nowhere_yet():
