@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, ColorTrc
 from av.video.stream import VideoStream
 
-from transcoding import h264
+from transcoding import copyable
 from transcoding.ladder import LADDER
 from transcoding.packets import (
     MAX_PIXELS,
@@ -212,7 +212,7 @@ def is_worth_copying(video: VideoTrack, container: str) -> bool:
 
 def _is_clean(path: Path, stream: VideoStream, track: VideoTrack) -> bool:
     """Read every packet: viewers get them as they are, so all have to be whole, in step, and of one kind."""
-    head = h264.Track(stream.codec_context.extradata or b"")
+    head = copyable.Track(stream.codec_context.extradata or b"")
     sequence = head.sequence()
     if sequence is None or not sequence.is_legal(track.rate):
         return False

@@ -12,7 +12,7 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from transcoding import h264
+from transcoding import copyable
 
 # Demuxers that a source may need; playlists, `concat` and devices are not among them: they open other files.
 FORMATS = (
@@ -183,7 +183,7 @@ def _refuse_endless(packets: int) -> None:
         )
 
 
-def _units(stream: VideoStream) -> h264.Track | None:
+def _units(stream: VideoStream) -> copyable.Track | None:
     """How to read its packets; None where it is not H.264, where nobody asks."""
     is_h264 = stream.codec_context.name == "h264"
-    return h264.Track(stream.codec_context.extradata or b"") if is_h264 else None
+    return copyable.Track(stream.codec_context.extradata or b"") if is_h264 else None

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcoding.h264 import LEVELS, Sequence, Track
+from transcoding.copyable import LEVELS, Sequence, Track
 from transcoding.tests import clips
 from transcoding.tests.clips import H264
 
