@@ -4,7 +4,10 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
+NOT_SYNC = 0x10000  # sample_is_non_sync_sample, of a sample's flags
+MAX_SAMPLES = 1 << 20  # nor any run of samples; a count without fields could be anything
 MAX_BOX = 1 << 30  # no fragment of ours comes near it; a broken size must not make us wait for ever
 
 
@@ -17,7 +20,7 @@ class Fragment:
     """One `moof` with its `mdat`: start and duration in the track's timescale, sizes in bytes.
 
     first_sample reaches from the start of the fragment to the end of its first sample: what an I-frame playlist
-    addresses.
+    addresses. sync: whether that sample is marked as one that can be decoded without any before it.
     """
 
     start: int
@@ -25,6 +28,35 @@ class Fragment:
     samples: int
     first_sample: int
     size: int
+    sync: bool = True
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The first sample of a fragment, in a file that is open as long as its fragment is looked at."""
+
+    file: BinaryIO
+    at: int
+    size: int
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Up to length bytes, none of them behind the sample's end."""
+        self.file.seek(self.at + offset)
+        return self.file.read(max(0, min(length, self.size - offset)))
+
+
+@dataclass(frozen=True)
+class Track:
+    """What an init segment says of its one track.
+
+    kind is the type of its samples: `avc1`, `mp4a`; size is in pixels, (0, 0) for sound; config is what a decoder
+    needs to know: the content of `avcC`, or the AudioSpecificConfig.
+    """
+
+    kind: str
+    timescale: int
+    size: tuple[int, int]
+    config: bytes
 
 
 class FragmentReader:
@@ -64,19 +96,34 @@ class FragmentReader:
 
 def scan_fragments(path: Path) -> list[Fragment]:
     """The fragments of a segment file, by their headers alone."""
-    fragments, moof, end = [], b"", path.stat().st_size
+    return [fragment for fragment, _ in read_segment(path)]
+
+
+def read_segment(path: Path) -> Iterator[tuple[Fragment, Sample]]:
+    """Each fragment of a segment file with its first sample; a segment holds nothing else."""
+    end = path.stat().st_size
     with path.open("rb") as file:
-        while header := file.read(8):
-            length = _length(header)
-            if file.tell() - 8 + length > end:
-                raise BrokenBoxes("the file ends inside a box")
-            if header[4:] == b"moof":
-                moof = header + file.read(length - 8)
-            else:
-                file.seek(length - 8, 1)
-            if header[4:] == b"mdat":
-                fragments.append(parse_fragment(moof, length))
-    return fragments
+        at = 0
+        while at < end:
+            moof_size = _expect(file, at, end, b"moof")
+            moof = file.read(moof_size - 8)
+            mdat_size = _expect(file, at + moof_size, end, b"mdat")
+            fragment = parse_fragment(struct.pack(">I4s", moof_size, b"moof") + moof, mdat_size)
+            begin = moof_size + 8
+            yield fragment, Sample(file, at + begin, fragment.first_sample - begin)
+            at += fragment.size
+
+
+def _expect(file: BinaryIO, at: int, end: int, kind: bytes) -> int:
+    """The length of the box at this place, which must be of this type and end within the file."""
+    file.seek(at)
+    header = file.read(8)
+    if len(header) < 8 or header[4:] != kind:
+        raise BrokenBoxes(f"has {header[4:]!r} where {kind.decode()!r} belongs, at byte {at}")
+    length = _length(header)
+    if at + length > end:
+        raise BrokenBoxes("ends inside a box")
+    return length
 
 
 def _length(header: bytes) -> int:
@@ -117,18 +164,62 @@ def timescale(init: bytes) -> int:
 def codec(init: bytes) -> str:
     """The CODECS value of the first track of an init segment (RFC 6381): `avc1.64001f`, `mp4a.40.2`."""
     kind, entry = _sample_entry(init)
-    if kind == "avc1":
-        avcc = find(entry, "avcC", skip=86)
-        return f"avc1.{avcc[9:12].hex()}"
-    if kind == "mp4a":
-        return "mp4a.40.2"  # the plan makes or copies AAC-LC only
-    raise BrokenBoxes(f"a track of type {kind!r}")
+    config = _config(kind, entry)
+    return f"avc1.{config[1:4].hex()}" if kind == "avc1" else f"mp4a.40.{config[0] >> 3}"
 
 
 def size(init: bytes) -> tuple[int, int]:
-    """Coded width and height in pixels of the video track of an init segment."""
+    """Width and height in pixels of the video track of an init segment."""
     _, entry = _sample_entry(init)
+    return _size(entry)
+
+
+def read_init(init: bytes) -> Track:
+    """An init segment: `ftyp` and `moov` with one track, whole, and nothing beside them."""
+    if [kind for kind, _ in children(init, 0)] != ["ftyp", "moov"] or sum(len(b) for _, b in children(init, 0)) != len(
+        init
+    ):
+        raise BrokenBoxes("is not one ftyp and one moov")
+    moov = find(init, "moov", skip=0)
+    tracks = [box for kind, box in children(moov) if kind == "trak"]
+    if len(tracks) != 1:
+        raise BrokenBoxes(f"has {len(tracks)} tracks instead of one")
+    find(moov, "mvex")
+    if any(kind == "edts" for kind, _ in children(tracks[0])):
+        raise BrokenBoxes("has an edit list, which moves the track against the others")
+    kind, entry = _sample_entry(init)
+    return Track(kind, timescale(init), _size(entry) if kind == "avc1" else (0, 0), _config(kind, entry))
+
+
+def _size(entry: bytes) -> tuple[int, int]:
     return int.from_bytes(entry[32:34], "big"), int.from_bytes(entry[34:36], "big")
+
+
+def _config(kind: str, entry: bytes) -> bytes:
+    """What a decoder needs to know of the samples behind this entry."""
+    if kind == "avc1":
+        config = find(entry, "avcC", skip=86)[8:]
+    elif kind == "mp4a":
+        config = _decoder_specific(find(entry, "esds", skip=36)[12:])
+    else:
+        raise BrokenBoxes(f"a track of type {kind!r}")
+    if len(config) < (7 if kind == "avc1" else 2):
+        raise BrokenBoxes(f"a track of type {kind!r} that does not describe its samples")
+    return config
+
+
+def _decoder_specific(descriptors: bytes) -> bytes:
+    """The DecoderSpecificInfo (tag 5) inside the DecoderConfig (4) inside the ES descriptor (3); ISO/IEC 14496-1."""
+    for tag, fields in ((3, 3), (4, 13), (5, 0)):
+        at, length = 1, 0
+        if descriptors[:1] != bytes([tag]):
+            raise BrokenBoxes("a track of type 'mp4a' that does not describe its samples")
+        while descriptors[at : at + 1] >= b"\x80":  # a length has seven bits a byte, and more follow
+            length = length << 7 | descriptors[at] & 0x7F
+            at += 1
+        length = length << 7 | int.from_bytes(descriptors[at : at + 1], "big")
+        descriptors = descriptors[at + 1 : at + 1 + length][fields:]
+    return descriptors
 
 
 def _sample_entry(init: bytes) -> tuple[str, bytes]:
@@ -140,31 +231,62 @@ def _sample_entry(init: bytes) -> tuple[str, bytes]:
 
 
 def parse_fragment(moof: bytes, mdat_size: int) -> Fragment:
-    traf = find(moof, "traf")
-    tfdt, tfhd = find(traf, "tfdt"), find(traf, "tfhd")
+    """A fragment of one track whose samples lie one after the other in the `mdat` of this size that follows."""
+    traf = _only(moof, "traf")
+    tfdt, tfhd = _only(traf, "tfdt"), _only(traf, "tfhd")
     wide = tfdt[8:9] == b"\x01"
     start = int.from_bytes(tfdt[12:20] if wide else tfdt[12:16], "big")
-    durations, sizes = _samples(find(traf, "trun"), *_defaults(tfhd))
-    return Fragment(start, sum(durations), len(sizes), len(moof) + 8 + sizes[0], len(moof) + mdat_size)
+    run = _run(_only(traf, "trun"), *_defaults(tfhd))
+    if sum(run.sizes) + 8 != mdat_size:
+        raise BrokenBoxes(f"has samples of {sum(run.sizes)} bytes in a box of {mdat_size}")
+    if run.offset not in (None, len(moof) + 8):
+        raise BrokenBoxes(f"has samples that begin {run.offset} bytes after the start of their fragment")
+    if (duration := sum(run.durations)) == 0:
+        raise BrokenBoxes("has a fragment that lasts no time")
+    first_sample = len(moof) + 8 + run.sizes[0]
+    return Fragment(start, duration, len(run.sizes), first_sample, len(moof) + mdat_size, run.sync)
 
 
-def _defaults(tfhd: bytes) -> tuple[int, int]:
-    """Default sample duration and size; fields stand in the order of their flag bits."""
+@dataclass(frozen=True)
+class _Run:
+    """Samples of a `trun`: where they begin, from the start of the fragment, and whether the first can stand alone."""
+
+    offset: int | None
+    durations: list[int]
+    sizes: list[int]
+    sync: bool
+
+
+def _only(box: bytes, kind: str) -> bytes:
+    """The one box of this type inside a box."""
+    found = [child for name, child in children(box) if name == kind]
+    if len(found) != 1:
+        raise BrokenBoxes(f"{len(found)} boxes {kind} instead of one" if found else f"no box {kind}")
+    return found[0]
+
+
+def _defaults(tfhd: bytes) -> tuple[int, int, int]:
+    """Default sample duration, size and flags; fields stand in the order of their flag bits."""
     flags, at, values = int.from_bytes(tfhd[9:12], "big"), 16, {}
-    for bit, length in ((0x1, 8), (0x2, 4), (0x8, 4), (0x10, 4)):
+    for bit, length in ((0x1, 8), (0x2, 4), (0x8, 4), (0x10, 4), (0x20, 4)):
         if flags & bit:
             values[bit] = int.from_bytes(tfhd[at : at + length], "big")
             at += length
-    return values.get(0x8, 0), values.get(0x10, 0)
+    return values.get(0x8, 0), values.get(0x10, 0), values.get(0x20, 0)
 
 
-def _samples(trun: bytes, duration: int, size: int) -> tuple[list[int], list[int]]:
-    """Durations and sizes of a run's samples."""
+def _run(trun: bytes, duration: int, size: int, default_flags: int) -> _Run:
     flags, count = int.from_bytes(trun[9:12], "big"), int.from_bytes(trun[12:16], "big")
     at = 16 + 4 * bool(flags & 0x1) + 4 * bool(flags & 0x4)
     fields = [bit for bit in (0x100, 0x200, 0x400, 0x800) if flags & bit]
-    if count == 0 or at + 4 * len(fields) * count > len(trun):
+    if count == 0 or at + 4 * len(fields) * count > len(trun) or count > MAX_SAMPLES:
         raise BrokenBoxes(f"a run of {count} samples in {len(trun)} bytes")
     values = struct.unpack_from(f">{len(fields) * count}I", trun, at)
     column = {bit: list(values[n :: len(fields)]) for n, bit in enumerate(fields)}
-    return column.get(0x100, [duration] * count), column.get(0x200, [size] * count)
+    first_flags = int.from_bytes(trun[at - 4 : at], "big") if flags & 0x4 else column.get(0x400, [default_flags])[0]
+    return _Run(
+        offset=int.from_bytes(trun[16:20], "big", signed=True) if flags & 0x1 else None,
+        durations=column.get(0x100, [duration] * count),
+        sizes=column.get(0x200, [size] * count),
+        sync=not first_flags & NOT_SYNC,
+    )

@@ -124,7 +124,7 @@ def measured_variant(plan: Plan, video: Rendition, audio: Rendition | None) -> V
         peak=peak_of(video) + (peak_of(audio) if audio else 0),
         average=video.bitrate + (audio.bitrate if audio else 0),
         codecs=",".join([video.codec, *([audio.codec] if audio else [])]),
-        iframe_peak=_iframe_peak(video),
+        iframe_peak=iframe_peak(video),
     )
 
 
@@ -176,7 +176,7 @@ def _iframe_inf(variant: Variant) -> str:
     )
 
 
-def _iframe_peak(video: Rendition) -> int:
+def iframe_peak(video: Rendition) -> int:
     """The highest bit/s of one I-frame over the time until the next."""
     return max(
         -(-8 * fragment.first_sample * video.timescale // fragment.duration)

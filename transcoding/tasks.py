@@ -25,9 +25,9 @@ from transcoding import captions, ffmpeg, layout, pictures, publication, recover
 from transcoding.local import LocalQueue
 from transcoding.media import MediaError
 from transcoding.models import CANCELLED, ChunkKind, ChunkStatus, QualityStatus, TranscodingChunk, TranscodingJob
-from transcoding.package import read_rendition, tidy
+from transcoding.package import tidy
 from transcoding.sandbox import read_apart
-from transcoding.verify import verify
+from transcoding.verify import inspect
 from transcoding.work import work_one
 from videos.storage import package_dir, source_path
 from vlog.celery import app
@@ -131,12 +131,14 @@ def finalize(job: TranscodingJob) -> None:
     """Publish what keeps the rules, and nothing else."""
     package, plan = package_dir(job.video), layout.plan_of(job)
     captions.put_back(job, plan)
-    problems = verify(package, plan)
-    if problems:
-        job.fail("What was encoded breaks the rules of HLS and was not published: " + "; ".join(problems[:5]))
-        return
     tidy(package)
-    if publication.publish(job, [read_rendition(package / rung.name) for rung in plan.rungs]):
+    report = inspect(package, plan)
+    for warning in report.warnings:
+        log.warning("«%s»: %s", job.video, warning)
+    if report.problems:
+        job.fail("What was encoded breaks the rules of HLS and was not published: " + "; ".join(report.problems[:5]))
+        return
+    if publication.publish(job, report.renditions[: len(plan.rungs)]):
         ring(ChunkKind.TRANSCRIPTION)
 
 

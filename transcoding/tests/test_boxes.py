@@ -16,7 +16,7 @@ from transcoding.boxes import BrokenBoxes, Fragment, FragmentReader
 from transcoding.tests import clips
 
 SMALL = ("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=4")
-CMAF = ("-f", "mp4", "-movflags", "+cmaf+frag_keyframe+delay_moov+skip_trailer")
+CMAF = ("-use_editlist", "0", "-f", "mp4", "-movflags", "+cmaf+frag_keyframe+delay_moov+skip_trailer")
 
 
 def box(kind, *parts):
@@ -42,7 +42,7 @@ LATE = full(b"tfdt", 1, 0, 1 << 40, wide={0})
 
 class TestFragments:
     def test_durations_and_sizes_of_each_sample_are_added_up(self):
-        trun = full(b"trun", 0, 0x301, 3, 0, 10, 100, 20, 200, 30, 300)
+        trun = full(b"trun", 0, 0x300, 3, 10, 100, 20, 200, 30, 300)
         header = moof(NO_DEFAULTS, EARLY, trun)
         assert boxes.parse_fragment(header, 608) == Fragment(
             start=1000, duration=60, samples=3, first_sample=len(header) + 8 + 100, size=len(header) + 608
@@ -58,9 +58,37 @@ class TestFragments:
         assert (fragment.duration, fragment.first_sample) == (1024, fragment.size - 798 + 8 + 700)
 
     def test_flags_and_signed_offsets_of_samples_are_stepped_over(self):
-        run = full(b"trun", 1, 0xF05, 2, 0, 0x2000000, 10, 100, 7, 0xFFFFFFF0, 20, 200, 7, 16)
+        run = full(b"trun", 1, 0xF05, 2, 128, 0x2000000, 10, 100, 7, 0xFFFFFFF0, 20, 200, 7, 16)
         fragment = boxes.parse_fragment(moof(NO_DEFAULTS, EARLY, run), 308)
         assert (fragment.duration, fragment.first_sample) == (30, fragment.size - 308 + 8 + 100)
+
+    @pytest.mark.parametrize(
+        ("tfhd", "run", "sync"),
+        [
+            (NO_DEFAULTS, full(b"trun", 0, 0x704, 1, 0x2000000, 10, 100, 0x10000), True),
+            (NO_DEFAULTS, full(b"trun", 0, 0x704, 1, 0x1010000, 10, 100, 0), False),
+            (NO_DEFAULTS, full(b"trun", 0, 0x700, 1, 10, 100, 0x1010000), False),
+            (full(b"tfhd", 0, 0x20020, 1, 0x1010000), full(b"trun", 0, 0x300, 1, 10, 100), False),
+            (full(b"tfhd", 0, 0x20020, 1, 0x1010000), full(b"trun", 0, 0x704, 1, 0, 10, 100, 0), True),
+            (NO_DEFAULTS, full(b"trun", 0, 0x300, 1, 10, 100), True),
+        ],
+    )
+    def test_whether_the_first_sample_stands_alone_is_said_in_the_nearest_place(self, tfhd, run, sync):
+        assert boxes.parse_fragment(moof(tfhd, EARLY, run), 108).sync is sync
+
+    @pytest.mark.parametrize(
+        ("header", "why"),
+        [
+            (moof(NO_DEFAULTS, EARLY, full(b"trun", 0, 0x300, 2, 10, 100, 20, 201)), "samples of 301 bytes"),
+            (moof(NO_DEFAULTS, EARLY, full(b"trun", 0, 0x301, 2, 99, 10, 100, 20, 200)), "begin 99 bytes after"),
+            (moof(NO_DEFAULTS, EARLY, full(b"trun", 0, 0x300, 2, 0, 100, 0, 200)), "lasts no time"),
+            (moof(NO_DEFAULTS, EARLY + EARLY, full(b"trun", 0, 0x300, 1, 10, 300)), "2 boxes tfdt"),
+            (moof(NO_DEFAULTS, EARLY, 2 * full(b"trun", 0, 0x300, 1, 10, 300)), "2 boxes trun"),
+        ],
+    )
+    def test_what_does_not_add_up_is_broken(self, header, why):
+        with pytest.raises(BrokenBoxes, match=why):
+            boxes.parse_fragment(header, 308)
 
     def test_the_fields_before_the_defaults_are_stepped_over(self):
         tfhd = full(b"tfhd", 0, 0x3B, 1, 9_000_000_000, 1, 512, 4000, 0, wide={1})
@@ -68,7 +96,7 @@ class TestFragments:
         assert (fragment.duration, fragment.first_sample) == (512, fragment.size - 4008 + 8 + 4000)
 
     def test_a_time_of_64_bits(self):
-        assert boxes.parse_fragment(moof(ALL_DEFAULTS, LATE, full(b"trun", 0, 0, 1)), 8).start == 1 << 40
+        assert boxes.parse_fragment(moof(ALL_DEFAULTS, LATE, full(b"trun", 0, 0, 1)), 4008).start == 1 << 40
 
     @pytest.mark.parametrize(
         "broken",
@@ -152,9 +180,28 @@ class TestReader:
 
     def test_a_file_is_scanned_by_its_headers(self, tmp_path):
         path = tmp_path / "00000.m4s"
-        path.write_bytes(self.ONE + box(b"free", b"xyz") + self.TWO)
+        path.write_bytes(self.ONE + self.TWO)
         fragments = boxes.scan_fragments(path)
         assert fragments == [fragment for fragment, _ in FragmentReader().feed(self.ONE + self.TWO)]
+
+    def test_the_first_sample_of_each_fragment_can_be_read_but_nothing_behind_it(self, tmp_path):
+        path = tmp_path / "00000.m4s"
+        path.write_bytes(self.ONE + self.TWO)
+        read = [(sample.size, sample.read(0, 3), sample.read(3998, 9)) for _, sample in boxes.read_segment(path)]
+        assert read == [(4000, b"aaa", b"aa"), (4000, b"bbb", b"bb")]
+
+    @pytest.mark.parametrize("place", [0, 1, 2])
+    def test_a_segment_file_holds_nothing_but_fragments(self, tmp_path, place):
+        parts = [self.ONE, self.TWO]
+        parts.insert(place, box(b"free", b"xyz"))
+        (tmp_path / "00000.m4s").write_bytes(b"".join(parts))
+        with pytest.raises(BrokenBoxes, match="has b'free' where 'moof' belongs"):
+            boxes.scan_fragments(tmp_path / "00000.m4s")
+
+    def test_nor_a_few_bytes_at_its_end(self, tmp_path):
+        (tmp_path / "00000.m4s").write_bytes(self.ONE + b"\0\0\0")
+        with pytest.raises(BrokenBoxes):
+            boxes.scan_fragments(tmp_path / "00000.m4s")
 
     @pytest.mark.parametrize("missing", [1, 4001, 4010])
     def test_a_file_that_was_cut_off_is_an_error(self, tmp_path, missing):
@@ -205,7 +252,7 @@ class TestInitSegments:
         with av.open(io.BytesIO(picture.read_bytes())) as container:
             packets = [packet for packet in container.demux(video=0) if packet.size]
         keys = [n for n, packet in enumerate(packets) if packet.is_keyframe]
-        found = boxes.scan_fragments(picture)
+        found = [fragment for fragment, _ in FragmentReader().feed(picture.read_bytes()) if fragment]
         scale = boxes.timescale(self.init(picture))
         assert [fragment.samples for fragment in found] == [50, 50]
         assert [Fraction(fragment.start, scale) for fragment in found] == [0, 2]
@@ -226,7 +273,7 @@ class TestInitSegments:
         init = bytearray(self.init(picture))
         init[data.draw(st.integers(0, len(init) - 1))] = data.draw(st.integers(0, 255))
         init = bytes(init[: data.draw(st.integers(0, len(init)))])
-        for read in (boxes.codec, boxes.size, boxes.timescale):
+        for read in (boxes.codec, boxes.size, boxes.timescale, boxes.read_init):
             with contextlib.suppress(BrokenBoxes):
                 read(init)
 
@@ -240,6 +287,40 @@ class TestInitSegments:
         for mdhd in (full(b"mdhd", 0, 0, 0, 0, 0, 0), full(b"mdhd", 0, 0), box(b"mdhd")):
             with pytest.raises(BrokenBoxes):
                 boxes.timescale(box(b"moov", box(b"trak", box(b"mdia", mdhd))))
+
+    def test_what_a_decoder_needs_to_know(self, picture, sound):
+        with av.open(str(picture)) as container:
+            description = bytes(container.streams.video[0].codec_context.extradata)
+        assert boxes.read_init(self.init(picture)) == boxes.Track("avc1", 12_800, (320, 180), description)
+        with av.open(str(sound)) as container:
+            description = bytes(container.streams.audio[0].codec_context.extradata)
+        track = boxes.read_init(self.init(sound))
+        assert track == boxes.Track("mp4a", 44_100, (0, 0), description)
+
+    def test_a_long_way_of_writing_a_length_in_esds(self):
+        config = b"\x05\x80\x80\x80\x02\x12\x10"
+        decoder = b"\x04\x80\x80\x80" + bytes([13 + len(config)]) + bytes(13) + config
+        track = b"\x03" + bytes([3 + len(decoder)]) + bytes(3) + decoder
+        assert boxes._decoder_specific(track) == b"\x12\x10"
+        for end in range(len(track)):
+            with contextlib.suppress(BrokenBoxes):
+                boxes._decoder_specific(track[:end])
+
+    @pytest.mark.parametrize(
+        ("broken", "why"),
+        [
+            (lambda init: init + box(b"free"), "is not one ftyp and one moov"),
+            (lambda init: b"\0\0" + init, "a box of"),
+            (lambda init: init + b"\0\0", "is not one ftyp and one moov"),
+            (lambda init: init.replace(b"mvex", b"free"), "no box mvex"),
+            (lambda init: init.replace(b"trak", b"free"), "0 tracks instead of one"),
+            (lambda init: init.replace(b"tkhd", b"edts"), "an edit list"),
+            (lambda init: init.replace(b"avcC", b"free"), "no box avcC"),
+        ],
+    )
+    def test_an_init_segment_is_one_track_and_nothing_else(self, picture, broken, why):
+        with pytest.raises(BrokenBoxes, match=why):
+            boxes.read_init(broken(self.init(picture)))
 
     def test_an_init_segment_without_a_track_is_broken(self):
         with pytest.raises(BrokenBoxes, match="no box moov/trak"):

@@ -301,8 +301,8 @@ class TestFiles:
         (package_dir(shown.video) / "captions/en/00001.vtt").unlink()
         (package_dir(shown.video) / "captions/en/00000.vtt").write_text("WEBVTT\n")
         assert verify(package_dir(shown.video), plan) == [
-            "captions/en/00000.vtt has no time of the picture",
-            "captions/en has 1 of 2 segments",
+            "captions/en/00000.vtt has no X-TIMESTAMP-MAP: players may show it at another time",
+            "captions/en/00001.vtt is missing",
         ]
         shutil.rmtree(package_dir(shown.video) / "captions/en")
         assert verify(package_dir(shown.video), plan) == ["captions/en/index.m3u8 is missing"]
