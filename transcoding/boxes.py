@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 NOT_SYNC = 0x10000  # sample_is_non_sync_sample, of a sample's flags
+TRACK = 1  # the number of the only track that a rendition has
+FROM_MOOF, TFHD_DEFAULTS = 0x20000, 0x3A  # flags of tfhd: default-base-is-moof, and those for the fields that follow
 MAX_SAMPLES = 1 << 20  # nor any run of samples; a count without fields could be anything
 MAX_BOX = 1 << 30  # no fragment of ours comes near it; a broken size must not make us wait for ever
 
@@ -176,17 +178,19 @@ def size(init: bytes) -> tuple[int, int]:
 
 def read_init(init: bytes) -> Track:
     """An init segment: `ftyp` and `moov` with one track, whole, and nothing beside them."""
-    if [kind for kind, _ in children(init, 0)] != ["ftyp", "moov"] or sum(len(b) for _, b in children(init, 0)) != len(
-        init
-    ):
+    boxes = list(children(init, 0))
+    if [kind for kind, _ in boxes] != ["ftyp", "moov"] or sum(len(box) for _, box in boxes) != len(init):
         raise BrokenBoxes("is not one ftyp and one moov")
     moov = find(init, "moov", skip=0)
     tracks = [box for kind, box in children(moov) if kind == "trak"]
     if len(tracks) != 1:
         raise BrokenBoxes(f"has {len(tracks)} tracks instead of one")
-    find(moov, "mvex")
     if any(kind == "edts" for kind, _ in children(tracks[0])):
         raise BrokenBoxes("has an edit list, which moves the track against the others")
+    tkhd = find(tracks[0], "tkhd")
+    if int.from_bytes(tkhd[28:32] if tkhd[8:9] == b"\x01" else tkhd[20:24], "big") != TRACK:
+        raise BrokenBoxes(f"has a track that is not number {TRACK}, which its segments belong to")
+    find(moov, "mvex")
     kind, entry = _sample_entry(init)
     return Track(kind, timescale(init), _size(entry) if kind == "avc1" else (0, 0), _config(kind, entry))
 
@@ -236,7 +240,15 @@ def parse_fragment(moof: bytes, mdat_size: int) -> Fragment:
     tfdt, tfhd = _only(traf, "tfdt"), _only(traf, "tfhd")
     wide = tfdt[8:9] == b"\x01"
     start = int.from_bytes(tfdt[12:20] if wide else tfdt[12:16], "big")
-    run = _run(_only(traf, "trun"), *_defaults(tfhd))
+    _only(moof, "mfhd")
+    if int.from_bytes(tfhd[9:12], "big") & ~TFHD_DEFAULTS != FROM_MOOF:
+        raise BrokenBoxes("has samples that are not addressed from their moof")
+    if int.from_bytes(tfhd[12:16], "big") != TRACK:
+        raise BrokenBoxes(f"has samples that are not of track {TRACK}")
+    described, duration, size, flags = _defaults(tfhd)
+    if described != 1:
+        raise BrokenBoxes("has samples that init.mp4 does not describe")
+    run = _run(_only(traf, "trun"), duration, size, flags)
     if sum(run.sizes) + 8 != mdat_size:
         raise BrokenBoxes(f"has samples of {sum(run.sizes)} bytes in a box of {mdat_size}")
     if run.offset not in (None, len(moof) + 8):
@@ -265,14 +277,14 @@ def _only(box: bytes, kind: str) -> bytes:
     return found[0]
 
 
-def _defaults(tfhd: bytes) -> tuple[int, int, int]:
-    """Default sample duration, size and flags; fields stand in the order of their flag bits."""
+def _defaults(tfhd: bytes) -> tuple[int, int, int, int]:
+    """Which description is theirs; default duration, size and flags. Fields stand in the order of their flag bits."""
     flags, at, values = int.from_bytes(tfhd[9:12], "big"), 16, {}
-    for bit, length in ((0x1, 8), (0x2, 4), (0x8, 4), (0x10, 4), (0x20, 4)):
+    for bit in (0x2, 0x8, 0x10, 0x20):
         if flags & bit:
-            values[bit] = int.from_bytes(tfhd[at : at + length], "big")
-            at += length
-    return values.get(0x8, 0), values.get(0x10, 0), values.get(0x20, 0)
+            values[bit] = int.from_bytes(tfhd[at : at + 4], "big")
+            at += 4
+    return values.get(0x2, 1), values.get(0x8, 0), values.get(0x10, 0), values.get(0x20, 0)
 
 
 def _run(trun: bytes, duration: int, size: int, default_flags: int) -> _Run:

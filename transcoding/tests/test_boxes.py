@@ -82,6 +82,8 @@ class TestFragments:
             (moof(NO_DEFAULTS, EARLY, full(b"trun", 0, 0x300, 2, 10, 100, 20, 201)), "samples of 301 bytes"),
             (moof(NO_DEFAULTS, EARLY, full(b"trun", 0, 0x301, 2, 99, 10, 100, 20, 200)), "begin 99 bytes after"),
             (moof(NO_DEFAULTS, EARLY, full(b"trun", 0, 0x300, 2, 0, 100, 0, 200)), "lasts no time"),
+            (moof(full(b"tfhd", 0, 0, 1), EARLY, full(b"trun", 0, 0x300, 1, 10, 300)), "not addressed from their moof"),
+            (moof(full(b"tfhd", 0, 0x20000, 2), EARLY, full(b"trun", 0, 0x300, 1, 10, 300)), "not of track 1"),
             (moof(NO_DEFAULTS, EARLY + EARLY, full(b"trun", 0, 0x300, 1, 10, 300)), "2 boxes tfdt"),
             (moof(NO_DEFAULTS, EARLY, 2 * full(b"trun", 0, 0x300, 1, 10, 300)), "2 boxes trun"),
         ],
@@ -91,7 +93,7 @@ class TestFragments:
             boxes.parse_fragment(header, 308)
 
     def test_the_fields_before_the_defaults_are_stepped_over(self):
-        tfhd = full(b"tfhd", 0, 0x3B, 1, 9_000_000_000, 1, 512, 4000, 0, wide={1})
+        tfhd = full(b"tfhd", 0, 0x2003A, 1, 1, 512, 4000, 0)
         fragment = boxes.parse_fragment(moof(tfhd, EARLY, full(b"trun", 0, 0, 1)), 4008)
         assert (fragment.duration, fragment.first_sample) == (512, fragment.size - 4008 + 8 + 4000)
 

@@ -13,9 +13,7 @@ from transcoding.playlists import FIRST_VARIANT, iframe_peak, peak_of
 NAME = "master.m3u8"
 TOLERANCE = Fraction(1, 10)  # of a bitrate; rules 1.26 and 1.27
 RATE_TOLERANCE = Fraction(1, 100)  # frames a second; the playlist has three decimals
-HIGHEST_SOUND = 192_000 * (
-    1 + TOLERANCE
-)  # bit/s; rule 2.17. Its lower end is not asked for: silence takes next to nothing
+HIGHEST_SOUND = 192_000 * (1 + TOLERANCE)  # bit/s; rule 2.17. There is no lowest: silence takes next to nothing
 
 
 def head(manifest: Manifest) -> Iterator[str]:
