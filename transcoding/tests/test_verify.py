@@ -22,7 +22,11 @@ from transcoding.webvtt import Caption
 FRAMES = 227  # at 25 a second: three short segments and one of two GOPs
 FRAME = 512  # ticks
 SAID = (Caption(0.5, 1.5, "One."), Caption(3, 8, "Two."))
-UP_TO_360 = ("-c:v", "libx264", "-preset", "veryfast", "-g", "50", "-sc_threshold", "0", "-pix_fmt", "yuv420p")
+# What a rung is copied from: a GOP of two seconds, within its cap.
+COPIED = (
+    *("-c:v", "libx264", "-preset", "veryfast", "-g", "50", "-sc_threshold", "0", "-pix_fmt", "yuv420p"),
+    *("-maxrate", "500k", "-bufsize", "500k"),
+)
 
 
 def made(source, folder, preset="ultrafast"):
@@ -65,8 +69,7 @@ def other(tmp_path_factory):
 def copied(tmp_path_factory):
     """A rung that was copied from its source."""
     folder = tmp_path_factory.mktemp("copied")
-    capped = ("-maxrate", "500k", "-bufsize", "500k")
-    return made(clips.numbered(folder / "c.mp4", FRAMES, "25", *UP_TO_360, *capped, *clips.AAC), folder / "p")
+    return made(clips.numbered(folder / "c.mp4", FRAMES, "25", *COPIED, *clips.AAC), folder / "p")
 
 
 @pytest.fixture
