@@ -106,6 +106,12 @@ class Rendition:
         return sum(self.seconds(), Fraction(0))
 
     @property
+    def rate(self) -> Fraction:
+        """Samples a second: of a picture, its frames."""
+        samples = sum(fragment.samples for segment in self.segments for fragment in segment.fragments)
+        return samples / self.duration
+
+    @property
     def bitrate(self) -> int:
         """Average, in bit/s."""
         return round(8 * sum(segment.size for segment in self.segments) / self.duration)

@@ -134,6 +134,8 @@ def _named(files: list[str], manifests: dict[str, Manifest]) -> Iterator[str]:
     beside = {f"{name.removesuffix('/index.m3u8')}.vtt" for name in named if name.startswith("captions/")}
     there = set(files)
     yield from (f"{name} is missing" for name in sorted(named - there))
+    unread = {name.rpartition("/")[0] for name in named - there if name.endswith("/index.m3u8")}
     for name in sorted(there - named - beside):
-        if not BESIDE.fullmatch(name) and UNFINISHED not in name:
+        is_known = BESIDE.fullmatch(name) or UNFINISHED in name or name.rpartition("/")[0] in unread
+        if not is_known:
             yield f"{name} is in no playlist"

@@ -69,10 +69,8 @@ def _described(label: str, attributes: Attributes, video: Rendition, codecs: str
 def _measured(
     label: str, attributes: Attributes, plan: Plan, video: Rendition, sound: Rendition | None
 ) -> Iterator[str]:
-    frames = sum(fragment.samples for segment in video.segments for fragment in segment.fragments)
-    rate = frames / video.duration
-    if abs(_number(attributes, "FRAME-RATE") - rate) > RATE_TOLERANCE:
-        yield f"{label} has FRAME-RATE {attributes.get('FRAME-RATE')}, and it is {float(rate):.3f}"
+    if abs(_number(attributes, "FRAME-RATE") - video.rate) > RATE_TOLERANCE:
+        yield f"{label} has FRAME-RATE {attributes.get('FRAME-RATE')}, and it is {float(video.rate):.3f}"
     yield from _near(label, "BANDWIDTH", attributes, peak_of(video) + (peak_of(sound) if sound else 0))
     yield from _near(label, "AVERAGE-BANDWIDTH", attributes, video.bitrate + (sound.bitrate if sound else 0))
     if plan.audio and attributes.get("AUDIO") != "audio":
