@@ -131,7 +131,7 @@ def _expect(file: BinaryIO, at: int, end: int, kind: bytes) -> int:
 def _length(header: bytes) -> int:
     length = int.from_bytes(header[:4], "big")
     if len(header) < 8 or not 8 <= length <= MAX_BOX:
-        raise BrokenBoxes(f"a box {header[4:]!r} of {length} bytes")
+        raise BrokenBoxes(f"has a box {header[4:]!r} of {length} bytes")
     return length
 
 
@@ -141,7 +141,7 @@ def children(box: bytes, skip: int = 8) -> Iterator[tuple[str, bytes]]:
     while at + 8 <= len(box):
         size = int.from_bytes(box[at : at + 4], "big")
         if not 8 <= size <= len(box) - at:
-            raise BrokenBoxes(f"a box of {size} bytes inside one of {len(box)}")
+            raise BrokenBoxes(f"has a box of {size} bytes inside one of {len(box)}")
         yield box[at + 4 : at + 8].decode("latin-1"), box[at : at + size]
         at += size
 
@@ -151,7 +151,7 @@ def find(box: bytes, *path: str, skip: int = 8) -> bytes:
     for kind, child in children(box, skip):
         if kind == path[0]:
             return child if len(path) == 1 else find(child, *path[1:])
-    raise BrokenBoxes(f"no box {'/'.join(path)}")
+    raise BrokenBoxes(f"has no box {'/'.join(path)}")
 
 
 def timescale(init: bytes) -> int:
@@ -159,7 +159,7 @@ def timescale(init: bytes) -> int:
     mdhd = find(init, "moov", "trak", "mdia", "mdhd", skip=0)
     ticks = int.from_bytes(mdhd[28:32] if mdhd[8:9] == b"\x01" else mdhd[20:24], "big")
     if ticks == 0:
-        raise BrokenBoxes("a track without a timescale")
+        raise BrokenBoxes("has a track without a timescale")
     return ticks
 
 
@@ -206,9 +206,9 @@ def _config(kind: str, entry: bytes) -> bytes:
     elif kind == "mp4a":
         config = _decoder_specific(find(entry, "esds", skip=36)[12:])
     else:
-        raise BrokenBoxes(f"a track of type {kind!r}")
+        raise BrokenBoxes(f"has a track of type {kind!r}")
     if len(config) < (7 if kind == "avc1" else 2):
-        raise BrokenBoxes(f"a track of type {kind!r} that does not describe its samples")
+        raise BrokenBoxes(f"has a track of type {kind!r} that does not describe its samples")
     return config
 
 
@@ -217,7 +217,7 @@ def _decoder_specific(descriptors: bytes) -> bytes:
     for tag, fields in ((3, 3), (4, 13), (5, 0)):
         at, length = 1, 0
         if descriptors[:1] != bytes([tag]):
-            raise BrokenBoxes("a track of type 'mp4a' that does not describe its samples")
+            raise BrokenBoxes("has a track of type 'mp4a' that does not describe its samples")
         while descriptors[at : at + 1] >= b"\x80":  # a length has seven bits a byte, and more follow
             length = length << 7 | descriptors[at] & 0x7F
             at += 1
@@ -231,7 +231,7 @@ def _sample_entry(init: bytes) -> tuple[str, bytes]:
     stsd = find(init, "moov", "trak", "mdia", "minf", "stbl", "stsd", skip=0)
     for entry in children(stsd, 16):
         return entry
-    raise BrokenBoxes("a track without a description")
+    raise BrokenBoxes("has a track without a description")
 
 
 def parse_fragment(moof: bytes, mdat_size: int) -> Fragment:
@@ -273,7 +273,7 @@ def _only(box: bytes, kind: str) -> bytes:
     """The one box of this type inside a box."""
     found = [child for name, child in children(box) if name == kind]
     if len(found) != 1:
-        raise BrokenBoxes(f"{len(found)} boxes {kind} instead of one" if found else f"no box {kind}")
+        raise BrokenBoxes(f"has {len(found)} boxes {kind} instead of one" if found else f"has no box {kind}")
     return found[0]
 
 
@@ -292,7 +292,7 @@ def _run(trun: bytes, duration: int, size: int, default_flags: int) -> _Run:
     at = 16 + 4 * bool(flags & 0x1) + 4 * bool(flags & 0x4)
     fields = [bit for bit in (0x100, 0x200, 0x400, 0x800) if flags & bit]
     if count == 0 or at + 4 * len(fields) * count > len(trun) or count > MAX_SAMPLES:
-        raise BrokenBoxes(f"a run of {count} samples in {len(trun)} bytes")
+        raise BrokenBoxes(f"has a run of {count} samples in {len(trun)} bytes")
     values = struct.unpack_from(f">{len(fields) * count}I", trun, at)
     column = {bit: list(values[n :: len(fields)]) for n, bit in enumerate(fields)}
     first_flags = int.from_bytes(trun[at - 4 : at], "big") if flags & 0x4 else column.get(0x400, [default_flags])[0]

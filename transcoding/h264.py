@@ -29,7 +29,7 @@ class Bits:
     def read(self, count: int) -> int:
         self._left -= count
         if self._left < 0:
-            raise BrokenStream("a header that ends too soon")
+            raise BrokenStream("has a header that ends too soon")
         return self._value >> self._left & ((1 << count) - 1)
 
     def ue(self) -> int:

@@ -7,8 +7,8 @@ from fractions import Fraction
 from itertools import chain
 
 _ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=(?:"([^"]*)"|([^",]*))(?:,|$)')
-_RANGE = re.compile(r"(\d+)@(\d+)")
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_RANGE = re.compile(r"(\d{1,15})@(\d{1,15})")
+NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,15})?")
 
 Attributes = dict[str, str]
 
@@ -80,6 +80,6 @@ def _entry(uri: str, pending: dict[str, str]) -> Entry:
     length = pending.get("EXTINF", "").partition(",")[0]
     return Entry(
         uri,
-        Fraction(length) if _NUMBER.fullmatch(length) else None,
+        Fraction(length) if NUMBER.fullmatch(length) else None,
         (int(byte_range[1]), int(byte_range[2])) if byte_range else None,
     )

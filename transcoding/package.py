@@ -51,6 +51,8 @@ def store(path: Path, data: bytes, *, replace: bool = True) -> bool:
 
 def tidy(package: Path) -> None:
     """Remove what a killed worker left half written, and make the package's names durable."""
+    if not package.is_dir():
+        return
     for part in package.rglob(f".*{UNFINISHED}"):
         part.unlink(missing_ok=True)
     for folder in (package, *(entry for entry in package.iterdir() if entry.is_dir())):
@@ -124,9 +126,12 @@ def read_rendition(folder: Path) -> Rendition:
     segments = []
     for index in sorted(segments_there(folder)):
         path = folder / segment_name(index)
-        fragments = tuple(boxes.scan_fragments(path))
+        try:
+            fragments = tuple(boxes.scan_fragments(path))
+        except boxes.BrokenBoxes as error:
+            raise boxes.BrokenBoxes(f"{folder.name}/{path.name} {error}") from error
         if not fragments:
-            raise boxes.BrokenBoxes(f"{path.name} holds no fragment")
+            raise boxes.BrokenBoxes(f"{folder.name}/{path.name} holds nothing")
         segments.append(StoredSegment(path.name, path.stat().st_size, fragments))
     size = boxes.size(init) if codec.startswith("avc1") else None
     return Rendition(folder.name, codec, size, boxes.timescale(init), tuple(segments))

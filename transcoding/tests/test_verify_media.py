@@ -256,6 +256,16 @@ def test_nothing_is_changed(published):
 
 
 @pytest.mark.usefixtures("broker")
+def test_a_package_that_has_vanished_fails_its_video_with_a_sentence(package):
+    job = TranscodingJobFactory(video__slug="beach", video__status="processing")
+    type(job).objects.filter(pk=job.pk).update(plan=package.plan.to_json())
+    tasks.finalize.run(job.pk)
+    job.video.refresh_from_db()
+    assert job.video.status == "failed"
+    assert "not published: 240p/init.mp4 is missing; " in job.video.error_message
+
+
+@pytest.mark.usefixtures("broker")
 def test_what_a_worker_has_just_published_is_well(package):
     job = TranscodingJobFactory(video__slug="beach", video__status="processing")
     store(source_path(job.video), package.source.read_bytes())

@@ -71,9 +71,8 @@ def _manifests(package: Path, names: Iterable[str]) -> dict[str, Manifest]:
     found = {name: manifest for name in wanted if (manifest := _read(package / name))}
     if master.NAME in found:
         for each in captions.declared(found[master.NAME]):
-            name = each.get("URI", "")
-            if name.startswith("captions/") and ".." not in name and (manifest := _read(package / name)):
-                found[name] = manifest
+            if captions.is_ours(each) and (manifest := _read(package / each["URI"])):
+                found[each["URI"]] = manifest
     return found
 
 

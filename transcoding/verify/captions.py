@@ -1,5 +1,6 @@
 """Captions: segments of WebVTT on the picture's clock."""
 
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +12,14 @@ from transcoding.verify import lists
 from transcoding.webvtt import MPEG_CLOCK
 
 HEAD = 200  # bytes of a segment; the time stands in its second line
+LANGUAGE = re.compile(r"[A-Za-z0-9-]{2,20}")
 TRAP = 900_000  # the start of ffmpeg's MPEG-TS, which several libraries write for everything
+
+
+def is_ours(each: Attributes) -> bool:
+    """Whether a line's address is the one that captions of its language have."""
+    language = each.get("LANGUAGE", "")
+    return bool(LANGUAGE.fullmatch(language)) and each.get("URI") == f"captions/{language}/index.m3u8"
 
 
 def declared(manifest: Manifest) -> list[Attributes]:
@@ -25,6 +33,8 @@ def named(manifest: Manifest) -> Iterator[str]:
     for each in found:
         if not each.get("LANGUAGE") or not each.get("NAME"):
             yield f"master.m3u8: {each.get('URI')} has no LANGUAGE or no NAME"
+        elif not is_ours(each):
+            yield f"master.m3u8: {each.get('URI')} is not where captions of the language {each['LANGUAGE']} lie"
         if each.get("AUTOSELECT") != "YES":
             yield f"master.m3u8: {each.get('URI')} does not say AUTOSELECT=YES"
     groups = {each.get("GROUP-ID") for each in found}

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from transcoding.ladder import Rung
-from transcoding.manifests import Attributes, Manifest
+from transcoding.manifests import NUMBER, Attributes, Manifest
 from transcoding.media import MAX_RATE
 from transcoding.package import Rendition
 from transcoding.plan import Plan
@@ -85,7 +85,7 @@ def _near(label: str, name: str, attributes: Attributes, measured: int) -> Itera
 def _number(attributes: Attributes, name: str) -> Fraction:
     """A number, or one that is near to none where it is not said or is none."""
     text = attributes.get(name, "")
-    return Fraction(text) if text.replace(".", "", 1).isdecimal() else Fraction(-1)
+    return Fraction(text) if NUMBER.fullmatch(text) else Fraction(-1)
 
 
 def sound(manifest: Manifest, plan: Plan) -> Iterator[str]:
