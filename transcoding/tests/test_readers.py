@@ -17,7 +17,7 @@ from transcoding.tests.test_verify import COPIED, SAID, made
 from transcoding.verify import verify
 from videos.tests import live
 
-pytestmark = pytest.mark.xdist_group("readers")
+pytestmark = pytest.mark.long
 
 PATIENCE = 60  # seconds for anything to happen at all; no test measures time with it
 SHAKA = settings.BASE_DIR / "node_modules/shaka-player/dist/shaka-player.compiled.js"

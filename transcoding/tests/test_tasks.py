@@ -214,7 +214,7 @@ class TestSteps:
         tasks.finalize.run(job.pk)
         job = fresh(job)
         assert (job.video.status, job.video.published_at) == ("failed", None)
-        assert "240p has 1 of 2 segments" in job.video.error_message
+        assert "240p/00001.m4s is missing" in job.video.error_message
 
     @pytest.mark.parametrize("name", STEPS)
     def test_none_does_anything_for_an_archived_video(self, encoded, name):
