@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+from transcoding.h264 import BrokenStream, read_sps
+
 SLICE, IDR, SPS, PPS = 1, 5, 7, 8
 # Slices, IDR slices, supplements, parameter sets, delimiters, ends, filler, extensions: no partitions, nothing unknown.
 ALLOWED = {1, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 19}
 FORBIDDEN = (b"\x00\x00\x00", b"\x00\x00\x01", b"\x00\x00\x02")  # inside a unit (7.4.1)
-WITH_CHROMA = {44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244}  # profiles (7.3.2.1.1)
 PLAYABLE = {66, 77, 100}  # Baseline, Main and High: what every player has
 # Level: macroblocks a second, in a picture, and in the decoder's memory (table A-1). Above 5.2 few devices play.
 LEVELS = {
@@ -30,10 +31,6 @@ LEVELS = {
     51: (983_040, 36_864, 184_320),
     52: (2_073_600, 36_864, 184_320),
 }
-
-
-class BrokenStream(ValueError):
-    """What should be units of H.264 is not."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +104,14 @@ class Track:
         """The one sequence parameter set; None where there are several, or none that can be read."""
         found = [unit for unit in self.parameters if unit[0] & 31 == SPS]
         try:
-            return _read_sequence(found[0]) if len(found) == 1 else None
+            return _sequence(found[0]) if len(found) == 1 else None
         except BrokenStream:
             return None
+
+
+def _sequence(unit: bytes) -> Sequence:
+    _, sps = read_sps(unit)
+    return Sequence(sps.profile, sps.level, sps.references, sps.macroblocks, sps.progressive)
 
 
 def _parameter_sets(extradata: bytes) -> Iterator[bytes]:
@@ -123,75 +125,3 @@ def _parameter_sets(extradata: bytes) -> Iterator[bytes]:
             if unit := extradata[at + 2 : at + 2 + length]:
                 yield unit
             at += 2 + length
-
-
-class _Bits:
-    """Reads numbers of any number of bits (9.1)."""
-
-    def __init__(self, data: bytes) -> None:
-        self.value, self.left = int.from_bytes(data, "big"), 8 * len(data)
-
-    def read(self, count: int) -> int:
-        self.left -= count
-        if self.left < 0:
-            raise BrokenStream("a parameter set ends too soon")
-        return self.value >> self.left & ((1 << count) - 1)
-
-    def unsigned(self) -> int:
-        zeros = 0
-        while not self.read(1):
-            zeros += 1
-        return (1 << zeros) - 1 + self.read(zeros)
-
-    def signed(self) -> int:
-        number = self.unsigned()
-        return (number + 1) // 2 if number % 2 else -number // 2
-
-    def skip(self, count: int) -> None:
-        for _ in range(count):
-            self.unsigned()
-
-
-def _read_sequence(unit: bytes) -> Sequence:
-    """7.3.2.1.1, up to the size."""
-    bits = _Bits(unit[1:].replace(b"\x00\x00\x03", b"\x00\x00"))
-    profile, _, level = bits.read(8), bits.read(8), bits.read(8)
-    bits.skip(1)
-    if profile in WITH_CHROMA:
-        _skip_chroma(bits)
-    bits.skip(1)
-    _skip_order(bits)
-    references, _ = bits.unsigned(), bits.read(1)
-    width, height = bits.unsigned() + 1, bits.unsigned() + 1
-    progressive = bool(bits.read(1))
-    return Sequence(profile, level, references, width * height * (1 if progressive else 2), progressive)
-
-
-def _skip_chroma(bits: _Bits) -> None:
-    chroma = bits.unsigned()
-    bits.read(int(chroma == 3))
-    bits.skip(2)
-    bits.read(1)
-    if bits.read(1):
-        for number in range(12 if chroma == 3 else 8):
-            if bits.read(1):
-                _skip_scaling(bits, 16 if number < 6 else 64)
-
-
-def _skip_scaling(bits: _Bits, size: int) -> None:
-    last = following = 8
-    for _ in range(size):
-        if following:
-            following = (last + bits.signed()) % 256
-        last = following or last
-
-
-def _skip_order(bits: _Bits) -> None:
-    """How pictures are put in order."""
-    kind = bits.unsigned()
-    if kind == 0:
-        bits.skip(1)
-    elif kind == 1:
-        bits.read(1)
-        bits.skip(2)
-        bits.skip(bits.unsigned())

@@ -61,6 +61,9 @@ class Sps:
 
     codec: str
     profile: int
+    level: int
+    references: int
+    macroblocks: int  # of a frame
     size: tuple[int, int]
     chroma: int  # 1: 4:2:0
     bits: int
@@ -104,7 +107,7 @@ def read_description(avcc: bytes) -> Description:
     """Raises BrokenStream."""
     sequences, rest = _parameter_sets(avcc[6:], avcc[5] & 31)
     pictures, _ = _parameter_sets(rest[1:], rest[0] if rest else 0)
-    sps, pps = dict(map(_sps, sequences)), dict(map(_pps, pictures))
+    sps, pps = dict(map(read_sps, sequences)), dict(map(_pps, pictures))
     if not sps or not pps or any(one.sps not in sps for one in pps.values()):
         raise BrokenStream("has no complete parameter sets")
     if avcc[1:4] != sequences[0][1:4]:
@@ -126,13 +129,14 @@ def _trimmed(unit: bytes) -> bytes:
     return unit.rstrip(b"\x00")
 
 
-def _sps(unit: bytes) -> tuple[int, Sps]:
+def read_sps(unit: bytes) -> tuple[int, Sps]:
+    """Its number, and what it says; raises BrokenStream."""
     bits = Bits(unit[4:])
     number, profile = bits.ue(), unit[1]
     chroma, depth, separate = _chroma(bits) if profile in WITH_CHROMA_FORMAT else (1, 8, False)
     frame_number_bits, order_type = bits.ue() + 4, bits.ue()
     order_bits, order_deltas = _order(bits, order_type)
-    bits.ue()  # max_num_ref_frames
+    references = bits.ue()
     bits.read(1)  # gaps_in_frame_num_value_allowed_flag
     width, map_height, progressive = 16 * (bits.ue() + 1), 16 * (bits.ue() + 1), bits.read(1)
     bits.read(1 if progressive else 2)  # mb_adaptive_frame_field_flag, direct_8x8_inference_flag
@@ -142,6 +146,9 @@ def _sps(unit: bytes) -> tuple[int, Sps]:
     return number, Sps(
         codec=f"avc1.{unit[1:4].hex()}",
         profile=profile,
+        level=unit[3],
+        references=references,
+        macroblocks=width * height // 256,
         size=(width - step_x * (left + right), height - step_y * (top + bottom)),
         chroma=chroma,
         bits=depth,
