@@ -29,11 +29,11 @@ function playWithHls(player) {
   hls.attachMedia(player.video);
 }
 
-// While a video is being made its next segment may answer 404 or 503 for a while. It will come.
+// While a video is being made a request for its next segment waits, and may answer 503 in the end. It will come.
 function patience() {
   const policy = Hls.DefaultConfig.fragLoadPolicy.default;
   const shouldRetry = (retry, count) => count < retry.maxNumRetry;
-  const errorRetry = { maxNumRetry: 60, retryDelayMs: 1000, maxRetryDelayMs: 2000, shouldRetry };
+  const errorRetry = { maxNumRetry: 60, retryDelayMs: 250, maxRetryDelayMs: 2000, shouldRetry };
   return { ...policy, errorRetry, timeoutRetry: { ...policy.timeoutRetry, maxNumRetry: 60 } };
 }
 

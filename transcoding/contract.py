@@ -18,7 +18,7 @@ class Enough(Exception):
 
 
 class Stopping(Exception):
-    """The worker is being shut down: give the piece back."""
+    """The worker is being shut down, or another part is waited for before this one has begun: give the piece back."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Queue(Protocol):
         """
 
     def report(self, assignment: Assignment) -> None:
-        """Renew the lease."""
+        """Renew the lease. Raises Enough or Stopping where somebody waits for another part of the video."""
 
     def warn(self, assignment: Assignment, sentence: str) -> None:
         """Note for the editor what of the source could not be taken; the same again is no harm."""

@@ -79,8 +79,8 @@ def _await_file(address: str) -> Path:
 def demand(job: TranscodingJob, plan: Plan, kind: str, segment: int) -> None:
     """Have a segment made next, unless it is there or on its way.
 
-    Its piece is cut where the segment begins, and a worker that makes another part of the video stops at the end of
-    a segment. Only the newest demand of a video counts: a viewer who has moved on waits for nothing else.
+    Its piece is cut where the segment begins, and a worker that makes another part of the video stops. Only the newest
+    demand of a video counts: a viewer who has moved on waits for nothing else.
     """
     with transaction.atomic():
         job.lock()
@@ -105,7 +105,10 @@ def _bring_forward(chunk: TranscodingChunk, pieces: ChunkQuerySet, segment: int,
         return False
     pieces.demanded().update(priority=Priority.NORMAL)
     if not taken and (segment <= begun or chunk.kind != ChunkKind.VIDEO):
-        pieces.filter(pk=chunk.pk).update(priority=Priority.DEMANDED)
+        chunk.priority = Priority.DEMANDED
+        chunk.save(update_fields=["priority"])
     else:
-        chunk.split(segment, Priority.DEMANDED)
+        chunk = chunk.split(segment, Priority.DEMANDED)
+    if chunk.last_segment - segment < SOON:
+        chunk.absorb_next()  # the viewer will want that as soon, and another piece would be begun before they ask
     return True

@@ -23,7 +23,7 @@ from vlog import health
 from workers import nodes
 from workers.models import Worker
 
-MISSED_REPORTS = 3  # after so many a worker counts as silent
+MISSED_REPORTS = 12  # after so many a worker counts as silent
 NO_ENCODERS, NO_STEPS = ("tasks", "transcribe", "import"), ("encode", "transcribe", "import")
 RECENT = 100  # attempts that tell how fast the workers are
 TOLD_TITLES = 3

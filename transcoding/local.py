@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
 from transcoding.attempts import Attempt, AttemptQuerySet, Outcome
-from transcoding.contract import INIT, Assignment, Enough, LeaseLost
+from transcoding.contract import INIT, Assignment, Enough, LeaseLost, Stopping
 from transcoding.encode import EncodeError
 from transcoding.models import (
     ChunkKind,
@@ -119,12 +119,9 @@ class LocalQueue:
         """Stop after this segment where the rest was given to another piece, or another piece is waited for."""
         if index == assignment.last:
             return  # it ends by itself
-        chunk = TranscodingChunk.objects.held_by(assignment.chunk, assignment.attempt).first()
-        if chunk is None:
-            raise LeaseLost
-        pieces = TranscodingChunk.objects.filter(job=chunk.job_id, kind=chunk.kind)
+        chunk = self._held(assignment)
         if index < chunk.last_segment:
-            if not pieces.demanded().exists():
+            if not _is_another_waited_for(chunk):
                 return
             self._leave_rest(assignment, index + 1)
         raise Enough
@@ -141,6 +138,20 @@ class LocalQueue:
 
     def report(self, assignment: Assignment) -> None:
         self._renew(assignment)
+        chunk = self._held(assignment)
+        # What somebody waits for goes on to the end of a segment: two viewers would stop one another for ever.
+        if chunk.priority != Priority.DEMANDED and _is_another_waited_for(chunk):
+            made = first_missing(chunk, assignment.plan, self._packages[chunk.pk])
+            if made == chunk.first_segment:
+                raise Stopping
+            self._leave_rest(assignment, made)
+            raise Enough
+
+    def _held(self, assignment: Assignment) -> TranscodingChunk:
+        chunk = TranscodingChunk.objects.held_by(assignment.chunk, assignment.attempt).first()
+        if chunk is None:
+            raise LeaseLost
+        return chunk
 
     def _renew(self, assignment: Assignment, *, delivered: bool = False) -> None:
         """Prolong the lease, or find out that it is gone."""
@@ -205,6 +216,10 @@ class LocalQueue:
     def _let_go(self, assignment: Assignment) -> None:
         self._packages.pop(assignment.chunk, None)
         Worker.objects.filter(pk=self.worker.pk).update(current_job=None, last_heartbeat=timezone.now())
+
+
+def _is_another_waited_for(chunk: TranscodingChunk) -> bool:
+    return TranscodingChunk.objects.filter(job=chunk.job_id, kind=chunk.kind).demanded().exists()
 
 
 def first_missing(chunk: TranscodingChunk, plan: Plan, package: Path) -> int:

@@ -363,7 +363,7 @@ class TranscodingChunk(models.Model):
     def is_expired(self) -> bool:
         return self.lease_expires_at is not None and self.lease_expires_at < timezone.now()
 
-    def split(self, segment: int, priority: Priority) -> None:
+    def split(self, segment: int, priority: Priority) -> "TranscodingChunk":
         """End before a segment and leave the rest to a new piece. Call it with the job and this row locked."""
         rest = TranscodingChunk(
             **{name: getattr(self, name) for name in ("job_id", "kind", "tier", "index", "last_segment")},
@@ -374,6 +374,17 @@ class TranscodingChunk(models.Model):
         self.save(update_fields=["last_segment"])
         rest.save(force_insert=True)
         Attempt.objects.running().filter(chunk=self).update(last_segment=self.last_segment)
+        return rest
+
+    def absorb_next(self) -> None:
+        """Take over the piece that follows, if nobody has begun it. Call it with the job locked."""
+        following = TranscodingChunk.objects.filter(
+            job=self.job_id, kind=self.kind, tier=self.tier, first_segment=self.last_segment + 1, attempt=0
+        ).first()
+        if following is not None:
+            self.last_segment = following.last_segment
+            self.save(update_fields=["last_segment"])
+            following.delete()
 
     def open_attempt(self, worker: Worker) -> None:
         """Record the claim that was just made, in its transaction."""

@@ -10,7 +10,7 @@ from transcoding.encode import EncodeError, encode
 
 log = logging.getLogger(__name__)
 
-REPORT_SECONDS = 4  # a cancelled encoder has stopped within five seconds
+REPORT_SECONDS = 1  # so soon a cancelled encoder stops, and one whose worker is wanted elsewhere
 
 
 def work_one(queue: Queue, kinds: Collection[str], stop: threading.Event, threads: int = 0) -> bool:
@@ -44,7 +44,7 @@ def _make(queue: Queue, assignment: Assignment, stop: threading.Event, threads: 
         log.info("%s: left, another part is waited for", describe(assignment))
     except Stopping:
         queue.give_back(assignment)
-        log.info("%s: given back, the worker stops", describe(assignment))
+        log.info("%s: given back", describe(assignment))
     except (EncodeError, OSError) as error:
         log.error("%s: %s", describe(assignment), error)
         queue.fail(assignment, str(error))

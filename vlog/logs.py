@@ -4,9 +4,17 @@ import logging
 import os
 import sys
 import time
+from http import HTTPStatus
 
 COLOURS = {logging.WARNING: "\033[33m", logging.ERROR: "\033[31m", logging.CRITICAL: "\033[1;31m"}
 DIM, PLAIN = "\033[2m", "\033[0m"
+
+
+class ExpectedAnswers(logging.Filter):
+    """Passes no request that was asked to come again: a segment that is not made yet is nobody's error."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return getattr(record, "status_code", None) != HTTPStatus.SERVICE_UNAVAILABLE
 
 
 class LineFormatter(logging.Formatter):

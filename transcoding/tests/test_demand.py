@@ -10,7 +10,7 @@ from django.db import connections
 from django.utils import timezone
 
 from transcoding import demand, tasks
-from transcoding.contract import INIT, Enough, LeaseLost
+from transcoding.contract import INIT, Enough, LeaseLost, Stopping
 from transcoding.layout import plan_of
 from transcoding.models import ChunkKind, TranscodingChunk
 from transcoding.package import segment_name, store
@@ -71,6 +71,19 @@ class TestPieces:
         ask(job, 4)
         assert pieces(job)[-1] == (3, 5, "pending", 0)
         assert queue_of().claim(VIDEO).first == 4
+
+    def test_near_the_end_of_a_piece_the_next_one_is_taken_along(self, bells):
+        job = laid_out(frames=FRAMES)
+        ask(job, 13)
+        assert [piece[:2] for piece in pieces(job)] == [(0, 0), (1, 2), (3, 6), (7, 12), (13, 18)]
+
+    def test_but_not_one_that_somebody_has(self, bells):
+        job = laid_out(frames=FRAMES)
+        job.chunks.filter(first_segment__lt=15).update(status="completed")
+        queue_of().claim(VIDEO)
+        job.chunks.filter(first_segment=7).update(status="pending")
+        ask(job, 13)
+        assert [piece[:2] for piece in pieces(job)[3:]] == [(7, 12), (13, 14), (15, 18)]
 
     def test_only_the_newest_demand_of_a_video_counts(self, bells):
         job, other = laid_out(), laid_out()
@@ -183,6 +196,37 @@ class TestWorkers:
         queue.complete(claimed)
         assert pieces(job)[3][:3] == (7, 14, "completed")
 
+    def test_its_next_report_stops_it_too_with_what_is_whole(self, bells, job):
+        queue = queue_of()
+        claimed = queue.claim(VIDEO)
+        deliver(queue, claimed, 7, 8)
+        queue.deliver(claimed, claimed.plan.rungs[0].name, 9, b"segment")
+        queue.report(claimed)
+        ask(job, 15)
+        with pytest.raises(Enough):
+            queue.report(claimed)
+        queue.complete(claimed)
+        assert [piece[:3] for piece in pieces(job)[3:5]] == [(7, 8, "completed"), (9, 14, "pending")]
+
+    def test_one_that_has_nothing_whole_yet_gives_its_piece_back(self, bells, job):
+        queue = queue_of()
+        claimed = queue.claim(VIDEO)
+        ask(job, 15)
+        with pytest.raises(Stopping):
+            queue.report(claimed)
+        queue.give_back(claimed)
+        assert pieces(job)[3] == (7, 14, "pending", 1)
+        assert queue.claim(VIDEO).first == 15
+
+    def test_what_somebody_waits_for_is_made_to_the_end_of_a_segment(self, bells, job):
+        ask(job, 12)
+        queue = queue_of()
+        claimed = queue.claim(VIDEO)
+        ask(job, 7)
+        queue.report(claimed)
+        with pytest.raises(Enough):
+            deliver(queue, claimed, 12)
+
     def test_another_videos_demand_stops_nobody(self, bells, job):
         queue = queue_of(job)
         claimed = queue.claim(VIDEO)
@@ -276,7 +320,7 @@ class TestRequests:
     @pytest.mark.usefixtures("impatient")
     def test_an_init_segment_is_waited_for_too(self, client, job):
         assert client.get(self.address(job, "360p/init.mp4")).status_code == 503
-        assert pieces(job)[0] == (0, 0, "pending", 0)
+        assert pieces(job)[0] == (0, 2, "pending", 0)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -11,6 +11,12 @@ def record(level: int, message: str, *args: object, **more: object) -> logging.L
     return made
 
 
+def test_a_request_that_shall_come_again_is_no_error(caplog):
+    for status, level in ((503, logging.ERROR), (500, logging.ERROR)):
+        logging.getLogger("django.request").log(level, "GET /%d", status, extra={"status_code": status})
+    assert [record.getMessage() for record in caplog.records] == ["GET /500"]
+
+
 def test_a_line_tells_time_process_level_and_message(monkeypatch):
     monkeypatch.setenv("VLOG_PROCESS", "tasks")
     line = LineFormatter(colour=False).format(record(logging.INFO, "%d frames", 3))
