@@ -56,15 +56,16 @@ def video_arguments(  # noqa: PLR0913 - the last one is for damaged sources only
     threads: int = 0,
     mend: float | None = None,
 ) -> list[str]:
-    """All rungs of a piece (first and last segment, inclusive) from one decode.
+    """Some rungs of a piece (first and last segment, inclusive) from one decode.
 
-    pipes: the file descriptor for each rung's name; threads: 0 lets ffmpeg choose; mend: the source is damaged there,
-    so it is read from that many seconds on (from its start where negative), and where it shows nothing, the nearest
-    picture is held.
+    pipes: the file descriptor for each rung's name, which says what rungs; threads: 0 lets ffmpeg choose; mend: the
+    source is damaged there, so it is read from that many seconds on (from its start where negative), and where it
+    shows nothing, the nearest picture is held.
     """
     first, last = piece
     start, end = plan.timeline.bounds(first)[0], plan.timeline.bounds(last)[1]
-    encoded = [rung for rung in plan.rungs if not rung.copied]
+    rungs = [rung for rung in plan.rungs if rung.name in pipes]
+    encoded = [rung for rung in rungs if not rung.copied]
     # One graph throughout, also where the size of the pictures changes: another one would begin to count anew.
     arguments = [*_threads(threads), "-noaccurate_seek", "-copyts", "-reinit_filter", "0"]
     seek = plan.seeks[first] if mend is None else mend
@@ -73,7 +74,7 @@ def video_arguments(  # noqa: PLR0913 - the last one is for damaged sources only
     arguments += input_arguments(source)
     if encoded:
         arguments += ["-filter_complex", _filters(plan, encoded, start, end, _held(mend))]
-    for rung in plan.rungs:
+    for rung in rungs:
         output = _copied(plan, end) if rung.copied else _encoded(plan, rung, first, last, threads)
         arguments += [*output, *_CONTAINER, "-f", "mp4", "-movflags", f"{_FRAGMENTS}+frag_keyframe"]
         arguments += [f"pipe:{pipes[rung.name]}"]

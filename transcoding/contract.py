@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
+from transcoding.ladder import Rung
 from transcoding.plan import Plan
 
 INIT = -1  # the number under which a rendition's init segment is delivered
@@ -23,7 +24,7 @@ class Stopping(Exception):
 
 @dataclass(frozen=True)
 class Assignment:
-    """A claimed piece: segments first to last (inclusive) of every rung, or the whole audio rendition.
+    """A claimed piece: segments first to last (inclusive) of every rung of a tier, or the whole audio rendition.
 
     attempt is the fence: the queue refuses every later call that does not name the newest one.
     """
@@ -36,6 +37,11 @@ class Assignment:
     plan: Plan
     first: int
     last: int
+    tier: int = 0
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        return self.plan.tier(self.tier)
 
 
 class Queue(Protocol):

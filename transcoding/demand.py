@@ -50,7 +50,8 @@ def wait_for(address: str) -> Path | None:
     if not _places.acquire(blocking=False):
         raise NotYet
     try:
-        demand(job, plan, ChunkKind.AUDIO if rendition == "audio" else ChunkKind.VIDEO, segment)
+        kind = ChunkKind.AUDIO if rendition == "audio" else ChunkKind.VIDEO
+        demand(job, plan, kind, segment, next((rung.tier for rung in plan.rungs if rung.name == rendition), 0))
         return _await_file(address)
     finally:
         _places.release()
@@ -76,7 +77,7 @@ def _await_file(address: str) -> Path:
     return path
 
 
-def demand(job: TranscodingJob, plan: Plan, kind: str, segment: int) -> None:
+def demand(job: TranscodingJob, plan: Plan, kind: str, segment: int, tier: int = 0) -> None:
     """Have a segment made next, unless it is there or on its way.
 
     Its piece is cut where the segment begins, and a worker that makes another part of the video stops. Only the newest
@@ -85,9 +86,9 @@ def demand(job: TranscodingJob, plan: Plan, kind: str, segment: int) -> None:
     with transaction.atomic():
         job.lock()
         pieces = job.chunks.filter(kind=kind)
-        around = pieces.open().filter(first_segment__lte=segment, last_segment__gte=segment)
+        around = pieces.open().filter(tier=tier, first_segment__lte=segment, last_segment__gte=segment)
         chunk = around.select_for_update().first()
-        if chunk is None or pieces.count() >= PIECES * (1 + len(chunks(plan.timeline))):
+        if chunk is None or pieces.count() >= PIECES * (1 + len(plan.tiers) * len(chunks(plan.timeline))):
             return
         if not _bring_forward(chunk, pieces, segment, first_missing(chunk, plan, package_dir(job.video))):
             return

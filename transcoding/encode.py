@@ -135,7 +135,7 @@ class _Work:
         self.undecoded = 0
 
     def _names(self) -> list[str]:
-        return ["audio"] if self.audio else [rung.name for rung in self.assignment.plan.rungs]
+        return ["audio"] if self.audio else [rung.name for rung in self.assignment.rungs]
 
     def attempt(self, mend: float | None) -> FfmpegError | Incomplete | None:
         """Make what is missing; returns what was wrong with the source where it showed too little."""

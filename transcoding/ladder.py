@@ -27,15 +27,24 @@ LADDER = (
 )
 
 
+# The shorter side up to which a source has all its rungs made at once; above, the large ones wait for those that play
+# soon.
+ONE_TIER, FIRST_TIER = 1080, 720
+
+
 @dataclass(frozen=True)
 class Rung:
-    """One video rendition: size in pixels (even, square pixels), cap in kbit/s, copied from the source or encoded."""
+    """One video rendition: size in pixels (even, square pixels), cap in kbit/s, copied from the source or encoded.
+
+    Those of tier 0 are made first.
+    """
 
     name: str
     width: int
     height: int
     bitrate: int
     copied: bool = False
+    tier: int = 0
 
 
 def _even(length: Fraction | int) -> int:
@@ -60,7 +69,8 @@ def rungs_for(width: int, height: int) -> tuple[Rung, ...]:
     rungs = []
     for step in steps_for(width, height):
         scale = Fraction(step.side, short)
-        rungs.append(Rung(step.name, _even(width * scale), _even(height * scale), step.bitrate))
+        tier = int(short > ONE_TIER and step.side > FIRST_TIER)
+        rungs.append(Rung(step.name, _even(width * scale), _even(height * scale), step.bitrate, tier=tier))
     if rungs:
         return tuple(rungs)
     own = _floor_even(width), _floor_even(height)

@@ -49,9 +49,17 @@ def _quality_rows(job: TranscodingJob, plan: Plan, media: MediaInfo) -> list[Qua
 
 
 def _chunk_rows(job: TranscodingJob, plan: Plan) -> list[TranscodingChunk]:
+    pieces = chunks(plan.timeline)
     rows = [
-        TranscodingChunk(job=job, index=chunk.index, first_segment=chunk.first, last_segment=chunk.last)
-        for chunk in chunks(plan.timeline)
+        TranscodingChunk(
+            job=job,
+            tier=tier,
+            index=len(pieces) * tier + chunk.index,
+            first_segment=chunk.first,
+            last_segment=chunk.last,
+        )
+        for tier in plan.tiers
+        for chunk in pieces
     ]
     if plan.audio:
         rows.append(TranscodingChunk(job=job, kind=ChunkKind.AUDIO, last_segment=len(plan.audio.timeline) - 1))

@@ -1,6 +1,6 @@
 """The queue of work over the database, for workers that share its storage."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from django.utils import timezone
 from transcoding.attempts import Attempt, AttemptQuerySet, Outcome
 from transcoding.contract import INIT, Assignment, Enough, LeaseLost, Stopping
 from transcoding.encode import EncodeError
+from transcoding.ladder import Rung
 from transcoding.models import (
     ChunkKind,
     ChunkStatus,
@@ -100,20 +101,21 @@ class LocalQueue:
 
     def _note_delivery(self, assignment: Assignment, rendition: str, index: int) -> None:
         if self._plays(assignment):
-            TranscodingJob.objects.get(chunks=assignment.chunk).publish_early(assignment.plan.rungs)
+            TranscodingJob.objects.get(chunks=assignment.chunk).publish_early(assignment.plan.tier(0))
         if rendition != "audio":
             _count_segments(assignment.chunk, rendition, self._packages[assignment.chunk] / rendition)
-            if self._is_there(assignment, index):
+            if self._are_there(assignment, assignment.rungs, index):
                 self._heed_demand(assignment, index)
 
     def _plays(self, assignment: Assignment) -> bool:
         sound = self._packages[assignment.chunk] / "audio" / segment_name(0)
-        return self._is_there(assignment, 0) and (assignment.plan.audio is None or sound.exists())
+        pictures = self._are_there(assignment, assignment.plan.tier(0), 0)
+        return pictures and (assignment.plan.audio is None or sound.exists())
 
-    def _is_there(self, assignment: Assignment, index: int) -> bool:
-        """Whether every rung of the piece has this segment."""
+    def _are_there(self, assignment: Assignment, rungs: Iterable[Rung], index: int) -> bool:
+        """Whether each of the rungs has this segment."""
         package = self._packages[assignment.chunk]
-        return all((package / rung.name / segment_name(index)).exists() for rung in assignment.plan.rungs)
+        return all((package / rung.name / segment_name(index)).exists() for rung in rungs)
 
     def _heed_demand(self, assignment: Assignment, index: int) -> None:
         """Stop after this segment where the rest was given to another piece, or another piece is waited for."""
@@ -224,7 +226,7 @@ def _is_another_waited_for(chunk: TranscodingChunk) -> bool:
 
 def first_missing(chunk: TranscodingChunk, plan: Plan, package: Path) -> int:
     """Where to begin or go on; beyond the last where all is there. The storage tells, not a counter."""
-    names = ["audio"] if chunk.kind == ChunkKind.AUDIO else [rung.name for rung in plan.rungs]
+    names = ["audio"] if chunk.kind == ChunkKind.AUDIO else [rung.name for rung in plan.tier(chunk.tier)]
     there = set.intersection(*(segments_there(package / name) for name in names))
     wanted = range(chunk.first_segment, chunk.last_segment + 1)
     return next((index for index in wanted if index not in there), chunk.last_segment + 1)
@@ -246,6 +248,7 @@ def assignment_of(chunk: TranscodingChunk, plan: Plan, first: int) -> Assignment
         plan=plan,
         first=first,
         last=chunk.last_segment,
+        tier=chunk.tier,
     )
 
 

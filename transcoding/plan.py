@@ -91,6 +91,14 @@ class Plan:
     def rate(self) -> Fraction:
         return 1 / self.timeline.unit
 
+    def tier(self, number: int) -> tuple[Rung, ...]:
+        """The rungs that are made together, from one decode."""
+        return tuple(rung for rung in self.rungs if rung.tier == number)
+
+    @property
+    def tiers(self) -> tuple[int, ...]:
+        return tuple(sorted({rung.tier for rung in self.rungs}))
+
     def keyframes(self, first: int, last: int) -> Iterator[int]:
         """The frames of segments first to last (inclusive) that an encoded rung begins a GOP with."""
         for index in range(first, last + 1):

@@ -103,11 +103,11 @@ def captions_playlist(timeline: Timeline) -> str:
 
 
 def provisional_variants(plan: Plan) -> list[Variant]:
-    """What the master playlist says until the segments can be measured: the ladder's caps."""
+    """What the master playlist says until the segments can be measured: the ladder's caps, of what is made first."""
     sound = plan.audio.bitrate if plan.audio else 0
     return [
         Variant(rung.name, rung.width, rung.height, plan.rate, cap, cap)
-        for rung in plan.rungs
+        for rung in plan.tier(0)
         for cap in [(rung.bitrate + sound) * 1000]
     ]
 

@@ -8,6 +8,7 @@ from django.utils import timezone
 from transcoding import demand, tasks
 from transcoding.models import QualityStatus, TranscodingChunk
 from transcoding.plan import Plan
+from transcoding.tests import clips
 from transcoding.tests.conftest import wait_for
 from transcoding.verify import verify
 from videos.models import Video
@@ -57,6 +58,24 @@ def test_what_a_viewer_asks_for_is_made_first_and_everything_once(arrived, nodes
     pieces = list(job.chunks.filter(kind="video").order_by("started_at"))
     assert pieces[0].first_segment == 4
     assert {piece.attempt for piece in pieces} == {1}
+
+
+def test_a_large_source_is_watched_in_its_small_renditions_first(arrived, nodes, tmp_path):
+    picture = ("-f", "lavfi", "-i", "testsrc2=size=2560x1440:rate=10:duration=5")
+    job = arrived(clips.make(tmp_path / "large.mp4", *picture, "-g", "300", *clips.H264))
+    nodes("all", "tasks,encode")
+    tasks.start(job)
+    master = package_dir(job.video) / "master.m3u8"
+    wait_for(master.exists, "the provisional playlist")
+    names = ["1440p", "1080p", "720p", "480p", "360p"]
+    assert [name for name in names if f"{name}/" in master.read_text()] == names[2:]
+    wait_for(lambda: ended(job), "the end of the job")
+
+    assert job.video.status == "ready", job.video.error_message
+    assert verify(package_dir(job.video), Plan.from_json(job.plan)) == []
+    assert [name for name in names if f"{name}/" in master.read_text()] == names
+    begun = job.chunks.order_by("started_at").values_list("tier", flat=True)
+    assert list(begun) == sorted(begun)
 
 
 def test_the_rows_tell_how_it_went(arrived, nodes, clip):

@@ -123,6 +123,16 @@ class TestPieces:
         assert [piece[:2] for piece in pieces(job)[3:6]] == [(7, 7), (8, 10), (11, 14)]
         assert queue.claim(VIDEO).first == 11
 
+    def test_the_piece_is_that_of_the_renditions_tier(self, bells):
+        job = laid_out(width=2560, height=1440)
+        demand.demand(job, plan_of(job), ChunkKind.VIDEO, 4, tier=1)
+        assert [(piece.first_segment, piece.priority) for piece in job.chunks.filter(tier=0)] == [
+            (0, 1),
+            (1, 1),
+            (3, 1),
+        ]
+        assert queue_of().claim(VIDEO).rungs[0].name == "1440p"
+
     def test_a_silent_workers_piece_is_cut_like_a_waiting_one(self, bells):
         job = laid_out()
         job.chunks.filter(first_segment__lt=3).update(status="completed")

@@ -26,6 +26,14 @@ def test_each_rung_has_the_cap_of_its_step():
 
 
 @pytest.mark.parametrize(
+    ("size", "later"),
+    [((3840, 2160), ["2160p", "1440p", "1080p"]), ((1440, 2560), ["1440p", "1080p"]), ((1920, 1080), [])],
+)
+def test_above_1080_the_large_rungs_come_later(size, later):
+    assert [rung.name for rung in rungs_for(*size) if rung.tier] == later
+
+
+@pytest.mark.parametrize(
     ("height", "cap"), [(2160, 192), (1440, 192), (1080, 128), (720, 128), (480, 96), (360, 96), (90, 96)]
 )
 def test_sound_has_the_highest_cap_that_applies_to_any_rung(height, cap):

@@ -32,10 +32,12 @@ def own_folders(settings, tmp_path):
     settings.MEDIA_DIR, settings.SOURCES_DIR = tmp_path / "media", tmp_path / "sources"
 
 
-def laid_out(frames=600, sound=None, **columns):
+def laid_out(frames=600, sound=None, width=1280, height=720, **columns):
     """A job of six segments in three chunks (0, 1-2, 3-5) of three rungs; 180 frames make two chunks."""
     job = TranscodingJobFactory(video__status="processing", **columns)
-    lay_out(job, MediaInfo("matroska,webm", 0, True, video(frames=frames, codec="vp9"), sound))
+    lay_out(
+        job, MediaInfo("matroska,webm", 0, True, video(frames=frames, codec="vp9", width=width, height=height), sound)
+    )
     job.refresh_from_db()
     return job
 
@@ -79,6 +81,28 @@ class TestClaims:
         while claimed := queue.claim(VIDEO):
             order.append((jobs.index(row(claimed).job), claimed.first, claimed.last))
         assert order == [(0, 0, 0), (1, 0, 0), (0, 1, 2), (1, 1, 2), (0, 3, 5), (1, 3, 5)]
+
+    def test_the_large_rungs_of_a_large_source_come_after_all_its_small_ones(self):
+        large, small = laid_out(width=3840, height=2160), laid_out()
+        queue, order = queue_of(), []
+        while claimed := queue.claim(VIDEO):
+            order.append((row(claimed).job == large, claimed.first, [rung.name for rung in claimed.rungs]))
+        low, high = ["720p", "480p", "360p"], ["2160p", "1440p", "1080p"]
+        assert order[:6] == [(job, first, low) for first in (0, 1, 3) for job in (True, False)]
+        assert order[6:] == [(True, first, high) for first in (0, 1, 3)]
+        assert small != large
+
+    def test_a_piece_is_made_when_the_rungs_of_its_tier_are(self):
+        job = laid_out(frames=60, width=3840, height=2160)
+        queue = queue_of()
+        first = queue.claim(VIDEO)
+        for rung in first.rungs:
+            queue.deliver(first, rung.name, 0, b"segment")
+        queue.complete(first)
+        job.refresh_from_db()
+        assert job.progress_percent == 50
+        second = queue.claim(VIDEO)
+        assert (second.first, [rung.name for rung in second.rungs]) == (0, ["2160p", "1440p", "1080p"])
 
     def test_what_has_failed_comes_after_all_that_has_not(self):
         job, other = laid_out(), laid_out()
