@@ -15,7 +15,7 @@ from benchmarks.clips import Clip
 from benchmarks.installation import Installation
 from benchmarks.processes import Seconds, difference, less_idle, total
 from transcoding import ffmpeg
-from transcoding.commands import ENCODERS
+from transcoding.commands import SOFTWARE, encoder_arguments
 from transcoding.ladder import audio_bitrate_for, rungs_for
 
 WIDTH, HEIGHT, RATE = 1920, 1080, 30
@@ -46,7 +46,7 @@ def bare_arguments(source: Path, folder: Path) -> list[str]:
     scaled = [f"[in{n}]scale={rung.width}:{rung.height}[{rung.name}]" for n, rung in enumerate(rungs)]
     arguments = ["-y", "-i", str(source), "-filter_complex", ";".join([split, *scaled])]
     for rung in rungs:
-        encoder = [part.format(preset=PRESET, cap=rung.bitrate) for part in ENCODERS["libx264"]]
+        encoder = encoder_arguments(SOFTWARE, PRESET, rung.bitrate)
         arguments += ["-map", f"[{rung.name}]", *encoder, "-threads", THREADS, "-g", str(2 * RATE)]
         arguments += _hls(folder / rung.name)
     sound = ["-map", "0:a:0", "-c:a", "aac", "-ac", "2", "-b:a", f"{audio_bitrate_for(WIDTH, HEIGHT)}k"]

@@ -4,6 +4,7 @@ The flags follow a measured recipe: pieces encoded with it join without a seam, 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,14 +18,51 @@ KEYFRAME_LEAD = Fraction(1, 2000)
 AUDIO_FRAGMENT = 6_000_000  # microseconds
 SPEECH_RATE = 16_000  # samples a second; what Whisper was trained on
 
-# The encoder's own arguments, for a rung of a plan.
+
+@dataclass(frozen=True)
+class Encoder:
+    """ffmpeg's arguments for one rung, with {preset}, and {cap} and {average} in kbit/s; what opens its device, before
+    the input; and how pictures get there, behind a rung's filters."""
+
+    arguments: tuple[str, ...]
+    device: tuple[str, ...] = ()
+    upload: str = ""
+
+
+SOFTWARE = "libx264"
+_CAPPED = ("-maxrate", "{cap}k", "-bufsize", "{cap}k")  # one second: no segment far above the cap
+# The best first. Each makes only the keyframes that are forced, as IDR pictures, and closed GOPs.
 ENCODERS = {
-    "libx264": (
-        *("-c:v", "libx264", "-preset", "{preset}", "-profile:v", "high", "-crf", "23"),
-        *("-maxrate", "{cap}k", "-bufsize", "{cap}k"),  # one second: no segment far above the cap
-        *("-sc_threshold", "0", "-flags", "+cgop"),  # only forced keyframes, and closed GOPs
+    "h264_nvenc": Encoder(
+        (
+            *("-c:v", "h264_nvenc", "-preset", "p5", "-tune", "hq", "-profile:v", "high"),
+            *("-rc", "vbr", "-cq", "23", "-b:v", "0", *_CAPPED, "-bf", "2"),
+            *("-forced-idr", "1", "-no-scenecut", "1", "-strict_gop", "1"),
+        )
+    ),
+    "h264_qsv": Encoder(
+        (
+            *("-c:v", "h264_qsv", "-preset", "medium", "-profile:v", "high", "-b:v", "{average}k", *_CAPPED),
+            *("-forced_idr", "1", "-adaptive_i", "0", "-adaptive_b", "0", "-bf", "2", "-flags", "+cgop"),
+        ),
+        upload=",format=nv12",
+    ),
+    "h264_vaapi": Encoder(
+        (
+            *("-c:v", "h264_vaapi", "-profile:v", "high", "-rc_mode", "VBR", "-b:v", "{average}k", *_CAPPED),
+            *("-idr_interval", "0", "-bf", "2", "-flags", "+cgop"),
+        ),
+        device=("-vaapi_device", "/dev/dri/renderD128"),
+        upload=",format=nv12,hwupload",
+    ),
+    SOFTWARE: Encoder(
+        (
+            *("-c:v", SOFTWARE, "-preset", "{preset}", "-profile:v", "high", "-crf", "23", *_CAPPED),
+            *("-sc_threshold", "0", "-flags", "+cgop"),
+        )
     ),
 }
+AVERAGE = 0.8  # of the cap, for those that know no constant quality below one
 
 DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced"
 TAGS = "setparams=range=limited:color_primaries=bt709:color_trc=bt709:colorspace=bt709"
@@ -67,7 +105,8 @@ def video_arguments(  # noqa: PLR0913 - the last one is for damaged sources only
     rungs = [rung for rung in plan.rungs if rung.name in pipes]
     encoded = [rung for rung in rungs if not rung.copied]
     # One graph throughout, also where the size of the pictures changes: another one would begin to count anew.
-    arguments = [*_threads(threads), "-noaccurate_seek", "-copyts", "-reinit_filter", "0"]
+    device = ENCODERS[plan.encoder].device if encoded else ()
+    arguments = [*device, *_threads(threads), "-noaccurate_seek", "-copyts", "-reinit_filter", "0"]
     seek = plan.seeks[first] if mend is None else mend
     if seek is not None and seek >= 0:
         arguments += ["-ss", f"{seek:.6f}"]
@@ -79,6 +118,17 @@ def video_arguments(  # noqa: PLR0913 - the last one is for damaged sources only
         arguments += [*output, *_CONTAINER, "-f", "mp4", "-movflags", f"{_FRAGMENTS}+frag_keyframe"]
         arguments += [f"pipe:{pipes[rung.name]}"]
     return arguments
+
+
+def trial_arguments(plan: Plan, target: Path) -> list[str]:
+    """The first segment of a plan's only rung, as it is encoded, of pictures that ffmpeg draws."""
+    (rung,), end = plan.rungs, plan.timeline.end
+    return [
+        *ENCODERS[plan.encoder].device,
+        *("-f", "lavfi", "-i", f"testsrc2=size={rung.width}x{rung.height}:rate={plan.rate}"),
+        *("-filter_complex", _filters(plan, [rung], 0, end, ""), *_encoded(plan, rung, 0, 0, 0), *_CONTAINER),
+        *("-f", "mp4", "-movflags", f"{_FRAGMENTS}+frag_keyframe", f"file:{target}"),
+    ]
 
 
 def audio_arguments(audio: AudioPlan, source: str, pipe: int, threads: int = 0) -> list[str]:
@@ -153,7 +203,7 @@ def _filters(plan: Plan, rungs: list[Rung], start: int, end: int, held: str) -> 
     split = f"split={len(rungs)}" + "".join(f"[in{n}]" for n in range(len(rungs)))
     colors = _colors(plan.look)
     scaled = [
-        f"[in{n}]scale={rung.width}:{rung.height}:{colors},setsar=1,format=yuv420p,{TAGS}[{rung.name}]"
+        f"[in{n}]scale={rung.width}:{rung.height}:{colors},setsar=1,format=yuv420p,{TAGS}{ENCODERS[plan.encoder].upload}[{rung.name}]"
         for n, rung in enumerate(rungs)
     ]
     return ";".join([f"[0:{plan.stream}]{weave}{grid}{tone},{split}", *scaled])
@@ -190,12 +240,18 @@ def _encoded(plan: Plan, rung: Rung, first: int, last: int, threads: int) -> lis
     times = (float(frame / plan.rate - KEYFRAME_LEAD) for frame in plan.keyframes(first, last))
     return [
         *("-map", f"[{rung.name}]"),
-        *(part.format(preset=plan.preset, cap=rung.bitrate) for part in ENCODERS[plan.encoder]),
+        *encoder_arguments(plan.encoder, plan.preset, rung.bitrate),
         *(("-threads", str(threads)) if threads else ()),
         *("-g", str(plan.gop * 100)),  # far above a segment: only the forced keyframes exist
         *("-force_key_frames", ",".join(f"{max(0.0, time):.6f}" for time in times)),
         *("-fps_mode", "passthrough", "-enc_time_base", str(1 / plan.rate)),
     ]
+
+
+def encoder_arguments(encoder: str, preset: str, cap: int) -> list[str]:
+    """What a rung with this cap (kbit/s) is encoded with."""
+    values = {"preset": preset, "cap": cap, "average": round(AVERAGE * cap)}
+    return [part.format(**values) for part in ENCODERS[encoder].arguments]
 
 
 def _copied(plan: Plan, end: int) -> list[str]:

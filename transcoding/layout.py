@@ -5,7 +5,8 @@ import shutil
 from django.conf import settings
 from django.db import transaction
 
-from transcoding import ffmpeg, playlists
+from transcoding import encoders, ffmpeg, playlists
+from transcoding.commands import SOFTWARE
 from transcoding.ladder import skipped_for
 from transcoding.media import MediaInfo
 from transcoding.models import UNFINISHED, ChunkKind, QualityProgress, QualityStatus, TranscodingChunk, TranscodingJob
@@ -13,6 +14,7 @@ from transcoding.package import store
 from transcoding.plan import Plan, chunks, make_plan
 from videos.models import Video
 from videos.storage import package_dir, packages_of
+from workers.models import Worker
 
 
 def plan_of(job: TranscodingJob) -> Plan:
@@ -23,7 +25,7 @@ def plan_of(job: TranscodingJob) -> Plan:
 
 def lay_out(job: TranscodingJob, media: MediaInfo) -> bool:
     """Write the plan and a row for every rung and chunk, all or nothing; False where it was cancelled meanwhile."""
-    plan = make_plan(media, encoder=settings.ENCODER, preset=settings.X264_PRESET, ffmpeg=ffmpeg.version())
+    plan = make_plan(media, encoder=_encoder(), preset=settings.X264_PRESET, ffmpeg=ffmpeg.version())
     with transaction.atomic():
         locked = TranscodingJob.objects.select_for_update(no_key=True).get(pk=job.pk)
         if locked.plan is not None:
@@ -38,6 +40,14 @@ def lay_out(job: TranscodingJob, media: MediaInfo) -> bool:
         QualityProgress.objects.bulk_create(_quality_rows(job, plan, media))
         TranscodingChunk.objects.bulk_create(_chunk_rows(job, plan))
         return True
+
+
+def _encoder() -> str:
+    """The first of the encoders that the setting asks for which a live worker has tried with success."""
+    wanted = encoders.preferred(settings.ENCODER)
+    live = Worker.objects.filter(status=Worker.Status.ACTIVE).values_list("capabilities", flat=True)
+    there = {name for facts in live for name in (facts or {}).get("encoders", ())}
+    return next((name for name in wanted if name in there), SOFTWARE)
 
 
 def _quality_rows(job: TranscodingJob, plan: Plan, media: MediaInfo) -> list[QualityProgress]:

@@ -12,6 +12,7 @@ from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
 from transcoding.attempts import Attempt, AttemptQuerySet, Outcome
+from transcoding.commands import SOFTWARE
 from transcoding.contract import INIT, Assignment, Enough, LeaseLost, Stopping
 from transcoding.encode import EncodeError
 from transcoding.ladder import Rung
@@ -24,7 +25,7 @@ from transcoding.models import (
     TranscodingChunk,
     TranscodingJob,
 )
-from transcoding.package import segment_name, segments_there, store
+from transcoding.package import remove_segments, segment_name, segments_there, store
 from transcoding.plan import Plan
 from videos.storage import package_dir, source_path
 from workers.models import Worker
@@ -60,7 +61,7 @@ class LocalQueue:
             with transaction.atomic():
                 chunk = (
                     TranscodingChunk.objects.claimable()
-                    .filter(kind=kind, **self._scope)
+                    .filter(kind=kind, **self._scope, **self._abilities(kind))
                     .in_order_of_work()
                     .select_for_update(skip_locked=True, of=("self",))
                     .select_related("job__video")
@@ -76,6 +77,11 @@ class LocalQueue:
                 self._note_claim(chunk)
                 return chunk
             chunk.lose_lease()
+
+    def _abilities(self, kind: str) -> dict[str, Any]:
+        """Pictures are for those who have their video's encoder."""
+        known = (self.worker.capabilities or {}).get("encoders") or [SOFTWARE]
+        return {"job__plan__encoder__in": known} if kind == ChunkKind.VIDEO else {}
 
     def _take(self, chunk: TranscodingChunk) -> None:
         now = timezone.now()
@@ -187,15 +193,25 @@ class LocalQueue:
     def fail(self, assignment: Assignment, error: str, *, final: bool = False) -> None:
         error = error.replace("\0", "")  # PostgreSQL takes no NUL
         with transaction.atomic():
-            self._lock_job(assignment)
+            job = self._lock_job(assignment)
             held = TranscodingChunk.objects.held_by(assignment.chunk, assignment.attempt).select_related("job__video")
             chunk = held.select_for_update(of=("self",)).first()
             if chunk is None:
                 raise LeaseLost
             _attempt_at(assignment).end(Outcome.FAILED, error)
-            chunk.priority = Priority.RETRY
-            chunk.spend_attempt(error, final=final)
+            if chunk.kind == ChunkKind.VIDEO and assignment.plan.encoder != SOFTWARE:
+                self._fall_back(job, assignment.plan)
+            else:
+                chunk.priority = Priority.RETRY
+                chunk.spend_attempt(error, final=final)
         self._let_go(assignment)
+
+    def _fall_back(self, job: TranscodingJob, plan: Plan) -> None:
+        """Make the pictures anew in software, all of them, because a rung has one encoder; that costs no attempt."""
+        for rung in plan.rungs:
+            if not rung.copied:  # before the rows change: killed in between, the next failure comes here again
+                remove_segments(package_dir(job.video) / rung.name)
+        job.restart_pictures(SOFTWARE, f"{plan.encoder} failed on this video, so all of it was encoded by {SOFTWARE}.")
 
     def _lock_job(self, assignment: Assignment) -> TranscodingJob:
         jobs = TranscodingJob.objects.select_for_update(of=("self",), no_key=True)

@@ -176,6 +176,17 @@ class TranscodingJob(models.Model):
             )
             return True
 
+    def restart_pictures(self, encoder: str, warning: str) -> None:
+        """Have every picture encoded again by another encoder. Call it with the job locked and the segments gone."""
+        plan = self.plan or {}
+        self._write(plan={**plan, "encoder": encoder, "warnings": [*plan.get("warnings", []), warning]})
+        pieces = self.chunks.filter(kind=ChunkKind.VIDEO)
+        Attempt.objects.running().filter(chunk__in=pieces).end(Outcome.CANCELLED, warning)
+        pieces.update(status=ChunkStatus.PENDING, failures=0, lease_expires_at=None, priority=Priority.NORMAL)
+        self.qualities.exclude(status=QualityStatus.SKIPPED).update(
+            status=QualityStatus.PENDING, segments_completed=0, progress_percent=0, completed_at=None
+        )
+
     def reopen(self) -> bool:
         """Take a failed video up again with all its attempts; what was made is kept. False where it had not failed."""
         with transaction.atomic():

@@ -63,6 +63,12 @@ def tidy(package: Path) -> None:
             os.close(descriptor)
 
 
+def remove_segments(rendition: Path) -> None:
+    """Take away what an encoder made; the playlist, which is planned, stays."""
+    for path in (*rendition.glob("*.m4s"), rendition / "init.mp4"):
+        path.unlink(missing_ok=True)
+
+
 def segments_there(rendition: Path) -> set[int]:
     """The numbers of the segments that are there; a file with a segment's name is whole."""
     try:

@@ -16,6 +16,9 @@ env = environs.Env(prefix="VLOG_")
 is_address = environs.validate.Regexp(r"https?://[^\s/]+", error="must begin with http:// or https:// and a host")
 is_positive = environs.validate.Range(min=1)
 
+# Those of transcoding.commands, and `auto`.
+ENCODERS = ("auto", "h264_nvenc", "h264_qsv", "h264_vaapi", "libx264")
+
 try:
     read_secret_files()
     DEBUG = env.bool("DEBUG", False)
@@ -24,7 +27,7 @@ try:
     LEASE_SECONDS = env.int("LEASE_SECONDS", 60, validate=is_positive)
     SWEEP_SECONDS = env.int("SWEEP_SECONDS", 10, validate=is_positive)
     ARCHIVE_RETENTION_DAYS = env.int("ARCHIVE_RETENTION_DAYS", 30, validate=is_positive)
-    ENCODER = env.str("ENCODER", "libx264")
+    ENCODER = env.str("ENCODER", "libx264", validate=environs.validate.OneOf(ENCODERS))
     X264_PRESET = env.str("X264_PRESET", "veryfast")
     ENCODE_THREADS = env.int("ENCODE_THREADS", 0, validate=environs.validate.Range(min=0))  # 0: one a core
     WHISPER_MODEL = env.str("WHISPER_MODEL", "base")

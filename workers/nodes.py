@@ -14,10 +14,12 @@ from typing import Any
 from uuid import NAMESPACE_DNS, uuid5
 
 from celery.signals import worker_init, worker_process_init, worker_ready, worker_shutdown
+from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connections
 from django.db.models import Case, Value, When
 from django.utils import timezone
 
+from transcoding import encoders
 from workers.models import Worker
 
 log = logging.getLogger(__name__)
@@ -40,7 +42,12 @@ def worker_id_of(node: str) -> str:
 def register(node: str) -> Worker:
     """Enter a node into the workers' table, or bring it back to life there; an operator's `disabled` stays."""
     now = timezone.now()
-    facts = {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()}
+    facts = {
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "encoders": encoders.usable(settings.ENCODER),
+    }
     worker, _ = Worker.objects.update_or_create(
         worker_id=worker_id_of(node),
         defaults={"worker_name": node[:100], "last_heartbeat": now, "capabilities": facts},
