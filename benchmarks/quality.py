@@ -1,0 +1,134 @@
+"""What a preset and a CRF cost and give, for each rung: CPU seconds, bytes and VMAF.
+
+`python -m benchmarks.quality` prints the table of docs/encoding.md; `--peers` compares one decode for all rungs with
+one process for each, as others do it.
+"""
+
+import argparse
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.clips import SOUND, X264, Clip
+from transcoding import ffmpeg
+from transcoding.commands import SOFTWARE, encoder_arguments
+from transcoding.ladder import Rung, rungs_for
+
+SECONDS = 8
+PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "medium")
+CRFS = (20, 23, 26)
+PEERS_PRESET, PEERS_CRF = "medium", 23
+SAMPLED = 3  # one frame in so many is compared
+# Three kinds of picture: sharp shapes in motion under noise, a slow zoom into fine detail, and soft colours that turn.
+SOURCES = {
+    "shapes": "testsrc2=size=1920x1080:rate=30,noise=alls=2:allf=t:all_seed=7",
+    "zoom": "mandelbrot=size=1920x1080:rate=30:start_scale=0.8:end_scale=0.05:end_pts=400",
+    "soft": "gradients=size=1920x1080:rate=30:n=6:speed=0.02:seed=3,noise=alls=6:allf=t:all_seed=5",
+}
+
+
+@dataclass(frozen=True)
+class Encoded:
+    cpu: float
+    size: int
+    vmaf: float
+
+
+def source(name: str) -> Path:
+    inputs = ("-f", "lavfi", "-i", SOURCES[name], "-f", "lavfi", "-i", SOUND)
+    return Clip(f"quality-{name}", (*inputs, "-t", str(SECONDS), *X264, "-crf", "10", "-g", "250", "-an")).make()
+
+
+def arguments(rung: Rung, preset: str, crf: int) -> list[str]:
+    """The rung's own, with another CRF."""
+    given = encoder_arguments(SOFTWARE, preset, rung.bitrate)
+    given[given.index("-crf") + 1] = str(crf)
+    return [*given, "-force_key_frames", "expr:gte(t,n_forced*2)", "-g", "9999"]
+
+
+def encode(clip: Path, outputs: list[tuple[Rung, str, int, Path]]) -> float:
+    """CPU seconds of one process that makes them all from one decode."""
+    split = f"[0:v]split={len(outputs)}" + "".join(f"[i{n}]" for n in range(len(outputs)))
+    scaled = [f"[i{n}]scale={rung.width}:{rung.height},format=yuv420p[o{n}]" for n, (rung, *_) in enumerate(outputs)]
+    command = ["-y", "-i", str(clip), "-filter_complex", ";".join([split, *scaled])]
+    for n, (rung, preset, crf, target) in enumerate(outputs):
+        command += ["-map", f"[o{n}]", *arguments(rung, preset, crf), str(target)]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    ffmpeg.run(command, timeout=3600)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def vmaf(clip: Path, made: Path) -> float:
+    """At the source's size, as on a full screen."""
+    graph = (
+        "[0:v]scale=1920:1080:flags=bicubic,settb=AVTB,setpts=PTS-STARTPTS[a];[1:v]settb=AVTB,setpts=PTS-STARTPTS[b];"
+        f"[a][b]libvmaf=n_subsample={SAMPLED}:n_threads=2"
+    )
+    command = [ffmpeg.executable(), "-hide_banner", "-nostdin", "-i", str(made), "-i", str(clip), "-lavfi", graph]
+    done = subprocess.run([*command, "-f", "null", "-"], capture_output=True, text=True, check=True, timeout=3600)
+    return float(re.findall(r"VMAF score: ([\d.]+)", done.stderr)[-1])
+
+
+def measure(clip: Path, rung: Rung, preset: str, crf: int, folder: Path) -> Encoded:
+    target = folder / f"{rung.name}-{preset}-{crf}.mp4"
+    cpu = encode(clip, [(rung, preset, crf, target)])
+    return Encoded(cpu, target.stat().st_size, vmaf(clip, target))
+
+
+def table(names: list[str], presets: list[str], crfs: list[int]) -> Iterator[str]:
+    yield "| clip | rendition | preset | CRF | CPU s | kbit/s | VMAF |"
+    yield "|---|---|---|---|---|---|---|"
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            clip = source(name)
+            for rung in rungs_for(1920, 1080):
+                for preset, crf in [(preset, crf) for preset in presets for crf in crfs]:
+                    found = measure(clip, rung, preset, crf, Path(folder))
+                    rate = 8 * found.size / SECONDS / 1000
+                    yield (
+                        f"| {name} | {rung.name} | {preset} | {crf} | {found.cpu:.1f} | {rate:.0f} | {found.vmaf:.1f} |"
+                    )
+
+
+def peers(names: list[str], preset: str, crf: int) -> Iterator[str]:
+    """One decode for all rungs at our settings ÷ one process for each at those of others."""
+    yield "| clip | CPU, ours ÷ theirs | rendition | VMAF, ours less theirs | bytes, ours ÷ theirs |"
+    yield "|---|---|---|---|---|"
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            clip, rungs = source(name), rungs_for(1920, 1080)
+            ours = {rung: Path(folder) / f"ours-{rung.name}.mp4" for rung in rungs}
+            theirs = {rung: Path(folder) / f"theirs-{rung.name}.mp4" for rung in rungs}
+            cpu = encode(clip, [(rung, preset, crf, target) for rung, target in ours.items()])
+            other = sum(encode(clip, [(rung, PEERS_PRESET, PEERS_CRF, target)]) for rung, target in theirs.items())
+            for rung in rungs:
+                gain = vmaf(clip, ours[rung]) - vmaf(clip, theirs[rung])
+                size = ours[rung].stat().st_size / theirs[rung].stat().st_size
+                yield f"| {name} | {cpu / other:.2f} | {rung.name} | {gain:+.1f} | {size:.2f} |"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
+    parser.add_argument("--clip", choices=SOURCES, action="append", help="default: all")
+    parser.add_argument("--preset", choices=PRESETS, action="append", help="default: all")
+    parser.add_argument("--crf", type=int, action="append", help=f"default: {CRFS}")
+    parser.add_argument("--peers", action="store_true", help="compare with one process for each rendition")
+    options = parser.parse_args()
+    names = options.clip or list(SOURCES)
+    if options.peers:
+        lines = peers(names, (options.preset or ["veryfast"])[0], (options.crf or [23])[0])
+    else:
+        lines = table(names, options.preset or list(PRESETS), options.crf or list(CRFS))
+    for line in lines:
+        print(line, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
