@@ -1,6 +1,6 @@
 "use strict";
 
-// Shows how far an upload has come. Without this script the form is sent by the browser itself.
+// Asks whether there is room for a file, sends it, and shows how far it has come. Without this script the form is sent by the browser itself.
 // In a block, because a page that replaces this one runs the script again among the same names.
 
 {
@@ -18,14 +18,28 @@
     const meter = showMeter(form);
     request.upload.onprogress = ({ loaded, total }) => meter.show(loaded, total);
     request.onload = () => replacePage(request);
-    request.onerror = () => meter.fail();
+    request.onerror = () => meter.fail("The connection broke off and the upload was not completed. Save again to repeat it.");
     request.open("POST", form.action || location.href);
-    request.send(data);
-    leaveWarning(request);
+    whyNot(input).then((told) => {
+      if (told) return meter.fail(told);
+      request.send(data);
+      leaveWarning(request);
+    });
+  }
+
+  // Before the bytes go on their way: a server that refuses them half-way can hardly say why. It looks again itself.
+  async function whyNot(input) {
+    try {
+      const answer = await fetch(`${input.dataset.room}?bytes=${input.files[0].size}`);
+      return answer.ok ? (await answer.json()).told : "";
+    } catch {
+      return "";
+    }
   }
 
   function showMeter(form) {
     const buttons = form.querySelectorAll('[type="submit"]');
+    for (const earlier of form.querySelectorAll(".upload-meter")) earlier.remove();
     const box = document.createElement("div");
     box.className = "upload-meter";
     box.setAttribute("role", "status");
@@ -41,10 +55,11 @@
         bar.value = loaded;
         text.textContent = loaded < total ? `${megabytes(loaded)} of ${megabytes(total)}` : "Arrived; saving …";
       },
-      fail() {
+      fail(sentence) {
         for (const button of buttons) button.disabled = false;
         box.classList.add("failed");
-        text.textContent = "The connection broke off and the upload was not completed. Save again to repeat it.";
+        bar.hidden = true;
+        text.textContent = sentence;
       },
     };
   }

@@ -25,7 +25,7 @@ from transcoding.plan import Plan
 from transcoding.playlists import CaptionTrack
 from transcoding.transcribe import CannotTranscribe, Task, Transcript, transcribe
 from transcoding.webvtt import Caption
-from transcoding.work import Pulse
+from transcoding.work import DISK_FULL, Pulse, is_disk_full
 from videos.models import Cue, Transcription, Video
 from videos.storage import package_dir
 from workers.models import Worker
@@ -166,11 +166,11 @@ class TranscriptionQueue(LocalQueue):
         row.error_message = None if path else NO_SPEECH
         row.save()
 
-    def give_back(self, assignment: Assignment) -> None:
+    def give_back(self, assignment: Assignment, reason: str = "") -> None:
         chunk = {"status": ChunkStatus.PENDING, "worker": None, "lease_expires_at": None}
         with transaction.atomic():
             self._write(assignment, chunk, status=Transcription.Status.PENDING, progress_percent=0)
-            Attempt.objects.filter(chunk=assignment.chunk).end(Outcome.GIVEN_BACK)
+            Attempt.objects.filter(chunk=assignment.chunk).end(Outcome.GIVEN_BACK, reason)
         self._let_go(assignment)
 
     def _write(self, assignment: Assignment, chunk: dict[str, Any], **columns: Any) -> None:
@@ -202,6 +202,9 @@ def _make(queue: TranscriptionQueue, assignment: Assignment, stop: threading.Eve
         log.info("«%s»: transcription given back, the worker stops", assignment.title)
     except (EncodeError, OSError) as error:
         log.error("«%s»: %s", assignment.title, error)
+        if is_disk_full(error):
+            queue.give_back(assignment, DISK_FULL)
+            return
         queue.fail(assignment, str(error), final=isinstance(error, CannotTranscribe))
     else:
         log.info("«%s»: transcription done, %d words", assignment.title, transcript.words)

@@ -67,5 +67,5 @@ class Queue(Protocol):
     def fail(self, assignment: Assignment, error: str, *, final: bool = False) -> None:
         """Spend an attempt; final: another one would end the same way."""
 
-    def give_back(self, assignment: Assignment) -> None:
-        """Return the piece unspent."""
+    def give_back(self, assignment: Assignment, reason: str = "") -> None:
+        """Return the piece unspent; the reason is for the record."""

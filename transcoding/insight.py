@@ -14,12 +14,13 @@ from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from transcoding import room
 from transcoding.attempts import Attempt, Outcome
 from transcoding.models import ChunkKind, ChunkStatus, Step, TranscodingChunk, TranscodingJob
 from transcoding.plan import Timeline
 from transcoding.work import REPORT_SECONDS
 from videos.models import Video
-from vlog import health
+from vlog import disk, health
 from workers import nodes
 from workers.models import Worker
 
@@ -88,6 +89,8 @@ class Scene:
     speed: float | None = None
     redis: bool = True
     lease: float = 60.0
+    disk: str = ""  # why nothing is written at the moment
+    spare: int = 0  # bytes that may be promised
 
     def of(self, job: int) -> list[Piece]:
         return [piece for piece in self.queue if piece.job == job]
@@ -184,10 +187,14 @@ def _unfinished(job: TranscodingJob, scene: Scene) -> str:
     running = [piece for piece in own if piece.running]
     if running:
         return _running(running, scene.lease)
+    if scene.disk:
+        return scene.disk
+    step = Step(job.current_step) if job.current_step else None
+    if step == Step.PROBE and not own and job.reserved_bytes is not None:
+        return room.why_waiting(job.reserved_bytes, scene.spare)
     if not scene.redis:
         return NO_REDIS
     kind = ChunkKind.VIDEO if any(piece.kind == ChunkKind.VIDEO for piece in own) else ChunkKind.AUDIO
-    step = Step(job.current_step) if job.current_step else None
     return _nobody(kind, scene.hands) or (_behind(job.pk, kind, scene) if own else STEPS[step])
 
 
@@ -260,7 +267,7 @@ def _plural(number: int, what: str) -> str:
 
 
 def read_scene(jobs: Sequence[int]) -> Scene:
-    """Five queries and a word with Redis, however many jobs there are."""
+    """Six queries and a word with Redis, however many jobs there are."""
     now = timezone.now()
     recent = _recent()
     return Scene(
@@ -270,6 +277,8 @@ def read_scene(jobs: Sequence[int]) -> Scene:
         speed=_speed((seconds, ((ended or now) - began).total_seconds()) for _, seconds, began, ended in recent),
         redis=health.redis_answers(),
         lease=settings.LEASE_SECONDS,
+        disk=disk.look().warning,
+        spare=room.spare(),
     )
 
 

@@ -5,8 +5,9 @@ import shutil
 from django.conf import settings
 from django.db import transaction
 
-from transcoding import encoders, ffmpeg, playlists
+from transcoding import encoders, ffmpeg, playlists, room
 from transcoding.commands import SOFTWARE
+from transcoding.estimate import package_bytes
 from transcoding.ladder import skipped_for
 from transcoding.media import MediaInfo
 from transcoding.models import UNFINISHED, ChunkKind, QualityProgress, QualityStatus, TranscodingChunk, TranscodingJob
@@ -24,12 +25,21 @@ def plan_of(job: TranscodingJob) -> Plan:
 
 
 def lay_out(job: TranscodingJob, media: MediaInfo) -> bool:
-    """Write the plan and a row for every rung and chunk, all or nothing; False where it was cancelled meanwhile."""
+    """Write the plan and a row for every rung and chunk, all or nothing.
+
+    False where it was cancelled meanwhile, waits for room on the disk, or has failed because it will never fit.
+    """
     plan = make_plan(media, encoder=_encoder(), preset=settings.X264_PRESET, ffmpeg=ffmpeg.version())
+    size = package_bytes(plan, media)
+    if reason := room.why_never(size):
+        job.fail(reason)
+        return False
     with transaction.atomic():
         locked = TranscodingJob.objects.select_for_update(no_key=True).get(pk=job.pk)
         if locked.plan is not None:
             return True  # the same step runs twice, and the other was first
+        if not room.admit(job, size):
+            return False
         if not Video.objects.filter(pk=job.video_id, status__in=UNFINISHED).update(
             duration=media.duration, source_width=media.video.width, source_height=media.video.height
         ):

@@ -1,11 +1,13 @@
 """The queue of work over the database, for workers that share its storage."""
 
+import logging
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.core.cache import cache
 from django.db import transaction
 from django.db.models import F, Sum
 from django.db.models.functions import Coalesce, Greatest
@@ -28,7 +30,12 @@ from transcoding.models import (
 from transcoding.package import remove_segments, segment_name, segments_there, store
 from transcoding.plan import Plan
 from videos.storage import package_dir, source_path
+from vlog import disk
 from workers.models import Worker
+
+log = logging.getLogger(__name__)
+
+TOLD_SECONDS = 600  # between two lines of one process's log about a disk that stays low
 
 
 class LocalQueue:
@@ -56,8 +63,8 @@ class LocalQueue:
         return None
 
     def _claim_row(self, kind: str) -> TranscodingChunk | None:
-        """Take the chunk that matters most."""
-        while True:
+        """Take the chunk that matters most; none while the disk is low."""
+        while not _is_disk_low():
             with transaction.atomic():
                 chunk = (
                     TranscodingChunk.objects.claimable()
@@ -77,6 +84,7 @@ class LocalQueue:
                 self._note_claim(chunk)
                 return chunk
             chunk.lose_lease()
+        return None
 
     def _abilities(self, kind: str) -> dict[str, Any]:
         """Pictures are for those who have their video's encoder."""
@@ -220,10 +228,10 @@ class LocalQueue:
             raise LeaseLost  # the video is gone
         return job
 
-    def give_back(self, assignment: Assignment) -> None:
+    def give_back(self, assignment: Assignment, reason: str = "") -> None:
         with transaction.atomic():
             self._guarded(assignment, status=ChunkStatus.PENDING, worker=None, lease_expires_at=None)
-            _attempt_at(assignment).end(Outcome.GIVEN_BACK)
+            _attempt_at(assignment).end(Outcome.GIVEN_BACK, reason)
         self._let_go(assignment)
 
     def _guarded(self, assignment: Assignment, **columns: Any) -> None:
@@ -238,6 +246,14 @@ class LocalQueue:
 
 def _is_another_waited_for(chunk: TranscodingChunk) -> bool:
     return TranscodingChunk.objects.filter(job=chunk.job_id, kind=chunk.kind).demanded().exists()
+
+
+def _is_disk_low() -> bool:
+    """Whether nothing may be claimed for want of room; says so in the log, once in a while."""
+    warning = disk.look().warning
+    if warning and cache.add("disk-is-low", "told", TOLD_SECONDS):
+        log.warning("%s", warning)
+    return bool(warning)
 
 
 def first_missing(chunk: TranscodingChunk, plan: Plan, package: Path) -> int:

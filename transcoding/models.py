@@ -63,6 +63,12 @@ class Priority(models.IntegerChoices):
     LAST = 3, "nobody misses it for now"
 
 
+class JobQuerySet(models.QuerySet["TranscodingJob"]):
+    def waiting_for_room(self) -> "JobQuerySet":
+        """Those that were analysed and cannot be laid out before there is room on the disk."""
+        return self.filter(plan__isnull=True, reserved_bytes__isnull=False)
+
+
 class TranscodingJob(models.Model):
     """The making of one video, as a whole.
 
@@ -97,6 +103,11 @@ class TranscodingJob(models.Model):
     processed_by_worker_id = models.CharField(max_length=36, null=True, blank=True)
     processed_by_worker_name = models.CharField(max_length=100, null=True, blank=True)
     plan = models.JSONField(null=True, blank=True, editable=False)
+    reserved_bytes = models.BigIntegerField(
+        null=True, blank=True, editable=False, help_text="What its making is expected to write; without a plan it waits"
+    )
+
+    objects = JobQuerySet.as_manager()
 
     class Meta:
         db_table = "transcoding_jobs"
@@ -111,6 +122,7 @@ class TranscodingJob(models.Model):
             models.CheckConstraint(
                 condition=Q(attempt_number__gte=1, max_attempts__gte=1), name="ck_transcoding_jobs_attempts"
             ),
+            models.CheckConstraint(condition=Q(reserved_bytes__gte=0), name="ck_transcoding_jobs_reserved"),
         ]
 
     def __str__(self) -> str:
@@ -206,7 +218,8 @@ class TranscodingJob(models.Model):
         self.chunks.encoding().delete()
         self.qualities.all().delete()
         self._write(
-            **dict.fromkeys(("plan", "current_step", "started_at", "completed_at", "last_error", "worker")),
+            **dict.fromkeys(("plan", "reserved_bytes", "current_step", "started_at", "completed_at")),
+            **dict.fromkeys(("last_error", "worker")),
             **dict.fromkeys(("claimed_at", "claim_expires_at", "processed_by_worker_id", "processed_by_worker_name")),
             progress_percent=0,
             attempt_number=1,

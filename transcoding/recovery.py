@@ -26,10 +26,11 @@ def expire_leases_of(worker_id: str) -> None:
 
 
 def stalled() -> list[TranscodingJob]:
-    """Jobs that wait for a step and not for a chunk, and have not moved for as long as a lease."""
+    """Jobs that wait for a step and not for a chunk or room, and have not moved for as long as a lease."""
     since = timezone.now() - timedelta(seconds=settings.LEASE_SECONDS)
     open_chunks = TranscodingChunk.objects.encoding().open().filter(job=OuterRef("pk"))
     jobs = TranscodingJob.objects.filter(video__status__in=UNFINISHED, video__deleted_at=None)
     jobs = jobs.exclude(Exists(open_chunks), current_step=Step.TRANSCODE)
+    jobs = jobs.exclude(pk__in=TranscodingJob.objects.waiting_for_room().values("pk"))
     moved = Coalesce("last_checkpoint", F("video__created_at"))
     return list(jobs.annotate(moved=moved).filter(moved__lt=since).select_related("video"))

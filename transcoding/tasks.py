@@ -11,7 +11,8 @@ twice, does nothing where its work is done, and `sweep` sends again what was los
 
 import logging
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
@@ -21,15 +22,16 @@ from django.conf import settings
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
-from transcoding import captions, ffmpeg, layout, pictures, publication, recovery
+from transcoding import captions, ffmpeg, layout, pictures, publication, recovery, room
 from transcoding.local import LocalQueue
 from transcoding.media import MediaError
-from transcoding.models import CANCELLED, ChunkKind, ChunkStatus, QualityStatus, TranscodingChunk, TranscodingJob
+from transcoding.models import CANCELLED, ChunkKind, ChunkStatus, QualityStatus, Step, TranscodingChunk, TranscodingJob
 from transcoding.package import tidy
 from transcoding.sandbox import read_apart
 from transcoding.verify import inspect
-from transcoding.work import work_one
+from transcoding.work import is_disk_full, work_one
 from videos.storage import package_dir, source_path
+from vlog import disk
 from vlog.celery import app
 from workers import nodes
 from workers.models import Worker
@@ -49,16 +51,32 @@ class StepTask(Task):
 
 
 def step(function: Callable[[TranscodingJob], None]) -> Task:
-    """Make a task of a step: entered only while the video wants it, and noted on the job."""
+    """Make a task of a step: entered only while the video wants it, and noted on the job.
+
+    Nothing follows the probe before the job is laid out: it may wait for room on the disk.
+    """
 
     @wraps(function)
     def run(job_id: int) -> None:
         job = TranscodingJob.objects.select_related("video").filter(pk=job_id).first()
-        if job is not None and job.begin(function.__name__):
-            with nodes.heeding_sigterm():
+        if job is None or (job.plan is None and function.__name__ != Step.PROBE):
+            return
+        if job.begin(function.__name__):
+            with nodes.heeding_sigterm(), _full_disk_costs_nothing(job):
                 function(job)
 
     return app.task(base=StepTask)(run)
+
+
+@contextmanager
+def _full_disk_costs_nothing(job: TranscodingJob) -> Iterator[None]:
+    """A step that found no room counts as never begun, so that the sweep sends it again without spending an attempt."""
+    try:
+        yield
+    except OSError as error:
+        if is_disk_full(error):
+            job.checkpoint(current_step=None)
+        raise
 
 
 def start(job: TranscodingJob) -> None:
@@ -151,9 +169,23 @@ def transcribe(self: Task) -> None:
 
 @app.task
 def sweep() -> None:
-    """Every few seconds: give back expired leases, ring lost bells again, send lost steps again."""
+    """Every few seconds: give back expired leases, ring lost bells again, send lost steps again.
+
+    On a disk that is low nothing is sent, for nobody would take it; the first sweep that finds room goes on.
+    """
     nodes.call_silent_offline()
     recovery.give_back_expired()
+    if disk.look().is_low:
+        return
+    _ring_again()
+    if not _queue_length("tasks"):
+        for job in recovery.stalled():
+            _send_again(job)
+        for job in room.waiting().filter(reserved_bytes__lte=room.spare()):
+            start(job)
+
+
+def _ring_again() -> None:
     for kind, queue in WORK_QUEUES.items():
         if kind == ChunkKind.TRANSCRIPTION and not captions.wanted():
             continue
@@ -161,9 +193,6 @@ def sweep() -> None:
         if waiting and not _queue_length(queue):
             for _ in range(min(waiting, MAX_BELLS)):
                 ring(kind)
-    if not _queue_length("tasks"):
-        for job in recovery.stalled():
-            _send_again(job)
 
 
 @worker_init.connect

@@ -1,5 +1,6 @@
 """The worker's loop, the same over the database and over HTTP."""
 
+import errno
 import logging
 import threading
 import time
@@ -11,25 +12,27 @@ from transcoding.encode import EncodeError, encode
 log = logging.getLogger(__name__)
 
 REPORT_SECONDS = 1  # so soon a cancelled encoder stops, and one whose worker is wanted elsewhere
+DISK_FULL = "The disk is full: given back, and no attempt spent. It goes on when there is room again."
 
 
 def work_one(queue: Queue, kinds: Collection[str], stop: threading.Event, threads: int = 0) -> bool:
-    """Claim the piece that matters most, make it, deliver it; False where there was none.
+    """Claim the piece that matters most, make it, deliver it; False where there was none, or no room for it.
 
-    stop asks to give the piece back. An error of the encoder or the disk spends an attempt; a lost lease ends the
-    work silently, since the piece is somebody else's now.
+    stop asks to give the piece back, and so does a full disk. Another error of the encoder or the disk spends an
+    attempt; a lost lease ends the work silently, since the piece is somebody else's now.
     """
     assignment = queue.claim(kinds)
     if assignment is None:
         return False
     try:
-        _make(queue, assignment, stop, threads)
+        return _make(queue, assignment, stop, threads)
     except LeaseLost:
         log.warning("%s: the lease is lost, stopped", describe(assignment))
     return True
 
 
-def _make(queue: Queue, assignment: Assignment, stop: threading.Event, threads: int) -> None:
+def _make(queue: Queue, assignment: Assignment, stop: threading.Event, threads: int) -> bool:
+    """False where the disk is full."""
     log.info("%s: started", describe(assignment))
     started = time.monotonic()
     try:
@@ -47,6 +50,9 @@ def _make(queue: Queue, assignment: Assignment, stop: threading.Event, threads: 
         log.info("%s: given back", describe(assignment))
     except (EncodeError, OSError) as error:
         log.error("%s: %s", describe(assignment), error)
+        if is_disk_full(error):
+            queue.give_back(assignment, DISK_FULL)
+            return False
         queue.fail(assignment, str(error))
     else:
         for warning in warnings:
@@ -54,6 +60,12 @@ def _make(queue: Queue, assignment: Assignment, stop: threading.Event, threads: 
             queue.warn(assignment, warning)
         queue.complete(assignment)
         log.info("%s: done in %.1f s", describe(assignment), time.monotonic() - started)
+    return True
+
+
+def is_disk_full(error: Exception) -> bool:
+    """Whether this is no failure of the piece: the disk, or what this user may have of it, is used up."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 class Pulse:

@@ -20,7 +20,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime, now
 
-from transcoding import tasks
+from transcoding import room, tasks
 from videos import archive, merging, uploads
 from videos.forms import UploadForm, VideoForm
 from videos.models import ArchivedVideo, Category, Tag, Video
@@ -51,6 +51,23 @@ class VideoAdmin(admin.ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Video]:
         return super().get_queryset(request).filter(deleted_at=None)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.room_view)
+        return [path("room/", view, name="videos_video_room"), *super().get_urls()]
+
+    def room_view(self, request: HttpRequest) -> JsonResponse:
+        """Whether a file of `?bytes=` would be taken, asked before it is sent: {"told": "" or why not}."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        size = request.GET.get("bytes", "")
+        if not (size.isascii() and size.isdecimal() and len(size) < 19):
+            return JsonResponse({"told": "Say how large the file is: ?bytes=NUMBER."}, status=400)
+        try:
+            room.check(int(size))
+        except room.NoRoom as refusal:
+            return JsonResponse({"told": str(refusal)})
+        return JsonResponse({"told": ""})
 
     def get_form(self, request: HttpRequest, obj: Video | None = None, change: bool = False, **kwargs: Any) -> Any:
         return super().get_form(request, obj, change, **{**kwargs, "form": VideoForm if obj else UploadForm})

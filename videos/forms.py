@@ -48,7 +48,9 @@ class UploadForm(TaggedForm):
 
     file = forms.FileField(
         help_text="Any video file. It is kept as it is; viewers get copies of it.",
-        widget=forms.FileInput(attrs={"accept": "video/*,.mkv,.ts,.mts,.m2ts,.mxf"}),
+        widget=forms.FileInput(
+            attrs={"accept": "video/*,.mkv,.ts,.mts,.m2ts,.mxf", "data-room": reverse_lazy("admin:videos_video_room")}
+        ),
     )
     title = forms.CharField(
         max_length=255, required=False, help_text="Left empty, it is the file's name.", widget=AdminTextInputWidget

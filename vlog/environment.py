@@ -1,7 +1,9 @@
 """What the VLOG_* variables say, for settings.py and for programs that start without Django."""
 
 import os
+import re
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -10,6 +12,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+RESERVE = re.compile(r"(\d+(?:\.\d+)?) ?(%|[KMGT]?)(?:I?B)?")
 WEB_THREADS = 8  # of each of the web server's processes
 
 
@@ -37,6 +41,31 @@ def _secret(name: str, path: Path) -> str:
 def data_dir() -> Path:
     """The folder of everything VLog keeps. A relative path counts from the project, wherever the command is run."""
     return (BASE_DIR / Path(os.environ.get("VLOG_DATA_DIR") or "var").expanduser()).resolve()
+
+
+@dataclass(frozen=True)
+class Reserve:
+    """What stays free of a disk: the smallest of some shares of it (0 to 1) and some numbers of bytes."""
+
+    shares: tuple[float, ...] = ()
+    sizes: tuple[int, ...] = ()
+
+    def of(self, total: int) -> int:
+        """Bytes, of a disk of so many."""
+        return min([*(int(share * total) for share in self.shares), *self.sizes, total])
+
+
+def parse_reserve(text: str) -> Reserve:
+    """Such as `5%`, `500M`, or `5%, 2G`, of which the smaller counts. Raises SettingError."""
+    matches = [RESERVE.fullmatch(part.strip().upper()) for part in text.split(",")]
+    found = [(float(match[1]), match[2]) for match in matches if match]
+    if len(found) < len(matches) or any(unit == "%" and number >= 100 for number, unit in found):
+        raise SettingError(
+            "VLOG_DISK_RESERVE must be a share of the disk below 100 %, such as 5%, or a size, such as 500M or 2G, or "
+            f"both with a comma between, of which the smaller counts; it is {text!r}"
+        )
+    shares = tuple(number / 100 for number, unit in found if unit == "%")
+    return Reserve(shares, tuple(int(number * UNITS[unit]) for number, unit in found if unit != "%"))
 
 
 def folder(path: Path) -> Path:

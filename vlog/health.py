@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from vlog import disk
 from vlog.environment import redis_client_url
 
 TIMEOUTS = {"socket_timeout": 2, "socket_connect_timeout": 2}
@@ -28,9 +29,13 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 or 503 with {"ready": bool, "checks": {name: "ok" or a sentence}}."""
+    """200 or 503 with {"ready": bool, "checks": {name: "ok" or a sentence}}.
+
+    A disk without room is told and is no reason for 503: pages and videos are served as before.
+    """
     checks = {"database": _outcome(_check_database), "redis": _outcome(_check_redis)}
     ready = set(checks.values()) == {"ok"}
+    checks["disk"] = _outcome(_check_disk)
     return JsonResponse({"ready": ready, "checks": checks}, status=200 if ready else 503)
 
 
@@ -63,3 +68,8 @@ def _check_redis() -> None:
             client.ping()
     except redis.RedisError as error:
         raise NotReady("does not answer") from error
+
+
+def _check_disk() -> None:
+    if disk.look().is_low:
+        raise NotReady("there is little room left: uploads and encoding pause")

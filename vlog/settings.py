@@ -10,7 +10,15 @@ from csp.constants import NONE, SELF, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 
 from vlog import embedded
-from vlog.environment import BASE_DIR, data_dir, folder, kept_secret, parse_database_url, read_secret_files
+from vlog.environment import (
+    BASE_DIR,
+    data_dir,
+    folder,
+    kept_secret,
+    parse_database_url,
+    parse_reserve,
+    read_secret_files,
+)
 
 env = environs.Env(prefix="VLOG_")
 is_address = environs.validate.Regexp(r"https?://[^\s/]+", error="must begin with http:// or https:// and a host")
@@ -27,6 +35,7 @@ try:
     LEASE_SECONDS = env.int("LEASE_SECONDS", 60, validate=is_positive)
     SWEEP_SECONDS = env.int("SWEEP_SECONDS", 10, validate=is_positive)
     ARCHIVE_RETENTION_DAYS = env.int("ARCHIVE_RETENTION_DAYS", 30, validate=is_positive)
+    DISK_RESERVE = parse_reserve(env.str("DISK_RESERVE", "5%, 2G"))
     ENCODER = env.str("ENCODER", "libx264", validate=environs.validate.OneOf(ENCODERS))
     X264_PRESET = env.str("X264_PRESET", "veryfast")
     ENCODE_THREADS = env.int("ENCODE_THREADS", 0, validate=environs.validate.Range(min=0))  # 0: one a core
@@ -64,6 +73,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "videos.receiving.refuse_what_does_not_fit",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -126,7 +136,7 @@ REST_FRAMEWORK = {
 
 # Uploads go straight to a file beside the sources, so that their arrival is a rename.
 FILE_UPLOAD_TEMP_DIR = UPLOADS_DIR
-FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
+FILE_UPLOAD_HANDLERS = ["videos.receiving.UploadHandler"]
 FILE_UPLOAD_PERMISSIONS = 0o600
 
 SESSION_COOKIE_HTTPONLY = True

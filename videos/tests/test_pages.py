@@ -544,7 +544,7 @@ class TestEveryPage:
 
 def test_load_balancers_get_their_answers(client):
     assert client.get("/healthz").content == b"ok\n"
-    assert client.get("/readyz").json() == {"ready": True, "checks": {"database": "ok", "redis": "ok"}}
+    assert client.get("/readyz").json() == {"ready": True, "checks": {"database": "ok", "redis": "ok", "disk": "ok"}}
 
 
 @pytest.mark.parametrize(

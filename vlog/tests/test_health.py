@@ -15,7 +15,7 @@ def test_a_living_process_says_so_without_a_database(client):
 def test_the_site_is_ready_when_database_and_redis_answer(client):
     response = client.get("/readyz")
     assert response.status_code == 200
-    assert response.json() == {"ready": True, "checks": {"database": "ok", "redis": "ok"}}
+    assert response.json() == {"ready": True, "checks": {"database": "ok", "redis": "ok", "disk": "ok"}}
 
 
 @pytest.mark.django_db
@@ -23,7 +23,7 @@ def test_the_site_is_not_ready_without_redis_and_keeps_its_address_to_itself(cli
     settings.REDIS_URL = UNREACHABLE
     response = client.get("/readyz")
     assert response.status_code == 503
-    assert response.json() == {"ready": False, "checks": {"database": "ok", "redis": "does not answer"}}
+    assert response.json() == {"ready": False, "checks": {"database": "ok", "redis": "does not answer", "disk": "ok"}}
 
 
 @pytest.mark.django_db

@@ -341,6 +341,7 @@ REFUSED = [
     ("transcoding_jobs", "progress_percent", "101", "ck_transcoding_jobs_progress"),
     ("transcoding_jobs", "attempt_number", "0", "ck_transcoding_jobs_attempts"),
     ("transcoding_jobs", "max_attempts", "0", "ck_transcoding_jobs_attempts"),
+    ("transcoding_jobs", "reserved_bytes", "-1", "ck_transcoding_jobs_reserved"),
     ("quality_progress", "status", "'running'", "ck_quality_progress_status"),
     ("quality_progress", "progress_percent", "-1", "ck_quality_progress_progress"),
     ("quality_progress", "progress_percent", "101", "ck_quality_progress_progress"),

@@ -19,7 +19,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from django.db.models import Q
 
-from transcoding import tasks
+from transcoding import room, tasks
 from transcoding.models import ChunkKind, TranscodingJob
 from videos import uploads
 from videos.models import Category, Video
@@ -93,12 +93,12 @@ class Command(BaseCommand):
         """A copy beside the sources, so that its arrival is a rename."""
         settings.UPLOADS_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
-            size, free = file.stat().st_size, shutil.disk_usage(settings.UPLOADS_DIR).free
-            if size > free:
-                raise CommandError(f"{file} has {size:,} bytes, and the data folder's disk has {free:,} free.")
+            room.check(file.stat().st_size)
             descriptor, name = tempfile.mkstemp(prefix="import-", dir=settings.UPLOADS_DIR)
             os.close(descriptor)
             shutil.copyfile(file, name)
+        except room.NoRoom as refusal:
+            raise CommandError(f"{file}: {refusal}", returncode=1) from refusal
         except OSError as error:
             raise CommandError(f"{file} cannot be copied: {error.strerror}.", returncode=1) from error
         return Path(name)
@@ -128,7 +128,7 @@ class Command(BaseCommand):
         if here is not None and here.done():
             here.result()  # raises what the work raised
             here = None
-        if here is None and not nodes.anyone_working("tasks", "encode"):
+        if here is None and not nodes.anyone_working("tasks", "encode") and not room.holds_up(job):
             return pool.submit(_work_here, job)
         return here
 
@@ -161,6 +161,8 @@ class _ProgressLine:
 
     def show(self, video: Video, job: TranscodingJob) -> None:
         percent, step = job.progress_percent, job.current_step or "waiting for a worker"
+        if room.holds_up(job):
+            step = "waiting for room"
         if self.moving:
             done = BAR * percent // 100
             self.out.write(f"\r{'█' * done}{'░' * (BAR - done)} {percent:3} %  {step:<24}", ending="")

@@ -1,0 +1,89 @@
+"""Who may write how much: what lies free above the mark, less what was promised to videos that are being made.
+
+A promise is `TranscodingJob.reserved_bytes`. It holds while the job has a plan and is neither done nor in the archive,
+for the part that is not made yet; so nobody has to give it back, and whoever is killed leaves none behind.
+"""
+
+from django.db import connection
+from django.db.models import F, Sum
+from django.db.models.functions import Coalesce
+
+from transcoding.models import UNFINISHED, JobQuerySet, TranscodingJob
+from vlog import disk
+from vlog.disk import readable
+
+TURN = 0x766C6F67  # the number of the advisory lock that promises are made under
+
+
+class NoRoom(Exception):
+    """It does not fit now; the message says what to do."""
+
+
+def promised() -> int:
+    """Bytes that the jobs in the making have yet to write."""
+    left = F("reserved_bytes") * (100 - F("progress_percent")) / 100
+    total: int = _unfinished().filter(plan__isnull=False).aggregate(total=Coalesce(Sum(left), 0))["total"]
+    return int(total)
+
+
+def spare() -> int:
+    """Bytes that may be promised to somebody else; not negative."""
+    return max(0, disk.look().room - promised())
+
+
+def fits(size: int) -> bool:
+    """Whether a file of so many bytes can be taken now."""
+    return not disk.look().is_low and size <= spare()
+
+
+def check(size: int) -> None:
+    """Raise NoRoom where a file of so many bytes cannot be taken now."""
+    if not fits(size):
+        raise NoRoom(
+            f"There is no room for it: it has {readable(size)}, and {readable(spare())} may still be written. Free "
+            "some room, for example by deleting archived videos for good, then send it again."
+        )
+
+
+def admit(job: TranscodingJob, size: int) -> bool:
+    """Promise a job so many bytes, or note that it waits for them (False). Call it in a transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TURN])  # two must not be promised the same room
+    job.reserved_bytes = size
+    job.checkpoint(reserved_bytes=size)
+    return fits(size)
+
+
+def why_never(size: int) -> str:
+    """Why so many bytes will never fit, whatever is deleted; empty where they may."""
+    now = disk.look()
+    if size <= now.total - now.mark:
+        return ""
+    return (
+        f"It needs about {readable(size)}, and the whole disk has {readable(now.total)}, of which {readable(now.mark)} "
+        "stay free. Move the data folder to a larger disk, then try again."
+    )
+
+
+def waiting() -> "JobQuerySet":
+    """Jobs that wait for room, the oldest first."""
+    return _unfinished().waiting_for_room().order_by("pk")
+
+
+def holds_up(job: TranscodingJob) -> bool:
+    """Whether nothing can be done for a job at the moment for want of room. Reads no plan."""
+    if disk.look().is_low:
+        return True
+    return waiting().filter(pk=job.pk, reserved_bytes__gt=spare()).exists()
+
+
+def why_waiting(size: int, free: int) -> str:
+    """For operators, of a job that needs so many bytes where so many may be promised."""
+    return (
+        f"It waits for room on the disk: it needs about {readable(size)}, and {readable(free)} may still be promised. "
+        "Free some room; it goes on by itself."
+    )
+
+
+def _unfinished() -> "JobQuerySet":
+    return TranscodingJob.objects.filter(video__status__in=UNFINISHED, video__deleted_at=None)

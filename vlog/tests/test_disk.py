@@ -1,0 +1,90 @@
+"""The mark below which nothing large is written, and who is told of it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+
+from vlog import disk
+from vlog.disk import Disk
+from vlog.environment import Reserve, SettingError, parse_reserve
+
+GIB = 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("text", "total", "mark"),
+    [
+        ("5%", 100 * GIB, 5 * GIB),
+        ("2.5 %", 1000, 25),
+        ("2G", 100 * GIB, 2 * GIB),
+        ("2 GiB", 100 * GIB, 2 * GIB),
+        ("500m", GIB, 500 << 20),
+        ("1000", GIB, 1000),
+        ("5%, 2G", 20 * GIB, GIB),
+        ("5%,2G", 500 * GIB, 2 * GIB),
+        ("0", GIB, 0),
+        ("5T", GIB, GIB),
+    ],
+)
+def test_the_mark_is_the_smallest_of_what_is_given(text, total, mark):
+    assert parse_reserve(text).of(total) == mark
+
+
+@pytest.mark.parametrize("text", ["", "much", "-1G", "100%", "250 %", "5%,", "5%;2G", "2X", "G"])
+def test_a_mark_that_makes_no_sense_is_named(text):
+    with pytest.raises(SettingError, match="VLOG_DISK_RESERVE must be"):
+        parse_reserve(text)
+
+
+def test_what_is_told_are_the_bytes_of_the_data_folder(settings, tmp_path):
+    settings.DATA_DIR, settings.DISK_RESERVE = tmp_path, Reserve(sizes=(1000,))
+    there = disk.look()
+    assert (there.folder, there.total, there.mark) == (tmp_path, shutil.disk_usage(tmp_path).total, 1000)
+    assert 0 < there.free < there.total
+
+
+@pytest.mark.parametrize(("free", "is_low", "room"), [(999, True, 0), (1000, False, 0), (1500, False, 500)])
+def test_a_disk_is_low_below_its_mark(free, is_low, room):
+    there = Disk(Path("/srv"), 10_000, free, 1000)
+    assert (there.is_low, there.room, bool(there.warning)) == (is_low, room, is_low)
+
+
+def test_the_warning_says_how_much_and_what_to_do():
+    assert Disk(Path("/srv/vlog"), 100 * GIB, int(1.2 * GIB), 5 * GIB).warning == (
+        "The disk of /srv/vlog: 1.2 GB free, below the mark of 5.0 GB: uploads, encoding and captions pause. "
+        "Free some room, or lower VLOG_DISK_RESERVE; then all goes on by itself."
+    )
+
+
+@pytest.fixture
+def low(settings):
+    """No disk is empty, so none has all of it free."""
+    settings.DISK_RESERVE = Reserve(shares=(1.0,))
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("low")
+class TestLow:
+    def test_the_site_is_ready_and_says_that_it_is_short_of_room(self, client):
+        response = client.get("/readyz")
+        assert response.status_code == 200
+        told = "there is little room left: uploads and encoding pause"
+        assert response.json() == {"ready": True, "checks": {"database": "ok", "redis": "ok", "disk": told}}
+
+    @pytest.mark.parametrize("path", ["/admin/", "/admin/videos/video/"])
+    def test_whoever_enters_the_admin_reads_the_warning(self, client, path):
+        client.force_login(User.objects.create_superuser("root"))
+        page = client.get(path).content.decode()
+        assert '<p class="disk-warning" role="alert">The disk of /' in page
+
+    def test_whoever_does_not_is_not_told_where_the_files_lie(self, client):
+        assert "disk-warning" not in client.get("/admin/login/").content.decode()
+        assert client.get("/").status_code == 200
+
+
+@pytest.mark.django_db
+def test_with_room_nobody_is_warned(client):
+    client.force_login(User.objects.create_superuser("root"))
+    assert "disk-warning" not in client.get("/admin/").content.decode()
