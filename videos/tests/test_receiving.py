@@ -1,0 +1,144 @@
+"""Uploads that do not fit: refused before their bytes are taken, or at the byte that does not fit."""
+
+import http.client
+import os
+import subprocess
+from urllib.parse import urlsplit
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from videos.models import Video
+from videos.tests.factories import TranscodingJobFactory
+from videos.tests.live import chromium, site
+from vlog.environment import Reserve
+
+ADD, ROOM = "/admin/videos/video/add/", "/admin/videos/video/room/"
+HUGE = 1 << 50
+FORM = {"title": "", "description": "", "category": "", "tag_names": ""}
+
+
+@pytest.fixture(autouse=True)
+def folders(settings, tmp_path):
+    settings.UPLOADS_DIR = settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "uploads"
+    settings.SOURCES_DIR = tmp_path / "sources"
+    settings.UPLOADS_DIR.mkdir()
+
+
+@pytest.fixture
+def editor(client, db):
+    client.force_login(User.objects.create_superuser("root"))
+    return client
+
+
+def send(client, size=100_000):
+    return client.post(ADD, {**FORM, "file": SimpleUploadedFile("walk.mp4", b"x" * size)})
+
+
+def text(response):
+    return response.content.decode()
+
+
+def test_a_file_is_taken_where_it_fits(editor):
+    assert send(editor).status_code == 302
+    assert Video.objects.count() == 1
+
+
+def test_below_the_mark_no_file_is_taken_and_its_bytes_are_not_read(editor, settings):
+    settings.DISK_RESERVE = Reserve(shares=(1.0,))
+    response = send(editor)
+    assert response.status_code == 507
+    assert "There is no room for 98" in text(response)
+    assert not Video.objects.exists()
+    assert list(settings.UPLOADS_DIR.iterdir()) == []
+
+
+def test_what_was_promised_to_others_is_not_given_away(editor):
+    TranscodingJobFactory(plan={}, reserved_bytes=HUGE)
+    assert send(editor).status_code == 507
+
+
+def test_forms_without_a_file_are_taken_on_a_disk_that_is_low(editor, settings):
+    settings.DISK_RESERVE = Reserve(shares=(1.0,))
+    assert editor.post("/admin/videos/tag/add/", {"name": "Sea", "slug": "sea"}).status_code == 302
+    assert editor.post(ADD, FORM).status_code == 200  # the form again, which asks for a file
+
+
+def test_a_length_that_is_no_number_is_no_crash(editor):
+    response = editor.generic("POST", ADD, b"", content_type="multipart/form-data; boundary=x", CONTENT_LENGTH="ten")
+    assert response.status_code < 500
+
+
+@pytest.mark.parametrize(
+    ("size", "status", "told"),
+    [("1000", 200, ""), (str(HUGE), 200, "There is no room for it: it has 1.0 PB, and "), ("", 400, "Say how large")],
+)
+def test_the_form_asks_before_it_sends(editor, size, status, told):
+    response = editor.get(ROOM, {"bytes": size})
+    assert response.status_code == status
+    assert response.json()["told"].startswith(told)
+    assert bool(response.json()["told"]) == bool(told)
+
+
+@pytest.mark.parametrize("size", ["-1", "1e9", "²", "9" * 30])
+def test_what_is_no_size_is_refused(editor, size):
+    assert editor.get(ROOM, {"bytes": size}).status_code == 400
+
+
+@pytest.fixture
+def tiny_uploads(settings, tmp_path):
+    """A file system of a megabyte for what arrives."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=False).returncode:
+        pytest.skip("mounting a file system of a few megabytes takes root's rights here")
+    settings.UPLOADS_DIR = settings.FILE_UPLOAD_TEMP_DIR = disk / "uploads"
+    settings.SOURCES_DIR = disk / "sources"
+    settings.UPLOADS_DIR.mkdir()
+    yield settings.UPLOADS_DIR
+    subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def test_a_disk_that_becomes_full_while_a_file_arrives_is_told_and_nothing_stays(editor, tiny_uploads):
+    response = send(editor, 3 << 20)
+    assert response.status_code == 507
+    assert "became full while the file arrived" in text(response)
+    assert list(tiny_uploads.iterdir()) == []
+    assert not Video.objects.exists()
+    assert send(editor).status_code == 302  # the next one finds room
+
+
+@pytest.mark.django_db(transaction=True)
+class TestOnTheWire:
+    def test_a_server_answers_before_the_bytes_are_sent(self):
+        TranscodingJobFactory(plan={}, reserved_bytes=HUGE)
+        with site() as address:
+            connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=90)
+            connection.putrequest("POST", ADD)
+            connection.putheader("Content-Type", "multipart/form-data; boundary=x")
+            connection.putheader("Content-Length", str(1 << 40))
+            connection.endheaders()
+            response = connection.getresponse()  # not one byte of the terabyte was sent
+            assert response.status == 507
+            assert b"There is no room for 1.0" in response.read()
+
+    def test_the_editor_reads_why_and_the_form_stays(self, tmp_path):
+        User.objects.create_superuser("root", password="open-sesame")
+        file = tmp_path / "walk.mp4"
+        file.write_bytes(os.urandom(100_000))
+        with site() as address, chromium() as browser:
+            page = browser.new_page(base_url=address)
+            page.goto("/admin/login/?next=" + ADD)
+            page.fill("[name=username]", "root")
+            page.fill("[name=password]", "open-sesame")
+            page.click("[type=submit]")
+            job = TranscodingJobFactory(plan={}, reserved_bytes=HUGE)
+            page.set_input_files("[name=file]", file)
+            page.click("[name=_save]")
+            page.wait_for_selector(".upload-meter.failed", timeout=90_000)
+            assert page.inner_text(".upload-meter").startswith("There is no room for it: it has 97.7 KB")
+            job.delete()
+            page.click("[name=_save]")
+            page.wait_for_selector(".messagelist .success", timeout=90_000)
+        assert Video.objects.filter(title="walk").exists()
