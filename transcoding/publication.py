@@ -12,6 +12,7 @@ from transcoding import captions, playlists
 from transcoding.models import QualityStatus, TranscodingJob
 from transcoding.package import Rendition, caption_languages, read_rendition, store
 from transcoding.plan import Plan
+from videos import ledger
 from videos.models import Video, VideoQuality
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ def publish(job: TranscodingJob, renditions: list[Rendition]) -> bool:
         )
         _close(job, now)
         is_to_be_heard = captions.open_for(job)
+    ledger.note(Video.objects.get(pk=job.video_id))
     log.info("«%s» is ready: %s", job.video, job.video.get_absolute_url())
     return is_to_be_heard
 

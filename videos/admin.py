@@ -21,12 +21,14 @@ from django.utils.safestring import SafeString
 from django.utils.timezone import localtime, now
 
 from transcoding import room, tasks
-from videos import archive, merging, uploads
+from videos import archive, ledger, merging, uploads
 from videos.forms import UploadForm, VideoForm
-from videos.models import ArchivedVideo, Category, Tag, Video
+from videos.models import ArchivedVideo, Category, StorageEntry, Tag, Video
 from videos.storage import package_url
 from videos.templatetags.video_extras import clock
 from videos.uploads import clean
+from vlog import disk
+from vlog.disk import readable
 
 ALIVE = Q(videos__deleted_at=None)
 SUGGESTIONS = 10
@@ -79,11 +81,11 @@ class VideoAdmin(admin.ModelAdmin):
             (None, {"fields": ("progress",)}),
             ("What viewers read", {"fields": ("title", "description", "category", "tag_names")}),
             ("Publication", {"fields": ("slug", "published_at", "publish_early")}),
-            ("The file", {"fields": ("source_name", "source_size", "length", "created_at")}),
+            ("The file", {"fields": ("source_name", "source_size", "length", "storage", "created_at")}),
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Video | None = None) -> tuple[str, ...]:
-        return ("progress", "source_name", "source_size", "length", "created_at") if obj else ()
+        return ("progress", "source_name", "source_size", "length", "storage", "created_at") if obj else ()
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         return {name: action for name, action in super().get_actions(request).items() if name != "delete_selected"}
@@ -155,6 +157,12 @@ class VideoAdmin(admin.ModelAdmin):
     def source_size(self, video: Video) -> str:
         return f"{video.source_width} x {video.source_height}" if video.source_width else ""
 
+    @admin.display(description="On the disk")
+    def storage(self, video: Video) -> str:
+        """Such as: The file: 1.2 GB; renditions: 640.0 MB (1080p 400.0 MB, …)."""
+        entry = getattr(video, "storage_entry", None)
+        return told_storage(entry) if entry else "not measured yet"
+
     @admin.action(description="Try again what failed", permissions=["change"])
     def try_again(self, request: HttpRequest, queryset: QuerySet[Video]) -> None:
         failed = [video for video in queryset.select_related("job") if video.status == Video.Status.FAILED]
@@ -172,6 +180,17 @@ class VideoAdmin(admin.ModelAdmin):
         titles = [str(video) for video in queryset if archive.archive(video.pk, by)]
         self.log_deletions(request, queryset)
         self.message_user(request, archived_message(titles), messages.SUCCESS)
+
+
+def told_storage(entry: StorageEntry) -> str:
+    order = sorted(entry.folders.items(), key=lambda item: -int(item[0][:-1]) if item[0] != "audio" else 0)
+    each = ", ".join(f"{'sound' if name == 'audio' else name} {readable(size)}" for name, size in order)
+    parts = [f"The file: {readable(entry.source)}"]
+    if entry.renditions:
+        parts.append(f"renditions: {readable(entry.renditions)} ({each})")
+    if entry.extras:
+        parts.append(f"pictures, captions and playlists: {readable(entry.extras)}")
+    return "; ".join(parts)
 
 
 def archived_message(titles: list[str]) -> SafeString:
@@ -272,6 +291,72 @@ class ArchivedVideoAdmin(admin.ModelAdmin):
         if restored.slug != old:
             told = f"/watch/{old}/ belongs to another video now, so “{restored}” is at {restored.get_absolute_url()}"
             self.message_user(request, told, messages.WARNING)
+
+
+@admin.register(StorageEntry)
+class StorageAdmin(admin.ModelAdmin):
+    """Who takes how much of the disk, the largest first: a page to read."""
+
+    list_display = ("video_title", "whole", "of_source", "of_renditions", "of_extras", "where")
+    list_display_links = None
+    list_select_related = ("video",)
+    list_per_page = 50
+    search_fields = ("video__title",)
+    change_list_template = "admin/videos/storage.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.changelist_view)
+        return [path("", view, name="videos_storageentry_changelist")]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[StorageEntry]:
+        return super().get_queryset(request).annotate(taken=ledger.TOTAL)
+
+    def get_ordering(self, request: HttpRequest) -> tuple[Any, ...]:
+        return (ledger.TOTAL.desc(), "pk")
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("videos.view_video")
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        figures = {"disk": disk.look(), "promised": room.promised(), "totals": ledger.totals()}
+        return super().changelist_view(request, {"title": "Storage", **figures})
+
+    @admin.display(description="Video", ordering="video__title")
+    def video_title(self, entry: StorageEntry) -> SafeString:
+        name = "videos_archivedvideo_change" if entry.video.deleted_at else "videos_video_change"
+        return format_html('<a href="{}">{}</a>', reverse(f"admin:{name}", args=[entry.pk]), entry.video)
+
+    @admin.display(description="On the disk", ordering="taken")
+    def whole(self, entry: StorageEntry) -> str:
+        return readable(entry.total)
+
+    @admin.display(description="The file", ordering="source")
+    def of_source(self, entry: StorageEntry) -> str:
+        return readable(entry.source)
+
+    @admin.display(description="Renditions", ordering="renditions")
+    def of_renditions(self, entry: StorageEntry) -> str:
+        return readable(entry.renditions)
+
+    @admin.display(description="Pictures, captions", ordering="extras")
+    def of_extras(self, entry: StorageEntry) -> str:
+        return readable(entry.extras)
+
+    @admin.display(description="Where", ordering="video__deleted_at")
+    def where(self, entry: StorageEntry) -> str:
+        return "in the archive" if entry.video.deleted_at else ""
 
 
 class NamedAdmin(admin.ModelAdmin):

@@ -293,6 +293,40 @@ class ArchivedVideo(Video):
         verbose_name = "archived video"
 
 
+class StorageEntry(models.Model):
+    """How many bytes of the disk a video takes, as they were last measured: `videos.ledger` writes the rows."""
+
+    video = models.OneToOneField(
+        Video, models.CASCADE, primary_key=True, related_name="storage_entry", db_constraint=False
+    )
+    source = models.BigIntegerField(default=0, db_default=0)
+    renditions = models.BigIntegerField(default=0, db_default=0)
+    extras = models.BigIntegerField(default=0, db_default=0, help_text="Pictures, captions and playlists")
+    temporary = models.BigIntegerField(default=0, db_default=0, help_text="Half-written files")
+    folders = models.JSONField(
+        default=dict, db_default=Value({}, models.JSONField()), help_text="Bytes of each rendition"
+    )
+    measured_at = models.DateTimeField(default=timezone.now, db_default=NOW)
+
+    class Meta:
+        db_table = "storage_entries"
+        verbose_name_plural = "storage"
+        default_permissions = ()  # whoever may see a video may see what it takes
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(source__gte=0, renditions__gte=0, extras__gte=0, temporary__gte=0),
+                name="ck_storage_entries_bytes",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Storage of {self.video}"
+
+    @property
+    def total(self) -> int:
+        return self.source + self.renditions + self.extras + self.temporary
+
+
 class VideoTag(models.Model):
     pk = models.CompositePrimaryKey("video_id", "tag_id")
     video = models.ForeignKey(Video, models.CASCADE, db_constraint=False, db_index=False)

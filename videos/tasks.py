@@ -1,8 +1,9 @@
-"""What beat runs for the archive. Both can run twice, and finish what a killed process began."""
+"""What beat runs for files. All can run twice, and finish what a killed process began."""
 
 import logging
 
-from videos import archive
+from videos import archive, ledger, uploads
+from videos.models import Video
 from vlog.celery import app
 
 log = logging.getLogger(__name__)
@@ -20,3 +21,17 @@ def purge_archive() -> None:
     """Delete for good what has been in the archive for its whole time."""
     for video in archive.due():
         archive.purge(video.pk)
+
+
+@app.task
+def sweep_uploads() -> None:
+    """Remove what killed uploads left behind."""
+    if removed := uploads.sweep_leftovers():
+        log.warning("%d files of uploads that were cut off more than a day ago: removed", removed)
+
+
+@app.task
+def measure_storage() -> None:
+    """Measure every video again: workers write files between the moments that note a row."""
+    for video in Video.objects.iterator(chunk_size=200):
+        ledger.note(video)

@@ -2,13 +2,18 @@
 
 import os
 import re
+import shutil
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
+from django.conf import settings
 from django.db import transaction
 
 from transcoding import tasks
 from transcoding.models import TranscodingJob
+from videos import ledger
 from videos.models import Category, Tag, Video
 from videos.storage import source_path
 
@@ -16,6 +21,7 @@ from videos.storage import source_path
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 TITLE_LENGTH = 255
 TAG_LENGTH = 50
+LEFTOVER_SECONDS = 24 * 3600  # whoever writes to a file does so more often
 
 
 class UploadError(Exception):
@@ -50,6 +56,7 @@ def accept(  # noqa: PLR0913 - what an editor may say of a file
         video.tags.set(tags_named(tags))
         job = TranscodingJob.objects.create(video=video)
         _move(path, source_path(video))
+        ledger.note(video)
         transaction.on_commit(lambda: tasks.start(job))
     return video
 
@@ -70,6 +77,37 @@ def tags_named(names: Iterable[str]) -> list[Tag]:
     cleaned = {clean(name)[:TAG_LENGTH].strip().casefold(): clean(name)[:TAG_LENGTH].strip() for name in names}
     # In one order for everybody: each waits for the other's new tags, and two must not wait for one another.
     return [Tag.objects.named(name) for _, name in sorted(cleaned.items()) if name]
+
+
+def sweep_leftovers() -> int:
+    """Remove what killed processes left: old files of the uploads folder that nobody holds open. Returns how many."""
+    limit = time.time() - LEFTOVER_SECONDS
+    old = [path for path in settings.UPLOADS_DIR.iterdir() if _last_touched(path) < limit]
+    held = _held_open() if old else set()
+    left = [path for path in old if not any(Path(name).is_relative_to(path) for name in held)]
+    for path in left:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    return len(left)
+
+
+def _last_touched(path: Path) -> float:
+    """When a file, or anything in a folder, was last written, as a time stamp; of what is gone: now."""
+    try:
+        return max(one.stat().st_mtime for one in (path, *path.rglob("*")))
+    except FileNotFoundError:
+        return time.time()
+
+
+def _held_open() -> set[str]:
+    """The files that processes of this machine have open, as far as we may know."""
+    names = set()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):  # it was closed, or is another user's
+            names.add(os.readlink(link))  # noqa: PTH115 - what it names may be no path
+    return names
 
 
 def _move(path: Path, target: Path) -> None:

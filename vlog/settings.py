@@ -189,6 +189,8 @@ CELERY_BEAT_SCHEDULE = {
         "transcoding.tasks.sweep": SWEEP_SECONDS,
         "videos.tasks.finish_archives": 60,
         "videos.tasks.purge_archive": 3600,
+        "videos.tasks.sweep_uploads": 3600,
+        "videos.tasks.measure_storage": 6 * 3600,
         "analytics.tasks.roll_up": 60,
     }.items()
 }

@@ -227,4 +227,4 @@ class TestTheScene:
             with CaptureQueriesContext(connection) as queries:
                 look_at(jobs)
             counts.append(len(queries))
-        assert counts == [5, 5, 5]
+        assert counts == [6, 6, 6]

@@ -1,5 +1,6 @@
 """The worker's loop over a queue in memory, with the real encoder."""
 
+import errno
 import logging
 import threading
 from dataclasses import replace
@@ -42,8 +43,8 @@ class Shelf:
     def fail(self, assignment, error):
         self.diary.append(f"fail: {error}")
 
-    def give_back(self, assignment):
-        self.diary.append("give back")
+    def give_back(self, assignment, reason=""):
+        self.diary.append(f"give back {reason}".strip())
 
 
 def raising(call, error, *pieces):
@@ -103,6 +104,13 @@ def test_a_lease_that_is_found_lost_by_a_report_ends_the_work_too(piece, monkeyp
     assert ("360p", 1) not in shelf.delivered
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_spends_nothing_and_ends_the_work(piece, number):
+    shelf = raising("deliver", OSError(number, "full"), piece)
+    assert run(shelf) is False
+    assert shelf.diary == [f"give back {work.DISK_FULL}"]
+
+
 @pytest.mark.parametrize("call", ["fail", "give_back"])
 def test_a_lease_lost_at_the_very_end_is_no_error(piece, call):
     stop = threading.Event()
@@ -130,7 +138,7 @@ def test_an_error_of_the_encoder_spends_an_attempt_with_its_words(piece):
     assert "No such file or directory" in said
 
 
-@pytest.mark.parametrize("error", [EncodeError("another encoder"), OSError(28, "No space left on device")])
+@pytest.mark.parametrize("error", [EncodeError("another encoder"), OSError(5, "Input/output error")])
 def test_a_delivery_that_cannot_be_stored_spends_an_attempt_with_its_words(piece, error):
     shelf = raising("deliver", error, piece)
     assert run(shelf) is True

@@ -37,6 +37,7 @@ ROWS = """
     INSERT INTO video_qualities (id, video_id, quality, width, height, bitrate) VALUES (1, 1, '720p', 1280, 720, 2000);
     INSERT INTO transcriptions (id, video_id) VALUES (1, 1);
     INSERT INTO archive_entries (video_id, slug) VALUES (1, 'my-video');
+    INSERT INTO storage_entries (video_id) VALUES (1);
     INSERT INTO cues (id, video_id, start, "end", text) VALUES (1, 1, 0, 1.5, 'Hello.');
     INSERT INTO viewers (id, session_id) VALUES (1, 'a');
     INSERT INTO playback_sessions (id, video_id, viewer_id, session_token, duration_watched, completed)
@@ -327,6 +328,8 @@ REFUSED = [
     ("transcriptions", "progress_percent", "-1", "ck_transcriptions_progress"),
     ("transcriptions", "progress_percent", "101", "ck_transcriptions_progress"),
     ("archive_entries", "size", "-1", "ck_archive_entries_size"),
+    *(("storage_entries", name, "-1", "ck_storage_entries_bytes") for name in ("source", "renditions", "extras")),
+    ("storage_entries", "temporary", "-1", "ck_storage_entries_bytes"),
     ("cues", "start", "-0.1", "ck_cues_times"),
     ("cues", "start", "2", "ck_cues_times"),
     ("playback_sessions", "duration_watched", "-1", "ck_playback_sessions_seconds"),
