@@ -302,6 +302,7 @@ class StorageAdmin(admin.ModelAdmin):
     list_select_related = ("video",)
     list_per_page = 50
     search_fields = ("video__title",)
+    empty_value_display = ""
     change_list_template = "admin/videos/storage.html"
 
     def get_urls(self) -> list[URLPattern]:

@@ -14,6 +14,7 @@ from transcoding.tests import clips
 from transcoding.tests.conftest import database_url, wait_for
 from videos.models import Category, Video
 from videos.storage import package_dir, source_path
+from vlog.environment import Reserve
 from workers.models import Worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -189,3 +190,12 @@ def test_with_a_worker_the_command_only_waits(short, nodes, quick):
 def test_a_terminal_gets_a_bar(short, quick, monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     assert "█" * 30 + " 100 %" in run(Path(short), wait=True)
+
+
+def test_a_file_that_does_not_fit_is_refused_with_a_sentence_and_leaves_nothing(broker, settings, short):
+    settings.DISK_RESERVE = Reserve(shares=(1.0,))
+    code, said = refused(short)
+    assert code == 1
+    assert "There is no room for it: it has " in said
+    assert not Video.objects.exists()
+    assert not list(settings.UPLOADS_DIR.glob("import-*"))
