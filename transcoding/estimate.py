@@ -1,5 +1,6 @@
 """How much room a video will take, told before anything is encoded. Pure."""
 
+from transcoding.commands import SOFTWARE
 from transcoding.ladder import Rung
 from transcoding.media import MediaInfo, VideoTrack
 from transcoding.plan import Plan
@@ -17,15 +18,17 @@ PICTURES, PICTURES_A_SECOND = 500_000, 2_000  # bytes: poster, playlists, storyb
 def package_bytes(plan: Plan, media: MediaInfo) -> int:
     """The bytes that everything made of a source is expected to take, rather too many than too few."""
     seconds = float(plan.timeline.duration)
-    bits = sum(_bits(rung, media.video, seconds) for rung in plan.rungs)
+    bits = sum(_bits(plan, rung, media.video, seconds) for rung in plan.rungs)
     if plan.audio and media.audio:
         bits += seconds * (media.audio.bitrate if plan.audio.copied else plan.audio.bitrate * 1000 * 1.05)
     return int(bits / 8 * BOXES) + PICTURES + int(PICTURES_A_SECOND * seconds)
 
 
-def _bits(rung: Rung, source: VideoTrack, seconds: float) -> float:
+def _bits(plan: Plan, rung: Rung, source: VideoTrack, seconds: float) -> float:
     if rung.copied:
         return source.bitrate * seconds
+    if plan.encoder != SOFTWARE:  # some are told an average, however easy the picture
+        return rung.bitrate * 1000 * (seconds + BURST)
     share: float = (rung.width * rung.height / (source.width * source.height)) ** SMALLER
     wanted = source.bitrate * GENEROUS.get(source.codec, GENEROUS_OTHERWISE) * share
     return min(rung.bitrate * 1000, max(LEAST, wanted)) * (seconds + BURST)

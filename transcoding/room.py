@@ -5,10 +5,10 @@ for the part that is not made yet; so nobody has to give it back, and whoever is
 """
 
 from django.db import connection
-from django.db.models import F, Sum
+from django.db.models import F, Min, Q, Sum
 from django.db.models.functions import Coalesce
 
-from transcoding.models import UNFINISHED, JobQuerySet, TranscodingJob
+from transcoding.models import UNFINISHED, JobQuerySet, QualityStatus, TranscodingJob
 from vlog import disk
 from vlog.disk import readable
 
@@ -20,10 +20,14 @@ class NoRoom(Exception):
 
 
 def promised() -> int:
-    """Bytes that the jobs in the making have yet to write."""
-    left = F("reserved_bytes") * (100 - F("progress_percent")) / 100
-    total: int = _unfinished().filter(plan__isnull=False).aggregate(total=Coalesce(Sum(left), 0))["total"]
-    return int(total)
+    """Bytes that the jobs in the making have yet to write.
+
+    What is made is told by the quality that is furthest behind: the large ones, which take most of the room, are last.
+    """
+    behind = Min("qualities__progress_percent", filter=~Q(qualities__status=QualityStatus.SKIPPED))
+    jobs = _unfinished().filter(plan__isnull=False).annotate(made=Coalesce(behind, 0))
+    left = jobs.aggregate(total=Sum(F("reserved_bytes") * (100 - F("made")) / 100))["total"]
+    return int(left or 0)
 
 
 def spare() -> int:

@@ -13,11 +13,12 @@ from transcoding.attempts import Attempt
 from transcoding.contract import Assignment
 from transcoding.insight import look_at
 from transcoding.local import LocalQueue
-from transcoding.media import read_media
-from transcoding.models import ChunkKind, TranscodingChunk, TranscodingJob
+from transcoding.media import MediaInfo, read_media
+from transcoding.models import ChunkKind, QualityProgress, TranscodingChunk, TranscodingJob
 from transcoding.package import store
 from transcoding.plan import make_plan
 from transcoding.tests import clips
+from transcoding.tests.test_plan import video
 from transcoding.work import DISK_FULL, work_one
 from videos.models import Video
 from videos.storage import package_dir, source_path
@@ -125,9 +126,11 @@ class TestPromises:
         tasks.probe.run(job.pk)
         job.refresh_from_db()
         assert room.promised() == job.reserved_bytes > 0
-        TranscodingJob.objects.update(progress_percent=75)
+        job.qualities.exclude(status="skipped").update(progress_percent=75)
         assert room.promised() == job.reserved_bytes // 4
-        TranscodingJob.objects.update(progress_percent=0)
+        QualityProgress.objects.create(job=job, quality="144p", progress_percent=50)  # the one that is furthest behind
+        assert room.promised() == job.reserved_bytes // 2
+        QualityProgress.objects.filter(quality="144p").delete()
         assert make(job) == Video.Status.READY
         assert room.promised() == 0
         assert job.reserved_bytes > 0  # the record of the estimate
@@ -216,6 +219,12 @@ class TestEstimates:
         media = read_media(short)
         plan = make_plan(media, encoder="libx264", preset="veryfast", ffmpeg="n9")
         assert estimate.package_bytes(plan, media) < 2_000_000
+
+    def test_an_encoder_of_a_fixed_average_is_estimated_at_its_caps(self):
+        media = MediaInfo("matroska,webm", 0, True, video(frames=6000, codec="vp9", bitrate=50_000), None)
+        plans = [make_plan(media, encoder=name, preset="", ffmpeg="n9") for name in ("libx264", "h264_vaapi")]
+        easy, capped = (estimate.package_bytes(plan, media) for plan in plans)
+        assert capped > 5 * easy
 
     def test_a_copied_rung_takes_what_the_source_takes(self, arrived, tmp_path):
         file = clips.make(
