@@ -110,35 +110,35 @@ def test_a_disk_that_becomes_full_while_a_file_arrives_is_told_and_nothing_stays
 
 
 @pytest.mark.django_db(transaction=True)
-class TestOnTheWire:
-    def test_a_server_answers_before_the_bytes_are_sent(self):
-        TranscodingJobFactory(plan={}, reserved_bytes=HUGE)
-        with site() as address:
-            connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=90)
-            connection.putrequest("POST", ADD)
-            connection.putheader("Content-Type", "multipart/form-data; boundary=x")
-            connection.putheader("Content-Length", str(1 << 40))
-            connection.endheaders()
-            response = connection.getresponse()  # not one byte of the terabyte was sent
-            assert response.status == 507
-            assert b"There is no room for 1.0" in response.read()
+def test_a_real_server_answers_before_the_bytes_are_sent_and_the_editor_reads_why(tmp_path):
+    User.objects.create_superuser("root", password="open-sesame")
+    file = tmp_path / "walk.mp4"
+    file.write_bytes(os.urandom(100_000))
+    with site() as address, chromium() as browser:
+        page = browser.new_page(base_url=address)
+        page.goto("/admin/login/?next=" + ADD)
+        page.fill("[name=username]", "root")
+        page.fill("[name=password]", "open-sesame")
+        page.click("[type=submit]")
+        job = TranscodingJobFactory(plan={}, reserved_bytes=HUGE)
+        assert "There is no room for 1.0" in announce(address, 1 << 40)
+        page.set_input_files("[name=file]", file)
+        page.click("[name=_save]")
+        page.wait_for_selector(".upload-meter.failed", timeout=90_000)
+        assert page.inner_text(".upload-meter").startswith("There is no room for it: it has 97.7 KB")
+        job.delete()
+        page.click("[name=_save]")
+        page.wait_for_selector(".messagelist .success", timeout=90_000)
+    assert Video.objects.filter(title="walk").exists()
 
-    def test_the_editor_reads_why_and_the_form_stays(self, tmp_path):
-        User.objects.create_superuser("root", password="open-sesame")
-        file = tmp_path / "walk.mp4"
-        file.write_bytes(os.urandom(100_000))
-        with site() as address, chromium() as browser:
-            page = browser.new_page(base_url=address)
-            page.goto("/admin/login/?next=" + ADD)
-            page.fill("[name=username]", "root")
-            page.fill("[name=password]", "open-sesame")
-            page.click("[type=submit]")
-            job = TranscodingJobFactory(plan={}, reserved_bytes=HUGE)
-            page.set_input_files("[name=file]", file)
-            page.click("[name=_save]")
-            page.wait_for_selector(".upload-meter.failed", timeout=90_000)
-            assert page.inner_text(".upload-meter").startswith("There is no room for it: it has 97.7 KB")
-            job.delete()
-            page.click("[name=_save]")
-            page.wait_for_selector(".messagelist .success", timeout=90_000)
-        assert Video.objects.filter(title="walk").exists()
+
+def announce(address, size):
+    """What a server says to the head of an upload, of which not one byte is sent."""
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=90)
+    connection.putrequest("POST", ADD)
+    connection.putheader("Content-Type", "multipart/form-data; boundary=x")
+    connection.putheader("Content-Length", str(size))
+    connection.endheaders()
+    response = connection.getresponse()
+    assert response.status == 507
+    return response.read().decode()
