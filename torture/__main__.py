@@ -1,0 +1,80 @@
+"""`python -m torture`: break things, print what came of it; exit code 1 where a promise was broken."""
+
+import argparse
+import importlib
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import django
+
+from vlog import embedded
+from vlog.environment import BASE_DIR
+
+# A lease so short that nobody waits a minute for each dead machine; longer than the time between two reports.
+SETTINGS = {
+    "VLOG_LEASE_SECONDS": "8",
+    "VLOG_SWEEP_SECONDS": "1",
+    "VLOG_X264_PRESET": "ultrafast",
+    "VLOG_ENCODE_THREADS": "1",
+    "VLOG_WHISPER_MODEL": "none",
+    "DJANGO_SETTINGS_MODULE": "vlog.settings",
+}
+
+
+def main() -> int:
+    options = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # an exception, so that the installation goes too
+    with own_folder(options.dir) as folder:
+        return int(rounds().run(options, folder))
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m torture", description=__doc__)
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="default: each; a+b: both, in one video")
+    parser.add_argument("--rounds", type=positive, default=3, metavar="N", help="of each scenario; default: 3")
+    parser.add_argument("--races", type=int, default=1000, metavar="N", help="for the last piece; default: 1000")
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(1 << 31), help="of the moments; printed")
+    parser.add_argument("--dir", type=Path, default=tempfile.gettempdir(), help="where the data goes")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the results go, too")
+    return parser.parse_args()
+
+
+def positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than one round")
+    return number
+
+
+@contextmanager
+def own_folder(parent: Path) -> Iterator[Path]:
+    """A data folder with running services that this process and all that it starts belong to; it goes afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="vlog-torture-", dir=parent))
+    for name in [name for name in os.environ if name.startswith("VLOG_")]:
+        del os.environ[name]
+    os.environ.update(SETTINGS, VLOG_DATA_DIR=str(folder))
+    try:
+        subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], cwd=BASE_DIR, check=True)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def rounds() -> ModuleType:
+    """Its models need the settings, which need the folder and the services."""
+    embedded.join()
+    django.setup()
+    return importlib.import_module("torture.rounds")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

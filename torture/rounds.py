@@ -1,0 +1,174 @@
+"""Rounds of scenarios on one site, and the table of what came of them."""
+
+import argparse
+import json
+import random
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from django.db.models import Max
+
+from torture.race import race
+from torture.rules import check, ended, longest_piece, made_twice
+from torture.scenarios import SCENARIOS, Round
+from torture.site import Broken, Site
+from transcoding import ffmpeg, tasks
+from videos import archive
+from videos.models import Video
+
+RACE = "last-piece"
+SECONDS = 36  # of the clip: nine segments in four pieces
+EACH_FAULT = 24  # seconds more for each further fault in one video
+LOG_LINES = 60
+
+
+@dataclass
+class Result:
+    """What came of one scenario, or of several in one video (`a+b`). Seconds of pictures, and of the clock."""
+
+    scenario: str
+    rounds: int = 0
+    ready: int = 0
+    failed: int = 0
+    deleted: int = 0
+    made_twice: float = 0.0
+    attempts: int = 0
+    recovery: list[float] = field(default_factory=list)
+    stopped: list[float] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+
+    def line(self) -> str:
+        ends = f"{self.rounds:>6} {self.ready:>6} {self.failed:>7} {self.deleted:>8}"
+        times = f"{_spread(self.recovery)} {_spread(self.stopped)}"
+        return f"{self.scenario:<44} {ends} {self.made_twice:>9.1f} {self.attempts:>9} {times}"
+
+
+def _spread(seconds: list[float]) -> str:
+    text = f"{statistics.median(seconds):.1f} / {max(seconds):.1f}" if seconds else "-"
+    return f"{text:>13}"
+
+
+HEAD = (
+    f"{'scenario':<44} {'rounds':>6} {'ready':>6} {'failed':>7} {'deleted':>8} {'twice, s':>9} {'attempts':>9}"
+    f" {'goes on, s':>13} {'stops, s':>13}"
+)
+
+
+def run(options: argparse.Namespace, folder: Path) -> int:
+    """Every scenario that was asked for; the exit code."""
+    names = options.scenarios or [RACE, *SCENARIOS]
+    if unknown := {part for name in names for part in name.split("+")} - {RACE, *SCENARIOS}:
+        print(f"No such scenario: {', '.join(sorted(unknown))}. Choose of {', '.join([RACE, *SCENARIOS])}.")
+        return 2
+    print(f"seed {options.seed}\n{HEAD}", flush=True)
+    results = []
+    for result in _results(options, names, folder):
+        print(result.line(), flush=True)
+        print("".join(f"    BROKEN {sentence}\n" for sentence in result.broken), end="", flush=True)
+        results.append(result)
+    if options.json:
+        options.json.write_text(json.dumps([asdict(result) for result in results], indent=2))
+    return 1 if any(result.broken for result in results) else 0
+
+
+def _results(options: argparse.Namespace, names: list[str], folder: Path) -> Iterator[Result]:
+    if RACE in names:
+        yield _races(options.races, options.seed)  # while no node could take part
+    site = Site(folder)
+    if set(names) - {RACE}:
+        site.up()
+    try:
+        for name in names:
+            if name != RACE:
+                yield _scenario(site, name, options)
+    finally:
+        site.stop()
+
+
+def _races(rounds: int, seed: int) -> Result:
+    result = Result(RACE)
+    for number in range(rounds):
+        result.rounds += 1
+        try:
+            race(seed + number)
+        except Broken as error:
+            result.broken.append(f"seed {seed + number}: {error}")
+    return result
+
+
+def _scenario(site: Site, name: str, options: argparse.Namespace) -> Result:
+    result = Result(name)
+    for seed in range(options.seed, options.seed + options.rounds):
+        result.rounds += 1
+        try:
+            _round(site, name, seed, result)
+        except Broken as error:
+            result.broken.append(f"seed {seed}: {error}")
+            _show_log(site)
+            _start_anew(site)
+    return result
+
+
+def _round(site: Site, name: str, seed: int, result: Result) -> None:
+    """One video: broken, mended, and held against the rules."""
+    faults = name.split("+")
+    job = site.arrive(name[:100], clip(site.folder, SECONDS + EACH_FAULT * (len(faults) - 1)))
+    tasks.start(job)
+    this = Round(site, job, random.Random(f"{name}{seed}"))
+    for fault in faults:
+        this.moment()
+        SCENARIOS[fault](this)
+    result.recovery += this.recovery
+    result.stopped += this.stopped
+    if Video.objects.filter(pk=job.video_id).exists():
+        _see_the_end(this, result)
+        archive.archive(job.video_id, "torture")
+        archive.purge(job.video_id)
+    else:
+        check(site)
+        result.deleted += 1
+
+
+def _see_the_end(this: Round, result: Result) -> None:
+    job = this.job
+    this.site.wait(lambda: ended(job), "the end of the video")
+    check(this.site, job)
+    twice, most = made_twice(job), max(1, this.crashes) * longest_piece(job)
+    result.made_twice = max(result.made_twice, twice)
+    result.attempts = max(result.attempts, job.chunks.aggregate(most=Max("attempt"))["most"] or 0)
+    if twice > most:
+        raise Broken(f"{twice} s were made twice, and {most} s are allowed")
+    result.ready += job.video.status == Video.Status.READY
+    result.failed += job.video.status == Video.Status.FAILED
+    if job.video.status != Video.Status.READY:
+        raise Broken(f"it is not ready but {job.video.status}: {job.video.error_message}")
+
+
+def clip(folder: Path, seconds: int) -> Path:
+    """A source of which nothing can be copied: two rungs and sound are made of it."""
+    path = folder / f"{seconds}.mkv"
+    if not path.exists():
+        picture = f"testsrc2=size=854x480:rate=25:duration={seconds}"
+        sound = f"sine=440:sample_rate=48000:duration={seconds}"
+        inputs = ("-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound)
+        codecs = ("-c:v", "mpeg4", "-q:v", "6", "-g", "50", "-c:a", "flac")
+        ffmpeg.run(["-y", *inputs, *codecs, str(path)], timeout=300)
+    return path
+
+
+def _show_log(site: Site) -> None:
+    lines = site.log.read_text(errors="replace").splitlines()
+    print("\n".join(f"    | {line[:300]}" for line in lines[-LOG_LINES:]), flush=True)
+
+
+def _start_anew(site: Site) -> None:
+    """What a broken round left must not break the next."""
+    site.stop()
+    site.up()
+    for video in Video.objects.all():
+        archive.archive(video.pk, "torture")
+        archive.purge(video.pk)
+    time.sleep(1)

@@ -1,0 +1,160 @@
+"""An installation of its own, its processes, and what is known of the one video that it makes."""
+
+import ctypes
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+from django.db import Error, close_old_connections
+
+from transcoding.models import TranscodingJob
+from transcoding.package import segments_there
+from videos.models import Video
+from videos.storage import package_dir, source_path
+from vlog.environment import BASE_DIR
+from vlog.tests.processes import belonging_to, kill_all
+
+PATIENCE = 90  # seconds for anything to happen at all
+LOOK = 0.05  # seconds between two looks
+PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+
+
+class Broken(AssertionError):
+    """Something that is promised does not hold."""
+
+
+class Site:
+    """`manage.py up` and further nodes in one data folder; `stop` ends all of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.log = folder, folder / "up.log"
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port: int = probe.getsockname()[1]
+        self._started: list[subprocess.Popen[bytes]] = []
+        # Killed processes whose parents die with them come to us, and leave when they are waited for.
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+    def up(self) -> None:
+        """Start everything, and wait until it answers and works."""
+        self._run("manage.py", "up", "--only", "web,tasks,encode,beat", "--port", str(self.port))
+        self.wait(self.answers, "the site")
+        self.wait(lambda: bool(self.node("tasks") and self.node("encode")), "the nodes")
+
+    def start_node(self, name: str) -> None:
+        """Another machine's encoder: nobody starts it again."""
+        celery = ("-m", "celery", "--quiet", "-A", "vlog", "worker", "-Q", "encode", "-n", f"{name}@other")
+        self._run(*celery, "-c", "1", "--without-gossip", "--without-mingle", "-l", "INFO")
+
+    def _run(self, *arguments: str) -> None:
+        with self.log.open("ab") as log:
+            command = [sys.executable, *arguments]
+            self._started.append(
+                subprocess.Popen(command, cwd=BASE_DIR, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            )
+
+    def stop(self) -> None:
+        kill_all(self.folder)
+        self.bury()
+
+    def bury(self) -> None:
+        """Let the dead go, ours and orphans."""
+        for process in self._started:
+            process.poll()
+        alive = {process.pid for process in self._started if process.returncode is None}
+        try:
+            while found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                if found.si_pid in alive:
+                    return
+                os.waitpid(found.si_pid, 0)
+        except ChildProcessError:
+            return
+
+    def answers(self) -> bool:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)) as connection:
+            try:
+                connection.request("GET", "/readyz")
+                return connection.getresponse().status == http.client.OK
+            except OSError:
+                return False
+
+    def wait(self, condition: Callable[[], bool], what: str) -> float:
+        """Wait for something that may need a database which is just away; the seconds it took."""
+        began = time.monotonic()
+        while not self._holds(condition):
+            if time.monotonic() - began > PATIENCE:
+                raise Broken(f"waited {PATIENCE} s in vain for {what}")
+            time.sleep(LOOK)
+        return time.monotonic() - began
+
+    def _holds(self, condition: Callable[[], bool]) -> bool:
+        self.bury()
+        try:
+            return condition()
+        except Error:
+            close_old_connections()
+            return False
+
+    def node(self, program: str) -> int:
+        """The process of a node that hands out the work; 0 where it does not run. `encode@other` names another's."""
+        word = f"-n {program}@other" if program == "other" else f"-n {program}@%h"
+        pids = [pid for pid in belonging_to(self.folder) if word in _words(pid)]
+        return next((pid for pid in pids if _parent(pid) not in pids), 0)
+
+    def child(self, program: str) -> int:
+        """The process of a node that works; 0 where there is none."""
+        node = self.node(program)
+        return next((pid for pid in belonging_to(self.folder) if node and _parent(pid) == node), 0)
+
+    def encoders(self, of: int = 0) -> list[int]:
+        """All ffmpeg processes, or those of one working process."""
+        pids = [pid for pid in belonging_to(self.folder) if "ffmpeg" in _words(pid).split(" ", 1)[0]]
+        return [pid for pid in pids if not of or _parent(pid) == of]
+
+    def service(self, word: str) -> int:
+        """`postgres -D` or `redis-server`; 0 where it is away."""
+        return min((pid for pid in belonging_to(self.folder) if word in _words(pid)), default=0)
+
+    def arrive(self, title: str, clip: Path) -> TranscodingJob:
+        """A video of a clip, as an upload makes it."""
+        video = Video.objects.create_with_slug(title=title, source_name="clip.mkv")
+        job: TranscodingJob = TranscodingJob.objects.create(video=video)
+        target = source_path(video)
+        target.parent.mkdir(parents=True)
+        os.link(clip, target)
+        return job
+
+
+def send(pids: Iterator[int] | list[int], number: signal.Signals) -> None:
+    """A signal to processes, dead or alive."""
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            continue
+
+
+def made(job: TranscodingJob) -> int:
+    """How many segments of pictures are there, in all rungs."""
+    folders = package_dir(job.video).glob("*p")
+    return sum(len(segments_there(folder)) for folder in folders)
+
+
+def _words(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _parent(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()[1])
+    except OSError:
+        return 0
