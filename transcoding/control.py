@@ -26,7 +26,6 @@ from transcoding.models import (
 from transcoding.work import REPORT_SECONDS
 from videos.models import Video, new_media_key
 from videos.storage import package_dir
-from workers.models import Worker
 
 
 class Refused(Exception):
@@ -41,7 +40,6 @@ def cancel(job: TranscodingJob, by: str) -> str:
         if state == Video.Status.READY:
             raise Refused(f"«{video}» is ready, so there is nothing to cancel. To withdraw it, archive it.")
         raise Refused(f"«{video}» has failed or was cancelled before. To take it up again, retry it.")
-    Worker.objects.filter(current_job=job).update(current_job=None)  # whoever has lost its lease does not say so
     return f"«{video}» is cancelled. What was made is kept: retry takes it up again."
 
 
@@ -90,6 +88,7 @@ def redo(job: TranscodingJob, quality: str) -> str:
         job.reopen()
         pieces = job.chunks.filter(kind=ChunkKind.VIDEO)
         Attempt.objects.filter(chunk__in=pieces).end(Outcome.CANCELLED)
+        job.free_workers()
         fresh = {"status": ChunkStatus.PENDING, "priority": Priority.NORMAL, "failures": 0}
         pieces.update(**fresh, error=None, lease_expires_at=None)
         job.qualities.filter(quality=quality).update(

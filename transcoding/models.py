@@ -151,13 +151,23 @@ class TranscodingJob(models.Model):
                 VideoQuality.objects.bulk_create(planned, ignore_conflicts=True)
 
     def begin(self, step: str) -> bool:
-        """Enter a step; False where nothing is wanted of it: the video is ready, failed, archived or gone."""
+        """Enter a step; False where nothing is wanted of it: the video is ready, failed, archived or gone.
+
+        Nor are the last steps wanted as long as a piece is missing: a message may be older than a new beginning.
+        """
+        if step in {Step.MASTER_PLAYLIST, Step.FINALIZE} and not self.is_encoded():
+            return False
         wanted = Video.objects.alive().filter(pk=self.video_id, status__in=UNFINISHED)
         if not wanted.update(status=Video.Status.PROCESSING):
             return False
         now = timezone.now()
         self._write(current_step=step, last_checkpoint=now, started_at=Coalesce("started_at", now))
         return True
+
+    def is_encoded(self) -> bool:
+        """Whether every piece is complete that the video cannot be published without."""
+        pieces = self.chunks.encoding()
+        return pieces.exists() and not pieces.exclude(status=ChunkStatus.COMPLETED).exists()
 
     def checkpoint(self, **columns: Any) -> None:
         """Note that the work moved on."""
@@ -183,6 +193,7 @@ class TranscodingJob(models.Model):
             self._write(last_error=reason, worker=None, claim_expires_at=None)
             self.chunks.encoding().open().update(status=ChunkStatus.CANCELLED, lease_expires_at=None)
             self.attempts.exclude(kind=ChunkKind.TRANSCRIPTION).end(Outcome.CANCELLED)
+            self.free_workers()
             self.qualities.filter(status__in=[QualityStatus.PENDING, QualityStatus.IN_PROGRESS]).update(
                 status=QualityStatus.FAILED, error_message=reason
             )
@@ -194,10 +205,15 @@ class TranscodingJob(models.Model):
         self._write(plan={**plan, "encoder": encoder, "warnings": [*plan.get("warnings", []), warning]})
         pieces = self.chunks.filter(kind=ChunkKind.VIDEO)
         Attempt.objects.running().filter(chunk__in=pieces).end(Outcome.CANCELLED, warning)
+        self.free_workers()
         pieces.update(status=ChunkStatus.PENDING, failures=0, lease_expires_at=None, priority=Priority.NORMAL)
         self.qualities.exclude(status=QualityStatus.SKIPPED).update(
             status=QualityStatus.PENDING, segments_completed=0, progress_percent=0, completed_at=None
         )
+
+    def free_workers(self) -> None:
+        """Note that nobody works on it: whoever loses a lease does not say so."""
+        Worker.objects.filter(current_job=self.pk).update(current_job=None)
 
     def reopen(self) -> bool:
         """Take a failed video up again with all its attempts; what was made is kept. False where it had not failed."""
@@ -438,6 +454,7 @@ class TranscodingChunk(models.Model):
             if chunk is None:
                 return  # somebody else was faster, or its worker was heard of after all
             Attempt.objects.filter(chunk=chunk).end(Outcome.LOST, SILENT)
+            Worker.objects.filter(worker_id=chunk.worker_id, current_job=chunk.job_id).update(current_job=None)
             if chunk.delivered or chunk.job.video.deleted_at is not None:
                 chunk.put_back()
             else:

@@ -18,11 +18,11 @@ def give_back_expired() -> None:
         chunk.lose_lease()
 
 
-def expire_leases_of(worker_id: str) -> None:
-    """Let nobody wait for a worker that is known to have gone."""
-    TranscodingChunk.objects.filter(worker__worker_id=worker_id, status=ChunkStatus.RUNNING).update(
-        lease_expires_at=timezone.now()
-    )
+def expire_leases_of(worker_id: str, seconds: int = 0) -> None:
+    """Let nobody wait longer than so many seconds for a worker that is known to have gone."""
+    end = timezone.now() + timedelta(seconds=seconds)
+    held = TranscodingChunk.objects.filter(worker__worker_id=worker_id, status=ChunkStatus.RUNNING)
+    held.filter(lease_expires_at__gt=end).update(lease_expires_at=end)
 
 
 def stalled() -> list[TranscodingJob]:

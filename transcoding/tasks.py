@@ -13,13 +13,14 @@ import logging
 import shutil
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
+from billiard.exceptions import WorkerLostError
 from celery import Signature, Task, chain
-from celery.signals import worker_init, worker_ready
+from celery.signals import task_failure, worker_init, worker_ready
 from django.conf import settings
-from django.db import transaction
+from django.db import close_old_connections, transaction
 from kombu.exceptions import OperationalError
 
 from transcoding import captions, ffmpeg, layout, pictures, publication, recovery, room
@@ -29,7 +30,7 @@ from transcoding.models import CANCELLED, ChunkKind, ChunkStatus, QualityStatus,
 from transcoding.package import tidy
 from transcoding.sandbox import read_apart
 from transcoding.verify import inspect
-from transcoding.work import is_disk_full, work_one
+from transcoding.work import REPORT_SECONDS, is_disk_full, work_one
 from videos.storage import package_dir, source_path
 from vlog import disk
 from vlog.celery import app
@@ -39,6 +40,7 @@ from workers.models import Worker
 log = logging.getLogger(__name__)
 
 MAX_BELLS = 50  # rung by one sweep; the next rings for what is left
+MISSED_SECONDS = 3 * REPORT_SECONDS  # without a report: whoever works has said so by then
 WORK_QUEUES = {ChunkKind.VIDEO: "encode", ChunkKind.AUDIO: "tasks", ChunkKind.TRANSCRIPTION: "transcribe"}
 
 
@@ -199,6 +201,20 @@ def _ring_again() -> None:
 def let_go_of_old_leases(sender: Any, **kwargs: object) -> None:
     """A node that starts holds nothing yet: what it had when it was killed goes back at once."""
     recovery.expire_leases_of(nodes.worker_id_of(sender.hostname))
+
+
+@worker_init.connect
+def watch_processes(sender: Any, **kwargs: object) -> None:
+    task_failure.connect(partial(take_from_the_dead, sender.hostname, sender.concurrency), weak=False)
+
+
+def take_from_the_dead(node: str, processes: int, exception: Exception, **kwargs: object) -> None:
+    """A process of this node was killed at work, and has left what it had: nobody waits for the whole lease."""
+    if isinstance(exception, WorkerLostError):
+        # Whichever of its siblings still lives renews what it has meanwhile.
+        recovery.expire_leases_of(nodes.worker_id_of(node), MISSED_SECONDS if processes > 1 else 0)
+        close_old_connections()  # the pool's next process is forked from here
+        _send(sweep.si())
 
 
 @worker_ready.connect

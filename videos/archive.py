@@ -33,6 +33,7 @@ from videos.models import (
     is_slug_collision,
     new_media_key,
 )
+from workers.models import Worker
 
 log = logging.getLogger(__name__)
 
@@ -156,6 +157,7 @@ def _stop_work(video: Video) -> None:
         status=ChunkStatus.PENDING, lease_expires_at=None
     )
     Attempt.objects.filter(job__video=video).end(Outcome.CANCELLED)
+    Worker.objects.filter(current_job__video=video).update(current_job=None)
     heard = Transcription.objects.filter(video=video, status=Transcription.Status.PROCESSING)
     heard.update(status=Transcription.Status.PENDING, progress_percent=0)
 

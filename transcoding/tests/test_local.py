@@ -21,6 +21,7 @@ from transcoding.tests.test_plan import audio, video
 from videos.models import Video
 from videos.storage import package_dir, source_path
 from videos.tests.factories import TranscodingJobFactory, WorkerFactory
+from workers.models import Worker
 
 VIDEO, AUDIO = [ChunkKind.VIDEO], [ChunkKind.AUDIO]
 RUNGS = ("720p", "480p", "360p")
@@ -445,6 +446,15 @@ class TestFailures:
         waiting = job.chunks.get(index=2).pk
         assert statuses == {failed.chunk: "failed", running.chunk: "cancelled", waiting: "cancelled"}
         assert queue_of(job).claim(VIDEO) is None
+
+    def test_nobody_seems_to_work_on_what_was_lost_or_has_failed(self):
+        job = laid_out(max_attempts=1)
+        silent, other = queue_of(job), queue_of(job)
+        piece = silent.claim(VIDEO)
+        other.claim(VIDEO)
+        expire(piece)
+        row(piece).lose_lease()
+        assert not Worker.objects.exclude(current_job=None).exists()
 
     def test_silence_fails_a_video_too_and_the_claim_goes_on_to_the_next(self):
         job, other = laid_out(max_attempts=1), laid_out()

@@ -5,6 +5,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+from billiard.exceptions import WorkerLostError
 from django.utils import timezone
 
 from transcoding import layout, tasks
@@ -12,21 +13,24 @@ from transcoding.media import read_media
 from transcoding.models import ChunkKind, TranscodingChunk, TranscodingJob
 from transcoding.package import segment_name, store
 from transcoding.tests import clips
+from transcoding.work import REPORT_SECONDS
 from videos.models import Video
 from videos.storage import package_dir, source_path
 from videos.tests.factories import TranscodingJobFactory, WorkerFactory
 from vlog.celery import app
 from workers import nodes
+from workers.models import Worker
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("broker", "own_folders")]
 
+LEASE = 60  # seconds
 STEPS = ("probe", "thumbnail", "transcode", "master_playlist", "finalize")
 
 
 @pytest.fixture
 def own_folders(settings, tmp_path):
     settings.MEDIA_DIR, settings.SOURCES_DIR = tmp_path / "media", tmp_path / "sources"
-    settings.X264_PRESET, settings.LEASE_SECONDS = "ultrafast", 60
+    settings.X264_PRESET, settings.LEASE_SECONDS = "ultrafast", LEASE
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +211,21 @@ class TestSteps:
         tasks.finalize.run(job.pk)
         assert fresh(job).video.published_at == chosen
 
+    @pytest.mark.parametrize("step", ["master_playlist", "finalize"])
+    def test_the_last_steps_that_come_before_the_last_piece_do_nothing(self, laid_out, step):
+        job = laid_out()
+        job.chunks.filter(kind="audio").update(status="completed")
+        getattr(tasks, step).run(job.pk)
+        job.refresh_from_db()
+        job.video.refresh_from_db()
+        assert (job.current_step, job.video.status) == ("transcode", "processing")
+
+    def test_the_last_steps_of_what_is_made_anew_do_nothing(self, arrived):
+        job = arrived(video__status="processing")
+        tasks.finalize.run(job.pk)
+        job.video.refresh_from_db()
+        assert job.video.status == "processing"
+
     def test_finalize_publishes_nothing_that_breaks_the_rules(self, encoded):
         job = encoded()
         tasks.master_playlist.run(job.pk)
@@ -257,7 +276,8 @@ def everything(job):
 class TestCrashes:
     def test_a_crash_in_a_step_leaves_its_reason_and_the_video_as_it_was(self, laid_out):
         job = laid_out()
-        result = tasks.master_playlist.apply(args=[job.pk])  # nothing is encoded: there is nothing to measure
+        job.chunks.update(status="completed")  # and nothing is there: there is nothing to measure
+        result = tasks.master_playlist.apply(args=[job.pk])
         assert result.state == "FAILURE"
         job = fresh(job)
         assert job.last_error.startswith("the step master_playlist failed: FileNotFoundError: ")
@@ -336,6 +356,14 @@ class TestWork:
         assert "ffmpeg ended with code" in chunk.error
 
 
+def work_of(node, chunks):
+    """Have a node at work at these pieces."""
+    worker = nodes.register(node)
+    expires = timezone.now() + timedelta(seconds=LEASE)
+    chunks.update(status="running", attempt=1, lease_expires_at=expires, worker=worker, delivered=True)
+    Worker.objects.filter(pk=worker.pk).update(current_job=chunks.get().job)
+
+
 class TestNodesThatStart:
     def test_one_lets_go_of_what_it_had_and_of_nothing_that_others_have(self, laid_out):
         job = laid_out()
@@ -350,6 +378,33 @@ class TestNodesThatStart:
             ("pending", None),
             ("running", later),
         ]
+
+    def test_a_process_that_is_killed_leaves_its_piece_to_the_next_sweep(self, laid_out):
+        job = laid_out()
+        work_of("encode@here", job.chunks.filter(kind="video", index=0))
+        work_of("encode@there", job.chunks.filter(kind="video", index=1))
+        tasks.take_from_the_dead("encode@here", 1, exception=WorkerLostError("signal 9"))
+        assert messages("tasks") == ["sweep"]
+        tasks.sweep.run()
+        pieces = job.chunks.filter(kind="video").order_by("index")
+        assert list(pieces.values_list("status", flat=True)) == ["pending", "running"]
+        assert not Worker.objects.filter(worker_name="encode@here").exclude(current_job=None).exists()
+        assert Worker.objects.get(worker_name="encode@there").current_job == job
+
+    def test_the_siblings_of_a_killed_process_have_time_to_say_that_they_live(self, laid_out):
+        chunk = laid_out().chunks.filter(kind="audio")
+        work_of("tasks@here", chunk)
+        before = timezone.now()
+        tasks.take_from_the_dead("tasks@here", 2, exception=WorkerLostError("signal 9"))
+        left = chunk.get().lease_expires_at - before
+        assert timedelta(seconds=2 * REPORT_SECONDS) < left < timedelta(seconds=LEASE)
+
+    def test_a_step_that_only_fails_takes_no_lease(self, laid_out):
+        chunk = laid_out().chunks.filter(kind="audio")
+        work_of("tasks@here", chunk)
+        lease = chunk.get().lease_expires_at
+        tasks.take_from_the_dead("tasks@here", 1, exception=ValueError("no"))
+        assert (chunk.get().lease_expires_at, messages("tasks")) == (lease, [])
 
     def test_one_asks_at_once_whether_there_is_work(self):
         tasks.ask_for_work(SimpleNamespace(hostname="encode@here"))
