@@ -28,7 +28,7 @@ QUIET = 2.0  # seconds in which nothing may come back
 
 @dataclass
 class Round:
-    """One video, and what happens to it. `at_work`: the attempts that run when it happens, by piece."""
+    """One video, and what happens to it. `at_work`: the attempts that run when it happens, by piece; `hits`: how often some did."""
 
     site: Site
     job: TranscodingJob
@@ -37,6 +37,7 @@ class Round:
     stopped: list[float] = field(default_factory=list)
     at_work: dict[int, int] = field(default_factory=dict)
     crashes: int = 0
+    hits: int = 0
 
     def moment(self) -> None:
         """Wait for a moment at which an encoder runs, somewhere in what is left of the video."""
@@ -47,6 +48,7 @@ class Round:
         time.sleep(self.chance.uniform(0, 0.05))
         running = self.job.chunks.filter(kind=ChunkKind.VIDEO, status=ChunkStatus.RUNNING)
         self.at_work = dict(running.values_list("pk", "attempt"))
+        self.hits += bool(self.at_work)
 
     def recovers(self) -> None:
         """Note how long it takes until every piece that was at work is taken up again."""
@@ -98,8 +100,10 @@ def term(round: Round) -> None:
     node = round.site.node("encode")
     send([node, round.site.child("encode")], signal.SIGTERM)
     round.stopped.append(round.site.wait(lambda: round.site.node("encode") != node, "the end of the node"))
-    if Attempt.objects.filter(job=round.job, kind=ChunkKind.VIDEO, outcome=Outcome.LOST).count() > round.crashes:
-        raise Broken("a node that was asked to stop did not give its piece back")
+    for chunk, number in round.at_work.items():
+        outcome = Attempt.objects.get(chunk=chunk, number=number).outcome
+        if outcome not in {Outcome.GIVEN_BACK, Outcome.COMPLETED}:
+            raise Broken(f"the attempt of a node that was asked to stop is {outcome}")
     round.recovers()
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from django.db import Error, close_old_connections
+from django.db import Error, close_old_connections, connections
 
 from transcoding.models import TranscodingJob
 from transcoding.package import segments_there
@@ -43,6 +43,7 @@ class Site:
 
     def up(self) -> None:
         """Start everything, and wait until it answers and works."""
+        connections.close_all()  # of an earlier database server
         self._run("manage.py", "up", "--only", "web,tasks,encode,beat", "--port", str(self.port))
         self.wait(self.answers, "the site")
         self.wait(lambda: bool(self.node("tasks") and self.node("encode")), "the nodes")

@@ -111,7 +111,7 @@ class Member:
 
 @contextmanager
 def member_of(data_dir: Path, **variables: str) -> Iterator[Member]:
-    member = Member(data_dir, **variables)
+    member = Member(data_dir, **variables)  # type: ignore[arg-type]
     try:
         assert member.has_joined(), member.leave()
         yield member
@@ -121,7 +121,7 @@ def member_of(data_dir: Path, **variables: str) -> Iterator[Member]:
 
 def execute(data_dir: Path, sql: str) -> list[tuple[object, ...]]:
     with psycopg.connect(embedded.database_url(data_dir)) as connection:
-        cursor = connection.execute(sql)  # type: ignore[call-overload]
+        cursor = connection.execute(sql)
         return cursor.fetchall() if cursor.description else []
 
 

@@ -1,0 +1,65 @@
+"""Whatever is broken while a video is made, nothing is lost: one round of each scenario of `make torture`."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from vlog.environment import BASE_DIR
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
+
+# Several faults in one video, so that the site starts once and few videos are made.
+PROCESSES = "bells-doubled+ffmpeg+child+node+term+bells-lost+broker-dies+database-dies+everything"
+MACHINES = "machine+frozen"
+PEOPLE = "disk+cancelled+archived+source"
+GROUPS = {"last-piece": 0, PROCESSES: 9, MACHINES: 2, PEOPLE: 4, "deleted": 1}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """What came of each group of scenarios, and all that was printed."""
+    file = tmp_path_factory.mktemp("torture") / "results.json"
+    command = [sys.executable, "-m", "torture", *GROUPS, "--rounds", "1", "--races", "20", "--json", str(file)]
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("VLOG_", "PYTEST_"))}
+    done = subprocess.run(
+        command, cwd=BASE_DIR, env=plain, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    print(done.stdout)  # noqa: T201 - the seed, shown where a test fails
+    assert file.exists(), done.stdout[-3000:]
+    return {result["scenario"]: result for result in json.loads(file.read_text())}
+
+
+def test_two_workers_that_finish_at_once_send_the_last_steps_once(results):
+    assert (results["last-piece"]["broken"], results["last-piece"]["rounds"]) == ([], 20)
+
+
+@pytest.mark.parametrize("group", [PROCESSES, MACHINES, PEOPLE])
+def test_a_video_becomes_ready_and_no_crash_costs_more_than_a_piece(results, group):
+    result = results[group]
+    assert result["broken"] == []
+    assert (result["ready"], result["failed"]) == (1, 0)
+
+
+def test_the_faults_struck_while_somebody_was_at_work(results):
+    assert results["deleted"]["hits"] == 1
+    assert all(result["hits"] >= GROUPS[name] // 2 for name, result in results.items())
+
+
+def test_of_a_deleted_video_nothing_comes_back(results):
+    assert results["deleted"]["broken"] == []
+    assert (results["deleted"]["deleted"], results["deleted"]["ready"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [(["flood"], "No such scenario: flood. Choose of last-piece, ffmpeg"), (["--rounds", "0"], "0 is less than one")],
+)
+def test_wrong_use_is_explained(arguments, sentence):
+    command = [sys.executable, "-m", "torture", *arguments]
+    done = subprocess.run(command, cwd=BASE_DIR, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert sentence in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
