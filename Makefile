@@ -15,7 +15,7 @@ STATIC_SOURCES := $(shell find static */static -type f 2>/dev/null) $(wildcard v
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup run test check fix bench chromium voice
+.PHONY: help setup run test check fix bench torture chromium voice
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ fix: setup .make/dev-packages ## mends what ruff can mend
 
 bench: setup .make/dev-packages voice ## the benchmarks; ARGS=… chooses some
 	$(BIN)/python -m benchmarks $(ARGS)
+
+torture: setup .make/dev-packages ## breaks everything while videos are made; ARGS=… chooses scenarios and rounds
+	$(BIN)/python -m torture $(ARGS)
 
 .make/venv:
 	@mkdir -p .make

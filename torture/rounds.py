@@ -60,8 +60,8 @@ def _spread(seconds: list[float]) -> str:
 
 
 HEAD = (
-    f"{'scenario':<20} {'rounds':>6} {'hits':>6} {'ready':>6} {'failed':>7} {'deleted':>8} {'twice, s':>9} {'attempts':>9}"
-    f" {'goes on, s':>13} {'stops, s':>13}"
+    f"{'scenario':<20} {'rounds':>6} {'hits':>6} {'ready':>6} {'failed':>7} {'deleted':>8}"
+    f" {'twice, s':>9} {'attempts':>9} {'goes on, s':>13} {'stops, s':>13}"
 )
 
 

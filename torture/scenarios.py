@@ -28,7 +28,11 @@ QUIET = 2.0  # seconds in which nothing may come back
 
 @dataclass
 class Round:
-    """One video, and what happens to it. `at_work`: the attempts that run when it happens, by piece; `hits`: how often some did."""
+    """One video, and what happens to it.
+
+    at_work: the attempts that run when it happens, by piece; hits: how often some did; recovery: seconds from a fault
+    to the next attempt at what was at work; stopped: seconds until no encoder runs.
+    """
 
     site: Site
     job: TranscodingJob
@@ -72,8 +76,12 @@ class Round:
 
 def ffmpeg(round: Round) -> None:
     """kill -9 of the encoder."""
-    send(round.site.encoders(), signal.SIGKILL)
-    round.recovers()
+    round.crashes += 1
+    known = set(round.job.attempts.values_list("pk", flat=True))
+    send(round.site.encoders(round.site.child("encode")), signal.SIGKILL)
+    # What has failed comes last, so it is not this piece that is taken up next.
+    newer = round.job.attempts.exclude(pk__in=known)
+    round.recovery.append(round.site.wait(lambda: newer.exists() or ended(round.job), "another piece"))
 
 
 def child(round: Round) -> None:
@@ -86,6 +94,14 @@ def node(round: Round) -> None:
     """kill -9 of the node; the supervisor starts it again."""
     send([round.site.node("encode")], signal.SIGKILL)
     round.recovers()
+
+
+def steps(round: Round) -> None:
+    """kill -9 of the node that does the steps and the sound, in the middle and again at the end."""
+    send([round.site.node("tasks")], signal.SIGKILL)
+    round.site.wait(lambda: round.job.is_encoded() or ended(round.job), "the last piece")
+    time.sleep(round.chance.uniform(0, 0.3))
+    send([round.site.node("tasks")], signal.SIGKILL)
 
 
 def everything(round: Round) -> None:
@@ -191,11 +207,12 @@ def disk(round: Round) -> None:
         return
     unlimited = resource.prlimit(child, resource.RLIMIT_FSIZE)
     resource.prlimit(child, resource.RLIMIT_FSIZE, (SMALL, unlimited[1]))
-    noticed = Attempt.objects.filter(job=round.job, outcome=Outcome.FAILED)
+    failed = Attempt.objects.filter(job=round.job, outcome=Outcome.FAILED)
+    noticed = failed.exclude(pk__in=list(failed.values_list("pk", flat=True)))
     round.site.wait(lambda: noticed.exists() or ended(round.job), "an error of the disk")
     resource.prlimit(child, resource.RLIMIT_FSIZE, unlimited)
-    round.recovers()
-    round.goes_on()
+    if ended(round.job):
+        round.goes_on()
 
 
 def source(round: Round) -> None:
@@ -265,7 +282,7 @@ def broker() -> "redis.Redis":
 SCENARIOS: dict[str, Callable[[Round], None]] = {
     function.__name__.replace("_", "-"): function
     for function in (
-        ffmpeg, child, node, everything, term, bells_lost, broker_dies, database_dies, bells_doubled,
+        ffmpeg, child, node, steps, everything, term, bells_lost, broker_dies, database_dies, bells_doubled,
         machine, frozen, disk, source, archived, deleted, cancelled,
     )
 }  # fmt: skip

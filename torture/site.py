@@ -133,8 +133,8 @@ class Site:
 
 
 def send(pids: Iterator[int] | list[int], number: signal.Signals) -> None:
-    """A signal to processes, dead or alive."""
-    for pid in pids:
+    """A signal to processes, dead or alive; 0 stands for none, and to kill(2) for all of ours."""
+    for pid in filter(None, pids):
         try:
             os.kill(pid, number)
         except ProcessLookupError:

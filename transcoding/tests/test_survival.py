@@ -14,8 +14,8 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 # Several faults in one video, so that the site starts once and few videos are made.
 PROCESSES = "bells-doubled+ffmpeg+child+node+term+bells-lost+broker-dies+database-dies+everything"
 MACHINES = "machine+frozen"
-PEOPLE = "disk+cancelled+archived+source"
-GROUPS = {"last-piece": 0, PROCESSES: 9, MACHINES: 2, PEOPLE: 4, "deleted": 1}
+PEOPLE = "disk+cancelled+archived+source+steps"
+GROUPS = {"last-piece": 0, PROCESSES: 9, MACHINES: 2, PEOPLE: 5, "deleted": 1}
 
 
 @pytest.fixture(scope="module")
