@@ -379,6 +379,7 @@ class TestNodesThatStart:
             ("running", later),
         ]
 
+    @pytest.mark.django_db(transaction=True)
     def test_a_process_that_is_killed_leaves_its_piece_to_the_next_sweep(self, laid_out):
         job = laid_out()
         work_of("encode@here", job.chunks.filter(kind="video", index=0))
@@ -391,6 +392,7 @@ class TestNodesThatStart:
         assert not Worker.objects.filter(worker_name="encode@here").exclude(current_job=None).exists()
         assert Worker.objects.get(worker_name="encode@there").current_job == job
 
+    @pytest.mark.django_db(transaction=True)
     def test_the_siblings_of_a_killed_process_have_time_to_say_that_they_live(self, laid_out):
         chunk = laid_out().chunks.filter(kind="audio")
         work_of("tasks@here", chunk)
