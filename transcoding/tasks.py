@@ -30,7 +30,7 @@ from transcoding.models import CANCELLED, ChunkKind, ChunkStatus, QualityStatus,
 from transcoding.package import tidy
 from transcoding.sandbox import read_apart
 from transcoding.verify import inspect
-from transcoding.work import REPORT_SECONDS, is_disk_full, work_one
+from transcoding.work import is_disk_full, work_one
 from videos.storage import package_dir, source_path
 from vlog import disk
 from vlog.celery import app
@@ -40,7 +40,7 @@ from workers.models import Worker
 log = logging.getLogger(__name__)
 
 MAX_BELLS = 50  # rung by one sweep; the next rings for what is left
-MISSED_SECONDS = 3 * REPORT_SECONDS  # without a report: whoever works has said so by then
+SILENT_SECONDS = 10  # without a report: whoever works has said so many times by then
 WORK_QUEUES = {ChunkKind.VIDEO: "encode", ChunkKind.AUDIO: "tasks", ChunkKind.TRANSCRIPTION: "transcribe"}
 
 
@@ -212,7 +212,7 @@ def take_from_the_dead(node: str, processes: int, exception: Exception, **kwargs
     """A process of this node was killed at work, and has left what it had: nobody waits for the whole lease."""
     if isinstance(exception, WorkerLostError):
         # Whichever of its siblings still lives renews what it has meanwhile.
-        recovery.expire_leases_of(nodes.worker_id_of(node), MISSED_SECONDS if processes > 1 else 0)
+        recovery.expire_leases_of(nodes.worker_id_of(node), SILENT_SECONDS if processes > 1 else 0)
         close_old_connections()  # the pool's next process is forked from here
         _send(sweep.si())
 
