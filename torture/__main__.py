@@ -21,7 +21,7 @@ from vlog.environment import BASE_DIR
 
 # A lease so short that nobody waits a minute for each dead machine; longer than the time between two reports.
 SETTINGS = {
-    "VLOG_LEASE_SECONDS": "8",
+    "VLOG_LEASE_SECONDS": "6",
     "VLOG_SWEEP_SECONDS": "1",
     "VLOG_X264_PRESET": "ultrafast",
     "VLOG_ENCODE_THREADS": "1",
@@ -49,10 +49,9 @@ def parse() -> argparse.Namespace:
 
 
 def positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is less than one round")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than one round, or no number")
+    return int(text)
 
 
 @contextmanager

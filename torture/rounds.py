@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 RACE = "last-piece"
 SECONDS = 36  # of the clip: nine segments in four pieces
-EACH_FAULT = 12  # seconds more for each further fault in one video
+EACH_FAULT = 9  # seconds more for each further fault in one video
 LOG_LINES = 60
 
 

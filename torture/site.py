@@ -22,7 +22,7 @@ from vlog.environment import BASE_DIR
 from vlog.tests.processes import belonging_to, kill_all
 
 PATIENCE = 90  # seconds for anything to happen at all
-LOOK = 0.05  # seconds between two looks
+LOOK = 0.1  # seconds between two looks
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 

@@ -53,13 +53,9 @@ def test_of_a_deleted_video_nothing_comes_back(results):
     assert (results["deleted"]["deleted"], results["deleted"]["ready"]) == (1, 0)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [(["flood"], "No such scenario: flood. Choose of last-piece, ffmpeg"), (["--rounds", "0"], "0 is less than one")],
-)
-def test_wrong_use_is_explained(arguments, sentence):
-    command = [sys.executable, "-m", "torture", *arguments]
+def test_wrong_use_is_explained():
+    command = [sys.executable, "-m", "torture", "--rounds", "0"]
     done = subprocess.run(command, cwd=BASE_DIR, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert sentence in done.stdout + done.stderr
+    assert "0 is less than one round, or no number" in done.stderr
     assert "Traceback" not in done.stderr
