@@ -246,6 +246,8 @@ class TestRedo:
         with pytest.raises(LeaseLost):
             queue.deliver(claimed, "240p", 0, b"late")
         assert job.attempts.get().outcome == "cancelled"
+        queue.worker.refresh_from_db()
+        assert queue.worker.current_job is None
 
     def test_a_failed_video_is_taken_up_with_it(self, laid_out):
         job = laid_out()

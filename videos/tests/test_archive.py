@@ -87,6 +87,12 @@ class TestArchive:
         assert archive.restore(video.pk).slug == "broken"
         assert tree(folders) == set()
 
+    def test_nobody_seems_to_work_on_it_any_more(self, video):
+        worker = WorkerFactory(current_job=TranscodingJobFactory(video=video))
+        archive.archive(video.pk, by="ann")
+        worker.refresh_from_db()
+        assert worker.current_job is None
+
     def test_whoever_encodes_it_loses_the_lease_and_leaves_nothing(self, video, folders):
         job = TranscodingJobFactory(video=video)
         chunk = TranscodingChunk.objects.create(job=job, status="running", attempt=1, last_segment=3)
