@@ -68,6 +68,11 @@ DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced"
 TAGS = "setparams=range=limited:color_primaries=bt709:color_trc=bt709:colorspace=bt709"
 TRANSFERS = {"pq": "smpte2084", "hlg": "arib-std-b67"}  # as zscale calls them
 REFERENCE_WHITE = 203  # cd/m², of white paper; ITU-R BT.2408
+JUDGED = (320, 180)  # pixels by which a picture is judged
+_FIT = "min(1,1280/max(iw*sar,ih))"  # a poster has at most 1280 by 1280 square pixels
+FITTED = f"scale='max(2,2*trunc(iw*sar*{_FIT}/2))':'max(2,2*trunc(ih*{_FIT}/2))'"
+JPEG = "out_color_matrix=bt601:out_range=full"  # all that JPEG knows; JFIF 1.02
+AS_JPEG = f"scale=in_color_matrix=bt709:in_range=limited:{JPEG}"
 PEAK = 1000 / REFERENCE_WHITE  # what nearly everything is mastered for; what is brighter becomes white
 
 # CMAF fragments; frag_discont gives the first its true tfdt, cmaf signed composition offsets (so no edit list is
@@ -175,15 +180,61 @@ def speech_arguments(audio: AudioPlan, source: str, seconds: float, pipe: int) -
 
 
 def poster_arguments(source: str, stream: int, look: Look, seek: float | None, target: Path) -> list[str]:
-    """One keyframe as a JPEG of at most 1280 by 1280 pixels."""
+    """One keyframe as a JPEG of at most 1280 by 1280 pixels, and to standard output as gray, of JUDGED pixels."""
     weave = f"{DEINTERLACE}," if look.interlaced else ""
-    tone = f",{_tone_mapped(look.transfer, 'iw', 'ih')}" if look.transfer in TRANSFERS else ""
-    size = "scale='min(1280,iw*sar)':'min(1280,ih)':force_original_aspect_ratio=decrease:force_divisible_by=2,setsar=1"
+    if look.transfer in TRANSFERS:
+        scaled = f"{FITTED},setsar=1,{_tone_mapped(look.transfer, 'iw', 'ih')},{AS_JPEG}"
+    else:
+        scaled = f"{FITTED}:{_colors(look, JPEG)},setsar=1"
+    graph = f"[0:{stream}]{weave}{scaled},format=yuvj420p,split[poster][copy];[copy]{_small()}[small]"
+    # Not accurate: with only keyframes decoded, that one would be left out which the seek lands on.
+    start = ["-noaccurate_seek", "-ss", f"{seek:.6f}"] if seek else []
     return [
-        *(*_threads(1), "-skip_frame", "nokey", *(("-ss", f"{seek:.6f}") if seek else ()), *input_arguments(source)),
-        *("-map", f"0:{stream}", "-frames:v", "1", "-vf", f"{weave}{size}{tone}", "-q:v", "3"),
-        *("-f", "image2", "-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-update", "1", "-y", f"file:{target}"),
+        *(*_threads(1), "-skip_frame", "nokey", *start, *input_arguments(source), "-filter_complex", graph),
+        *_picture("[poster]", target),
+        *_gray("[small]"),
+        *("-frames:v", "1", "pipe:1"),
     ]
+
+
+def upload_arguments(demuxer: str, source: str, target: Path) -> list[str]:
+    """A picture that somebody sent (demuxer: `jpeg_pipe` or `png_pipe`) as a poster; its own bytes go nowhere."""
+    opened = ["-max_pixels", str(MAX_PIXELS), "-protocol_whitelist", "file", "-f", demuxer, "-i", f"file:{source}"]
+    return [
+        *_threads(1),
+        *opened,
+        "-filter_complex",
+        f"[0:v]{FITTED}:{JPEG},setsar=1[poster]",
+        *_picture("[poster]", target),
+    ]
+
+
+def storyboard_arguments(source: Path, tile: tuple[int, int], grid: tuple[int, int], target: Path) -> list[str]:
+    """A bare H.264 stream as sheets of tiles (target: a name with a `%03d`), and a gray byte for each picture."""
+    width, height = tile
+    scaled = f"[0:v]{AS_JPEG}:w={width}:h={height},format=yuvj420p,setsar=1,split[tile][copy]"
+    graph = f"{scaled};[tile]tile={grid[0]}x{grid[1]}[sheet];[copy]scale=1:1,format=gray[small]"
+    return [
+        # Every picture stands for itself: none waits for the next one, none is dropped because of its time.
+        *(*_threads(1), "-flags", "low_delay", "-f", "h264", "-i", f"file:{source}", "-filter_complex", graph),
+        *("-map", "[sheet]", "-fps_mode", "passthrough", "-q:v", "5", "-f", "image2", "-c:v", "mjpeg"),
+        *("-start_number", "0", "-y", f"file:{target}", *_gray("[small]"), "pipe:1"),
+    ]
+
+
+def _small() -> str:
+    return f"scale={JUDGED[0]}:{JUDGED[1]},format=gray"
+
+
+def _picture(label: str, target: Path) -> list[str]:
+    return [
+        *("-map", label, "-frames:v", "1", "-q:v", "3", "-f", "image2"),
+        *("-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-update", "1", "-y", f"file:{target}"),
+    ]
+
+
+def _gray(label: str) -> list[str]:
+    return ["-map", label, "-fps_mode", "passthrough", "-c:v", "rawvideo", "-f", "rawvideo"]
 
 
 def _threads(threads: int) -> list[str]:
@@ -226,14 +277,14 @@ def _tone_mapped(transfer: str, width: int | str, height: int | str) -> str:
     )
 
 
-def _colors(look: Look) -> str:
-    """How scale is told to change the meaning of the numbers; nothing where they mean BT.709 already."""
+def _colors(look: Look, out: str = "out_color_matrix=bt709:out_range=limited") -> str:
+    """How scale is told to change the meaning of the numbers; out: what they mean afterwards."""
     if look.transfer in TRANSFERS or look.matrix == "bt709":
         source = "in_color_matrix=bt709:"
     else:
         source = "" if look.matrix == "rgb" else f"in_color_matrix={look.matrix}:"
     levels = "" if look.matrix == "rgb" else f"in_range={'full' if look.full_range else 'limited'}:"
-    return f"{source}{levels}out_color_matrix=bt709:out_range=limited"
+    return f"{source}{levels}{out}"
 
 
 def _encoded(plan: Plan, rung: Rung, first: int, last: int, threads: int) -> list[str]:

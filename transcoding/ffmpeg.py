@@ -58,18 +58,22 @@ def version() -> str:
     return line.split()[2]
 
 
-def run(arguments: Sequence[str], *, timeout: float) -> None:
-    """Run ffmpeg to its end; raises FfmpegError where it fails or takes longer than `timeout` seconds."""
-    command = _command(arguments, nice=False)
+UNHURRIED = Limits()
+
+
+def run(arguments: Sequence[str], *, timeout: float, nice: bool = False, limits: Limits = UNHURRIED) -> bytes:
+    """Run ffmpeg to its end; gives what it wrote to its standard output.
+
+    Raises FfmpegError where it fails or takes longer than `timeout` seconds.
+    """
+    command = _command(arguments, nice=nice, limits=limits)
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False)
     except subprocess.TimeoutExpired as error:
         raise FfmpegError(f"ffmpeg took longer than {timeout:.0f} s") from error
     if done.returncode:
         raise _error(done.returncode, done.stderr.decode(errors="replace").splitlines())
-
-
-UNHURRIED = Limits()
+    return done.stdout
 
 
 class Running:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from transcoding.boxes import Sample
 
 IDR, SPS_UNIT, PPS_UNIT = 5, 7, 8  # types of NAL units
+START_CODE, DELIMITER = b"\0\0\0\1", b"\x09\xf0"  # of a bare stream; a new picture begins
 SLICES = range(1, 6)
 INTRA = (2, 7)  # slice types; 7: all slices of the picture are of type 2
 HEAD = 64  # bytes; no slice header is longer
@@ -233,6 +234,15 @@ def check_idr(sample: Sample, description: Description) -> None:
         slices += kind == IDR
     if not slices:
         raise BrokenStream("does not begin with a picture")
+
+
+def annex_b(sample: Sample, description: Description) -> bytes:
+    """An IDR picture as a bare stream has it, with all that its decoder needs; raises BrokenStream."""
+    units = sorted(description.units, key=lambda unit: unit[0] & 31)  # what a picture's set refers to comes first
+    for kind, offset, length in _units(sample, description.length_size):
+        if kind in SLICES:
+            units.append(sample.read(offset, length))
+    return b"".join(START_CODE + unit for unit in (DELIMITER, *units))
 
 
 def _units(sample: Sample, length_size: int) -> Iterator[tuple[int, int, int]]:

@@ -81,11 +81,11 @@ def _cue(caption: Caption) -> str:
     # A blank line would end the cue, and "-->" its text; with ">" escaped no arrow is left.
     lines = textwrap.wrap(caption.text, LINE) or [""]
     return "\n".join(
-        [f"{_clock(caption.start)} --> {_clock(caption.end)}", *(line.translate(_ESCAPES) for line in lines)]
+        [f"{clock(caption.start)} --> {clock(caption.end)}", *(line.translate(_ESCAPES) for line in lines)]
     )
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
     whole_seconds, milliseconds = divmod(round(seconds * 1000), 1000)
     minutes, second = divmod(whole_seconds, 60)
     hours, minute = divmod(minutes, 60)

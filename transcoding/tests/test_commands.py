@@ -136,15 +136,21 @@ class TestAudio:
         assert after(audio_arguments(plan.audio, "/s.mp4", 3), "-b:a") == "96k"
 
 
-def test_a_poster_is_one_keyframe_of_square_pixels():
-    one = ["-threads", "1", "-filter_complex_threads", "1"]
-    size = "scale='min(1280,iw*sar)':'min(1280,ih)':force_original_aspect_ratio=decrease:force_divisible_by=2,setsar=1"
+def test_a_poster_is_one_keyframe_of_square_pixels_and_its_brightness():
+    one = ["-threads", "1", "-filter_complex_threads", "1", "-skip_frame", "nokey"]
+    fit = "min(1,1280/max(iw*sar,ih))"
+    size = f"scale='max(2,2*trunc(iw*sar*{fit}/2))':'max(2,2*trunc(ih*{fit}/2))'"
+    colors = "in_color_matrix=bt709:in_range=limited:out_color_matrix=bt601:out_range=full"
+    graph = f"[0:2]{size}:{colors},setsar=1,format=yuvj420p"
     expected = [
-        *(*OPEN, "-map", "0:2", "-frames:v", "1", "-vf", size, "-q:v", "3", "-f", "image2"),
+        *(*OPEN, "-filter_complex", f"{graph},split[poster][copy];[copy]scale=320:180,format=gray[small]"),
+        *("-map", "[poster]", "-frames:v", "1", "-q:v", "3", "-f", "image2"),
         *("-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-update", "1", "-y", "file:/p.jpg"),
+        *("-map", "[small]", "-fps_mode", "passthrough", "-c:v", "rawvideo", "-f", "rawvideo"),
+        *("-frames:v", "1", "pipe:1"),
     ]
-    assert poster_arguments("/s.mp4", 2, Look(), None, Path("/p.jpg")) == [*one, "-skip_frame", "nokey", *expected]
-    seek = [*one, "-skip_frame", "nokey", "-ss", "1.500000"]
+    assert poster_arguments("/s.mp4", 2, Look(), None, Path("/p.jpg")) == [*one, *expected]
+    seek = [*one, "-noaccurate_seek", "-ss", "1.500000"]
     assert poster_arguments("/s.mp4", 2, Look(), 1.5, Path("/p.jpg")) == [*seek, *expected]
 
 
