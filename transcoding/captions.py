@@ -15,10 +15,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from transcoding import boxes, playlists, webvtt
+from transcoding.afterwards import AfterwardsQueue
 from transcoding.attempts import Attempt, Outcome
 from transcoding.contract import Assignment, LeaseLost, Stopping
 from transcoding.encode import EncodeError
-from transcoding.local import LocalQueue, assignment_of, lease_end
+from transcoding.local import assignment_of, lease_end
 from transcoding.models import ChunkKind, ChunkStatus, TranscodingChunk, TranscodingJob
 from transcoding.package import UNFINISHED, caption_languages, caption_name, segment_name, store
 from transcoding.plan import Plan
@@ -28,7 +29,6 @@ from transcoding.webvtt import Caption
 from transcoding.work import DISK_FULL, Pulse, is_disk_full
 from videos.models import Cue, Transcription, Video
 from videos.storage import package_dir
-from workers.models import Worker
 
 log = logging.getLogger(__name__)
 
@@ -95,11 +95,8 @@ def cancel(job: TranscodingJob, by: str) -> bool:
         return True
 
 
-class TranscriptionQueue(LocalQueue):
+class TranscriptionQueue(AfterwardsQueue):
     """The queue of videos to be heard. A chunk and its transcription change in one transaction, the chunk first."""
-
-    def __init__(self, worker: Worker, only: TranscodingJob | None = None) -> None:
-        super().__init__(worker, finished=lambda job: None, only=only)
 
     def claim(self, kinds: Collection[str] = (ChunkKind.TRANSCRIPTION,)) -> Assignment | None:
         while (chunk := self._claim_row(ChunkKind.TRANSCRIPTION)) is not None:
@@ -111,10 +108,6 @@ class TranscriptionQueue(LocalQueue):
                 continue  # cancelled in the same instant
             return assignment
         return None
-
-    def _note_claim(self, chunk: TranscodingChunk) -> None:
-        """The job is over: its columns tell who made the video."""
-        Worker.objects.filter(pk=self.worker.pk).update(current_job=chunk.job, last_heartbeat=chunk.started_at)
 
     def language_of(self, assignment: Assignment) -> str:
         return Transcription.objects.get(video__job__chunks=assignment.chunk).given_language
@@ -144,17 +137,6 @@ class TranscriptionQueue(LocalQueue):
 
     def _package(self, assignment: Assignment) -> Path:
         return package_dir(Video.objects.get(job__chunks=assignment.chunk))
-
-    def _finish(self, assignment: Assignment) -> Video:
-        """The video, locked, with its chunk completed; raises LeaseLost where it is in the archive."""
-        job = self._lock_job(assignment)
-        done = {"status": ChunkStatus.COMPLETED, "completed_at": timezone.now(), "lease_expires_at": None}
-        self._guarded(assignment, **done, error=None)
-        Attempt.objects.filter(chunk=assignment.chunk).end(Outcome.COMPLETED)
-        video = Video.objects.alive().select_for_update().filter(pk=job.video_id).first()
-        if video is None:
-            raise LeaseLost
-        return video
 
     def _close(self, video: Video, transcript: Transcript, path: Path | None) -> None:
         row, now = Transcription.objects.get(video=video), timezone.now()

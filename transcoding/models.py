@@ -48,6 +48,9 @@ class ChunkKind(models.TextChoices):
     TRANSCRIPTION = "transcription"
 
 
+AFTERWARDS = (ChunkKind.STORYBOARD, ChunkKind.TRANSCRIPTION)  # made of published videos, apart from their jobs
+
+
 class ChunkStatus(models.TextChoices):
     PENDING = "pending"
     RUNNING = "running"
@@ -192,7 +195,7 @@ class TranscodingJob(models.Model):
                 return False
             self._write(last_error=reason, worker=None, claim_expires_at=None)
             self.chunks.encoding().open().update(status=ChunkStatus.CANCELLED, lease_expires_at=None)
-            self.attempts.exclude(kind=ChunkKind.TRANSCRIPTION).end(Outcome.CANCELLED)
+            self.attempts.exclude(kind__in=AFTERWARDS).end(Outcome.CANCELLED)
             self.free_workers()
             self.qualities.filter(status__in=[QualityStatus.PENDING, QualityStatus.IN_PROGRESS]).update(
                 status=QualityStatus.FAILED, error_message=reason
@@ -231,7 +234,8 @@ class TranscodingJob(models.Model):
 
     def forget(self) -> None:
         """Begin from nothing: the next probe lays it out. Call it with the job locked. Attempts stay as a record."""
-        self.chunks.encoding().delete()
+        self.attempts.filter(kind=ChunkKind.STORYBOARD).end(Outcome.CANCELLED)  # it shows what is about to go
+        self.chunks.exclude(kind=ChunkKind.TRANSCRIPTION).delete()
         self.qualities.all().delete()
         self._write(
             **dict.fromkeys(("plan", "reserved_bytes", "current_step", "started_at", "completed_at")),
@@ -292,8 +296,8 @@ class ChunkQuerySet(models.QuerySet["TranscodingChunk"]):
         return self.filter(status__in=[ChunkStatus.PENDING, ChunkStatus.RUNNING])
 
     def encoding(self) -> "ChunkQuerySet":
-        """Those that a video cannot be published without: it is heard afterwards, and apart from its job."""
-        return self.exclude(kind=ChunkKind.TRANSCRIPTION)
+        """Those that a video cannot be published without: it is heard and drawn afterwards."""
+        return self.exclude(kind__in=AFTERWARDS)
 
     def transcriptions(self) -> "ChunkQuerySet":
         return self.filter(kind=ChunkKind.TRANSCRIPTION)
@@ -469,14 +473,14 @@ class TranscodingChunk(models.Model):
     def spend_attempt(self, error: str, *, final: bool = False) -> None:
         """Note a failure; the last one allowed, or one that is final, fails the video. Call it with the job locked.
 
-        Where the video was only to be heard, it stays as it is and its transcription fails.
+        Where it was only to be heard or drawn, it stays as it is: the chunk fails, and its transcription.
         """
         self.failures, self.error = self.failures + 1, error
         given_up = final or self.failures >= self.job.max_attempts
         self.status = ChunkStatus.FAILED if given_up else ChunkStatus.PENDING
         self.lease_expires_at = None
         self.save(update_fields=["failures", "error", "status", "lease_expires_at", "priority"])
-        if self.kind != ChunkKind.TRANSCRIPTION:
+        if self.kind not in AFTERWARDS:
             self.job.spend_attempt(self.failures, f"{self}: {error}")
         elif given_up:
             reason = error if final else f"It failed {self.failures} times and was given up. The last error: {error}"

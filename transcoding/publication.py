@@ -8,8 +8,8 @@ from django.db import transaction
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from transcoding import captions, playlists
-from transcoding.models import QualityStatus, TranscodingJob
+from transcoding import captions, playlists, storyboards
+from transcoding.models import ChunkKind, QualityStatus, TranscodingJob
 from transcoding.package import Rendition, caption_languages, read_rendition, store
 from transcoding.plan import Plan
 from videos import ledger
@@ -37,8 +37,8 @@ def _store_text(path: Path, text: str) -> None:
     store(path, text.encode())
 
 
-def publish(job: TranscodingJob, renditions: list[Rendition]) -> bool:
-    """Make the video ready, with all that the schema tells of it, in one transaction; True where it is to be heard."""
+def publish(job: TranscodingJob, renditions: list[Rendition]) -> list[ChunkKind]:
+    """Make the video ready, with all that the schema tells of it, in one transaction; gives the work it opens."""
     now = timezone.now()
     with transaction.atomic():
         published = Video.objects.alive().filter(pk=job.video_id, status=Video.Status.PROCESSING)
@@ -48,17 +48,18 @@ def publish(job: TranscodingJob, renditions: list[Rendition]) -> bool:
             duration=float(renditions[0].duration),
             published_at=Coalesce("published_at", now),
         ):
-            return False  # archived or published meanwhile
+            return []  # archived or published meanwhile
         VideoQuality.objects.filter(video=job.video_id).delete()
         VideoQuality.objects.bulk_create(_video_qualities(job, renditions))
         job.qualities.exclude(status=QualityStatus.SKIPPED).update(
             status=QualityStatus.COMPLETED, progress_percent=100, completed_at=Coalesce("completed_at", now)
         )
         _close(job, now)
-        is_to_be_heard = captions.open_for(job)
+        storyboards.open_for(job)
+        opened = [ChunkKind.STORYBOARD] + [ChunkKind.TRANSCRIPTION] * captions.open_for(job)
     ledger.note(Video.objects.get(pk=job.video_id))
     log.info("«%s» is ready: %s", job.video, job.video.get_absolute_url())
-    return is_to_be_heard
+    return opened
 
 
 def _video_qualities(job: TranscodingJob, renditions: list[Rendition]) -> list[VideoQuality]:

@@ -3,7 +3,7 @@
     probe → thumbnail → transcode                     on arrival
         encode, encode_audio                          bells: "there may be work"
     master_playlist → finalize                        when the last chunk is delivered
-        transcribe                                    a bell: there may be a published video to hear
+        draw, transcribe                              bells: there may be a published video to draw or to hear
 
 The rows are the truth and messages are bells: one that is lost, late or doubled changes nothing. Every step can run
 twice, does nothing where its work is done, and `sweep` sends again what was lost.
@@ -23,7 +23,7 @@ from django.conf import settings
 from django.db import close_old_connections, transaction
 from kombu.exceptions import OperationalError
 
-from transcoding import captions, ffmpeg, layout, pictures, publication, recovery, room
+from transcoding import captions, ffmpeg, layout, posters, publication, recovery, room, storyboards
 from transcoding.local import LocalQueue
 from transcoding.media import MediaError
 from transcoding.models import CANCELLED, ChunkKind, ChunkStatus, QualityStatus, Step, TranscodingChunk, TranscodingJob
@@ -41,7 +41,12 @@ log = logging.getLogger(__name__)
 
 MAX_BELLS = 50  # rung by one sweep; the next rings for what is left
 SILENT_SECONDS = 10  # without a report: whoever works has said so many times by then
-WORK_QUEUES = {ChunkKind.VIDEO: "encode", ChunkKind.AUDIO: "tasks", ChunkKind.TRANSCRIPTION: "transcribe"}
+WORK_QUEUES = {
+    ChunkKind.VIDEO: "encode",
+    ChunkKind.AUDIO: "tasks",
+    ChunkKind.STORYBOARD: "tasks",
+    ChunkKind.TRANSCRIPTION: "transcribe",
+}
 
 
 class StepTask(Task):
@@ -107,13 +112,11 @@ def probe(job: TranscodingJob) -> None:
 
 @step
 def thumbnail(job: TranscodingJob) -> None:
-    """A poster, from one keyframe; a video without one is published all the same."""
-    target = package_dir(job.video) / "poster.jpg"
-    if not target.exists():
-        try:
-            pictures.poster(layout.plan_of(job), source_path(job.video), target)
-        except ffmpeg.FfmpegError as error:
-            log.warning("«%s» gets no poster: %s", job.video, error)
+    """A poster; a video without one is published all the same."""
+    try:
+        posters.make_first(job.video, layout.plan_of(job))
+    except ffmpeg.FfmpegError as error:
+        log.warning("«%s» gets no poster: %s", job.video, error)
 
 
 @step
@@ -158,8 +161,21 @@ def finalize(job: TranscodingJob) -> None:
     if report.problems:
         job.fail("What was encoded breaks the rules of HLS and was not published: " + "; ".join(report.problems[:5]))
         return
-    if publication.publish(job, report.renditions[: len(plan.rungs)]):
-        ring(ChunkKind.TRANSCRIPTION)
+    for kind in publication.publish(job, report.renditions[: len(plan.rungs)]):
+        ring(kind)
+
+
+@app.task(bind=True)
+def draw(self: Task) -> None:
+    """A bell: there may be a published video whose pictures are to be drawn."""
+    with nodes.heeding_sigterm():
+        picture(str(self.request.hostname))
+
+
+@app.task
+def draw_missing() -> None:
+    """Every minute: open some of those that an earlier release published; the sweep rings for them."""
+    storyboards.open_missing()
 
 
 @app.task(bind=True)
@@ -193,7 +209,8 @@ def _ring_again() -> None:
             continue
         waiting = TranscodingChunk.objects.wanted().filter(kind=kind, status=ChunkStatus.PENDING).count()
         if waiting and not _queue_length(queue):
-            for _ in range(min(waiting, MAX_BELLS)):
+            # Uploads wait behind what lies in that queue, so pictures come one by one.
+            for _ in range(min(waiting, 1 if kind == ChunkKind.STORYBOARD else MAX_BELLS)):
                 ring(kind)
 
 
@@ -224,7 +241,12 @@ def ask_for_work(sender: Any, **kwargs: object) -> None:
 
 def ring(kind: str) -> None:
     """Tell one worker that there may be work of this kind."""
-    bells = {ChunkKind.VIDEO: encode, ChunkKind.AUDIO: encode_audio, ChunkKind.TRANSCRIPTION: transcribe}
+    bells = {
+        ChunkKind.VIDEO: encode,
+        ChunkKind.AUDIO: encode_audio,
+        ChunkKind.STORYBOARD: draw,
+        ChunkKind.TRANSCRIPTION: transcribe,
+    }
     _send(bells[ChunkKind(kind)].si())
 
 
@@ -242,6 +264,14 @@ def hear(node: str) -> bool:
     if worker.status == Worker.Status.DISABLED or not captions.wanted():
         return False
     return captions.transcribe_one(captions.TranscriptionQueue(worker), nodes.stopping, settings.ENCODE_THREADS)
+
+
+def picture(node: str) -> bool:
+    """Draw the pictures of one video in the name of a node; False where there was none for it."""
+    worker = _worker(node)
+    if worker.status == Worker.Status.DISABLED:
+        return False
+    return storyboards.draw_one(storyboards.PictureQueue(worker), nodes.stopping)
 
 
 def _worker(node: str) -> Worker:

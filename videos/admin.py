@@ -24,7 +24,7 @@ from transcoding import room, tasks
 from videos import archive, ledger, merging, uploads
 from videos.forms import UploadForm, VideoForm
 from videos.models import ArchivedVideo, Category, StorageEntry, Tag, Video
-from videos.storage import package_url
+from videos.storage import poster_url
 from videos.templatetags.video_extras import clock
 from videos.uploads import clean
 from vlog import disk
@@ -130,7 +130,7 @@ class VideoAdmin(admin.ModelAdmin):
     def picture(self, video: Video) -> SafeString:
         if video.status != Video.Status.READY:
             return SafeString('<span class="no-poster"></span>')
-        return format_html('<img class="poster" src="{}" alt="" loading="lazy">', package_url(video, "poster.jpg"))
+        return format_html('<img class="poster" src="{}" alt="" loading="lazy">', poster_url(video))
 
     @admin.display(description="State", ordering="status")
     def state(self, video: Video) -> SafeString:

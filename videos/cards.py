@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 from videos.models import VideoQuerySet, address_of
-from videos.storage import package_url
+from videos.storage import poster_url
 
 COLUMNS = (
-    *("pk", "title", "slug", "media_key", "duration", "published_at", "view_count"),
+    *("pk", "title", "slug", "media_key", "poster_version", "duration", "published_at", "view_count"),
     *("category__name", "category__slug"),
 )
 
@@ -19,6 +19,7 @@ class Card(NamedTuple):
     title: str
     slug: str
     media_key: str
+    poster_version: int
     duration: float
     published_at: datetime
     view_count: int
@@ -35,7 +36,7 @@ class Card(NamedTuple):
 
     @property
     def poster(self) -> str:
-        return package_url(self, "poster.jpg")
+        return poster_url(self)
 
 
 def cards(videos: VideoQuerySet) -> list[Card]:

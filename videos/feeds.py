@@ -16,7 +16,7 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from videos.models import Category, Tag, Video, VideoQuerySet
-from videos.storage import package_url
+from videos.storage import poster_url
 from videos.templatetags.video_extras import absolute
 
 LATEST = 30
@@ -86,7 +86,7 @@ class LatestFeed(Feed):
         return [xml_text(name) for name in [*category, *(tag.name for tag in item.tags.all())]]
 
     def item_extra_kwargs(self, item: Video) -> dict[str, str]:
-        return {"picture": absolute(package_url(item, "poster.jpg"))}
+        return {"picture": absolute(poster_url(item))}
 
 
 class CategoryFeed(LatestFeed):

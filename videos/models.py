@@ -225,6 +225,7 @@ class Video(models.Model):
         output_field=models.BooleanField(),
         db_persist=True,
     )
+    poster_version = models.IntegerField(default=0, db_default=0, editable=False, help_text="Counts its changes")
     source_name = models.CharField(max_length=255, blank=True, default="", db_default="", editable=False)
     # Kept by the roll-up of playback sessions: pages must not count them.
     view_count = models.IntegerField(default=0, db_default=0, editable=False)
@@ -255,6 +256,7 @@ class Video(models.Model):
             models.CheckConstraint(
                 condition=Q(source_width__gte=0, source_height__gte=0), name="ck_videos_source_size"
             ),
+            models.CheckConstraint(condition=Q(poster_version__gte=0), name="ck_videos_poster_version"),
             models.CheckConstraint(condition=Q(media_key__regex="^[0-9a-f]{32}$"), name="ck_videos_media_key"),
         ]
 

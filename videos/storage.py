@@ -11,7 +11,7 @@ from videos.models import Video
 # The names of HLS.md's package; anything else in an address is a 404 before the disk is asked.
 MEDIA_ADDRESS = re.compile(
     r"(?P<package>\d{1,10}-[0-9a-f]{32})/"
-    r"(?P<name>(?:master\.m3u8|poster\.jpg|storyboard(?:-\d{3}\.jpg|\.vtt)"
+    r"(?P<name>(?:master\.m3u8|poster(?:-\d)?\.jpg|storyboard(?:-\d{3}\.jpg|\.vtt)"
     r"|(?:audio|\d{1,4}p)/(?:init\.mp4|\d{5}\.m4s|index\.m3u8|iframes\.m3u8)"
     r"|captions/[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})?(?:\.vtt|/(?:\d{5}\.vtt|index\.m3u8))))"
 )
@@ -24,6 +24,11 @@ def source_path(video: Video) -> Path:
     return settings.SOURCES_DIR / str(video.pk) / ("original" + (suffix if SAFE_SUFFIX.fullmatch(suffix) else ""))
 
 
+def chosen_poster_path(video: Video) -> Path:
+    """The poster that an editor chose: beside the original, because the package is made anew now and then."""
+    return source_path(video).parent / "poster.jpg"
+
+
 class Packaged(Protocol):
     """Whatever knows where a video's package lies."""
 
@@ -31,6 +36,13 @@ class Packaged(Protocol):
     def pk(self) -> int: ...
     @property
     def media_key(self) -> str: ...
+
+
+class Pictured(Packaged, Protocol):
+    """Whatever knows which poster a video has."""
+
+    @property
+    def poster_version(self) -> int: ...
 
 
 def package_name(video: Video | Packaged) -> str:
@@ -65,6 +77,18 @@ def archive_dir(video: Video) -> Path:
 def package_url(video: Video | Packaged, name: str) -> str:
     """The address of one file of the package, such as `master.m3u8`."""
     return f"/media/{package_name(video)}/{name}"
+
+
+def poster_url(video: Video | Pictured) -> str:
+    """The address of the poster, which is another one after each change: browsers keep what lies there."""
+    version = f"?v={video.poster_version}" if video.poster_version else ""
+    return package_url(video, "poster.jpg") + version
+
+
+def storyboard_url(video: Video) -> str:
+    """The address of the file that tells which tile shows which moment; empty where there is none."""
+    there = find_media(f"{package_name(video)}/storyboard.vtt")
+    return package_url(video, "storyboard.vtt") if there else ""
 
 
 def find_media(address: str) -> Path | None:

@@ -187,6 +187,7 @@ CELERY_BEAT_SCHEDULE = {
     }
     for name, seconds in {
         "transcoding.tasks.sweep": SWEEP_SECONDS,
+        "transcoding.tasks.draw_missing": 60,
         "videos.tasks.finish_archives": 60,
         "videos.tasks.purge_archive": 3600,
         "videos.tasks.sweep_uploads": 3600,

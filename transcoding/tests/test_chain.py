@@ -26,6 +26,10 @@ def ended(job):
     return over
 
 
+def is_drawn(job):
+    return job.chunks.filter(kind="storyboard", status="completed").exists()
+
+
 def test_a_file_becomes_a_published_video(arrived, nodes, clip):
     job = arrived(clip)
     nodes("all", "tasks,encode")
@@ -83,6 +87,10 @@ def test_the_rows_tell_how_it_went(arrived, nodes, clip):
     nodes("all", "tasks,encode")
     tasks.start(job)
     wait_for(lambda: ended(job), "the end of the job")
+    wait_for(lambda: is_drawn(job) and not Worker.objects.filter(current_job=job).exists(), "the storyboard")
+    assert job.attempts.filter(kind="storyboard", outcome="completed").count() == 1
+    assert (package_dir(job.video) / "storyboard.vtt").read_text().count(" --> ") == 10
+    assert verify(package_dir(job.video), Plan.from_json(job.plan)) == []
 
     assert job.current_step == "finalize"
     assert job.progress_percent == 100
@@ -114,14 +122,15 @@ def test_every_step_may_come_twice(arrived, nodes, clip):
     nodes("all", "tasks,encode")
     tasks.start(job)
     tasks.start(job)
-    wait_for(lambda: ended(job), "the end of the job")
+    wait_for(lambda: ended(job) and is_drawn(job), "the storyboard")
+    wait_for(lambda: not list(package_dir(job.video).glob(".storyboard*")), "the end of the drawing")
     before = {path: path.stat().st_mtime_ns for path in package_dir(job.video).rglob("*")}
     for step in (tasks.probe, tasks.thumbnail, tasks.transcode, tasks.master_playlist, tasks.finalize):
         step.run(job.pk)
     job.video.refresh_from_db()
     assert job.video.status == "ready"
     assert {path: path.stat().st_mtime_ns for path in package_dir(job.video).rglob("*")} == before
-    assert job.chunks.count() == 4
+    assert job.chunks.count() == 5
 
 
 def test_a_killed_worker_costs_no_more_than_its_chunk(arrived, nodes, clip, settings):

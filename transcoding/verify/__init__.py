@@ -17,7 +17,7 @@ from transcoding.verify import captions, lists, master
 from transcoding.verify.tracks import Track, advice, read_track
 
 LONGEST_DIFFERENCE = Fraction(1, 2)  # seconds between the ends of sound and picture
-BESIDE = re.compile(r"poster\.jpg|storyboard(?:-\d{3}\.jpg|\.vtt)")  # files that no playlist names
+BESIDE = re.compile(r"poster(?:-\d)?\.jpg|storyboard(?:-\d{3}\.jpg|\.vtt)")  # files that no playlist names
 
 
 @dataclass

@@ -111,7 +111,12 @@ def transcript(cues: Iterable[tuple[float, str]]) -> SafeString:
 
 @register.simple_tag
 def poster(video: Video) -> str:
-    return storage.package_url(video, "poster.jpg")
+    return storage.poster_url(video)
+
+
+@register.simple_tag
+def storyboard(video: Video) -> str:
+    return storage.storyboard_url(video)
 
 
 @register.simple_tag

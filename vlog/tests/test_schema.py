@@ -316,6 +316,7 @@ REFUSED = [
     ("videos", "duration", "-0.1", "ck_videos_duration"),
     ("videos", "source_width", "-1", "ck_videos_source_size"),
     ("videos", "source_height", "-1", "ck_videos_source_size"),
+    ("videos", "poster_version", "-1", "ck_videos_poster_version"),
     ("videos", "media_key", "'../../etc'", "ck_videos_media_key"),
     ("videos", "media_key", "repeat('A', 32)", "ck_videos_media_key"),
     ("videos", "media_key", "repeat('a', 31)", "ck_videos_media_key"),
