@@ -160,7 +160,7 @@ def from_upload(file: Path, folder: Path) -> bytes:
         head = opened.read(8)
     demuxer = next((name for signature, name in SIGNATURES.items() if head.startswith(signature)), None)
     if demuxer is None:
-        raise NotAPicture("This file is neither a JPEG nor a PNG. Choose a picture of one of these kinds.")
+        raise NotAPicture("This file is neither a JPEG nor a PNG. Choose a picture of one of these.")
     part = folder / f".{secrets.token_hex(4)}{UNFINISHED}"
     try:
         ffmpeg.run(upload_arguments(demuxer, str(file), part), timeout=PATIENCE, limits=UPLOADED)

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, DateTimeField, Q, QuerySet
 from django.forms import ModelForm
@@ -20,11 +21,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime, now
 
-from transcoding import room, tasks
+from transcoding import posters, room, tasks
+from transcoding.pictures import NotAPicture
 from videos import archive, ledger, merging, uploads
-from videos.forms import UploadForm, VideoForm
+from videos.forms import PosterForm, UploadForm, VideoForm
 from videos.models import ArchivedVideo, Category, StorageEntry, Tag, Video
-from videos.storage import poster_url
+from videos.storage import find_media, package_name, package_url, poster_url
 from videos.templatetags.video_extras import clock
 from videos.uploads import clean
 from vlog import disk
@@ -86,6 +88,43 @@ class VideoAdmin(admin.ModelAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Video | None = None) -> tuple[str, ...]:
         return ("progress", "source_name", "source_size", "length", "storage", "created_at") if obj else ()
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.poster_view)
+        return [path("<int:video_id>/poster/", view, name="videos_video_poster"), *super().get_urls()]
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        video = self.get_object(request, unquote(object_id))
+        gallery = gallery_of(video) if video and self.has_change_permission(request, video) else None
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "gallery": gallery})
+
+    def poster_view(self, request: HttpRequest, video_id: int) -> HttpResponse:
+        """Take one of the pictures that are offered, or the editor's own, as the poster."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        video = get_object_or_404(self.get_queryset(request), pk=video_id)
+        form = PosterForm(request.POST, request.FILES)
+        if request.method == "POST" and form.is_valid():
+            self._take_poster(request, video, form)
+        elif request.method == "POST":
+            self.message_user(request, " ".join(form.sentences()), messages.ERROR)
+        return HttpResponseRedirect(reverse("admin:videos_video_change", args=[video.pk]) + "#poster")
+
+    def _take_poster(self, request: HttpRequest, video: Video, form: PosterForm) -> None:
+        sent, number = form.cleaned_data["picture"], form.cleaned_data["candidate"]
+        try:
+            if sent is None:
+                taken = posters.choose(video.pk, number)
+            else:
+                taken = posters.send(video.pk, Path(sent.temporary_file_path()))
+        except NotAPicture as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return
+        if not taken:
+            self.message_user(request, "This picture is not offered any more. Choose another one.", messages.ERROR)
+            return
+        self.log_change(request, video, "Chose another poster.")
+        self.message_user(request, "The poster is changed.", messages.SUCCESS)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         return {name: action for name, action in super().get_actions(request).items() if name != "delete_selected"}
@@ -191,6 +230,16 @@ def told_storage(entry: StorageEntry) -> str:
     if entry.extras:
         parts.append(f"pictures, captions and playlists: {readable(entry.extras)}")
     return "; ".join(parts)
+
+
+def gallery_of(video: Video) -> dict[str, Any]:
+    """What the video's page shows of its pictures: the poster, and those that an editor can choose instead."""
+    there = find_media(f"{package_name(video)}/poster.jpg") is not None
+    offered = [
+        {"number": number, "is_current": current, "url": package_url(video, posters.candidate_name(number))}
+        for number, current in posters.offered(video)
+    ]
+    return {"poster": poster_url(video) if there else "", "offered": offered, "form": PosterForm()}
 
 
 def archived_message(titles: list[str]) -> SafeString:

@@ -4,11 +4,13 @@ from typing import Any
 
 from django import forms
 from django.contrib.admin.widgets import AdminTextInputWidget
+from django.template.defaultfilters import filesizeformat
 from django.urls import reverse_lazy
 
 from videos.models import Video
 from videos.uploads import clean
 
+MOST_POSTER_BYTES = 10 << 20
 TAGS_HELP = "Separated by commas; new ones are made."
 
 
@@ -71,3 +73,32 @@ class VideoForm(TaggedForm):
         if not title:
             raise forms.ValidationError("A video needs a title.")
         return title
+
+
+class PosterForm(forms.Form):
+    """Another poster: the number of a picture that is offered, or a file of the editor's own."""
+
+    picture = forms.FileField(
+        required=False,
+        help_text=f"JPEG or PNG, at most {filesizeformat(MOST_POSTER_BYTES)}; 1280 x 720 pixels is best.",
+        widget=forms.FileInput(attrs={"accept": "image/jpeg,image/png", "required": True}),
+    )
+    candidate = forms.IntegerField(required=False, min_value=0, max_value=9, widget=forms.HiddenInput)
+
+    def clean_picture(self) -> Any:
+        picture = self.cleaned_data["picture"]
+        if picture is not None and picture.size > MOST_POSTER_BYTES:
+            raise forms.ValidationError(
+                f"This picture is larger than {filesizeformat(MOST_POSTER_BYTES)}. Save it as a smaller JPEG."
+            )
+        return picture
+
+    def clean(self) -> dict[str, Any]:
+        data = self.cleaned_data
+        if not self.errors and data.get("picture") is None and data.get("candidate") is None:
+            raise forms.ValidationError("Choose a picture first.")
+        return data
+
+    def sentences(self) -> list[str]:
+        """What is wrong with what was sent."""
+        return [str(sentence) for sentences in self.errors.values() for sentence in sentences]

@@ -1,0 +1,157 @@
+"""The poster on a video's page in the admin: what is offered, chosen, sent, and refused."""
+
+import io
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+from PIL import Image
+
+from videos import archive, forms
+from videos.models import Video
+from videos.storage import chosen_poster_path, package_dir, package_url
+from videos.tests.factories import TranscodingJobFactory, VideoFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def own_folders(settings, tmp_path):
+    for name in ("SOURCES", "MEDIA", "ARCHIVE", "UPLOADS"):
+        setattr(settings, f"{name}_DIR", tmp_path / name)
+        (tmp_path / name).mkdir()
+    settings.FILE_UPLOAD_TEMP_DIR = settings.UPLOADS_DIR
+
+
+@pytest.fixture
+def video():
+    video = VideoFactory(public=True)
+    TranscodingJobFactory(video=video)
+    package_dir(video).mkdir()
+    for number in range(3):
+        (package_dir(video) / f"poster-{number}.jpg").write_bytes(b"picture %d" % number)
+    (package_dir(video) / "poster.jpg").write_bytes(b"picture 1")
+    return video
+
+
+@pytest.fixture
+def enter(client):
+    def as_one_who_may(*codenames):
+        user = User.objects.create_user("ann", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+        client.force_login(user)
+
+    return as_one_who_may
+
+
+@pytest.fixture
+def editor(enter):
+    enter("view_video", "change_video")
+
+
+def change(video):
+    return reverse("admin:videos_video_change", args=[video.pk])
+
+
+def take(client, video, **data):
+    """The sentence that the editor reads afterwards."""
+    response = client.post(reverse("admin:videos_video_poster", args=[video.pk]), data)
+    assert (response.status_code, response["Location"]) == (302, change(video) + "#poster")
+    page = client.get(change(video)).content.decode()
+    return page.split('<ul class="messagelist">')[1].split("</li>")[0].split(">")[-1]
+
+
+def sent(data, name="sent.png"):
+    return SimpleUploadedFile(name, data)
+
+
+def png(size=(640, 360)):
+    data = io.BytesIO()
+    Image.new("RGB", size, "teal").save(data, "PNG")
+    return data.getvalue()
+
+
+def poster_of(video):
+    return (package_dir(video) / "poster.jpg").read_bytes()
+
+
+def test_the_page_offers_what_was_found_and_marks_the_poster(client, editor, video):
+    page = client.get(change(video)).content.decode()
+    assert [page.count(package_url(video, f"poster-{number}.jpg")) for number in range(3)] == [1, 1, 1]
+    assert page.count('aria-pressed="true"') == 1
+    assert page.index('value="1" aria-pressed') < page.index("The poster now")
+
+
+def test_before_there_are_pictures_the_page_says_when(client, editor):
+    video = VideoFactory()
+    page = client.get(change(video)).content.decode()
+    assert "There is no poster yet." in page
+    assert "appear here some seconds after the video is ready" in page
+
+
+def test_the_editor_chooses_one(client, editor, video):
+    assert take(client, video, candidate="2") == "The poster is changed."
+    assert poster_of(video) == chosen_poster_path(video).read_bytes() == b"picture 2"
+    assert Video.objects.get(pk=video.pk).poster_version == 1
+    assert f'src="{package_url(video, "poster.jpg")}?v=1"' in client.get(change(video)).content.decode()
+
+
+def test_the_editor_sends_one(client, editor, video, settings):
+    assert take(client, video, picture=sent(png())) == "The poster is changed."
+    image = Image.open(io.BytesIO(poster_of(video)))
+    assert (image.format, image.size) == ("JPEG", (640, 360))
+    assert list(settings.UPLOADS_DIR.iterdir()) == [], "what was sent is kept"
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        ({}, "Choose a picture first."),
+        ({"candidate": "7"}, "This picture is not offered any more. Choose another one."),
+        ({"candidate": "../../1"}, "Enter a whole number."),
+        ({"candidate": "-1"}, "Ensure this value is greater than or equal to 0."),
+        (
+            {"picture": sent(b"<svg/>")},
+            "This file is neither a JPEG nor a PNG. Choose a picture of one of these kinds.",
+        ),
+        ({"picture": sent(b"\xff\xd8\xff no")}, "This picture cannot be read. Save it again as a JPEG, and send that."),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_a_sentence(client, editor, video, data, sentence):
+    assert take(client, video, **data) == sentence
+    assert poster_of(video) == b"picture 1"
+    assert not chosen_poster_path(video).exists()
+
+
+def test_a_picture_that_is_too_large_is_refused(client, editor, video, monkeypatch):
+    monkeypatch.setattr(forms, "MOST_POSTER_BYTES", 100)
+    assert take(client, video, picture=sent(png())).startswith("This picture is larger than")
+    assert poster_of(video) == b"picture 1"
+
+
+def test_who_may_only_look_sees_no_choice_and_has_none(client, enter, video):
+    enter("view_video")
+    page = client.get(change(video))
+    assert page.status_code == 200
+    assert "poster-1.jpg" not in page.content.decode()
+    response = client.post(reverse("admin:videos_video_poster", args=[video.pk]), {"candidate": "2"})
+    assert response.status_code == 403
+    assert poster_of(video) == b"picture 1"
+
+
+def test_strangers_and_archived_videos(client, enter, video):
+    address = reverse("admin:videos_video_poster", args=[video.pk])
+    assert "/login/" in client.post(address, {"candidate": "2"})["Location"]
+    enter("view_video", "change_video")
+    assert client.get(address).status_code == 302
+    archive.archive(video.pk, "ann")
+    assert client.post(address, {"candidate": "2"}).status_code == 404
+
+
+def test_a_form_without_its_token_is_refused(video, enter, client):
+    enter("view_video", "change_video")
+    client.handler.enforce_csrf_checks = True
+    response = client.post(reverse("admin:videos_video_poster", args=[video.pk]), {"candidate": "2"})
+    assert response.status_code == 403
+    assert poster_of(video) == b"picture 1"

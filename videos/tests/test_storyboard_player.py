@@ -1,0 +1,120 @@
+"""The storyboard in Chromium: the picture above the time range is that of the moment below the pointer."""
+
+import threading
+import time
+
+import pytest
+from django.core.management import call_command
+
+from transcoding import storyboards
+from transcoding.tests import clips
+from transcoding.tests.test_pictures import colour_at, colour_of
+from videos.storage import package_dir
+from videos.tests import live
+from videos.tests.factories import WorkerFactory
+
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
+
+SECONDS = 24
+PATIENCE = 90  # seconds for anything to happen at all; no test measures time with it
+THUMBNAIL = "document.querySelector('media-time-range').shadowRoot.querySelector('media-preview-thumbnail')"
+
+
+@pytest.fixture(scope="module")
+def video(django_db_setup, django_db_blocker, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("colours")
+    with django_db_blocker.unblock():
+        try:
+            video = live.publish(colours(folder), "Colours", folder / "node.log")
+            storyboards.draw_one(storyboards.PictureQueue(WorkerFactory()), threading.Event())
+            assert (package_dir(video) / "storyboard.vtt").exists()
+            yield video
+        finally:
+            call_command("flush", interactive=False, verbosity=0)
+
+
+def colours(folder):
+    """Another colour every two seconds."""
+    parts = [f"color=0x{bytes(colour_at(at)).hex()}:size=320x180:rate=25:duration=2" for at in range(0, SECONDS, 2)]
+    graph = ";".join(f"{part}[p{number}]" for number, part in enumerate(parts))
+    joined = "".join(f"[p{number}]" for number in range(len(parts))) + f"concat=n={len(parts)}"
+    return clips.make(folder / "colours.mp4", "-f", "lavfi", "-i", f"{graph};{joined}", *clips.H264)
+
+
+@pytest.fixture(scope="module")
+def address(video):
+    with live.site() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with live.chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser, address, video):
+    page = browser.new_context(viewport={"width": 1000, "height": 800}).new_page()
+    page.witness = live.Witness(page)
+    page.goto(address + video.get_absolute_url())
+    until(page, "document.querySelector('track[label=thumbnails]')?.track.cues?.length > 0")
+    until(page, "document.querySelector('video').readyState >= 1")
+    yield page
+    page.context.close()
+
+
+def until(page, condition):
+    """Playwright's own waiting makes a function of a string, which the page's policy forbids."""
+    end = time.monotonic() + PATIENCE
+    while not page.evaluate(condition):
+        assert time.monotonic() < end, f"waited in vain for {condition}"
+        page.wait_for_timeout(50)
+
+
+def point_at(page, second):
+    """Move the pointer over the time range; gives the moment that it stands for there."""
+    box = page.locator("media-time-range").bounding_box()
+    page.mouse.move(box["x"] + 5, box["y"] + box["height"] / 2)
+    page.mouse.move(box["x"] + box["width"] * second / SECONDS, box["y"] + box["height"] / 2, steps=3)
+    until(page, f"{THUMBNAIL}.mediaPreviewCoords != null && {THUMBNAIL}.offsetWidth > 0")
+    return page.evaluate("Number(document.querySelector('media-time-range').getAttribute('mediapreviewtime'))")
+
+
+@pytest.mark.parametrize("second", [5, 13, 21])
+def test_pointing_at_a_moment_shows_its_picture(page, address, second):
+    assert not [asked for asked in page.witness.addresses if "storyboard-" in asked], "sheets before they are needed"
+    moment = point_at(page, second)
+    assert abs(moment - second) < 1
+    coords = page.evaluate(f"{THUMBNAIL}.mediaPreviewCoords")
+    number = int(moment // 2)
+    assert coords == [number % 10 * 160, number // 10 * 90, 160, 90]
+    until_shown(page, colour_at(moment))
+    assert page.witness.complaints == []
+    assert page.witness.strangers(address) == []
+
+
+def until_shown(page, colour):
+    """Wait for a colour in the middle of the picture, as the viewer sees it; it fades in."""
+    until(page, f"{THUMBNAIL}.shadowRoot.querySelector('img').naturalWidth > 0")
+    x, y, width, height = page.evaluate(f"(r => [r.x, r.y, r.width, r.height])({THUMBNAIL}.getBoundingClientRect())")
+    clip = {"x": x + width / 2 - 4, "y": y + height / 2 - 4, "width": 8, "height": 8}
+    end = time.monotonic() + PATIENCE
+    while (seen := colour_of(page.screenshot(clip=clip))) != pytest.approx(colour, abs=20):
+        assert time.monotonic() < end, f"{seen} is shown, not {colour}"
+        page.wait_for_timeout(50)
+
+
+def test_a_video_without_asks_for_none(browser, address, video):
+    file = package_dir(video) / "storyboard.vtt"
+    away = file.rename(file.with_name(".away"))
+    try:
+        page = browser.new_context().new_page()
+        witness = live.Witness(page)
+        page.goto(address + video.get_absolute_url())
+        until(page, "document.querySelector('video').readyState >= 1")
+        assert not [asked for asked in witness.addresses if "storyboard" in asked]
+        assert witness.complaints == []
+        page.context.close()
+    finally:
+        away.rename(file)
