@@ -66,6 +66,8 @@ def _look(video: Video) -> Finding:
         report.problems.append(f"its original, {_source(video)}, is missing")
     if package.is_dir() and not (package / "poster.jpg").is_file():
         report.warnings.append("it has no poster")
+    if package.is_dir() and not (package / "storyboard.vtt").is_file():
+        report.warnings.append("it has no storyboard")
     return Finding(video, report.problems, report.warnings, _advice(video, is_broken=is_broken, has_source=has_source))
 
 

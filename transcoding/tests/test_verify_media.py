@@ -33,6 +33,9 @@ def package(tmp_path_factory):
     )
     made = Package(source, folder / "package").encode().write_playlists()
     store(made.folder / "poster.jpg", b"a poster")
+    store(made.folder / "storyboard-000.jpg", b"\xff\xd8 tiles \xff\xd9")
+    tile = "00:00:00.000 --> 00:00:03.000\nstoryboard-000.jpg#xywh=0,0,160,120\n"
+    store(made.folder / "storyboard.vtt", f"WEBVTT\n\n{tile}".encode())
     return made
 
 
@@ -190,6 +193,31 @@ def test_an_original_that_is_gone_is_a_problem_and_a_poster_a_warning(published)
     assert found["problems"] == [f"its original, sources/{video.pk}/original.mp4, is missing"]
     assert found["warnings"][-1] == "it has no poster"
     assert found["advice"] == f"It plays; restore sources/{video.pk}/original.mp4 from a backup."
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "problem"),
+    [
+        ("storyboard-000.jpg", None, "storyboard-000.jpg is missing"),
+        ("storyboard-000.jpg", b"\xff\xd8 til", "storyboard-000.jpg is not a whole picture"),
+        ("storyboard.vtt", b"WEBVTT\n", "storyboard.vtt names no pictures"),
+        ("storyboard.vtt", b"\xff\xfe", "storyboard.vtt names no pictures"),
+    ],
+)
+def test_a_storyboard_that_is_there_is_whole(published, name, data, problem):
+    path = package_dir(published()) / name
+    path.unlink()
+    if data is not None:
+        path.write_bytes(data)
+    code, out, _ = run("--json")
+    assert (code, json.loads(out)["videos"][0]["problems"]) == (1, [problem])
+
+
+def test_a_video_without_a_storyboard_is_well(published):
+    for path in package_dir(published()).glob("storyboard*"):
+        path.unlink()
+    code, out, _ = run()
+    assert (code, out) == (0, f"beach: {OK} (warning: it has no storyboard)\n")
 
 
 def test_without_a_poster_all_is_well(published):

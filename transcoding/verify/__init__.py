@@ -13,7 +13,7 @@ from pathlib import Path
 from transcoding.manifests import Manifest, read_manifest
 from transcoding.package import UNFINISHED, Rendition
 from transcoding.plan import Plan
-from transcoding.verify import captions, lists, master
+from transcoding.verify import captions, lists, master, storyboard
 from transcoding.verify.tracks import Track, advice, read_track
 
 LONGEST_DIFFERENCE = Fraction(1, 2)  # seconds between the ends of sound and picture
@@ -50,6 +50,7 @@ def inspect(package: Path, plan: Plan) -> Report:
         *_lists(manifests, tracks),
         *_master(package, manifests, plan, found),
         *_named(files, manifests),
+        *storyboard.whole(package),
     ]
     warnings = [text for track in tracks for text in advice(track)]
     if top := manifests.get(master.NAME):
