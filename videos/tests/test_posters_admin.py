@@ -113,7 +113,7 @@ def test_the_editor_sends_one(client, editor, video, settings):
         ({"candidate": "-1"}, "Ensure this value is greater than or equal to 0."),
         (
             {"picture": sent(b"<svg/>")},
-            "This file is neither a JPEG nor a PNG. Choose a picture of one of these kinds.",
+            "This file is neither a JPEG nor a PNG. Choose a picture of one of these.",
         ),
         ({"picture": sent(b"\xff\xd8\xff no")}, "This picture cannot be read. Save it again as a JPEG, and send that."),
     ],
