@@ -57,8 +57,12 @@ class VideoAdmin(admin.ModelAdmin):
         return super().get_queryset(request).filter(deleted_at=None)
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.room_view)
-        return [path("room/", view, name="videos_video_room"), *super().get_urls()]
+        room_view, poster_view = map(self.admin_site.admin_view, (self.room_view, self.poster_view))
+        return [
+            path("room/", room_view, name="videos_video_room"),
+            path("<int:video_id>/poster/", poster_view, name="videos_video_poster"),
+            *super().get_urls(),
+        ]
 
     def room_view(self, request: HttpRequest) -> JsonResponse:
         """Whether a file of `?bytes=` would be taken, asked before it is sent: {"told": "" or why not}."""
@@ -88,10 +92,6 @@ class VideoAdmin(admin.ModelAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Video | None = None) -> tuple[str, ...]:
         return ("progress", "source_name", "source_size", "length", "storage", "created_at") if obj else ()
-
-    def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.poster_view)
-        return [path("<int:video_id>/poster/", view, name="videos_video_poster"), *super().get_urls()]
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         video = self.get_object(request, unquote(object_id))

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("videos", "0006_publish_early"),
+        ("videos", "0007_storage_entries"),
     ]
 
     operations = [
