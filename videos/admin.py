@@ -57,10 +57,10 @@ class VideoAdmin(admin.ModelAdmin):
         return super().get_queryset(request).filter(deleted_at=None)
 
     def get_urls(self) -> list[URLPattern]:
-        room_view, poster_view = map(self.admin_site.admin_view, (self.room_view, self.poster_view))
+        wrap = self.admin_site.admin_view
         return [
-            path("room/", room_view, name="videos_video_room"),
-            path("<int:video_id>/poster/", poster_view, name="videos_video_poster"),
+            path("room/", wrap(self.room_view), name="videos_video_room"),
+            path("<int:video_id>/poster/", wrap(self.poster_view), name="videos_video_poster"),
             *super().get_urls(),
         ]
 
