@@ -43,6 +43,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=positive, default=3, metavar="N", help="of each scenario; default: 3")
     parser.add_argument("--races", type=int, default=1000, metavar="N", help="for the last piece; default: 1000")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1 << 31), help="of the moments; printed")
+    parser.add_argument(
+        "--patience", type=positive, default=90, metavar="S", help="seconds that anything may take; default: 90"
+    )
     parser.add_argument("--dir", type=Path, default=tempfile.gettempdir(), help="where the data goes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the results go, too")
     return parser.parse_args()
@@ -50,7 +53,7 @@ def parse() -> argparse.Namespace:
 
 def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than one round, or no number")
+        raise argparse.ArgumentTypeError(f"{text} is less than one, or no number")
     return int(text)
 
 

@@ -85,7 +85,7 @@ def run(options: argparse.Namespace, folder: Path) -> int:
 def _results(options: argparse.Namespace, names: list[str], folder: Path) -> Iterator[Result]:
     if RACE in names:
         yield _races(options.races, options.seed)  # while no node could take part
-    site = Site(folder)
+    site = Site(folder, options.patience)
     if set(names) - {RACE}:
         site.up()
     try:

@@ -21,7 +21,6 @@ from videos.storage import package_dir, source_path
 from vlog.environment import BASE_DIR
 from vlog.tests.processes import belonging_to, kill_all
 
-PATIENCE = 90  # seconds for anything to happen at all
 LOOK = 0.1  # seconds between two looks
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
@@ -33,8 +32,9 @@ class Broken(AssertionError):
 class Site:
     """`manage.py up` and further nodes in one data folder; `stop` ends all of it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, patience: int) -> None:
         self.folder, self.log = folder, folder / "up.log"
+        self.patience = patience  # seconds for anything to happen at all
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port: int = probe.getsockname()[1]
         self._started: list[subprocess.Popen[bytes]] = []
@@ -89,8 +89,8 @@ class Site:
         """Wait for something that may need a database which is just away; the seconds it took."""
         began = time.monotonic()
         while not self._holds(condition):
-            if time.monotonic() - began > PATIENCE:
-                raise Broken(f"waited {PATIENCE} s in vain for {what}")
+            if time.monotonic() - began > self.patience:
+                raise Broken(f"waited {self.patience} s in vain for {what}")
             time.sleep(LOOK)
         return time.monotonic() - began
 
