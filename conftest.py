@@ -73,4 +73,5 @@ def django_db_setup(django_db_setup, django_db_blocker):
     """Each test process counts videos from a number of its own: they share the folder that is named by it."""
     number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     with django_db_blocker.unblock(), connection.cursor() as cursor:
-        cursor.execute(f"ALTER TABLE videos ALTER COLUMN id RESTART WITH {number * 1_000_000 + 1}")
+        first = number * 1_000_000 + 1
+        cursor.execute(f"ALTER TABLE videos ALTER COLUMN id SET START WITH {first} RESTART WITH {first}")

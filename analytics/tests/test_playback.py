@@ -28,7 +28,7 @@ def video(django_db_setup, django_db_blocker, tmp_path_factory):
         try:
             yield live.publish(clip, "Played", folder / "node.log")
         finally:
-            call_command("flush", interactive=False, verbosity=0)
+            call_command("flush", interactive=False, verbosity=0, reset_sequences=False)
 
 
 @pytest.fixture(scope="module")

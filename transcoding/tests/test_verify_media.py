@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from transcoding import tasks
+from transcoding.models import TranscodingChunk
 from transcoding.package import segment_name, store
 from transcoding.tests import clips
 from transcoding.tests.test_encode import Package
@@ -287,6 +288,7 @@ def test_nothing_is_changed(published):
 def test_a_package_that_has_vanished_fails_its_video_with_a_sentence(package):
     job = TranscodingJobFactory(video__slug="beach", video__status="processing")
     type(job).objects.filter(pk=job.pk).update(plan=package.plan.to_json())
+    TranscodingChunk.objects.create(job=job, status="completed")
     tasks.finalize.run(job.pk)
     job.video.refresh_from_db()
     assert job.video.status == "failed"
@@ -298,6 +300,7 @@ def test_what_a_worker_has_just_published_is_well(package):
     job = TranscodingJobFactory(video__slug="beach", video__status="processing")
     store(source_path(job.video), package.source.read_bytes())
     type(job).objects.filter(pk=job.pk).update(plan=package.plan.to_json())
+    TranscodingChunk.objects.create(job=job, status="completed")
     shutil.copytree(package.folder, package_dir(job.video))
     tasks.master_playlist.run(job.pk)
     tasks.finalize.run(job.pk)
@@ -308,6 +311,7 @@ def test_what_a_worker_has_just_published_is_well(package):
 def test_what_breaks_the_rules_is_not_published_and_the_editor_is_told(package, caplog):
     job = TranscodingJobFactory(video__slug="beach", video__status="processing")
     type(job).objects.filter(pk=job.pk).update(plan=package.plan.to_json())
+    TranscodingChunk.objects.create(job=job, status="completed")
     shutil.copytree(package.folder, package_dir(job.video))
     store(package_dir(job.video) / "240p" / ".00000.m4s.12345678.part", b"of a killed worker")
     (package_dir(job.video) / "audio" / "00009.m4s").write_bytes(b"")

@@ -35,7 +35,7 @@ def address(django_db_setup, django_db_blocker):
             with live.site() as address:
                 yield address
         finally:
-            call_command("flush", interactive=False, verbosity=0)
+            call_command("flush", interactive=False, verbosity=0, reset_sequences=False)
 
 
 @pytest.fixture(scope="module")

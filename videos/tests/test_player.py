@@ -85,7 +85,7 @@ def video(django_db_setup, django_db_blocker, tmp_path_factory):
                 Video.objects.create(title=status, slug=status, status=status, published_at=timezone.now())
             yield live.publish(clip, TITLE, folder / "node.log")
         finally:
-            call_command("flush", interactive=False, verbosity=0)
+            call_command("flush", interactive=False, verbosity=0, reset_sequences=False)
 
 
 @pytest.fixture(scope="module")

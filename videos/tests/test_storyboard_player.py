@@ -30,7 +30,7 @@ def video(django_db_setup, django_db_blocker, tmp_path_factory):
             assert (package_dir(video) / "storyboard.vtt").exists()
             yield video
         finally:
-            call_command("flush", interactive=False, verbosity=0)
+            call_command("flush", interactive=False, verbosity=0, reset_sequences=False)
 
 
 def colours(folder):
