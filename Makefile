@@ -29,7 +29,7 @@ run: setup ## VLog on http://127.0.0.1:8000; PORT=… and BIND=… choose anothe
 	@exec $(MANAGE) up --sample --port $(PORT) --bind $(BIND)
 
 test: setup .make/dev-packages .make/dev-node chromium voice ## all tests, those in a browser too; ARGS=… goes to pytest
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup .make/dev-packages ## lint, types, the order of imports, migrations, settings
 	$(BIN)/ruff check .

@@ -29,6 +29,7 @@ PAGE = """<!doctype html><title>Reader</title><video muted></video><script src="
 # Loads the package, or the variant of one height, and gives its variants; whatever goes wrong then or later is written
 # into window.errors.
 LOAD = """async (height) => {
+  const UNHURRIED = { timeout: 0, stallTimeout: 0, connectionTimeout: 0 };
   window.errors = [];
   const video = document.querySelector("video");
   const player = window.player = new shaka.Player();
@@ -38,7 +39,8 @@ LOAD = """async (height) => {
   player.configure({
     abr: { enabled: false },
     restrictions: height ? { minHeight: height, maxHeight: height } : {},
-    streaming: { bufferingGoal: 60, retryParameters: { maxAttempts: 1 }, stallEnabled: false },
+    streaming: { bufferingGoal: 60, retryParameters: { maxAttempts: 1, ...UNHURRIED }, stallEnabled: false },
+    manifest: { retryParameters: { maxAttempts: 2, ...UNHURRIED } },
   });
   try {
     await player.load("/master.m3u8");
@@ -168,15 +170,16 @@ def test_it_reads_of_each_variant_what_it_is(packages, browser):
 
 
 def test_captions_are_on_the_pictures_clock(packages, browser):
-    with opened(packages["encoded"].folder, browser) as (page, _):
-        page.evaluate(LOAD, None)
-        assert page.evaluate(CAPTIONS) == "en"
-        wanted = {(said.start, said.end, said.text) for said in SAID}
-        end = time.monotonic() + PATIENCE
-        while (cues := {tuple(cue) for cue in page.evaluate(CUES)}) < wanted:
-            assert time.monotonic() < end, cues
-            page.wait_for_timeout(50)
-        assert cues == wanted
+    wanted, end = {(said.start, said.end, said.text) for said in SAID}, time.monotonic() + PATIENCE
+    cues = set()
+    while cues != wanted and time.monotonic() < end:  # a busy browser may open the page and never ask for the text
+        with opened(packages["encoded"].folder, browser) as (page, _):
+            page.evaluate(LOAD, None)
+            assert page.evaluate(CAPTIONS) == "en"
+            look = time.monotonic() + PATIENCE / 4
+            while (cues := {tuple(cue) for cue in page.evaluate(CUES)}) < wanted and time.monotonic() < look:
+                page.wait_for_timeout(50)
+    assert cues == wanted
 
 
 @pytest.mark.parametrize("fault", ["a missing segment", "no moof"])

@@ -104,16 +104,17 @@ def test_up_runs_everything_restarts_what_dies_and_ends_cleanly(data_dir, port):
     wait_until(lambda: "tasks@" in up.text() and "encode@" in up.text(), "ready workers")
     assert f"VLog is on http://127.0.0.1:{port}  (Ctrl-C stops it)" in up.text()
 
+    assert "Traceback" not in up.text()
+
     before = {name: up.pid(name) for name in PROGRAMS}
     for pid in before.values():
-        kill(pid)
+        kill(pid)  # whoever loses a process or the database by that may say so at length
     wait_until(lambda: all(up.pid(name) not in {0, pid} for name, pid in before.items()), "their successors")
     wait_until(up.is_ready, "the site after its restart")
     wait_until(lambda: up.text().count("tasks@") == up.text().count("encode@") == 2, "workers ready again")
 
     assert up.stop(signal.SIGINT) == 0
     assert belonging_to(data_dir) == []
-    assert "Traceback" not in up.text()
 
 
 def test_up_survives_the_death_of_the_services_keeper(data_dir, port):
