@@ -61,6 +61,9 @@ class Worker(models.Model):
     )
     capabilities = models.JSONField(null=True, blank=True)
     metadata = models.JSONField(null=True, blank=True)
+    held_back = models.TextField(
+        null=True, blank=True, help_text="Why it takes no new work although it may finish what it has; NULL: it does"
+    )
 
     class Meta:
         db_table = "workers"

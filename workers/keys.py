@@ -1,0 +1,46 @@
+"""The keys that remote workers prove themselves with: made, looked up, revoked."""
+
+import hmac
+import re
+import secrets
+from datetime import datetime
+from hashlib import sha256
+
+from django.db.models import Q
+from django.utils import timezone
+
+from workers.models import Worker, WorkerApiKey
+
+PREFIX = 8  # characters that a key is looked up by
+LENGTH = 43  # characters: 256 random bits in URL-safe base64
+KEY = re.compile(rf"[\w-]{{{LENGTH}}}", re.ASCII)
+
+
+def issue(worker: Worker, expires_at: datetime | None = None) -> tuple[str, WorkerApiKey]:
+    """Make a key; gives it and its row. This is the only time that anybody sees it."""
+    key = secrets.token_urlsafe(32)
+    row = worker.api_keys.create(key_hash=digest(key), key_prefix=key[:PREFIX], expires_at=expires_at)
+    return key, row
+
+
+def find(key: str) -> WorkerApiKey | None:
+    """The row of a key that is neither revoked nor expired, with its worker; one query."""
+    if not KEY.fullmatch(key):
+        return None
+    usable = WorkerApiKey.objects.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()), revoked_at=None)
+    hashed = digest(key)
+    rows = usable.filter(key_prefix=key[:PREFIX]).select_related("worker")
+    return next((row for row in rows if hmac.compare_digest(row.key_hash, hashed)), None)
+
+
+def revoke(worker: Worker, *, keep: WorkerApiKey | None = None) -> int:
+    """Take back all keys of a worker (but one); the rows stay as a record. Gives their number."""
+    rows = worker.api_keys.filter(revoked_at=None)
+    if keep is not None:
+        rows = rows.exclude(pk=keep.pk)
+    return rows.update(revoked_at=timezone.now())
+
+
+def digest(key: str) -> str:
+    """What is stored of a key: 256 random bits need no salt and no slow hash."""
+    return sha256(key.encode()).hexdigest()
