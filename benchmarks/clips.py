@@ -60,6 +60,14 @@ LONG = Clip(
     ),
     SILENT,
 )
+LARGE = Clip(
+    "large",
+    (
+        *("-i", "{from}", "-t", "20", "-vf", "scale=3840:2160", *X264[:2], "-preset", "ultrafast", "-crf", "20"),
+        *("-g", "250", "-pix_fmt", "yuv420p", "-c:a", "copy"),
+    ),
+    FOREIGN,
+)
 SPEECH_SECONDS, QUICK_SPEECH_SECONDS = 1200, 60
 WINDOW = 30  # seconds: one sentence in each window of Whisper's, as the weights were taught
 

@@ -11,8 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlencode
@@ -35,7 +35,8 @@ class Gave(Exception):
 class Installation:
     """`manage.py up` on a free port; leaving the `with` block stops it and removes its data."""
 
-    def __init__(self, family: Family, folder: Path, *, whisper: str = "none") -> None:
+    def __init__(self, family: Family, folder: Path, *, whisper: str = "none", only: str = "") -> None:
+        self.only = ["--only", only] if only else []
         self.family, self.password = family, secrets.token_urlsafe()
         self.data = Path(tempfile.mkdtemp(prefix="vlog-bench-", dir=folder))
         self.log = self.data / "up.log"
@@ -47,7 +48,7 @@ class Installation:
 
     def __enter__(self) -> Self:
         with self.log.open("ab") as log:
-            command = [sys.executable, "manage.py", "up", "--port", str(self.port)]
+            command = [sys.executable, "manage.py", "up", "--port", str(self.port), *self.only]
             self.process = subprocess.Popen(command, cwd=BASE, env=self.env, stdout=log, stderr=log)
         self.family.waited_for.add(self.process.pid)
         self.wait_for(lambda: self.get("/readyz") is not None, "the site to answer")
@@ -86,9 +87,30 @@ class Installation:
                 raise Gave(f"waited in vain for {what}:\n{self.log.read_text()[-3000:]}")
             time.sleep(every)
 
-    def wait_until_public(self, title: str) -> None:
+    def wait_until_public(self, title: str, every: float = 2) -> None:
         # Two seconds: the looks themselves shall cost next to nothing.
-        self.wait_for(lambda: self.get(f"/watch/{title}/") is not None, f"{title} to be public", every=2)
+        self.wait_for(lambda: self.get(f"/watch/{title}/") is not None, f"{title} to be public", every)
+
+    @contextmanager
+    def node(self, core: int) -> Iterator[None]:
+        """One more Celery node that encodes, with one thread, on one core."""
+        name = f"encode@core{core}"
+        command = ["taskset", "-c", str(core), sys.executable, "-m", "celery", "--quiet", "-A", "vlog", "worker"]
+        command += ["-Q", "encode", "-n", name, "--concurrency", "1", "--prefetch-multiplier", "1"]
+        env = self.env | {"VLOG_ENCODE_THREADS": "1", "VLOG_PROCESS": name}
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(command, cwd=BASE, env=env, stdout=log, stderr=log)
+        self.family.waited_for.add(process.pid)
+        try:
+            self.wait_for(lambda: f"{name} ready" in self.log.read_text(), name)
+            yield
+        finally:
+            process.terminate()
+            process.wait(60)
+
+    def package_size(self) -> int:
+        """Bytes of everything that viewers get."""
+        return sum(file.stat().st_size for file in (self.data / "media").rglob("*") if file.is_file())
 
     def packages(self) -> set[str]:
         """The names of the folders with what viewers get."""

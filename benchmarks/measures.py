@@ -22,6 +22,7 @@ WIDTH, HEIGHT, RATE = 1920, 1080, 30
 LOOK_SECONDS = 0.05
 PRESET = os.environ.get("VLOG_X264_PRESET", "veryfast")
 THREADS = os.environ.get("VLOG_ENCODE_THREADS", "0")
+WORKERS = ("encode", "tasks")
 
 
 @dataclass
@@ -33,6 +34,8 @@ class Cost:
     chain: list[float] = field(default_factory=list)
     chain_wall: list[float] = field(default_factory=list)
     by_program: Seconds = field(default_factory=dict)
+    written: list[float] = field(default_factory=list)  # bytes that the workers wrote ÷ those of the package
+    memory: int = 0  # bytes that one of the workers' Pythons had in use at most
 
     @property
     def ratio(self) -> float:
@@ -144,13 +147,48 @@ def measure_cost(installation: Installation, clip: Clip, rounds: int, idle: Seco
         cpu, wall = run_bare(installation, source)
         cost.bare.append(cpu)
         cost.bare_wall.append(wall)
+        before = installation.family.written(*WORKERS)
         used, wall = run_chain(installation, source, f"{clip.name}-{number}", idle)
         cost.chain.append(total(used))
         cost.chain_wall.append(wall)
+        cost.written.append((installation.family.written(*WORKERS) - before) / installation.package_size())
+        cost.memory = max(cost.memory, installation.family.largest(*WORKERS))
         for name, value in used.items():
             cost.by_program[name] = cost.by_program.get(name, 0) + value / rounds
         installation.delete_everything()
     return cost
+
+
+@dataclass
+class Nodes:
+    """Seconds from the upload to the publication with one Celery node and with two, each on a core of its own."""
+
+    one: list[float] = field(default_factory=list)
+    two: list[float] = field(default_factory=list)
+
+    @property
+    def ratio(self) -> float:
+        return sum(self.one) / sum(self.two)
+
+
+def measure_nodes(installation: Installation, clip: Clip, rounds: int) -> Nodes:
+    """The installation's own node encode is stopped: one to two others with one thread each take its place."""
+    source, nodes = clip.make(), Nodes()
+    with installation.node(core=0):
+        for number in range(rounds):
+            nodes.one.append(_publish(installation, source, f"one-{number}"))
+        with installation.node(core=1):
+            for number in range(rounds):
+                nodes.two.append(_publish(installation, source, f"two-{number}"))
+    return nodes
+
+
+def _publish(installation: Installation, source: Path, title: str) -> float:
+    sent = installation.editor.upload(source, title)
+    installation.wait_until_public(title, every=0.2)
+    wall = time.monotonic() - sent
+    installation.delete_everything()
+    return wall
 
 
 def first_segments(installation: Installation, package: str) -> set[str]:

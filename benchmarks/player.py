@@ -32,10 +32,12 @@ class Watching:
 
     first: list[float] = field(default_factory=list)
     jump: list[float] = field(default_factory=list)
+    large: list[float] = field(default_factory=list)
 
 
-def measure_watching(installation: Installation, clip: Clip, rounds: int) -> Watching:
-    source, found, address = clip.make(), Watching(), f"http://127.0.0.1:{installation.port}"
+def measure_watching(installation: Installation, clip: Clip, large: Clip, rounds: int) -> Watching:
+    """The jump is made in `clip`; of `large` only the first picture is waited for."""
+    sources, found, address = (clip.make(), large.make()), Watching(), f"http://127.0.0.1:{installation.port}"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
         page = browser.new_page(base_url=address, viewport={"width": 1000, "height": 700})
@@ -44,14 +46,21 @@ def measure_watching(installation: Installation, clip: Clip, rounds: int) -> Wat
         page.fill("#id_password", installation.password)
         page.click("[type=submit]")
         for number in range(rounds):
-            _watch(installation, page, source, f"{clip.name}-{number}", found)
-            page.goto("about:blank")
-            installation.delete_everything()
+            found.first.append(_first_picture(installation, page, sources[0], f"{clip.name}-{number}"))
+            found.jump.append(_jump(page))
+            _clear(installation, page)
+            found.large.append(_first_picture(installation, page, sources[1], f"{large.name}-{number}"))
+            _clear(installation, page)
         browser.close()
     return found
 
 
-def _watch(installation: Installation, page: Any, source: Path, title: str, found: Watching) -> None:
+def _clear(installation: Installation, page: Any) -> None:
+    page.goto("about:blank")
+    installation.delete_everything()
+
+
+def _first_picture(installation: Installation, page: Any, source: Path, title: str) -> float:
     sent = installation.editor.upload(source, title)
     while not (page.goto(f"/watch/{title}/").ok and page.evaluate(SHOWN)):  # analysed within a second or two
         if time.monotonic() - sent > PATIENCE:
@@ -59,12 +68,15 @@ def _watch(installation: Installation, page: Any, source: Path, title: str, foun
         page.wait_for_timeout(LOOK)
     page.evaluate(f"{VIDEO}.muted = true; {VIDEO}.play()")
     _until(page, "shown !== null")
-    found.first.append(time.monotonic() - sent)
+    return time.monotonic() - sent
+
+
+def _jump(page: Any) -> float:
     middle = page.evaluate(f"{VIDEO}.duration / 2")
     started = time.monotonic()
     page.evaluate(f"{VIDEO}.currentTime = {middle}")
     _until(page, f"shown >= {middle} - 0.1")
-    found.jump.append(time.monotonic() - started)
+    return time.monotonic() - started
 
 
 def _until(page: Any, condition: str) -> None:

@@ -57,6 +57,17 @@ class Family:
             used[_children_of(program)] += process.children
         return dict(used)
 
+    def written(self, *programs: str) -> int:
+        """Bytes that these programs and the processes they waited for have sent to the disk; proc_pid_io(5)."""
+        return sum(
+            _counter(process, "io", "write_bytes") for process in self.members() if _program(process) in programs
+        )
+
+    def largest(self, *programs: str) -> int:
+        """The most memory, in bytes, that one process of these programs ever had in use; without ffmpeg's."""
+        found = (_counter(process, "status", "VmHWM") for process in self.members() if _program(process) in programs)
+        return 1024 * max(found, default=0)
+
     def strangers(self) -> float:
         """CPU seconds since the machine started that were not ours: whatever else runs beside a measurement."""
         self._bury_orphans()
@@ -106,6 +117,15 @@ def _parse(stat: str) -> Process:
     fields = rest.split()
     user, system, children_user, children_system = (int(field) / TICKS for field in fields[11:15])
     return Process(int(pid), int(fields[1]), command, user + system, children_user + children_system)
+
+
+def _counter(process: Process, file: str, name: str) -> int:
+    """A number of /proc/<pid>/<file>; 0 where the process has ended."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{process.pid}/{file}").read_text().splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1])
+    return 0
 
 
 def _program(process: Process) -> str:

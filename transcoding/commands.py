@@ -11,11 +11,13 @@ from pathlib import Path
 from transcoding.ladder import Rung
 from transcoding.media import Look
 from transcoding.packets import FORMATS, MAX_PIXELS
-from transcoding.plan import AudioPlan, Plan
+from transcoding.plan import AAC_FRAME, AudioPlan, Plan
 
 # Forced keyframes are compared with frame times that were rounded on their way: ask half a millisecond early.
 KEYFRAME_LEAD = Fraction(1, 2000)
 AUDIO_FRAGMENT = 6_000_000  # microseconds
+LOOKAHEAD = 4  # AAC frames that the encoder looks beyond the one that it writes, and some
+INTERLEAVED = 2  # seconds by which a container may have put sound before its picture
 SPEECH_RATE = 16_000  # samples a second; what Whisper was trained on
 
 
@@ -136,34 +138,64 @@ def trial_arguments(plan: Plan, target: Path) -> list[str]:
     ]
 
 
-def audio_arguments(audio: AudioPlan, source: str, pipe: int, threads: int = 0) -> list[str]:
-    """The whole audio rendition; time zero is the first picture: earlier sound is cut, later sound padded."""
-    end = audio.timeline.end * 1024
+def audio_arguments(plan: Plan, source: str, piece: tuple[int, int], pipe: int, threads: int = 0) -> list[str]:
+    """A piece (first and last segment, inclusive) of the audio rendition; the plan must have one.
+
+    Time zero is the first picture: earlier sound is cut, later sound padded. What is encoded begins a segment early:
+    by the piece's first frame the encoder has heard what the one before it heard, and decides as that one does, so
+    that nobody hears the seam. What is copied is always the whole track; it costs next to nothing.
+    """
+    audio = plan.audio
+    if audio is None:
+        raise ValueError("a video without sound has no audio rendition")
     if audio.copied:
-        zero = round(audio.zero * audio.sample_rate)
+        zero, end = round(audio.zero * audio.sample_rate), audio.timeline.end * AAC_FRAME
         moved = f"setts=pts=PTS-{zero}:dts=DTS-{zero},noise=drop=lt(pts\\,0)+gte(pts\\,{end})"
-        track = ["-c:a", "copy", "-bsf:a", moved]
+        start, track = [], ["-c:a", "copy", "-bsf:a", moved]
     else:
-        track = ["-af", _audio_filters(audio, end), *_encoded_sound(audio, end)]
+        begin, end = _heard(audio, piece)
+        seek = _audio_seek(plan, audio, begin)
+        start = [] if seek is None else ["-noaccurate_seek", "-ss", f"{seek:.6f}"]
+        track = ["-af", _audio_filters(audio, begin, end), *_encoded_sound(audio, piece)]
     return [
-        *(*_threads(threads), "-copyts", *input_arguments(source), "-map", f"0:{audio.stream}", *track, *_CONTAINER),
-        *("-f", "mp4", "-movflags", _FRAGMENTS, "-frag_duration", str(AUDIO_FRAGMENT), f"pipe:{pipe}"),
+        *(*_threads(threads), "-copyts", *start, *input_arguments(source), "-map", f"0:{audio.stream}"),
+        *(*track, *_CONTAINER, *_audio_fragments(pipe)),
     ]
 
 
-def silence_arguments(audio: AudioPlan, pipe: int) -> list[str]:
-    """An audio rendition of silence, where the source's sound cannot be decoded at all."""
-    end = audio.timeline.end * 1024
+def silence_arguments(audio: AudioPlan, piece: tuple[int, int], pipe: int) -> list[str]:
+    """A piece of an audio rendition as silence, where the source's sound cannot be decoded at all."""
+    begin, end = _heard(audio, piece)
     return [
         *("-f", "lavfi", "-i", f"anullsrc=sample_rate={audio.sample_rate}:channel_layout=stereo", "-copyts"),
-        *("-af", f"atrim=end_sample={end}", *_encoded_sound(audio, end), *_CONTAINER),
-        *("-f", "mp4", "-movflags", _FRAGMENTS, "-frag_duration", str(AUDIO_FRAGMENT), f"pipe:{pipe}"),
+        *("-af", f"atrim=end_sample={end - begin},asetpts=PTS+{begin}", *_encoded_sound(audio, piece)),
+        *(*_CONTAINER, *_audio_fragments(pipe)),
     ]
 
 
-def _encoded_sound(audio: AudioPlan, end: int) -> list[str]:
-    # Priming goes before zero; the muxer would wrap its time, so those packets are dropped.
-    return ["-c:a", "aac", "-b:a", f"{audio.bitrate}k", "-bsf:a", f"noise=drop=lt(pts\\,0)+gte(pts\\,{end})"]
+def _heard(audio: AudioPlan, piece: tuple[int, int]) -> tuple[int, int]:
+    """The samples that the encoder gets for a piece: from a segment before it to some frames after it."""
+    begin = audio.timeline.starts[max(0, piece[0] - 1)]
+    end = min(audio.timeline.bounds(piece[1])[1] + LOOKAHEAD, audio.timeline.end)
+    return begin * AAC_FRAME, end * AAC_FRAME
+
+
+def _audio_seek(plan: Plan, audio: AudioPlan, begin: int) -> float | None:
+    """Where to start reading for a sample: where the picture's segment starts that is shown a little before."""
+    frame = int((Fraction(begin, audio.sample_rate) - INTERLEAVED) * plan.rate)
+    return plan.seeks[plan.timeline.index_of(frame)] if 0 <= frame < plan.timeline.end else None
+
+
+def _encoded_sound(audio: AudioPlan, piece: tuple[int, int]) -> list[str]:
+    # Priming goes before the beginning; the muxer would wrap its time before zero, so those packets are dropped.
+    begin, end = _heard(audio, piece)
+    last = audio.timeline.bounds(piece[1])[1] * AAC_FRAME
+    kept = f"noise=drop=lt(pts\\,{begin})+gte(pts\\,{min(end, last)})"
+    return ["-c:a", "aac", "-b:a", f"{audio.bitrate}k", "-bsf:a", kept]
+
+
+def _audio_fragments(pipe: int) -> list[str]:
+    return ["-f", "mp4", "-movflags", _FRAGMENTS, "-frag_duration", str(AUDIO_FRAGMENT), f"pipe:{pipe}"]
 
 
 def speech_arguments(audio: AudioPlan, source: str, seconds: float, pipe: int) -> list[str]:
@@ -316,9 +348,12 @@ def _copied(plan: Plan, end: int) -> list[str]:
     return ["-map", f"0:{plan.stream}", "-c:v", "copy", "-bsf:v", moved, "-to", f"{float(zero + stop):.6f}"]
 
 
-def _audio_filters(audio: AudioPlan, end: int) -> str:
-    """Stereo at the plan's rate, moved to time zero, without gaps, exactly `end` samples."""
+def _audio_filters(audio: AudioPlan, begin: int, end: int) -> str:
+    """Stereo at the plan's rate, moved to time zero, without gaps, exactly the samples from begin to end."""
+    length = end - begin
+    # What lies before is cut here: aresample, where it also changes the rate, does not cut to the sample.
+    cut = f"aresample={audio.sample_rate}:async=1,atrim=start_pts={begin}," if begin else ""
     return (
-        f"asetpts=PTS-{float(audio.zero):.9f}/TB,aresample={audio.sample_rate}:async=1:first_pts=0,"
-        f"aformat=sample_fmts=fltp:channel_layouts=stereo,apad=whole_len={end},atrim=end_sample={end}"
+        f"asetpts=PTS-{float(audio.zero):.9f}/TB,{cut}aresample={audio.sample_rate}:async=1:first_pts={begin},"
+        f"aformat=sample_fmts=fltp:channel_layouts=stereo,apad=whole_len={length},atrim=end_sample={length}"
     )

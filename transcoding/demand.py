@@ -90,22 +90,27 @@ def demand(job: TranscodingJob, plan: Plan, kind: str, segment: int, tier: int =
         chunk = around.select_for_update().first()
         if chunk is None or pieces.count() >= PIECES * (1 + len(plan.tiers) * len(chunks(plan.timeline))):
             return
-        if not _bring_forward(chunk, pieces, segment, first_missing(chunk, plan, package_dir(job.video))):
+        whole = kind == ChunkKind.AUDIO and plan.audio is not None and plan.audio.copied
+        begun = first_missing(chunk, plan, package_dir(job.video))
+        if not _bring_forward(chunk, pieces, segment, begun, whole=whole):
             return
     # One for the piece, and one for what a worker leaves for its sake.
     tasks.ring(kind)
     tasks.ring(kind)
 
 
-def _bring_forward(chunk: TranscodingChunk, pieces: ChunkQuerySet, segment: int, begun: int) -> bool:
-    """Make the segment the beginning of a piece that comes next; False where it comes without that."""
+def _bring_forward(chunk: TranscodingChunk, pieces: ChunkQuerySet, segment: int, begun: int, *, whole: bool) -> bool:
+    """Make the segment the beginning of a piece that comes next; False where it comes without that.
+
+    whole: the piece is not to be cut, since it is copied in a moment.
+    """
     taken = chunk.status == ChunkStatus.RUNNING and not chunk.is_expired()
-    if taken and (chunk.kind != ChunkKind.VIDEO or segment <= begun + SOON):
+    if taken and (whole or segment <= begun + SOON):
         return False
     if not taken and segment <= begun and chunk.priority == Priority.DEMANDED:
         return False
     pieces.demanded().update(priority=Priority.NORMAL)
-    if not taken and (segment <= begun or chunk.kind != ChunkKind.VIDEO):
+    if not taken and (segment <= begun or whole):
         chunk.priority = Priority.DEMANDED
         chunk.save(update_fields=["priority"])
     else:

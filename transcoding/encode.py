@@ -175,12 +175,12 @@ class _Work:
 
     def _arguments(self, pipes: dict[str, int], mend: float | None) -> list[str]:
         plan, source = self.assignment.plan, self.assignment.source
+        piece = min(self.there.values()), self.assignment.last
         if self.audio:
             if mend is not None and not self.audio.copied:
                 Path(source).open("rb").close()  # silence stands for broken sound, not for a storage that is away
-                return commands.silence_arguments(self.audio, pipes["audio"])
-            return commands.audio_arguments(self.audio, source, pipes["audio"], self.threads)
-        piece = min(self.there.values()), self.assignment.last
+                return commands.silence_arguments(self.audio, piece, pipes["audio"])
+            return commands.audio_arguments(plan, source, piece, pipes["audio"], self.threads)
         return commands.video_arguments(plan, source, piece, pipes, self.threads, mend)
 
     def _hand_on(self, name: str, index: int, data: bytes) -> None:

@@ -118,8 +118,8 @@ class LocalQueue:
             TranscodingJob.objects.get(chunks=assignment.chunk).publish_early(assignment.plan.tier(0))
         if rendition != "audio":
             _count_segments(assignment.chunk, rendition, self._packages[assignment.chunk] / rendition)
-            if self._are_there(assignment, assignment.rungs, index):
-                self._heed_demand(assignment, index)
+        if rendition == "audio" or self._are_there(assignment, assignment.rungs, index):
+            self._heed_demand(assignment, index)
 
     def _plays(self, assignment: Assignment) -> bool:
         sound = self._packages[assignment.chunk] / "audio" / segment_name(0)

@@ -114,7 +114,7 @@ class TestVideo:
 class TestAudio:
     def test_encoded_sound_is_moved_padded_and_cut_to_the_pictures_length(self):
         plan = plan_of(encoded(frames=600, start=1536), audio(codec="mp3"))  # the picture starts at 0.1 s
-        assert audio_arguments(plan.audio, "/s.mp4", 3) == [
+        assert audio_arguments(plan, "/s.mp4", (0, 3), 3) == [
             *("-copyts", *OPEN, "-map", "0:1", "-af"),
             "asetpts=PTS-0.100000000/TB,aresample=48000:async=1:first_pts=0,"
             "aformat=sample_fmts=fltp:channel_layouts=stereo,apad=whole_len=960512,atrim=end_sample=960512",
@@ -122,10 +122,22 @@ class TestAudio:
             *(*CONTAINER, AUDIO_FLAGS, "-frag_duration", "6000000", "pipe:3"),
         ]
 
+    def test_a_piece_of_it_begins_a_segment_early_and_what_lies_outside_is_dropped(self):
+        plan = plan_of(encoded(frames=1800, start=1536, keyframes=range(0, 1800, 60)), audio(codec="mp3", end="60"))
+        arguments = audio_arguments(plan, "/s.mp4", (3, 4), 3)
+        begin, first, end = (282 * segment * 1024 for segment in (2, 3, 5))
+        assert float(after(arguments, "-ss")) < begin / 48000 - 2
+        assert arguments.index("-ss") < arguments.index("-i")
+        assert f"first_pts={begin}," in after(arguments, "-af")
+        assert f"atrim=start_pts={begin}," in after(arguments, "-af")
+        assert after(arguments, "-af").endswith(f"atrim=end_sample={end + 4 * 1024 - begin}")
+        assert after(arguments, "-bsf:a") == rf"noise=drop=lt(pts\,{begin})+gte(pts\,{end})"
+        assert begin < first
+
     def test_copied_sound_is_moved_and_what_lies_outside_the_picture_is_dropped(self):
         plan = plan_of(video(frames=600, start=512), audio(start="-0.1", end="25"))
         assert plan.audio.copied
-        assert audio_arguments(plan.audio, "/s.mp4", 9) == [
+        assert audio_arguments(plan, "/s.mp4", (0, 3), 9) == [
             *("-copyts", *OPEN, "-map", "0:1", "-c:a", "copy", "-bsf:a"),
             r"setts=pts=PTS-1600:dts=DTS-1600,noise=drop=lt(pts\,0)+gte(pts\,959488)",
             *(*CONTAINER, AUDIO_FLAGS, "-frag_duration", "6000000", "pipe:9"),
@@ -133,7 +145,7 @@ class TestAudio:
 
     def test_a_smaller_ladder_has_a_lower_bitrate(self):
         plan = plan_of(encoded(width=640, height=360), audio(codec="mp3"))
-        assert after(audio_arguments(plan.audio, "/s.mp4", 3), "-b:a") == "96k"
+        assert after(audio_arguments(plan, "/s.mp4", (0, 3), 3), "-b:a") == "96k"
 
 
 def test_a_poster_is_one_keyframe_of_square_pixels_and_its_brightness():

@@ -140,12 +140,34 @@ class TestPieces:
         ask(job, 4)
         assert [piece[:2] for piece in pieces(job)[-2:]] == [(3, 3), (4, 5)]
 
-    def test_sound_is_one_piece_and_comes_first_whole(self, bells):
+    def test_sound_is_cut_like_pictures(self, bells):
         job = laid_out(sound=audio(codec="mp3"))
+        last = job.chunks.get(kind="audio").last_segment
+        ask(job, 2, ChunkKind.AUDIO)
+        assert pieces(job, "audio") == [(0, 1, "pending", 1), (2, last, "pending", 0)]
+        assert bells == ["audio", "audio"]
+
+    def test_copied_sound_is_there_in_a_moment_and_comes_first_whole(self, bells):
+        job = laid_out(sound=audio(codec="mp3"))
+        job.plan["audio"]["copied"] = True
+        job.save()
         ask(job, 2, ChunkKind.AUDIO)
         ((first, _, status, priority),) = pieces(job, "audio")
         assert (first, status, priority) == (0, "pending", 0)
         assert bells == ["audio", "audio"]
+
+    def test_whoever_encodes_sound_leaves_the_rest_to_be_made_at_once(self, bells):
+        job = laid_out(sound=audio(codec="mp3"), frames=3600)
+        worker = queue_of()
+        begun = worker.claim([ChunkKind.AUDIO])
+        worker.deliver(begun, "audio", 0, b"segment")
+        ask(job, 8, ChunkKind.AUDIO)
+        with pytest.raises(Enough):
+            worker.deliver(begun, "audio", 1, b"segment")
+        worker.complete(begun)
+        following = queue_of().claim([ChunkKind.AUDIO])
+        assert following.first == 8
+        assert pieces(job, "audio")[0] == (0, 1, "completed", 1)
 
     def test_a_video_is_not_cut_to_shreds(self, bells):
         job = laid_out(frames=30 * 60 * 60)

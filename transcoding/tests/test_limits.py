@@ -59,7 +59,7 @@ def every_command(plan, source, target):
     """What is ever asked of ffmpeg about a source."""
     yield [*video_arguments(plan, source, (0, 0), dict.fromkeys([rung.name for rung in plan.rungs], 1))]
     yield [*video_arguments(plan, source, (0, 0), dict.fromkeys([rung.name for rung in plan.rungs], 1), mend=-1.0)]
-    yield audio_arguments(plan.audio, source, 1)
+    yield audio_arguments(plan, source, (0, 0), 1)
     yield speech_arguments(plan.audio, source, 1, 1)
     yield poster_arguments(source, plan.stream, plan.look, None, target)
 

@@ -18,7 +18,8 @@ from itertools import pairwise
 import av
 import pytest
 
-from transcoding import boxes
+from transcoding import boxes, ffmpeg
+from transcoding.encode import encode
 from transcoding.package import read_rendition
 from transcoding.plan import AAC_FRAME, chunks
 from transcoding.tests import clips
@@ -120,13 +121,17 @@ def beeps(package) -> list[Fraction]:
     """When the tone begins, in seconds."""
     sound = read_rendition(package.folder / "audio")
     packets = [fragment.samples for segment in sound.segments for fragment in segment.fragments]
-    with av.open(io.BytesIO(package.stream("audio"))) as container:
-        rate = container.streams.audio[0].sample_rate
-        samples = array("f", b"".join(left_channel(frame) for frame in container.decode(audio=0)))
-    assert len(samples) == sum(packets) * AAC_FRAME
-    loud = [position for position, sample in enumerate(samples) if abs(sample) > LOUD]
+    heard, rate = samples(package.stream("audio")), package.plan.audio.sample_rate
+    assert len(heard) == sum(packets) * AAC_FRAME
+    loud = [position for position, sample in enumerate(heard) if abs(sample) > LOUD]
     first = sound.segments[0].start
     return [Fraction(first + after, rate) for before, after in pairwise([-rate, *loud]) if after - before > rate // 4]
+
+
+def samples(stream) -> array:
+    """The left channel of a whole rendition."""
+    with av.open(io.BytesIO(stream)) as container:
+        return array("f", b"".join(left_channel(frame) for frame in container.decode(audio=0)))
 
 
 def left_channel(frame) -> bytes:
@@ -166,3 +171,42 @@ def test_a_flash_begins_with_the_first_picture_of_every_chunk(package):
 def test_what_should_be_copied_is_copied(package):
     assert package.plan.audio.copied == ("copied sound" in package.name)
     assert any(rung.copied for rung in package.plan.rungs) == package.name.endswith("and picture")
+
+
+TONES = "aevalsrc='0.3*sin(2*PI*(200+20*t)*t)+0.2*sin(2*PI*1234.5*t)':s={}:d=25"
+WINDOW = 512  # samples
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "codec"),
+    [("a.mp4", 48000, "mp3"), ("a.mkv", 48000, "libopus"), ("a.mov", 32000, "pcm_s16le"), ("a.ts", 44100, "mp2")],
+)
+def test_nobody_hears_where_pieces_of_sound_meet(tmp_path, name, rate, codec):
+    """What the encoder errs at a seam, it errs elsewhere, too; a sample too many or too few would be ten times that."""
+    picture = ("-f", "lavfi", "-i", "testsrc2=size=64x36:rate=30:duration=25", "-f", "lavfi", "-i", TONES.format(rate))
+    clip = clips.make(tmp_path / name, *picture, *H264, "-g", "60", "-c:a", codec)
+    package = Package(clip, tmp_path / "package")
+    last = len(package.plan.audio.timeline) - 1
+    for piece in ((0, 1), (3, last), (2, 2)):
+        encode(package.assignment("audio", *piece), package.deliver, lambda: None)
+    found = read_rendition(package.folder / "audio")
+    assert [segment.start for segment in found.segments] == [
+        start * AAC_FRAME for start in package.plan.audio.timeline.starts
+    ]
+    heard, meant = samples(package.stream("audio")), source_samples(package)
+    errors = [
+        sum((a - b) ** 2 for a, b in zip(heard[at : at + WINDOW], meant[at : at + WINDOW], strict=True))
+        for at in range(0, len(meant) - 2 * WINDOW, WINDOW)
+    ]
+    usual = sorted(errors)[int(0.99 * len(errors))]
+    for segment in (2, 3):
+        seam = package.plan.audio.timeline.starts[segment] * AAC_FRAME // WINDOW
+        assert max(errors[seam - 4 : seam + 4]) <= 2 * usual
+
+
+def source_samples(package) -> array:
+    """The left channel as it was meant, from the first picture on, at the plan's rate."""
+    plan = package.plan.audio
+    moved = f"asetpts=PTS-{float(plan.zero)}/TB,aresample={plan.sample_rate}:async=1:first_pts=0"
+    arguments = ["-v", "error", "-copyts", "-i", str(package.source), "-map", "0:a", "-af", moved, "-ac", "1"]
+    return array("f", ffmpeg.run([*arguments, "-f", "f32le", "pipe:1"], timeout=60))
