@@ -1,8 +1,6 @@
 """The captions of published videos: their rows, their files, and the queue of those that are still to be heard."""
 
-import logging
 import shutil
-import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -17,20 +15,16 @@ from django.utils import timezone
 from transcoding import boxes, playlists, webvtt
 from transcoding.afterwards import AfterwardsQueue
 from transcoding.attempts import Attempt, Outcome
-from transcoding.contract import Assignment, LeaseLost, Stopping
-from transcoding.encode import EncodeError
+from transcoding.contract import Assignment, LeaseLost
 from transcoding.local import assignment_of, lease_end
 from transcoding.models import ChunkKind, ChunkStatus, TranscodingChunk, TranscodingJob
 from transcoding.package import UNFINISHED, caption_languages, caption_name, segment_name, store
 from transcoding.plan import Plan
 from transcoding.playlists import CaptionTrack
-from transcoding.transcribe import CannotTranscribe, Task, Transcript, transcribe
+from transcoding.transcribe import Transcript, Whisper
 from transcoding.webvtt import Caption
-from transcoding.work import DISK_FULL, Pulse, is_disk_full
 from videos.models import Cue, Transcription, Video
 from videos.storage import package_dir
-
-log = logging.getLogger(__name__)
 
 NO_SOUND = "The video has no sound, so there are no captions."
 NO_SPEECH = "No speech was heard, so there are no captions. If somebody speaks, choose the language and try again."
@@ -39,6 +33,10 @@ NO_SPEECH = "No speech was heard, so there are no captions. If somebody speaks, 
 def wanted() -> bool:
     """Whether this installation makes captions at all."""
     return bool(settings.WHISPER_MODEL != "none")
+
+
+def whisper() -> Whisper:
+    return Whisper(settings.WHISPER_MODEL, str(settings.WHISPER_DIR))
 
 
 def open_for(job: TranscodingJob) -> bool:
@@ -160,49 +158,6 @@ class TranscriptionQueue(AfterwardsQueue):
         with transaction.atomic():
             self._guarded(assignment, **(chunk or {"attempt": assignment.attempt}))
             Transcription.objects.filter(video__job__chunks=assignment.chunk).update(**columns)
-
-
-def transcribe_one(queue: TranscriptionQueue, stop: threading.Event, threads: int = 0) -> bool:
-    """Claim a video, hear it, publish its captions; False where there was none."""
-    assignment = queue.claim()
-    if assignment is None:
-        return False
-    try:
-        _make(queue, assignment, stop, threads)
-    except LeaseLost:
-        log.warning("«%s»: transcription stopped, it is not wanted any more", assignment.title)
-    return True
-
-
-def _make(queue: TranscriptionQueue, assignment: Assignment, stop: threading.Event, threads: int) -> None:
-    log.info("«%s»: transcription started", assignment.title)
-    try:
-        transcript = _hear(queue, assignment, stop, threads)
-        queue.publish(assignment, transcript)
-    except Stopping:
-        queue.give_back(assignment)
-        log.info("«%s»: transcription given back, the worker stops", assignment.title)
-    except (EncodeError, OSError) as error:
-        log.error("«%s»: %s", assignment.title, error)
-        if is_disk_full(error):
-            queue.give_back(assignment, DISK_FULL)
-            return
-        queue.fail(assignment, str(error), final=isinstance(error, CannotTranscribe))
-    else:
-        log.info("«%s»: transcription done, %d words", assignment.title, transcript.words)
-
-
-def _hear(queue: TranscriptionQueue, assignment: Assignment, stop: threading.Event, threads: int) -> Transcript:
-    task = Task(
-        source=assignment.source,
-        plan=assignment.plan.to_json(),
-        model=settings.WHISPER_MODEL,
-        folder=str(settings.WHISPER_DIR),
-        language=queue.language_of(assignment),
-        threads=threads,
-    )
-    duration = float(assignment.plan.timeline.duration)
-    return transcribe(task, duration, lambda percent: queue.report(assignment, percent), Pulse(queue, assignment, stop))
 
 
 @contextmanager

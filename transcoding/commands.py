@@ -9,8 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from transcoding.ladder import Rung
-from transcoding.media import Look
-from transcoding.packets import FORMATS, MAX_PIXELS
+from transcoding.media import FORMATS, MAX_PIXELS, Look
 from transcoding.plan import AAC_FRAME, AudioPlan, Plan
 
 # Forced keyframes are compared with frame times that were rounded on their way: ask half a millisecond early.
@@ -88,9 +87,21 @@ _CONTAINER = ("-use_editlist", "0", "-avoid_negative_ts", "disabled", "-map_meta
 _PATIENT = ("-max_error_rate", "1", "-max_pixels", str(MAX_PIXELS))
 
 
+LOOPBACK = "http://127.0.0.1:"  # how an address begins at which a remote worker serves itself a source
+# Little is read ahead of what is decoded, because all of it comes from far.
+_FROM_AFAR = ("-protocol_whitelist", "http,tcp", "-recv_buffer_size", str(64 << 10))
+
+
+def is_file(source: str) -> bool:
+    """Whether a source is a path, whatever it looks like, and not an address of a remote worker's own."""
+    return not source.startswith(LOOPBACK)
+
+
 def input_arguments(source: str) -> list[str]:
-    """Open a source and nothing that it may refer to; its name is a file's, whatever it looks like."""
-    return [*_PATIENT, "-protocol_whitelist", "file", "-format_whitelist", ",".join(FORMATS), "-i", f"file:{source}"]
+    """Open a source and nothing that it may refer to."""
+    opened = ("-protocol_whitelist", "file") if is_file(source) else _FROM_AFAR
+    name = f"file:{source}" if is_file(source) else source
+    return [*_PATIENT, *opened, "-format_whitelist", ",".join(FORMATS), "-i", name]
 
 
 def video_arguments(  # noqa: PLR0913 - the last one is for damaged sources only

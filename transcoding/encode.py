@@ -178,7 +178,8 @@ class _Work:
         piece = min(self.there.values()), self.assignment.last
         if self.audio:
             if mend is not None and not self.audio.copied:
-                Path(source).open("rb").close()  # silence stands for broken sound, not for a storage that is away
+                if commands.is_file(source):  # else whoever serves it tells that it is away
+                    Path(source).open("rb").close()  # silence stands for broken sound, not for a storage that is away
                 return commands.silence_arguments(self.audio, piece, pipes["audio"])
             return commands.audio_arguments(plan, source, piece, pipes["audio"], self.threads)
         return commands.video_arguments(plan, source, piece, pipes, self.threads, mend)

@@ -16,10 +16,14 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Self
 
-import imageio_ffmpeg
+try:
+    import imageio_ffmpeg
+except ImportError:  # a remote worker has only Python and an ffmpeg of its own
+    imageio_ffmpeg = None
 
 log = logging.getLogger(__name__)
 
+HOME = str(Path(__file__).absolute().parent.parent)  # of this very code: a folder, or the one file of a remote worker
 LOG_LINES = 30
 LINES = 1 << 20  # bytes read at a time
 MEMORY = 8 << 30  # bytes; 8K of 10 bits takes 1.5 GB with two threads, and each further thread a picture or two
@@ -47,15 +51,18 @@ class Limits:
 
 @cache
 def executable() -> str:
-    """The ffmpeg to use: VLOG_FFMPEG, else the one that came with the packages."""
-    return os.environ.get("VLOG_FFMPEG") or imageio_ffmpeg.get_ffmpeg_exe()
+    """The ffmpeg to use: VLOG_FFMPEG, else the one that came with the packages, else the machine's."""
+    return os.environ.get("VLOG_FFMPEG") or (imageio_ffmpeg.get_ffmpeg_exe() if imageio_ffmpeg else "ffmpeg")
 
 
 @cache
 def version() -> str:
-    """What `ffmpeg -version` calls itself, such as `n9.0.2`."""
-    line = subprocess.run([executable(), "-version"], capture_output=True, text=True, check=True, timeout=60).stdout
-    return line.split()[2]
+    """What `ffmpeg -version` calls itself, such as `n9.0.2`. Raises FfmpegError where there is none."""
+    try:
+        line = subprocess.run([executable(), "-version"], capture_output=True, text=True, check=True, timeout=60).stdout
+        return line.split()[2]
+    except (OSError, subprocess.SubprocessError, IndexError) as error:
+        raise FfmpegError(f"{executable()} is no ffmpeg that runs: install one, or name it in VLOG_FFMPEG") from error
 
 
 UNHURRIED = Limits()
@@ -140,7 +147,8 @@ class Python(Running):
 
     def __init__(self, module: str, told: str, limits: Limits | None = None) -> None:
         super().__init__([], ())
-        self._command = [*_guard(nice=limits is None, limits=limits or Limits(memory=0)), sys.executable, "-m", module]
+        guard = _guard(nice=limits is None, limits=limits or Limits(memory=0))
+        self._command = [*guard, sys.executable, "-P", "-m", module]
         self._told = told
 
     def __enter__(self) -> Self:
@@ -149,7 +157,7 @@ class Python(Running):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            cwd=Path(__file__).parent.parent,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (HOME, os.environ.get("PYTHONPATH"))))},
             process_group=0,
         )
         self._listen()

@@ -62,10 +62,13 @@ def hear(task: Task, tell: Any) -> dict[str, Any]:
     """All that is said in the source, on the video's timeline; tell is called with the seconds heard so far."""
     if task.threads:
         torch.set_num_threads(task.threads)
-    plan = Plan.from_json(task.plan)
-    if plan.audio is None:
+    plan = Plan.from_json(task.plan) if task.plan else None
+    if plan is not None and plan.audio is None:
         return {"language": "", "captions": []}
-    listener = _Listener(_load(task.model, Path(task.folder)), _whispers_code(task.language), tell)
+    model = _load(task.model, Path(task.folder))
+    if plan is None:
+        return {"language": "", "captions": []}
+    listener = _Listener(model, _whispers_code(task.language), tell)
     with _sound(plan, task.source) as sound:
         captions = [caption for piece in _pieces(listener, sound, task.piece) for caption in piece]
     return {"language": TAGS.get(listener.spoken, listener.spoken), "captions": captions}

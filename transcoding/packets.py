@@ -13,18 +13,11 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from transcoding import copyable
+from transcoding.media import FORMATS, MAX_PIXELS
 
-# Demuxers that a source may need; playlists, `concat` and devices are not among them: they open other files.
-FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2",
-    "matroska,webm",
-    *("avi", "mpegts", "mpeg", "mpegvideo", "flv", "asf", "ogg", "mxf", "dv", "gif", "ivf", "h264", "hevc", "obu"),
-    *("nut", "rm", "wtv", "yuv4mpegpipe", "m4v", "gxf", "live_flv"),
-)
 WITH_WHOLE_INDEX = FORMATS[0]
 WITHOUT_INDEX = {"mpegts", "mpeg", "mpegvideo", "h264", "hevc", "m4v", "obu"}
 GENPTS = 1  # AVFMT_FLAG_GENPTS of libavformat
-MAX_PIXELS = 139_264 * 256  # 8K and a little more: the largest picture of any level of H.264 (6.2; table A-1)
 MAX_PACKETS = 12_000_000  # of one file; a day of 60 pictures and 50 packets of sound a second has 9.5 million
 REORDERED = 32  # packets; H.264 and HEVC shift a picture by 16 at most
 

@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 
 from transcoding import ffmpeg
-from transcoding.media import MediaError, MediaInfo, read_media
+from transcoding.media import MediaInfo
+from transcoding.probe import MediaError, read_media
 
 MEMORY = 4 << 30  # bytes; the packets of a day take one, a picture of 8K half of one
 PATIENCE = 300  # seconds

@@ -25,10 +25,11 @@ from kombu.exceptions import OperationalError
 
 from transcoding import captions, ffmpeg, layout, posters, publication, recovery, room, storyboards
 from transcoding.local import LocalQueue
-from transcoding.media import MediaError
 from transcoding.models import CANCELLED, ChunkKind, ChunkStatus, QualityStatus, Step, TranscodingChunk, TranscodingJob
 from transcoding.package import tidy
+from transcoding.probe import MediaError
 from transcoding.sandbox import read_apart
+from transcoding.transcribe import transcribe_one
 from transcoding.verify import inspect
 from transcoding.work import is_disk_full, work_one
 from videos.storage import package_dir, source_path
@@ -263,7 +264,8 @@ def hear(node: str) -> bool:
     worker = _worker(node)
     if worker.status == Worker.Status.DISABLED or not captions.wanted():
         return False
-    return captions.transcribe_one(captions.TranscriptionQueue(worker), nodes.stopping, settings.ENCODE_THREADS)
+    queue = captions.TranscriptionQueue(worker)
+    return transcribe_one(queue, captions.whisper(), nodes.stopping, settings.ENCODE_THREADS)
 
 
 def picture(node: str) -> bool:

@@ -10,15 +10,15 @@ import pytest
 from django.utils import timezone
 
 from transcoding import captions, ffmpeg, listen, publication, recovery, tasks, transcribe
-from transcoding.captions import TranscriptionQueue, transcribe_one
+from transcoding.captions import TranscriptionQueue
 from transcoding.contract import LeaseLost
-from transcoding.media import read_media
 from transcoding.models import ChunkStatus, TranscodingChunk
 from transcoding.package import tidy
 from transcoding.plan import Plan, make_plan
+from transcoding.probe import read_media
 from transcoding.tests import speech
 from transcoding.tests.conftest import wait_for
-from transcoding.transcribe import Task, Transcript
+from transcoding.transcribe import Task, Transcript, transcribe_one
 from transcoding.verify import verify
 from transcoding.webvtt import Caption
 from videos import archive
@@ -104,7 +104,7 @@ def chunk(job):
 
 
 def hear(stop=NEVER):
-    return transcribe_one(queue(), stop)
+    return transcribe_one(queue(), captions.whisper(), stop)
 
 
 def files(job):

@@ -6,8 +6,7 @@ import av.format
 import pytest
 
 from transcoding.commands import audio_arguments, input_arguments, poster_arguments, video_arguments
-from transcoding.media import Look
-from transcoding.packets import FORMATS
+from transcoding.media import FORMATS, Look
 from transcoding.tests.test_plan import audio, encoded, plan_of, video
 
 PIPES = {"720p": 3, "480p": 4, "360p": 5}

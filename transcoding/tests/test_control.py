@@ -10,10 +10,10 @@ from transcoding.captions import TranscriptionQueue
 from transcoding.contract import LeaseLost
 from transcoding.control import Refused
 from transcoding.local import LocalQueue
-from transcoding.media import read_media
 from transcoding.models import ChunkKind, TranscodingChunk
 from transcoding.package import segments_there
 from transcoding.plan import Plan
+from transcoding.probe import read_media
 from transcoding.tests import test_tasks
 from transcoding.tests.test_tasks import fresh, messages, run_all
 from transcoding.transcribe import Transcript

@@ -6,9 +6,9 @@ import io
 import av
 import pytest
 
-from transcoding.media import read_media
 from transcoding.package import segment_name
 from transcoding.plan import make_plan
+from transcoding.probe import read_media
 from transcoding.tests import clips
 from transcoding.tests.clips import AAC
 from transcoding.tests.test_damaged import overwritten

@@ -2,7 +2,7 @@
 
 import pytest
 
-from transcoding.media import MediaError, read_media
+from transcoding.probe import MediaError, read_media
 from transcoding.tests import clips
 from transcoding.tests.clips import AAC, H264
 from transcoding.tests.test_media import cut, is_for_an_editor

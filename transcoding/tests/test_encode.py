@@ -10,9 +10,9 @@ import pytest
 from transcoding import boxes, ffmpeg, playlists
 from transcoding.contract import INIT, Assignment, Stopping
 from transcoding.encode import EncodeError, encode
-from transcoding.media import read_media
 from transcoding.package import read_rendition, segment_name, store
 from transcoding.plan import chunks, make_plan
+from transcoding.probe import read_media
 from transcoding.tests import clips
 from transcoding.tests.clips import AAC, H264
 from transcoding.verify import verify

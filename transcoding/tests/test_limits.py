@@ -13,9 +13,9 @@ from transcoding.commands import audio_arguments, poster_arguments, speech_argum
 from transcoding.contract import Assignment
 from transcoding.encode import EncodeError, encode
 from transcoding.ffmpeg import FfmpegError, Killed, Limits, Running
-from transcoding.media import MediaError, read_media
 from transcoding.pictures import poster
 from transcoding.plan import make_plan
+from transcoding.probe import MediaError, read_media
 from transcoding.sandbox import read_apart
 from transcoding.tests import clips
 from transcoding.tests.clips import AAC, H264

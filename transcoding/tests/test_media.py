@@ -5,11 +5,11 @@ from fractions import Fraction
 
 import pytest
 
-from transcoding import ffmpeg, media
+from transcoding import ffmpeg, probe
 from transcoding.contract import INIT, Assignment
 from transcoding.encode import encode
-from transcoding.media import MediaError, read_media
 from transcoding.plan import make_plan
+from transcoding.probe import MediaError, read_media
 from transcoding.tests import clips
 from transcoding.tests.clips import AAC, H264
 
@@ -325,10 +325,10 @@ class TestIndex:
     def test_the_index_tells_what_demuxing_tells(self, tmp_path, monkeypatch, kind):
         film = clips.make(tmp_path / "film.mov", *INDEXED[kind])
         with monkeypatch.context() as patch:
-            patch.setattr(media, "demux", None)
+            patch.setattr(probe, "demux", None)
             by_index = read_media(film)
         with monkeypatch.context() as patch:
-            patch.setattr(media, "read_index", lambda *tracks: None)
+            patch.setattr(probe, "read_index", lambda *tracks: None)
             assert by_index == read_media(film)
 
     @pytest.mark.parametrize(
@@ -339,7 +339,7 @@ class TestIndex:
         seek, flags = (arguments, ()) if arguments[0] == "-ss" else ((), arguments)
         film = clips.make(tmp_path / "film.mp4", *seek, "-i", str(source), "-c", "copy", *flags)
         facts = read_media(film)
-        monkeypatch.setattr(media, "read_index", lambda *tracks: None)
+        monkeypatch.setattr(probe, "read_index", lambda *tracks: None)
         assert facts == read_media(film)
 
 

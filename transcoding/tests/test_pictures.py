@@ -10,9 +10,9 @@ from PIL import Image
 from transcoding import pictures
 from transcoding.commands import JUDGED
 from transcoding.ffmpeg import FfmpegError
-from transcoding.media import read_media
 from transcoding.pictures import NotAPicture, best, candidates, from_upload, judge, poster, storyboard, tile_size
 from transcoding.plan import make_plan
+from transcoding.probe import read_media
 from transcoding.tests import clips
 from transcoding.tests.test_verify import Package
 

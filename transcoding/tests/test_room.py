@@ -13,10 +13,11 @@ from transcoding.attempts import Attempt
 from transcoding.contract import Assignment
 from transcoding.insight import look_at
 from transcoding.local import LocalQueue
-from transcoding.media import MediaInfo, read_media
+from transcoding.media import MediaInfo
 from transcoding.models import ChunkKind, QualityProgress, TranscodingChunk, TranscodingJob
 from transcoding.package import store
 from transcoding.plan import make_plan
+from transcoding.probe import read_media
 from transcoding.tests import clips
 from transcoding.tests.test_plan import video
 from transcoding.work import DISK_FULL, work_one

@@ -9,9 +9,9 @@ from billiard.exceptions import WorkerLostError
 from django.utils import timezone
 
 from transcoding import layout, tasks
-from transcoding.media import read_media
 from transcoding.models import ChunkKind, TranscodingChunk, TranscodingJob
 from transcoding.package import segment_name, store
+from transcoding.probe import read_media
 from transcoding.tests import clips
 from videos.models import Video
 from videos.storage import package_dir, source_path

@@ -10,8 +10,8 @@ import pytest
 from transcoding import ffmpeg
 from transcoding.contract import INIT
 from transcoding.encode import encode
-from transcoding.media import MediaError, read_media
 from transcoding.plan import chunks
+from transcoding.probe import MediaError, read_media
 from transcoding.tests import clips
 from transcoding.tests.clips import AAC, H264
 from transcoding.tests.test_encode import Package

@@ -12,8 +12,9 @@ import pytest
 from transcoding import ffmpeg, work
 from transcoding.contract import INIT, Assignment, LeaseLost
 from transcoding.encode import EncodeError
-from transcoding.media import MediaInfo, read_media
+from transcoding.media import MediaInfo
 from transcoding.plan import Plan, make_plan
+from transcoding.probe import read_media
 from transcoding.tests import clips
 from transcoding.tests.test_plan import video
 from transcoding.work import describe, work_one

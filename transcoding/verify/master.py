@@ -5,10 +5,10 @@ from fractions import Fraction
 
 from transcoding.ladder import Rung
 from transcoding.manifests import NUMBER, Attributes, Manifest
-from transcoding.media import MAX_RATE
 from transcoding.package import Rendition
 from transcoding.plan import Plan
 from transcoding.playlists import FIRST_VARIANT, iframe_peak, peak_of
+from transcoding.probe import MAX_RATE
 
 NAME = "master.m3u8"
 TOLERANCE = Fraction(1, 10)  # of a bitrate; rules 1.26 and 1.27

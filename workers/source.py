@@ -1,0 +1,203 @@
+"""The editor's file for ffmpeg: served on the loopback, fetched from the site as far as it is read. No Django here.
+
+ffmpeg never learns the key, and the network may be away: it only waits for its next bytes.
+"""
+
+import re
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler
+from socket import SO_SNDBUF, SOL_SOCKET
+from socketserver import ThreadingTCPServer
+from typing import Any
+
+from transcoding.commands import LOOPBACK
+from transcoding.contract import Enough, LeaseLost, Stopping
+from transcoding.encode import EncodeError
+from workers.connection import Answer, Connection, Disabled, Refused, Unanswered
+
+BLOCK = 64 << 10  # bytes; what is read at once at least
+LONGEST_RUN = 16  # blocks that are fetched at once where ffmpeg reads on and on
+READ_AHEAD = 16  # at most this part of what was read on and on is fetched before it is asked for
+CACHE = 64 << 20  # bytes of all sources: an index is fetched once and not for each piece
+SEND_BUFFER = 32 << 10  # bytes; what ffmpeg has not read when it ends was fetched in vain
+OVER = (LeaseLost, Enough, Stopping, Disabled, Refused, EncodeError)  # what ends a piece
+RANGE = re.compile(r"bytes=(\d+)-(\d*)")
+
+
+class Cache:
+    """The blocks that were read last, of all sources; safe among threads."""
+
+    def __init__(self, size: int = CACHE) -> None:
+        self._blocks: OrderedDict[Hashable, bytes] = OrderedDict()
+        self._lock, self._free = threading.Lock(), size
+
+    def get(self, key: Hashable) -> bytes | None:
+        with self._lock:
+            if key in self._blocks:
+                self._blocks.move_to_end(key)
+            return self._blocks.get(key)
+
+    def put(self, key: Hashable, block: bytes) -> None:
+        with self._lock:
+            self._free += len(self._blocks.pop(key, b"")) - len(block)
+            self._blocks[key] = block
+            while self._free < 0:
+                self._free += len(self._blocks.popitem(last=False)[1])
+
+
+class Source:
+    """The source of one piece, by its byte ranges.
+
+    check raises where the piece is over; judge is told what the site says of it, before ffmpeg sees an end.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a source is, and whom to ask and to tell
+        self,
+        connection: Connection,
+        path: str,
+        size: int,
+        etag: str,
+        same: Hashable,
+        check: Callable[[], None],
+        judge: Callable[[Exception], None],
+    ) -> None:
+        """same: equal for all pieces that have this source."""
+        self.token = secrets.token_urlsafe()
+        self.size, self.downloaded = size, 0
+        self._connection, self._path, self._etag = connection, path, etag
+        self._same = (same, size, etag)
+        self._check, self._judge = check, judge
+        self._closed, self._lock = False, threading.Lock()
+
+    def close(self) -> None:
+        self._closed = True
+        self._connection.cut()
+
+    def read(self, cache: Cache, at: int, read_on: int) -> bytes:
+        """Some bytes from a place on, to the end of a block; read_on is the number that was read just before it.
+
+        Raises what ends the piece.
+        """
+        number = at // BLOCK
+        with self._lock:  # one connection; and what another one has fetched meanwhile is there
+            block = cache.get((self._same, number))
+            if block is None:
+                run = max(1, min(LONGEST_RUN, read_on // READ_AHEAD // BLOCK))
+                block = self._fetch_run(cache, number, run)
+        return block[at % BLOCK :]
+
+    def _fetch_run(self, cache: Cache, first: int, count: int) -> bytes:
+        """Blocks one after the other, up to one that is there already; gives the first."""
+        end = first + 1
+        while end < first + count and cache.get((self._same, end)) is None:
+            end += 1
+        data = self._fetch(first * BLOCK, min(end * BLOCK, self.size))
+        for number in range(first, end):
+            begin = (number - first) * BLOCK
+            if begin < len(data):
+                cache.put((self._same, number), data[begin : begin + BLOCK])
+        return data[:BLOCK]
+
+    def _fetch(self, start: int, end: int) -> bytes:
+        """Bytes of the source; what came before the network went away is not asked for again."""
+        data = bytearray()
+        try:
+            while len(data) < end - start:
+                self._connection.insist(lambda: self._ask(start, end, data), self._go_on)
+        except OVER as error:
+            self._judge(error)
+            raise
+        self.downloaded += len(data)
+        return bytes(data)
+
+    def _ask(self, start: int, end: int, data: bytearray) -> None:
+        asked = start + len(data)
+        headers = {"Range": f"bytes={asked}-{end - 1}", "If-Range": self._etag}
+        before = len(data)
+        try:
+            answer = self._connection.request("GET", self._path, headers=headers, into=data, check=self._go_on)
+        except Unanswered:
+            if len(data) == before:
+                raise
+            self._connection.close()  # something came: ask for the rest at once
+            return
+        if not self._is_wanted(answer, asked) or start + len(data) > end:
+            raise EncodeError("The original has changed since this video was planned. Upload it as a new video.")
+        if len(data) == before:
+            raise Unanswered("its answer was empty")
+
+    def _is_wanted(self, answer: Answer, asked: int) -> bool:
+        return answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {asked}-")
+
+    def _go_on(self) -> None:
+        if self._closed:
+            raise Stopping
+        self._check()
+
+
+class SourceServer(ThreadingTCPServer):
+    """Serves sources to this machine's ffmpeg, each under an address that nobody can guess."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, cache: Cache | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.cache = cache or Cache()
+        self.sources: dict[str, Source] = {}
+        threading.Thread(target=self.serve_forever, daemon=True, name="sources").start()
+
+    def serve(self, source: Source) -> str:
+        """The address at which it can be read from now on."""
+        self.sources[f"/{source.token}"] = source
+        return f"{LOOPBACK}{self.server_address[1]}/{source.token}"
+
+    def withdraw(self, source: Source) -> None:
+        self.sources.pop(f"/{source.token}", None)
+        source.close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: SourceServer
+    protocol_version = "HTTP/1.1"
+
+    def setup(self) -> None:
+        self.request.setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER)
+        super().setup()
+
+    def do_GET(self) -> None:
+        source = self.server.sources.get(self.path)
+        if source is None:
+            self.send_error(404)
+            return
+        wanted = RANGE.fullmatch(self.headers.get("Range", "bytes=0-"))
+        start = int(wanted[1]) if wanted else 0
+        end = min(int(wanted[2]) + 1, source.size) if wanted and wanted[2] else source.size
+        if wanted is None or start >= end:
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{source.size}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {start}-{end - 1}/{source.size}")
+        self.send_header("Content-Length", str(end - start))
+        self.send_header("Accept-Ranges", "bytes")
+        self.end_headers()
+        self.close_connection = True
+        with suppress(ConnectionError, *OVER):  # ffmpeg has read enough, or gets no more
+            self._send(source, start, end)
+
+    def _send(self, source: Source, start: int, end: int) -> None:
+        at = start
+        while at < end:
+            data = source.read(self.server.cache, at, at - start)[: end - at]
+            self.wfile.write(data)
+            at += len(data)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Addresses with tokens belong in no log."""
