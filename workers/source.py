@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
-from socket import SO_SNDBUF, SOL_SOCKET
+from socket import IPPROTO_TCP, SO_SNDBUF, SOL_SOCKET, TCP_MAXSEG, TCP_NODELAY
 from socketserver import ThreadingTCPServer
 from typing import Any
 
@@ -25,6 +25,7 @@ READ_AHEAD = 16  # at most this part of what was read on and on is fetched befor
 CACHE = 64 << 20  # bytes of all sources: an index is fetched once and not for each piece
 SEND_BUFFER = 32 << 10  # bytes; what ffmpeg has not read when it ends was fetched in vain
 OVER = (LeaseLost, Enough, Stopping, Disabled, Refused, EncodeError)  # what ends a piece
+SEGMENT = 8 << 10  # bytes; TCP's on the loopback
 RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 
@@ -147,6 +148,8 @@ class SourceServer(ThreadingTCPServer):
 
     def __init__(self, cache: Cache | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        # The loopback's segments are as large as these buffers: TCP would wait for room for a whole one, again and again.
+        self.socket.setsockopt(IPPROTO_TCP, TCP_MAXSEG, SEGMENT)
         self.cache = cache or Cache()
         self.sources: dict[str, Source] = {}
         threading.Thread(target=self.serve_forever, daemon=True, name="sources").start()
@@ -167,6 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         self.request.setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER)
+        self.request.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
         super().setup()
 
     def do_GET(self) -> None:

@@ -1,0 +1,259 @@
+"""A site that behaves as docs/workers-api.md says, in a thread; and that misbehaves where a test asks for it."""
+
+import hashlib
+import json
+import re
+import threading
+import time
+from base64 import b64encode
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from transcoding.plan import Plan, chunks
+
+KEY = "k" * 43
+ETAG = '"the-original"'
+PATIENCE = 120  # seconds for anything to happen at all
+
+
+@dataclass
+class Piece:
+    """A chunk and what became of it."""
+
+    number: int
+    kind: str
+    plan: Plan
+    first: int
+    last: int
+    source: Path
+    attempt: int = 0
+    state: str = "pending"  # running, completed, failed
+    error: str = ""
+    claim: str = ""
+    percents: list = field(default_factory=list)
+
+
+class StubSite(ThreadingHTTPServer):
+    """misdeeds: functions of (handler) that answer a request in the right one's stead; each is used once, by the first
+    request whose method and path match."""
+
+    daemon_threads = True
+
+    def __init__(self, lease=60):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.lease, self.pieces, self.delivered, self.said = lease, {}, {}, []
+        self.key, self.disabled, self.held_back, self.version, self.etag = KEY, False, None, "1", ETAG
+        self.misdeeds, self.orders, self.downloaded, self.transcript, self.language = [], {}, 0, None, ""
+        self.lock = threading.RLock()
+        self.thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
+        self.thread.start()
+
+    @property
+    def address(self):
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def close(self):
+        self.shutdown()
+        self.server_close()
+
+    def add(self, plan, source, *kinds):
+        """The pieces of a video."""
+        for kind in kinds or ("video", "audio"):
+            runs = [(chunk.first, chunk.last) for chunk in chunks(plan.timeline)] if kind == "video" else [(0, 0)]
+            if kind == "audio":
+                runs = [(0, len(plan.audio.timeline) - 1)]
+            for first, last in runs:
+                number = 41 + len(self.pieces)
+                self.pieces[number] = Piece(number, kind, plan, first, last, source)
+        return self
+
+    def misbehave(self, pattern, misdeed, times=1):
+        """pattern: what `POST claim` and so on begin with."""
+        self.misdeeds += [(re.compile(pattern), misdeed)] * times
+
+    def calls(self, pattern):
+        return [said for said in self.said if re.match(pattern, said)]
+
+    def wait_for(self, condition, what):
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < end, f"waited in vain for {what}: {self.said}"
+            time.sleep(0.05)
+
+    def handle_error(self, request, client_address):
+        """Agents hang up."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: StubSite
+
+    def log_message(self, *arguments):
+        pass
+
+    def do_any(self):
+        self.call = self.path.removeprefix("/api/worker/v1/").partition("?")[0]
+        said = f"{self.command} {self.call}"
+        with self.server.lock:
+            self.server.said.append(said)
+            found = next((item for item in self.server.misdeeds if item[0].match(said)), None)
+            if found:
+                self.server.misdeeds.remove(found)
+        if found:
+            if found[1](self) is not go_on:
+                return
+        refusal = self.refusal()
+        if refusal:
+            self.read()
+            self.answer(refusal, {"detail": f"refused with {refusal}"})
+        else:
+            self.dispatch()
+
+    do_GET = do_POST = do_PUT = do_any
+
+    def refusal(self):
+        if not self.path.startswith("/api/worker/v1/"):
+            return 404
+        if self.headers["Authorization"] != f"Bearer {self.server.key}":
+            return 401
+        if self.headers["VLog-Agent"] != self.server.version:
+            return 426
+        return 403 if self.server.disabled else None
+
+    def dispatch(self):
+        found = re.fullmatch(r"chunks/(\d+)/(\w+)(?:/(\w+)/(\w+))?", self.call)
+        if found is None:
+            return getattr(self, self.call)(json.loads(self.read()))
+        number, call, rendition, index = found.groups()
+        body = self.read()
+        told = json.loads(body) if self.command == "POST" else {"attempt": int(self.path.rpartition("=")[2])}
+        with self.server.lock:
+            piece = self.server.pieces.get(int(number))
+            if piece is None or (piece.attempt, piece.state) != (told["attempt"], "running"):
+                return self.answer(409, {"detail": "the lease is lost"})
+            if call == "source":
+                return self.source(piece)
+            if call == "segments":
+                return self.segment(piece, rendition, index, body)
+            return getattr(self, f"piece_{call}")(piece, told)
+
+    def read(self):
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def answer(self, status, data=None, headers=None):
+        body = b"" if data is None else json.dumps(data).encode()
+        self.send_response(status)
+        for name, value in {"Content-Length": len(body), "Content-Type": "application/json", **(headers or {})}.items():
+            self.send_header(name, str(value))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def heartbeat(self, told):
+        self.server.heartbeat = told
+        self.answer(200, {"worker": "attic", "again_in": 0.1})
+
+    def claim(self, told):
+        with self.server.lock:
+            pieces = self.server.pieces.values()
+            again = [piece for piece in pieces if piece.claim == told["claim"] and piece.state == "running"]
+            waiting = [p for p in pieces if p.state == "pending" and p.kind in told["kinds"]]
+            piece = next(iter(again or waiting), None)
+            if piece is not None and not again:
+                piece.attempt, piece.state, piece.claim = piece.attempt + 1, "running", told["claim"]
+        held_back = self.server.held_back
+        given = None if piece is None or held_back else self.assignment(piece)
+        self.answer(200, {"assignment": given, "again_in": 0.1, "held_back": held_back})
+
+    def assignment(self, piece):
+        return {
+            "chunk": piece.number, "attempt": piece.attempt, "kind": piece.kind, "title": "Harbour at dawn",
+            "plan": piece.plan.to_json(), "first": piece.first, "last": piece.last, "tier": 0, "lease": self.server.lease,
+            "source": {"size": piece.source.stat().st_size, "etag": ETAG}, "language": self.server.language,
+        }  # fmt: skip
+
+    def source(self, piece):
+        data = piece.source.read_bytes()
+        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers["Range"])
+        if self.headers["If-Range"] != self.server.etag:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+            return
+        part = data[int(asked[1]) : int(asked[2]) + 1]
+        self.server.downloaded += len(part)
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {asked[1]}-{asked[2]}/{len(data)}")
+        self.send_header("Content-Length", str(len(part)))
+        self.end_headers()
+        self.wfile.write(part)
+
+    def segment(self, piece, rendition, index, body):
+        digest = b64encode(hashlib.sha256(body).digest()).decode()
+        if self.headers["Content-Digest"] != f"sha-256=:{digest}:":
+            return self.answer(422, {"detail": "the bytes are not those of the digest"})
+        self.server.delivered[rendition, index] = body
+        return self.answer(200, {"order": self.server.orders.pop(f"PUT {rendition}/{index}", "go_on")})
+
+    def piece_report(self, piece, told):
+        if told["percent"] is not None:
+            piece.percents.append(told["percent"])
+        self.answer(200, {"order": self.server.orders.pop("report", "go_on")})
+
+    def piece_warn(self, piece, told):
+        self.server.said.append(told["sentence"])
+        self.answer(204)
+
+    def piece_complete(self, piece, told):
+        piece.state = "completed"
+        self.answer(204)
+
+    def piece_transcript(self, piece, told):
+        self.server.transcript, piece.state = told, "completed"
+        self.answer(204)
+
+    def piece_fail(self, piece, told):
+        piece.state, piece.error = "failed", told["error"]
+        self.answer(204)
+
+    def piece_give_back(self, piece, told):
+        piece.state, piece.error = "pending", told["reason"]
+        self.answer(204)
+
+
+def go_on(handler):
+    """What a misdeed gives back where the request is answered rightly after all."""
+
+
+def hang_up(handler):
+    """Close without a word."""
+    handler.close_connection = True
+
+
+def says(status, headers=None, detail="not now"):
+    def misdeed(handler):
+        handler.read()
+        handler.answer(status, {"detail": detail}, headers)
+
+    return misdeed
+
+
+def truncated(handler):
+    """Answer rightly, but for the last bytes."""
+    whole = handler.wfile
+    handler.wfile = _Cut(whole)
+    handler.dispatch()
+    handler.wfile = whole
+    handler.close_connection = True
+
+
+class _Cut:
+    def __init__(self, file):
+        self.file = file
+
+    def write(self, data):
+        return self.file.write(data if data.startswith(b"HTTP/") else data[: len(data) * 2 // 3])
+
+    def flush(self):
+        self.file.flush()
