@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from transcoding.commands import ENCODERS
 from transcoding.contract import INIT, Assignment, Enough, LeaseLost, Stopping
+from transcoding.encode import EncodeError
 from transcoding.plan import Plan
 from transcoding.transcribe import Transcript
 from workers.connection import Connection, Disabled, Refused, Rejected, Site
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 REPORTING = 3  # seconds between two reports; so soon a cancelled encoder stops
 EACH_LEASE = 4  # reports at least
 PARTING = 5  # seconds to give back what the worker has, once it is asked to end
+LONGEST_ERROR = 8000  # characters; the end of ffmpeg's log says most
 ORDERS: dict[str, type[Exception]] = {"complete": Enough, "give_back": Stopping}
 HARMLESS = re.compile(r"[\w./+-]*", re.ASCII)  # nothing in it means anything to a filter of ffmpeg's
 UNUSED = ("ffmpeg", "language", "warnings")  # of a plan: texts that no argument is made of
@@ -51,6 +53,11 @@ class Hold(threading.Thread):
             raise self.verdict
         if self.stop.is_set():
             raise Stopping
+
+    def check_source(self) -> None:
+        """As check, but for orders: the encoder follows those, and must not find its source broken meanwhile."""
+        if self.verdict is not None and not isinstance(self.verdict, Enough | Stopping):
+            raise self.verdict
 
     def judge(self, verdict: Exception) -> None:
         """The piece is over: nothing more is delivered of it, also not what is under way."""
@@ -125,7 +132,7 @@ class RemoteQueue:
             int(given["source"]["size"]),
             str(given["source"]["etag"]),
             hashlib.sha256(json.dumps(given["plan"]).encode()).hexdigest(),
-            self._hold.check,
+            self._hold.check_source,
             self._hold.judge,
         )
         self._hold.start()
@@ -159,13 +166,16 @@ class RemoteQueue:
         try:
             self._finish(assignment, "complete")
         except Rejected as error:  # something is missing after all
-            self._finish(assignment, "fail", error=str(error), final=False)
+            self.fail(assignment, str(error))
 
     def publish(self, assignment: Assignment, transcript: Transcript) -> None:
         captions = [asdict(caption) for caption in transcript.captions]
         self._finish(assignment, "transcript", language=transcript.language, captions=captions)
 
     def fail(self, assignment: Assignment, error: str, *, final: bool = False) -> None:
+        if isinstance(self._held().verdict, EncodeError):
+            error = str(self._held().verdict)  # that is why ffmpeg failed, too
+        error = error.replace("\0", "")[-LONGEST_ERROR:].strip() or "it said nothing"
         self._finish(assignment, "fail", error=error, final=final)
 
     def give_back(self, assignment: Assignment, reason: str = "") -> None:

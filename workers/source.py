@@ -148,7 +148,7 @@ class SourceServer(ThreadingTCPServer):
 
     def __init__(self, cache: Cache | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        # The loopback's segments are as large as these buffers: TCP would wait for room for a whole one, again and again.
+        # The loopback's own are as large as these buffers, and TCP likes to wait until there is room for a whole one.
         self.socket.setsockopt(IPPROTO_TCP, TCP_MAXSEG, SEGMENT)
         self.cache = cache or Cache()
         self.sources: dict[str, Source] = {}

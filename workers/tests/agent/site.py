@@ -1,6 +1,7 @@
 """A site that behaves as docs/workers-api.md says, in a thread; and that misbehaves where a test asks for it."""
 
 import hashlib
+import io
 import json
 import re
 import threading
@@ -35,8 +36,7 @@ class Piece:
 
 
 class StubSite(ThreadingHTTPServer):
-    """misdeeds: functions of (handler) that answer a request in the right one's stead; each is used once, by the first
-    request whose method and path match."""
+    """misdeeds: functions of the handler that answer in its stead; each once, the first request that matches."""
 
     daemon_threads = True
 
@@ -101,16 +101,14 @@ class Handler(BaseHTTPRequestHandler):
             if found:
                 self.server.misdeeds.remove(found)
         if found:
-            if found[1](self) is not go_on:
-                return
-        refusal = self.refusal()
-        if refusal:
+            found[1](self)
+        elif refusal := self.refusal():
             self.read()
             self.answer(refusal, {"detail": f"refused with {refusal}"})
         else:
             self.dispatch()
 
-    do_GET = do_POST = do_PUT = do_any
+    do_GET = do_POST = do_PUT = do_any  # noqa: N815 - http.server's names
 
     def refusal(self):
         if not self.path.startswith("/api/worker/v1/"):
@@ -168,8 +166,9 @@ class Handler(BaseHTTPRequestHandler):
     def assignment(self, piece):
         return {
             "chunk": piece.number, "attempt": piece.attempt, "kind": piece.kind, "title": "Harbour at dawn",
-            "plan": piece.plan.to_json(), "first": piece.first, "last": piece.last, "tier": 0, "lease": self.server.lease,
-            "source": {"size": piece.source.stat().st_size, "etag": ETAG}, "language": self.server.language,
+            "plan": piece.plan.to_json(), "first": piece.first, "last": piece.last, "tier": 0,
+            "lease": self.server.lease, "language": self.server.language,
+            "source": {"size": piece.source.stat().st_size, "etag": ETAG},
         }  # fmt: skip
 
     def source(self, piece):
@@ -222,10 +221,6 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(204)
 
 
-def go_on(handler):
-    """What a misdeed gives back where the request is answered rightly after all."""
-
-
 def hang_up(handler):
     """Close without a word."""
     handler.close_connection = True
@@ -243,6 +238,14 @@ def truncated(handler):
     """Answer rightly, but for the last bytes."""
     whole = handler.wfile
     handler.wfile = _Cut(whole)
+    handler.dispatch()
+    handler.wfile = whole
+    handler.close_connection = True
+
+
+def unheard(handler):
+    """Do what is asked, and hang up without an answer."""
+    whole, handler.wfile = handler.wfile, io.BytesIO()
     handler.dispatch()
     handler.wfile = whole
     handler.close_connection = True

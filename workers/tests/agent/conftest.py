@@ -1,0 +1,79 @@
+"""A small film, what is made of it on this machine, and a site that has it made."""
+
+import threading
+
+import pytest
+
+from transcoding import ffmpeg
+from transcoding.contract import Assignment
+from transcoding.plan import chunks, make_plan
+from transcoding.probe import read_media
+from transcoding.tests import clips
+from transcoding.tests.test_work import Shelf
+from transcoding.work import work_one
+from workers import connection
+from workers.client import RemoteQueue
+from workers.connection import Site
+from workers.source import SourceServer
+from workers.tests.agent.site import KEY, StubSite
+
+NEVER = threading.Event()
+
+
+class Film:
+    """A file, its plan, and each segment of it by rendition and number (-1: init)."""
+
+    def __init__(self, path):
+        self.path = path
+        self.plan = make_plan(read_media(path), encoder="libx264", preset="ultrafast", ffmpeg=ffmpeg.version())
+        runs = [("video", chunk.first, chunk.last) for chunk in chunks(self.plan.timeline)]
+        runs.append(("audio", 0, len(self.plan.audio.timeline) - 1))
+        shelf = Shelf(*(Assignment(1, 1, kind, "", str(path), self.plan, first, last) for kind, first, last in runs))
+        while work_one(shelf, ("video", "audio"), NEVER):
+            pass
+        assert set(shelf.diary) <= {"complete", "report"}
+        self.made = {(name, "init" if n < 0 else str(n)): data for (name, n), data in shelf.delivered.items()}
+
+
+@pytest.fixture(scope="session")
+def film(tmp_path_factory):
+    """Four seconds in two chunks; nothing of it can be copied."""
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    sparing = ("-c:v", "mpeg4", "-q:v", "5", "-g", "30", "-c:a", "aac", "-ac", "1")
+    return Film(clips.numbered(path, 120, "30", *sparing))
+
+
+@pytest.fixture
+def site(film):
+    site = StubSite().add(film.plan, film.path)
+    yield site
+    site.close()
+
+
+@pytest.fixture(scope="module")
+def sources():
+    server = SourceServer()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """Time between tries passes quickly."""
+    monkeypatch.setattr(connection, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(connection, "LONGEST_PAUSE", 0.02)
+
+
+@pytest.fixture
+def queue_of(hasty, sources):
+    """queue_of(site) → a worker's queue there."""
+    made = []
+
+    def make(site, stop=NEVER, key=KEY):
+        made.append(RemoteQueue(Site(site.address, key), sources, stop))
+        return made[-1]
+
+    yield make
+    for queue in made:
+        queue.let_go()
