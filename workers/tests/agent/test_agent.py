@@ -1,0 +1,278 @@
+"""The agent as its users start it: one file, run by a Python that has nothing else."""
+
+import argparse
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from transcoding import ffmpeg
+from workers import agent
+from workers.connection import Site
+from workers.tests.agent.site import KEY, PATIENCE
+
+HERE = Path(__file__).parents[3]
+BARE = (sys._base_executable, "-I", "-S")  # no packages, and nothing of this folder
+MAIN = "import sys\nfrom workers.agent import main\nsys.exit(main())\n"
+LINE = re.compile(r"\d\d:\d\d:\d\d ")
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory):
+    """What a bare Python needs to import the agent, in one file."""
+    listing = (
+        f"import sys; sys.path.insert(0, {str(HERE)!r}); import workers.agent\n"
+        "print(*(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] in ('workers', 'transcoding')))"
+    )
+    files = subprocess.run([*BARE, "-c", listing], capture_output=True, text=True, check=True).stdout.split()
+    path = tmp_path_factory.mktemp("agent") / "vlog-agent.pyz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("__main__.py", MAIN)
+        for file in files:
+            archive.write(file, Path(file).relative_to(HERE))
+    return path
+
+
+@pytest.fixture
+def start(program, tmp_path):
+    """start(site, "--once") → the process; its words go to tmp_path/said."""
+    started = []
+
+    def run(site, *arguments, **environment):
+        env = {"PATH": os.environ["PATH"], "VLOG_FFMPEG": ffmpeg.executable(), "VLOG_WORKER_KEY": KEY, **environment}
+        command = [*BARE, str(program), site.address, "--encoder", "libx264", *arguments]
+        with (tmp_path / "said").open("ab") as said:
+            started.append(subprocess.Popen(command, env=env, stderr=said, stdout=said, cwd=tmp_path))
+        return started[-1]
+
+    yield run
+    for process in started:
+        process.kill()
+        process.wait()
+    print((tmp_path / "said").read_text())  # noqa: T201 - shown where the test fails
+
+
+def ended(process):
+    return process.wait(PATIENCE)
+
+
+def done(site):
+    return all(piece.state == "completed" for piece in site.pieces.values())
+
+
+def encoders_of(process):
+    """The processes of ffmpeg that this one has started and that live."""
+    children = Path(f"/proc/{process.pid}/task").glob("*/children")
+    pids = [int(pid) for file in children for pid in file.read_text().split()]
+    return [pid for pid in pids if is_alive(pid)]
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def hold(site, call):
+    """Have the next such request wait until the event is set; the other one tells that it has come."""
+    came, over = threading.Event(), threading.Event()
+
+    def misdeed(handler):
+        came.set()
+        over.wait(PATIENCE)
+
+    site.misbehave(call, misdeed)
+    return came, over
+
+
+def test_a_film_is_made_byte_for_byte_as_it_is_here(site, film, start, tmp_path):
+    process = start(site, "--concurrency", "2")
+    site.wait_for(lambda: done(site), "the film")
+    said = tmp_path / "said"
+    site.wait_for(lambda: "nothing to do" in said.read_text(), "the agent to have nothing to do")
+    count = len(site.calls("POST claim"))
+    site.wait_for(lambda: len(site.calls("POST claim")) > count + 4, "more questions")
+    process.send_signal(signal.SIGTERM)
+    assert ended(process) == 0
+    assert site.delivered == film.made
+    lines = said.read_text().splitlines()
+    assert all(LINE.match(line) for line in lines), lines
+    assert f"{site.address} knows this worker as attic" in lines[0]
+    assert sum("«Harbour at dawn» segments 0-0: started" in line for line in lines) == 1
+    assert lines[-1].endswith("nothing to do")
+    assert sum("nothing to do" in line for line in lines) == 1
+    assert KEY not in said.read_text()
+
+
+def test_what_it_tells_of_itself(site, film, start):
+    assert ended(start(site, "--once", "--kinds", "audio")) == 0
+    told = site.heartbeat["capabilities"]
+    assert told["encoders"] == ["libx264"]
+    assert (told["ffmpeg"], told["agent"]) == (ffmpeg.version(), "1")
+    assert told["cores"] >= 1
+    assert told["memory"] > 1 << 20
+    assert "whisper" not in told
+    assert set(site.heartbeat["metadata"]) == {"host", "system", "python"}
+    assert [piece.state for piece in site.pieces.values()] == ["pending", "pending", "completed"]
+    assert {name: data for name, data in film.made.items() if name[0] == "audio"} == site.delivered
+
+
+def test_once_ends_where_there_is_nothing_to_do(site, start):
+    site.pieces.clear()
+    assert ended(start(site, "--once")) == 0
+    assert len(site.calls("POST claim")) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_end_it_gives_back_what_it_has(site, start, number):
+    came, over = hold(site, "PUT")
+    process = start(site)
+    assert came.wait(PATIENCE)
+    process.send_signal(number)
+    assert ended(process) == 0
+    over.set()
+    assert site.pieces[41].state == "pending"
+
+
+def test_a_second_ctrl_c_ends_it_at_once_and_its_encoder(site, start):
+    came, over = hold(site, "PUT")
+    held, release = hold(site, "POST chunks/41/give_back")
+    process = start(site)
+    assert came.wait(PATIENCE)
+    process.send_signal(signal.SIGINT)
+    assert held.wait(PATIENCE)
+    process.send_signal(signal.SIGINT)
+    assert ended(process) == 128 + signal.SIGINT
+    over.set()
+    release.set()
+
+
+def test_killed_it_leaves_no_encoder(site, start):
+    came, over = hold(site, "GET")
+    process = start(site)
+    assert came.wait(PATIENCE)
+    encoders = encoders_of(process)
+    assert encoders
+    process.kill()
+    ended(process)
+    site.wait_for(lambda: not any(map(is_alive, encoders)), "the encoder's end")
+    over.set()
+
+
+def test_one_that_slept_while_its_lease_ran_out_stops_that_piece_and_goes_on(site, start, tmp_path):
+    came, over = hold(site, "PUT")
+    process = start(site)
+    assert came.wait(PATIENCE)
+    process.send_signal(signal.SIGSTOP)
+    site.pieces[41].attempt += 1  # somebody else has it now
+    process.send_signal(signal.SIGCONT)
+    over.set()
+    site.wait_for(lambda: site.pieces[42].state == site.pieces[43].state == "completed", "the other pieces")
+    assert ("360p", "0") not in site.delivered
+    assert "the lease is lost, stopped" in (tmp_path / "said").read_text()
+
+
+def test_a_refused_key_is_a_sentence_and_the_end(site, start, tmp_path):
+    site.key = "another"
+    assert ended(start(site)) == 1
+    (line,) = (tmp_path / "said").read_text().splitlines()
+    assert "does not know this key" in line
+
+
+@pytest.mark.parametrize(("environment", "words"), [
+    ({"VLOG_WORKER_KEY": ""}, "No key"),
+    ({"VLOG_WORKER_KEY": "too short"}, "That is not a key"),
+    ({"VLOG_WORKER_KEY_FILE": "/nowhere"}, "/nowhere cannot be read: No such file or directory"),
+])  # fmt: skip
+def test_a_key_that_is_none_is_wrong_use(site, start, tmp_path, environment, words):
+    assert ended(start(site, **environment)) == 2
+    (line,) = (tmp_path / "said").read_text().splitlines()
+    assert words in line
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--concurrency", "0"], ["--threads", "many"], ["--kinds", "video,pictures"], ["--encoder", "best"], ["--what"],
+    ["--kinds", "none"], ["--whisper", "tiny"],
+])  # fmt: skip
+def test_wrong_use_ends_with_a_sentence(site, start, tmp_path, arguments):
+    assert ended(start(site, *arguments)) == 2
+    assert "Traceback" not in (tmp_path / "said").read_text()
+    assert site.said == []
+
+
+def test_without_ffmpeg_it_says_so(site, start, tmp_path):
+    assert ended(start(site, VLOG_FFMPEG="/nowhere/ffmpeg")) == 1
+    (line,) = (tmp_path / "said").read_text().splitlines()
+    assert "/nowhere/ffmpeg is no ffmpeg that runs: install one, or name it in VLOG_FFMPEG" in line
+
+
+def test_the_key_may_come_from_a_file_that_nobody_else_reads(site, start, tmp_path):
+    file = tmp_path / "key"
+    file.write_text(f"{KEY}\n")
+    file.chmod(0o644)
+    site.pieces.clear()
+    assert ended(start(site, "--once", "--key-file", str(file), VLOG_WORKER_KEY="")) == 0
+    assert f"others on this machine may read {file}" in (tmp_path / "said").read_text()
+
+
+class TestInside:
+    """What takes a minute outside, with time that passes quickly."""
+
+    def run(self, site, stop, **options):
+        options = {
+            "concurrency": 1,
+            "threads": 0,
+            "kinds": ("video", "audio"),
+            "once": False,
+            "whisper": None,
+        } | options
+        return agent.Agent(Site(site.address, KEY), argparse.Namespace(**options), stop).run({"encoders": ["libx264"]})
+
+    def test_a_disabled_worker_asks_again_and_says_so_once(self, site, hasty, monkeypatch, caplog):
+        caplog.set_level("INFO")
+        monkeypatch.setattr(agent, "DISABLED_SECONDS", 0.05)
+        stop = threading.Event()
+        site.disabled = True
+        thread = threading.Thread(target=self.run, args=(site, stop))
+        thread.start()
+        site.wait_for(lambda: len(site.calls("POST heartbeat")) > 3, "more questions")
+        site.disabled = False
+        site.wait_for(lambda: done(site), "the film")
+        stop.set()
+        thread.join(PATIENCE)
+        assert sum("asking again every minute" in message for message in caplog.messages) == 1
+
+    def test_one_that_is_held_back_says_why_once(self, site, hasty, caplog):
+        caplog.set_level("INFO")
+        stop = threading.Event()
+        site.held_back = "its last pieces all failed"
+        thread = threading.Thread(target=self.run, args=(site, stop))
+        thread.start()
+        site.wait_for(lambda: len(site.calls("POST claim")) > 3, "more questions")
+        stop.set()
+        thread.join(PATIENCE)
+        assert caplog.messages.count("held back: its last pieces all failed") == 1
+
+    def test_whatever_ends_one_worker_ends_all(self, site, hasty, monkeypatch):
+        def break_down(*arguments):
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(agent, "work_one", break_down)
+        monkeypatch.setattr(threading, "excepthook", lambda told: None)
+        assert self.run(site, threading.Event(), concurrency=3) == 1
+
+    def test_a_title_cannot_write_elsewhere_on_the_terminal(self):
+        record = agent.logging.LogRecord("agent", 20, "", 0, "%s", ("«\x1b[2Jgone\r»",), None)
+        assert agent._Line("%(message)s").format(record) == "«?[2Jgone?»"
+
+    def test_its_facts_are_json(self):
+        options = argparse.Namespace(encoder="libx264", whisper=None)
+        assert json.loads(json.dumps(agent._capabilities(options)))["encoders"] == ["libx264"]
