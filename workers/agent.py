@@ -33,6 +33,7 @@ from workers.source import SourceServer
 log = logging.getLogger("agent")
 
 KINDS = ("video", "audio")
+KEY_FILE = "VLOG_WORKER_KEY_FILE"
 KEY = re.compile(r"[\w-]{43}", re.ASCII)
 NOT_TEXT = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # a title must not write elsewhere on the terminal
 DISABLED_SECONDS = 60  # until it asks again
@@ -241,7 +242,8 @@ def _whisper(model: str) -> Whisper:
 def _key(file: Path | None) -> str:
     """The worker's key; no process that the agent starts inherits it. Raises WrongUse."""
     key = os.environ.pop("VLOG_WORKER_KEY", "")
-    named = file or (Path(name) if (name := os.environ.get("VLOG_WORKER_KEY_FILE")) else None)
+    name = os.environ.get(KEY_FILE)
+    named = file or (Path(name) if name else None)
     if named is not None:
         try:
             key = named.read_text(encoding="utf-8")

@@ -208,6 +208,12 @@ def test_wrong_use_ends_with_a_sentence(site, start, tmp_path, arguments):
     assert site.said == []
 
 
+def test_a_model_that_is_none_is_found_before_any_video_fails_by_it(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "")
+    with pytest.raises(agent.WrongUse, match="neither a file nor a model's name"):
+        agent._options(["https://video.example.org", "--whisper", "nonsense"])
+
+
 def test_without_ffmpeg_it_says_so(site, start, tmp_path):
     assert ended(start(site, VLOG_FFMPEG="/nowhere/ffmpeg")) == 1
     (line,) = (tmp_path / "said").read_text().splitlines()

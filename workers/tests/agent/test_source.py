@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from transcoding import ffmpeg
-from transcoding.commands import input_arguments, is_file
+from transcoding.commands import SPEECH_RATE, input_arguments, is_file
+from transcoding.listen import _sound
 from transcoding.plan import make_plan
 from transcoding.probe import read_media
 from transcoding.tests import clips
@@ -176,6 +177,14 @@ class TestTrouble:
         site.misbehave("GET", late)
         assert work_one(queue_of(site), ("video",), NEVER)
         assert site.pieces[41].state == state
+
+
+def test_whisper_hears_from_the_address_what_it_hears_from_the_file(site, film, queue_of):
+    address = queue_of(site).claim(KINDS).source
+    with _sound(film.plan, address) as afar, _sound(film.plan, str(film.path)) as near:
+        heard = afar.read(4 * SPEECH_RATE)
+        assert len(heard) > 3 * SPEECH_RATE
+        assert heard.tolist() == near.read(4 * SPEECH_RATE).tolist()
 
 
 def test_the_key_is_on_no_command_line(site, queue_of):
