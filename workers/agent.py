@@ -96,20 +96,21 @@ class Agent:
                 self._end(error)
 
     def _guard(self, queue: RemoteQueue) -> None:
-        """One worker; whatever ends it ends the others too, because nobody would notice that it is missing."""
+        """One worker; whatever breaks it ends the others too, because nobody would notice that it is missing."""
+        broken = True
         try:
             while not self.stop.is_set():
                 self._turn(queue)
                 if self.options.once:
                     break
+            broken = False
         except Refused as error:
             self._end(error)
-        except BaseException:
-            self.code = 1
-            self.stop.set()
-            raise
         finally:
             queue.let_go()
+            if broken:
+                self.code = 1
+                self.stop.set()
 
     def _turn(self, queue: RemoteQueue) -> None:
         """Do a piece of work, or wait as long as the site says."""

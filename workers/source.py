@@ -68,7 +68,7 @@ class Source:
     ) -> None:
         """same: equal for all pieces that have this source."""
         self.token = secrets.token_urlsafe()
-        self.size, self.downloaded = size, 0
+        self.size = size
         self._connection, self._path, self._etag = connection, path, etag
         self._same = (same, size, etag)
         self._check, self._judge = check, judge
@@ -112,7 +112,6 @@ class Source:
         except OVER as error:
             self._judge(error)
             raise
-        self.downloaded += len(data)
         return bytes(data)
 
     def _ask(self, start: int, end: int, data: bytearray) -> None:
