@@ -1,5 +1,6 @@
 """ISO base media boxes, as far as fragments and their times need them (ISO/IEC 14496-12)."""
 
+import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -103,17 +104,21 @@ def scan_fragments(path: Path) -> list[Fragment]:
 
 def read_segment(path: Path) -> Iterator[tuple[Fragment, Sample]]:
     """Each fragment of a segment file with its first sample; a segment holds nothing else."""
-    end = path.stat().st_size
     with path.open("rb") as file:
-        at = 0
-        while at < end:
-            moof_size = _expect(file, at, end, b"moof")
-            moof = file.read(moof_size - 8)
-            mdat_size = _expect(file, at + moof_size, end, b"mdat")
-            fragment = parse_fragment(struct.pack(">I4s", moof_size, b"moof") + moof, mdat_size)
-            begin = moof_size + 8
-            yield fragment, Sample(file, at + begin, fragment.first_sample - begin)
-            at += fragment.size
+        yield from read_fragments(file)
+
+
+def read_fragments(file: BinaryIO) -> Iterator[tuple[Fragment, Sample]]:
+    """The same of an open file, or of bytes in memory."""
+    at, end = 0, file.seek(0, os.SEEK_END)
+    while at < end:
+        moof_size = _expect(file, at, end, b"moof")
+        moof = file.read(moof_size - 8)
+        mdat_size = _expect(file, at + moof_size, end, b"mdat")
+        fragment = parse_fragment(struct.pack(">I4s", moof_size, b"moof") + moof, mdat_size)
+        begin = moof_size + 8
+        yield fragment, Sample(file, at + begin, fragment.first_sample - begin)
+        at += fragment.size
 
 
 def _expect(file: BinaryIO, at: int, end: int, kind: bytes) -> int:

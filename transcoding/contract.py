@@ -7,6 +7,7 @@ from typing import Protocol
 from transcoding.ladder import Rung
 from transcoding.plan import Plan
 
+PROTOCOL = 1  # the version of docs/workers-api.md
 INIT = -1  # the number under which a rendition's init segment is delivered
 
 
@@ -42,6 +43,11 @@ class Assignment:
     @property
     def rungs(self) -> tuple[Rung, ...]:
         return self.plan.tier(self.tier)
+
+    @property
+    def renditions(self) -> tuple[str, ...]:
+        """The names under which its segments are delivered."""
+        return ("audio",) if self.kind == "audio" else tuple(rung.name for rung in self.rungs)
 
 
 class Queue(Protocol):

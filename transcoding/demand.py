@@ -13,12 +13,10 @@ from transcoding.models import ChunkKind, ChunkQuerySet, ChunkStatus, Priority, 
 from transcoding.plan import Plan, chunks
 from videos.models import Video
 from videos.storage import find_media, package_dir
-from vlog.environment import WEB_THREADS
+from vlog.environment import WAITING
 
 WAIT_SECONDS = 8.0
 LOOK_SECONDS = 0.1
-# The other half of a web server's threads answers what is there.
-MAX_WAITING = WEB_THREADS // 2
 SOON = 2  # segments: what lies no further ahead of an encoder comes sooner than a new one would begin
 PIECES = 4  # times as many as were planned: more cuts than that are not made of one video
 
@@ -28,7 +26,7 @@ SEGMENT = re.compile(
     re.ASCII,
 )
 
-_places = threading.BoundedSemaphore(MAX_WAITING)
+_places = threading.BoundedSemaphore(WAITING)
 
 
 class NotYet(Exception):

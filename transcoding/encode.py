@@ -131,11 +131,8 @@ class _Work:
         self.assignment, self.deliver, self.check, self.threads = assignment, deliver, check, threads
         self.audio = assignment.plan.audio if assignment.kind == "audio" else None
         self.timeline = self.audio.timeline if self.audio else assignment.plan.timeline
-        self.there = dict.fromkeys(self._names(), assignment.first)  # the first segment that is still to be made
+        self.there = dict.fromkeys(assignment.renditions, assignment.first)  # what is to be made next
         self.undecoded = 0
-
-    def _names(self) -> list[str]:
-        return ["audio"] if self.audio else [rung.name for rung in self.assignment.rungs]
 
     def attempt(self, mend: float | None) -> FfmpegError | Incomplete | None:
         """Make what is missing; returns what was wrong with the source where it showed too little."""

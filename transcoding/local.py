@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from transcoding.encode import EncodeError
 from transcoding.ladder import Rung
 from transcoding.models import (
     ChunkKind,
+    ChunkQuerySet,
     ChunkStatus,
     Priority,
     QualityProgress,
@@ -52,15 +54,25 @@ class LocalQueue:
     def claim(self, kinds: Collection[str]) -> Assignment | None:
         for kind in kinds:
             while (chunk := self._claim_row(kind)) is not None:
-                plan = Plan.from_json(chunk.job.plan or {})
-                self._packages[chunk.pk] = package_dir(chunk.job.video)
-                assignment = assignment_of(chunk, plan, first_missing(chunk, plan, self._packages[chunk.pk]))
+                whole = self._take_up(chunk)
+                assignment = replace(whole, first=first_missing(chunk, whole.plan, self._packages[chunk.pk]))
                 if assignment.first <= assignment.last:
                     if assignment.first > chunk.first_segment:
                         _attempt_at(assignment).update(first_segment=assignment.first)
                     return assignment
                 self.complete(assignment)  # its worker was killed between the last segment and saying so
         return None
+
+    def resume(self, chunk: int, attempt: int) -> Assignment:
+        """All of a piece that this worker has, whichever process gave it out; raises LeaseLost."""
+        held = TranscodingChunk.objects.held_by(self.worker, chunk, attempt).select_related("job__video").first()
+        if held is None:
+            raise LeaseLost
+        return self._take_up(held)
+
+    def _take_up(self, chunk: TranscodingChunk) -> Assignment:
+        self._packages[chunk.pk] = package_dir(chunk.job.video)
+        return assignment_of(chunk, Plan.from_json(chunk.job.plan or {}), chunk.first_segment)
 
     def _claim_row(self, kind: str) -> TranscodingChunk | None:
         """Take the chunk that matters most; none while the disk is low."""
@@ -109,8 +121,8 @@ class LocalQueue:
         if index == INIT:
             _store_init(folder / "init.mp4", data)
             return
-        _attempt_at(assignment).made(_share(assignment.plan, rendition, index))
         if store(folder / segment_name(index), data, replace=False):
+            _attempt_at(assignment).made(_share(assignment.plan, rendition, index))
             self._note_delivery(assignment, rendition, index)
 
     def _note_delivery(self, assignment: Assignment, rendition: str, index: int) -> None:
@@ -145,8 +157,7 @@ class LocalQueue:
     def _leave_rest(self, assignment: Assignment, segment: int) -> None:
         with transaction.atomic():
             self._lock_job(assignment)
-            held = TranscodingChunk.objects.held_by(assignment.chunk, assignment.attempt)
-            chunk = held.select_for_update().first()
+            chunk = self._mine(assignment).select_for_update().first()
             if chunk is None:
                 raise LeaseLost
             if segment <= chunk.last_segment:
@@ -164,10 +175,13 @@ class LocalQueue:
             raise Enough
 
     def _held(self, assignment: Assignment) -> TranscodingChunk:
-        chunk = TranscodingChunk.objects.held_by(assignment.chunk, assignment.attempt).first()
+        chunk = self._mine(assignment).first()
         if chunk is None:
             raise LeaseLost
         return chunk
+
+    def _mine(self, assignment: Assignment) -> ChunkQuerySet:
+        return TranscodingChunk.objects.held_by(self.worker, assignment.chunk, assignment.attempt)
 
     def _renew(self, assignment: Assignment, *, delivered: bool = False) -> None:
         """Prolong the lease, or find out that it is gone."""
@@ -202,7 +216,7 @@ class LocalQueue:
         error = error.replace("\0", "")  # PostgreSQL takes no NUL
         with transaction.atomic():
             job = self._lock_job(assignment)
-            held = TranscodingChunk.objects.held_by(assignment.chunk, assignment.attempt).select_related("job__video")
+            held = self._mine(assignment).select_related("job__video")
             chunk = held.select_for_update(of=("self",)).first()
             if chunk is None:
                 raise LeaseLost
@@ -236,7 +250,7 @@ class LocalQueue:
 
     def _guarded(self, assignment: Assignment, **columns: Any) -> None:
         """Write to the chunk as long as it is ours."""
-        if not TranscodingChunk.objects.held_by(assignment.chunk, assignment.attempt).update(**columns):
+        if not self._mine(assignment).update(**columns):
             raise LeaseLost
 
     def _let_go(self, assignment: Assignment) -> None:

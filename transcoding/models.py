@@ -323,9 +323,12 @@ class ChunkQuerySet(models.QuerySet["TranscodingChunk"]):
         """Those that somebody waits for and nobody works on."""
         return self.filter(priority=Priority.DEMANDED, status=ChunkStatus.PENDING)
 
-    def held_by(self, chunk: int, attempt: int) -> "ChunkQuerySet":
-        """The one chunk, as long as this attempt is the newest and runs: every write after a claim goes through it."""
-        return self.filter(pk=chunk, attempt=attempt, status=ChunkStatus.RUNNING)
+    def held_by(self, worker: Worker, chunk: int, attempt: int) -> "ChunkQuerySet":
+        """The one chunk, as long as this attempt is the newest, runs and is this worker's.
+
+        Every write after a claim goes through it.
+        """
+        return self.filter(pk=chunk, attempt=attempt, worker=worker, status=ChunkStatus.RUNNING)
 
 
 class TranscodingChunk(models.Model):

@@ -8,12 +8,13 @@ from django.conf import settings
 
 from videos.models import Video
 
+LANGUAGE = r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})?"  # a folder of captions
 # The names of HLS.md's package; anything else in an address is a 404 before the disk is asked.
 MEDIA_ADDRESS = re.compile(
     r"(?P<package>\d{1,10}-[0-9a-f]{32})/"
     r"(?P<name>(?:master\.m3u8|poster(?:-\d)?\.jpg|storyboard(?:-\d{3}\.jpg|\.vtt)"
     r"|(?:audio|\d{1,4}p)/(?:init\.mp4|\d{5}\.m4s|index\.m3u8|iframes\.m3u8)"
-    r"|captions/[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})?(?:\.vtt|/(?:\d{5}\.vtt|index\.m3u8))))"
+    r"|captions/" + LANGUAGE + r"(?:\.vtt|/(?:\d{5}\.vtt|index\.m3u8))))"
 )
 SAFE_SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
 

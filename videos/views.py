@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.paginator import InvalidPage, Page, Paginator
@@ -17,13 +17,13 @@ from django.utils.http import http_date, urlencode
 from django.views.decorators.cache import cache_control
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
-from whitenoise.middleware import WhiteNoiseFileResponse
-from whitenoise.responders import MissingFileError, Response, SlicedFile, StaticFile
+from whitenoise.responders import MissingFileError
 
 from transcoding import demand
 from videos import search, storage
 from videos.cards import Card, cards
 from videos.models import ArchiveEntry, Category, Tag, Video, VideoQuerySet, VideoTag
+from vlog import ranges
 
 PAGE_SIZE = 24
 MORE_VIDEOS = 4
@@ -198,7 +198,7 @@ def media(request: HttpRequest, address: str) -> HttpResponseBase:
     if path is None:
         return media_not_found()
     try:
-        return playlist(request, path) if path.suffix == ".m3u8" else whole_or_range(request, path)
+        return playlist(request, path) if path.suffix == ".m3u8" else file(request, path)
     except (FileNotFoundError, MissingFileError):  # withdrawn since it was found
         return media_not_found()
 
@@ -223,27 +223,7 @@ def playlist(request: HttpRequest, path: Path) -> HttpResponse:
     return get_conditional_response(request, etag=etag, response=response) or response
 
 
-def whole_or_range(request: HttpRequest, path: Path) -> HttpResponseBase:
+def file(request: HttpRequest, path: Path) -> HttpResponseBase:
     caching = REVALIDATE if path.suffix == ".vtt" else FOREVER
-    file = MediaFile(str(path), [("Content-Type", MEDIA_TYPES[path.suffix]), ("Cache-Control", caching)])
-    found = file.get_response(request.method, request.META)
-    response = WhiteNoiseFileResponse(found.file or (), status=found.status)
-    del response["Content-Type"]  # Django's default, which a 304 would carry into caches
-    for name, value in found.headers:
-        response[name] = value
-    return response
-
-
-class MediaFile(StaticFile):
-    """whitenoise's, except that one byte is a range too: `bytes=0-0` asks whether ranges work."""
-
-    def get_range_response(
-        self, range_header: str, base_headers: list[tuple[str, str]], file_handle: BinaryIO | None
-    ) -> Response:
-        size = int(dict(base_headers)["Content-Length"])
-        start, end = self.get_byte_range(range_header, size)
-        if start != end:
-            return super().get_range_response(range_header, base_headers, file_handle)
-        headers = [(name, value) for name, value in base_headers if name != "Content-Length"]
-        headers += [("Content-Range", f"bytes {start}-{end}/{size}"), ("Content-Length", "1")]
-        return Response(HTTPStatus.PARTIAL_CONTENT, headers, file_handle and SlicedFile(file_handle, start, end))
+    headers = [("Content-Type", MEDIA_TYPES[path.suffix]), ("Cache-Control", caching)]
+    return ranges.whole_or_range(request, str(path), headers)

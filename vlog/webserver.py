@@ -4,6 +4,7 @@ import gc
 import logging
 import os
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,13 @@ class LineLogger(Logger):
         handler = logging.StreamHandler()
         handler.setFormatter(LineFormatter())
         self.error_log.handlers = [handler]
+
+    def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        """A client that stands still is nobody's error: its connection is closed, and that is all."""
+        if isinstance(sys.exc_info()[1], TimeoutError):
+            self.warning("a client took nothing for too long, its connection was closed")
+            return
+        super().exception(msg, *args, **kwargs)
 
 
 def pre_fork(server: Any, worker: Any) -> None:

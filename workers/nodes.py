@@ -16,7 +16,7 @@ from uuid import NAMESPACE_DNS, uuid5
 from celery.signals import worker_init, worker_process_init, worker_ready, worker_shutdown
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connections
-from django.db.models import Case, Value, When
+from django.db.models import Case, QuerySet, Value, When
 from django.utils import timezone
 
 from transcoding import encoders
@@ -78,9 +78,13 @@ def anyone_working(*prefixes: str) -> bool:
 
 
 def beat_once(node: str) -> None:
-    """A node lives, also one that had been called offline; `disabled` stays."""
+    heard_of(Worker.objects.filter(worker_id=worker_id_of(node)))
+
+
+def heard_of(workers: QuerySet[Worker]) -> None:
+    """They live, also those that had been called offline; `disabled` stays."""
     revived = Case(When(status=Worker.Status.OFFLINE, then=Value(Worker.Status.ACTIVE)), default="status")
-    Worker.objects.filter(worker_id=worker_id_of(node)).update(last_heartbeat=timezone.now(), status=revived)
+    workers.update(last_heartbeat=timezone.now(), status=revived)
 
 
 def call_silent_offline() -> None:

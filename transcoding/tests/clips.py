@@ -9,12 +9,17 @@ from pathlib import Path
 import av
 
 from transcoding import ffmpeg
+from transcoding.contract import Assignment
+from transcoding.encode import encode
+from transcoding.media import read_media
+from transcoding.plan import Plan, make_plan
 
 BITS = 16  # a frame carries its number as black and white columns
 WIDTH, HEIGHT = 640, 360
 COLUMN = WIDTH // BITS
 
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-sc_threshold", "0", "-pix_fmt", "yuv420p")
+MPEG4 = ("-c:v", "mpeg4", "-q:v", "5")  # quickly made, and never copied
 AAC = ("-c:a", "aac", "-b:a", "96k", "-ac", "2")
 
 
@@ -55,3 +60,14 @@ def read_numbers(data: bytes) -> Iterator[tuple[int, Fraction]]:
             levels = [line[(2 * bit + 1) * width // (2 * BITS)] for bit in range(BITS)]
             number = sum((level > 128) << bit for bit, level in enumerate(levels))
             yield number, Fraction(frame.pts or 0) * (frame.time_base or 0)
+
+
+def encoded(source: Path) -> tuple[Plan, dict[tuple[str, int], bytes]]:
+    """The plan of a source, and all that is made of it, by rendition and number."""
+    plan = make_plan(read_media(source), encoder="libx264", preset="ultrafast", ffmpeg=ffmpeg.version())
+    assert plan.audio is not None
+    made: dict[tuple[str, int], bytes] = {}
+    for kind, timeline in (("video", plan.timeline), ("audio", plan.audio.timeline)):
+        piece = Assignment(1, 1, kind, source.name, str(source), plan, 0, len(timeline) - 1)
+        encode(piece, lambda name, index, data: made.update({(name, index): data}), lambda: None)
+    return plan, made

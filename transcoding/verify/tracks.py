@@ -1,12 +1,13 @@
 """The init segment and the segments of one rendition, box by box and picture by picture."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 from transcoding import h264
-from transcoding.boxes import BrokenBoxes, Fragment, read_init, read_segment
+from transcoding.boxes import BrokenBoxes, Fragment, read_fragments, read_init
 from transcoding.h264 import BrokenStream, Description, Sps
 from transcoding.ladder import Rung
 from transcoding.package import Rendition, StoredSegment, segment_name
@@ -38,48 +39,53 @@ class Track:
 
     name: str
     timeline: Timeline
-    timescale: int
-    description: Description | None
-    rendition: Rendition | None
-    problems: list[str]
+    timescale: int = 0
+    codec: str = ""
+    size: tuple[int, int] | None = None
+    description: Description | None = None
+    rendition: Rendition | None = None
+    problems: list[str] = field(default_factory=list)
 
 
 def read_track(package: Path, name: str, plan: Plan) -> Track:
     """Every file of a rendition, read once; what is wrong with any of them stands in problems."""
-    rung = next((rung for rung in plan.rungs if rung.name == name), None)
-    timeline = plan.timeline if rung or plan.audio is None else plan.audio.timeline
-    track = Track(name, timeline, 0, None, None, [])
     try:
-        codec, size = _read_init(track, (package / name / "init.mp4").read_bytes(), rung, plan.audio)
+        track = begin_track(name, (package / name / "init.mp4").read_bytes(), plan)
     except FileNotFoundError:
-        track.problems.append(f"{name}/init.mp4 is missing")
-        return track
+        return Track(name, _timeline(name, plan), problems=[f"{name}/init.mp4 is missing"])
     except (BrokenBoxes, BrokenStream) as error:
-        track.problems.append(f"{name}/init.mp4 {error}")
-        return track
+        return Track(name, _timeline(name, plan), problems=[f"{name}/init.mp4 {error}"])
     segments = _read_segments(track, package / name)
-    if len(segments) == len(timeline):
-        track.rendition = Rendition(name, codec, size, track.timescale, tuple(segments))
-        track.problems += _places(track.rendition, timeline)
+    if len(segments) == len(track.timeline):
+        track.rendition = Rendition(name, track.codec, track.size, track.timescale, tuple(segments))
+        track.problems += _places(track.rendition, track.timeline)
     return track
 
 
-def _read_init(
-    track: Track, init: bytes, rung: Rung | None, audio: AudioPlan | None
-) -> tuple[str, tuple[int, int] | None]:
-    """The codec and the size, against the plan."""
-    found = read_init(init)
-    track.timescale = found.timescale
+def begin_track(name: str, init: bytes, plan: Plan) -> Track:
+    """A rendition by its init segment alone, against the plan; raises BrokenBoxes or BrokenStream."""
+    track, found = Track(name, _timeline(name, plan)), read_init(init)
+    track.timescale, rung = found.timescale, _rung(name, plan)
     if found.kind != ("avc1" if rung else "mp4a"):
         raise BrokenBoxes(f"holds a track of type {found.kind!r}")
     if rung:
         track.description = h264.read_description(found.config)
-        track.problems += _picture(track.name, track.description.shown, found.size, rung)
-        return track.description.shown.codec, found.size
+        track.codec, track.size = track.description.shown.codec, found.size
+        track.problems += _picture(name, track.description.shown, found.size, rung)
+        return track
     sound = read_sound(found.config)
-    if audio:
-        track.problems += _sound(track.name, sound, found.timescale, audio)
-    return sound.codec, None
+    track.codec = sound.codec
+    if plan.audio:
+        track.problems += _sound(name, sound, found.timescale, plan.audio)
+    return track
+
+
+def _rung(name: str, plan: Plan) -> Rung | None:
+    return next((rung for rung in plan.rungs if rung.name == name), None)
+
+
+def _timeline(name: str, plan: Plan) -> Timeline:
+    return plan.timeline if _rung(name, plan) or plan.audio is None else plan.audio.timeline
 
 
 def read_sound(config: bytes) -> Sound:
@@ -124,16 +130,25 @@ def _read_segments(track: Track, folder: Path) -> list[StoredSegment]:
 
 
 def _read_segment(path: Path, description: Description | None) -> StoredSegment:
-    fragments: list[Fragment] = []
-    for fragment, sample in read_segment(path):
+    with path.open("rb") as file:
+        fragments = tuple(sound_fragments(file, description))
+    return StoredSegment(path.name, sum(fragment.size for fragment in fragments), fragments)
+
+
+def sound_fragments(file: BinaryIO, description: Description | None) -> Iterator[Fragment]:
+    """The fragments of a segment, at least one, each of which begins with a picture that can be decoded alone.
+
+    Raises BrokenBoxes or BrokenStream at the first that does not.
+    """
+    fragment = None
+    for fragment, sample in read_fragments(file):
         if description:
             h264.check_idr(sample, description)
         if not fragment.sync:
             raise BrokenBoxes("has a fragment whose first sample is not marked as one to begin with")
-        fragments.append(fragment)
-    if not fragments:
+        yield fragment
+    if fragment is None:
         raise BrokenBoxes("holds nothing")
-    return StoredSegment(path.name, sum(fragment.size for fragment in fragments), tuple(fragments))
 
 
 def _places(rendition: Rendition, timeline: Timeline) -> Iterator[str]:
@@ -148,10 +163,11 @@ def _places(rendition: Rendition, timeline: Timeline) -> Iterator[str]:
                 begin, end = (ticks / rendition.timescale for ticks in (fragment.start, expected))
                 yield f"{name} has a fragment that begins at {begin:.3f} s, and the one before ends at {end:.3f} s"
             expected = fragment.start + fragment.duration
-        yield from _length(name, Fraction(segment.ticks, rendition.timescale), timeline, index)
+        yield from wrong_length(name, Fraction(segment.ticks, rendition.timescale), timeline, index)
 
 
-def _length(name: str, seconds: Fraction, timeline: Timeline, index: int) -> Iterator[str]:
+def wrong_length(name: str, seconds: Fraction, timeline: Timeline, index: int) -> Iterator[str]:
+    """What is wrong with how long a segment lasts, in sentences."""
     longer = seconds - timeline.seconds(index)
     is_last = index + 1 == len(timeline)  # a source may end before its container said it would
     if longer >= timeline.unit or (longer <= -timeline.unit and not is_last):

@@ -1,0 +1,39 @@
+"""One file as an answer, whole or a range of its bytes."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, BinaryIO
+
+from django.http import HttpRequest
+from whitenoise.middleware import WhiteNoiseFileResponse
+from whitenoise.responders import Response, SlicedFile, StaticFile
+
+
+def whole_or_range(request: HttpRequest, path: str, headers: Sequence[tuple[str, str]]) -> WhiteNoiseFileResponse:
+    """200, 206, 304 or 416 with these headers, which name the type. Raises MissingFileError or FileNotFoundError."""
+    found = RangedFile(path, list(headers)).get_response(request.method, request.META)
+    response = WhiteNoiseFileResponse(found.file or (), status=found.status)
+    del response["Content-Type"]  # Django's default, which a 304 would carry into caches
+    for name, value in found.headers:
+        response[name] = value
+    return response
+
+
+class RangedFile(StaticFile):
+    """whitenoise's, except that one byte is a range too (`bytes=0-0` asks whether ranges work), and with If-Range."""
+
+    def get_response(self, method: str, request_headers: dict[str, Any]) -> Response:
+        if request_headers.get("HTTP_IF_RANGE", self.etag) != self.etag:  # they have a part of another file
+            request_headers = {name: value for name, value in request_headers.items() if name != "HTTP_RANGE"}
+        return super().get_response(method, request_headers)
+
+    def get_range_response(
+        self, range_header: str, base_headers: list[tuple[str, str]], file_handle: BinaryIO | None
+    ) -> Response:
+        size = int(dict(base_headers)["Content-Length"])
+        start, end = self.get_byte_range(range_header, size)
+        if start != end:
+            return super().get_range_response(range_header, base_headers, file_handle)
+        headers = [(name, value) for name, value in base_headers if name != "Content-Length"]
+        headers += [("Content-Range", f"bytes {start}-{end}/{size}"), ("Content-Length", "1")]
+        return Response(HTTPStatus.PARTIAL_CONTENT, headers, file_handle and SlicedFile(file_handle, start, end))

@@ -1,0 +1,75 @@
+"""Who asks: a remote worker, by its key."""
+
+import re
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import APIException, AuthenticationFailed, PermissionDenied, Throttled
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from transcoding.contract import PROTOCOL
+from vlog import shared
+from workers import keys, nodes
+from workers.models import Worker, WorkerApiKey
+
+HEARD_AGAIN = timedelta(seconds=10)  # between two notes that a worker lives, so that an idle fleet costs little
+USED_AGAIN = timedelta(minutes=1)  # between two notes that a key was used
+SPAN = 10  # seconds in which requests are counted
+MOST_REQUESTS = 2000  # of one worker in that time; one that copies from a fast disk needs some hundreds
+MOST_BAD_KEYS = 20  # from one address in that time
+VERSION = re.compile(r"\d{1,9}", re.ASCII)
+
+
+class AgentTooOld(APIException):
+    status_code = 426
+    default_detail = "This agent is too old for the site, or no agent: fetch agent.pyz from the site anew."
+
+
+class KeyAuthentication(BaseAuthentication):
+    """`Authorization: Bearer KEY`. The request's user is the worker, its auth the key's row."""
+
+    def authenticate(self, request: Request) -> tuple[Worker, WorkerApiKey]:
+        kind, _, key = request.headers.get("Authorization", "").partition(" ")
+        row = keys.find(key) if kind.lower() == "bearer" else None
+        if row is None:
+            raise _unknown(request, bool(kind))
+        # Only now: whoever sends bad keys from the same address stands in nobody's way.
+        if shared.count(f"requests:{row.worker_id}", SPAN) > MOST_REQUESTS:
+            raise Throttled(SPAN, "This worker asks too often.")
+        _note(row)
+        if row.worker.status == Worker.Status.DISABLED:
+            raise PermissionDenied("This worker is disabled: an administrator of the site may enable it.")
+        version = request.headers.get("VLog-Agent", "")
+        if not VERSION.fullmatch(version) or int(version) < PROTOCOL:
+            raise AgentTooOld
+        return row.worker, row
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+class HasKey(BasePermission):
+    def has_permission(self, request: Request, view: Any) -> bool:
+        return isinstance(request.auth, WorkerApiKey)
+
+
+def _unknown(request: Request, brought_one: bool) -> APIException:
+    if brought_one and shared.count(f"bad-keys:{request.META.get('REMOTE_ADDR')}", SPAN) > MOST_BAD_KEYS:
+        return Throttled(SPAN, "Too many unknown keys came from this address.")
+    return AuthenticationFailed("Send a worker's key, which is not revoked or expired, as Authorization: Bearer KEY.")
+
+
+def _note(row: WorkerApiKey) -> None:
+    """That the worker lives and its key is used, as far as this is news."""
+    worker, now = row.worker, timezone.now()
+    if worker.status == Worker.Status.OFFLINE or _is_over(worker.last_heartbeat, HEARD_AGAIN, now):
+        nodes.heard_of(Worker.objects.filter(pk=worker.pk))
+    if _is_over(row.last_used_at, USED_AGAIN, now):
+        WorkerApiKey.objects.filter(pk=row.pk).update(last_used_at=now)
+
+
+def _is_over(moment: datetime | None, time: timedelta, now: datetime) -> bool:
+    return moment is None or now - moment > time

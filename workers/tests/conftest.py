@@ -1,0 +1,106 @@
+"""A remote worker as the site sees it, and pieces of a real video for it."""
+
+import base64
+import hashlib
+import json
+from uuid import uuid4
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+
+from transcoding import tasks
+from transcoding.layout import lay_out
+from transcoding.media import read_media
+from transcoding.tests import clips
+from videos.models import Video
+from videos.storage import source_path
+from videos.tests.factories import TranscodingJobFactory, WorkerFactory
+from workers import keys
+
+BASE = "/api/worker/v1/"
+
+
+class Agent:
+    """Says what an agent says, with the headers that it sends."""
+
+    def __init__(self, worker, key):
+        self.worker, self.client = worker, Client(headers={"Authorization": f"Bearer {key}", "VLog-Agent": "1"})
+
+    def post(self, call, message=None, **headers):
+        return self.client.post(BASE + call, json.dumps(message or {}), content_type="application/json", **headers)
+
+    def claim(self, *kinds, claim=None):
+        answer = self.post("claim", {"kinds": kinds or ["video"], "claim": str(claim or uuid4())})
+        assert answer.status_code == 200, answer.content
+        return answer.json()["assignment"]
+
+    def say(self, call, assignment, **message):
+        return self.post(f"chunks/{assignment['chunk']}/{call}", {"attempt": assignment["attempt"], **message})
+
+    def put(self, assignment, rendition, index, data, digest=None, **headers):
+        address = f"{BASE}chunks/{assignment['chunk']}/segments/{rendition}/{index}?attempt={assignment['attempt']}"
+        headers = {"Content-Digest": digest_of(data) if digest is None else digest, **headers}
+        return self.client.put(address, data, content_type="application/octet-stream", headers=headers)
+
+    def source(self, assignment, **headers):
+        address = f"{BASE}chunks/{assignment['chunk']}/source?attempt={assignment['attempt']}"
+        return self.client.get(address, headers=headers)
+
+
+def digest_of(data):
+    return f"sha-256=:{base64.b64encode(hashlib.sha256(data).digest()).decode()}:"
+
+
+@pytest.fixture(autouse=True)
+def fresh_memory():
+    cache.clear()
+
+
+@pytest.fixture
+def new_agent(db):
+    def make(**columns):
+        worker = WorkerFactory(**columns)
+        key, _ = keys.issue(worker)
+        return Agent(worker, key)
+
+    return make
+
+
+@pytest.fixture
+def agent(new_agent):
+    return new_agent(worker_name="far")
+
+
+@pytest.fixture(scope="session")
+def short_clip(tmp_path_factory):
+    """Four seconds of 360p with sound: two segments, each a chunk of its own."""
+    return clips.numbered(tmp_path_factory.mktemp("short") / "short.mp4", 100, "25", *clips.MPEG4, *clips.AAC)
+
+
+@pytest.fixture(scope="session")
+def made(short_clip):
+    """Its plan, and all that is made of it, by rendition and number."""
+    return clips.encoded(short_clip)
+
+
+@pytest.fixture
+def finished(monkeypatch):
+    """The jobs whose last steps were sent."""
+    ended = []
+    monkeypatch.setattr(tasks, "finish", ended.append)
+    return ended
+
+
+@pytest.fixture
+def job(db, settings, tmp_path, short_clip, finished):
+    """The short clip's, laid out; its file is there."""
+    settings.MEDIA_DIR, settings.SOURCES_DIR = tmp_path / "media", tmp_path / "sources"
+    settings.X264_PRESET = "ultrafast"
+    job = TranscodingJobFactory(video__status=Video.Status.PROCESSING, video__title="Harbour at dawn")
+    target = source_path(job.video)
+    target.parent.mkdir(parents=True)
+    target.write_bytes(short_clip.read_bytes())
+    assert lay_out(job, read_media(target))
+    job.refresh_from_db()
+    return job
