@@ -484,7 +484,10 @@ class TranscodingChunk(models.Model):
         self.lease_expires_at = None
         self.save(update_fields=["failures", "error", "status", "lease_expires_at", "priority"])
         if self.kind not in AFTERWARDS:
-            self.job.spend_attempt(self.failures, f"{self}: {error}")
+            if final:
+                self.job.fail(f"{self}: {error}")
+            else:
+                self.job.spend_attempt(self.failures, f"{self}: {error}")
         elif given_up:
             reason = error if final else f"It failed {self.failures} times and was given up. The last error: {error}"
             now = timezone.now()

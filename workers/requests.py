@@ -181,4 +181,5 @@ def _first_sentence(detail: Any, place: str = "") -> str:
         name, inner = next(iter(detail.items())) if isinstance(detail, dict) else (0, detail[0])
         deeper = f"{place}.{name}" if isinstance(detail, dict) and name != "non_field_errors" else place
         return _first_sentence(inner, deeper)
-    return f"{place.lstrip('.')}: {detail}" if place else str(detail)
+    sentence = f"{place.lstrip('.')}: {detail}" if place else str(detail)
+    return sentence.encode(errors="replace").decode()  # it may quote half of a surrogate pair

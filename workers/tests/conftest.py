@@ -95,6 +95,7 @@ def finished(monkeypatch):
 @pytest.fixture
 def job(db, settings, tmp_path, short_clip, finished):
     """The short clip's, laid out; its file is there."""
+    settings.DATA_DIR = tmp_path
     settings.MEDIA_DIR, settings.SOURCES_DIR = tmp_path / "media", tmp_path / "sources"
     settings.X264_PRESET = "ultrafast"
     job = TranscodingJobFactory(video__status=Video.Status.PROCESSING, video__title="Harbour at dawn")
