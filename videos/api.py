@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -18,11 +20,18 @@ class MayRestore(BasePermission):
         return request.user.is_staff and request.user.has_perm("videos.change_archivedvideo")
 
 
+class RestoredSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    slug = serializers.CharField()
+    url = serializers.CharField(help_text="On this site")
+
+
 class RestoreView(APIView):
-    """POST: bring a video back from the archive; answers its id, slug and address on this site."""
+    """Bring a video back from the archive."""
 
     permission_classes = [MayRestore]
 
+    @extend_schema(request=None, responses=RestoredSerializer)
     def post(self, request: Request, video_id: int) -> Response:
         video = archive.restore(video_id)
         if video is None:

@@ -11,7 +11,7 @@ from whitenoise.responders import Response, SlicedFile, StaticFile
 
 def whole_or_range(request: HttpRequest, path: str, headers: Sequence[tuple[str, str]]) -> WhiteNoiseFileResponse:
     """200, 206, 304 or 416 with these headers, which name the type. Raises MissingFileError or FileNotFoundError."""
-    found = RangedFile(path, list(headers)).get_response(request.method, request.META)
+    found = RangedFile(path, list(headers)).get_response(str(request.method), request.META)
     response = WhiteNoiseFileResponse(found.file or (), status=found.status)
     del response["Content-Type"]  # Django's default, which a 304 would carry into caches
     for name, value in found.headers:

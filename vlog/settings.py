@@ -138,6 +138,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "VLog",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {"Kind": "workers.serializers.REMOTE_KINDS"},
     "SERVE_AUTHENTICATION": [],  # no secret: docs/ says the same
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
 }

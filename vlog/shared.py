@@ -17,7 +17,8 @@ def count(name: str, seconds: int) -> int:
     """How often this name was counted in the present span of so many seconds, this time included; 0 without Redis."""
     key = f"vlog:count:{name}:{int(time.time()) // seconds}"
     with suppress(redis.RedisError):
-        counted, _ = _client().pipeline(transaction=False).incr(key).expire(key, seconds).execute()
+        pipeline: Any = _client().pipeline(transaction=False)
+        counted, _ = pipeline.incr(key).expire(key, seconds).execute()
         return int(counted)
     return 0
 

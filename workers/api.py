@@ -29,7 +29,7 @@ from transcoding.contract import INIT, Assignment, Enough, LeaseLost, Stopping
 from transcoding.deliveries import largest
 from transcoding.local import LocalQueue
 from transcoding.models import ChunkKind, TranscodingChunk
-from transcoding.remote import RemoteQueue
+from transcoding.checked import CheckedQueue
 from transcoding.transcribe import Transcript
 from transcoding.webvtt import Caption, readable
 from videos.storage import source_path
@@ -66,7 +66,7 @@ def again_in() -> int:
 def queue_for(worker: Worker, kind: str) -> LocalQueue:
     if kind == ChunkKind.TRANSCRIPTION:
         return captions.TranscriptionQueue(worker)
-    return RemoteQueue(worker, tasks.finish)
+    return CheckedQueue(worker, tasks.finish)
 
 
 class AgentView(WorkerView):
@@ -105,7 +105,7 @@ class ClaimView(WorkerView):
         if (known := shared.kept(name)) is not None:
             chunk, attempt, first = known
             with suppress(LeaseLost):
-                held = RemoteQueue(self.worker, tasks.finish).resume(chunk, attempt)
+                held = CheckedQueue(self.worker, tasks.finish).resume(chunk, attempt)
                 return self._told(replace(held, first=first))
         if self.worker.held_back:
             return None
@@ -148,7 +148,7 @@ class ChunkView(WorkerView):
     """A call about a chunk that the worker holds. Whatever it does not hold is answered alike, be it there or not."""
 
     def resume(self, chunk: int, attempt: int) -> tuple[LocalQueue, Assignment]:
-        held = RemoteQueue(self.worker, tasks.finish)
+        held = CheckedQueue(self.worker, tasks.finish)
         assignment = held.resume(chunk, attempt)
         if assignment.kind == ChunkKind.TRANSCRIPTION:
             return captions.TranscriptionQueue(self.worker), assignment

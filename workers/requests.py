@@ -5,10 +5,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
-from typing import Any
+from typing import Any, cast
 
 from django.http import UnreadablePostError
-from django.http.response import HttpResponseBase
 from rest_framework.exceptions import APIException, ParseError, UnsupportedMediaType, ValidationError
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
@@ -116,7 +115,7 @@ class MessageParser(BaseParser):
     def parse(self, stream: object, media_type: object = None, parser_context: Any = None) -> Any:
         body = read_body(parser_context["request"], parser_context["view"].longest)
         try:
-            return json.loads(body)
+            return json.loads(body.decode())
         except (ValueError, RecursionError) as error:
             raise ParseError("The body must be JSON.") from error
 
@@ -149,17 +148,15 @@ class WorkerView(APIView):
     def handle_exception(self, exc: Exception) -> Response:
         return super().handle_exception(_refusal(exc))
 
-    def finalize_response(
-        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         answer = super().finalize_response(request, response, *args, **kwargs)
         answer["VLog-Agent"] = str(PROTOCOL)
         return answer
 
     @property
     def worker(self) -> Worker:
-        worker: Worker = self.request.auth.worker
-        return worker
+        key: Any = self.request.auth
+        return cast(Worker, key.worker)
 
 
 def _refusal(error: Exception) -> Exception:

@@ -11,7 +11,7 @@ from workers.models import Worker
 
 LARGEST = 2**31 - 1  # of a number in the database
 MOST_CAPTIONS = 20_000  # eleven hours, one every two seconds
-LONGEST = 16_000  # characters of an error; the database keeps the end of a log
+LONGEST = 16_000  # characters that are kept of an error
 
 REMOTE_KINDS = [kind.value for kind in (ChunkKind.VIDEO, ChunkKind.AUDIO, ChunkKind.TRANSCRIPTION)]
 
@@ -23,6 +23,14 @@ class NumberField(serializers.FloatField):
         if isinstance(data, bool) or not isinstance(data, int | float):
             self.fail("invalid")
         return super().to_internal_value(data)
+
+
+class LogField(serializers.CharField):
+    """The end of a log may hold anything: what PostgreSQL does not take is left out, and what is too long cut off."""
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data).replace("\0", "")
+        return text.encode(errors="replace").decode()[:LONGEST]
 
 
 class CapabilitiesSerializer(Serializer[Any]):
@@ -104,7 +112,7 @@ class CaptionSerializer(Serializer[Any]):
 
 class TranscriptSerializer(AttemptSerializer):
     language = serializers.RegexField(f"^{LANGUAGE}$", max_length=10, allow_blank=True, help_text="BCP 47")
-    captions = CaptionSerializer(many=True, max_length=MOST_CAPTIONS)
+    captions = CaptionSerializer(many=True, max_length=MOST_CAPTIONS)  # type: ignore[call-arg]
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs["captions"] and not attrs["language"]:
@@ -113,7 +121,7 @@ class TranscriptSerializer(AttemptSerializer):
 
 
 class FailSerializer(AttemptSerializer):
-    error = serializers.CharField(max_length=LONGEST)
+    error = LogField(allow_blank=True)
     final = serializers.BooleanField(default=False)
 
 

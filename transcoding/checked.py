@@ -5,7 +5,7 @@ from transcoding.deliveries import Unfit, check_init, check_segment
 from transcoding.local import LocalQueue, first_missing
 
 
-class RemoteQueue(LocalQueue):
+class CheckedQueue(LocalQueue):
     """Serves requests, none of which knows of another: each resumes the piece that it names."""
 
     def deliver(self, assignment: Assignment, rendition: str, index: int, data: bytes) -> None:

@@ -1,0 +1,78 @@
+"""What /api/schema/ says, and whether the workers' API keeps to it whatever it is sent."""
+
+import hypothesis
+import pytest
+import schemathesis
+from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from workers import authentication, keys
+from workers.tests.conftest import BASE
+
+SCHEMA = "/api/schema/?format=json"
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+EXAMPLES = 15  # of each call
+ABOUT_CHUNKS = (
+    *("source", "segments/{rendition}/{index}", "report", "warn", "complete", "transcript", "fail", "give_back"),
+)
+CALLS = ["heartbeat", "claim", *(f"chunks/{{chunk}}/{call}" for call in ABOUT_CHUNKS)]
+
+
+@pytest.fixture
+def same_connection():
+    """The site itself closes connections that are in a transaction; Django's test client prevents that, too."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
+@pytest.fixture
+def call(agent, job, same_connection, monkeypatch):
+    """Each of the calls that need a key: call("post", "claim")."""
+    monkeypatch.setattr(authentication, "MOST_REQUESTS", 10**6)
+    schema = schemathesis.openapi.from_wsgi(SCHEMA, WSGIHandler())
+    return lambda method, name: schema[BASE + name][method]
+
+
+@pytest.fixture
+def headers(agent):
+    key, _ = keys.issue(agent.worker)
+    return {"Authorization": f"Bearer {key}", "VLog-Agent": "1"}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_every_answer_is_one_that_is_described(call, headers, name):
+    method = {"source": "get", "{index}": "put"}.get(name.rpartition("/")[2], "post")
+
+    @hypothesis.given(case=call(method, name).as_strategy())
+    @hypothesis.settings(max_examples=EXAMPLES, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck))
+    def try_out(case):
+        answered.add(case.call_and_validate(headers=headers, checks=CHECKS).status_code)
+
+    answered = set()
+    try_out()
+    assert answered - {401, 403, 426}
+
+
+@pytest.mark.parametrize(("accept", "begin"), [("application/json", b"{"), ("application/yaml", b"openapi: 3")])
+def test_everybody_may_read_it(client, db, accept, begin):
+    answer = client.get("/api/schema/", headers={"Accept": accept})
+    assert answer.status_code == 200
+    assert answer.content.startswith(begin)
+
+
+def test_it_names_every_call_and_its_key(client, db):
+    found = client.get(SCHEMA).json()
+    calls = {path.removeprefix("/api/worker/v1/") for path in found["paths"] if path.startswith("/api/worker/")}
+    assert calls == {"agent.pyz", *CALLS}
+    assert found["paths"]["/api/worker/v1/claim"]["post"]["security"] == [{"key": []}]
+    assert found["components"]["securitySchemes"]["key"] == {"type": "http", "scheme": "bearer"}
