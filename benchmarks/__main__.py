@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import clips, data
+from benchmarks.fleet import AGENTS, Fleet, measure_fleet
 from benchmarks.installation import Gave, Installation
 from benchmarks.measures import (
     PRESET,
@@ -33,13 +34,14 @@ from benchmarks.web import Throughput, measure_web
 from transcoding import ffmpeg
 from transcoding.tests import speech
 
-Result = Cost | Latency | Nodes | Throughput | Watching
+Result = Cost | Fleet | Latency | Nodes | Throughput | Watching
 
 RESULTS = Path(__file__).parent / "results"
 IDLE_SECONDS = 20
 PAGES_A_SECOND = 150
 REPORTS_A_SECOND = 1000
-QUESTIONS = "abcdefgh"
+HEARTBEATS_A_SECOND, CLAIMS_A_SECOND = 500, 300
+QUESTIONS = "abcdefghi"
 BUSY = 0.1  # cores that other programs may use before the figures are not to be trusted
 
 
@@ -75,8 +77,9 @@ def main() -> int:
     chosen = set(options.only or QUESTIONS)
     weights = speech.weights(clips.FOLDER / "weights") if "d" in chosen else None
     special: dict[str, dict[str, str]] = {"d": {"whisper": str(weights)}, "h": {"only": "web,tasks,beat"}}
+    special["i"] = special["h"]
     try:
-        for names in (chosen - set(special), chosen & {"d"}, chosen & {"h"}):
+        for names in (chosen - set(special), chosen & {"d"}, chosen & {"h", "i"}):
             if not names:
                 continue
             with Installation(family, options.dir, **special.get(min(names), {})) as installation:
@@ -106,8 +109,8 @@ def parse() -> argparse.Namespace:
 
 
 def measure(name: str, installation: Installation, idle: Seconds, options: argparse.Namespace) -> Result:
-    if name == "e":
-        return measure_web(installation, data.QUICK if options.quick else data.Size(), 3 if options.quick else 15)
+    if name in {"e", "i"}:
+        return measure_site(name, installation, idle, quick=options.quick)
     if name == "c":
         long = clips.FOREIGN if options.quick else clips.LONG
         return measure_latency(installation, clips.SHORT, long, options.rounds or (1 if options.quick else 3))
@@ -132,6 +135,13 @@ def measure(name: str, installation: Installation, idle: Seconds, options: argpa
     return measure_cost(installation, chosen, rounds, idle)
 
 
+def measure_site(name: str, installation: Installation, idle: Seconds, *, quick: bool) -> Result:
+    """What needs no encoder."""
+    if name == "i":
+        return measure_fleet(installation, idle, quick=quick)
+    return measure_web(installation, data.QUICK if quick else data.Size(), 3 if quick else 15)
+
+
 def report(name: str, result: Result, others: float) -> str:
     """The figures of one question, line by line."""
     doubt = f"; other programs used {others:.2f} cores meanwhile: do not trust this" if others > BUSY else ""
@@ -146,6 +156,14 @@ def report(name: str, result: Result, others: float) -> str:
     if isinstance(result, Nodes):
         rows = [f"  {'one node':<24} {_list(result.one)} s", f"  {'two nodes':<24} {_list(result.two)} s"]
         return "\n".join([f"({name}) upload complete to publication, one core each{doubt}", *rows])
+    if isinstance(result, Fleet):
+        loads = [("signs of life", result.heartbeats), ("claims", result.claims)]
+        rows = [
+            f"  {text:<24} {load.rate:7.1f}/s, 99 % within {load.p99:6.1f} ms, {load.cost:5.2f} CPU ms each"
+            for text, load in loads
+        ]
+        rows += [f"  {'idle fleet':<24} {100 * result.idle:.1f} % of a core, {result.idle_questions} questions"]
+        return "\n".join([f"({name}) remote workers{doubt}", *rows])
     if isinstance(result, Throughput):
         kinds = ("home", "watch", "search", "busy_home", "home_again", "reports")
         loads = [(kind.replace("_", " "), getattr(result, kind)) for kind in kinds]
@@ -185,13 +203,24 @@ def bars_of(name: str, result: Result) -> Iterator[Bar]:
         yield Bar("(f) first picture of 2160p", statistics.median(result.large), 10, " s", decides=False)
     elif isinstance(result, Nodes):
         yield Bar("(h) two nodes against one", result.ratio, 1.8, decides=False, at_least=True)
+    elif isinstance(result, Fleet):
+        lives, claims = result.heartbeats.rate, result.claims.rate
+        yield Bar("(i) signs of life of workers", lives, HEARTBEATS_A_SECOND, "/s", decides=False, at_least=True)
+        yield Bar(f"(i) {AGENTS} idle workers, of a core", 100 * result.idle, 15, " %", decides=False)
+        yield Bar("(i) claims of workers", claims, CLAIMS_A_SECOND, "/s", decides=False, at_least=True)
+        yield Bar("(i) pieces given twice", result.twice, 0)
     elif isinstance(result, Throughput):
         for kind in ("home", "watch", "search"):
             yield Bar(f"(e) {kind}", getattr(result, kind).rate, PAGES_A_SECOND, "/s", decides=False, at_least=True)
         yield Bar("(e) CPU of home with ÷ without sessions", result.ratio, 1.05, decides=False)
         yield Bar("(e) reports of players", result.reports.rate, REPORTS_A_SECOND, "/s", decides=False, at_least=True)
         yield Bar("(e) 99 % of the reports take", result.reports.p99, 100, " ms", decides=False)
-    elif name == "d":
+    else:
+        yield from cost_bars_of(name, result)
+
+
+def cost_bars_of(name: str, result: Cost) -> Iterator[Bar]:
+    if name == "d":
         yield Bar("(d) captions ÷ bare whisper", result.ratio, 1.1)
     elif name in {"a", "g"}:
         text, limit = {"a": ("(a) chain ÷ bare ffmpeg, 60 s", 1.10), "g": ("(g) chain ÷ bare ffmpeg, 10 min", 1.06)}[

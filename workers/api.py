@@ -25,11 +25,11 @@ from whitenoise.middleware import WhiteNoiseFileResponse
 from whitenoise.responders import MissingFileError
 
 from transcoding import captions, tasks
+from transcoding.checked import CheckedQueue
 from transcoding.contract import INIT, Assignment, Enough, LeaseLost, Stopping
 from transcoding.deliveries import largest
 from transcoding.local import LocalQueue
 from transcoding.models import ChunkKind, TranscodingChunk
-from transcoding.checked import CheckedQueue
 from transcoding.transcribe import Transcript
 from transcoding.webvtt import Caption, readable
 from videos.storage import source_path

@@ -1,0 +1,66 @@
+"""The agent as one file."""
+
+import io
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from workers import zipapp
+
+# What the agent is made of and what it is not, by a tree of modules of its own.
+TREE = {
+    "workers/__init__.py": "",
+    "workers/agent.py": "import json\nfrom workers import client\n\nif __name__ == '__main__':\n    client.main()\n",
+    "workers/client.py": "from transcoding.plan import NAME\n\n\ndef main():\n    print(NAME)\n",
+    "workers/models.py": "import django\n",
+    "transcoding/__init__.py": "",
+    "transcoding/plan.py": "def late():\n    from transcoding import deep\n    return deep\n\n\nNAME = 'planned'\n",
+    "transcoding/deep/__init__.py": "from transcoding.deep.inner import *\n",
+    "transcoding/deep/inner.py": "",
+    "transcoding/listen.py": "import whisper\n",
+}
+MADE_OF = {*TREE} - {"workers/models.py"}
+
+
+@pytest.fixture
+def tree(settings, tmp_path):
+    settings.BASE_DIR = tmp_path
+    for name, text in TREE.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    zipapp.agent.cache_clear()
+    yield tmp_path
+    zipapp.agent.cache_clear()
+
+
+def test_holds_what_the_agent_imports_however_deep_and_nothing_else(tree):
+    with zipfile.ZipFile(io.BytesIO(zipapp.agent())) as archive:
+        assert set(archive.namelist()) == {*MADE_OF, "__main__.py"}
+
+
+def test_runs_with_python_alone(tree, tmp_path):
+    file = tmp_path / "agent.pyz"
+    file.write_bytes(zipapp.agent())
+    ran = subprocess.run([sys.executable, "-I", "-S", file], capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout == "planned\n"
+
+
+def test_the_same_sources_make_the_same_bytes(tree):
+    first = zipapp.agent()
+    zipapp.agent.cache_clear()
+    assert zipapp.agent() == first
+
+
+def test_a_module_that_is_missing_is_an_error(tree):
+    (tree / "workers/agent.py").unlink()
+    with pytest.raises(FileNotFoundError, match=r"the agent needs the module workers\.agent"):
+        zipapp.agent()
+
+
+def test_everybody_may_fetch_it(tree, client, django_assert_num_queries, db):
+    with django_assert_num_queries(0):
+        answer = client.get("/api/worker/v1/agent.pyz")
+    assert (answer.status_code, answer["Content-Type"]) == (200, "application/zip")
+    assert answer.content == zipapp.agent()
