@@ -8,13 +8,15 @@ import math
 import re
 import secrets
 from dataclasses import astuple, dataclass
+from functools import partial
 from typing import Any, NoReturn
 
-from django.db import OperationalError, connection
+from django.db import connection
 from django.db.models.functions import Now
 
 from analytics.models import PlaybackSession
 from videos.models import Video
+from vlog.connections import asked_at_once
 
 MAX_BODY = 16 * 1024  # bytes
 FASTEST = 2.0  # the highest of the speeds that the player offers
@@ -185,7 +187,7 @@ def record(report: Report) -> bool:
 
     Seconds beyond what can have been played meanwhile at the highest speed do not count.
     """
-    match _call_record(report):
+    match asked_at_once(partial(_call_record, report)):
         case "unknown session":
             raise NotThere(NO_SESSION)
         case "beyond the end":
@@ -198,17 +200,7 @@ def record(report: Report) -> bool:
 
 
 def _call_record(report: Report) -> str:
-    """What the database says; twice where its connection was lost since the last request, for a number counts once."""
-    try:
-        return _call_record_once(report)
-    except OperationalError:
-        connection.close()
-        return _call_record_once(report)
-
-
-def _call_record_once(report: Report) -> str:
-    # Django would ask whether the connection still works, with a round trip as long as the report's own.
-    connection.health_check_done = True  # type: ignore[attr-defined]
+    """What the database says; asked twice it counts once, by the report's number."""
     with connection.cursor() as cursor:
         cursor.execute(RECORD, [*astuple(report), FASTEST, SLACK, COMPLETE])
         return cursor.fetchone()[0]

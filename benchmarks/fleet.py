@@ -62,8 +62,10 @@ WITH made AS (
 )
 SELECT video_id FROM jobs
 """
-WORKER = "INSERT INTO workers (worker_id, worker_name, capabilities) VALUES (%s, %s, %s) RETURNING id"
-KEY = "INSERT INTO worker_api_keys (worker_id, key_hash, key_prefix) VALUES (%s, %s, %s)"
+WORKER = """
+INSERT INTO workers (worker_id, worker_name, capabilities, registered_at) VALUES (%s, %s, %s, now()) RETURNING id
+"""
+KEY = "INSERT INTO worker_api_keys (worker_id, key_hash, key_prefix, created_at) VALUES (%s, %s, %s, now())"
 GIVEN = "SELECT count(*), count(*) - count(DISTINCT chunk_id) FROM transcoding_attempts"
 
 

@@ -435,7 +435,8 @@ class TranscodingChunk(models.Model):
 
     def open_attempt(self, worker: Worker) -> None:
         """Record the claim that was just made, in its transaction."""
-        Attempt.objects.filter(chunk=self).end(Outcome.LOST)  # one that nobody closed: the piece was taken away
+        if self.attempt > 1:
+            Attempt.objects.filter(chunk=self).end(Outcome.LOST)  # one that nobody closed: the piece was taken away
         Attempt.objects.create(
             job_id=self.job_id,
             chunk=self,

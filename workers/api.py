@@ -37,7 +37,7 @@ from vlog import ranges, shared
 from workers import serializers, zipapp
 from workers.models import Worker
 from workers.requests import WorkerView, mind_silence, read_body, sending, taking
-from workers.schema import ATTEMPT, DIGEST, INDEX, described
+from workers.schema import ATTEMPT, CHUNK, DIGEST, INDEX, RENDITION, described
 
 SOONEST, LATEST = 2, 30  # seconds between two questions of an idle worker
 FLEET = 1000  # workers that ask as late as that
@@ -109,7 +109,11 @@ class ClaimView(WorkerView):
                 return self._told(replace(held, first=first))
         if self.worker.held_back:
             return None
-        for kind in dict.fromkeys(filter(self._can, kinds)):
+        wanted = dict.fromkeys(filter(self._can, kinds))
+        # Most ask in vain: this is told by a fraction of what a claim costs.
+        if not TranscodingChunk.objects.claimable().filter(kind__in=wanted).exists():
+            return None
+        for kind in wanted:
             if (given := queue_for(self.worker, kind).claim([kind])) is not None:
                 shared.keep(name, [given.chunk, given.attempt, given.first], CLAIM_KEPT)
                 return self._told(given)
@@ -164,6 +168,7 @@ class SourceView(WorkerView):
             (206, "application/octet-stream"): OpenApiTypes.BINARY,
             416: OpenApiResponse(description="The file has no such bytes"),
         },
+        CHUNK,
         ATTEMPT,
     )
     def get(self, request: Request, chunk: int) -> WhiteNoiseFileResponse:
@@ -192,8 +197,10 @@ class SegmentView(ChunkView):
 
     @described(
         {200: serializers.OrderSerializer},
-        ATTEMPT,
+        CHUNK,
+        RENDITION,
         INDEX,
+        ATTEMPT,
         DIGEST,
         request={"application/octet-stream": OpenApiTypes.BINARY},
     )
@@ -259,7 +266,7 @@ class MessageView(ChunkView):
         raise NotImplementedError
 
 
-@extend_schema_view(post=described({200: serializers.OrderSerializer}, request=serializers.ReportSerializer))
+@extend_schema_view(post=described({200: serializers.OrderSerializer}, CHUNK, request=serializers.ReportSerializer))
 class ReportView(MessageView):
     """Renews the lease."""
 
@@ -271,7 +278,7 @@ class ReportView(MessageView):
         return order(lambda: queue.report(assignment))
 
 
-@extend_schema_view(post=described({204: None}, request=serializers.WarnSerializer))
+@extend_schema_view(post=described({204: None}, CHUNK, request=serializers.WarnSerializer))
 class WarnView(MessageView):
     """A sentence for the editor."""
 
@@ -283,7 +290,7 @@ class WarnView(MessageView):
         queue.warn(assignment, message["sentence"])
 
 
-@extend_schema_view(post=described({204: None}, request=serializers.AttemptSerializer))
+@extend_schema_view(post=described({204: None}, CHUNK, request=serializers.AttemptSerializer))
 class CompleteView(MessageView):
     """Everything of it is delivered."""
 
@@ -295,7 +302,7 @@ class CompleteView(MessageView):
         queue.complete(assignment)
 
 
-@extend_schema_view(post=described({204: None}, request=serializers.TranscriptSerializer))
+@extend_schema_view(post=described({204: None}, CHUNK, request=serializers.TranscriptSerializer))
 class TranscriptView(MessageView):
     """Completes a transcription."""
 
@@ -310,7 +317,7 @@ class TranscriptView(MessageView):
         queue.publish(assignment, Transcript(message["language"] if said else "", said))
 
 
-@extend_schema_view(post=described({204: None}, request=serializers.FailSerializer))
+@extend_schema_view(post=described({204: None}, CHUNK, request=serializers.FailSerializer))
 class FailView(MessageView):
     """Spends an attempt."""
 
@@ -320,7 +327,7 @@ class FailView(MessageView):
         queue.fail(assignment, message["error"], final=message["final"])
 
 
-@extend_schema_view(post=described({204: None}, request=serializers.GiveBackSerializer))
+@extend_schema_view(post=described({204: None}, CHUNK, request=serializers.GiveBackSerializer))
 class GiveBackView(MessageView):
     """Returns it unspent."""
 

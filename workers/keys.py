@@ -6,7 +6,6 @@ import secrets
 from datetime import datetime
 from hashlib import sha256
 
-from django.db.models import Q
 from django.utils import timezone
 
 from workers.models import Worker, WorkerApiKey
@@ -27,10 +26,10 @@ def find(key: str) -> WorkerApiKey | None:
     """The row of a key that is neither revoked nor expired, with its worker; one query."""
     if not KEY.fullmatch(key):
         return None
-    usable = WorkerApiKey.objects.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()), revoked_at=None)
-    hashed = digest(key)
-    rows = usable.filter(key_prefix=key[:PREFIX]).select_related("worker")
-    return next((row for row in rows if hmac.compare_digest(row.key_hash, hashed)), None)
+    rows = WorkerApiKey.objects.filter(key_prefix=key[:PREFIX], revoked_at=None).select_related("worker")
+    hashed, now = digest(key), timezone.now()
+    found = next((row for row in rows if hmac.compare_digest(row.key_hash, hashed)), None)
+    return None if found is None or (found.expires_at is not None and found.expires_at <= now) else found
 
 
 def revoke(worker: Worker, *, keep: WorkerApiKey | None = None) -> int:

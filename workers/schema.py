@@ -27,7 +27,14 @@ AGENT = OpenApiParameter("VLog-Agent", {"type": "integer", "minimum": PROTOCOL},
 ATTEMPT = OpenApiParameter(
     "attempt", {"type": "integer", "minimum": 1, "maximum": serializers.LARGEST}, required=True, description="The fence"
 )
-INDEX = OpenApiParameter("index", OpenApiTypes.STR, OpenApiParameter.PATH, description="A number, or `init`")
+CHUNK = OpenApiParameter("chunk", {"type": "integer", "minimum": 0}, OpenApiParameter.PATH)
+RENDITION = OpenApiParameter(
+    "rendition",
+    {"type": "string", "pattern": "^(audio|[0-9]{1,4}p)$"},
+    OpenApiParameter.PATH,
+    description="Such as 720p",
+)
+INDEX = OpenApiParameter("index", {"type": "string", "pattern": "^(init|[0-9]{1,5})$"}, OpenApiParameter.PATH)
 DIGEST = OpenApiParameter(
     "Content-Digest", OpenApiTypes.STR, OpenApiParameter.HEADER, required=True, description="RFC 9530, with sha-256"
 )
