@@ -157,11 +157,12 @@ def report(name: str, result: Result, others: float) -> str:
         rows = [f"  {'one node':<24} {_list(result.one)} s", f"  {'two nodes':<24} {_list(result.two)} s"]
         return "\n".join([f"({name}) upload complete to publication, one core each{doubt}", *rows])
     if isinstance(result, Fleet):
-        loads = [("signs of life", result.heartbeats), ("claims", result.claims)]
+        loads = [("signs of life", result.heartbeats), ("claims over HTTP", result.questions)]
         rows = [
             f"  {text:<24} {load.rate:7.1f}/s, 99 % within {load.p99:6.1f} ms, {load.cost:5.2f} CPU ms each"
             for text, load in loads
         ]
+        rows += [f"  {'claims of the queue':<24} {result.claims:7.1f}/s"]
         rows += [f"  {'idle fleet':<24} {100 * result.idle:.1f} % of a core, {result.idle_questions} questions"]
         return "\n".join([f"({name}) remote workers{doubt}", *rows])
     if isinstance(result, Throughput):
@@ -204,10 +205,10 @@ def bars_of(name: str, result: Result) -> Iterator[Bar]:
     elif isinstance(result, Nodes):
         yield Bar("(h) two nodes against one", result.ratio, 1.8, decides=False, at_least=True)
     elif isinstance(result, Fleet):
-        lives, claims = result.heartbeats.rate, result.claims.rate
+        lives, claims = result.heartbeats.rate, result.claims
         yield Bar("(i) signs of life of workers", lives, HEARTBEATS_A_SECOND, "/s", decides=False, at_least=True)
         yield Bar(f"(i) {AGENTS} idle workers, of a core", 100 * result.idle, 15, " %", decides=False)
-        yield Bar("(i) claims of workers", claims, CLAIMS_A_SECOND, "/s", decides=False, at_least=True)
+        yield Bar("(i) claims of 50 workers", claims, CLAIMS_A_SECOND, "/s", decides=False, at_least=True)
         yield Bar("(i) pieces given twice", result.twice, 0)
     elif isinstance(result, Throughput):
         for kind in ("home", "watch", "search"):

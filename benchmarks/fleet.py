@@ -5,6 +5,8 @@ import http.client
 import json
 import random
 import secrets
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +18,7 @@ from uuid import uuid4
 
 import psycopg
 
-from benchmarks.installation import Gave, Installation
+from benchmarks.installation import BASE, Gave, Installation
 from benchmarks.processes import Seconds, difference, total
 from benchmarks.web import Load, load
 from transcoding import ffmpeg
@@ -71,12 +73,17 @@ GIVEN = "SELECT count(*), count(*) - count(DISTINCT chunk_id) FROM transcoding_a
 
 @dataclass
 class Fleet:
-    """Signs of life; cores that an idle fleet takes, and its questions; claims, pieces given, and those given twice."""
+    """What was measured, all but `idle` a second.
+
+    Signs of life; cores that an idle fleet takes, and how often it asked; claims over HTTP, and by the queue alone; how
+    many pieces were given in all, and how many of them twice.
+    """
 
     heartbeats: Load = field(default_factory=Load)
     idle: float = 0.0
     idle_questions: int = 0
-    claims: Load = field(default_factory=Load)
+    questions: Load = field(default_factory=Load)
+    claims: float = 0.0
     given: int = 0
     twice: int = 0
 
@@ -89,12 +96,20 @@ def measure_fleet(installation: Installation, idle: Seconds, *, quick: bool) -> 
     fleet.idle, fleet.idle_questions = idle_share(installation, keys, idle, seconds=10 if quick else 60)
     make_pieces(installation, url, jobs=50 if quick else 1000)
     question = {"kinds": ["video"], "claim": "UUID"}
-    fleet.claims = load(installation, calls(keys[:CLAIMERS], "claim", question), seconds, CLAIMERS)
+    fleet.questions = load(installation, calls(keys[:CLAIMERS], "claim", question), seconds, CLAIMERS)
+    fleet.claims = claims(installation, seconds)
     with psycopg.connect(url) as connection:
         fleet.given, fleet.twice = connection.execute(GIVEN).fetchone() or (0, 0)
     if not fleet.given:
         raise Gave("(i) no piece was given to anybody")
     return fleet
+
+
+def claims(installation: Installation, seconds: int) -> float:
+    """Pieces a second that the queue gives to workers that do nothing but claim."""
+    env = installation.env | {"DJANGO_SETTINGS_MODULE": "vlog.settings"}
+    command = [sys.executable, "-m", "benchmarks.claimers", str(CLAIMERS), str(seconds)]
+    return int(subprocess.run(command, cwd=BASE, env=env, check=True, capture_output=True).stdout) / seconds
 
 
 def calls(keys: list[str], call: str, message: object) -> str:
