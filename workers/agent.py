@@ -22,12 +22,12 @@ from typing import Any
 
 from transcoding import encoders, ffmpeg
 from transcoding.commands import ENCODERS, SOFTWARE
-from transcoding.contract import Stopping
+from transcoding.contract import PROTOCOL, Stopping
 from transcoding.encoders import AUTO
 from transcoding.transcribe import Whisper, transcribe_one
 from transcoding.work import work_one
 from workers.client import RemoteQueue
-from workers.connection import PROTOCOL, Connection, Disabled, Refused, Rejected, Site, WrongAddress
+from workers.connection import Connection, Disabled, Refused, Rejected, Site, WrongAddress
 from workers.source import SourceServer
 
 log = logging.getLogger("agent")
@@ -274,7 +274,7 @@ def _capabilities(options: argparse.Namespace) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "ffmpeg": version,
-        "agent": PROTOCOL,
+        "agent": str(PROTOCOL),
     }
     return facts if options.whisper is None else {**facts, "whisper": options.whisper.model}
 

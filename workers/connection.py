@@ -18,14 +18,13 @@ from io import BytesIO
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from transcoding.contract import LeaseLost
+from transcoding.contract import PROTOCOL, LeaseLost
 from transcoding.encode import EncodeError
 
 log = logging.getLogger(__name__)
 
 Made = TypeVar("Made")
 
-PROTOCOL = "1"
 API = "/api/worker/v1/"
 CONNECTING = 10  # seconds until another try
 ANSWERING = 30  # seconds that an answer may take
@@ -88,7 +87,7 @@ class Site:
         self.path = parts.path + API
         self.headers = {
             "Authorization": f"Bearer {key}",
-            "VLog-Agent": PROTOCOL,
+            "VLog-Agent": str(PROTOCOL),
             "User-Agent": f"vlog-agent/{PROTOCOL}",
         }
         proxies = {} if urllib.request.proxy_bypass(self.host) else urllib.request.getproxies()

@@ -11,8 +11,8 @@ import av
 from transcoding import ffmpeg
 from transcoding.contract import Assignment
 from transcoding.encode import encode
-from transcoding.media import read_media
 from transcoding.plan import Plan, make_plan
+from transcoding.probe import read_media
 
 BITS = 16  # a frame carries its number as black and white columns
 WIDTH, HEIGHT = 640, 360

@@ -11,7 +11,7 @@ from django.test import Client
 
 from transcoding import tasks
 from transcoding.layout import lay_out
-from transcoding.media import read_media
+from transcoding.probe import read_media
 from transcoding.tests import clips
 from videos.models import Video
 from videos.storage import source_path

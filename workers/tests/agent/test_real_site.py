@@ -8,10 +8,10 @@ from transcoding import ffmpeg
 from transcoding.models import ChunkStatus
 from transcoding.package import segment_name
 from videos.storage import package_dir
+from workers import zipapp
 from workers.tests.agent.conftest import Film
 from workers.tests.agent.test_agent import BARE
 
-zipapp = pytest.importorskip("workers.zipapp")
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
