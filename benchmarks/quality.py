@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.clips import SOUND, X264, Clip
+from benchmarks.measures import PRESET
 from transcoding import ffmpeg
-from transcoding.commands import SOFTWARE, encoder_arguments
+from transcoding.commands import PRESETS, SOFTWARE, encoder_arguments
 from transcoding.ladder import Rung, rungs_for
 
 SECONDS = 8
-PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "medium")
-CRFS = (20, 23, 26)
+COMPARED = ("superfast", "veryfast", "faster", "medium")
+CRFS = (22, 23)
 PEERS_PRESET, PEERS_CRF = "medium", 23
 SAMPLED = 3  # one frame in so many is compared
 # Three kinds of picture: sharp shapes in motion under noise, a slow zoom into fine detail, and soft colours that turn.
@@ -45,9 +46,11 @@ def source(name: str) -> Path:
 
 
 def arguments(rung: Rung, preset: str, crf: int) -> list[str]:
-    """The rung's own, with another CRF."""
-    given = encoder_arguments(SOFTWARE, preset, rung.bitrate)
-    given[given.index("-crf") + 1] = str(crf)
+    """The rung's own, with another preset and CRF where they are given."""
+    given = encoder_arguments(SOFTWARE, PRESET, rung.bitrate)
+    for option, value in (("-preset", preset), ("-crf", str(crf or ""))):
+        if value:
+            given[given.index(option) + 1] = value
     return [*given, "-force_key_frames", "expr:gte(t,n_forced*2)", "-g", "9999"]
 
 
@@ -96,7 +99,7 @@ def table(names: list[str], presets: list[str], crfs: list[int]) -> Iterator[str
                     )
 
 
-def peers(names: list[str], preset: str, crf: int) -> Iterator[str]:
+def peers(names: list[str]) -> Iterator[str]:
     """One decode for all rungs at our settings ÷ one process for each at those of others."""
     yield "| clip | CPU, ours ÷ theirs | rendition | VMAF, ours less theirs | bytes, ours ÷ theirs |"
     yield "|---|---|---|---|---|"
@@ -105,7 +108,7 @@ def peers(names: list[str], preset: str, crf: int) -> Iterator[str]:
             clip, rungs = source(name), rungs_for(1920, 1080)
             ours = {rung: Path(folder) / f"ours-{rung.name}.mp4" for rung in rungs}
             theirs = {rung: Path(folder) / f"theirs-{rung.name}.mp4" for rung in rungs}
-            cpu = encode(clip, [(rung, preset, crf, target) for rung, target in ours.items()])
+            cpu = encode(clip, [(rung, "", 0, target) for rung, target in ours.items()])
             other = sum(encode(clip, [(rung, PEERS_PRESET, PEERS_CRF, target)]) for rung, target in theirs.items())
             for rung in rungs:
                 gain = vmaf(clip, ours[rung]) - vmaf(clip, theirs[rung])
@@ -116,15 +119,12 @@ def peers(names: list[str], preset: str, crf: int) -> Iterator[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
     parser.add_argument("--clip", choices=SOURCES, action="append", help="default: all")
-    parser.add_argument("--preset", choices=PRESETS, action="append", help="default: all")
+    parser.add_argument("--preset", choices=PRESETS, action="append", help=f"default: {COMPARED}")
     parser.add_argument("--crf", type=int, action="append", help=f"default: {CRFS}")
     parser.add_argument("--peers", action="store_true", help="compare with one process for each rendition")
     options = parser.parse_args()
     names = options.clip or list(SOURCES)
-    if options.peers:
-        lines = peers(names, (options.preset or ["veryfast"])[0], (options.crf or [23])[0])
-    else:
-        lines = table(names, options.preset or list(PRESETS), options.crf or list(CRFS))
+    lines = peers(names) if options.peers else table(names, options.preset or list(COMPARED), options.crf or list(CRFS))
     for line in lines:
         print(line, flush=True)
     return 0

@@ -58,11 +58,13 @@ ENCODERS = {
     ),
     SOFTWARE: Encoder(
         (
-            *("-c:v", SOFTWARE, "-preset", "{preset}", "-profile:v", "high", "-crf", "23", *_CAPPED),
+            *("-c:v", SOFTWARE, "-preset", "{preset}", "-profile:v", "high", "-crf", "22", *_CAPPED),
             *("-sc_threshold", "0", "-flags", "+cgop"),
         )
     ),
 }
+PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+SMALL = 1000  # kbit/s; such pictures lose most by a quick preset, and cost next to nothing with a slower one
 AVERAGE = 0.8  # of the cap, for those that know no constant quality below one
 
 DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced"
@@ -343,8 +345,9 @@ def _encoded(plan: Plan, rung: Rung, first: int, last: int, threads: int) -> lis
 
 
 def encoder_arguments(encoder: str, preset: str, cap: int) -> list[str]:
-    """What a rung with this cap (kbit/s) is encoded with."""
-    values = {"preset": preset, "cap": cap, "average": round(AVERAGE * cap)}
+    """What a rung with this cap (kbit/s) is encoded with; preset: x264's, of the large ones."""
+    slower = PRESETS[min(PRESETS.index(preset) + 1, len(PRESETS) - 1)] if preset in PRESETS else preset
+    values = {"preset": slower if cap <= SMALL else preset, "cap": cap, "average": round(AVERAGE * cap)}
     return [part.format(**values) for part in ENCODERS[encoder].arguments]
 
 

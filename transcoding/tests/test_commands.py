@@ -5,7 +5,7 @@ from pathlib import Path
 import av.format
 import pytest
 
-from transcoding.commands import audio_arguments, input_arguments, poster_arguments, video_arguments
+from transcoding.commands import audio_arguments, encoder_arguments, input_arguments, poster_arguments, video_arguments
 from transcoding.media import FORMATS, Look
 from transcoding.tests.test_plan import audio, encoded, plan_of, video
 
@@ -23,8 +23,9 @@ AUDIO_FLAGS = "+cmaf+frag_discont+delay_moov+skip_trailer"
 
 
 def x264(cap):
+    preset = "faster" if cap <= 1000 else "veryfast"
     return [
-        *("-c:v", "libx264", "-preset", "veryfast", "-profile:v", "high", "-crf", "23"),
+        *("-c:v", "libx264", "-preset", preset, "-profile:v", "high", "-crf", "22"),
         *("-maxrate", f"{cap}k", "-bufsize", f"{cap}k", "-sc_threshold", "0", "-flags", "+cgop"),
     ]
 
@@ -37,6 +38,14 @@ COLORS = (
     "in_color_matrix=bt709:in_range=limited:out_color_matrix=bt709:out_range=limited,setsar=1,format=yuv420p,"
     "setparams=range=limited:color_primaries=bt709:color_trc=bt709:colorspace=bt709"
 )
+
+
+@pytest.mark.parametrize(
+    ("preset", "cap", "used"),
+    [("medium", 2500, "medium"), ("medium", 1000, "slow"), ("veryslow", 600, "veryslow"), ("placebo", 600, "placebo")],
+)
+def test_small_renditions_have_a_slower_preset(preset, cap, used):
+    assert after(encoder_arguments("libx264", preset, cap), "-preset") == used
 
 
 class TestVideo:
