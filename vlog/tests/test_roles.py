@@ -37,8 +37,6 @@ NOT_FOR_ROLES = {
     *("admin/login/", "admin/logout/", "admin/password_change/done/"),
     # A redirect to what a row's own page is, which asks for itself; and the page for unknown addresses.
     *("admin/r/<path:content_type_id>/<path:object_id>/", r"admin/(?P<url>.*)$"),
-    # Everybody's; workers/tests/test_zipapp.py fetches it.
-    "api/worker/v1/agent.pyz",
     # Taken from every page of the site; analytics/tests/test_beacons.py tries who is counted.
     *("api/v1/playback/start", "api/v1/playback/report", "api/v1/playback/end"),
 }

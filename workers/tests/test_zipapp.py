@@ -59,6 +59,19 @@ def test_a_module_that_is_missing_is_an_error(tree):
         zipapp.agent()
 
 
+def test_the_agent_itself_needs_nothing_but_python(tmp_path):
+    """In a folder of its own, without any package: as an operator starts it on another machine."""
+    zipapp.agent.cache_clear()
+    file = tmp_path / "agent.pyz"
+    file.write_bytes(zipapp.agent())
+    command = [sys.executable, "-I", "-S", file, "--help"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stderr == ""
+    assert "--key-file" in ran.stdout
+    with zipfile.ZipFile(file) as archive:
+        assert not {name for name in archive.namelist() if name.endswith(("models.py", "api.py", "nodes.py"))}
+
+
 def test_everybody_may_fetch_it(tree, client, django_assert_num_queries, db):
     with django_assert_num_queries(0):
         answer = client.get("/api/worker/v1/agent.pyz")
