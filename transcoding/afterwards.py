@@ -4,6 +4,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from transcoding import eligibility
 from transcoding.attempts import Attempt, Outcome
 from transcoding.contract import Assignment, LeaseLost
 from transcoding.local import LocalQueue
@@ -19,7 +20,7 @@ class AfterwardsQueue(LocalQueue):
         super().__init__(worker, finished=lambda job: None, only=only)
 
     def _note_claim(self, chunk: TranscodingChunk) -> None:
-        Worker.objects.filter(pk=self.worker.pk).update(current_job=chunk.job, last_heartbeat=chunk.started_at)
+        """Nothing of it is the job's."""
 
     def _finish(self, assignment: Assignment) -> Video:
         """The video, locked, with its chunk completed; raises LeaseLost where it is in the archive."""
@@ -27,6 +28,7 @@ class AfterwardsQueue(LocalQueue):
         done: dict[str, Any] = {"completed_at": timezone.now(), "lease_expires_at": None, "error": None}
         self._guarded(assignment, status=ChunkStatus.COMPLETED, **done)
         Attempt.objects.filter(chunk=assignment.chunk).end(Outcome.COMPLETED)
+        eligibility.set_aside_failing(assignment.chunk)
         video = Video.objects.alive().select_for_update().filter(pk=job.video_id).first()
         if video is None:
             raise LeaseLost

@@ -28,6 +28,10 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
     def running(self) -> "AttemptQuerySet":
         return self.filter(outcome=Outcome.RUNNING)
 
+    def spent(self) -> "AttemptQuerySet":
+        """Those that count against their piece: it failed, or its worker fell silent before it delivered anything."""
+        return self.filter(Q(outcome=Outcome.FAILED) | Q(outcome=Outcome.LOST, seconds=0))
+
     def end(self, outcome: Outcome, error: str = "") -> None:
         """Close those that run; of a long error, the first line and the end are kept."""
         text = error.replace("\0", "").strip()  # PostgreSQL takes no NUL, and a log may hold anything

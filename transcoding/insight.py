@@ -10,22 +10,21 @@ from fractions import Fraction
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
+from django.db.models import BooleanField, Count, ExpressionWrapper, F, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from transcoding import room
+from transcoding import eligibility, room
 from transcoding.attempts import Attempt, Outcome
+from transcoding.commands import SOFTWARE
 from transcoding.models import ChunkKind, ChunkStatus, Step, TranscodingChunk, TranscodingJob
 from transcoding.plan import Timeline
 from transcoding.work import REPORT_SECONDS
 from videos.models import Video
 from vlog import disk, health
-from workers import nodes
-from workers.models import Worker
+from workers.models import SILENT_SECONDS, Worker
 
 MISSED_REPORTS = 12  # after so many a worker counts as silent
-NO_ENCODERS, NO_STEPS = ("tasks", "transcribe", "import"), ("encode", "transcribe", "import")
 RECENT = 100  # attempts that tell how fast the workers are
 TOLD_TITLES = 3
 MEASURED = (Outcome.COMPLETED, Outcome.RUNNING)  # one that was lost has waited, too
@@ -33,7 +32,10 @@ MEASURED = (Outcome.COMPLETED, Outcome.RUNNING)  # one that was lost has waited,
 
 @dataclass(frozen=True)
 class Piece:
-    """An open piece of any job. left: seconds of video to make; heard: seconds since its worker reported."""
+    """An open piece of any job. left: seconds of video to make; heard: seconds since its worker reported.
+
+    encoder: which one its pictures need.
+    """
 
     job: int
     title: str
@@ -43,6 +45,7 @@ class Piece:
     left: float = 0.0
     worker: str = ""
     heard: float | None = None
+    encoder: str = SOFTWARE
 
     @property
     def running(self) -> bool:
@@ -51,24 +54,26 @@ class Piece:
 
 @dataclass(frozen=True)
 class Hand:
-    """A worker. age: seconds since its last sign of life, None where it never gave one."""
+    """A worker. age: seconds since its last sign of life, None where it never gave one; held_back: why, if it is."""
 
     name: str
     status: str
     age: float | None
     encodes: bool = False
     steps: bool = False
+    held_back: str = ""
+    encoders: tuple[str, ...] = (SOFTWARE,)
 
     def does(self, kind: str) -> bool:
         return self.encodes if kind == ChunkKind.VIDEO else self.steps
 
     @property
     def live(self) -> bool:
-        return self.age is not None and self.age <= nodes.SILENT_SECONDS
+        return self.age is not None and self.age <= SILENT_SECONDS
 
     @property
     def ready(self) -> bool:
-        return self.live and self.status == Worker.Status.ACTIVE
+        return self.live and self.status == Worker.Status.ACTIVE and not self.held_back
 
 
 @dataclass(frozen=True)
@@ -194,8 +199,10 @@ def _unfinished(job: TranscodingJob, scene: Scene) -> str:
         return room.why_waiting(job.reserved_bytes, scene.spare)
     if not scene.redis:
         return NO_REDIS
-    kind = ChunkKind.VIDEO if any(piece.kind == ChunkKind.VIDEO for piece in own) else ChunkKind.AUDIO
-    return _nobody(kind, scene.hands) or (_behind(job.pk, kind, scene) if own else STEPS[step])
+    pictures = [piece for piece in own if piece.kind == ChunkKind.VIDEO]
+    kind = ChunkKind.VIDEO if pictures else ChunkKind.AUDIO
+    nobody = _nobody(kind, scene.hands) or (pictures and _unable(pictures[0].encoder, scene.hands))
+    return nobody or (_behind(job.pk, kind, scene) if own else STEPS[step])
 
 
 def _running(pieces: Sequence[Piece], lease: float) -> str:
@@ -219,9 +226,23 @@ def _nobody(kind: ChunkKind, hands: Iterable[Hand]) -> str:
     if any(hand.ready for hand in able):
         return ""
     start = f"start one with manage.py up --only {option}"
-    if any(hand.live and hand.status == Worker.Status.DISABLED for hand in able):
-        return f"Every {what} is disabled: enable one under Workers in the admin, or {start}."
+    disabled = any(hand.live and hand.status == Worker.Status.DISABLED for hand in able)
+    held = [f"{hand.name} is {hand.held_back}" for hand in able if hand.live and hand.held_back]
+    if disabled or held:
+        state = " or ".join(["disabled"] * disabled + ["held back"] * bool(held))
+        why_held = f" ({'; '.join(held)})" if held else ""
+        return f"Every {what} is {state}{why_held}: enable one under Workers in the admin, or {start}."
     return f"No {what} is running: {start}."
+
+
+def _unable(encoder: str, hands: Iterable[Hand]) -> str:
+    """Why those who would encode cannot; empty where somebody can."""
+    if any(hand.ready and hand.encodes and encoder in hand.encoders for hand in hands):
+        return ""
+    return (
+        f"Its pictures are made by {encoder}, which no encoding worker that takes work has: start or enable one that "
+        "does, or cancel the video and have it encoded again, by what there is."
+    )
 
 
 def _behind(job: int, kind: ChunkKind, scene: Scene) -> str:
@@ -287,11 +308,12 @@ def _queue(now: datetime) -> list[Piece]:
     rows = TranscodingChunk.objects.wanted().encoding().open().in_order_of_work()
     columns = ("job_id", "kind", "first_segment", "last_segment", "status", "lease_expires_at", "worker__worker_name")
     found = list(rows.annotate(made=Subquery(made)).values_list("job__video__title", "made", *columns))
-    timelines = _timelines({job for _, _, job, *_ in found})
-    return [_piece(now, timelines.get(job), title, made, job, *rest) for title, made, job, *rest in found]
+    plans = _plans({job for _, _, job, *_ in found})
+    return [_piece(now, plans.get(job), title, made, job, *rest) for title, made, job, *rest in found]
 
 
-def _piece(now: datetime, timeline: Timeline | None, title: str, made: float | None, job: int, *row: Any) -> Piece:
+def _piece(now: datetime, plan: "_Plan | None", title: str, made: float | None, job: int, *row: Any) -> Piece:
+    timeline, encoder = plan or (None, SOFTWARE)
     kind, first, last, status, expires, worker = row
     heard = None
     if status == ChunkStatus.RUNNING:
@@ -299,33 +321,41 @@ def _piece(now: datetime, timeline: Timeline | None, title: str, made: float | N
     whole = 0.0
     if timeline and kind == ChunkKind.VIDEO:
         whole = sum(float(timeline.seconds(index)) for index in range(first, last + 1))
-    return Piece(job, title, kind, first, last, max(0.0, whole - (made or 0)), worker or "a worker", heard)
+    return Piece(job, title, kind, first, last, max(0.0, whole - (made or 0)), worker or "a worker", heard, encoder)
 
 
-def _timelines(jobs: set[int]) -> dict[int, Timeline]:
-    rows = TranscodingJob.objects.filter(pk__in=jobs, plan__isnull=False).values_list("pk", "plan__timeline")
-    return {job: Timeline(Fraction(data["unit"]), tuple(data["starts"]), data["end"]) for job, data in rows if data}
+_Plan = tuple[Timeline, str]  # what an insight needs of a plan: its timeline, and its encoder
+
+
+def _plans(jobs: set[int]) -> dict[int, _Plan]:
+    rows = TranscodingJob.objects.filter(pk__in=jobs, plan__isnull=False)
+    found = rows.values_list("pk", "plan__timeline", "plan__encoder")
+    return {
+        job: (Timeline(Fraction(data["unit"]), tuple(data["starts"]), data["end"]), encoder or SOFTWARE)
+        for job, data, encoder in found
+        if data
+    }
 
 
 def _hands(now: datetime, encoded: set[str | None]) -> list[Hand]:
-    rows = Worker.objects.order_by("worker_name").values_list(
-        "worker_id", "worker_name", "worker_type", "status", "last_heartbeat"
+    """Whoever has encoded lately does so, whatever it is called; the steps are done by nodes alone."""
+    is_node = Q(worker_type=Worker.Type.LOCAL)
+    workers = Worker.objects.annotate(
+        encodes=ExpressionWrapper(eligibility.takes(ChunkKind.VIDEO), BooleanField()),
+        steps=ExpressionWrapper(is_node & eligibility.takes(ChunkKind.AUDIO), BooleanField()),
     )
     return [
         Hand(
-            name=name or worker,
-            status=status,
-            age=(now - heard).total_seconds() if heard else None,
-            encodes=worker in encoded or kind == Worker.Type.REMOTE or _queue_of(name) not in NO_ENCODERS,
-            steps=kind == Worker.Type.LOCAL and _queue_of(name) not in NO_STEPS,
+            name=str(worker),
+            status=worker.status,
+            age=(now - worker.last_heartbeat).total_seconds() if worker.last_heartbeat else None,
+            encodes=worker.encodes or worker.worker_id in encoded,
+            steps=worker.steps,
+            held_back=worker.held_back or "",
+            encoders=tuple((worker.capabilities or {}).get("encoders") or [SOFTWARE]),
         )
-        for worker, name, kind, status, heard in rows
+        for worker in workers.order_by("worker_name")
     ]
-
-
-def _queue_of(name: str | None) -> str:
-    """What `manage.py up` calls a node after; one that somebody named otherwise may do anything."""
-    return (name or "").partition("@")[0]
 
 
 def _recent() -> list[tuple[Any, float, datetime, datetime | None]]:

@@ -55,7 +55,7 @@ def lay_out(job: TranscodingJob, media: MediaInfo) -> bool:
 def _encoder() -> str:
     """The first of the encoders that the setting asks for which a live worker has tried with success."""
     wanted = encoders.preferred(settings.ENCODER)
-    live = Worker.objects.filter(status=Worker.Status.ACTIVE).values_list("capabilities", flat=True)
+    live = Worker.objects.allowed().filter(status=Worker.Status.ACTIVE).values_list("capabilities", flat=True)
     there = {name for facts in live for name in (facts or {}).get("encoders", ())}
     return next((name for name in wanted if name in there), SOFTWARE)
 

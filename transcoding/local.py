@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from django.db.models import F, Sum
 from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
+from transcoding import eligibility
 from transcoding.attempts import Attempt, AttemptQuerySet, Outcome
 from transcoding.commands import SOFTWARE
 from transcoding.contract import INIT, Assignment, Enough, LeaseLost, Stopping
@@ -80,7 +82,7 @@ class LocalQueue:
             with transaction.atomic():
                 chunk = (
                     TranscodingChunk.objects.claimable()
-                    .filter(kind=kind, **self._scope, **self._abilities(kind))
+                    .filter(eligibility.suits(self.worker, kind), kind=kind, **self._scope)
                     .in_order_of_work()
                     .select_for_update(skip_locked=True, of=("self",))
                     .select_related("job__video")
@@ -94,14 +96,9 @@ class LocalQueue:
             # The job's row is written without holding the chunk's: others lock them in the opposite order.
             if not expired:
                 self._note_claim(chunk)
-                return chunk
+                return chunk if self._begin(chunk) else None
             chunk.lose_lease()
         return None
-
-    def _abilities(self, kind: str) -> dict[str, Any]:
-        """Pictures are for those who have their video's encoder."""
-        known = (self.worker.capabilities or {}).get("encoders") or [SOFTWARE]
-        return {"job__plan__encoder__in": known} if kind == ChunkKind.VIDEO else {}
 
     def _take(self, chunk: TranscodingChunk) -> None:
         now = timezone.now()
@@ -113,7 +110,15 @@ class LocalQueue:
     def _note_claim(self, chunk: TranscodingChunk) -> None:
         claimed, expires = chunk.started_at, chunk.lease_expires_at
         chunk.job.checkpoint(worker=self.worker, claimed_at=claimed, claim_expires_at=expires)
-        Worker.objects.filter(pk=self.worker.pk).update(current_job=chunk.job, last_heartbeat=claimed)
+
+    def _begin(self, chunk: TranscodingChunk) -> bool:
+        """Note what the worker is at; False where it was kept from work after the claim had looked."""
+        allowed = Worker.objects.allowed().filter(pk=self.worker.pk)
+        if allowed.update(current_job=chunk.job, last_heartbeat=chunk.started_at):
+            return True
+        with suppress(LeaseLost):
+            self.give_back(self._take_up(chunk), "the worker was kept from work")
+        return False
 
     def deliver(self, assignment: Assignment, rendition: str, index: int, data: bytes) -> None:
         self._renew(assignment, delivered=index != INIT)
@@ -196,9 +201,7 @@ class LocalQueue:
         with transaction.atomic():
             job = self._lock_job(assignment)
             self._guarded(assignment, lease_expires_at=lease_end())
-            known = (job.plan or {}).get("warnings", [])
-            if sentence not in known:
-                job.checkpoint(plan={**(job.plan or {}), "warnings": [*known, sentence]})
+            job.warn(sentence)
 
     def complete(self, assignment: Assignment) -> None:
         with transaction.atomic():
@@ -208,6 +211,7 @@ class LocalQueue:
                 assignment, status=ChunkStatus.COMPLETED, completed_at=timezone.now(), lease_expires_at=None, error=None
             )
             _attempt_at(assignment).end(Outcome.COMPLETED)
+            eligibility.set_aside_failing(assignment.chunk)
             if not job.chunks.encoding().exclude(status=ChunkStatus.COMPLETED).exists():
                 transaction.on_commit(lambda: self.finished(job.pk))
         self._let_go(assignment)

@@ -3,9 +3,10 @@
 # Nullable text columns are the schema's: NULL says "never set" where '' would be a value.
 # ruff: noqa: DJ001
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from django.contrib.humanize.templatetags.humanize import apnumber
 from django.db import models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Greatest
@@ -176,11 +177,30 @@ class TranscodingJob(models.Model):
         """Note that the work moved on."""
         self._write(last_checkpoint=timezone.now(), **columns)
 
+    def warn(self, *sentences: str) -> None:
+        """Note for the editor what of it is not as it should be; the same again is no harm."""
+        with transaction.atomic():
+            self.lock()
+            self.refresh_from_db(fields=["plan"])
+            known = self.warnings
+            new = [sentence for sentence in dict.fromkeys(sentences) if sentence not in known]
+            if new:
+                self.checkpoint(plan={**(self.plan or {}), "warnings": [*known, *new]})
+
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences for the editor: what of the source is not there, and what could be better of what was made."""
+        return list((self.plan or {}).get("warnings", ()))
+
     def spend_attempt(self, number: int, error: str) -> None:
-        """Note that a piece or a step has now failed `number` times; the last time allowed fails the video."""
-        self._write(attempt_number=Greatest("attempt_number", min(number + 1, self.max_attempts)), last_error=error)
+        """Note that a step has now failed `number` times; the last time allowed fails the video."""
+        self.note_failure(number, error)
         if number >= self.max_attempts:
-            self.fail(f"It failed {number} times and was given up. The last error: {error}")
+            self.fail(given_up(number, error))
+
+    def note_failure(self, number: int, error: str) -> None:
+        """Note that a piece or a step has now failed `number` times."""
+        self._write(attempt_number=Greatest("attempt_number", min(number + 1, self.max_attempts)), last_error=error)
 
     def fail(self, reason: str) -> bool:
         """End the job: nothing more is made of the video until it is tried again; its files stay.
@@ -204,8 +224,7 @@ class TranscodingJob(models.Model):
 
     def restart_pictures(self, encoder: str, warning: str) -> None:
         """Have every picture encoded again by another encoder. Call it with the job locked and the segments gone."""
-        plan = self.plan or {}
-        self._write(plan={**plan, "encoder": encoder, "warnings": [*plan.get("warnings", []), warning]})
+        self._write(plan={**(self.plan or {}), "encoder": encoder, "warnings": [*self.warnings, warning]})
         pieces = self.chunks.filter(kind=ChunkKind.VIDEO)
         Attempt.objects.running().filter(chunk__in=pieces).end(Outcome.CANCELLED, warning)
         self.free_workers()
@@ -480,22 +499,35 @@ class TranscodingChunk(models.Model):
         Where it was only to be heard or drawn, it stays as it is: the chunk fails, and its transcription.
         """
         self.failures, self.error = self.failures + 1, error
-        given_up = final or self.failures >= self.job.max_attempts
-        self.status = ChunkStatus.FAILED if given_up else ChunkStatus.PENDING
+        is_over = final or self.failures >= self.job.max_attempts
+        self.status = ChunkStatus.FAILED if is_over else ChunkStatus.PENDING
         self.lease_expires_at = None
         self.save(update_fields=["failures", "error", "status", "lease_expires_at", "priority"])
         if self.kind not in AFTERWARDS:
-            if final:
-                self.job.fail(f"{self}: {error}")
-            else:
-                self.job.spend_attempt(self.failures, f"{self}: {error}")
-        elif given_up:
-            reason = error if final else f"It failed {self.failures} times and was given up. The last error: {error}"
-            now = timezone.now()
+            told = f"{self}: {error}"
+            self.job.note_failure(self.failures, told)
+            if is_over:
+                self.job.fail(told if final else self._given_up(told))
+        elif is_over:
+            reason, now = error if final else self._given_up(error), timezone.now()
             self._tell_transcription(status=Transcription.Status.FAILED, error_message=reason, completed_at=now)
         else:
             self._tell_transcription(status=Transcription.Status.PENDING, error_message=error, progress_percent=0)
 
+    def _given_up(self, error: str) -> str:
+        """The sentence for the editor, with the workers that it failed on since it was last taken up."""
+        spent = Attempt.objects.spent().filter(chunk=self).order_by("-number")
+        names = list(spent.values_list("worker_name", flat=True)[: self.failures])
+        return given_up(self.failures, error, list(dict.fromkeys(reversed(names))))
+
     def _tell_transcription(self, **columns: Any) -> None:
         if self.kind == ChunkKind.TRANSCRIPTION:
             Transcription.objects.filter(video__job=self.job_id).update(**columns)
+
+
+def given_up(number: int, error: str, workers: Sequence[str] = ()) -> str:
+    """Why there is no further attempt, for the editor; what fails on several workers is to blame itself."""
+    if len(workers) > 1:
+        where = f"{apnumber(len(workers))} workers ({', '.join(workers)})"
+        return f"It failed on {where}, so it is the file, not a worker. The last error: {error}"
+    return f"It failed {number} times and was given up. The last error: {error}"

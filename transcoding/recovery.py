@@ -3,11 +3,14 @@
 from datetime import timedelta
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from transcoding.attempts import Attempt, Outcome
 from transcoding.models import UNFINISHED, ChunkStatus, Step, TranscodingChunk, TranscodingJob
+from workers.models import Worker
 
 
 def give_back_expired() -> None:
@@ -23,6 +26,26 @@ def expire_leases_of(worker_id: str, seconds: int = 0) -> None:
     end = timezone.now() + timedelta(seconds=seconds)
     held = TranscodingChunk.objects.filter(worker__worker_id=worker_id, status=ChunkStatus.RUNNING)
     held.filter(lease_expires_at__gt=end).update(lease_expires_at=end)
+
+
+def take_back(worker: Worker, reason: str) -> list[TranscodingChunk]:
+    """Put back, unspent, all that a worker has; with its next word it hears that its lease is lost."""
+    held = TranscodingChunk.objects.filter(worker=worker, status=ChunkStatus.RUNNING)
+    pieces = [piece for piece in held.select_related("job") if _take_back(piece, worker, reason)]
+    Worker.objects.filter(pk=worker.pk).update(current_job=None)
+    return pieces
+
+
+def _take_back(piece: TranscodingChunk, worker: Worker, reason: str) -> bool:
+    with transaction.atomic():
+        piece.job.lock()
+        held = TranscodingChunk.objects.held_by(worker, piece.pk, piece.attempt)
+        chunk = held.select_for_update().first()
+        if chunk is None:
+            return False  # it is done, or somebody else's
+        Attempt.objects.filter(chunk=chunk).end(Outcome.GIVEN_BACK, reason)
+        chunk.put_back()
+        return True
 
 
 def stalled() -> list[TranscodingJob]:

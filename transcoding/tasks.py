@@ -24,6 +24,7 @@ from django.db import close_old_connections, transaction
 from kombu.exceptions import OperationalError
 
 from transcoding import captions, ffmpeg, layout, posters, publication, recovery, room, storyboards
+from transcoding.eligibility import QUEUES
 from transcoding.local import LocalQueue
 from transcoding.models import CANCELLED, ChunkKind, ChunkStatus, QualityStatus, Step, TranscodingChunk, TranscodingJob
 from transcoding.package import tidy
@@ -42,12 +43,6 @@ log = logging.getLogger(__name__)
 
 MAX_BELLS = 50  # rung by one sweep; the next rings for what is left
 SILENT_SECONDS = 10  # without a report: whoever works has said so many times by then
-WORK_QUEUES = {
-    ChunkKind.VIDEO: "encode",
-    ChunkKind.AUDIO: "tasks",
-    ChunkKind.STORYBOARD: "tasks",
-    ChunkKind.TRANSCRIPTION: "transcribe",
-}
 
 
 class StepTask(Task):
@@ -157,11 +152,10 @@ def finalize(job: TranscodingJob) -> None:
     captions.put_back(job, plan)
     tidy(package)
     report = inspect(package, plan)
-    for warning in report.warnings:
-        log.warning("«%s»: %s", job.video, warning)
     if report.problems:
         job.fail("What was encoded breaks the rules of HLS and was not published: " + "; ".join(report.problems[:5]))
         return
+    job.warn(*(f"{warning}." for warning in report.warnings))
     for kind in publication.publish(job, report.renditions[: len(plan.rungs)]):
         ring(kind)
 
@@ -205,7 +199,7 @@ def sweep() -> None:
 
 
 def _ring_again() -> None:
-    for kind, queue in WORK_QUEUES.items():
+    for kind, queue in QUEUES.items():
         if kind == ChunkKind.TRANSCRIPTION and not captions.wanted():
             continue
         waiting = TranscodingChunk.objects.wanted().filter(kind=kind, status=ChunkStatus.PENDING).count()
@@ -253,27 +247,20 @@ def ring(kind: str) -> None:
 
 def work(node: str, kinds: Collection[str], only: TranscodingJob | None = None) -> bool:
     """Do one piece of work (of one job) in the name of a node; False where there was none for it."""
-    worker = _worker(node)
-    if worker.status == Worker.Status.DISABLED:
-        return False
-    return work_one(LocalQueue(worker, finish, only), kinds, nodes.stopping, settings.ENCODE_THREADS)
+    return work_one(LocalQueue(_worker(node), finish, only), kinds, nodes.stopping, settings.ENCODE_THREADS)
 
 
 def hear(node: str) -> bool:
     """Hear one video in the name of a node; False where there was none for it."""
-    worker = _worker(node)
-    if worker.status == Worker.Status.DISABLED or not captions.wanted():
+    if not captions.wanted():
         return False
-    queue = captions.TranscriptionQueue(worker)
+    queue = captions.TranscriptionQueue(_worker(node))
     return transcribe_one(queue, captions.whisper(), nodes.stopping, settings.ENCODE_THREADS)
 
 
 def picture(node: str) -> bool:
     """Draw the pictures of one video in the name of a node; False where there was none for it."""
-    worker = _worker(node)
-    if worker.status == Worker.Status.DISABLED:
-        return False
-    return storyboards.draw_one(storyboards.PictureQueue(worker), nodes.stopping)
+    return storyboards.draw_one(storyboards.PictureQueue(_worker(node)), nodes.stopping)
 
 
 def _worker(node: str) -> Worker:

@@ -3,6 +3,7 @@
 # Nullable text columns are the schema's: NULL says "never set" where '' would be a value.
 # ruff: noqa: DJ001
 
+from datetime import timedelta
 from uuid import uuid4
 
 from django.db import models
@@ -10,6 +11,10 @@ from django.db.models import Q
 from django.utils import timezone
 
 # Foreign keys carry db_constraint=False because the migrations write the constraints, with their ON DELETE rules.
+
+SILENT_SECONDS = 90  # without a word: then a worker counts as gone
+# What the reason begins with that a worker is held back for.
+DRAINED, SET_ASIDE = "drained by", "set aside:"
 
 
 class WorkerStatus(models.TextChoices):
@@ -28,6 +33,21 @@ def new_worker_id() -> str:
     return str(uuid4())
 
 
+class WorkerQuerySet(models.QuerySet["Worker"]):
+    def allowed(self) -> "WorkerQuerySet":
+        """Those that may take new work: neither disabled nor held back."""
+        return self.filter(held_back=None).exclude(status=WorkerStatus.DISABLED)
+
+    def live(self) -> "WorkerQuerySet":
+        """Those that were heard of lately and are not disabled."""
+        since = timezone.now() - timedelta(seconds=SILENT_SECONDS)
+        return self.filter(status=WorkerStatus.ACTIVE, last_heartbeat__gte=since)
+
+    def available(self) -> "WorkerQuerySet":
+        """Those that would take new work now."""
+        return self.live().allowed()
+
+
 class Worker(models.Model):
     """A process that claims work: a Celery node (local) or an agent with an API key (remote).
 
@@ -35,6 +55,8 @@ class Worker(models.Model):
        │           │
        ▼           ▼
     disabled                 by an operator, who alone enables it again
+
+    `held_back` is apart from that: such a worker lives and finishes what it has.
     """
 
     Status = WorkerStatus
@@ -64,6 +86,8 @@ class Worker(models.Model):
     held_back = models.TextField(
         null=True, blank=True, help_text="Why it takes no new work although it may finish what it has; NULL: it does"
     )
+
+    objects = WorkerQuerySet.as_manager()
 
     class Meta:
         db_table = "workers"

@@ -8,7 +8,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from types import FrameType
 from typing import Any
 from uuid import NAMESPACE_DNS, uuid5
@@ -25,7 +24,6 @@ from workers.models import Worker
 log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 20
-SILENT_SECONDS = 90
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
 # Set in a pool process when it is asked to end: whoever works gives the work back.
@@ -71,10 +69,9 @@ def leave(node: str) -> None:
 
 
 def anyone_working(*prefixes: str) -> bool:
-    """Whether a live node exists for each of these queues, such as `encode`."""
-    since = timezone.now() - timedelta(seconds=SILENT_SECONDS)
-    live = Worker.objects.filter(status=Worker.Status.ACTIVE, last_heartbeat__gte=since)
-    return all(live.filter(worker_name__startswith=f"{prefix}@").exists() for prefix in prefixes)
+    """Whether a node that takes new work exists for each of these queues, such as `encode`."""
+    nodes = Worker.objects.available()
+    return all(nodes.filter(worker_name__startswith=f"{prefix}@").exists() for prefix in prefixes)
 
 
 def beat_once(node: str) -> None:
@@ -89,8 +86,8 @@ def heard_of(workers: QuerySet[Worker]) -> None:
 
 def call_silent_offline() -> None:
     """Whoever has not been heard of for a while is offline, however it ended."""
-    since = timezone.now() - timedelta(seconds=SILENT_SECONDS)
-    silent = Worker.objects.filter(status=Worker.Status.ACTIVE).exclude(last_heartbeat__gte=since)
+    live = Worker.objects.live().values("pk")
+    silent = Worker.objects.filter(status=Worker.Status.ACTIVE).exclude(pk__in=live)
     silent.update(status=Worker.Status.OFFLINE, current_job=None)
 
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from videos.tests.factories import TranscodingJobFactory, WorkerFactory
 from workers import nodes
-from workers.models import Worker
+from workers.models import SILENT_SECONDS, Worker
 
 pytestmark = pytest.mark.django_db
 
@@ -137,9 +137,9 @@ class TestAnyoneWorking:
         assert not nodes.anyone_working("encode")
 
     def test_one_that_fell_silent_does_not_count(self):
-        heard(nodes.SILENT_SECONDS + 5)
+        heard(SILENT_SECONDS + 5)
         assert not nodes.anyone_working("encode")
-        heard(nodes.SILENT_SECONDS - 5, "encode@there")
+        heard(SILENT_SECONDS - 5, "encode@there")
         assert nodes.anyone_working("encode")
 
     def test_a_remote_worker_of_that_name_needs_a_node_of_its_own(self):
