@@ -101,6 +101,8 @@ class Attempt(models.Model):
         indexes = [
             models.Index(fields=["job"], name="ix_transcoding_attempts_job_id"),
             models.Index(fields=["started_at"], name="ix_transcoding_attempts_start"),  # how fast the workers are now
+            # The last attempts of a worker, and its figures.
+            models.Index(fields=["worker", "started_at"], name="ix_transcoding_attempts_worker"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["chunk", "number"], name="uq_attempt"),

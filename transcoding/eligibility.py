@@ -5,15 +5,16 @@ So they hold for Celery nodes and remote workers alike; docs/fleet.md tells them
 
 import logging
 from datetime import timedelta
-from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, Subquery
+from django.db.models.fields.json import KT
+from django.db.models.lookups import In
 from django.utils import timezone
 
 from transcoding.attempts import Attempt, Outcome
 from transcoding.commands import SOFTWARE
-from transcoding.models import ChunkKind, ChunkStatus, TranscodingChunk
+from transcoding.models import ChunkKind, ChunkStatus, TranscodingChunk, TranscodingJob
 from workers.models import SET_ASIDE, Worker, WorkerQuerySet
 
 log = logging.getLogger(__name__)
@@ -33,17 +34,23 @@ TURN = 0x666C6565  # the number of the advisory lock that workers are set aside 
 
 
 def suits(worker: Worker, kind: str) -> Q:
-    """Of the open pieces of a kind, those that a worker may take now; none while it is kept from work.
+    """Of the open pieces of a kind, those that a worker could make; none while it is kept from work."""
+    allowed = Exists(Worker.objects.allowed().filter(_equipped(kind), pk=worker.pk))
+    if kind != ChunkKind.VIDEO:
+        return Q(allowed)
+    known = (worker.capabilities or {}).get("encoders") or [SOFTWARE]
+    # A query of its own for each piece: a join makes PostgreSQL guess that few have the encoder, and sort them all.
+    encoder = Subquery(TranscodingJob.objects.filter(pk=OuterRef("job")).values(encoder=KT("plan__encoder")))
+    return Q(allowed) & Q(In(encoder, known))
 
-    What it has failed it leaves for a while to others who have not, as long as there are any.
-    """
-    spent = Attempt.objects.spent().filter(ended_at__gt=timezone.now() - LEFT_TO_OTHERS)
-    by_me = spent.filter(chunk=OuterRef("pk"), worker=worker)
-    by_them = spent.filter(chunk=OuterRef(OuterRef("pk")), worker=OuterRef("worker_id"))
-    others = _others(worker, kind, OuterRef("job__plan__encoder")).filter(~Exists(by_them))
-    # In this order: for a piece that never failed, PostgreSQL looks no further than the first.
-    fresh = Q(failures=0) | ~Exists(by_me) | ~Exists(others)
-    return Exists(Worker.objects.allowed().filter(_equipped(kind), pk=worker.pk)) & _can_encode(worker, kind) & fresh
+
+def is_left_to_others(worker: Worker, piece: TranscodingChunk) -> bool:
+    """Whether it failed on this worker lately, and another one is there that it has not failed on."""
+    if not piece.failures:
+        return False
+    spent = Attempt.objects.spent().filter(chunk=piece, ended_at__gt=timezone.now() - LEFT_TO_OTHERS)
+    failed_on = set(spent.values_list("worker_id", flat=True)) - {None}
+    return worker.worker_id in failed_on and _others(worker, piece).exclude(worker_id__in=failed_on).exists()
 
 
 def takes(kind: str) -> Q:
@@ -60,16 +67,12 @@ def _equipped(kind: str) -> Q:
     return local | Q(capabilities__has_key="whisper") if kind == ChunkKind.TRANSCRIPTION else Q()
 
 
-def _can_encode(worker: Worker, kind: str) -> Q:
-    """Pictures are for those who have their video's encoder."""
-    known = (worker.capabilities or {}).get("encoders") or [SOFTWARE]
-    return Q(job__plan__encoder__in=known) if kind == ChunkKind.VIDEO else Q()
-
-
-def _others(worker: Worker, kind: str, encoder: Any) -> WorkerQuerySet:
-    """Who else would take such a piece now; encoder: a name, or a reference to one."""
-    others = Worker.objects.available().filter(takes(kind)).exclude(pk=worker.pk)
-    return others.filter(capabilities__encoders__contains=encoder) if kind == ChunkKind.VIDEO else others
+def _others(worker: Worker, piece: TranscodingChunk) -> WorkerQuerySet:
+    """Who else would take such a piece now."""
+    others = Worker.objects.available().filter(takes(piece.kind)).exclude(pk=worker.pk)
+    if piece.kind != ChunkKind.VIDEO:
+        return others
+    return others.filter(capabilities__encoders__contains=(piece.job.plan or {}).get("encoder"))
 
 
 def set_aside_failing(chunk: int) -> None:
@@ -103,9 +106,7 @@ def _failed_in_a_row(worker: Worker) -> list[Attempt]:
 def _set_aside(worker: Worker, chunk: int, error: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TURN])  # two must not each count on the other
-    piece = TranscodingChunk.objects.select_related("job").get(pk=chunk)
-    encoder = (piece.job.plan or {}).get("encoder")
-    if not _others(worker, piece.kind, encoder).exists():
+    if not _others(worker, TranscodingChunk.objects.select_related("job").get(pk=chunk)).exists():
         return
     reason = f"{SET_ASIDE} it failed three pieces in a row that others could do; the last error: {error}"
     if Worker.objects.allowed().filter(pk=worker.pk).update(held_back=reason):

@@ -78,11 +78,13 @@ class LocalQueue:
 
     def _claim_row(self, kind: str) -> TranscodingChunk | None:
         """Take the chunk that matters most; none while the disk is low."""
+        left: list[int] = []
         while not _is_disk_low():
             with transaction.atomic():
                 chunk = (
                     TranscodingChunk.objects.claimable()
                     .filter(eligibility.suits(self.worker, kind), kind=kind, **self._scope)
+                    .exclude(pk__in=left)
                     .in_order_of_work()
                     .select_for_update(skip_locked=True, of=("self",))
                     .select_related("job__video")
@@ -91,13 +93,17 @@ class LocalQueue:
                 if chunk is None:
                     return None
                 expired = chunk.status == ChunkStatus.RUNNING
-                if not expired:
+                is_left = not expired and eligibility.is_left_to_others(self.worker, chunk)
+                if not expired and not is_left:
                     self._take(chunk)
             # The job's row is written without holding the chunk's: others lock them in the opposite order.
-            if not expired:
+            if expired:
+                chunk.lose_lease()
+            elif is_left:
+                left.append(chunk.pk)
+            else:
                 self._note_claim(chunk)
                 return chunk if self._begin(chunk) else None
-            chunk.lose_lease()
         return None
 
     def _take(self, chunk: TranscodingChunk) -> None:

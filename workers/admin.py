@@ -1,93 +1,222 @@
-"""Who makes the videos, as operators see it."""
+"""Who makes the videos, as operators see and steer it."""
 
-from datetime import datetime
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin import actions
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
-from django.utils.timezone import now
 
+from workers import control, fleet
+from workers.forms import WorkerForm
 from workers.models import Worker
+
+TRIES_SHOWN = 50
+
+
+class WorkerList(ChangeList):
+    """The rows of one page, each with its facts: all of them in a fixed number of queries."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        workers = list(self.result_list)
+        for worker, facts in zip(workers, fleet.look_at(workers), strict=True):
+            worker.facts = facts
+        self.result_list = workers
 
 
 @admin.register(Worker)
 class WorkerAdmin(admin.ModelAdmin):
-    """Nodes enter and report themselves; operators may only keep them from work, or forget them."""
+    """Nodes enter and report themselves; remote workers are let in by a key, which only the answer to a POST shows."""
 
-    list_display = ("worker_name", "worker_type", "state", "heard", "at_work_on", "cores")
+    list_display = ("worker_name", "worker_type", "state", "heard", "at_hand", "speed", "failed", "cores", "encoders")
     list_filter = ("status", "worker_type")
-    list_select_related = ("current_job__video",)
     search_fields = ("worker_name", "worker_id")
     ordering = ("worker_name", "id")
-    actions = ("disable", "enable")
-    fields = ("worker_name", "worker_type", "state", "heard", "at_work_on", "registered_at", "worker_id", "facts")
-    readonly_fields = fields
+    actions = ("disable", "enable", "drain", "new_key", "revoke", "delete_selected")
+    change_form_template = "admin/workers/worker.html"
 
     class Media:
         js = ("admin_live.js",)
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return WorkerList
+
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
+        return super().has_add_permission(request) and self.has_issue_permission(request)
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Worker]:
-        return super().get_queryset(request).select_related("current_job__video")
+    def has_issue_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("workers.add_workerapikey")
 
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("workers.change_workerapikey")
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         return super().changelist_view(request, {"title": "Workers"})
 
-    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
-        return super().change_view(request, object_id, form_url, {"show_save": False, "show_save_and_continue": False})
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = WorkerForm(request.POST or None)
+        if form.is_valid():
+            try:
+                worker, key = control.create(form.cleaned_data["name"], form.cleaned_data["days"])
+            except control.Refused as refusal:
+                form.add_error("name", str(refusal))
+            else:
+                self.log_addition(request, worker, "Made, with a key.")
+                return self._show_key(request, worker, key, f"The worker {worker} may come.")
+        return self._page(request, "add", "Add a remote worker", form=form)
+
+    def change_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.method == "POST":
+            raise PermissionDenied  # nothing of a worker is typed
+        return super().change_view(request, *args, **kwargs)
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        context |= self._about(request, kwargs["obj"])
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def get_fields(self, request: HttpRequest, obj: Worker | None = None) -> tuple[str, ...]:
+        return ()  # its page tells, and its buttons send the actions of the list
+
+    def _about(self, request: HttpRequest, worker: Worker) -> dict[str, Any]:
+        (worker.facts,) = fleet.look_at([worker])  # type: ignore[attr-defined]
+        tries = worker.attempts.select_related("job__video").defer("job__plan", "log_tail")
+        may_see_keys = request.user.has_perm("workers.view_workerapikey")
+        return {
+            "title": str(worker),
+            "subtitle": None,
+            "worker": worker,
+            "facts": worker.facts,  # type: ignore[attr-defined]
+            "told": [(name, told) for name in fleet.TOLD if (told := fleet.capability(worker, name))],
+            "keys": worker.api_keys.order_by("-created_at", "-pk") if may_see_keys else None,
+            "tries": tries.order_by("-started_at")[:TRIES_SHOWN],
+            "may": {
+                "change": self.has_change_permission(request, worker),
+                "issue": self.has_issue_permission(request),
+                "revoke": self.has_revoke_permission(request),
+            },
+        }
+
+    def _page(self, request: HttpRequest, name: str, title: str, **context: Any) -> HttpResponse:
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "title": title, **context}
+        return TemplateResponse(request, f"admin/workers/{name}.html", context)
+
+    def _show_key(self, request: HttpRequest, worker: Worker, key: str, told: str) -> HttpResponse:
+        """In the answer itself: it stands in no address, no message and no log."""
+        invitation = control.invitation()
+        return self._page(request, "key", f"The key of {worker}", worker=worker, key=key, told=told, command=invitation)
+
+    def _live(self, worker: Worker, what: str) -> SafeString:
+        """A cell of the list that admin_live.js keeps up to date."""
+        context = {"worker": worker, "facts": worker.facts, "what": what}  # type: ignore[attr-defined]
+        return SafeString(render_to_string("admin/workers/cell.html", context))
 
     @admin.display(description="State", ordering="status")
     def state(self, worker: Worker) -> SafeString:
-        return self._live(worker, "state", format_html('<span class="label">{}</span>', worker.get_status_display()))
+        return self._live(worker, "state")
 
     @admin.display(description="Last heard of", ordering="last_heartbeat")
     def heard(self, worker: Worker) -> SafeString:
-        return self._live(worker, "heard", ago(worker.last_heartbeat))
+        return self._live(worker, "heard")
 
     @admin.display(description="Works on")
-    def at_work_on(self, worker: Worker) -> SafeString:
-        if worker.current_job is None:
-            return self._live(worker, "job", "nothing")
-        video = worker.current_job.video
-        address = reverse("admin:videos_video_change", args=[video.pk])
-        return self._live(worker, "job", format_html('<a href="{}">{}</a>', address, video))
+    def at_hand(self, worker: Worker) -> SafeString:
+        return self._live(worker, "at_hand")
 
-    def _live(self, worker: Worker, what: str, content: str) -> SafeString:
-        """A piece of the page that admin_live.js keeps up to date."""
-        return format_html(
-            '<span class="worker {}" data-live="{}-{}" data-busy>{}</span>', worker.status, what, worker.pk, content
-        )
+    @admin.display(description="Speed")
+    def speed(self, worker: Worker) -> SafeString:
+        return self._live(worker, "speed")
+
+    @admin.display(description="Failed")
+    def failed(self, worker: Worker) -> SafeString:
+        return self._live(worker, "failed")
 
     @admin.display(description="Cores")
-    def cores(self, worker: Worker) -> Any:
-        return (worker.capabilities or {}).get("cores", "")
+    def cores(self, worker: Worker) -> str:
+        return fleet.capability(worker, "cores")
 
-    @admin.display(description="What it told of itself")
-    def facts(self, worker: Worker) -> str:
-        told = {**(worker.capabilities or {}), **(worker.metadata or {})}
-        return ", ".join(f"{name}: {value}" for name, value in told.items())
+    @admin.display(description="Encoders")
+    def encoders(self, worker: Worker) -> str:
+        return fleet.capability(worker, "encoders")
 
-    @admin.action(description="Disable: takes no new work", permissions=["change"])
-    def disable(self, request: HttpRequest, queryset: QuerySet[Worker]) -> None:
-        number = queryset.exclude(status=Worker.Status.DISABLED).update(status=Worker.Status.DISABLED)
-        self.message_user(request, f"{number} disabled. What it works on now, it finishes.", messages.SUCCESS)
+    @admin.action(description="Disable: nothing new, and remote work goes back", permissions=["change"])
+    def disable(self, request: HttpRequest, queryset: QuerySet[Worker]) -> HttpResponse | None:
+        return self._steer(request, queryset, control.disable)
 
     @admin.action(description="Enable", permissions=["change"])
-    def enable(self, request: HttpRequest, queryset: QuerySet[Worker]) -> None:
-        """Its next heartbeat makes it active, if it lives."""
-        number = queryset.filter(status=Worker.Status.DISABLED).update(status=Worker.Status.OFFLINE)
-        self.message_user(request, f"{number} enabled. Each is active with its next sign of life.", messages.SUCCESS)
+    def enable(self, request: HttpRequest, queryset: QuerySet[Worker]) -> HttpResponse | None:
+        return self._steer(request, queryset, control.enable)
 
+    @admin.action(description="Drain: nothing new, it finishes what it has", permissions=["change"])
+    def drain(self, request: HttpRequest, queryset: QuerySet[Worker]) -> HttpResponse | None:
+        by = request.user.get_username()
+        return self._steer(request, queryset, lambda worker: control.drain(worker, by))
 
-def ago(moment: datetime | None) -> str:
-    if moment is None:
-        return "never"
-    seconds = (now() - moment).total_seconds()
-    return f"{max(seconds, 0):.0f} s ago" if seconds < 60 else f"{timesince(moment, depth=1)} ago"
+    @admin.action(description="Make a new key", permissions=["issue"])
+    def new_key(self, request: HttpRequest, queryset: QuerySet[Worker]) -> HttpResponse | None:
+        """Of one worker: a page shows one key."""
+        if queryset.count() != 1:
+            self.message_user(request, "Choose one worker: its key is shown on the next page.", messages.ERROR)
+            return None
+        worker = queryset.get()
+        try:
+            key, told = control.rotate(worker)
+        except control.Refused as refusal:
+            self.message_user(request, str(refusal), messages.WARNING)
+            return self._back(request, worker)
+        self.log_change(request, worker, told)
+        return self._show_key(request, worker, key, told)
+
+    @admin.action(description="Revoke all keys", permissions=["revoke"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[Worker]) -> HttpResponse | None:
+        """All of them, or from a worker's page the one that is named."""
+        prefix = request.POST.get("key", "")
+        return self._steer(request, queryset, lambda worker: control.revoke(worker, prefix=prefix))
+
+    @admin.action(description="Delete", permissions=["delete"])
+    def delete_selected(self, request: HttpRequest, queryset: QuerySet[Worker]) -> HttpResponse | None:
+        if "post" not in request.POST:
+            return actions.delete_selected(self, request, queryset)  # asks first
+        return self._steer(request, queryset, control.delete)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except control.Refused as refusal:
+            self.message_user(request, str(refusal), messages.ERROR)
+            return HttpResponseRedirect(reverse("admin:workers_worker_change", args=[object_id]))
+
+    def delete_model(self, request: HttpRequest, obj: Worker) -> None:
+        control.delete(obj)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """The workers alone: whoever may delete them may delete their keys."""
+        return [str(worker) for worker in objs], {}, set(), []
+
+    def _steer(
+        self, request: HttpRequest, workers: QuerySet[Worker], act: Callable[[Worker], str]
+    ) -> HttpResponse | None:
+        chosen = list(workers)
+        for worker in chosen:
+            try:
+                told = act(worker)
+            except control.Refused as refusal:
+                self.message_user(request, str(refusal), messages.WARNING)
+            else:
+                self.log_change(request, worker, told)
+                self.message_user(request, told, messages.SUCCESS)
+        return self._back(request, chosen[0]) if chosen else None
+
+    def _back(self, request: HttpRequest, worker: Worker) -> HttpResponse | None:
+        """To the worker's page where its buttons were used; None: to the list."""
+        page = reverse("admin:workers_worker_change", args=[worker.pk])
+        return HttpResponseRedirect(page) if "from_page" in request.POST else None

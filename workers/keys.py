@@ -6,6 +6,7 @@ import secrets
 from datetime import datetime
 from hashlib import sha256
 
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from workers.models import Worker, WorkerApiKey
@@ -32,9 +33,17 @@ def find(key: str) -> WorkerApiKey | None:
     return None if found is None or (found.expires_at is not None and found.expires_at <= now) else found
 
 
-def revoke(worker: Worker, *, keep: WorkerApiKey | None = None) -> int:
-    """Take back all keys of a worker (but one); the rows stay as a record. Gives their number."""
-    rows = worker.api_keys.filter(revoked_at=None)
+def usable() -> QuerySet[WorkerApiKey]:
+    """Those that are neither revoked nor expired."""
+    return WorkerApiKey.objects.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()), revoked_at=None)
+
+
+def revoke(worker: Worker, *, keep: WorkerApiKey | None = None, prefix: str = "") -> int:
+    """Take back all keys of a worker (but one, or only that of a prefix); the rows stay as a record.
+
+    Gives their number.
+    """
+    rows = worker.api_keys.filter(revoked_at=None, key_prefix__startswith=prefix)
     if keep is not None:
         rows = rows.exclude(pk=keep.pk)
     return rows.update(revoked_at=timezone.now())

@@ -13,7 +13,7 @@ from transcoding.tests.test_local import AUDIO, RUNGS, VIDEO, audio, deliver_all
 from videos import archive
 from videos.models import Transcription, Video
 from videos.storage import package_dir
-from videos.tests.factories import TranscodingJobFactory, VideoFactory, WorkerFactory
+from videos.tests.factories import NodeFactory, TranscodingJobFactory, VideoFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -177,7 +177,7 @@ class TestTranscriptions:
         return job
 
     def test_a_hearing_is_an_attempt_too(self, heard):
-        queue = TranscriptionQueue(WorkerFactory())
+        queue = TranscriptionQueue(NodeFactory())
         queue.give_back(queue.claim())
         queue.claim()
         captions.cancel(heard, "ann")
@@ -185,7 +185,7 @@ class TestTranscriptions:
         assert {attempt.kind for attempt in heard.attempts.all()} == {"transcription"}
 
     def test_a_video_that_fails_is_none_of_its_business(self, heard):
-        TranscriptionQueue(WorkerFactory()).claim()
+        TranscriptionQueue(NodeFactory()).claim()
         Video.objects.filter(pk=heard.video_id).update(status="processing", published_at=timezone.now())
         heard.fail("Broken.")
         assert outcomes(heard) == ["running"]

@@ -24,7 +24,7 @@ from transcoding.webvtt import Caption
 from videos import archive
 from videos.models import Cue, Transcription, Video
 from videos.storage import find_media, package_dir, package_name, source_path
-from videos.tests.factories import WorkerFactory
+from videos.tests.factories import NodeFactory
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(600), pytest.mark.long]
 
@@ -92,7 +92,7 @@ def asked(published, silent, settings):
 
 
 def queue():
-    return TranscriptionQueue(WorkerFactory())
+    return TranscriptionQueue(NodeFactory())
 
 
 def row(job):
@@ -412,7 +412,7 @@ class TestRows:
         assert (row(asked).status, chunk(asked).failures) == ("pending", 0)
 
     def test_a_node_that_starts_again_lets_go_of_what_it_heard(self, asked):
-        worker = WorkerFactory()
+        worker = NodeFactory()
         TranscriptionQueue(worker).claim()
         recovery.expire_leases_of(worker.worker_id)
         tasks.sweep.run()

@@ -22,7 +22,7 @@ from transcoding.webvtt import Caption
 from videos import archive
 from videos.models import Transcription, Video
 from videos.storage import package_dir, packages_of, source_path
-from videos.tests.factories import WorkerFactory
+from videos.tests.factories import NodeFactory, WorkerFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("broker", "own_folders")]
 
@@ -194,7 +194,7 @@ class TestEncodeAgain:
         job = ready()
         Transcription.objects.create(video=job.video, status="pending")
         TranscodingChunk.objects.create(job=job, kind=ChunkKind.TRANSCRIPTION)
-        queue = TranscriptionQueue(WorkerFactory())
+        queue = TranscriptionQueue(NodeFactory())
         queue.publish(queue.claim(), SAID)
         on_commit(control.encode_again, fresh(job))
         job = run_all(fresh(job))

@@ -17,7 +17,7 @@ from transcoding.verify import verify
 from videos import archive
 from videos.models import Video
 from videos.storage import chosen_poster_path, find_media, package_dir, package_name, packages_of, source_path
-from videos.tests.factories import WorkerFactory
+from videos.tests.factories import NodeFactory, WorkerFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -57,7 +57,7 @@ def make(job):
 
 
 def queue():
-    return PictureQueue(WorkerFactory())
+    return PictureQueue(NodeFactory())
 
 
 def draw(stop=NEVER):

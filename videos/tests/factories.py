@@ -55,6 +55,12 @@ class WorkerFactory(ModelFactory):
     worker_name = factory.Sequence(lambda n: f"worker-{n}")
 
 
+class NodeFactory(WorkerFactory):
+    """A worker of this installation, which has the packages at hand."""
+
+    worker_type = Worker.Type.LOCAL
+
+
 class TranscodingJobFactory(ModelFactory):
     class Meta:
         model = TranscodingJob

@@ -11,7 +11,7 @@ from transcoding.tests import clips
 from transcoding.transcribe import Transcript
 from transcoding.webvtt import Caption
 from videos.tests import live
-from videos.tests.factories import WorkerFactory
+from videos.tests.factories import NodeFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
@@ -42,7 +42,7 @@ def video(django_db_setup, django_db_blocker, tmp_path_factory):
 def hear(video):
     """As if a worker had heard it, after it was published without captions."""
     captions._open(video.job, "")
-    queue = TranscriptionQueue(WorkerFactory(worker_name="ears"))
+    queue = TranscriptionQueue(NodeFactory(worker_name="ears"))
     queue.publish(queue.claim(), Transcript("en", SAID))
 
 

@@ -11,7 +11,7 @@ from transcoding.tests import clips
 from transcoding.tests.test_pictures import colour_at, colour_of
 from videos.storage import package_dir
 from videos.tests import live
-from videos.tests.factories import WorkerFactory
+from videos.tests.factories import NodeFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
@@ -26,7 +26,7 @@ def video(django_db_setup, django_db_blocker, tmp_path_factory):
     with django_db_blocker.unblock():
         try:
             video = live.publish(colours(folder), "Colours", folder / "node.log")
-            storyboards.draw_one(storyboards.PictureQueue(WorkerFactory()), threading.Event())
+            storyboards.draw_one(storyboards.PictureQueue(NodeFactory()), threading.Event())
             assert (package_dir(video) / "storyboard.vtt").exists()
             yield video
         finally:

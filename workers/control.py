@@ -1,0 +1,146 @@
+"""What operators do with workers: create, keys, keep from work, let work, delete.
+
+Each returns the sentence to show, or raises Refused with one. Whatever was done before it is killed, the same again
+brings to its end.
+"""
+
+import re
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+
+from transcoding import recovery, tasks
+from transcoding.models import ChunkStatus
+from workers import keys
+from workers.models import DRAINED, SILENT_SECONDS, Worker
+
+NAME = re.compile(r"\w(?:[\w.-]{0,98}\w)?")
+TURN = 0x776F726B  # the number of the advisory lock that names are taken under
+
+
+class Refused(Exception):
+    """It is not possible now; the message says why, and what to do instead."""
+
+
+def create(name: str, days: int | None = None) -> tuple[Worker, str]:
+    """Make a remote worker and its key, which is good for so many days, or for ever; nobody sees the key again."""
+    if not NAME.fullmatch(name):
+        raise Refused(
+            f"{name!r} cannot be a worker's name: that has 1 to 100 letters, digits, dots, hyphens and underscores, "
+            "and begins and ends with a letter or digit."
+        )
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TURN])  # the schema allows a name twice
+        if Worker.objects.filter(worker_name=name).exists():
+            raise Refused(
+                f"There is a worker {name} already. Choose another name, or make another key for it: "
+                f"manage.py worker rotate {name}"
+            )
+        worker = Worker.objects.create(worker_name=name, status=Worker.Status.OFFLINE)
+        key, _ = keys.issue(worker, _end(days))
+    return worker, key
+
+
+def rotate(worker: Worker, days: int | None = None, *, now: bool = False) -> tuple[str, str]:
+    """Make another key: gives it and a sentence. The older ones open the door until they are revoked; now: at once."""
+    if worker.worker_type == Worker.Type.LOCAL:
+        raise Refused(f"{worker} is a node of this installation, which needs no key.")
+    key, row = keys.issue(worker, _end(days))  # first: killed in between, the worker has at least its old one
+    if now:
+        return key, f"{worker} has a new key. {_revoked(keys.revoke(worker, keep=row))}"
+    has_older = keys.usable().filter(worker=worker).exclude(pk=row.pk).exists()
+    older = " What it had goes on opening the door: revoke the older keys when the new one is in use." * has_older
+    return key, f"{worker} has a new key.{older}"
+
+
+def revoke(worker: Worker, *, older: bool = False, prefix: str = "") -> str:
+    """Take back all keys; older: all but the newest good one; prefix: the one that begins so.
+
+    Whoever has no key left cannot deliver: what it has goes back.
+    """
+    rows = keys.usable().filter(worker=worker)
+    if older:
+        newest = rows.order_by("created_at", "pk").last()
+        if newest is None:
+            raise Refused(f"{worker} has no good key, so none is older. Make one: manage.py worker rotate {worker}")
+        number = keys.revoke(worker, keep=newest)
+    else:
+        number = keys.revoke(worker, prefix=prefix)
+        if prefix and not number:
+            raise Refused(f"{worker} has no key {prefix}… that could be revoked. See: manage.py worker show {worker}")
+    back = "" if rows.exists() or worker.worker_type == Worker.Type.LOCAL else _take_back(worker, "its key was revoked")
+    return f"{worker}: {_revoked(number)}{back}"
+
+
+def disable(worker: Worker) -> str:
+    """Give it nothing new; what a remote worker has goes back at once, and a node finishes its own."""
+    Worker.objects.filter(pk=worker.pk).update(status=Worker.Status.DISABLED)  # first: it must not claim anew
+    if worker.worker_type == Worker.Type.LOCAL:
+        return f"{worker} is disabled. What it works on now, it finishes."
+    return f"{worker} is disabled.{_take_back(worker, 'the worker was disabled')}"
+
+
+def enable(worker: Worker) -> str:
+    """Let it work again, whatever kept it; its next heartbeat makes it active, if it lives."""
+    row = Worker.objects.filter(pk=worker.pk)
+    row.update(held_back=None)
+    row.filter(status=Worker.Status.DISABLED).update(status=Worker.Status.OFFLINE)
+    return f"{worker} is enabled. It is active with its next sign of life."
+
+
+def drain(worker: Worker, by: str) -> str:
+    """Let it finish what it has, and take nothing new."""
+    Worker.objects.filter(pk=worker.pk).update(held_back=f"{DRAINED} {by}")
+    return f"{worker} is drained: it finishes what it has and takes nothing new, until it is enabled."
+
+
+def delete(worker: Worker) -> str:
+    """Forget a worker with its keys; what it has gone back first. The record of what it made keeps its name."""
+    if worker.worker_type == Worker.Type.REMOTE:
+        disable(worker)
+    with transaction.atomic():
+        row = Worker.objects.select_for_update().filter(pk=worker.pk).first()  # no claim can refer to it meanwhile
+        if row is None:
+            return f"{worker} is gone."
+        if row.worker_type == Worker.Type.LOCAL and _is_there(row):
+            raise Refused(
+                f"{worker} is running and would enter itself again: stop it first. It counts as running until it has "
+                f"been silent for {SILENT_SECONDS} s."
+            )
+        if row.chunks.filter(status=ChunkStatus.RUNNING).exists():
+            raise Refused(f"{worker} still has a piece of work: try again when it has finished or lost it.")
+        row.delete()
+    return f"{worker} is deleted. What it made keeps its name in the record."
+
+
+def invitation() -> str:
+    """The command that starts the agent on another machine; it waits for the key, which so is in no shell's history."""
+    site = settings.BASE_URL
+    return (
+        f"curl -fsSO {site}/api/worker/v1/agent.pyz && (umask 077; cat > worker.key) && "
+        f"python3 agent.pyz {site} --key-file worker.key"
+    )
+
+
+def _is_there(node: Worker) -> bool:
+    """A node that was stopped says so; one that was disabled before stays disabled, and falls silent."""
+    since = timezone.now() - timedelta(seconds=SILENT_SECONDS)
+    return node.status != Worker.Status.OFFLINE and node.last_heartbeat is not None and node.last_heartbeat >= since
+
+
+def _end(days: int | None) -> datetime | None:
+    return None if days is None else timezone.now() + timedelta(days=days)
+
+
+def _take_back(worker: Worker, reason: str) -> str:
+    pieces = recovery.take_back(worker, reason)
+    for piece in pieces:
+        tasks.ring(piece.kind)
+    return f" Pieces that went back, unspent: {len(pieces)}." if pieces else ""
+
+
+def _revoked(number: int) -> str:
+    return f"{number} key{'' if number == 1 else 's'} revoked."
