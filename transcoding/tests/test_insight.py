@@ -23,8 +23,8 @@ def job_of(number=1, step="transcode", status="processing", **video):
     return TranscodingJob(pk=number, current_step=step, video=Video(title="Mine", status=status, **video))
 
 
-def piece(job=1, title="Mine", kind="video", left=10.0, heard=None, worker="", first=0, last=0):
-    return Piece(job, title, kind, first, last, left, worker, heard)
+def piece(job=1, title="Mine", kind="video", left=10.0, heard=None, worker="", first=0, last=0, encoder="libx264"):
+    return Piece(job, title, kind, first, last, left, worker, heard, encoder)
 
 
 def at_work(job=1, **facts):
@@ -56,6 +56,37 @@ REASONS = {
         [Hand("encode@a", "disabled", 3, encodes=True), STEPPER],
         "Every encoding worker is disabled: enable one under Workers in the admin, or start one with "
         "manage.py up --only encode.",
+    ),
+    "drained": (
+        [piece()],
+        [Hand("encode@a", "active", 3, encodes=True, held_back="drained by ann"), STEPPER],
+        "Every encoding worker is held back (encode@a is drained by ann): enable one under Workers in the admin, or "
+        "start one with manage.py up --only encode.",
+    ),
+    "drained or disabled": (
+        [piece()],
+        [
+            Hand("encode@a", "disabled", 3, encodes=True),
+            Hand("garage", "active", 3, encodes=True, held_back="drained by ann"),
+        ],
+        "Every encoding worker is disabled or held back (garage is drained by ann): enable one under Workers in the "
+        "admin, or start one with manage.py up --only encode.",
+    ),
+    "another is there": (
+        [piece()],
+        [Hand("garage", "active", 3, encodes=True, held_back="drained by ann"), ENCODER],
+        "It is next; 1 worker, free.",
+    ),
+    "without the encoder": (
+        [piece(encoder="h264_nvenc")],
+        [ENCODER, Hand("garage", "offline", 3, encodes=True, encoders=("h264_nvenc",))],
+        "Its pictures are made by h264_nvenc, which no encoding worker that takes work has: start or enable one that "
+        "does, or cancel the video and have it encoded again, by what there is.",
+    ),
+    "with the encoder": (
+        [piece(encoder="h264_nvenc")],
+        [ENCODER, Hand("garage", "active", 3, encodes=True, encoders=("h264_nvenc",))],
+        "It is next; 2 workers, free.",
     ),
     "sound without a worker": (
         [piece(kind="audio")],
@@ -208,6 +239,15 @@ class TestTheScene:
         (hand,) = read_scene([]).hands
         assert (hand.encodes, hand.steps) == does
         assert hand.ready
+
+    def test_it_is_read_what_holds_a_worker_back_and_what_a_piece_needs(self):
+        job = laid_out()
+        job.plan = {**job.plan, "encoder": "h264_nvenc"}
+        job.save()
+        Worker.objects.create(worker_name="garage", held_back="drained by ann", capabilities={"encoders": ["libx264"]})
+        scene = read_scene([])
+        assert {piece.encoder for piece in scene.queue} == {"h264_nvenc"}
+        assert [(hand.held_back, hand.encoders) for hand in scene.hands] == [("drained by ann", ("libx264",))]
 
     def test_pieces_of_archived_videos_are_in_nobodys_way(self):
         laid_out()

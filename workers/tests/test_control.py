@@ -8,13 +8,14 @@ from django.utils import timezone
 from transcoding.contract import LeaseLost
 from transcoding.local import LocalQueue
 from transcoding.models import TranscodingChunk
+from transcoding.tests.conftest import broker
 from transcoding.tests.test_local import VIDEO, deliver_all, laid_out, own_folders
 from videos.tests.factories import NodeFactory, WorkerFactory
 from workers import control, keys
 from workers.control import Refused
 from workers.models import Worker
 
-__all__ = ["own_folders"]  # a fixture of every test here, too
+__all__ = ["broker", "own_folders"]  # fixtures of every test here, too
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("broker")]
 
 
