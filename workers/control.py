@@ -36,7 +36,7 @@ def create(name: str, days: int | None = None) -> tuple[Worker, str]:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TURN])  # the schema allows a name twice
         if Worker.objects.filter(worker_name=name).exists():
             raise Refused(
-                f"There is a worker {name} already. Choose another name, or make another key for it: "
+                f"There is a worker «{name}» already. Choose another name, or make another key for it: "
                 f"manage.py worker rotate {name}"
             )
         worker = Worker.objects.create(worker_name=name, status=Worker.Status.OFFLINE)
@@ -47,13 +47,13 @@ def create(name: str, days: int | None = None) -> tuple[Worker, str]:
 def rotate(worker: Worker, days: int | None = None, *, now: bool = False) -> tuple[str, str]:
     """Make another key: gives it and a sentence. The older ones open the door until they are revoked; now: at once."""
     if worker.worker_type == Worker.Type.LOCAL:
-        raise Refused(f"{worker} is a node of this installation, which needs no key.")
+        raise Refused(f"«{worker}» is a node of this installation, which needs no key.")
     key, row = keys.issue(worker, _end(days))  # first: killed in between, the worker has at least its old one
     if now:
-        return key, f"{worker} has a new key. {_revoked(keys.revoke(worker, keep=row))}"
+        return key, f"«{worker}» has a new key. {_revoked(keys.revoke(worker, keep=row))}"
     has_older = keys.usable().filter(worker=worker).exclude(pk=row.pk).exists()
     older = " What it had goes on opening the door: revoke the older keys when the new one is in use." * has_older
-    return key, f"{worker} has a new key.{older}"
+    return key, f"«{worker}» has a new key.{older}"
 
 
 def revoke(worker: Worker, *, older: bool = False, prefix: str = "") -> str:
@@ -65,22 +65,22 @@ def revoke(worker: Worker, *, older: bool = False, prefix: str = "") -> str:
     if older:
         newest = rows.order_by("created_at", "pk").last()
         if newest is None:
-            raise Refused(f"{worker} has no good key, so none is older. Make one: manage.py worker rotate {worker}")
+            raise Refused(f"«{worker}» has no good key, so none is older. Make one: manage.py worker rotate {worker}")
         number = keys.revoke(worker, keep=newest)
     else:
         number = keys.revoke(worker, prefix=prefix)
         if prefix and not number:
-            raise Refused(f"{worker} has no key {prefix}… that could be revoked. See: manage.py worker show {worker}")
+            raise Refused(f"«{worker}» has no key {prefix}… that could be revoked. See: manage.py worker show {worker}")
     back = "" if rows.exists() or worker.worker_type == Worker.Type.LOCAL else _take_back(worker, "its key was revoked")
-    return f"{worker}: {_revoked(number)}{back}"
+    return f"«{worker}»: {_revoked(number)}{back}"
 
 
 def disable(worker: Worker) -> str:
     """Give it nothing new; what a remote worker has goes back at once, and a node finishes its own."""
     Worker.objects.filter(pk=worker.pk).update(status=Worker.Status.DISABLED)  # first: it must not claim anew
     if worker.worker_type == Worker.Type.LOCAL:
-        return f"{worker} is disabled. What it works on now, it finishes."
-    return f"{worker} is disabled.{_take_back(worker, 'the worker was disabled')}"
+        return f"«{worker}» is disabled. What it works on now, it finishes."
+    return f"«{worker}» is disabled.{_take_back(worker, 'the worker was disabled')}"
 
 
 def enable(worker: Worker) -> str:
@@ -88,13 +88,13 @@ def enable(worker: Worker) -> str:
     row = Worker.objects.filter(pk=worker.pk)
     row.update(held_back=None)
     row.filter(status=Worker.Status.DISABLED).update(status=Worker.Status.OFFLINE)
-    return f"{worker} is enabled. It is active with its next sign of life."
+    return f"«{worker}» is enabled. It is active with its next sign of life."
 
 
 def drain(worker: Worker, by: str) -> str:
     """Let it finish what it has, and take nothing new."""
     Worker.objects.filter(pk=worker.pk).update(held_back=f"{DRAINED} {by}")
-    return f"{worker} is drained: it finishes what it has and takes nothing new, until it is enabled."
+    return f"«{worker}» is drained: it finishes what it has and takes nothing new, until it is enabled."
 
 
 def delete(worker: Worker) -> str:
@@ -104,16 +104,16 @@ def delete(worker: Worker) -> str:
     with transaction.atomic():
         row = Worker.objects.select_for_update().filter(pk=worker.pk).first()  # no claim can refer to it meanwhile
         if row is None:
-            return f"{worker} is gone."
+            return f"«{worker}» is gone."
         if row.worker_type == Worker.Type.LOCAL and _is_there(row):
             raise Refused(
-                f"{worker} is running and would enter itself again: stop it first. It counts as running until it has "
+                f"«{worker}» is running and would enter itself again: stop it first. It counts as running until it has "
                 f"been silent for {SILENT_SECONDS} s."
             )
         if row.chunks.filter(status=ChunkStatus.RUNNING).exists():
-            raise Refused(f"{worker} still has a piece of work: try again when it has finished or lost it.")
+            raise Refused(f"«{worker}» still has a piece of work: try again when it has finished or lost it.")
         row.delete()
-    return f"{worker} is deleted. What it made keeps its name in the record."
+    return f"«{worker}» is deleted. What it made keeps its name in the record."
 
 
 def invitation() -> str:

@@ -141,6 +141,19 @@ def test_a_page_tells_everything_of_one(editor):
     assert not OTHER_HOST.search(text)
 
 
+def test_its_page_and_that_of_its_video_tell_the_warnings(editor):
+    job = at_work()
+    pages = address(job), f"/admin/videos/video/{job.video_id}/change/"
+    assert not any("of its making" in page(editor, path) for path in pages)
+    job.warn("The file <ends> early.")
+    for path in pages:
+        text = page(editor, path)
+        assert "A warning of its making:" in text
+        assert "<li>The file &lt;ends&gt; early.</li>" in text
+    job.warn("Pictures are missing.")
+    assert "Warnings of its making:" in page(editor, pages[0])
+
+
 def test_a_job_that_nobody_has_begun_has_a_page(editor):
     assert "No worker has taken a piece" in page(editor, address(TranscodingJobFactory()))
 

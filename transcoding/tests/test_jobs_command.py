@@ -138,6 +138,14 @@ def test_show_is_there_for_programs():
     assert (attempt["outcome"], attempt["error"], attempt["worker_name"]) == ("failed", "broken", "encode@here")
 
 
+def test_show_tells_the_editors_warnings():
+    job = walk()
+    assert "Warnings" not in run("show", "walk")
+    job.warn("The file ends early.", "Pictures are missing.")
+    assert "Warnings\n  The file ends early.\n  Pictures are missing." in run("show", "walk")
+    assert json.loads(run("show", "walk", "--json"))["warnings"] == ["The file ends early.", "Pictures are missing."]
+
+
 def test_a_job_without_anything_yet_can_be_shown():
     TranscodingJobFactory(video__slug="swim")
     assert run("show", "swim").count("  none") == 3

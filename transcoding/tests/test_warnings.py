@@ -11,6 +11,7 @@ from transcoding.tests import clips
 from transcoding.tests.test_damaged import SPARSE, overwritten
 from transcoding.tests.test_local import expire, laid_out, own_folders, queue_of
 from transcoding.tests.test_media import cut
+from videos.models import Video
 from videos.storage import source_path
 from videos.tests.factories import TranscodingJobFactory
 
@@ -38,8 +39,21 @@ def published(source):
     return job
 
 
-def test_a_whole_film_has_none(film):
-    assert published(film).plan["warnings"] == []
+GATE = "90p is not of High profile: it takes more bits than it would have to."
+
+
+def test_a_whole_film_has_none_but_what_the_gate_would_have_better(film):
+    job = published(film)
+    assert job.warnings == [GATE]
+    assert job.plan["warnings"] == [GATE]
+
+
+def test_published_again_it_tells_the_same_once(film):
+    job = published(film)
+    Video.objects.filter(pk=job.video_id).update(status="processing")
+    tasks.finalize.apply([job.pk])
+    job.refresh_from_db()
+    assert (job.video.status, job.warnings) == ("ready", [GATE])
 
 
 def test_of_a_film_that_was_cut_off_what_is_there_is_published_and_the_job_says_so(film, tmp_path):

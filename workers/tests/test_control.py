@@ -69,7 +69,7 @@ class TestKeys:
         assert keys.find(old)
         assert keys.find(new)
         assert "revoke the older" in told
-        assert control.revoke(worker, older=True) == "garage: 1 key revoked."
+        assert control.revoke(worker, older=True) == "«garage»: 1 key revoked."
         assert keys.find(old) is None
         assert keys.find(new)
 
@@ -77,12 +77,12 @@ class TestKeys:
         worker, old = control.create("garage")
         new, told = control.rotate(worker, now=True)
         assert (keys.find(old), keys.find(new).worker) == (None, worker)
-        assert told == "garage has a new key. 1 key revoked."
+        assert told == "«garage» has a new key. 1 key revoked."
 
     def test_one_key_is_revoked_by_its_beginning(self):
         worker, old = control.create("garage")
         new, _ = control.rotate(worker)
-        assert control.revoke(worker, prefix=new[:8]) == "garage: 1 key revoked."
+        assert control.revoke(worker, prefix=new[:8]) == "«garage»: 1 key revoked."
         assert keys.find(old)
         with pytest.raises(Refused, match="no key"):
             control.revoke(worker, prefix=new[:8])
@@ -91,7 +91,7 @@ class TestKeys:
         worker, old = control.create("garage")
         new, _ = control.rotate(worker)
         control.revoke(worker, prefix=new[:8])
-        assert control.revoke(worker, older=True) == "garage: 0 keys revoked."
+        assert control.revoke(worker, older=True) == "«garage»: 0 keys revoked."
         assert keys.find(old)
 
     def test_without_a_good_key_none_is_older(self):
@@ -102,7 +102,7 @@ class TestKeys:
 
     def test_whoever_has_no_key_left_has_no_work_either(self, garage):
         worker, _, _, held = garage
-        assert control.revoke(worker) == "garage: 1 key revoked. Pieces that went back, unspent: 1."
+        assert control.revoke(worker) == "«garage»: 1 key revoked. Pieces that went back, unspent: 1."
         assert piece(held).status == "pending"
         assert "went back" not in control.revoke(worker)
 
@@ -114,7 +114,7 @@ class TestKeys:
 class TestKeptFromWork:
     def test_what_a_remote_worker_has_goes_back_at_once_unspent(self, garage):
         worker, _, queue, held = garage
-        assert control.disable(worker) == "garage is disabled. Pieces that went back, unspent: 1."
+        assert control.disable(worker) == "«garage» is disabled. Pieces that went back, unspent: 1."
         chunk, row = piece(held), fresh(worker)
         assert (chunk.status, chunk.failures, chunk.lease_expires_at) == ("pending", 0, None)
         assert (row.status, row.current_job) == ("disabled", None)
@@ -127,7 +127,7 @@ class TestKeptFromWork:
         worker, _, _, held = garage
         Worker.objects.filter(pk=worker.pk).update(status="disabled")  # killed before anything went back
         assert "went back" in control.disable(worker)
-        assert control.disable(worker) == "garage is disabled."
+        assert control.disable(worker) == "«garage» is disabled."
         assert piece(held).status == "pending"
 
     @pytest.mark.parametrize("keep", [control.disable, lambda worker: control.drain(worker, "ann")])
@@ -142,7 +142,7 @@ class TestKeptFromWork:
 
     def test_a_drained_remote_worker_keeps_what_it_has(self, garage):
         worker, _, queue, held = garage
-        assert control.drain(worker, "ann").startswith("garage is drained")
+        assert control.drain(worker, "ann").startswith("«garage» is drained")
         assert (fresh(worker).held_back, fresh(worker).status) == ("drained by ann", "offline")
         deliver_all(queue, held)
         queue.complete(held)
@@ -165,7 +165,7 @@ class TestKeptFromWork:
 class TestDeletion:
     def test_its_work_goes_back_and_the_record_keeps_its_name(self, garage):
         worker, key, _, held = garage
-        assert control.delete(worker) == "garage is deleted. What it made keeps its name in the record."
+        assert control.delete(worker) == "«garage» is deleted. What it made keeps its name in the record."
         assert keys.find(key) is None
         chunk = piece(held)
         assert (chunk.status, chunk.worker, chunk.failures) == ("pending", None, 0)
@@ -180,7 +180,7 @@ class TestDeletion:
 
     def test_twice_is_no_harm(self, garage):
         control.delete(garage[0])
-        assert control.delete(garage[0]) == "garage is gone."
+        assert control.delete(garage[0]) == "«garage» is gone."
 
     def test_a_node_that_runs_would_come_back(self):
         node = NodeFactory(worker_name="encode@here", last_heartbeat=timezone.now(), status="disabled")

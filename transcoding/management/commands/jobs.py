@@ -111,6 +111,7 @@ class Command(BaseCommand):
         lines = [
             f"«{job.video}», video {job.video_id}",
             *(f"  {name + ':':<10}{value}" for name, value in summary(job, insight).items()),
+            *(section("Warnings", job.warnings) if job.warnings else ()),
             *section("Qualities", map(rung_line, rungs_of(job))),
             *section("Pieces", (f"{number} {status}" for status, number in pieces_of(job).items())),
             *section("Attempts", (line for attempt in attempts for line in attempt_lines(attempt))),
@@ -186,6 +187,7 @@ def summary(job: TranscodingJob, insight: Insight) -> dict[str, str]:
 def details(job: TranscodingJob) -> dict[str, Any]:
     columns = ("kind", "tier", "first_segment", "last_segment", "number", "worker_name", "started_at", "ended_at")
     return {
+        "warnings": job.warnings,
         "qualities": [
             {name: getattr(rung, name) for name in ("quality", "status", "segments_completed", "segments_total")}
             for rung in rungs_of(job)

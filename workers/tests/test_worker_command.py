@@ -1,0 +1,200 @@
+"""`manage.py worker`, as operators and their programs read it."""
+
+import json
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from transcoding.attempts import Attempt
+from transcoding.local import LocalQueue
+from transcoding.tests.conftest import broker
+from transcoding.tests.test_local import VIDEO, deliver_all, laid_out, own_folders
+from videos.tests.factories import NodeFactory, WorkerFactory
+from workers import keys
+from workers.models import Worker
+
+__all__ = ["broker", "own_folders"]  # fixtures of every test here, too
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("broker")]
+
+
+def run(*arguments):
+    """What it says on its standard output, and what beside it."""
+    out, beside = StringIO(), StringIO()
+    call_command("worker", *arguments, stdout=out, stderr=beside)
+    return out.getvalue(), beside.getvalue()
+
+
+def refusal(*arguments):
+    with pytest.raises(CommandError) as refused:
+        run(*arguments)
+    return refused.value.returncode, str(refused.value)
+
+
+def at_work(name="encode@oak", factory=NodeFactory):
+    """A worker that has made one piece in ten seconds, failed another, and has a third."""
+    facts = {"cores": 12, "encoders": ["libx264", "h264_nvenc"], "memory": 2 << 30}
+    worker = factory(worker_name=name, last_heartbeat=timezone.now(), capabilities=facts, metadata={"host": "oak"})
+    job = laid_out(video__title="A walk")
+    queue = LocalQueue(worker, lambda number: None, job)
+    made = queue.claim(VIDEO)
+    deliver_all(queue, made)
+    queue.complete(made)
+    now = timezone.now()
+    job.attempts.update(started_at=now - timedelta(seconds=10), ended_at=now, seconds=25)
+    queue.fail(queue.claim(VIDEO), "broken\nlog")
+    queue.claim(VIDEO)
+    return worker
+
+
+@pytest.mark.parametrize("arguments", [(), ("list",)])
+def test_the_list_tells_who_is_there_and_what_each_does(arguments):
+    at_work()
+    WorkerFactory(worker_name="garage", last_heartbeat=None, status="offline")
+    heading, oak, garage = run(*arguments)[0].splitlines()
+    assert heading.split("  ")[0] == "NAME"
+    assert garage.split() == ["garage", "remote", "offline", "never", "-", "-", "0", "-", "-", "-"]
+    for part in (
+        "encode@oak",
+        "active",
+        " s ago",
+        "«A walk» segments 3-5",
+        "2.5x",
+        "12",
+        "libx264, h264_nvenc",
+    ):
+        assert part in oak, part
+
+
+def test_without_anybody_it_says_so():
+    assert run()[0] == "There is no worker yet. Start one: manage.py up, or manage.py worker create NAME\n"
+
+
+def test_whoever_is_held_back_is_told_with_the_reason_and_the_way_out():
+    WorkerFactory(worker_name="garage", held_back="set aside: it failed three pieces in a row")
+    told = run()[0]
+    assert "set aside" in told.splitlines()[1]
+    assert told.endswith("garage is set aside: it failed three pieces in a row\n  manage.py worker enable garage\n")
+
+
+def test_the_list_is_there_for_programs():
+    worker = at_work()
+    (told,) = json.loads(run("list", "--json")[0])
+    assert (told["id"], told["name"], told["type"], told["state"]) == (
+        *(worker.worker_id, "encode@oak", "local", "active"),
+    )
+    assert [held["piece"] for held in told["at_hand"]] == ["segments 3-5"]
+    assert (told["speed_hour"], told["speed_day"], told["failed_day"]) == (pytest.approx(2.5), pytest.approx(2.5), 1)
+    Worker.objects.all().delete()
+    assert json.loads(run("list", "--json")[0]) == []
+
+
+def test_what_is_long_past_is_not_counted():
+    at_work()
+    Attempt.objects.filter(outcome="completed").update(started_at=timezone.now() - timedelta(hours=2))
+    Attempt.objects.filter(outcome="failed").update(started_at=timezone.now() - timedelta(hours=25))
+    (told,) = json.loads(run("list", "--json")[0])
+    assert told["speed_hour"] is None
+    assert told["speed_day"] < 0.01
+    assert told["failed_day"] == 0
+
+
+def test_the_number_of_queries_does_not_grow_with_the_workers():
+    counts = []
+    for number in range(3):
+        at_work(f"encode@{number}")
+        with CaptureQueriesContext(connection) as queries:
+            run("list")
+        counts.append(len(queries))
+    assert counts == [3, 3, 3]
+
+
+def test_show_tells_everything_of_one():
+    worker = at_work("garage", WorkerFactory)
+    key, _ = keys.issue(worker, timezone.now() + timedelta(days=1))
+    old, row = keys.issue(worker)
+    keys.revoke(worker, prefix=old[:8])
+    told = run("show", "garage")[0]
+    for part in (
+        *("garage\n", "Type:       remote", "Works on:   «A walk» segments 3-5", "Failed:     1 within a day"),
+        *("Speed:      2.5x in the last hour, 2.5x in the last day", "Memory:     2.0 GB", "Host:       oak"),
+        *(f"{key[:8]}…, made ", ", last used never, expires ", f"{row.key_prefix}…", ", revoked "),
+        *("segment 0: completed after 10 s", "segments 1-2: failed after 0 s: broken"),
+    ):
+        assert part in told, f"{part}\n{told}"
+    assert key not in told
+    assert key[:9] not in told
+
+
+def test_show_is_there_for_programs():
+    worker = at_work("garage", WorkerFactory)
+    _, row = keys.issue(worker)
+    told = json.loads(run("show", worker.worker_id, "--json")[0])
+    assert [key["key_prefix"] for key in told["keys"]] == [row.key_prefix]
+    assert [attempt["outcome"] for attempt in told["tried"]] == ["running", "failed", "completed"]
+
+
+def test_create_prints_the_key_alone_and_how_to_start(settings):
+    settings.BASE_URL = "https://video.example.org"
+    out, beside = run("create", "garage", "--expires", "30")
+    row = keys.find(out.strip())
+    assert row.worker.worker_name == "garage"
+    assert (row.expires_at - timezone.now()).days == 29
+    assert "shown this once" in beside
+    assert "curl -fsSO https://video.example.org/api/worker/v1/agent.pyz" in beside
+    assert out.strip() not in beside
+
+
+def test_a_name_that_is_taken_or_is_none_is_refused():
+    run("create", "garage")
+    assert refusal("create", "garage")[0] == 1
+    assert refusal("create", "a b")[0] == 1
+    assert Worker.objects.count() == 1
+
+
+def test_rotate_and_revoke():
+    old = run("create", "garage")[0].strip()
+    new = run("rotate", "garage")[0].strip()
+    assert keys.find(old)
+    assert run("revoke", "garage", "--older")[0] == "«garage»: 1 key revoked.\n"
+    assert (keys.find(old), keys.find(new).worker.worker_name) == (None, "garage")
+    newest = run("rotate", "garage", "--now")[0].strip()
+    assert (keys.find(new), bool(keys.find(newest))) == (None, True)
+    assert run("revoke", "garage", f"--key={newest[:8]}")[0] == "«garage»: 1 key revoked.\n"
+    assert refusal("revoke", "garage", f"--key={newest[:8]}")[0] == 1
+    assert run("revoke", "garage")[0] == "«garage»: 0 keys revoked.\n"
+
+
+def test_disable_enable_drain_delete():
+    run("create", "garage")
+    assert run("disable", "garage")[0] == "«garage» is disabled.\n"
+    assert run("drain", "garage", "--by", "ann")[0].startswith("«garage» is drained")
+    assert Worker.objects.get().held_back == "drained by ann"
+    assert run("enable", "garage")[0].startswith("«garage» is enabled")
+    assert run("delete", "garage")[0].startswith("«garage» is deleted")
+    assert refusal("delete", "garage")[0] == 2
+
+
+def test_a_name_that_several_have_is_refused_and_the_id_serves():
+    first, _ = WorkerFactory(worker_name="twin"), WorkerFactory(worker_name="twin")
+    code, told = refusal("disable", "twin")
+    assert (code, "by its id" in told) == (2, True)
+    run("disable", first.worker_id)
+    assert Worker.objects.get(status="disabled") == first
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(("dance",), ("show",), ("show", "nobody"), ("create",), ("list", "--all")),
+        *(("create", "a", "--expires", text) for text in ("0", "-1", "soon", "9" * 30, "²", "")),
+        ("revoke", "a", "--older", "--key", "x"),
+    ],
+)
+def test_wrong_use_is_told_in_a_sentence(arguments):
+    with pytest.raises(CommandError):
+        run(*arguments)
