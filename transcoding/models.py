@@ -515,10 +515,10 @@ class TranscodingChunk(models.Model):
             self._tell_transcription(status=Transcription.Status.PENDING, error_message=error, progress_percent=0)
 
     def _given_up(self, error: str) -> str:
-        """The sentence for the editor, with the workers that it failed on since it was last taken up."""
-        spent = Attempt.objects.spent().filter(chunk=self).order_by("-number")
-        names = list(spent.values_list("worker_name", flat=True)[: self.failures])
-        return given_up(self.failures, error, list(dict.fromkeys(reversed(names))))
+        """The sentence for the editor; a worker that fell silent has not told that it is the file."""
+        spent = Attempt.objects.spent().filter(chunk=self).order_by("-number")[: self.failures]
+        failed_on = [attempt.worker_name for attempt in reversed(spent) if attempt.outcome == Outcome.FAILED]
+        return given_up(self.failures, error, list(dict.fromkeys(failed_on)))
 
     def _tell_transcription(self, **columns: Any) -> None:
         if self.kind == ChunkKind.TRANSCRIPTION:

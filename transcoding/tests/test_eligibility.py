@@ -200,6 +200,13 @@ class TestWhoIsToBlame:
             fail(queue)
         assert self.error_of(job)[1].startswith("It failed 3 times and was given up.")
 
+    def test_silence_says_nothing_of_the_file(self):
+        job = laid_out(frames=60)
+        for name in "abc":
+            expire(queue_of(name, job).claim(VIDEO))
+        assert queue_of("d", job).claim(VIDEO) is None
+        assert self.error_of(job)[1].startswith("It failed 3 times and was given up.")
+
     def test_earlier_tries_do_not_count(self):
         job = laid_out(frames=60)
         for name in "abc":
