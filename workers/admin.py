@@ -36,7 +36,7 @@ class WorkerList(ChangeList):
 class WorkerAdmin(admin.ModelAdmin):
     """Nodes enter and report themselves; remote workers are let in by a key, which only the answer to a POST shows."""
 
-    list_display = ("worker_name", "worker_type", "state", "heard", "at_hand", "speed", "failed", "cores", "encoders")
+    list_display = ("name", "state", "heard", "at_hand", "speed", "failed", "machine")
     list_filter = ("status", "worker_type")
     search_fields = ("worker_name", "worker_id")
     ordering = ("worker_name", "id")
@@ -72,7 +72,7 @@ class WorkerAdmin(admin.ModelAdmin):
                 form.add_error("name", str(refusal))
             else:
                 self.log_addition(request, worker, "Made, with a key.")
-                return self._show_key(request, worker, key, f"The worker {worker} may come.")
+                return self._show_key(request, worker, key, f"The worker «{worker}» may come.")
         return self._page(request, "add", "Add a remote worker", form=form)
 
     def change_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -120,6 +120,10 @@ class WorkerAdmin(admin.ModelAdmin):
         context = {"worker": worker, "facts": worker.facts, "what": what}  # type: ignore[attr-defined]
         return SafeString(render_to_string("admin/workers/cell.html", context))
 
+    @admin.display(description="Name", ordering="worker_name")
+    def name(self, worker: Worker) -> str:
+        return str(worker)
+
     @admin.display(description="State", ordering="status")
     def state(self, worker: Worker) -> SafeString:
         return self._live(worker, "state")
@@ -140,13 +144,9 @@ class WorkerAdmin(admin.ModelAdmin):
     def failed(self, worker: Worker) -> SafeString:
         return self._live(worker, "failed")
 
-    @admin.display(description="Cores")
-    def cores(self, worker: Worker) -> str:
-        return fleet.capability(worker, "cores")
-
-    @admin.display(description="Encoders")
-    def encoders(self, worker: Worker) -> str:
-        return fleet.capability(worker, "encoders")
+    @admin.display(description="Machine")
+    def machine(self, worker: Worker) -> str:
+        return ", ".join(filter(None, [worker.get_worker_type_display(), fleet.machine(worker)]))
 
     @admin.action(description="Disable: nothing new, and remote work goes back", permissions=["change"])
     def disable(self, request: HttpRequest, queryset: QuerySet[Worker]) -> HttpResponse | None:

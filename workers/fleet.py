@@ -18,7 +18,7 @@ from transcoding.attempts import Attempt, Outcome
 from transcoding.insight import MEASURED, name_of
 from transcoding.models import ChunkKind, ChunkStatus, TranscodingChunk
 from vlog.disk import readable
-from workers.models import DRAINED, SET_ASIDE, Worker
+from workers.models import SET_ASIDE, Worker
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 TOLD = ("cores", "memory", "encoders", "whisper", "ffmpeg", "agent", "host", "system", "python")
@@ -35,7 +35,7 @@ class Hold:
 
 @dataclass(frozen=True)
 class Facts:
-    """state: active, offline, disabled, drained or set aside; why: the reason for one of the last two.
+    """state: active, offline, disabled, drained or set aside; why: what to say beside one of the last two.
 
     hour, day: seconds of video made in a second of its work, of what was begun in that time; None: nothing was.
     failed: attempts that it failed within a day.
@@ -59,13 +59,13 @@ def look_at(workers: Sequence[Worker]) -> list[Facts]:
 
 
 def state_of(worker: Worker) -> tuple[str, str]:
-    """What to call the state of a worker, and why it is held back."""
+    """What to call the state of a worker, and what to say beside it: who drained it, or why it was set aside."""
     reason = worker.held_back or ""
     if worker.status == Worker.Status.DISABLED or not reason:
         return worker.status, reason
     if reason.startswith(SET_ASIDE):
         return "set aside", reason.removeprefix(SET_ASIDE).strip()
-    return ("drained" if reason.startswith(DRAINED) else "held back"), reason
+    return "drained", reason.removeprefix("drained").strip()
 
 
 def capability(worker: Worker, name: str) -> str:
@@ -74,6 +74,12 @@ def capability(worker: Worker, name: str) -> str:
     if name == "memory" and isinstance(told, int):
         return readable(told)
     return ", ".join(map(str, told)) if isinstance(told, list) else str(told)
+
+
+def machine(worker: Worker) -> str:
+    """What it is, in short: `16 cores, libx264, h264_nvenc`; empty where it told nothing."""
+    cores = capability(worker, "cores")
+    return ", ".join(filter(None, [cores and f"{cores} cores", capability(worker, "encoders")]))
 
 
 def _held(workers: Sequence[Worker]) -> dict[Any, tuple[Hold, ...]]:

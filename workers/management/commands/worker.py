@@ -93,7 +93,7 @@ class Command(BaseCommand):
 
     def _create(self, name: str, expires: int | None) -> None:
         worker, key = control.create(name, expires)
-        self._tell_key(key, f"The worker {worker} may come.")
+        self._tell_key(key, f"The worker «{worker}» may come.")
 
     def _tell_key(self, key: str, told: str) -> None:
         """The key alone goes to the standard output, for programs; nobody can show it again."""
