@@ -223,7 +223,7 @@ class TestWhoIsToBlame:
         job = laid_out(frames=60)
         queue = queue_of("a", job)
         queue.fail(queue.claim(VIDEO), "This cannot be encoded.", final=True)
-        assert self.error_of(job) == ("failed", "This cannot be encoded.")
+        assert self.error_of(job) == ("failed", "Video 0-0, tier 0: This cannot be encoded.")
 
 
 class TestSetAside:
