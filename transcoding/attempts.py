@@ -57,8 +57,6 @@ class Attempt(models.Model):
     piece is stands here again, because a piece may go and the record stays.
     """
 
-    Outcome = Outcome
-
     job = models.ForeignKey(
         "transcoding.TranscodingJob", models.CASCADE, related_name="attempts", db_constraint=False, db_index=False
     )

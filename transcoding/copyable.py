@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 
-from transcoding.h264 import BrokenStream, read_sps
+from transcoding.h264 import IDR, PPS_UNIT, SPS_UNIT, BrokenStream, parameter_sets, read_sps
 
-SLICE, IDR, SPS, PPS = 1, 5, 7, 8
+SLICE = 1
 # Slices, IDR slices, supplements, parameter sets, delimiters, ends, filler, extensions: no partitions, nothing unknown.
 ALLOWED = {1, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 19}
 FORBIDDEN = (b"\x00\x00\x00", b"\x00\x00\x01", b"\x00\x00\x02")  # inside a unit (7.4.1)
@@ -60,7 +61,7 @@ class Track:
 
     def __init__(self, extradata: bytes) -> None:
         self.length_size = (extradata[4] & 3) + 1 if len(extradata) > 5 and extradata[0] == 1 else 0
-        self.parameters = frozenset(_parameter_sets(extradata)) if self.length_size else frozenset()
+        self.parameters = frozenset(chain(*parameter_sets(extradata))) if self.length_size else frozenset()
 
     def is_idr(self, packet: bytes) -> bool:
         return any(unit[0] & 31 == IDR for unit in self.units(packet) if unit)
@@ -96,13 +97,13 @@ class Track:
     def _is_unit(self, unit: bytes) -> bool:
         if not unit or unit[0] & 0x80 or unit[0] & 31 not in ALLOWED:
             return False
-        if unit[0] & 31 in (SPS, PPS):
+        if unit[0] & 31 in (SPS_UNIT, PPS_UNIT):
             return unit in self.parameters
         return not any(code in unit.rstrip(b"\x00") for code in FORBIDDEN)
 
     def sequence(self) -> Sequence | None:
         """The one sequence parameter set; None where there are several, or none that can be read."""
-        found = [unit for unit in self.parameters if unit[0] & 31 == SPS]
+        found = [unit for unit in self.parameters if unit[0] & 31 == SPS_UNIT]
         try:
             return _sequence(found[0]) if len(found) == 1 else None
         except BrokenStream:
@@ -112,16 +113,3 @@ class Track:
 def _sequence(unit: bytes) -> Sequence:
     _, sps = read_sps(unit)
     return Sequence(sps.profile, sps.level, sps.references, sps.macroblocks, sps.progressive)
-
-
-def _parameter_sets(extradata: bytes) -> Iterator[bytes]:
-    """The parameter sets of an `avcC`: sequences, then pictures, each after its length."""
-    at = 5
-    for mask in (31, 255):
-        count = extradata[at] & mask if at < len(extradata) else 0
-        at += 1
-        for _ in range(count):
-            length = int.from_bytes(extradata[at : at + 2], "big")
-            if unit := extradata[at + 2 : at + 2 + length]:
-                yield unit
-            at += 2 + length

@@ -106,8 +106,7 @@ class Description:
 
 def read_description(avcc: bytes) -> Description:
     """Raises BrokenStream."""
-    sequences, rest = _parameter_sets(avcc[6:], avcc[5] & 31)
-    pictures, _ = _parameter_sets(rest[1:], rest[0] if rest else 0)
+    sequences, pictures = parameter_sets(avcc)
     sps, pps = dict(map(read_sps, sequences)), dict(map(_pps, pictures))
     if not sps or not pps or any(one.sps not in sps for one in pps.values()):
         raise BrokenStream("has no complete parameter sets")
@@ -116,14 +115,19 @@ def read_description(avcc: bytes) -> Description:
     return Description((avcc[4] & 3) + 1, sps, pps, frozenset(map(_trimmed, [*sequences, *pictures])))
 
 
-def _parameter_sets(data: bytes, count: int) -> tuple[list[bytes], bytes]:
-    """So many NAL units, each behind its length in two bytes, and what follows them."""
-    units = []
-    for _ in range(count):
-        end = 2 + int.from_bytes(data[:2], "big")
-        units.append(data[2:end])
-        data = data[end:]
-    return units, data
+def parameter_sets(avcc: bytes) -> tuple[list[bytes], list[bytes]]:
+    """The NAL units in an `avcC` that are about sequences, and about pictures, as far as it goes."""
+    found: tuple[list[bytes], list[bytes]] = ([], [])
+    at = 5
+    for units, mask in zip(found, (31, 255), strict=True):
+        count = avcc[at] & mask if at < len(avcc) else 0
+        at += 1
+        for _ in range(count):
+            begin = at + 2  # after its length
+            at = begin + int.from_bytes(avcc[at:begin], "big")
+            if unit := avcc[begin:at]:
+                units.append(unit)
+    return found
 
 
 def _trimmed(unit: bytes) -> bytes:

@@ -80,8 +80,6 @@ class TranscodingJob(models.Model):
     The worker and claim columns are those of the worker that last claimed or renewed one of its chunks.
     """
 
-    Step = Step
-
     video = models.OneToOneField(Video, models.CASCADE, related_name="job", db_constraint=False)
     worker = models.ForeignKey(
         Worker,
@@ -275,8 +273,6 @@ class QualityProgress(models.Model):
     pending ──▶ in_progress ──▶ completed | failed        skipped: the rung is above the source
     """
 
-    Status = QualityStatus
-
     job = models.ForeignKey(
         TranscodingJob, models.CASCADE, related_name="qualities", db_constraint=False, db_index=False
     )
@@ -360,9 +356,6 @@ class TranscodingChunk(models.Model):
     `attempt` counts the claims and is the fence: whoever writes names it, and loses where it has moved on.
     `failures` counts the attempts spent. `last_segment` is inclusive.
     """
-
-    Kind = ChunkKind
-    Status = ChunkStatus
 
     job = models.ForeignKey(TranscodingJob, models.CASCADE, related_name="chunks", db_constraint=False, db_index=False)
     kind = models.CharField(max_length=20, choices=ChunkKind, default=ChunkKind.VIDEO, db_default=ChunkKind.VIDEO)

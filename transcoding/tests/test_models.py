@@ -1,7 +1,7 @@
 import pytest
 from django.db import IntegrityError
 
-from transcoding.models import QualityProgress, TranscodingChunk, TranscodingJob
+from transcoding.models import ChunkKind, QualityProgress, Step, TranscodingChunk, TranscodingJob
 from videos.models import Video
 from videos.tests.factories import TranscodingJobFactory, WorkerFactory
 from workers.models import Worker
@@ -62,9 +62,9 @@ def test_a_job_has_each_quality_once():
 
 def test_a_job_has_each_chunk_once():
     job = TranscodingJobFactory()
-    place = {"job": job, "kind": TranscodingChunk.Kind.VIDEO, "tier": 0, "first_segment": 3, "last_segment": 5}
+    place = {"job": job, "kind": ChunkKind.VIDEO, "tier": 0, "first_segment": 3, "last_segment": 5}
     TranscodingChunk.objects.create(**place)
-    for other in ({"kind": TranscodingChunk.Kind.AUDIO}, {"tier": 1}, {"first_segment": 4}):
+    for other in ({"kind": ChunkKind.AUDIO}, {"tier": 1}, {"first_segment": 4}):
         TranscodingChunk.objects.create(**place | other)
     with pytest.raises(IntegrityError, match="uq_chunk"):
         TranscodingChunk.objects.create(**place | {"last_segment": 9})
@@ -83,7 +83,7 @@ def test_a_new_job_is_at_its_first_attempt_of_three_and_nowhere_yet():
 
 
 def test_the_steps_are_those_of_the_schema_in_their_order():
-    assert TranscodingJob.Step.values == ["probe", "thumbnail", "transcode", "master_playlist", "finalize"]
+    assert Step.values == ["probe", "thumbnail", "transcode", "master_playlist", "finalize"]
 
 
 def test_every_worker_has_a_uuid_of_its_own():
