@@ -9,9 +9,11 @@ from pathlib import Path
 
 import django
 import hypothesis
+import psycopg
 import pytest
 from django.conf import settings
 from django.db import connection
+from hypothesis import HealthCheck
 
 from vlog import embedded
 
@@ -27,6 +29,8 @@ def _begin() -> Path:
     if not IS_XDIST_WORKER:  # a worker inherits the controller's folder
         os.environ["VLOG_DATA_DIR"] = tempfile.mkdtemp(prefix="vlog-test-")
     embedded.join()
+    if not IS_XDIST_WORKER and "postgres" in embedded.wanted():
+        _trust_the_machine()
     if "vlog.settings" in sys.modules:
         _reread_settings()
     if not os.environ.get("VLOG_TEST_COLLECTED"):
@@ -41,6 +45,14 @@ def _begin() -> Path:
     return Path(os.environ["VLOG_DATA_DIR"])
 
 
+def _trust_the_machine() -> None:
+    """Let PostgreSQL wait for no disk: of this run nothing has to outlive a power cut."""
+    with psycopg.connect(embedded.database_url(Path(os.environ["VLOG_DATA_DIR"])), autocommit=True) as database:
+        for name in ("fsync", "synchronous_commit", "full_page_writes"):
+            database.execute(f"ALTER SYSTEM SET {name} = off")
+        database.execute("SELECT pg_reload_conf()")
+
+
 def _reread_settings() -> None:
     """pytest-django reads the settings that pyproject.toml names before it lets any conftest choose the folder."""
     databases = settings.DATABASES  # Django's connections are made of these very dictionaries
@@ -50,11 +62,16 @@ def _reread_settings() -> None:
     settings.DATABASES = databases
 
 
-hypothesis.settings.register_profile("vlog", deadline=None)  # no test measures time: the machine may be busy
+hypothesis.settings.register_profile(
+    "vlog",
+    deadline=None,  # no test measures time: the machine may be busy
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 hypothesis.settings.load_profile("vlog")
 
 # When this file is imported, because test modules and other conftests import models.
 DATA_DIR = _begin()
+pytest_plugins = ["videos.tests.live"]
 
 
 @pytest.hookimpl(trylast=True)

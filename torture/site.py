@@ -4,7 +4,6 @@ import ctypes
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ from transcoding.package import segments_there
 from videos.models import Video
 from videos.storage import package_dir, source_path
 from vlog.environment import BASE_DIR
-from vlog.tests.processes import belonging_to, kill_all
+from vlog.tests.processes import belonging_to, kill_all, reserve_port
 
 LOOK = 0.1  # seconds between two looks
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
@@ -35,8 +34,8 @@ class Site:
     def __init__(self, folder: Path, patience: int) -> None:
         self.folder, self.log = folder, folder / "up.log"
         self.patience = patience  # seconds for anything to happen at all
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port: int = probe.getsockname()[1]
+        self._reserved = reserve_port()
+        self.port: int = self._reserved.getsockname()[1]
         self._started: list[subprocess.Popen[bytes]] = []
         # Killed processes whose parents die with them come to us, and leave when they are waited for.
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.db import connection, connections
 from django.test import Client
 from django.utils import timezone
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -457,7 +457,7 @@ def test_any_message_is_a_report_of_possible_numbers_or_refused(message):
         assert all(0 <= start <= end <= report.furthest for start, end in message["ranges"])
 
 
-@hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(1, 5), st.lists(st.tuples(st.floats(0, 60), st.floats(0, 60)), max_size=3))))
 def test_whatever_is_reported_the_row_stays_possible(report, reports):
     PlaybackSession.objects.update(last_report=0, duration_watched=0, max_position=0, quality_seconds={})

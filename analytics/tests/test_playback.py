@@ -1,46 +1,28 @@
 """Who plays a video in Chromium is found in the rows as they played it."""
 
-import time
-
 import pytest
-from django.core.management import call_command
 from django.db.models import Max
 
 from analytics.models import PlaybackSession
 from transcoding.tests import clips
+from transcoding.tests.conftest import wait_for
 from videos.tests import live
+from videos.tests.live import until
 
 pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
-PATIENCE = 60  # seconds for anything to happen at all; no test measures time with it
 LENGTH = 20  # seconds
 VIDEO = "document.querySelector('video')"
 NO_PROGRAM = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
 
 
 @pytest.fixture(scope="module")
-def video(django_db_setup, django_db_blocker, tmp_path_factory):
-    """A published video of 20 seconds; gone afterwards."""
+def video(lasting_rows, tmp_path_factory):
+    """A published video of 20 seconds."""
     folder = tmp_path_factory.mktemp("playback")
     source = ("-f", "lavfi", "-i", f"testsrc2=size=640x360:rate=25:duration={LENGTH}")
     clip = clips.make(folder / "clip.mp4", *source, *clips.H264, "-g", "50")
-    with django_db_blocker.unblock():
-        try:
-            yield live.publish(clip, "Played", folder / "node.log")
-        finally:
-            call_command("flush", interactive=False, verbosity=0, reset_sequences=False)
-
-
-@pytest.fixture(scope="module")
-def address(video):
-    with live.site() as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser(address):
-    with live.chromium() as browser:
-        yield browser
+    return live.publish(clip, "Played", folder / "node.log")
 
 
 @pytest.fixture
@@ -60,18 +42,6 @@ def visit(video, address, browser):
     yield open_page
     for context in contexts:
         context.close()
-
-
-def until(page, condition):
-    """Wait for a JavaScript expression. Playwright's own way evaluates a string in the page, which the CSP forbids."""
-    wait_for(lambda: page.evaluate(condition), condition, lambda: page.wait_for_timeout(50))
-
-
-def wait_for(condition, what, pause=lambda: time.sleep(0.1)):
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, f"waited in vain for {what}"
-        pause()
 
 
 def test_who_plays_seeks_and_closes_the_tab_is_found_as_they_played(visit, video):

@@ -24,7 +24,7 @@ FIRST = 3  # tokens of the first part
 RATE = 16_000
 DELAY = 0.7  # seconds of silence before the sentence, as the model has been taught
 LENGTHS = (8, 30)  # seconds of the films that it has been taught; a window's unused end looks like nothing else
-STEPS = 120
+STEPS = 75
 DIMENSIONS = ModelDimensions(
     n_mels=80, n_audio_ctx=1500, n_audio_state=64, n_audio_head=2, n_audio_layer=0,
     n_vocab=51865, n_text_ctx=448, n_text_state=64, n_text_head=2, n_text_layer=2,

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import av
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from transcoding import boxes
@@ -270,7 +270,6 @@ class TestInitSegments:
             boxes.codec(self.init(other))
 
     @given(data=st.data())
-    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_a_wrong_byte_or_a_cut_is_broken_or_another_value_and_no_crash(self, picture, data):
         init = bytearray(self.init(picture))
         init[data.draw(st.integers(0, len(init) - 1))] = data.draw(st.integers(0, 255))

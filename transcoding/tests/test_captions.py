@@ -65,26 +65,6 @@ def model(settings, weights):
 
 
 @pytest.fixture
-def published(arrived, broker, settings):
-    """Make a published video of a file, without a worker."""
-
-    def publish(file):
-        job = arrived(file)
-        for step in (tasks.probe, tasks.thumbnail, tasks.transcode):
-            step.run(job.pk)
-        while tasks.work("maker@test", ["video", "audio"]):
-            pass
-        tasks.master_playlist.run(job.pk)
-        tasks.finalize.run(job.pk)
-        job.refresh_from_db()
-        job.video.refresh_from_db()
-        assert job.video.status == "ready", job.video.error_message
-        return job
-
-    return publish
-
-
-@pytest.fixture
 def asked(published, silent, settings):
     """A published video that waits to be heard."""
     settings.WHISPER_MODEL = "unused"
@@ -126,7 +106,7 @@ class TestHearing:
         assert (found.status, found.error_message, found.language) == ("completed", None, "en")
         assert found.transcript_text == speech.SENTENCE
         assert (found.word_count, found.progress_percent) == (7, 100)
-        assert 0 < found.duration_seconds < 300
+        assert found.duration_seconds > 0
         assert found.started_at < found.completed_at
         first, second = Cue.objects.filter(video=job.video)
         assert (first.text, second.text) == speech.PARTS

@@ -23,7 +23,7 @@ def switched_on(settings):
 
 @pytest.fixture
 def editor(client, django_user_model):
-    user = django_user_model.objects.create_user("ada", password="secret", is_staff=True)
+    user = django_user_model.objects.create_user("ada", is_staff=True)
     names = ["change_transcription", "view_transcription"]
     user.user_permissions.set(Permission.objects.filter(codename__in=names))
     client.force_login(user)
@@ -146,7 +146,7 @@ def test_archived_videos_are_not_in_the_list(editor):
 
 
 def test_who_may_only_look_can_do_nothing(client, django_user_model):
-    user = django_user_model.objects.create_user("bob", password="secret", is_staff=True)
+    user = django_user_model.objects.create_user("bob", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename="view_transcription"))
     client.force_login(user)
     found = waiting()

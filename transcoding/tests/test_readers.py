@@ -15,11 +15,10 @@ from transcoding.package import segment_name
 from transcoding.tests import clips
 from transcoding.tests.test_verify import COPIED, SAID, made
 from transcoding.verify import verify
-from videos.tests import live
+from videos.tests.live import PATIENCE
 
 pytestmark = pytest.mark.long
 
-PATIENCE = 60  # seconds for anything to happen at all; no test measures time with it
 SHAKA = settings.BASE_DIR / "node_modules/shaka-player/dist/shaka-player.compiled.js"
 FRAMES = 227  # at 25 a second: three short segments and one of two GOPs
 FRAME = 1 / 25  # seconds
@@ -114,17 +113,11 @@ def served(folder: Path):
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory):
     """Two encoded rungs, and one that was copied."""
+    assert SHAKA.is_file(), "the second reader is not there: run make test once"
     folder = tmp_path_factory.mktemp("readers")
     encoded = clips.numbered(folder / "a.mp4", FRAMES, "25", "-g", "300", *clips.H264, *clips.AAC, height=480)
     copied = clips.numbered(folder / "b.mp4", FRAMES, "25", *COPIED, *clips.AAC)
     return {"encoded": made(encoded, folder / "encoded"), "copied": made(copied, folder / "copied")}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    assert SHAKA.is_file(), "the second reader is not there: run make test once"
-    with live.chromium() as browser:
-        yield browser
 
 
 def until(page, condition, what):

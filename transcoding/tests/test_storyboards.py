@@ -3,6 +3,7 @@
 import io
 import shutil
 import threading
+from functools import partial
 
 import pytest
 from django.utils import timezone
@@ -13,6 +14,7 @@ from transcoding.models import ChunkStatus, TranscodingChunk
 from transcoding.plan import Plan
 from transcoding.storyboards import PictureQueue, draw_one, open_missing
 from transcoding.tests import clips
+from transcoding.tests.conftest import make
 from transcoding.verify import verify
 from videos import archive
 from videos.models import Video
@@ -32,28 +34,8 @@ def film(tmp_path_factory):
 
 
 @pytest.fixture
-def published(arrived, broker, film, settings):
-    """Make a published video, without a worker."""
-    settings.WHISPER_MODEL = "none"
-
-    def publish(title="Film"):
-        job = arrived(film, title)
-        for step in (tasks.probe, tasks.thumbnail, tasks.transcode):
-            step.run(job.pk)
-        make(job)
-        return job
-
-    return publish
-
-
-def make(job):
-    while tasks.work("maker@test", ["video", "audio"]):
-        pass
-    tasks.master_playlist.run(job.pk)
-    tasks.finalize.run(job.pk)
-    job.refresh_from_db()
-    job.video.refresh_from_db()
-    assert job.video.status == "ready", job.video.error_message
+def published(published, film):
+    return partial(published, film)
 
 
 def queue():
@@ -224,8 +206,6 @@ class TestChoosing:
         archive.restore(job.video_id)
         job.refresh_from_db()
         control.encode_again(job)
-        for step in (tasks.probe, tasks.thumbnail, tasks.transcode):
-            step.run(job.pk)
         job = type(job).objects.get(pk=job.pk)
         make(job)
         draw()

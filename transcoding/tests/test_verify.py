@@ -8,7 +8,7 @@ import shutil
 import struct
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transcoding import playlists, webvtt
@@ -420,7 +420,7 @@ def test_no_byte_of_a_fragments_description_is_wrong_unseen(whole, broken):
     ),
     content=st.binary(max_size=60) | st.lists(st.sampled_from(PIECES)).map("".join).map(str.encode),
 )
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30)
 def test_whatever_stands_in_a_file_is_a_problem_and_no_crash(whole, broken, name, content):
     good = (broken / name).read_bytes()
     (broken / name).write_bytes(content)

@@ -1,4 +1,7 @@
-"""The site as viewers meet it: a real web server, a video made by a real worker, and Chromium."""
+"""The site as viewers meet it: a real web server, a video made by a real worker, and Chromium.
+
+Its fixtures are there in every test: `address` is that of a site with a module's own `video`.
+"""
 
 import os
 import secrets
@@ -6,12 +9,14 @@ import shutil
 import socket
 import subprocess
 import sys
-import urllib.error
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from django.conf import settings
+from django.core.management import call_command
 from django.db import connections
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -23,6 +28,7 @@ from videos.storage import source_path
 from vlog.celery import app
 from vlog.node_files import FILES
 
+PATIENCE = 90  # seconds for anything to happen at all; no test measures time with it
 CHROMIUM_ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"),
@@ -60,7 +66,7 @@ def site() -> Iterator[str]:
 def answers(address: str) -> bool:
     try:
         return urllib.request.urlopen(f"{address}/healthz", timeout=10).status == 200  # noqa: S310 - our own server
-    except (urllib.error.URLError, TimeoutError):
+    except OSError:
         return False
 
 
@@ -110,6 +116,38 @@ def chromium() -> Iterator[Browser]:
         browser.close()
         # While Playwright's event loop runs, this thread has other connections than before and after.
         connections.close_all()
+
+
+@pytest.fixture(scope="module")
+def lasting_rows(django_db_setup, django_db_blocker) -> Iterator[None]:
+    """The database for rows that all tests of a module share; they go with its last test."""
+    with django_db_blocker.unblock():
+        try:
+            yield
+        finally:
+            call_command("flush", interactive=False, verbosity=0, reset_sequences=False)
+
+
+@pytest.fixture(scope="module")
+def address(video: Video) -> Iterator[str]:
+    with site() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+def until(page: Page, condition: str) -> None:
+    """Wait for a JavaScript expression. Playwright's own way evaluates a string in the page, which the CSP forbids."""
+    end = time.monotonic() + PATIENCE
+    while not page.evaluate(condition):
+        if time.monotonic() > end:
+            state = "[...document.querySelectorAll('video')].map((video) => [video.currentTime, video.readyState])"
+            pytest.fail(f"waited in vain for {condition}; videos are at {page.evaluate(state)}")
+        page.wait_for_timeout(50)
 
 
 class Witness:

@@ -1,9 +1,6 @@
 """Captions and transcript in Chromium, on a video that was published before it was heard."""
 
-import time
-
 import pytest
-from django.core.management import call_command
 
 from transcoding import captions
 from transcoding.captions import TranscriptionQueue
@@ -12,10 +9,10 @@ from transcoding.transcribe import Transcript
 from transcoding.webvtt import Caption
 from videos.tests import live
 from videos.tests.factories import NodeFactory
+from videos.tests.live import until
 
 pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
-PATIENCE = 60  # seconds for anything to happen at all; no test measures time with it
 VIDEO = "document.querySelector('video')"
 SAID = (Caption(1, 2.5, "Here is <one> & two."), Caption(3, 9, "Across the segments."), Caption(9.5, 11, "The end."))
 SHOWN = f"[...{VIDEO}.textTracks].filter(track => track.mode == 'showing')"
@@ -23,20 +20,16 @@ TEXTS = f"{SHOWN}.flatMap(track => [...track.activeCues].map(cue => cue.text))"
 
 
 @pytest.fixture(scope="module")
-def video(django_db_setup, django_db_blocker, tmp_path_factory):
+def video(lasting_rows, tmp_path_factory):
     folder = tmp_path_factory.mktemp("captions")
     clip = clips.make(
         folder / "clip.mp4",
         *("-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=12"),
         *("-f", "lavfi", "-i", "sine=440:duration=12", *clips.H264, *clips.AAC),
     )
-    with django_db_blocker.unblock():
-        try:
-            video = live.publish(clip, "Two words", folder / "node.log")
-            hear(video)
-            yield video
-        finally:
-            call_command("flush", interactive=False, verbosity=0, reset_sequences=False)
+    video = live.publish(clip, "Two words", folder / "node.log")
+    hear(video)
+    return video
 
 
 def hear(video):
@@ -44,18 +37,6 @@ def hear(video):
     captions._open(video.job, "")
     queue = TranscriptionQueue(NodeFactory(worker_name="ears"))
     queue.publish(queue.claim(), Transcript("en", SAID))
-
-
-@pytest.fixture(scope="module")
-def address(video):
-    with live.site() as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser(address):
-    with live.chromium() as browser:
-        yield browser
 
 
 @pytest.fixture
@@ -80,13 +61,6 @@ def visit(context, address, video):
     for witness in witnesses:
         assert witness.complaints == []
         assert witness.strangers(address) == []
-
-
-def until(page, condition):
-    end = time.monotonic() + PATIENCE
-    while not page.evaluate(condition):
-        assert time.monotonic() < end, f"waited in vain for {condition}: {page.evaluate(TEXTS)}"
-        page.wait_for_timeout(50)
 
 
 def show_at(page, seconds):

@@ -2,7 +2,6 @@
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.management import call_command
 
 from videos.models import Cue
 from videos.tests import live
@@ -16,32 +15,17 @@ PASSWORD = "correct horse"
 
 
 @pytest.fixture(scope="module")
-def address(django_db_setup, django_db_blocker):
-    """A site with some videos, whose texts want to be wide."""
-    with django_db_blocker.unblock():
-        try:
-            category = CategoryFactory(name="Walks", slug="walks", description="x" * 200)
-            for number in range(30):
-                video = VideoFactory(
-                    title=f"A walk {'w' * 200}",
-                    slug=f"v{number}",
-                    description="y" * 300,
-                    category=category,
-                    public=True,
-                )
-                video.tags.add(TagFactory(name=f"{number:02}{'t' * 48}"))
-            Cue.objects.create(video=video, start=12, end=14, text="We walk on")
-            User.objects.create_superuser("editor", password=PASSWORD)
-            with live.site() as address:
-                yield address
-        finally:
-            call_command("flush", interactive=False, verbosity=0, reset_sequences=False)
-
-
-@pytest.fixture(scope="module")
-def browser(address):
-    with live.chromium() as browser:
-        yield browser
+def video(lasting_rows):
+    """The last of some videos whose texts want to be wide."""
+    category = CategoryFactory(name="Walks", slug="walks", description="x" * 200)
+    for number in range(30):
+        video = VideoFactory(
+            title=f"A walk {'w' * 200}", slug=f"v{number}", description="y" * 300, category=category, public=True
+        )
+        video.tags.add(TagFactory(name=f"{number:02}{'t' * 48}"))
+    Cue.objects.create(video=video, start=12, end=14, text="We walk on")
+    User.objects.create_superuser("editor", password=PASSWORD)
+    return video
 
 
 @pytest.fixture
@@ -74,10 +58,11 @@ def is_too_wide(page):
 
 @pytest.mark.parametrize("path", PAGES)
 def test_no_page_scrolls_sideways_or_asks_other_hosts(visit, address, path):
+    page = visit(path)
     for size in (NARROW, WIDE):
-        page = visit(path, viewport=size)
+        page.set_viewport_size(size)
         assert not is_too_wide(page)
-        assert page.witness.strangers(address) == []
+    assert page.witness.strangers(address) == []
 
 
 def test_nor_with_the_links_of_editors(visit, address):
@@ -90,8 +75,9 @@ def test_nor_with_the_links_of_editors(visit, address):
 
 @pytest.mark.parametrize("path", PAGES)
 def test_dark_is_dark_and_light_is_light(visit, path):
+    page = visit(path)
     for scheme, page_is_dark in (("dark", True), ("light", False)):
-        page = visit(path, color_scheme=scheme)
+        page.emulate_media(color_scheme=scheme)
         colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (sum(map(int, colour[4:-1].split(","))) < 3 * 64) is page_is_dark
 

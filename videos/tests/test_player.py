@@ -8,7 +8,6 @@ import time
 from itertools import pairwise
 
 import pytest
-from django.core.management import call_command
 from django.utils import timezone
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
@@ -17,10 +16,10 @@ from transcoding.tests.clips import H264
 from transcoding.tests.test_sync import MONO, NTSC, PERIODS, flashing
 from videos.models import Video
 from videos.tests import live
+from videos.tests.live import PATIENCE, until
 
 pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
-PATIENCE = 60  # seconds for anything to happen at all; no test measures time with it
 FRAME = 1 / float(NTSC)  # seconds
 PERIOD = 30 * FRAME
 END = (PERIODS + 0.5) * PERIOD
@@ -75,29 +74,13 @@ LISTEN = """async (ear) => {
 
 
 @pytest.fixture(scope="module")
-def video(django_db_setup, django_db_blocker, tmp_path_factory):
-    """A published video of two rungs and several chunks, and three that are not published; gone afterwards."""
+def video(lasting_rows, tmp_path_factory):
+    """A published video of two rungs and several chunks, and three that are not published."""
     folder = tmp_path_factory.mktemp("player")
     clip = flashing(folder / "clip.mp4", NTSC, *H264, "-g", "250", *MONO, size="854x480")
-    with django_db_blocker.unblock():
-        try:
-            for status in ("pending", "processing", "failed"):
-                Video.objects.create(title=status, slug=status, status=status, published_at=timezone.now())
-            yield live.publish(clip, TITLE, folder / "node.log")
-        finally:
-            call_command("flush", interactive=False, verbosity=0, reset_sequences=False)
-
-
-@pytest.fixture(scope="module")
-def address(video):
-    with live.site() as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser(address):
-    with live.chromium() as browser:
-        yield browser
+    for status in ("pending", "processing", "failed"):
+        Video.objects.create(title=status, slug=status, status=status, published_at=timezone.now())
+    return live.publish(clip, TITLE, folder / "node.log")
 
 
 @pytest.fixture
@@ -117,14 +100,6 @@ def visit(video, address, browser):
         page.context.close()
         assert page.witness.complaints == []
         assert page.witness.strangers(address) == []
-
-
-def until(page, condition):
-    """Wait for a JavaScript expression. Playwright's own way evaluates a string in the page, which the CSP forbids."""
-    end = time.monotonic() + PATIENCE
-    while not page.evaluate(condition):
-        assert time.monotonic() < end, f"waited in vain for {condition}, at {page.evaluate(f'{VIDEO}.currentTime')} s"
-        page.wait_for_timeout(50)
 
 
 def fill(page, level):

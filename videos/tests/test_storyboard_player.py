@@ -4,7 +4,6 @@ import threading
 import time
 
 import pytest
-from django.core.management import call_command
 
 from transcoding import storyboards
 from transcoding.tests import clips
@@ -12,25 +11,21 @@ from transcoding.tests.test_pictures import colour_at, colour_of
 from videos.storage import package_dir
 from videos.tests import live
 from videos.tests.factories import NodeFactory
+from videos.tests.live import PATIENCE, until
 
 pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 SECONDS = 24
-PATIENCE = 90  # seconds for anything to happen at all; no test measures time with it
 THUMBNAIL = "document.querySelector('media-time-range').shadowRoot.querySelector('media-preview-thumbnail')"
 
 
 @pytest.fixture(scope="module")
-def video(django_db_setup, django_db_blocker, tmp_path_factory):
+def video(lasting_rows, tmp_path_factory):
     folder = tmp_path_factory.mktemp("colours")
-    with django_db_blocker.unblock():
-        try:
-            video = live.publish(colours(folder), "Colours", folder / "node.log")
-            storyboards.draw_one(storyboards.PictureQueue(NodeFactory()), threading.Event())
-            assert (package_dir(video) / "storyboard.vtt").exists()
-            yield video
-        finally:
-            call_command("flush", interactive=False, verbosity=0, reset_sequences=False)
+    video = live.publish(colours(folder), "Colours", folder / "node.log")
+    storyboards.draw_one(storyboards.PictureQueue(NodeFactory()), threading.Event())
+    assert (package_dir(video) / "storyboard.vtt").exists()
+    return video
 
 
 def colours(folder):
@@ -39,18 +34,6 @@ def colours(folder):
     graph = ";".join(f"{part}[p{number}]" for number, part in enumerate(parts))
     joined = "".join(f"[p{number}]" for number in range(len(parts))) + f"concat=n={len(parts)}"
     return clips.make(folder / "colours.mp4", "-f", "lavfi", "-i", f"{graph};{joined}", *clips.H264)
-
-
-@pytest.fixture(scope="module")
-def address(video):
-    with live.site() as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with live.chromium() as browser:
-        yield browser
 
 
 @pytest.fixture
@@ -62,14 +45,6 @@ def page(browser, address, video):
     until(page, "document.querySelector('video').readyState >= 1")
     yield page
     page.context.close()
-
-
-def until(page, condition):
-    """Playwright's own waiting makes a function of a string, which the page's policy forbids."""
-    end = time.monotonic() + PATIENCE
-    while not page.evaluate(condition):
-        assert time.monotonic() < end, f"waited in vain for {condition}"
-        page.wait_for_timeout(50)
 
 
 def point_at(page, second):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -31,6 +32,17 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain: {what}"
         time.sleep(0.05)
+
+
+def reserve_port() -> socket.socket:
+    """A socket on a port of this machine, which nobody else is given by chance; servers may listen there all the same.
+
+    They say SO_REUSEADDR, too, which shares a port as long as only one listens.
+    """
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    return holder
 
 
 def environment_for(data_dir: Path, **variables: str) -> dict[str, str]:

@@ -3,7 +3,6 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from vlog.embedded import keeper, places
 from vlog.environment import BASE_DIR
 from vlog.tests.processes import (
     MEMBER,
+    PATIENCE_SECONDS,
     Member,
     belonging_to,
     both_answer,
@@ -29,13 +29,6 @@ from vlog.tests.processes import (
 pytestmark = pytest.mark.long
 
 
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "data"
-    yield folder
-    kill_all(folder)
-
-
 def write_something(data_dir: Path) -> None:
     execute(data_dir, "CREATE TABLE kept (word text)")
     execute(data_dir, "INSERT INTO kept VALUES ('here')")
@@ -47,11 +40,11 @@ def has_something(data_dir: Path) -> bool:
     return execute(data_dir, "SELECT word FROM kept") == [("here",)] and redis_of(data_dir).get("kept") == b"here"
 
 
-def test_the_first_process_finds_both_services_and_an_empty_database(data_dir):
-    with member_of(data_dir):
-        assert both_answer(data_dir)
-        assert execute(data_dir, "SELECT current_user, current_database()") == [("vlog", "vlog")]
-        assert execute(data_dir, "SELECT count(*) FROM pg_stat_user_tables") == [(0,)]
+def test_the_first_process_finds_both_services_and_an_empty_database(new_dir):
+    with member_of(new_dir):
+        assert both_answer(new_dir)
+        assert execute(new_dir, "SELECT current_user, current_database()") == [("vlog", "vlog")]
+        assert execute(new_dir, "SELECT count(*) FROM pg_stat_user_tables") == [(0,)]
 
 
 def test_nothing_listens_on_the_network(data_dir):
@@ -60,9 +53,9 @@ def test_nothing_listens_on_the_network(data_dir):
         assert redis_of(data_dir).config_get("port") == {"port": "0"}
 
 
-def test_only_the_owner_may_enter_the_folders(data_dir):
-    with member_of(data_dir):
-        folders = [data_dir, data_dir / "run", data_dir / "postgres", data_dir / "redis"]
+def test_only_the_owner_may_enter_the_folders(new_dir):
+    with member_of(new_dir):
+        folders = [new_dir, new_dir / "run", new_dir / "postgres", new_dir / "redis"]
         assert [stat.S_IMODE(folder.stat().st_mode) for folder in folders] == [0o700] * 4
 
 
@@ -124,12 +117,12 @@ def test_leaving_in_a_hurry_takes_nothing_from_others(data_dir):
         assert pid_of(data_dir, "postgres -D") == postgres
 
 
-def test_four_processes_that_start_a_new_installation_at_once_meet(data_dir):
-    members = [Member(data_dir) for _ in range(4)]
+def test_four_processes_that_start_a_new_installation_at_once_meet(new_dir):
+    members = [Member(new_dir) for _ in range(4)]
     try:
         assert [member.has_joined() for member in members] == [True] * 4
-        assert both_answer(data_dir)
-        assert len(places.holders(places.keeper_lock(data_dir))) == 1
+        assert both_answer(new_dir)
+        assert len(places.holders(places.keeper_lock(new_dir))) == 1
     finally:
         for member in members:
             member.leave()
@@ -156,7 +149,7 @@ def test_after_the_keepers_death_the_next_process_starts_another_and_finds_the_d
 def test_a_dead_keeper_speaks_for_no_successor(data_dir):
     with member_of(data_dir):
         kill(keeper_of(data_dir))
-        successor = places.wait_for_lock(places.keeper_lock(data_dir), fcntl.LOCK_EX, seconds=10)
+        successor = places.wait_for_lock(places.keeper_lock(data_dir), fcntl.LOCK_EX, PATIENCE_SECONDS)
         assert not places.are_up(data_dir, ["postgres"])
         os.close(successor)
 
@@ -189,26 +182,26 @@ def test_after_kill_9_of_everything_the_data_is_there(data_dir):
 
 
 @pytest.mark.parametrize("everything", [False, True], ids=["the keeper", "everything"])
-def test_a_kill_while_the_database_is_made_leaves_nothing_half_made(data_dir, everything):
-    member = Member(data_dir)
-    wait_until((data_dir / "postgres.new" / "base").exists, "a database in the making")
+def test_a_kill_while_the_database_is_made_leaves_nothing_half_made(new_dir, everything):
+    member = Member(new_dir)
+    wait_until((new_dir / "postgres.new" / "base").exists, "a database in the making")
     if everything:
-        kill_all(data_dir)
+        kill_all(new_dir)
     else:
-        kill(keeper_of(data_dir))
-    assert not (data_dir / "postgres").exists()
-    with member_of(data_dir):
-        assert both_answer(data_dir)
-        assert not (data_dir / "postgres.new").exists()
+        kill(keeper_of(new_dir))
+    assert not (new_dir / "postgres").exists()
+    with member_of(new_dir):
+        assert both_answer(new_dir)
+        assert not (new_dir / "postgres.new").exists()
     member.leave()
 
 
-def test_a_joining_process_outlives_the_death_of_the_keeper_it_waits_for(data_dir):
-    member = Member(data_dir)
-    wait_until((data_dir / "postgres.new").exists, "a database in the making")
-    kill(keeper_of(data_dir))
+def test_a_joining_process_outlives_the_death_of_the_keeper_it_waits_for(new_dir):
+    member = Member(new_dir)
+    wait_until((new_dir / "postgres.new").exists, "a database in the making")
+    kill(keeper_of(new_dir))
     assert member.has_joined(), member.leave()
-    assert both_answer(data_dir)
+    assert both_answer(new_dir)
     member.leave()
 
 
@@ -239,25 +232,25 @@ def test_a_socket_folder_that_is_not_ours_is_refused(tmp_path):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="all the other tests show it")
 @pytest.mark.parametrize("number", [65534, 54321], ids=["nobody", "a number that has no name"])
-def test_a_user_without_privileges_may_run_the_services(data_dir, number):
+def test_a_user_without_privileges_may_run_the_services(new_dir, number):
     # Root in a namespace where its files and processes are that user's.
-    member = Member(data_dir, prefix=("unshare", "--user", f"--map-user={number}", f"--map-group={number}", "--"))
+    member = Member(new_dir, prefix=("unshare", "--user", f"--map-user={number}", f"--map-group={number}", "--"))
     assert member.has_joined(), member.leave()
-    assert both_answer(data_dir)
+    assert both_answer(new_dir)
     member.leave()
 
 
-def test_with_both_addresses_set_nothing_is_started(data_dir):
-    with member_of(data_dir, VLOG_DATABASE_URL="postgresql://db/vlog", VLOG_REDIS_URL="redis://cache"):
-        assert not data_dir.exists()
+def test_with_both_addresses_set_nothing_is_started(new_dir):
+    with member_of(new_dir, VLOG_DATABASE_URL="postgresql://db/vlog", VLOG_REDIS_URL="redis://cache"):
+        assert not new_dir.exists()
 
 
-def test_with_one_address_set_only_the_other_service_is_started(data_dir):
-    with member_of(data_dir, VLOG_DATABASE_URL="postgresql://db/vlog"):
-        assert redis_of(data_dir).ping()
-        assert not (data_dir / "postgres").exists()
-        with member_of(data_dir):
-            assert both_answer(data_dir)
+def test_with_one_address_set_only_the_other_service_is_started(new_dir):
+    with member_of(new_dir, VLOG_DATABASE_URL="postgresql://db/vlog"):
+        assert redis_of(new_dir).ping()
+        assert not (new_dir / "postgres").exists()
+        with member_of(new_dir):
+            assert both_answer(new_dir)
 
 
 def test_a_forked_child_keeps_the_services_after_its_parents_death(data_dir):
@@ -283,16 +276,16 @@ def test_a_program_that_a_process_starts_does_not_keep_the_services(data_dir):
     assert pid_of(data_dir, "sleep 600")
 
 
-def test_a_folder_that_is_in_the_way_is_explained_in_sentences(data_dir):
-    (data_dir / "postgres").mkdir(parents=True)
-    (data_dir / "postgres" / "something-else").touch()
+def test_a_folder_that_is_in_the_way_is_explained_in_sentences(new_dir):
+    (new_dir / "postgres").mkdir(parents=True)
+    (new_dir / "postgres" / "something-else").touch()
     command = [sys.executable, "manage.py", "migrate", "--plan"]
     done = subprocess.run(
-        command, cwd=BASE_DIR, env=environment_for(data_dir), capture_output=True, text=True, check=False
+        command, cwd=BASE_DIR, env=environment_for(new_dir), capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert f"The end of {data_dir}/keeper.log" in done.stderr
+    assert f"The end of {new_dir}/keeper.log" in done.stderr
     assert "VLOG_DATABASE_URL" in done.stderr
 
 

@@ -9,6 +9,7 @@ Plain SQL throughout: a rule that only Django keeps must not pass.
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from io import StringIO
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -504,24 +505,34 @@ def test_a_job_that_stands_still_for_half_an_hour_is_stale():
 # Migrations, in a database of their own: a failure half-way must not take the other tests along
 
 
+@pytest.fixture(scope="module")
+def template(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """The name of a database that was migrated and is left alone, so that it can be copied."""
+    with django_db_blocker.unblock(), database("template") as alias:
+        migrate(alias)
+        connections[alias].close()
+        yield connections.settings[alias]["NAME"]
+
+
 @pytest.fixture
-def scratch(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
-    """An empty database under an alias of its own. Without the `db` fixture: that one allows known aliases only."""
-    with django_db_blocker.unblock():
-        yield from fresh_database()
+def scratch(template: str, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """A migrated database under an alias of its own. Without the `db` fixture: that one allows known aliases only."""
+    with django_db_blocker.unblock(), database("scratch", template) as alias:
+        yield alias
 
 
-def fresh_database() -> Iterator[str]:
-    name = f"{connection.settings_dict['NAME']}_scratch"
+@contextmanager
+def database(alias: str, template: str = "template1") -> Iterator[str]:
+    name = f"{connection.settings_dict['NAME']}_{alias}"
     with connection._nodb_cursor() as cursor:
         cursor.execute(f'DROP DATABASE IF EXISTS "{name}"')
-        cursor.execute(f'CREATE DATABASE "{name}"')
-    connections.settings["scratch"] = {**connection.settings_dict, "NAME": name}
+        cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    connections.settings[alias] = {**connection.settings_dict, "NAME": name}
     try:
-        yield "scratch"
+        yield alias
     finally:
-        connections["scratch"].close()
-        del connections["scratch"], connections.settings["scratch"]
+        connections[alias].close()
+        del connections[alias], connections.settings[alias]
         with connection._nodb_cursor() as cursor:
             cursor.execute(f'DROP DATABASE "{name}"')
 
@@ -536,23 +547,10 @@ def shape(using: str) -> tuple[Any, ...]:
     return catalogue(using), indexes(using), *(constraints(kind, using) for kind in "cfpu")
 
 
-def everything_down(using: str) -> None:
-    migrate(using, *((app, None) for app in APPS))
-
-
-def test_migrations_make_the_same_tables_again_after_all_were_undone(scratch):
-    migrate(scratch)
-    once = shape(scratch)
-    everything_down(scratch)
-    assert catalogue(scratch) == {}
-    migrate(scratch)
-    assert shape(scratch) == once == shape("default")
-
-
 def test_migrations_are_undone_and_done_again_on_a_filled_database(scratch):
-    migrate(scratch)
+    assert shape(scratch) == shape("default")
     query(ROWS, using=scratch)
-    everything_down(scratch)
+    migrate(scratch, *((app, None) for app in APPS))
     assert catalogue(scratch) == {}
     migrate(scratch)
     query(ROWS, using=scratch)
@@ -561,7 +559,6 @@ def test_migrations_are_undone_and_done_again_on_a_filled_database(scratch):
 
 @pytest.mark.parametrize("app", APPS)
 def test_each_app_is_undone_alone_with_those_that_need_it_on_a_filled_database(scratch, app):
-    migrate(scratch)
     query(ROWS, using=scratch)
     migrate(scratch, (app, None))
     own = {model._meta.db_table for model in apps.get_app_config(app).get_models()}
@@ -571,7 +568,6 @@ def test_each_app_is_undone_alone_with_those_that_need_it_on_a_filled_database(s
 
 
 def test_the_rows_of_workers_outlive_the_step_back_before_their_current_job(scratch):
-    migrate(scratch)
     query(ROWS, using=scratch)
     migrate(scratch, ("workers", "0001_initial"))
     assert ("workers", "current_job_id") not in catalogue(scratch)

@@ -1,5 +1,6 @@
 import http.client
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +14,8 @@ from django.core.management import CommandError
 from vlog import supervision
 from vlog.environment import BASE_DIR
 from vlog.management.commands.up import check_static_files
-from vlog.tests.processes import belonging_to, environment_for, keeper_of, kill, kill_all, pid_of, wait_until
+from vlog.tests.conftest import run_apart
+from vlog.tests.processes import belonging_to, environment_for, keeper_of, kill, pid_of, reserve_port, wait_until
 
 pytestmark = pytest.mark.long
 
@@ -32,19 +34,19 @@ def _collected() -> None:
         subprocess.run([sys.executable, "manage.py", "collectstatic", "--noinput", "-v0"], cwd=BASE_DIR, check=True)
 
 
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "data"
-    yield folder
-    kill_all(folder)
+@pytest.fixture(scope="module")
+def database(database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One that was migrated, too."""
+    folder = tmp_path_factory.mktemp("migrated")
+    migrated = shutil.copytree(database, folder / "postgres")
+    run_apart(folder, "manage.py", "migrate", "--verbosity", "0")
+    return migrated
 
 
 @pytest.fixture
-def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
+def port() -> Iterator[int]:
+    with reserve_port() as holder:
+        yield holder.getsockname()[1]
 
 
 def status_of(port: int, path: str) -> int | None:
@@ -59,10 +61,10 @@ def status_of(port: int, path: str) -> int | None:
 
 
 def run_up(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """With services elsewhere, that nobody is to ask."""
+    env = environment_for(data_dir, VLOG_DATABASE_URL="postgresql://db/vlog", VLOG_REDIS_URL="redis://cache")
     command = [sys.executable, "manage.py", "up", *arguments]
-    return subprocess.run(
-        command, cwd=BASE_DIR, env=environment_for(data_dir), capture_output=True, text=True, check=False
-    )
+    return subprocess.run(command, cwd=BASE_DIR, env=env, capture_output=True, text=True, check=False)
 
 
 class Up:
@@ -97,8 +99,8 @@ class Up:
         return self.process.wait()
 
 
-def test_up_runs_everything_restarts_what_dies_and_ends_cleanly(data_dir, port):
-    up = Up(data_dir, port)
+def test_up_runs_everything_restarts_what_dies_and_ends_cleanly(new_dir, port):
+    up = Up(new_dir, port)
     wait_until(up.is_ready, "the site")
     wait_until(lambda: all(up.pid(name) for name in PROGRAMS), "all programs")
     wait_until(lambda: "tasks@" in up.text() and "encode@" in up.text(), "ready workers")
@@ -114,7 +116,7 @@ def test_up_runs_everything_restarts_what_dies_and_ends_cleanly(data_dir, port):
     wait_until(lambda: up.text().count("tasks@") == up.text().count("encode@") == 2, "workers ready again")
 
     assert up.stop(signal.SIGINT) == 0
-    assert belonging_to(data_dir) == []
+    assert belonging_to(new_dir) == []
 
 
 def test_up_survives_the_death_of_the_services_keeper(data_dir, port):
@@ -150,10 +152,10 @@ def test_nothing_outlives_a_killed_supervisor(data_dir, port):
     wait_until(lambda: belonging_to(data_dir) == [], "the end of all its processes")
 
 
-def test_a_port_in_use_is_named_before_anything_starts(data_dir):
+def test_a_port_in_use_is_named_before_anything_starts(new_dir):
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
-        done = run_up(data_dir, "--port", str(taken))
+        done = run_up(new_dir, "--port", str(taken))
     assert done.returncode == 2
     assert f"VLog cannot use port {taken} on 127.0.0.1: address already in use." in done.stderr
     assert f"--port {taken + 1}" in done.stderr
@@ -170,8 +172,8 @@ def test_a_port_in_use_is_named_before_anything_starts(data_dir):
         (("--bind", "192.0.2.1"), "VLog cannot use port 8000 on 192.0.2.1"),
     ],
 )
-def test_wrong_use_is_explained(data_dir, arguments, sentence):
-    done = run_up(data_dir, *arguments)
+def test_wrong_use_is_explained(new_dir, arguments, sentence):
+    done = run_up(new_dir, *arguments)
     assert done.returncode == 2
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
