@@ -23,8 +23,8 @@ from videos.models import Video
 log = logging.getLogger(__name__)
 
 RACE = "last-piece"
-SECONDS = 36  # of the clip: nine segments in four pieces
-EACH_FAULT = 9  # seconds more for each further fault in one video
+LOOP = 9  # seconds
+LOOPS = 4  # of the clip: nine segments in four pieces; each further fault in one video has one more
 LOG_LINES = 60
 
 
@@ -123,7 +123,7 @@ def _scenario(site: Site, name: str, options: argparse.Namespace) -> Result:
 def _round(site: Site, name: str, seed: int, result: Result) -> None:
     """One video: broken, mended, and held against the rules."""
     faults = name.split("+")
-    job = site.arrive(name[:100], clip(site.folder, SECONDS + EACH_FAULT * (len(faults) - 1)))
+    job = site.arrive(name[:100], clip(site.folder, LOOPS + len(faults) - 1))
     tasks.start(job)
     this = Round(site, job, random.Random(f"{name}{seed}"))
     for fault in faults:
@@ -158,15 +158,17 @@ def _see_the_end(this: Round, result: Result) -> None:
         raise Broken(f"it is not ready but {job.video.status}: {job.video.error_message}")
 
 
-def clip(folder: Path, seconds: int) -> Path:
-    """A source of which nothing can be copied: two rungs and sound are made of it."""
-    path = folder / f"{seconds}.mkv"
+def clip(folder: Path, loops: int) -> Path:
+    """A source of which nothing can be copied: two rungs and sound are made of it. It repeats itself."""
+    path = folder / f"{loops}.mkv"
     if not path.exists():
-        picture = f"testsrc2=size=854x480:rate=25:duration={seconds}"
-        sound = f"sine=440:sample_rate=48000:duration={seconds}"
+        loop = folder / "loop.mkv"
+        picture = f"testsrc2=size=640x480:rate=25:duration={LOOP}"
+        sound = f"sine=440:sample_rate=48000:duration={LOOP}"
         inputs = ("-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound)
         codecs = ("-c:v", "mpeg4", "-q:v", "6", "-g", "50", "-c:a", "flac")
-        ffmpeg.run(["-y", *inputs, *codecs, str(path)], timeout=300)
+        ffmpeg.run(["-y", *inputs, *codecs, str(loop)], timeout=300)
+        ffmpeg.run(["-y", "-stream_loop", str(loops - 1), "-i", str(loop), "-c", "copy", str(path)], timeout=300)
     return path
 
 

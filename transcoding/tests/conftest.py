@@ -15,7 +15,6 @@ from django.db import connection
 from transcoding import layout, tasks
 from transcoding.media import read_media
 from transcoding.models import TranscodingJob
-from transcoding.tests import clips
 from videos.models import Video
 from videos.storage import package_dir, source_path
 from vlog.celery import app
@@ -28,18 +27,6 @@ def wait_for(condition, what):
     while not condition():
         assert time.monotonic() < end, f"waited in vain for {what}"
         time.sleep(0.1)
-
-
-@pytest.fixture(scope="session")
-def clip(tmp_path_factory):
-    """Twelve seconds of 720p: four chunks of three rungs, and sound."""
-    folder = tmp_path_factory.mktemp("clip")
-    return clips.make(
-        folder / "clip.mp4",
-        *("-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=25:duration=20"),
-        *("-f", "lavfi", "-i", "sine=440:sample_rate=48000:duration=20"),
-        *("-g", "300", *clips.H264, *clips.AAC),
-    )
 
 
 @pytest.fixture

@@ -18,6 +18,28 @@ from workers.models import Worker
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
 
 
+def clip(folder, size):
+    """Twenty seconds: four chunks, and sound."""
+    return clips.make(
+        folder / f"{size}.mp4",
+        *("-f", "lavfi", "-i", f"testsrc2=size={size}:rate=25:duration=20"),
+        *("-f", "lavfi", "-i", "sine=440:sample_rate=48000:duration=20"),
+        *("-g", "300", *clips.H264, *clips.AAC),
+    )
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """Three rungs, whose making takes long enough to be broken off."""
+    return clip(tmp_path_factory.mktemp("large"), "1280x720")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """One rung."""
+    return clip(tmp_path_factory.mktemp("small"), "640x360")
+
+
 def ended(job):
     # The end first: whoever looks at the job before may see it as it was just before the end.
     over = Video.objects.filter(pk=job.video_id, status__in=[Video.Status.READY, Video.Status.FAILED]).exists()
@@ -30,31 +52,16 @@ def is_drawn(job):
     return job.chunks.filter(kind="storyboard", status="completed").exists()
 
 
-def test_a_file_becomes_a_published_video(arrived, nodes, clip):
-    job = arrived(clip)
-    nodes("all", "tasks,encode")
-    tasks.start(job)
-    wait_for(lambda: ended(job), "the end of the job")
-
-    video = job.video
-    assert (video.status, video.error_message) == ("ready", None)
-    assert video.published_at is not None
-    assert (video.source_width, video.source_height, video.duration) == (1280, 720, 20.0)
-    assert verify(package_dir(video), Plan.from_json(job.plan)) == []
-    assert (package_dir(video) / "poster.jpg").read_bytes()[:2] == b"\xff\xd8"
-    assert source_path(video).read_bytes() == clip.read_bytes()
-
-
-def test_what_a_viewer_asks_for_is_made_first_and_everything_once(arrived, nodes, clip, client, monkeypatch):
+def test_what_a_viewer_asks_for_is_made_first_and_everything_once(arrived, nodes, small, client, monkeypatch):
     monkeypatch.setattr(demand, "WAIT_SECONDS", 0.1)
-    job = arrived(clip)
+    job = arrived(small)
     nodes("tasks", "tasks")
     tasks.start(job)
     wait_for(lambda: job.chunks.exists() and (package_dir(job.video) / "master.m3u8").exists(), "the plan")
-    assert client.get(package_url(job.video, "480p/00004.m4s")).status_code == 503
+    assert client.get(package_url(job.video, "360p/00004.m4s")).status_code == 503
     nodes("encode", "encode")
     monkeypatch.setattr(demand, "WAIT_SECONDS", 60.0)
-    assert client.get(package_url(job.video, "480p/00004.m4s")).status_code == 200
+    assert client.get(package_url(job.video, "360p/00004.m4s")).status_code == 200
     wait_for(lambda: ended(job), "the end of the job")
 
     assert job.video.status == "ready", job.video.error_message
@@ -65,7 +72,7 @@ def test_what_a_viewer_asks_for_is_made_first_and_everything_once(arrived, nodes
 
 
 def test_a_large_source_is_watched_in_its_small_renditions_first(arrived, nodes, tmp_path):
-    picture = ("-f", "lavfi", "-i", "testsrc2=size=2560x1440:rate=10:duration=5")
+    picture = ("-f", "lavfi", "-i", "testsrc2=size=2560x1440:rate=5:duration=5")
     job = arrived(clips.make(tmp_path / "large.mp4", *picture, "-g", "300", *clips.H264))
     nodes("all", "tasks,encode")
     tasks.start(job)
@@ -82,11 +89,20 @@ def test_a_large_source_is_watched_in_its_small_renditions_first(arrived, nodes,
     assert list(begun) == sorted(begun)
 
 
-def test_the_rows_tell_how_it_went(arrived, nodes, clip):
-    job = arrived(clip)
+def test_a_file_becomes_a_published_video_and_the_rows_tell_how_it_went(arrived, nodes, large):
+    job = arrived(large)
     nodes("all", "tasks,encode")
     tasks.start(job)
     wait_for(lambda: ended(job), "the end of the job")
+
+    video = job.video
+    assert (video.status, video.error_message) == ("ready", None)
+    assert video.published_at is not None
+    assert (video.source_width, video.source_height, video.duration) == (1280, 720, 20.0)
+    assert verify(package_dir(video), Plan.from_json(job.plan)) == []
+    assert (package_dir(video) / "poster.jpg").read_bytes()[:2] == b"\xff\xd8"
+    assert source_path(video).read_bytes() == large.read_bytes()
+
     wait_for(lambda: is_drawn(job) and not Worker.objects.filter(current_job=job).exists(), "the storyboard")
     assert job.attempts.filter(kind="storyboard", outcome="completed").count() == 1
     assert (package_dir(job.video) / "storyboard.vtt").read_text().count(" --> ") == 10
@@ -117,8 +133,8 @@ def test_the_rows_tell_how_it_went(arrived, nodes, clip):
     assert set(TranscodingChunk.objects.values_list("status", flat=True)) == {"completed"}
 
 
-def test_every_step_may_come_twice(arrived, nodes, clip):
-    job = arrived(clip)
+def test_every_step_may_come_twice(arrived, nodes, small):
+    job = arrived(small)
     nodes("all", "tasks,encode")
     tasks.start(job)
     tasks.start(job)
@@ -133,9 +149,9 @@ def test_every_step_may_come_twice(arrived, nodes, clip):
     assert job.chunks.count() == 5
 
 
-def test_a_killed_worker_costs_no_more_than_its_chunk(arrived, nodes, clip, settings):
+def test_a_killed_worker_costs_no_more_than_its_chunk(arrived, nodes, large, settings):
     settings.LEASE_SECONDS = 2
-    job = arrived(clip)
+    job = arrived(large)
     first = nodes("first", "tasks,encode")
     tasks.start(job)
     wait_for(lambda: job.qualities.filter(segments_completed__gte=2).exists(), "the first segments")
@@ -153,8 +169,8 @@ def test_a_killed_worker_costs_no_more_than_its_chunk(arrived, nodes, clip, sett
     assert verify(package_dir(job.video), Plan.from_json(job.plan)) == []
 
 
-def test_a_node_that_starts_again_takes_up_its_work_at_once(arrived, nodes, clip):
-    job = arrived(clip)
+def test_a_node_that_starts_again_takes_up_its_work_at_once(arrived, nodes, large):
+    job = arrived(large)
     node = nodes("all", "tasks,encode")
     tasks.start(job)
     wait_for(lambda: job.chunks.filter(index__gte=1, status="running").exists(), "a later chunk")
@@ -164,8 +180,8 @@ def test_a_node_that_starts_again_takes_up_its_work_at_once(arrived, nodes, clip
     assert job.video.status == "ready"
 
 
-def test_a_node_that_is_stopped_gives_its_work_back_unspent(arrived, nodes, clip):
-    job = arrived(clip)
+def test_a_node_that_is_stopped_gives_its_work_back_unspent(arrived, nodes, large):
+    job = arrived(large)
     node = nodes("all", "tasks,encode")
     tasks.start(job)
     wait_for(lambda: job.chunks.filter(index=2, status="running").exists(), "the longest chunk")
@@ -175,8 +191,8 @@ def test_a_node_that_is_stopped_gives_its_work_back_unspent(arrived, nodes, clip
     assert Worker.objects.get().status == "offline"
 
 
-def test_lost_messages_are_sent_again(arrived, nodes, clip, broker):
-    job = arrived(clip)  # nothing was ever sent
+def test_lost_messages_are_sent_again(arrived, nodes, small, broker):
+    job = arrived(small)  # nothing was ever sent
     Video.objects.update(created_at=timezone.now() - timedelta(hours=1))
     nodes("all", "tasks,encode")
     tasks.sweep.run()

@@ -73,36 +73,40 @@ class Package:
         return found, [fragment for segment in found.segments for fragment in segment.fragments]
 
 
+def numbered(target, *arguments):
+    return clips.numbered(target, FRAMES, *arguments, height=180)
+
+
 def jittered(target):
     """A recording of a phone: 30 frames a second that are up to 9 ms late or early."""
-    return clips.numbered(
-        target, FRAMES, "30", "-vf", r"settb=1/90000,setpts=PTS+700*sin(N*1.7)", "-fps_mode", "passthrough",
+    return numbered(
+        target, "30", "-vf", r"settb=1/90000,setpts=PTS+700*sin(N*1.7)", "-fps_mode", "passthrough",
         "-enc_time_base", "1/90000", "-g", "75", *H264, *AAC,
     )  # fmt: skip
 
 
 SOURCES = {
-    "mp4 at 29.97 with B-frames": lambda folder: clips.numbered(
-        folder / "a.mp4", FRAMES, "30000/1001", "-bf", "3", "-g", "250", *H264, *AAC
+    "mp4 at 29.97 with B-frames": lambda folder: numbered(
+        folder / "a.mp4", "30000/1001", "-bf", "3", "-g", "250", *H264, *AAC
     ),
-    "mkv at 25, keyframes far apart": lambda folder: clips.numbered(
-        folder / "a.mkv", FRAMES, "25", "-g", "400", *H264, *AAC
+    "mkv at 25, keyframes far apart": lambda folder: numbered(
+        folder / "a.mkv", "25", "-g", "400", *H264, *AAC
     ),
-    "ts at 30 that starts at 1.4 s": lambda folder: clips.numbered(
-        folder / "a.ts", FRAMES, "30", "-bf", "2", "-g", "50", *H264, *AAC
+    "ts at 30 that starts at 1.4 s": lambda folder: numbered(
+        folder / "a.ts", "30", "-bf", "2", "-g", "50", *H264, *AAC
     ),
-    "vp9 in webm": lambda folder: clips.numbered(
-        folder / "a.webm", FRAMES, "24", "-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "1M",
+    "vp9 in webm": lambda folder: numbered(
+        folder / "a.webm", "24", "-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "1M",
         "-c:a", "libopus",
     ),
     "mp4 with jittered times": lambda folder: jittered(folder / "j.mp4"),
     "ts with jittered times": lambda folder: jittered(folder / "j.ts"),
-    "mp4 copied": lambda folder: clips.numbered(
-        folder / "c.mp4", FRAMES, "30000/1001", "-c:v", "libx264", "-preset", "fast", "-bf", "3", "-g", "60",
+    "mp4 copied": lambda folder: numbered(
+        folder / "c.mp4", "30000/1001", "-c:v", "libx264", "-preset", "fast", "-bf", "3", "-g", "60",
         "-pix_fmt", "yuv420p", "-maxrate", "500k", "-bufsize", "500k", *AAC,
     ),
-    "mkv copied": lambda folder: clips.numbered(
-        folder / "c.mkv", FRAMES, "30", "-c:v", "libx264", "-preset", "fast", "-bf", "3", "-g", "60",
+    "mkv copied": lambda folder: numbered(
+        folder / "c.mkv", "30", "-c:v", "libx264", "-preset", "fast", "-bf", "3", "-g", "60",
         "-pix_fmt", "yuv420p", "-maxrate", "500k", "-bufsize", "500k", *AAC,
     ),
 }  # fmt: skip

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def short(tmp_path_factory):
     return clips.make(
         tmp_path_factory.mktemp("short") / "My holiday.mp4",
-        *("-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=3", *clips.H264),
+        *("-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=1", *clips.H264),
     )
 
 

@@ -29,7 +29,7 @@ from transcoding.tests.test_encode import Package
 TOLERANCE = Fraction(40, 1000)  # seconds; ITU-R BT.1359: what viewers begin to notice is 45 ms of early sound
 FLASH = 5  # frames
 BEEP = 0.1  # seconds
-PERIODS = 20
+PERIODS = 14
 LATE = 0.5  # seconds
 BRIGHT = 128  # of 255
 LOUD = 0.2  # of 1; the beep has 0.8

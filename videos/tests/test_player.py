@@ -13,7 +13,7 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from transcoding.plan import Plan, chunks
 from transcoding.tests.clips import H264
-from transcoding.tests.test_sync import MONO, NTSC, PERIODS, flashing
+from transcoding.tests.test_sync import MONO, NTSC, flashing
 from videos.models import Video
 from videos.tests import live
 from videos.tests.live import PATIENCE, until
@@ -21,7 +21,7 @@ from videos.tests.live import PATIENCE, until
 pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 FRAME = 1 / float(NTSC)  # seconds
-PERIOD = 30 * FRAME
+PERIOD, PERIODS = 30 * FRAME, 20
 END = (PERIODS + 0.5) * PERIOD
 SYNC = 0.080  # seconds
 BRIGHT = 128  # of 255
@@ -77,7 +77,7 @@ LISTEN = """async (ear) => {
 def video(lasting_rows, tmp_path_factory):
     """A published video of two rungs and several chunks, and three that are not published."""
     folder = tmp_path_factory.mktemp("player")
-    clip = flashing(folder / "clip.mp4", NTSC, *H264, "-g", "250", *MONO, size="854x480")
+    clip = flashing(folder / "clip.mp4", NTSC, *H264, "-g", "250", *MONO, size="854x480", periods=PERIODS)
     for status in ("pending", "processing", "failed"):
         Video.objects.create(title=status, slug=status, status=status, published_at=timezone.now())
     return live.publish(clip, TITLE, folder / "node.log")
@@ -115,6 +115,11 @@ def fill(page, level):
 def play(page):
     page.evaluate(f"{VIDEO}.play()")
     until(page, f"{VIDEO}.currentTime > 0.5")
+
+
+def begin_at(page, seconds):
+    until(page, f"{VIDEO}.readyState >= 1")
+    page.evaluate(f"{VIDEO}.currentTime = {seconds}")
 
 
 def boundaries(video):
@@ -311,6 +316,7 @@ def test_a_video_that_is_gone_is_said_and_another_try_plays_it_when_it_is_back(v
 def test_when_the_server_goes_away_the_buffer_plays_to_its_end_then_the_viewer_is_told(visit, address, video):
     page = visit("/")
     open_with(page, LATE_SEGMENTS, refuse, address + video.get_absolute_url())
+    begin_at(page, 4)
     play(page)
     message = page.get_by_role("alert")
     message.get_by_text("could not be loaded").wait_for(timeout=PATIENCE * 1000)
@@ -334,6 +340,7 @@ def test_a_video_that_still_grows_waits_for_its_segments_in_one_quality(visit, a
         f"**{path}", lambda route: route.fulfill(body=route.fetch().text().replace("data-src", "data-growing data-src"))
     )
     open_with(page, LATE_SEGMENTS, grow, address + path)
+    begin_at(page, 4)
     page.evaluate(f"{VIDEO}.play()")
     until(page, f"{VIDEO}.currentTime > {boundaries(video)[3] + 0.5}")
     assert len({url.split("/")[-2] for url in asked} - {"audio"}) == 1

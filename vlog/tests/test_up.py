@@ -119,20 +119,14 @@ def test_up_runs_everything_restarts_what_dies_and_ends_cleanly(new_dir, port):
     assert belonging_to(new_dir) == []
 
 
-def test_up_survives_the_death_of_the_services_keeper(data_dir, port):
-    up = Up(data_dir, port, "--only", "web")
-    wait_until(up.is_ready, "the site")
-    kill(keeper_of(data_dir))
-    wait_until(lambda: status_of(port, "/readyz") == 503, "the services' end")
-    wait_until(up.is_ready, "the site with new services")
-    assert up.stop(signal.SIGTERM) == 0
-
-
-def test_only_what_is_asked_for_runs(data_dir, port):
+def test_only_what_is_asked_for_runs_and_survives_the_death_of_the_services_keeper(data_dir, port):
     up = Up(data_dir, port, "--only", "web,beat")
     wait_until(up.is_ready, "the site")
     wait_until(lambda: bool(up.pid("beat")), "the scheduler")
     assert (up.pid("tasks"), up.pid("encode")) == (0, 0)
+    kill(keeper_of(data_dir))
+    wait_until(lambda: status_of(port, "/readyz") == 503, "the services' end")
+    wait_until(up.is_ready, "the site with new services")
     assert up.stop(signal.SIGTERM) == 0
 
 
