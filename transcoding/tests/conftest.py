@@ -13,8 +13,8 @@ from django.conf import settings
 from django.db import connection
 
 from transcoding import layout, tasks
-from transcoding.media import read_media
 from transcoding.models import TranscodingJob
+from transcoding.probe import read_media
 from videos.models import Video
 from videos.storage import package_dir, source_path
 from vlog.celery import app

@@ -35,7 +35,7 @@ LINES = [
 CASES = [
     (how, may)
     for how, everybody in LINES
-    for may in ([{role: yes} for role, yes in everybody.items()] if how.startswith("POST") else [everybody])
+    for may in ([{role: yes} for role, yes in everybody.items()] if how.startswith(("POST", "PUT")) else [everybody])
 ]
 WORKERS_API = "/api/worker/v1/"
 NOT_FOR_ROLES = {
