@@ -4,12 +4,14 @@ import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
 
 NOT_SYNC = 0x10000  # sample_is_non_sync_sample, of a sample's flags
 TRACK = 1  # the number of the only track that a rendition has
 FROM_MOOF, TFHD_DEFAULTS = 0x20000, 0x3A  # flags of tfhd: default-base-is-moof, and those for the fields that follow
+SIGN = 1 << 31  # of a time; version 0 has none, and no delay of ours comes near it
 MAX_SAMPLES = 1 << 20  # nor any run of samples; a count without fields could be anything
 MAX_BOX = 1 << 30  # no fragment of ours comes near it; a broken size must not make us wait for ever
 
@@ -23,7 +25,8 @@ class Fragment:
     """One `moof` with its `mdat`: start and duration in the track's timescale, sizes in bytes.
 
     first_sample reaches from the start of the fragment to the end of its first sample: what an I-frame playlist
-    addresses. sync: whether that sample is marked as one that can be decoded without any before it.
+    addresses. sync: whether that sample is marked as one that can be decoded without any before it. complete: whether
+    its samples are shown from its start to its end, each at a time of its own, in whatever order they are decoded.
     """
 
     start: int
@@ -32,6 +35,7 @@ class Fragment:
     first_sample: int
     size: int
     sync: bool = True
+    complete: bool = True
 
 
 @dataclass(frozen=True)
@@ -261,7 +265,7 @@ def parse_fragment(moof: bytes, mdat_size: int) -> Fragment:
     if (duration := sum(run.durations)) == 0:
         raise BrokenBoxes("has a fragment that lasts no time")
     first_sample = len(moof) + 8 + run.sizes[0]
-    return Fragment(start, duration, len(run.sizes), first_sample, len(moof) + mdat_size, run.sync)
+    return Fragment(start, duration, len(run.sizes), first_sample, len(moof) + mdat_size, run.sync, _is_complete(run))
 
 
 @dataclass(frozen=True)
@@ -272,6 +276,15 @@ class _Run:
     durations: list[int]
     sizes: list[int]
     sync: bool
+    delays: list[int]  # from when each is decoded until it is shown
+
+
+def _is_complete(run: _Run) -> bool:
+    decoded = list(accumulate(run.durations, initial=0))
+    shown = sorted(time + delay for time, delay in zip(decoded, run.delays, strict=False))
+    if len(set(run.durations)) == 1:
+        return shown == decoded[:-1]
+    return shown[0] == 0 and shown[-1] < decoded[-1] and len(set(shown)) == len(shown)
 
 
 def _only(box: bytes, kind: str) -> bytes:
@@ -306,4 +319,5 @@ def _run(trun: bytes, duration: int, size: int, default_flags: int) -> _Run:
         durations=column.get(0x100, [duration] * count),
         sizes=column.get(0x200, [size] * count),
         sync=not first_flags & NOT_SYNC,
+        delays=[(value ^ SIGN) - SIGN for value in column.get(0x800, [0] * count)],
     )

@@ -146,6 +146,10 @@ def sound_fragments(file: BinaryIO, description: Description | None) -> Iterator
             h264.check_idr(sample, description)
         if not fragment.sync:
             raise BrokenBoxes("has a fragment whose first sample is not marked as one to begin with")
+        if not fragment.complete:
+            raise BrokenBoxes(
+                "has a fragment whose samples are not shown one after the other from its start to its end"
+            )
         yield fragment
     if fragment is None:
         raise BrokenBoxes("holds nothing")

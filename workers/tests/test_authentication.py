@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from vlog import shared
 from workers import authentication, keys, nodes
-from workers.models import Worker, WorkerApiKey
+from workers.models import SILENT_SECONDS, Worker, WorkerApiKey
 from workers.tests.conftest import BASE, Agent
 
 NOTHING = {"kinds": ["video"], "claim": "00000000-0000-4000-8000-000000000000"}
@@ -103,7 +103,7 @@ def test_a_sign_of_life_is_noted_now_and_then(agent, monkeypatch):
 
 def test_whoever_was_silent_is_offline_and_comes_back_with_the_next_call(agent):
     ask(agent)
-    Worker.objects.update(last_heartbeat=timezone.now() - timedelta(seconds=nodes.SILENT_SECONDS + 1))
+    Worker.objects.update(last_heartbeat=timezone.now() - timedelta(seconds=SILENT_SECONDS + 1))
     nodes.call_silent_offline()
     assert Worker.objects.get().status == Worker.Status.OFFLINE
     ask(agent)
