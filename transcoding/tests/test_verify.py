@@ -64,7 +64,7 @@ def other(tmp_path_factory):
         *("-f", "lavfi", "-i", "testsrc2=size=854x480:rate=25:duration=9.08"),
         *("-f", "lavfi", "-i", "sine=880:sample_rate=44100:duration=9.08", "-g", "300", *clips.H264, *clips.AAC),
     )
-    return made(source, folder / "p", "fast")
+    return made(source, folder / "p", "0")  # ultrafast; by its number it stays so for small pictures
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,10 @@ def test_what_the_engine_makes_passes(whole, other, copied):
 
 def test_what_could_be_better_is_a_warning_and_no_problem(whole, other, copied):
     assert inspect(whole.folder, whole.plan).warnings == []
-    assert inspect(other.folder, other.plan).warnings == []
+    assert inspect(other.folder, other.plan).warnings == [
+        "480p is not of High profile: it takes more bits than it would have to",
+        "360p is not of High profile: it takes more bits than it would have to",
+    ]
     assert inspect(copied.folder, copied.plan).warnings == [
         "360p is not of High profile: it takes more bits than it would have to"
     ]
