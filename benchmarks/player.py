@@ -10,6 +10,7 @@ from playwright.sync_api import sync_playwright
 
 from benchmarks.clips import Clip
 from benchmarks.installation import Gave, Installation
+from benchmarks.measures import warm_up
 
 CHROMIUM = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--autoplay-policy=no-user-gesture-required")
 LOOK = 50  # milliseconds
@@ -61,6 +62,7 @@ def _clear(installation: Installation, page: Any) -> None:
 
 
 def _first_picture(installation: Installation, page: Any, source: Path, title: str) -> float:
+    warm_up(installation)
     sent = installation.editor.upload(source, title)
     while not (page.goto(f"/watch/{title}/").ok and page.evaluate(SHOWN)):  # analysed within a second or two
         if time.monotonic() - sent > PATIENCE:
