@@ -90,21 +90,27 @@ class LocalQueue:
                     .select_related("job__video")
                     .first()
                 )
-                if chunk is None:
-                    return None
-                expired = chunk.status == ChunkStatus.RUNNING
-                is_left = not expired and eligibility.is_left_to_others(self.worker, chunk)
-                if not expired and not is_left:
+                is_left = chunk is not None and eligibility.is_left_to_others(self.worker, chunk)
+                if chunk is not None and not is_left:
                     self._take(chunk)
             # The job's row is written without holding the chunk's: others lock them in the opposite order.
-            if expired:
-                chunk.lose_lease()
+            if chunk is None:
+                if not self._lose_leases(kind):
+                    return None
             elif is_left:
                 left.append(chunk.pk)
             else:
                 self._note_claim(chunk)
                 return chunk if self._begin(chunk) else None
         return None
+
+    def _lose_leases(self, kind: str) -> bool:
+        """Put back what silent workers have, without waiting for the sweep; whether there was any."""
+        expired = TranscodingChunk.objects.wanted().expired().filter(kind=kind, **self._scope)
+        silent = list(expired.select_related("job"))
+        for chunk in silent:
+            chunk.lose_lease()
+        return bool(silent)
 
     def _take(self, chunk: TranscodingChunk) -> None:
         now = timezone.now()

@@ -326,9 +326,7 @@ class ChunkQuerySet(models.QuerySet["TranscodingChunk"]):
         return self.filter(job__video__deleted_at=None)
 
     def claimable(self) -> "ChunkQuerySet":
-        return self.wanted().filter(
-            Q(status=ChunkStatus.PENDING) | Q(status=ChunkStatus.RUNNING, lease_expires_at__lt=timezone.now())
-        )
+        return self.wanted().filter(status=ChunkStatus.PENDING)
 
     def in_order_of_work(self) -> "ChunkQuerySet":
         """What somebody waits for; then the first chunk of every video before the second of any; retries at the end."""
@@ -393,12 +391,17 @@ class TranscodingChunk(models.Model):
         db_table = "transcoding_chunks"
         indexes = [
             models.Index(fields=["job"], name="ix_transcoding_chunks_job_id"),
-            # The claim: the first open chunk of a kind in the queryset's order_of_work, FOR UPDATE SKIP LOCKED. It
-            # stays as small as the work that is left, however many finished chunks the table keeps.
+            # The claim: the first waiting chunk of a kind in the queryset's order_of_work, FOR UPDATE SKIP LOCKED. It
+            # stays as small as the work that is left, however many chunks the table keeps, or workers have.
             models.Index(
                 fields=["kind", "priority", "index", "job", "tier", "first_segment"],
                 name="ix_transcoding_chunks_claim",
-                condition=Q(status__in=[ChunkStatus.PENDING, ChunkStatus.RUNNING]),
+                condition=Q(status=ChunkStatus.PENDING),
+            ),
+            models.Index(  # whose lease has expired
+                fields=["lease_expires_at"],
+                name="ix_transcoding_chunks_lease",
+                condition=Q(status=ChunkStatus.RUNNING),
             ),
         ]
         constraints = [

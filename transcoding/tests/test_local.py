@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from transcoding import recovery
 from transcoding.contract import INIT, LeaseLost
 from transcoding.encode import EncodeError
 from transcoding.layout import lay_out
@@ -48,9 +49,12 @@ def queue_of(job=None, finished=None, name="node"):
     return LocalQueue(WorkerFactory(worker_name=name), ended.append, job)
 
 
-def expire(assignment):
+def expire(assignment, *, swept=True):
+    """Its worker went silent, and a sweep has found out."""
     moment = timezone.now() - timedelta(seconds=1)
     TranscodingChunk.objects.filter(pk=assignment.chunk).update(lease_expires_at=moment)
+    if swept:
+        recovery.give_back_expired()
 
 
 def row(assignment):
@@ -325,13 +329,15 @@ class TestTheFence:
 
 @pytest.mark.django_db
 class TestLeases:
-    def test_an_expired_lease_goes_to_the_next_who_asks(self):
+    def test_without_a_sweep_an_expired_lease_goes_to_whoever_finds_nothing_else(self):
         job = laid_out()
         old = queue_of(job).claim(VIDEO)
-        expire(old)
+        expire(old, swept=False)
         heir = queue_of(job)
-        new = heir.claim(VIDEO)
+        *others, new = [heir.claim(VIDEO) for _ in range(3)]
+        assert old.chunk not in {other.chunk for other in others}
         assert (new.chunk, new.attempt, row(new).worker) == (old.chunk, 2, heir.worker)
+        assert heir.claim(VIDEO) is None
 
     def test_a_lease_lost_before_anything_was_delivered_spends_an_attempt(self):
         job = laid_out()
