@@ -34,7 +34,7 @@ from transcoding.models import (
 from transcoding.package import remove_segments, segment_name, segments_there, store
 from transcoding.plan import Plan
 from videos.storage import package_dir, source_path
-from vlog import disk
+from vlog import disk, logs
 from workers.models import Worker
 
 log = logging.getLogger(__name__)
@@ -73,6 +73,7 @@ class LocalQueue:
         return self._take_up(held)
 
     def _take_up(self, chunk: TranscodingChunk) -> Assignment:
+        logs.concern(job=chunk.job_id, chunk=chunk.pk)
         self._packages[chunk.pk] = package_dir(chunk.job.video)
         return assignment_of(chunk, Plan.from_json(chunk.job.plan or {}), chunk.first_segment)
 

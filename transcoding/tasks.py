@@ -34,7 +34,7 @@ from transcoding.transcribe import transcribe_one
 from transcoding.verify import inspect
 from transcoding.work import is_disk_full, work_one
 from videos.storage import package_dir, source_path
-from vlog import disk
+from vlog import disk, logs
 from vlog.celery import app
 from workers import nodes
 from workers.models import Worker
@@ -61,6 +61,7 @@ def step(function: Callable[[TranscodingJob], None]) -> Task:
 
     @wraps(function)
     def run(job_id: int) -> None:
+        logs.concern(job=job_id)
         job = TranscodingJob.objects.select_related("video").filter(pk=job_id).first()
         if job is None or (job.plan is None and function.__name__ != Step.PROBE):
             return

@@ -3,9 +3,9 @@
 import os
 
 from celery import Celery
-from celery.signals import beat_init, celeryd_init
+from celery.signals import beat_init, celeryd_init, task_prerun
 
-from vlog import embedded
+from vlog import embedded, logs
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vlog.settings")
 
@@ -19,3 +19,9 @@ app.autodiscover_tasks()
 def join_installation(**kwargs: object) -> None:
     """Hold the embedded services for as long as this worker or scheduler lives."""
     embedded.join()
+
+
+@task_prerun.connect
+def forget_the_last(**kwargs: object) -> None:
+    """What this process logs does not concern any more what the task before was about."""
+    logs.begin()

@@ -1,13 +1,29 @@
-"""One line per event, so that the mixed output of several processes can be read."""
+"""One line per event, so that the mixed output of several processes can be read, by people or by programs."""
 
+import json
 import logging
 import os
 import sys
 import time
+from contextvars import ContextVar
+from datetime import UTC, datetime
 from http import HTTPStatus
+from types import MappingProxyType
 
 COLOURS = {logging.WARNING: "\033[33m", logging.ERROR: "\033[31m", logging.CRITICAL: "\033[1;31m"}
 DIM, PLAIN = "\033[2m", "\033[0m"
+
+_subject: ContextVar[MappingProxyType[str, object]] = ContextVar("subject", default=MappingProxyType({}))
+
+
+def begin(**subject: object) -> None:
+    """What this thread logs from now on concerns this, such as `request="5f0c…"`, and nothing before."""
+    _subject.set(MappingProxyType(subject))
+
+
+def concern(**subject: object) -> None:
+    """What this thread logs from now on concerns this as well, such as `job=12`."""
+    begin(**{**_subject.get(), **subject})
 
 
 class ExpectedAnswers(logging.Filter):
@@ -18,7 +34,7 @@ class ExpectedAnswers(logging.Filter):
 
 
 class LineFormatter(logging.Formatter):
-    """`HH:MM:SS process  LEVEL  message`, in colour on a terminal only."""
+    """`HH:MM:SS process  LEVEL  message [job 12]`, in colour on a terminal only."""
 
     def __init__(self, *args: object, colour: bool | None = None, **kwargs: object) -> None:
         super().__init__()
@@ -30,7 +46,8 @@ class LineFormatter(logging.Formatter):
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         head = self._paint(DIM, f"{clock} {self.process:<6}")
         level = self._paint(COLOURS.get(record.levelno, ""), f"{record.levelname:<7}")
-        return "\n".join([f"{head} {level} {record.message}", *self._traces(record)])
+        subject = "".join(self._paint(DIM, f" [{name} {value}]") for name, value in _subject.get().items())
+        return "\n".join([f"{head} {level} {record.message}{subject}", *self._traces(record)])
 
     def _traces(self, record: logging.LogRecord) -> list[str]:
         trace = [self.formatException(record.exc_info)] if record.exc_info else []
@@ -38,3 +55,23 @@ class LineFormatter(logging.Formatter):
 
     def _paint(self, colour: str, text: str) -> str:
         return f"{colour}{text}{PLAIN}" if self.colour and colour else text
+
+
+class JsonFormatter(logging.Formatter):
+    """A JSON object in a line: time (ISO 8601), process, level, logger, message, exception, and what it concerns."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        event = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "process": os.environ.get("VLOG_PROCESS", "vlog"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_subject.get(),
+        }
+        if record.exc_info:
+            event["exception"] = self.formatException(record.exc_info)
+        return json.dumps(event, ensure_ascii=False, default=str)
+
+
+FORMATTERS = {"text": LineFormatter, "json": JsonFormatter}

@@ -19,6 +19,7 @@ from vlog.environment import (
     parse_reserve,
     read_secret_files,
 )
+from vlog.logs import FORMATTERS
 
 env = environs.Env(prefix="VLOG_")
 is_address = environs.validate.Regexp(r"https?://[^\s/]+", error="must begin with http:// or https:// and a host")
@@ -32,6 +33,7 @@ try:
     DEBUG = env.bool("DEBUG", False)
     BASE_URL = env.str("BASE_URL", "http://127.0.0.1:8000", validate=is_address).rstrip("/")
     ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]", str(urlsplit(BASE_URL).hostname)])
+    LOG_FORMAT = env.str("LOG_FORMAT", "text", validate=environs.validate.OneOf(FORMATTERS))
     LEASE_SECONDS = env.int("LEASE_SECONDS", 60, validate=is_positive)
     SWEEP_SECONDS = env.int("SWEEP_SECONDS", 10, validate=is_positive)
     ARCHIVE_RETENTION_DAYS = env.int("ARCHIVE_RETENTION_DAYS", 30, validate=is_positive)
@@ -70,6 +72,7 @@ INSTALLED_APPS = [
     "analytics",
 ]
 MIDDLEWARE = [
+    "vlog.request_ids.name_requests",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -209,9 +212,9 @@ CELERY_BEAT_SCHEDULE = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"()": "vlog.logs.LineFormatter"}},
+    "formatters": {"chosen": {"()": FORMATTERS[LOG_FORMAT]}},
     "filters": {"expected": {"()": "vlog.logs.ExpectedAnswers"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "chosen"}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
         "django.request": {"level": "ERROR", "filters": ["expected"]},

@@ -12,7 +12,7 @@ from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from gunicorn.sock import TCPSocket  # type: ignore[import-untyped]
 
 from vlog import environment
-from vlog.logs import LineFormatter
+from vlog.logs import FORMATTERS, LineFormatter
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - not for files of ours: gunicorn makes unnamed ones
 
@@ -24,7 +24,7 @@ class LineLogger(Logger):
         super().setup(cfg)
         self.error_log.propagate = False
         handler = logging.StreamHandler()
-        handler.setFormatter(LineFormatter())
+        handler.setFormatter(FORMATTERS.get(os.environ.get("VLOG_LOG_FORMAT", ""), LineFormatter)())
         self.error_log.handlers = [handler]
 
     def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:

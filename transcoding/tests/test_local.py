@@ -1,5 +1,6 @@
 """The queue over the database: who gets which chunk, and who may still write."""
 
+import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -22,6 +23,7 @@ from transcoding.tests.test_plan import audio, video
 from videos.models import Video
 from videos.storage import package_dir, source_path
 from videos.tests.factories import TranscodingJobFactory, WorkerFactory
+from vlog.logs import LineFormatter
 from workers.models import Worker
 
 VIDEO, AUDIO = [ChunkKind.VIDEO], [ChunkKind.AUDIO]
@@ -161,6 +163,12 @@ class TestClaims:
         assert claimed.source == str(source_path(job.video))
         assert claimed.source.endswith("original.mkv")
         assert claimed.plan.to_json() == job.plan
+
+    def test_what_is_logged_from_then_on_concerns_it(self):
+        job = laid_out()
+        claimed = queue_of().claim(VIDEO)
+        line = LineFormatter(colour=False).format(logging.makeLogRecord({"msg": "encoding"}))
+        assert line.endswith(f"encoding [job {job.pk}] [chunk {claimed.chunk}]")
 
     def test_only_the_kinds_that_were_asked_for_are_given(self):
         job = laid_out(sound=audio(codec="mp3"))

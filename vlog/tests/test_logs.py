@@ -1,8 +1,19 @@
+import json
 import logging
 import re
 import sys
 
-from vlog.logs import LineFormatter
+import pytest
+
+from vlog import logs
+from vlog.logs import JsonFormatter, LineFormatter
+
+
+@pytest.fixture(autouse=True)
+def _no_subject():
+    logs.begin()
+    yield
+    logs.begin()
 
 
 def record(level: int, message: str, *args: object, **more: object) -> logging.LogRecord:
@@ -42,3 +53,55 @@ def test_an_exception_comes_with_its_traceback():
     assert lines[0].endswith("it failed")
     assert lines[1] == "Traceback (most recent call last):"
     assert lines[-1] == "ValueError: unexpected"
+
+
+def test_a_line_ends_with_what_it_concerns():
+    logs.begin(request="abc")
+    logs.concern(job=12, chunk=3)
+    assert (
+        LineFormatter(colour=False)
+        .format(record(logging.INFO, "read"))
+        .endswith("read [request abc] [job 12] [chunk 3]")
+    )
+    logs.begin(job=13)
+    assert LineFormatter(colour=False).format(record(logging.INFO, "read")).endswith("read [job 13]")
+
+
+def test_as_json_an_event_is_one_line(monkeypatch):
+    monkeypatch.setenv("VLOG_PROCESS", "encode")
+    logs.begin(job=12)
+    try:
+        raise ValueError("a\nb")
+    except ValueError:
+        line = JsonFormatter().format(record(logging.ERROR, "«%s» failed", "Größe\n", exc_info=sys.exc_info()))
+    assert "\n" not in line
+    event = json.loads(line)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]{12}\+00:00", event.pop("time"))
+    assert event.pop("exception").startswith("Traceback (most recent call last):")
+    assert event == {
+        "process": "encode",
+        "level": "ERROR",
+        "logger": "some.module",
+        "message": "«Größe\n» failed",
+        "job": 12,
+    }
+
+
+class TestRequests:
+    def test_each_has_a_name_of_its_own(self, client):
+        names = {client.get("/healthz").headers["X-Request-ID"] for _ in range(2)}
+        assert len(names) == 2
+        assert all(re.fullmatch(r"[0-9a-f]{16}", name) for name in names)
+
+    def test_that_of_a_proxy_is_kept(self, client):
+        name = "a-proxy.gave_1t"
+        assert client.get("/healthz", headers={"X-Request-ID": name}).headers["X-Request-ID"] == name
+
+    @pytest.mark.parametrize("name", ["short", "x" * 65, "with space in it", "grün-grün-grün", "line\tbreak"])
+    def test_what_could_break_a_log_is_not(self, client, name):
+        assert client.get("/healthz", headers={"X-Request-ID": name}).headers["X-Request-ID"] != name
+
+    def test_what_is_logged_of_it_has_its_name(self, client):
+        client.get("/healthz", headers={"X-Request-ID": "given-by-a-proxy"})
+        line = LineFormatter(colour=False).format(record(logging.ERROR, "broken"))
+        assert line.endswith("broken [request given-by-a-proxy]")
