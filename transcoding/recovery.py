@@ -21,6 +21,15 @@ def give_back_expired() -> None:
         chunk.lose_lease()
 
 
+def give_back_all() -> None:
+    """A backup knows who was at work when it was made, and nobody is any more: all that goes back, unspent."""
+    for chunk in TranscodingChunk.objects.filter(status=ChunkStatus.RUNNING).select_related("job"):
+        chunk.put_back()
+    Attempt.objects.all().end(Outcome.GIVEN_BACK, "a backup was restored")
+    Worker.objects.update(current_job=None)
+    Worker.objects.filter(status=Worker.Status.ACTIVE).update(status=Worker.Status.OFFLINE)
+
+
 def expire_leases_of(worker_id: str, seconds: int = 0) -> None:
     """Let nobody wait longer than so many seconds for a worker that is known to have gone."""
     end = timezone.now() + timedelta(seconds=seconds)

@@ -1,6 +1,7 @@
 """Where each file of a video lies: the only module that builds such paths."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +17,8 @@ MEDIA_ADDRESS = re.compile(
     r"|(?:audio|\d{1,4}p)/(?:init\.mp4|\d{5}\.m4s|index\.m3u8|iframes\.m3u8)"
     r"|captions/" + LANGUAGE + r"(?:\.vtt|/(?:\d{5}\.vtt|index\.m3u8))))"
 )
+# In sources, media and archive; the last while a purge is going on.
+FOLDER_OF_VIDEO = re.compile(r"(\d{1,10})(?:-[0-9a-f]{32})?|purged-(\d{1,10})")
 SAFE_SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
 
 
@@ -68,6 +71,12 @@ def package_keys() -> dict[int, set[str]]:
         if number.isdigit() and key:
             keys.setdefault(int(number), set()).add(key)
     return keys
+
+
+def belonging() -> Callable[[str], bool]:
+    """Whether a folder of that name is of a video that has a row now."""
+    known = {str(pk) for pk in Video.objects.values_list("pk", flat=True).iterator()}
+    return lambda name: (match := FOLDER_OF_VIDEO.fullmatch(name)) is not None and (match[1] or match[2]) in known
 
 
 def archive_dir(video: Video) -> Path:

@@ -209,6 +209,10 @@ CELERY_BEAT_SCHEDULE = {
     }.items()
 }
 
+# What the project asks of its apps, by name, because it knows nothing of videos.
+BACKUP_BELONGS = "videos.storage.belonging"
+AFTER_RESTORE = ["transcoding.recovery.give_back_all"]
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

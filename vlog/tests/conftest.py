@@ -1,13 +1,19 @@
-"""Installations of VLog beside the test run's own."""
+"""Installations of VLog beside the test run's own, and a database of its own which may be destroyed."""
 
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.contrib.contenttypes.models import ContentType
+from django.core.management import call_command
+from django.db import connection
 
+from vlog import running
 from vlog.environment import BASE_DIR
 from vlog.tests.processes import belonging_to, environment_for, kill_all, wait_until
 
@@ -43,3 +49,49 @@ def run_apart(folder: Path, *arguments: str) -> None:
         wait_until(lambda: not belonging_to(folder), "the end of the services")
     finally:
         kill_all(folder)
+
+
+@pytest.fixture(scope="module")
+def empty_database(django_db_blocker: Any) -> Iterator[str]:
+    """The name of a database with all tables, to be copied."""
+    with django_db_blocker.unblock():
+        main, name = connection.settings_dict["NAME"], f"care_{os.getpid()}"
+        execute(f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}")
+        use(name)
+        call_command("migrate", verbosity=0)
+        use(main)
+        yield name
+        execute(f"DROP DATABASE {name}")
+
+
+@pytest.fixture
+def installation(
+    empty_database: str, django_db_blocker: Any, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """The data folder; the connection is to a fresh copy of the empty database."""
+    monkeypatch.setattr(running, "ANSWER_SECONDS", 0.1)  # nobody is there to answer
+    with django_db_blocker.unblock():
+        main, name = connection.settings_dict["NAME"], f"{empty_database}_used"
+        execute(f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name} TEMPLATE {empty_database}")
+        use(name)
+        data = settings.DATA_DIR = tmp_path / "data"
+        for place in ("uploads", "sources", "media", "archive"):
+            (data / place).mkdir(parents=True)
+            setattr(settings, f"{place.upper()}_DIR", data / place)
+        (data / "secret-key").write_text("a secret")
+        yield data
+        use(main)
+        ContentType.objects.clear_cache()
+        execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def use(name: str) -> None:
+    connection.close()
+    connection.settings_dict["NAME"] = name
+
+
+def execute(*statements: str) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+        return cursor.fetchall() if cursor.description else []

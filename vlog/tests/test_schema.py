@@ -107,7 +107,8 @@ REFERENCES = {
     if (match := re.search(r"FK\((\w+)\.(\w+)\) (CASCADE|SET NULL)", column.constraints))
 }
 CASCADES = [(parent, *child.split("."), rule) for parent, child, rule in table_rows(CHAPTERS["Cascades"], "Parent")]
-QUERIES = re.findall(r"```sql\n(.+?)```", CHAPTERS["Common queries"], flags=re.DOTALL)
+PAGE = sections((settings.BASE_DIR / "docs" / "database.md").read_text(), "##")
+QUERIES = re.findall(r"```sql\n(.+?)```", PAGE["Common queries"], flags=re.DOTALL)
 FIELDS = [
     field
     for app in APPS

@@ -1,0 +1,62 @@
+"""docs/database.md, tried from the first line to the last, in the order of the page."""
+
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
+
+from vlog.embedded.services import Postgres
+from vlog.tests.conftest import execute
+from vlog.tests.test_schema import ROWS
+
+PAGE = (settings.BASE_DIR / "docs" / "database.md").read_text()
+BLOCKS = re.findall(r"^```(bash|sql)\n(.+?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
+COMMANDS = {"backup", "restore", "reset", "migrate", "showmigrations", "makemigrations", "sqlmigrate", "dbshell"}
+
+
+@pytest.fixture
+def page(installation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    execute(ROWS)
+    now = connection.settings_dict
+    url = f"postgresql:///{now['NAME']}?host={now['HOST']}&port={now['PORT']}&user={now['USER']}"
+    monkeypatch.setenv("VLOG_DATABASE_URL", url)
+    programs = Path(Postgres(installation).program("psql")).parent
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setattr("builtins.input", lambda question: now["NAME"])  # whoever is asked types what is asked for
+    monkeypatch.chdir(tmp_path)
+    yield
+    execute("DROP DATABASE IF EXISTS vlog_of_page", "DROP ROLE IF EXISTS vlog_of_page")
+
+
+def test_every_command_and_query_of_the_page_works(page):
+    done = [word for kind, text in BLOCKS for word in (_bash(text) if kind == "bash" else _sql(text))]
+    assert set(done) >= COMMANDS
+    assert {"psql", "pg_dump", "pg_restore", "CREATE", "INSERT", "UPDATE", "SELECT"} <= set(done)
+
+
+def _bash(text: str) -> Iterator[str]:
+    for line in text.splitlines():
+        words = shlex.split(line, comments=True)
+        if words[0] == "manage.py":
+            call_command(*words[1:])
+            yield words[1]
+            if words[1] == "reset":
+                execute(ROWS)  # for what follows on the page
+        else:
+            connection.close()
+            subprocess.run(["bash", "-euc", line], check=True, stdout=subprocess.DEVNULL)
+            yield words[0]
+
+
+def _sql(text: str) -> Iterator[str]:
+    for statement in filter(str.strip, text.split(";\n")):
+        is_for_superuser = statement.startswith("CREATE")
+        execute(re.sub(r"\bvlog\b", "vlog_of_page", statement) if is_for_superuser else statement)
+        yield statement.split()[0]
