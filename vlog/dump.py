@@ -29,7 +29,8 @@ WHERE p.pronamespace = current_schema()::regnamespace
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
 """
 SEQUENCES = "SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = current_schema()"
-# What is dearer to keep right row by row than to make at once. Unique indexes stay.
+# What is dearer to keep right row by row than to make at once. Unique indexes stay, and partial ones: they are small,
+# and their conditions would come back in other words than the migrations'.
 DEAR = """
 SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname),
        format('ALTER TABLE %s ADD CONSTRAINT %I %s', conrelid::regclass, conname, pg_get_constraintdef(oid))
@@ -37,7 +38,7 @@ FROM pg_constraint WHERE connamespace = current_schema()::regnamespace AND conty
 UNION ALL
 SELECT format('DROP INDEX %s', indexrelid::regclass), pg_get_indexdef(indexrelid)
 FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
-WHERE relnamespace = current_schema()::regnamespace AND NOT indisunique
+WHERE relnamespace = current_schema()::regnamespace AND NOT indisunique AND indpred IS NULL
 """
 
 Columns = dict[str, list[str]]
