@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import clips, data
+from benchmarks.backup import Restore, measure_restore
 from benchmarks.fleet import AGENTS, Fleet, measure_fleet
 from benchmarks.installation import Gave, Installation
 from benchmarks.measures import (
@@ -34,14 +35,15 @@ from benchmarks.web import Throughput, measure_web
 from transcoding import ffmpeg
 from transcoding.tests import speech
 
-Result = Cost | Fleet | Latency | Nodes | Throughput | Watching
+Result = Cost | Fleet | Latency | Nodes | Restore | Throughput | Watching
 
 RESULTS = Path(__file__).parent / "results"
 IDLE_SECONDS = 20
 PAGES_A_SECOND = 150
 REPORTS_A_SECOND = 1000
 HEARTBEATS_A_SECOND, CLAIMS_A_SECOND = 500, 300
-QUESTIONS = "abcdefghi"
+RESTORE_SECONDS = 120
+QUESTIONS = "abcdefghij"
 BUSY = 0.1  # cores that other programs may use before the figures are not to be trusted
 
 
@@ -78,8 +80,9 @@ def main() -> int:
     weights = speech.weights(clips.FOLDER / "weights") if "d" in chosen else None
     special: dict[str, dict[str, str]] = {"d": {"whisper": str(weights)}, "h": {"only": "web,tasks,beat"}}
     special["i"] = special["h"]
+    special["j"] = {"only": "web"}  # nobody rolls up what is compared
     try:
-        for names in (chosen - set(special), chosen & {"d"}, chosen & {"h", "i"}):
+        for names in (chosen - set(special), chosen & {"d"}, chosen & {"h", "i"}, chosen & {"j"}):
             if not names:
                 continue
             with Installation(family, options.dir, **special.get(min(names), {})) as installation:
@@ -109,7 +112,7 @@ def parse() -> argparse.Namespace:
 
 
 def measure(name: str, installation: Installation, idle: Seconds, options: argparse.Namespace) -> Result:
-    if name in {"e", "i"}:
+    if name in {"e", "i", "j"}:
         return measure_site(name, installation, idle, quick=options.quick)
     if name == "c":
         long = clips.FOREIGN if options.quick else clips.LONG
@@ -139,7 +142,8 @@ def measure_site(name: str, installation: Installation, idle: Seconds, *, quick:
     """What needs no encoder."""
     if name == "i":
         return measure_fleet(installation, idle, quick=quick)
-    return measure_web(installation, data.QUICK if quick else data.Size(), 3 if quick else 15)
+    size = data.QUICK if quick else data.Size()
+    return measure_restore(installation, size) if name == "j" else measure_web(installation, size, 3 if quick else 15)
 
 
 def report(name: str, result: Result, others: float) -> str:
@@ -165,6 +169,11 @@ def report(name: str, result: Result, others: float) -> str:
         rows += [f"  {'claims of the queue':<24} {result.claims:7.1f}/s"]
         rows += [f"  {'idle fleet':<24} {100 * result.idle:.1f} % of a core, {result.idle_questions} questions"]
         return "\n".join([f"({name}) remote workers{doubt}", *rows])
+    if isinstance(result, Restore):
+        times = {"backup": result.backup, "backup --verify": result.verify, "restore": result.restore}
+        rows = [f"  {text:<24} {seconds:.1f} s" for text, seconds in times.items()]
+        rows += [f"  {'archive':<24} {result.archive / 2**20:.0f} MB"]
+        return "\n".join([f"({name}) the whole database in a file and back{doubt}", *rows])
     if isinstance(result, Throughput):
         kinds = ("home", "watch", "search", "busy_home", "home_again", "reports")
         loads = [(kind.replace("_", " "), getattr(result, kind)) for kind in kinds]
@@ -210,6 +219,9 @@ def bars_of(name: str, result: Result) -> Iterator[Bar]:
         yield Bar(f"(i) {AGENTS} idle workers, of a core", 100 * result.idle, 15, " %", decides=False)
         yield Bar("(i) claims of 50 workers", claims, CLAIMS_A_SECOND, "/s", decides=False, at_least=True)
         yield Bar("(i) pieces given twice", result.twice, 0)
+    elif isinstance(result, Restore):
+        yield Bar("(j) restore of the database", result.restore, RESTORE_SECONDS, " s", decides=False)
+        yield Bar("(j) tables that came back otherwise", len(result.different), 0)
     elif isinstance(result, Throughput):
         for kind in ("home", "watch", "search"):
             yield Bar(f"(e) {kind}", getattr(result, kind).rate, PAGES_A_SECOND, "/s", decides=False, at_least=True)

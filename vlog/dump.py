@@ -143,7 +143,7 @@ def _ends(executor: MigrationExecutor, state: set[tuple[str, str]]) -> list[tupl
     )
 
 
-def _settle(action: str, migration: Any = None, fake: bool = False) -> None:
+def _settle(action: str, migration: Any = None, fake: bool | None = False, /) -> None:
     """Rows that a migration writes have deferred checks, and a table with those cannot be altered by the next one."""
     if action == "apply_success":
         connection.check_constraints()
@@ -159,7 +159,7 @@ def _quoted(name: str) -> sql.Literal:
 
 def _do(statement: str | sql.Composed) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(statement)  # type: ignore[arg-type]
+        cursor.execute(statement)
 
 
 def _ask(question: str) -> list[tuple[Any, ...]]:
