@@ -31,7 +31,7 @@ from benchmarks.measures import (
 )
 from benchmarks.player import Watching, measure_watching
 from benchmarks.processes import Family, Seconds, total
-from benchmarks.web import Throughput, measure_web
+from benchmarks.web import Load, Throughput, measure_web
 from transcoding import ffmpeg
 from transcoding.tests import speech
 
@@ -149,52 +149,62 @@ def measure_site(name: str, installation: Installation, idle: Seconds, *, quick:
 def report(name: str, result: Result, others: float) -> str:
     """The figures of one question, line by line."""
     doubt = f"; other programs used {others:.2f} cores meanwhile: do not trust this" if others > BUSY else ""
+    if isinstance(result, Latency | Watching | Nodes):
+        title, rows = waits(result)
+    elif isinstance(result, Fleet | Restore | Throughput):
+        title, rows = site(result)
+    else:
+        title, rows = "CPU seconds", costs(name, result)
+    return "\n".join([f"({name}) {title}{doubt}", *(f"  {row}" for row in rows)])
+
+
+def waits(result: Latency | Watching | Nodes) -> tuple[str, list[str]]:
+    """What an editor waits for: a title and its rows."""
     if isinstance(result, Latency):
-        lines = [("20 s source", result.short), ("10 min source", result.long)]
-        rows = [f"  {text:<24} {_list(values)} s" for text, values in lines]
-        return "\n".join([f"({name}) upload complete to first segments{doubt}", *rows])
-    if isinstance(result, Watching):
-        lines = [("first picture", result.first), ("after a jump", result.jump), ("first of 2160p", result.large)]
-        rows = [f"  {text:<24} {_list(values)} s" for text, values in lines]
-        return "\n".join([f"({name}) upload complete to pictures in Chromium{doubt}", *rows])
-    if isinstance(result, Nodes):
-        rows = [f"  {'one node':<24} {_list(result.one)} s", f"  {'two nodes':<24} {_list(result.two)} s"]
-        return "\n".join([f"({name}) upload complete to publication, one core each{doubt}", *rows])
+        title = "upload complete to first segments"
+        lines = {"20 s source": result.short, "10 min source": result.long}
+    elif isinstance(result, Watching):
+        title = "upload complete to pictures in Chromium"
+        lines = {"first picture": result.first, "after a jump": result.jump, "first of 2160p": result.large}
+    else:
+        title = "upload complete to publication, one core each"
+        lines = {"one node": result.one, "two nodes": result.two}
+    return title, [f"{text:<24} {_list(values)} s" for text, values in lines.items()]
+
+
+def site(result: Fleet | Restore | Throughput) -> tuple[str, list[str]]:
+    """What needs no encoder: a title and its rows."""
     if isinstance(result, Fleet):
-        loads = [("signs of life", result.heartbeats), ("claims over HTTP", result.questions)]
-        rows = [
-            f"  {text:<24} {load.rate:7.1f}/s, 99 % within {load.p99:6.1f} ms, {load.cost:5.2f} CPU ms each"
-            for text, load in loads
-        ]
-        rows += [f"  {'claims of the queue':<24} {result.claims:7.1f}/s"]
-        rows += [f"  {'idle fleet':<24} {100 * result.idle:.1f} % of a core, {result.idle_questions} questions"]
-        return "\n".join([f"({name}) remote workers{doubt}", *rows])
+        rows = [_load("signs of life", result.heartbeats), _load("claims over HTTP", result.questions)]
+        rows += [f"{'claims of the queue':<24} {result.claims:7.1f}/s"]
+        rows += [f"{'idle fleet':<24} {100 * result.idle:.1f} % of a core, {result.idle_questions} questions"]
+        return "remote workers", rows
     if isinstance(result, Restore):
         times = {"backup": result.backup, "backup --verify": result.verify, "restore": result.restore}
-        rows = [f"  {text:<24} {seconds:.1f} s" for text, seconds in times.items()]
-        rows += [f"  {'archive':<24} {result.archive / 2**20:.0f} MB"]
-        return "\n".join([f"({name}) the whole database in a file and back{doubt}", *rows])
-    if isinstance(result, Throughput):
-        kinds = ("home", "watch", "search", "busy_home", "home_again", "reports")
-        loads = [(kind.replace("_", " "), getattr(result, kind)) for kind in kinds]
-        rows = [
-            f"  {kind:<10} {load.rate:7.1f}/s, 99 % within {load.p99:6.1f} ms, {load.cost:5.2f} CPU ms each"
-            for kind, load in loads
-        ]
-        return "\n".join([f"({name}) pages{doubt}", *rows])
+        rows = [f"{text:<24} {seconds:.1f} s" for text, seconds in times.items()]
+        return "the whole database in a file and back", [*rows, f"{'archive':<24} {result.archive / 2**20:.1f} MB"]
+    kinds = ("home", "watch", "search", "busy_home", "home_again", "reports")
+    return "pages", [_load(kind.replace("_", " "), getattr(result, kind)) for kind in kinds]
+
+
+def costs(name: str, result: Cost) -> list[str]:
     bare, ours = ("bare whisper", "the worker") if name == "d" else ("bare ffmpeg", "the chain")
     used = sorted(result.by_program.items(), key=lambda item: -item[1])
     rows = [
-        f"  {bare:<24} {_list(result.bare)} CPU s in {_list(result.bare_wall)} s",
-        f"  {ours:<24} {_list(result.chain)} CPU s in {_list(result.chain_wall)} s",
-        *(f"    {program:<22} {seconds:6.2f}" for program, seconds in used if seconds > 0.005),
+        f"{bare:<24} {_list(result.bare)} CPU s in {_list(result.bare_wall)} s",
+        f"{ours:<24} {_list(result.chain)} CPU s in {_list(result.chain_wall)} s",
+        *(f"  {program:<22} {seconds:6.2f}" for program, seconds in used if seconds > 0.005),
     ]
     if result.written:
         rows += [
-            f"  {'written ÷ package':<24} {_list(result.written)}",
-            f"  {'memory of Python':<24} {result.memory / 2**20:.0f} MB",
+            f"{'written ÷ package':<24} {_list(result.written)}",
+            f"{'memory of Python':<24} {result.memory / 2**20:.0f} MB",
         ]
-    return "\n".join([f"({name}) CPU seconds{doubt}", *rows])
+    return rows
+
+
+def _load(text: str, load: Load) -> str:
+    return f"{text:<24} {load.rate:7.1f}/s, 99 % within {load.p99:6.1f} ms, {load.cost:5.2f} CPU ms each"
 
 
 def _list(values: list[float]) -> str:
