@@ -109,7 +109,7 @@ def purge_on(video: Video) -> datetime:
 
 def settle_all() -> int:
     """Finish what was cut off: bring the files of every misplaced video where its row says. Returns how many."""
-    misplaced = list(_misplaced())
+    misplaced = list(astray())
     for video_id in misplaced:
         with transaction.atomic():
             video = _lock(video_id, Video.objects.all())
@@ -199,15 +199,15 @@ def _move(source: Path, target: Path) -> None:
     shutil.rmtree(source)
 
 
-def _misplaced() -> Iterator[int]:
+def astray() -> Iterator[int]:
     """Ids of videos with files elsewhere than their rows say."""
     kept, begun = _ids_among(settings.ARCHIVE_DIR, NUMBER), _ids_among(settings.ARCHIVE_DIR, PURGED)
     sources, packages = _ids_among(settings.SOURCES_DIR, NUMBER), storage.package_keys()
     rows = Video.objects.values_list("pk", "media_key", "deleted_at").iterator()
     for video_id, key, deleted_at in rows:
         keys = packages.get(video_id, set())
-        astray = video_id in sources or keys if deleted_at else video_id in kept or keys - {key}
-        if astray or video_id in begun:
+        elsewhere = video_id in sources or keys if deleted_at else video_id in kept or keys - {key}
+        if elsewhere or video_id in begun:
             yield video_id
 
 

@@ -79,6 +79,23 @@ def belonging() -> Callable[[str], bool]:
     return lambda name: (match := FOLDER_OF_VIDEO.fullmatch(name)) is not None and (match[1] or match[2]) in known
 
 
+def strangers() -> list[Path]:
+    """What lies in the folders of videos under a name that no video's folder has."""
+    return [entry for entry in _folders() if FOLDER_OF_VIDEO.fullmatch(entry.name) is None]
+
+
+def orphans() -> list[Path]:
+    """Folders of videos that have no row."""
+    folders = [entry for entry in _folders() if FOLDER_OF_VIDEO.fullmatch(entry.name)]
+    belongs = belonging()  # asked later: a row is there before its folders
+    return [folder for folder in folders if not belongs(folder.name)]
+
+
+def _folders() -> list[Path]:
+    places = settings.SOURCES_DIR, settings.MEDIA_DIR, settings.ARCHIVE_DIR
+    return sorted(entry for place in places for entry in place.iterdir())
+
+
 def archive_dir(video: Video) -> Path:
     """The folder of an archived video's files; nothing below it is ever served."""
     return settings.ARCHIVE_DIR / str(video.pk)

@@ -80,17 +80,22 @@ def tags_named(names: Iterable[str]) -> list[Tag]:
 
 
 def sweep_leftovers() -> int:
-    """Remove what killed processes left: old files of the uploads folder that nobody holds open. Returns how many."""
-    limit = time.time() - LEFTOVER_SECONDS
-    old = [path for path in settings.UPLOADS_DIR.iterdir() if _last_touched(path) < limit]
-    held = _held_open() if old else set()
-    left = [path for path in old if not any(Path(name).is_relative_to(path) for name in held)]
+    """Remove what killed processes left. Returns how many."""
+    left = leftovers()
     for path in left:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
     return len(left)
+
+
+def leftovers() -> list[Path]:
+    """Old files of the uploads folder that nobody holds open."""
+    limit = time.time() - LEFTOVER_SECONDS
+    old = [path for path in settings.UPLOADS_DIR.iterdir() if _last_touched(path) < limit]
+    held = _held_open() if old else set()
+    return [path for path in old if not any(Path(name).is_relative_to(path) for name in held)]
 
 
 def _last_touched(path: Path) -> float:

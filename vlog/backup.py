@@ -254,6 +254,16 @@ def reset() -> None:
     _discard(work)
 
 
+def is_half_restored() -> bool:
+    """Whether a restore was killed while it exchanged the files: the next one takes them back first."""
+    return (settings.DATA_DIR / "restore" / "old").exists()
+
+
+def rubbish() -> list[Path]:
+    """Folders with what a restore or a reset replaced, and could not remove any more."""
+    return sorted(settings.DATA_DIR.glob("restore-done-*"))
+
+
 def _load(archive: zipfile.ZipFile, database: dict[str, Any], state: list[tuple[str, ...]]) -> None:
     dump.rebuild(state)  # type: ignore[arg-type]
     if {name: set(columns) for name, columns in dump.tables().items()} != {

@@ -1,11 +1,12 @@
 """The Celery application: `celery -A vlog worker`."""
 
 import os
+import time
 
 from celery import Celery
-from celery.signals import beat_init, celeryd_init, task_prerun
+from celery.signals import after_task_publish, beat_init, celeryd_init, task_prerun
 
-from vlog import embedded, logs
+from vlog import embedded, logs, shared
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vlog.settings")
 
@@ -25,3 +26,13 @@ def join_installation(**kwargs: object) -> None:
 def forget_the_last(**kwargs: object) -> None:
     """What this process logs does not concern any more what the task before was about."""
     logs.begin()
+
+
+@beat_init.connect
+def tell_of_beat(**kwargs: object) -> None:
+    after_task_publish.connect(note_beat)
+
+
+def note_beat(**kwargs: object) -> None:
+    """The scheduler lives: it has sent a message just now."""
+    shared.keep("beat", time.time(), 24 * 3600)

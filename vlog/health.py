@@ -1,6 +1,11 @@
-"""Whether this process lives, and whether the site can serve. For load balancers and supervisors; needs no account."""
+"""Whether this process lives, and whether the site can serve. For load balancers and supervisors; needs no account.
 
-from collections.abc import Callable
+`manage.py doctor` asks the same checks, and more: settings.DOCTOR names them all.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
 
 import redis
 from django.conf import settings
@@ -16,8 +21,28 @@ from vlog.environment import redis_client_url
 TIMEOUTS = {"socket_timeout": 2, "socket_connect_timeout": 2}
 
 
-class NotReady(Exception):
-    """A sentence for the operator, without addresses or passwords: anybody may read it."""
+class State(IntEnum):
+    """Well; works, but somebody should look; does not work."""
+
+    GREEN = 0
+    AMBER = 1
+    RED = 2
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found, and what an operator should do about it; nothing where it is green.
+
+    mend does it where that is safe, and gives a sentence of what was done.
+    """
+
+    state: State
+    sentence: str
+    advice: str = ""
+    mend: Callable[[], str] | None = None
+
+
+Check = Callable[[], Iterator[Finding]]
 
 
 @never_cache
@@ -31,45 +56,45 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> JsonResponse:
     """200 or 503 with {"ready": bool, "checks": {name: "ok" or a sentence}}.
 
-    A disk without room is told and is no reason for 503: pages and videos are served as before.
+    Anybody may read it, so advice stays out. A disk without room is told and is no reason for 503: pages and videos are
+    served as before.
     """
-    checks = {"database": _outcome(_check_database), "redis": _outcome(_check_redis)}
-    ready = set(checks.values()) == {"ok"}
-    checks["disk"] = _outcome(_check_disk)
+    found = {"database": next(check_database()), "redis": next(check_redis()), "disk": next(check_disk())}
+    ready = all(finding.state != State.RED for finding in found.values())
+    checks = {name: finding.sentence if finding.state else "ok" for name, finding in found.items()}
     return JsonResponse({"ready": ready, "checks": checks}, status=200 if ready else 503)
 
 
-def _outcome(check: Callable[[], None]) -> str:
-    try:
-        check()
-    except NotReady as error:
-        return str(error)
-    return "ok"
-
-
-def _check_database() -> None:
+def check_database() -> Iterator[Finding]:
     try:
         executor = MigrationExecutor(connection)
-    except DatabaseError as error:
-        raise NotReady("does not answer") from error
-    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    if missing:
-        raise NotReady(f"{len(missing)} migrations are not applied: run manage.py migrate")
+    except DatabaseError:
+        yield Finding(State.RED, "does not answer", "Start PostgreSQL, or check VLOG_DATABASE_URL.")
+        return
+    if missing := executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        yield Finding(State.RED, f"{len(missing)} migrations are not applied", "Run manage.py migrate.")
+    else:
+        yield Finding(State.GREEN, "answers, and all migrations are applied")
 
 
 def redis_answers() -> bool:
-    return _outcome(_check_redis) == "ok"
+    return next(check_redis()).state == State.GREEN
 
 
-def _check_redis() -> None:
+def check_redis() -> Iterator[Finding]:
     address = redis_client_url(settings.REDIS_URL)
     try:
         with redis.Redis.from_url(address, **TIMEOUTS) as client:
             client.ping()
-    except redis.RedisError as error:
-        raise NotReady("does not answer") from error
+    except redis.RedisError:
+        yield Finding(State.RED, "does not answer", "Start Redis, or check VLOG_REDIS_URL.")
+    else:
+        yield Finding(State.GREEN, "answers")
 
 
-def _check_disk() -> None:
-    if disk.look().is_low:
-        raise NotReady("there is little room left: uploads and encoding pause")
+def check_disk() -> Iterator[Finding]:
+    now = disk.look()
+    if now.is_low:
+        yield Finding(State.AMBER, "there is little room left: uploads and encoding pause", now.warning)
+    else:
+        yield Finding(State.GREEN, f"{disk.readable(now.free)} of {disk.readable(now.total)} are free")

@@ -212,6 +212,22 @@ CELERY_BEAT_SCHEDULE = {
 # What the project asks of its apps, by name, because it knows nothing of videos.
 BACKUP_BELONGS = "videos.storage.belonging"
 AFTER_RESTORE = ["transcoding.recovery.give_back_all"]
+# In the order in which `manage.py doctor` tells them.
+DOCTOR = {
+    "database": "vlog.health.check_database",
+    "redis": "vlog.health.check_redis",
+    "disk": "vlog.health.check_disk",
+    "installation": "vlog.doctor.check_installation",
+    "settings": "vlog.doctor.check_settings",
+    "clock": "vlog.doctor.check_clock",
+    "beat": "vlog.doctor.check_beat",
+    "queues": "transcoding.doctor.check_queues",
+    "ffmpeg": "transcoding.doctor.check_ffmpeg",
+    "whisper": "transcoding.doctor.check_whisper",
+    "jobs": "transcoding.doctor.check_jobs",
+    "videos": "videos.doctor.check_videos",
+    "leftovers": "videos.doctor.check_leftovers",
+}
 
 LOGGING = {
     "version": 1,

@@ -1,0 +1,65 @@
+"""`manage.py doctor [--fix] [--json]`"""
+
+import json as codec
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from vlog import doctor
+from vlog.doctor import Report
+from vlog.health import Finding, State
+
+
+class Command(BaseCommand):
+    help = (
+        "Tell what is wrong with this installation and what to do about it. Exit code 0: nothing is red, 1: something "
+        "is, 2: wrong use."
+    )
+    requires_system_checks = []  # what is wrong there is one of its findings
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--fix", action="store_true", help="mend what is safe to mend")
+        parser.add_argument("--json", action="store_true", help="for programs")
+
+    def handle(self, *, fix: bool, json: bool, **options: Any) -> None:
+        report = doctor.examine(fix=fix)
+        self.stdout.write(_json(report) if json else _text(report))
+        if report.state == State.RED:
+            red = [name for name, findings in report.findings.items() if _worst(findings) == State.RED]
+            raise CommandError(f"VLog is not well: {', '.join(red)}.")
+
+
+def _json(report: Report) -> str:
+    """{"state", "checks": [{"check", "state", "sentence", "advice", "can_be_mended"}, …], "mended": [sentences]}"""
+    checks = [
+        {
+            "check": name,
+            "state": finding.state.name.lower(),
+            "sentence": finding.sentence,
+            "advice": finding.advice,
+            "can_be_mended": finding.mend is not None,
+        }
+        for name, findings in report.findings.items()
+        for finding in findings
+    ]
+    whole = {"state": report.state.name.lower(), "checks": checks, "mended": report.mended}
+    return codec.dumps(whole, indent=2, ensure_ascii=False)
+
+
+def _text(report: Report) -> str:
+    lines = [
+        f"{finding.state.name.lower():<7}{name:<14}{finding.sentence}.{_advice(finding)}"
+        for name, findings in report.findings.items()
+        for finding in findings
+    ]
+    return "\n".join([*lines, *(f"mended {sentence}" for sentence in report.mended)])
+
+
+def _advice(finding: Finding) -> str:
+    fix = " Or run manage.py doctor --fix." if finding.mend else ""
+    return f" {finding.advice}{fix}" if finding.advice else fix
+
+
+def _worst(findings: list[Finding]) -> State:
+    return max(finding.state for finding in findings)
