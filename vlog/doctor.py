@@ -9,7 +9,6 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import redis
 from django.conf import settings
 from django.core.checks import ERROR, run_checks
 from django.core.checks.security.base import check_secret_key
@@ -20,10 +19,13 @@ from django.utils.module_loading import import_string
 from kombu.exceptions import OperationalError
 
 from vlog import backup, shared
-from vlog.health import Check, Finding, State
+from vlog.health import Check, Finding, State, redis_answers
 
 CLOCKS_APART = 5  # seconds; a tenth of a lease is lost by then
-PRIVATE = 0o077  # permissions of others
+OF_OTHERS = 0o077  # permissions
+UNKNOWN = Finding(
+    State.RED, "cannot be told before database and Redis are well", "Mend them, and run the doctor again."
+)
 
 
 @dataclass
@@ -54,9 +56,8 @@ def examine(*, fix: bool) -> Report:
 def _ask(check: Check) -> list[Finding]:
     try:
         return list(check())
-    except (DatabaseError, redis.RedisError, OperationalError):
-        advice = "Mend them, and run the doctor again."
-        return [Finding(State.RED, "cannot be told before database and Redis are well", advice)]
+    except (DatabaseError, OperationalError):
+        return [UNKNOWN]
     except OSError as error:
         return [Finding(State.RED, f"cannot be told: {error}", "Give the folder to the user that runs VLog.")]
 
@@ -112,7 +113,7 @@ def check_settings() -> Iterator[Finding]:
         advice = "Leave VLOG_SECRET_KEY out to have one made, or set 50 random characters. Everybody logs in again."
         findings.append(Finding(State.RED, "the secret key can be guessed", advice))
     kept = settings.DATA_DIR / backup.KEY
-    if kept.exists() and kept.stat().st_mode & PRIVATE:
+    if kept.exists() and kept.stat().st_mode & OF_OTHERS:
         sentence, advice = f"others may read {kept}", "Run chmod 600 on it."
         findings.append(Finding(State.RED, sentence, advice, partial(_make_private, kept)))
     yield from findings or [Finding(State.GREEN, f"fit together; the site's address is {settings.BASE_URL}")]
@@ -144,6 +145,9 @@ def check_clock() -> Iterator[Finding]:
 
 def check_beat() -> Iterator[Finding]:
     """beat notes each message that it sends; the shortest interval is that of the sweep."""
+    if not redis_answers():
+        yield UNKNOWN
+        return
     sent = shared.kept("beat")
     age = None if sent is None else max(0.0, time.time() - sent)
     if age is None or age > 60 + 3 * settings.SWEEP_SECONDS:

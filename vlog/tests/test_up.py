@@ -67,6 +67,13 @@ def run_up(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=BASE_DIR, env=env, capture_output=True, text=True, check=False)
 
 
+def run_doctor(data_dir: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "manage.py", "doctor"]
+    return subprocess.run(
+        command, cwd=BASE_DIR, env=environment_for(data_dir), capture_output=True, text=True, check=False
+    )
+
+
 class Up:
     """`manage.py up` and what it prints."""
 
@@ -107,6 +114,8 @@ def test_up_runs_everything_restarts_what_dies_and_ends_cleanly(new_dir, port):
     assert f"VLog is on http://127.0.0.1:{port}  (Ctrl-C stops it)" in up.text()
 
     assert "Traceback" not in up.text()
+
+    wait_until(lambda: run_doctor(new_dir).returncode == 0, "beat and all nodes to be heard of")
 
     before = {name: up.pid(name) for name in PROGRAMS}
     for pid in before.values():

@@ -1,0 +1,159 @@
+"""What the doctor says of rows and files, each time after one of them was broken."""
+
+import os
+import shutil
+import time
+
+import pytest
+
+from videos import doctor
+from videos.models import StorageEntry, Video, VideoQuality
+from videos.storage import package_dir, source_path
+from videos.tests.factories import VideoFactory
+from vlog.health import State
+
+pytestmark = pytest.mark.django_db
+GREEN, AMBER, RED = State.GREEN, State.AMBER, State.RED
+LONG_AGO = time.time() - 2 * 24 * 3600
+
+
+@pytest.fixture(autouse=True)
+def folders(settings, tmp_path):
+    settings.DATA_DIR = tmp_path
+    for name in ("uploads", "sources", "media", "archive"):
+        (tmp_path / name).mkdir()
+        setattr(settings, f"{name.upper()}_DIR", tmp_path / name)
+    return tmp_path
+
+
+@pytest.fixture
+def walk():
+    return ready("Walk")
+
+
+def ready(title):
+    """A published video as the doctor looks at it."""
+    video = VideoFactory(public=True, title=title)
+    VideoQuality.objects.create(video=video, quality="720p", width=1280, height=720, bitrate=2000)
+    for path in (source_path(video), package_dir(video) / "master.m3u8"):
+        path.parent.mkdir(parents=True)
+        path.write_text("x")
+    return video
+
+
+def told(check):
+    """The one finding of a check: its state and its sentence."""
+    (finding,) = check()
+    return finding.state, finding.sentence
+
+
+def mended(check):
+    (finding,) = check()
+    return finding.mend()
+
+
+def age(*paths):
+    for path in paths:
+        os.utime(path, (LONG_AGO, LONG_AGO))
+
+
+class TestVideos:
+    def test_where_all_is_there(self, walk):
+        assert told(doctor.check_videos) == (GREEN, "all 1 that are ready have their files")
+
+    @pytest.mark.parametrize("what", ["package", "playlist", "key"])
+    def test_without_a_playlist_nobody_can_watch(self, walk, what):
+        if what == "package":
+            shutil.rmtree(package_dir(walk))
+        elif what == "playlist":
+            (package_dir(walk) / "master.m3u8").unlink()
+        else:
+            Video.objects.filter(pk=walk.pk).update(media_key="0" * 32)
+        assert told(doctor.check_videos) == (RED, "1 videos cannot be played, their files are missing: «Walk»")
+
+    def test_of_many_three_are_named(self):
+        for number in range(5):
+            shutil.rmtree(package_dir(ready(f"Walk {number}")))
+        state, sentence = told(doctor.check_videos)
+        assert state == RED
+        assert sentence.startswith("5 videos cannot be played")
+        assert sentence.endswith(" and 2 more")
+
+    def test_without_rows_of_its_qualities(self, walk):
+        walk.qualities.all().delete()
+        assert told(doctor.check_videos) == (RED, "1 videos have no rows of their qualities: «Walk»")
+
+    def test_without_its_original_it_plays(self, walk):
+        source_path(walk).unlink()
+        assert told(doctor.check_videos) == (AMBER, "the originals of 1 videos are missing: «Walk»")
+
+    def test_what_is_not_ready_may_lack_anything(self):
+        VideoFactory()
+        assert told(doctor.check_videos)[0] == GREEN
+
+    @pytest.mark.parametrize("count", [1, 3])
+    def test_it_asks_as_often_for_one_as_for_three(self, count, django_assert_num_queries):
+        for number in range(count):
+            shutil.rmtree(package_dir(ready(f"Walk {number}")))
+        with django_assert_num_queries(3):
+            list(doctor.check_videos())
+        with django_assert_num_queries(3):
+            list(doctor.check_leftovers())
+
+
+class TestLeftovers:
+    def test_where_there_are_none(self, walk):
+        assert told(doctor.check_leftovers) == (GREEN, "there are none")
+
+    def test_files_under_an_old_key_are_moved(self, walk):
+        Video.objects.filter(pk=walk.pk).update(media_key="0" * 32)
+        assert told(doctor.check_leftovers) == (AMBER, "the files of 1 videos lie elsewhere than their rows say")
+        assert mended(doctor.check_leftovers) == "The files of 1 videos were moved to where they belong."
+        assert told(doctor.check_leftovers)[0] == told(doctor.check_videos)[0] == GREEN
+
+    def test_folders_without_a_row_go_after_a_day(self, folders, walk):
+        orphans = [folders / name for name in ("sources/77", f"media/77-{'0' * 32}", "archive/77")]
+        for orphan in orphans:
+            (orphan / "deep").mkdir(parents=True)
+        assert told(doctor.check_leftovers)[0] == GREEN
+        age(*orphans, package_dir(walk), source_path(walk).parent)
+        state, sentence = told(doctor.check_leftovers)
+        assert (state, sentence[:66]) == (AMBER, "3 folders or files belong to no video, for more than a day: «archi")
+        assert mended(doctor.check_leftovers).startswith("3 folders or files were removed: ")
+        assert not any(orphan.exists() for orphan in orphans)
+        assert told(doctor.check_videos)[0] == GREEN
+
+    def test_the_archive_belongs_to_its_videos(self, folders, walk):
+        Video.objects.filter(pk=walk.pk).update(deleted_at="2026-01-01T00:00Z")
+        home = folders / "archive" / str(walk.pk)
+        home.mkdir()
+        shutil.rmtree(package_dir(walk))
+        shutil.rmtree(source_path(walk).parent)
+        age(home)
+        assert told(doctor.check_leftovers)[0] == GREEN
+
+    def test_what_was_half_written_goes_after_a_day(self, walk):
+        part = package_dir(walk) / ".00000.m4s.0123.part"
+        part.write_text("x")
+        StorageEntry.objects.create(video=walk, temporary=1)
+        assert told(doctor.check_leftovers)[0] == GREEN  # somebody may be writing it
+        age(part)
+        assert "1 folders or files were never finished" in told(doctor.check_leftovers)[1]
+        mended(doctor.check_leftovers)
+        assert not part.exists()
+        assert (package_dir(walk) / "master.m3u8").exists()
+
+    def test_uploads_that_were_cut_off(self, folders):
+        half = folders / "uploads/half.upload"
+        half.write_text("x")
+        assert told(doctor.check_leftovers)[0] == GREEN
+        age(half)
+        assert told(doctor.check_leftovers) == (AMBER, "1 uploads were cut off more than a day ago")
+        assert mended(doctor.check_leftovers) == "1 files of uploads were removed."
+        assert not half.exists()
+
+    def test_what_is_no_folder_of_a_video_is_left_to_people(self, folders):
+        (folders / "media/holiday.mp4").write_text("x")
+        (finding,) = doctor.check_leftovers()
+        assert (finding.state, finding.mend) == (AMBER, None)
+        assert finding.sentence == "1 entries among the folders of videos are none: «media/holiday.mp4»"
