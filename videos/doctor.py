@@ -52,14 +52,15 @@ def check_leftovers() -> Iterator[Finding]:
         advice = "beat moves them within a minute."
         sentence = f"the files of {len(misplaced)} videos lie elsewhere than their rows say"
         findings.append(Finding(State.AMBER, sentence, advice, _put_in_place))
-    for paths, what in ((_old(storage.orphans()), "belong to no video"), (_half_written(), "were never finished")):
+    orphans, strangers = storage.strays()
+    for paths, what in ((_old(orphans), "belong to no video"), (_half_written(), "were never finished")):
         if paths:
             sentence = f"{len(paths)} folders or files {what}, for more than a day: {_names(paths)}"
             findings.append(Finding(State.AMBER, sentence, "Delete them.", partial(_remove, paths)))
     if left := uploads.leftovers():
         sentence = f"{len(left)} uploads were cut off more than a day ago"
         findings.append(Finding(State.AMBER, sentence, "beat removes them every hour.", _sweep))
-    if strangers := storage.strangers():
+    if strangers:
         sentence = f"{len(strangers)} entries among the folders of videos are none: {_names(strangers)}"
         findings.append(Finding(State.AMBER, sentence, "Move them away."))
     yield from findings or [Finding(State.GREEN, "there are none")]

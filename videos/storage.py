@@ -1,5 +1,6 @@
 """Where each file of a video lies: the only module that builds such paths."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -79,21 +80,13 @@ def belonging() -> Callable[[str], bool]:
     return lambda name: (match := FOLDER_OF_VIDEO.fullmatch(name)) is not None and (match[1] or match[2]) in known
 
 
-def strangers() -> list[Path]:
-    """What lies in the folders of videos under a name that no video's folder has."""
-    return [entry for entry in _folders() if FOLDER_OF_VIDEO.fullmatch(entry.name) is None]
-
-
-def orphans() -> list[Path]:
-    """Folders of videos that have no row."""
-    folders = [entry for entry in _folders() if FOLDER_OF_VIDEO.fullmatch(entry.name)]
-    belongs = belonging()  # asked later: a row is there before its folders
-    return [folder for folder in folders if not belongs(folder.name)]
-
-
-def _folders() -> list[Path]:
+def strays() -> tuple[list[Path], list[Path]]:
+    """Folders of videos that have no row, and whatever has a name that no video's folder has."""
     places = settings.SOURCES_DIR, settings.MEDIA_DIR, settings.ARCHIVE_DIR
-    return sorted(entry for place in places for entry in place.iterdir())
+    entries = [(place, name) for place in places for name in sorted(os.listdir(place))]  # noqa: PTH208 - names only
+    belongs = belonging()  # asked later: a row is there before its folders
+    alone = [(place / name, FOLDER_OF_VIDEO.fullmatch(name)) for place, name in entries if not belongs(name)]
+    return [path for path, is_folder in alone if is_folder], [path for path, is_folder in alone if not is_folder]
 
 
 def archive_dir(video: Video) -> Path:

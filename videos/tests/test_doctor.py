@@ -118,7 +118,10 @@ class TestLeftovers:
         assert told(doctor.check_leftovers)[0] == GREEN
         age(*orphans, package_dir(walk), source_path(walk).parent)
         state, sentence = told(doctor.check_leftovers)
-        assert (state, sentence[:66]) == (AMBER, "3 folders or files belong to no video, for more than a day: «archi")
+        assert (state, sentence[:73]) == (
+            AMBER,
+            "3 folders or files belong to no video, for more than a day: «sources/77»,",
+        )
         assert mended(doctor.check_leftovers).startswith("3 folders or files were removed: ")
         assert not any(orphan.exists() for orphan in orphans)
         assert told(doctor.check_videos)[0] == GREEN

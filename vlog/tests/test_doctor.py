@@ -203,16 +203,16 @@ def test_the_clock(monkeypatch):
     monkeypatch.setattr(timezone, "now", lambda: now() - timedelta(minutes=5))
     state, text = told(doctor.check_clock)
     assert state == RED
-    assert re.match(r"this machine's and the database's are 30\d s apart", text)
+    assert re.match(r"this machine's and the database's are 3\d\d s apart", text)
 
 
 def test_beat(settings):
-    shared.keep("beat", time.time() - 59, 60)
+    shared.keep("beat", time.time() - 30, 60)
     assert told(doctor.check_beat)[0] == GREEN
     shared.keep("beat", time.time() - 600, 60)
     state, text = told(doctor.check_beat)
     assert state == RED
-    assert re.match(r"was last heard of 60\d s ago: lost work is not looked for", text)
+    assert re.match(r"was last heard of 6\d\d s ago: lost work is not looked for", text)
     shared.keep("beat", None, 60)
     assert told(doctor.check_beat)[1].startswith("has not been heard of for a day")
 
