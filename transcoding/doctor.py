@@ -10,6 +10,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from transcoding import captions, encoders, ffmpeg
+from transcoding.attempts import Attempt, Outcome
 from transcoding.commands import SOFTWARE
 from transcoding.eligibility import QUEUES
 from transcoding.models import ChunkKind, ChunkStatus, QualityProgress, QualityStatus, TranscodingChunk, TranscodingJob
@@ -19,7 +20,8 @@ from vlog.health import Finding, State
 from workers.models import Worker
 
 STILL = timedelta(minutes=30)
-TOLD_TITLES = 3
+TOLD_TITLES, TOLD_FAILURES = 3, 10
+LOST_LATELY = timedelta(hours=1)
 
 
 def check_queues() -> Iterator[Finding]:
@@ -93,6 +95,23 @@ def check_jobs() -> Iterator[Finding]:
         sentence = f"{wrong} rows tell another progress than that of their segments"
         findings.append(Finding(State.AMBER, sentence, mend=_correct_progress))
     yield from findings or [Finding(State.GREEN, "move, or there are none")]
+
+
+def check_failures() -> Iterator[Finding]:
+    """The videos that failed last, and who was silent in the middle of work."""
+    failed = Video.objects.alive().filter(status=Video.Status.FAILED)
+    findings = []
+    for video in failed.order_by("-job__last_checkpoint")[:TOLD_FAILURES]:
+        sentence = f"«{video}» failed: {(video.error_message or 'it is not known why').rstrip('.')}"
+        findings.append(
+            Finding(State.AMBER, sentence, f"manage.py jobs show {video.job.pk} tells more; retry it there.")
+        )
+    lost = Attempt.objects.filter(outcome=Outcome.LOST, ended_at__gt=timezone.now() - LOST_LATELY)
+    silent = Worker.objects.filter(worker_id__in=lost.values("worker_id"), status=Worker.Status.OFFLINE)
+    for worker in silent.order_by("pk"):
+        sentence = f"the worker {worker} went silent at work, and has not been heard of since"
+        findings.append(Finding(State.AMBER, sentence, "Look at its machine and start it again; others do its work."))
+    yield from findings or [Finding(State.GREEN, "none: no video has failed")]
 
 
 def titles(found: list[str]) -> str:

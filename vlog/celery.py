@@ -29,6 +29,13 @@ def forget_the_last(**kwargs: object) -> None:
 
 
 @beat_init.connect
+def look_for_trouble(**kwargs: object) -> None:
+    from vlog import alerts  # noqa: PLC0415 - Django has to be set up before
+
+    alerts.begin_to_look()
+
+
+@beat_init.connect
 def tell_of_beat(**kwargs: object) -> None:
     after_task_publish.connect(note_beat)
 

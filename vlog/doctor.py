@@ -44,16 +44,17 @@ def examine(*, fix: bool) -> Report:
     """Ask every check; with fix mend what is safe to mend, and ask again those that had something of it."""
     report = Report()
     for name, path in settings.DOCTOR.items():
-        check: Check = import_string(path)
-        findings = _ask(check)
+        findings = ask(path)
         if fix and (mended := list(_mend(findings))):
             report.mended += mended
-            findings = _ask(check)
+            findings = ask(path)
         report.findings[name] = findings
     return report
 
 
-def _ask(check: Check) -> list[Finding]:
+def ask(path: str) -> list[Finding]:
+    """What one check finds, by the dotted path of its function."""
+    check: Check = import_string(path)
     try:
         return list(check())
     except (DatabaseError, OperationalError):

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -122,6 +122,30 @@ def parse_database_url(url: str) -> dict[str, Any]:
         "OPTIONS": parts,
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
+    }
+
+
+def parse_email_url(url: str) -> dict[str, Any]:
+    """Host, port, user, password, starttls and tls of smtp://, smtp+tls:// (STARTTLS) or smtps://user:password@host:port.
+
+    Raises SettingError, which never shows the password.
+    """
+    wrong = SettingError("VLOG_EMAIL_URL must look like smtp+tls://user:password@host:587, or begin with smtp or smtps")
+    ports = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise wrong from None
+    if parts.scheme not in ports or not parts.hostname:
+        raise wrong
+    return {
+        "host": parts.hostname,
+        "port": port or ports[parts.scheme],
+        "user": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+        "starttls": parts.scheme == "smtp+tls",
+        "tls": parts.scheme == "smtps",
     }
 
 

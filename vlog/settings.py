@@ -16,6 +16,7 @@ from vlog.environment import (
     folder,
     kept_secret,
     parse_database_url,
+    parse_email_url,
     parse_reserve,
     read_secret_files,
 )
@@ -42,6 +43,13 @@ try:
     X264_PRESET = env.str("X264_PRESET", "veryfast")
     ENCODE_THREADS = env.int("ENCODE_THREADS", 0, validate=environs.validate.Range(min=0))  # 0: one a core
     WHISPER_MODEL = env.str("WHISPER_MODEL", "base")
+    ALERT_EMAILS = env.str("ALERT_EMAILS", "").replace(",", " ").split()
+    ALERT_FROM = env.str("ALERT_FROM", f"vlog@{urlsplit(BASE_URL).hostname}")
+    ALERT_WEBHOOK = env.str("ALERT_WEBHOOK", "", validate=lambda url: not url or is_address(url))
+    _mail = parse_email_url(env.str("EMAIL_URL", "smtp://localhost"))
+    EMAIL_HOST, EMAIL_PORT, EMAIL_TIMEOUT = _mail["host"], _mail["port"], 10  # seconds
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail["user"], _mail["password"]
+    EMAIL_USE_TLS, EMAIL_USE_SSL = _mail["starttls"], _mail["tls"]
     DATA_DIR = folder(data_dir())
     UPLOADS_DIR = folder(DATA_DIR / "uploads")
     SOURCES_DIR = folder(DATA_DIR / "sources")
@@ -225,9 +233,12 @@ DOCTOR = {
     "ffmpeg": "transcoding.doctor.check_ffmpeg",
     "whisper": "transcoding.doctor.check_whisper",
     "jobs": "transcoding.doctor.check_jobs",
+    "failures": "transcoding.doctor.check_failures",
     "videos": "videos.doctor.check_videos",
     "leftovers": "videos.doctor.check_leftovers",
 }
+# Of these operators hear by themselves.
+ALERTED = ["database", "redis", "disk", "queues", "jobs", "failures"]
 
 LOGGING = {
     "version": 1,

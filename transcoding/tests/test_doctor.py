@@ -6,11 +6,13 @@ import pytest
 from django.utils import timezone
 
 from transcoding import doctor, ffmpeg
+from transcoding.attempts import Attempt
 from transcoding.models import ChunkKind, ChunkStatus, QualityProgress, QualityStatus, TranscodingChunk, TranscodingJob
 from videos.models import Video
 from videos.tests.factories import NodeFactory, TranscodingJobFactory, VideoFactory, WorkerFactory
 from vlog import running
 from vlog.health import State
+from workers.models import Worker
 
 GREEN, AMBER, RED = State.GREEN, State.AMBER, State.RED
 LONG_AGO = timedelta(hours=1)
@@ -165,3 +167,36 @@ class TestJobs:
             "360p": 100,
             "240p": 0,
         }
+
+
+@pytest.mark.django_db
+class TestFailures:
+    def test_none(self):
+        VideoFactory(status="ready")
+        assert told(doctor.check_failures) == [(GREEN, "none: no video has failed")]
+
+    def test_videos_with_their_reasons_the_last_ten(self):
+        for number in range(12):
+            TranscodingJobFactory(
+                video__title=f"Walk {number}",
+                video__status="failed",
+                video__error_message="No picture in it.",
+                last_checkpoint=timezone.now() + timedelta(minutes=number),
+            )
+        VideoFactory(status="failed", deleted_at=timezone.now())
+        found = told(doctor.check_failures)
+        assert found == [(AMBER, f"«Walk {number}» failed: No picture in it") for number in range(11, 1, -1)]
+
+    def test_a_worker_that_went_silent_at_work_until_it_is_back(self):
+        worker = WorkerFactory(worker_name="far", status="offline")
+        job, now = TranscodingJobFactory(), timezone.now()
+        attempt = Attempt.objects.create(
+            job=job, kind="video", number=1, worker=worker, worker_name="far", outcome="lost", started_at=now, ended_at=now
+        )
+        silent = "the worker far went silent at work, and has not been heard of since"
+        assert told(doctor.check_failures) == [(AMBER, silent)]
+        Worker.objects.update(status="active")
+        assert told(doctor.check_failures) == [(GREEN, "none: no video has failed")]
+        Worker.objects.update(status="offline")
+        Attempt.objects.filter(pk=attempt.pk).update(ended_at=now - 2 * LONG_AGO)
+        assert told(doctor.check_failures) == [(GREEN, "none: no video has failed")]
