@@ -76,7 +76,7 @@ def check_installation() -> Iterator[Finding]:
     """What `manage.py check` says: folders, file systems, ffmpeg's name; and what a killed restore left."""
     findings = [
         Finding(State.RED if message.level >= ERROR else State.AMBER, message.msg.rstrip("."), message.hint or "")
-        for message in run_checks()
+        for message in sorted(run_checks(), key=lambda message: message.id or "")
         if not message.is_silenced()
     ]
     if backup.is_half_restored():
