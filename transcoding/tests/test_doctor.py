@@ -191,7 +191,14 @@ class TestFailures:
         worker = WorkerFactory(worker_name="far", status="offline")
         job, now = TranscodingJobFactory(), timezone.now()
         attempt = Attempt.objects.create(
-            job=job, kind="video", number=1, worker=worker, worker_name="far", outcome="lost", started_at=now, ended_at=now
+            job=job,
+            kind="video",
+            number=1,
+            worker=worker,
+            worker_name="far",
+            outcome="lost",
+            started_at=now,
+            ended_at=now,
         )
         silent = "the worker far went silent at work, and has not been heard of since"
         assert told(doctor.check_failures) == [(AMBER, silent)]

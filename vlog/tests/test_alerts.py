@@ -99,7 +99,7 @@ def test_what_two_looks_have_found_is_told_once_and_its_end_once(mailbox, hook, 
     ((to, mail),) = mailbox
     assert to == ["ops@example.org", "boss@example.org"]
     assert mail["Subject"] == f"[VLog vlog.example.org] {LOW}"
-    text = mail.get_content()
+    text = mail.get_content().replace("\r\n", "\n")
     assert text.startswith(f"{LOW}. ")
     assert "https://vlog.example.org/admin/" in text
     (posted,) = hook.posted
@@ -134,7 +134,8 @@ def test_one_way_that_fails_keeps_nobody_from_hearing_by_the_other(mailbox, hook
     for _ in range(3):
         watch.look()
     assert len(mailbox) == len(hook.posted) == 1
-    assert caplog.messages == ["an alert could not be sent to the webhook: HTTP Error 500: Internal Server Error"]
+    said = [record.getMessage() for record in caplog.records if record.name == "vlog.alerts"]
+    assert said == ["an alert could not be sent to the webhook: HTTP Error 500: Internal Server Error"]
 
 
 def test_where_nobody_could_be_told_the_next_look_tries_again(hook, disk, caplog):

@@ -12,9 +12,7 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         if not alerts.ways():
-            raise CommandError(
-                "Nobody would hear: set VLOG_ALERT_EMAILS or VLOG_ALERT_WEBHOOK.", returncode=2
-            )
+            raise CommandError("Nobody would hear: set VLOG_ALERT_EMAILS or VLOG_ALERT_WEBHOOK.", returncode=2)
         failed = alerts.tell("[VLog] This is a test", "Somebody ran manage.py test_alert: alerts arrive here.")
         if failed:
             raise CommandError(f"It could not be sent {' or '.join(failed)}; the log above says why.")
