@@ -15,7 +15,7 @@ STATIC_SOURCES := $(shell find static */static -type f 2>/dev/null) $(wildcard v
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup run test check fix bench torture chromium voice
+.PHONY: help setup run test check fix bench torture chromium voice nginx
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ run: setup ## VLog on http://127.0.0.1:8000; PORT=… and BIND=… choose anothe
 	@$(MANAGE) welcome --only account
 	@exec $(MANAGE) up --sample --port $(PORT) --bind $(BIND)
 
-test: setup .make/dev-packages .make/dev-node chromium voice ## all tests, those in a browser too; ARGS=… goes to pytest
+test: setup .make/dev-packages .make/dev-node chromium voice nginx ## all tests, those in a browser too; ARGS=… goes to pytest
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup .make/dev-packages ## lint, types, the order of imports, migrations, settings
@@ -59,8 +59,8 @@ torture: setup .make/dev-packages ## breaks everything while videos are made; AR
 	$(PYTHON) -m venv .venv
 	@touch $@
 
-.make/packages: requirements.txt .make/venv
-	$(PIP) -r requirements.txt
+.make/packages: requirements.txt requirements-captions.txt .make/venv
+	$(PIP) -r requirements.txt -r requirements-captions.txt
 	@touch $@
 
 .make/dev-packages: requirements-dev.txt .make/packages
@@ -84,6 +84,9 @@ chromium:
 
 voice:
 	@$(call debian,espeak-ng,The tests and the benchmark of captions need a voice)
+
+nginx:
+	@$(call debian,nginx,The tests of what stands in front of the site need nginx)
 
 # The files that package-lock.json pins; $(1) says whether with those that only tests need.
 define npm

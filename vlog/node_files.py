@@ -48,7 +48,9 @@ class NodeFilesFinder(BaseFinder):
         self.storage.prefix = PREFIX  # type: ignore[attr-defined]  # collectstatic reads it
 
     def check(self, **kwargs: Any) -> list[CheckMessage]:
-        missing = [name for name in FILES if not (self.root / name).is_file()]
+        # Once they are collected, an image leaves their sources behind.
+        folders = (self.root, Path(settings.STATIC_ROOT) / PREFIX)
+        missing = [name for name in FILES if not any((folder / name).is_file() for folder in folders)]
         if not missing:
             return []
         return [

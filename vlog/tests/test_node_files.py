@@ -1,6 +1,7 @@
 """The files of node_modules that the site serves, and no others."""
 
 import re
+import shutil
 
 import pytest
 from django.contrib.staticfiles import finders
@@ -21,6 +22,13 @@ def modules(tmp_path):
         path.write_text(name)
     (tmp_path / "secret").write_text("secret")
     return tmp_path / "node_modules"
+
+
+@pytest.fixture(autouse=True)
+def collected(settings, tmp_path):
+    """Where nothing is collected yet."""
+    settings.STATIC_ROOT = tmp_path / "staticfiles"
+    return settings.STATIC_ROOT / PREFIX
 
 
 @pytest.fixture
@@ -87,6 +95,14 @@ def test_a_checkout_without_node_modules_lists_nothing_and_is_warned(tmp_path):
     assert list(finder.list([])) == []
     assert not finder.find(f"vendor/{FILES[0]}")
     assert [warning.id for warning in finder.check()] == ["vlog.W001"]
+
+
+def test_an_image_that_has_collected_them_needs_no_node_modules(tmp_path, modules, collected):
+    shutil.copytree(modules, collected)
+    assert NodeFilesFinder(root=tmp_path / "nowhere").check() == []
+    (collected / FILES[0]).unlink()
+    (warning,) = NodeFilesFinder(root=tmp_path / "nowhere").check()
+    assert f"1 of {len(FILES)} files are missing" in warning.msg
 
 
 def test_the_site_uses_this_finder():

@@ -1,0 +1,77 @@
+"""docker-compose.yml and what lies in its images, as far as that can be had without containers."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import yaml
+
+from vlog.environment import BASE_DIR
+
+TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<how>[-?])(?P<rest>[^}]*))?\}")
+
+
+class Unset(Exception):
+    """A variable without which compose does not start."""
+
+
+def compose_file(variables: Mapping[str, str]) -> dict[str, Any]:
+    """docker-compose.yml with its variables put in, as compose does it. Raises Unset."""
+
+    def value_of(match: re.Match[str]) -> str:
+        value = variables.get(match["name"], "")
+        if not value and match["how"] == "?":
+            raise Unset(f"{match['name']} {match['rest']}")
+        return value or match["rest"] or ""
+
+    text = (BASE_DIR / "docker-compose.yml").read_text()
+    found: dict[str, Any] = yaml.safe_load(VARIABLE.sub(value_of, text).replace("$$", "$"))
+    return found
+
+
+def image(folder: Path) -> Path:
+    """The folder /opt/vlog of an image: what .dockerignore lets in, and the static files collected from that."""
+    for kept in _let_in():
+        target = folder / kept
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (BASE_DIR / kept).is_dir():
+            shutil.copytree(BASE_DIR / kept, target, ignore=shutil.ignore_patterns(*_left_out()))
+        else:
+            shutil.copy(BASE_DIR / kept, target)
+    modules = folder / "node_modules"
+    modules.symlink_to(BASE_DIR / "node_modules")
+    command = [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity", "0"]
+    subprocess.run(command, cwd=folder, env={"VLOG_DATA_DIR": str(folder / "var")}, check=True)
+    shutil.rmtree(folder / "var")
+    modules.unlink()
+    return folder
+
+
+def _let_in() -> list[str]:
+    return [line[1:] for line in _ignored() if line.startswith("!")]
+
+
+def _left_out() -> list[str]:
+    return [line.removeprefix("**/") for line in _ignored() if line.startswith("**/")]
+
+
+def _ignored() -> list[str]:
+    return (BASE_DIR / ".dockerignore").read_text().splitlines()
+
+
+def nginx_configuration(folder: Path, **words: object) -> Path:
+    """deploy/nginx.conf.template with its words put in, in an nginx of this test's own."""
+    template = (BASE_DIR / "deploy" / "nginx.conf.template").read_text()
+    (folder / "vlog.conf").write_text(Template(template).safe_substitute(words))
+    places = "".join(f"  {name}_temp_path {folder}/{name};\n" for name in TEMPORARY)
+    # As in the image of nginx: its workers are the user that owns the videos.
+    main = f"user root;\npid {folder}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n{places}"
+    main += f"  include /etc/nginx/mime.types;\n  include {folder}/vlog.conf;\n}}\n"
+    (folder / "nginx.conf").write_text(main)
+    return folder / "nginx.conf"
