@@ -28,4 +28,3 @@ def test_systemd_understands_every_line_and_shuts_the_service_in(unit, tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     done = analyze("security", "--offline=true", f"--threshold={int(10 * MOST_EXPOSED)}", here)
     assert done.returncode == 0, done.stdout
-
