@@ -42,6 +42,7 @@ try:
     ENCODER = env.str("ENCODER", "libx264", validate=environs.validate.OneOf(ENCODERS))
     X264_PRESET = env.str("X264_PRESET", "veryfast")
     ENCODE_THREADS = env.int("ENCODE_THREADS", 0, validate=environs.validate.Range(min=0))  # 0: one a core
+    METRICS_TOKEN = env.str("METRICS_TOKEN", "")
     WHISPER_MODEL = env.str("WHISPER_MODEL", "base")
     ALERT_EMAILS = env.str("ALERT_EMAILS", "").replace(",", " ").split()
     ALERT_FROM = env.str("ALERT_FROM", f"vlog@{urlsplit(BASE_URL).hostname}")
@@ -81,6 +82,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "vlog.request_ids.name_requests",
+    "vlog.traffic.counting",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -162,8 +164,8 @@ FILE_UPLOAD_PERMISSIONS = 0o600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BASE_URL.startswith("https://")
 SECURE_SSL_REDIRECT = BASE_URL.startswith("https://")
-# Load balancers and supervisors ask these two without TLS.
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+# Load balancers, supervisors and Prometheus ask these without TLS.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 31_536_000 if BASE_URL.startswith("https://") else 0
 # Other sites on the same domain are not VLog's to decide about.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]

@@ -9,6 +9,7 @@ SCHEMA_KEPT = 3600  # seconds: it changes with a release only
 
 urlpatterns = [
     path("", include("videos.urls")),
+    path("", include("transcoding.urls")),
     path("api/v1/playback/", include("analytics.urls")),
     path("api/worker/v1/", include("workers.urls")),
     path("api/schema/", cache_page(SCHEMA_KEPT)(SpectacularAPIView.as_view()), name="schema"),

@@ -11,7 +11,7 @@ from typing import Any
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from gunicorn.sock import TCPSocket  # type: ignore[import-untyped]
 
-from vlog import environment
+from vlog import environment, traffic
 from vlog.logs import FORMATTERS, LineFormatter
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - not for files of ours: gunicorn makes unnamed ones
@@ -38,6 +38,9 @@ class LineLogger(Logger):
 def pre_fork(server: Any, worker: Any) -> None:
     """What is loaded by now stays: the garbage collector need not look at it again, nor copy its pages."""
     gc.freeze()
+    # Processes are begun one after the other, and the dead are known: no two living ones get the same place.
+    taken = {other.place for other in server.WORKERS.values()}
+    worker.place = next(place for place in range(traffic.PLACES) if place not in taken)
 
 
 def post_fork(server: Any, worker: Any) -> None:
@@ -45,6 +48,7 @@ def post_fork(server: Any, worker: Any) -> None:
 
     From a shared one, whoever wakes first takes all that come at the same moment, and one core has all the work.
     """
+    traffic.take_place(worker.place)
     # A page makes thousands of objects and no cycles: collect after tens of pages instead of several times in each.
     gc.set_threshold(50_000, 20, 50)
     # One that was opened elsewhere and inherited cannot be opened again: it is shared, then.

@@ -33,6 +33,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 HOST = "video.example.org"
 TLS = {"Host": HOST, "X-Forwarded-Proto": "https"}  # as the proxy sends it that ends TLS
+TOKEN = "m" * 32
 PADDING = 3 << 20  # bytes: more than nginx takes where it is not told to
 
 
@@ -51,6 +52,7 @@ class Services:
             "VLOG_DATABASE_URL": database_url(),
             "VLOG_REDIS_URL": settings.REDIS_URL,
             "VLOG_BASE_URL": f"https://{HOST}",
+            "VLOG_METRICS_TOKEN": TOKEN,
             "VLOG_DISK_RESERVE": "0",
             "VLOG_X264_PRESET": "ultrafast",
             "VLOG_WHISPER_MODEL": "none",
@@ -301,6 +303,17 @@ def test_static_files_come_packed_and_are_kept_where_their_name_changes_with_the
     plain = re.sub(r"\.[0-9a-f]{12}\.", ".", address)
     assert ask(site.front, plain).headers["Cache-Control"] == "max-age=60, public"
     assert ask(site.front, "/static/../manage.py").status == 404
+
+
+def test_requests_are_counted_in_all_processes_together(site):
+    def counted():
+        text = ask(site.front, "/metrics", Authorization=f"Bearer {TOKEN}").body.decode()
+        return sum(float(number) for number in re.findall(r"^vlog_http_requests_total{.*} (.+)$", text, re.MULTILINE))
+
+    before = counted()
+    with ThreadPoolExecutor(20) as viewers:
+        list(viewers.map(lambda _: ask(site.web, "/healthz"), range(100)))
+    assert counted() == before + 101  # and the reading before
 
 
 @pytest.mark.django_db(transaction=True)
