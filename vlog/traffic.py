@@ -34,7 +34,7 @@ def take_place(number: int) -> None:
 
 
 def counting(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """A middleware, the outermost: it counts until the answer begins."""
+    """A middleware, before all that answer: it counts until the answer begins."""
 
     def respond(request: HttpRequest) -> HttpResponse:
         started = time.monotonic()
