@@ -134,7 +134,11 @@ STATICFILES_FINDERS = [
 ]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage",
+        # Whoever collects them need not be who serves them; FILE_UPLOAD_PERMISSIONS is for what editors send.
+        "OPTIONS": {"file_permissions_mode": 0o644},
+    },
 }
 
 REST_FRAMEWORK = {

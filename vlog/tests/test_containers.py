@@ -305,6 +305,11 @@ def test_static_files_come_packed_and_are_kept_where_their_name_changes_with_the
     assert ask(site.front, "/static/../manage.py").status == 404
 
 
+def test_the_users_of_the_images_can_read_what_the_build_made_as_root(site):
+    made = [site.services.code, *site.services.code.rglob("*")]
+    assert [path for path in made if path.stat().st_mode & 0o444 != 0o444] == []
+
+
 def test_requests_are_counted_in_all_processes_together(site):
     def counted():
         text = ask(site.front, "/metrics", Authorization=f"Bearer {TOKEN}").body.decode()
