@@ -10,7 +10,9 @@ FROM python:3.11-bookworm AS packages
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
 COPY requirements.txt ./
-RUN pip install --no-cache-dir -r requirements.txt
+# Whisper and what it needs are larger than all the rest.
+RUN grep -Ev '^(openai-whisper|torch)==' requirements.txt >without-captions.txt && \
+    pip install --no-cache-dir -r without-captions.txt
 
 FROM packages AS collected
 WORKDIR /opt/vlog
@@ -33,7 +35,7 @@ FROM web AS worker
 USER root
 # For a CPU alone: --build-arg PIP_EXTRA_INDEX_URL=… of PyTorch's builds for it saves gigabytes.
 ARG PIP_EXTRA_INDEX_URL
-RUN pip install --no-cache-dir -r requirements-captions.txt
+RUN pip install --no-cache-dir -r requirements.txt
 USER vlog
 
 FROM nginxinc/nginx-unprivileged:1.28-alpine AS nginx

@@ -59,8 +59,8 @@ torture: setup .make/dev-packages ## breaks everything while videos are made; AR
 	$(PYTHON) -m venv .venv
 	@touch $@
 
-.make/packages: requirements.txt requirements-captions.txt .make/venv
-	$(PIP) -r requirements.txt -r requirements-captions.txt
+.make/packages: requirements.txt .make/venv
+	$(PIP) -r requirements.txt
 	@touch $@
 
 .make/dev-packages: requirements-dev.txt .make/packages
