@@ -16,6 +16,7 @@ from types import ModuleType
 
 import django
 
+from torture import network
 from vlog import embedded
 from vlog.environment import BASE_DIR
 
@@ -33,6 +34,8 @@ SETTINGS = {
 def main() -> int:
     options = parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # an exception, so that the installation goes too
+    if not network.why_not():
+        network.isolate()
     with own_folder(options.dir) as folder:
         return int(rounds().run(options, folder))
 

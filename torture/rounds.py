@@ -12,7 +12,10 @@ from pathlib import Path
 
 from django.db.models import Max
 
+from torture import network
+from torture.fleet import Fleet
 from torture.race import race
+from torture.remote import REMOTE, RemoteRound
 from torture.rules import check, ended, longest_piece, made_twice
 from torture.scenarios import SCENARIOS, Round
 from torture.site import Broken, Site
@@ -24,7 +27,9 @@ log = logging.getLogger(__name__)
 
 RACE = "last-piece"
 LOOP = 9  # seconds
-LOOPS = 4  # of the clip: nine segments in four pieces; each further fault in one video has one more
+LOOPS, REMOTE_LOOPS = 4, 12  # of the clip: nine segments in four pieces; agents are many, and a lease takes its time
+EACH_FAULT, EACH_REMOTE_FAULT = 1, 4  # loops more for each further fault in one video
+LARGE, SMALL = "640x480:rate=25", "320x180:rate=10"  # pictures: two rungs, and what a slow line can carry
 LOG_LINES = 60
 
 
@@ -67,10 +72,13 @@ HEAD = (
 
 def run(options: argparse.Namespace, folder: Path) -> int:
     """Every scenario that was asked for; the exit code."""
-    names = options.scenarios or [RACE, *SCENARIOS]
-    if unknown := {part for name in names for part in name.split("+")} - {RACE, *SCENARIOS}:
-        print(f"No such scenario: {', '.join(sorted(unknown))}. Choose of {', '.join([RACE, *SCENARIOS])}.")
+    missing = network.why_not()
+    names = options.scenarios or [RACE, *SCENARIOS, *([] if missing else REMOTE)]
+    if reason := _why_not(names, missing):
+        print(reason)
         return 2
+    if missing and not options.scenarios:
+        print(f"Without remote workers: {missing}.")
     print(f"seed {options.seed}\n{HEAD}", flush=True)
     results = []
     for result in _results(options, names, folder):
@@ -82,18 +90,40 @@ def run(options: argparse.Namespace, folder: Path) -> int:
     return 1 if any(result.broken for result in results) else 0
 
 
+def _why_not(names: list[str], missing: str) -> str:
+    """Why these scenarios cannot be tried; empty where they can."""
+    for faults in (set(name.split("+")) for name in names):
+        if unknown := faults - {RACE, *SCENARIOS, *REMOTE}:
+            return (
+                f"No such scenario: {', '.join(sorted(unknown))}. Choose of {', '.join([RACE, *SCENARIOS, *REMOTE])}."
+            )
+        if faults & set(REMOTE) and missing:
+            return f"{', '.join(sorted(faults & set(REMOTE)))}: {missing}."
+        if faults & set(REMOTE) and faults - set(REMOTE):
+            return (
+                f"{'+'.join(sorted(faults))}: some are of remote workers and some are not, and those have other sites."
+            )
+    return ""
+
+
 def _results(options: argparse.Namespace, names: list[str], folder: Path) -> Iterator[Result]:
     if RACE in names:
         yield _races(options.races, options.seed)  # while no node could take part
-    site = Site(folder, options.patience)
-    if set(names) - {RACE}:
-        site.up()
-    try:
-        for name in names:
-            if name != RACE:
+    near = [name for name in names if not _is_remote(name) and name != RACE]
+    for kind, chosen in ((Site, near), (Fleet, [name for name in names if _is_remote(name)])):
+        if not chosen:
+            continue
+        site = kind(folder, options.patience)
+        try:
+            site.up()
+            for name in chosen:
                 yield _scenario(site, name, options)
-    finally:
-        site.stop()
+        finally:
+            site.stop()
+
+
+def _is_remote(name: str) -> bool:
+    return name.partition("+")[0] in REMOTE
 
 
 def _races(rounds: int, seed: int) -> Result:
@@ -123,13 +153,20 @@ def _scenario(site: Site, name: str, options: argparse.Namespace) -> Result:
 def _round(site: Site, name: str, seed: int, result: Result) -> None:
     """One video: broken, mended, and held against the rules."""
     faults = name.split("+")
-    job = site.arrive(name[:100], clip(site.folder, LOOPS + len(faults) - 1))
+    remote = isinstance(site, Fleet)
+    first, more = (REMOTE_LOOPS, EACH_REMOTE_FAULT) if remote else (LOOPS, EACH_FAULT)
+    source = clip(site.folder, first + more * (len(faults) - 1), SMALL if remote else LARGE)
+    job = site.arrive(name[:100], source)
     tasks.start(job)
-    this = Round(site, job, random.Random(f"{name}{seed}"))
+    chance = random.Random(f"{name}{seed}")
+    this = RemoteRound(site, job, chance) if isinstance(site, Fleet) else Round(site, job, chance)
     for fault in faults:
         this.moment()
         began = time.monotonic()
-        SCENARIOS[fault](this)
+        if isinstance(this, RemoteRound):
+            REMOTE[fault](this)
+        else:
+            SCENARIOS[fault](this)
         log.info("%s took %.1f s", fault, time.monotonic() - began)
     result.hits += this.hits
     result.recovery += this.recovery
@@ -158,12 +195,12 @@ def _see_the_end(this: Round, result: Result) -> None:
         raise Broken(f"it is not ready but {job.video.status}: {job.video.error_message}")
 
 
-def clip(folder: Path, loops: int) -> Path:
-    """A source of which nothing can be copied: two rungs and sound are made of it. It repeats itself."""
-    path = folder / f"{loops}.mkv"
+def clip(folder: Path, loops: int, pictures: str) -> Path:
+    """A source of which nothing can be copied: pictures and sound are made of it. It repeats itself."""
+    path = folder / f"{loops}-{pictures[:3]}.mkv"
     if not path.exists():
-        loop = folder / "loop.mkv"
-        picture = f"testsrc2=size=640x480:rate=25:duration={LOOP}"
+        loop = folder / f"loop-{pictures[:3]}.mkv"
+        picture = f"testsrc2=size={pictures}:duration={LOOP}"
         sound = f"sine=440:sample_rate=48000:duration={LOOP}"
         inputs = ("-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound)
         codecs = ("-c:v", "mpeg4", "-q:v", "6", "-g", "50", "-c:a", "flac")
@@ -173,8 +210,9 @@ def clip(folder: Path, loops: int) -> Path:
 
 
 def _show_log(site: Site) -> None:
-    lines = site.log.read_text(errors="replace").splitlines()
-    print("\n".join(f"    | {line[:300]}" for line in lines[-LOG_LINES:]), flush=True)
+    for log_file in site.logs():
+        lines = log_file.read_text(errors="replace").splitlines()
+        print("\n".join(f"    {log_file.parent.name}| {line[:300]}" for line in lines[-LOG_LINES:]), flush=True)
 
 
 def _start_anew(site: Site) -> None:

@@ -31,10 +31,13 @@ class Broken(AssertionError):
 class Site:
     """`manage.py up` and further nodes in one data folder; `stop` ends all of it."""
 
-    def __init__(self, folder: Path, patience: int) -> None:
+    def __init__(
+        self, folder: Path, patience: int, host: str = "127.0.0.1", programs: str = "web,tasks,encode,beat"
+    ) -> None:
         self.folder, self.log = folder, folder / "up.log"
         self.patience = patience  # seconds for anything to happen at all
-        self._reserved = reserve_port()
+        self.host, self.programs = host, programs
+        self._reserved = reserve_port(host)
         self.port: int = self._reserved.getsockname()[1]
         self._started: list[subprocess.Popen[bytes]] = []
         # Killed processes whose parents die with them come to us, and leave when they are waited for.
@@ -43,21 +46,25 @@ class Site:
     def up(self) -> None:
         """Start everything, and wait until it answers and works."""
         connections.close_all()  # of an earlier database server
-        self._run("manage.py", "up", "--only", "web,tasks,encode,beat", "--port", str(self.port))
+        self.supervisor = self._run(
+            "manage.py", "up", "--only", self.programs, "--port", str(self.port), "--bind", self.host
+        )
         self.wait(self.answers, "the site")
-        self.wait(lambda: bool(self.node("tasks") and self.node("encode")), "the nodes")
+        nodes = {"tasks", "encode"} & set(self.programs.split(","))
+        self.wait(lambda: all(map(self.node, nodes)), "the nodes")
 
-    def start_node(self, name: str) -> None:
-        """Another machine's encoder: nobody starts it again."""
+    def start_node(self, name: str, **variables: str) -> None:
+        """Another machine's encoder, with these settings: nobody starts it again."""
         celery = ("-m", "celery", "--quiet", "-A", "vlog", "worker", "-Q", "encode", "-n", f"{name}@other")
-        self._run(*celery, "-c", "1", "--without-gossip", "--without-mingle", "-l", "INFO")
+        self._run(*celery, "-c", "1", "--without-gossip", "--without-mingle", "-l", "INFO", **variables)
 
-    def _run(self, *arguments: str) -> None:
+    def _run(self, *arguments: str, **variables: str) -> "subprocess.Popen[bytes]":
         with self.log.open("ab") as log:
             command = [sys.executable, *arguments]
-            self._started.append(
-                subprocess.Popen(command, cwd=BASE_DIR, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-            )
+            env = {**os.environ, **variables}
+            process = subprocess.Popen(command, cwd=BASE_DIR, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self._started.append(process)
+        return process
 
     def stop(self) -> None:
         kill_all(self.folder)
@@ -77,7 +84,7 @@ class Site:
             return
 
     def answers(self) -> bool:
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)) as connection:
+        with closing(http.client.HTTPConnection(self.host, self.port, timeout=5)) as connection:
             try:
                 connection.request("GET", "/readyz")
                 return connection.getresponse().status == http.client.OK
@@ -120,6 +127,9 @@ class Site:
     def service(self, word: str) -> int:
         """`postgres -D` or `redis-server`; 0 where it is away."""
         return min((pid for pid in belonging_to(self.folder) if word in _words(pid)), default=0)
+
+    def logs(self) -> list[Path]:
+        return [self.log]
 
     def arrive(self, title: str, clip: Path) -> TranscodingJob:
         """A video of a clip, as an upload makes it."""

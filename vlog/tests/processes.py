@@ -34,14 +34,14 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.05)
 
 
-def reserve_port() -> socket.socket:
+def reserve_port(host: str = "127.0.0.1") -> socket.socket:
     """A socket on a port of this machine, which nobody else is given by chance; servers may listen there all the same.
 
     They say SO_REUSEADDR, too, which shares a port as long as only one listens.
     """
     holder = socket.socket()
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    holder.bind(("127.0.0.1", 0))
+    holder.bind((host, 0))
     return holder
 
 
