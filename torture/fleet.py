@@ -49,9 +49,8 @@ class Agent:
         program = [sys.executable, "-I", "-S", str(self.fleet.program), address or self.fleet.address]
         options = ["--key-file", str(self.home / "key"), "--encoder", "libx264", "--threads", "1"]
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.home), "VLOG_FFMPEG": str(self.fleet.paced)}
-        with self.log.open("ab") as log:
-            command = [*self.cable.inside, *self.skewed, *program, *options]
-            self.process = subprocess.Popen(command, cwd=self.home, env=environment, stdin=-3, stdout=log, stderr=log)
+        command = [*self.cable.inside, *self.skewed, *program, *options]
+        self.process = self.fleet.start(command, self.log, self.home, environment)
         self.fleet.wait(lambda: self.said("knows this worker as") > known, f"the start of {self.name}")
 
     def said(self, words: str) -> int:
@@ -102,6 +101,7 @@ class Fleet(Site):
         self.start_site()
         self.program.write_bytes(self.download("/api/worker/v1/agent.pyz"))
         self.cables = [Cable(number + 1) for number in range(AGENTS)]
+        self._started += [cable.holder for cable in self.cables]
         self.agents = [
             Agent(self, f"agent{number}", cable, skew=SKEW * (number - 1))
             for number, cable in enumerate(self.cables, start=1)

@@ -39,9 +39,10 @@ class Hostile:
 
     def attack(self, mine: dict[str, Any], theirs: Attempt | None) -> None:
         """Raises Broken where something is answered otherwise than it should be, or changes a file."""
-        package = package_dir(Video.objects.get(transcoding_job__chunks=mine["chunk"]))
+        package = package_dir(Video.objects.get(job__chunks=mine["chunk"]))
         before = _contents(package)
-        tried = [*self._bad_deliveries(mine, package), *self._bad_bodies(mine)]
+        rendition = min(folder.name for folder in package.glob("*p"))
+        tried = [*self._bad_deliveries(mine, package / rendition), *self._bad_bodies(mine, rendition)]
         for chunk, attempt in [(OTHER, 1), (theirs.chunk_id, theirs.number)] if theirs else [(OTHER, 1)]:
             tried += self._not_mine(chunk or OTHER, attempt)
         if wrong := [f"{what} is answered {status}" for what, status, right in tried if status not in right]:
@@ -55,24 +56,24 @@ class Hostile:
         if status != http.client.NO_CONTENT:
             raise Broken(f"a piece that is given back is answered {status}")
 
-    def _bad_deliveries(self, mine: dict[str, Any], package: Path) -> Iterator[Answered]:
+    def _bad_deliveries(self, mine: dict[str, Any], folder: Path) -> Iterator[Answered]:
         chunk, attempt, first, last = (mine[name] for name in ("chunk", "attempt", "first", "last"))
-        rendition = next(folder.name for folder in sorted(package.glob("*p")))
+        rendition = folder.name
         junk = b"\0\0\0\x18ftypiso6" + bytes(5000)
         yield "another hash", self._put(chunk, attempt, rendition, first, junk, digest=b"other"), {400}
         yield "no segment", self._put(chunk, attempt, rendition, first, junk), {422}
         yield "no init segment", self._put(chunk, attempt, rendition, "init", junk), {422}
-        for number in sorted(set(segments_there(package / rendition)) - set(range(first, last + 1)))[:1]:
-            data = (package / rendition / segment_name(number)).read_bytes()
+        for number in sorted(set(segments_there(folder)) - set(range(first, last + 1)))[:1]:
+            data = (folder / segment_name(number)).read_bytes()
             yield "another segment's content", self._put(chunk, attempt, rendition, first, data), {422}
         for index in (99999, -1, "..", "%2e%2e", "00001.m4s", "..%2f..%2fmaster.m3u8", "../../../../settings"):
             yield f"the number {index}", self._put(chunk, attempt, rendition, index, junk), {400, 404}
         for name in ("9999p", "..", "%2e%2e", "audio", "..%2f..", ""):
             yield f"the rendition {name!r}", self._put(chunk, attempt, name, first, junk), {400, 404}
 
-    def _bad_bodies(self, mine: dict[str, Any]) -> Iterator[Answered]:
+    def _bad_bodies(self, mine: dict[str, Any], rendition: str) -> Iterator[Answered]:
         chunk, attempt = mine["chunk"], mine["attempt"]
-        segment = f"chunks/{chunk}/segments/480p/{mine['first']}?attempt={attempt}"
+        segment = f"chunks/{chunk}/segments/{rendition}/{mine['first']}?attempt={attempt}"
         binary = {"Content-Type": "application/octet-stream"}
         endless = self._ask("PUT", segment, b"", {**binary, "Content-Length": str(1 << 40)})[0]
         yield "an endless segment", endless, {413}

@@ -231,7 +231,7 @@ def together(round: RemoteRound) -> None:
     round.site.wait(lambda: here.exists() or ended(round.job), "work of the site's own")
     if not (here.exists() and far.exists()):
         raise Broken("the site's own node and the agents did not make one video together")
-    send([round.site.node("other")], signal.SIGTERM)
+    send([round.site.node("other"), round.site.child("other")], signal.SIGTERM)
     round.site.wait(lambda: not round.site.node("other"), "the end of the node")
 
 

@@ -59,10 +59,12 @@ class Site:
         self._run(*celery, "-c", "1", "--without-gossip", "--without-mingle", "-l", "INFO", **variables)
 
     def _run(self, *arguments: str, **variables: str) -> "subprocess.Popen[bytes]":
-        with self.log.open("ab") as log:
-            command = [sys.executable, *arguments]
-            env = {**os.environ, **variables}
-            process = subprocess.Popen(command, cwd=BASE_DIR, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        return self.start([sys.executable, *arguments], self.log, BASE_DIR, {**os.environ, **variables})
+
+    def start(self, command: list[str], log: Path, folder: Path, env: dict[str, str]) -> "subprocess.Popen[bytes]":
+        """A process that is ours: its end is for its Popen to learn."""
+        with log.open("ab") as file:
+            process = subprocess.Popen(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
         self._started.append(process)
         return process
 
