@@ -15,7 +15,7 @@ STATIC_SOURCES := $(shell find static */static -type f 2>/dev/null) $(wildcard v
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup run test check fix bench torture chromium voice nginx
+.PHONY: help setup run test check fix bench torture chromium voice nginx networks
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ run: setup ## VLog on http://127.0.0.1:8000; PORT=… and BIND=… choose anothe
 	@$(MANAGE) welcome --only account
 	@exec $(MANAGE) up --sample --port $(PORT) --bind $(BIND)
 
-test: setup .make/dev-packages .make/dev-node chromium voice nginx ## all tests, those in a browser too; ARGS=… goes to pytest
+test: setup .make/dev-packages .make/dev-node chromium voice nginx networks ## all tests, those in a browser too; ARGS=… goes to pytest
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup .make/dev-packages ## lint, types, the order of imports, migrations, settings
@@ -46,7 +46,7 @@ fix: setup .make/dev-packages ## mends what ruff can mend
 bench: setup .make/dev-packages voice ## the benchmarks; ARGS=… chooses some
 	$(BIN)/python -m benchmarks $(ARGS)
 
-torture: setup .make/dev-packages ## breaks everything while videos are made; ARGS=… chooses scenarios and rounds
+torture: setup .make/dev-packages networks ## breaks everything while videos are made; ARGS=… chooses scenarios and rounds
 	$(BIN)/python -m torture $(ARGS)
 
 .make/venv:
@@ -88,6 +88,11 @@ voice:
 nginx:
 	@$(call debian,nginx,The tests of what stands in front of the site need nginx)
 
+# Only root can have networks of its own: without it, what needs them is left out.
+networks:
+	@[ "$$(id -u)" != 0 ] || { $(call debian,ip,The tests of remote workers need networks,iproute2) && \
+		$(call debian,nft,The tests of remote workers need networks,nftables); }
+
 # The files that package-lock.json pins; $(1) says whether with those that only tests need.
 define npm
 if [ ! -e package-lock.json ]; then \
@@ -100,9 +105,9 @@ if [ ! -e package-lock.json ]; then \
 	fi
 endef
 
-# A program that no Python package brings: as root on Debian it is installed, elsewhere asked for.
+# A program that no Python package brings: as root on Debian it is installed, elsewhere asked for; $(3): its package.
 define debian
 command -v $(1) >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-		apt-get update -q && apt-get install -q -y --no-install-recommends $(1); } || \
-		{ echo "$(2): install the package $(1)" >&2; exit 1; }
+		apt-get update -q && apt-get install -q -y --no-install-recommends $(or $(3),$(1)); } || \
+		{ echo "$(2): install the package $(or $(3),$(1))" >&2; exit 1; }
 endef

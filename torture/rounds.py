@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 
 RACE = "last-piece"
 LOOP = 9  # seconds
-LOOPS, REMOTE_LOOPS = 4, 12  # of the clip: nine segments in four pieces; agents are many, and a lease takes its time
-EACH_FAULT, EACH_REMOTE_FAULT = 1, 4  # loops more for each further fault in one video
+LOOPS, REMOTE_LOOPS = 4, 14  # of the clip: nine segments in four pieces; agents are many, and a lease takes its time
+EACH_FAULT, EACH_REMOTE_FAULT = 1, 8  # loops more for each further fault in one video
 LARGE, SMALL = "640x480:rate=25", "320x180:rate=10"  # pictures: two rungs, and what a slow line can carry
 LOG_LINES = 60
 
