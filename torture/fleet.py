@@ -12,15 +12,13 @@ from torture.network import SITE, Cable
 from torture.site import Broken, Site, send
 from transcoding import ffmpeg
 from transcoding.attempts import Attempt
-from transcoding.models import ChunkKind
+from transcoding.models import ChunkKind, TranscodingJob
 from vlog.tests.processes import belonging_to
 from workers import keys
 from workers.models import Worker
 
 AGENTS = 2
-PACE = (
-    3  # seconds of pictures that an encoder reads in a second: like slow machines, of which this one has too few cores
-)
+PACE = 10  # seconds of pictures that an encoder reads in a second, so that it takes time and no cores
 SKEW = 3600  # seconds by which an agent's clock is ahead
 
 
@@ -51,7 +49,12 @@ class Agent:
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.home), "VLOG_FFMPEG": str(self.fleet.paced)}
         command = [*self.cable.inside, *self.skewed, *program, *options]
         self.process = self.fleet.start(command, self.log, self.home, environment)
-        self.fleet.wait(lambda: self.said("knows this worker as") > known, f"the start of {self.name}")
+        self.fleet.wait(lambda: self.said("knows this worker as") > known or self.is_over(), f"the start of {self.name}")
+        if self.is_over():
+            raise Broken(f"{self.name} does not start: {self.log.read_text(errors='replace')[-500:].strip()}")
+
+    def is_over(self) -> bool:
+        return self.process.poll() is not None
 
     def said(self, words: str) -> int:
         """How often it said this."""
@@ -64,7 +67,7 @@ class Agent:
 
     def ends_with(self, code: int) -> float:
         """The seconds until it has ended; raises Broken where its exit code is another one."""
-        seconds = self.fleet.wait(lambda: self.process.poll() is not None, f"the end of {self.name}")
+        seconds = self.fleet.wait(self.is_over, f"the end of {self.name}")
         if self.process.returncode != code:
             raise Broken(f"{self.name} ended with {self.process.returncode}, not {code}")
         return seconds
@@ -84,13 +87,22 @@ class Agent:
 class Fleet(Site):
     """A site that agents reach, each through a cable of its own, and they."""
 
+    picture = "testsrc=size=320x180:rate=10"  # segments that a slow line can carry
+    loops, loops_each = 20, 12  # they are two, and a lease takes its time
+
     def __init__(self, folder: Path, patience: int) -> None:
         super().__init__(folder, patience, host=SITE, programs="web,tasks,beat")
         self.program, self.paced = folder / "agent.pyz", folder / "ffmpeg-paced"
-        self.paced.write_text(f'#!/bin/sh\nexec "{ffmpeg.executable()}" -readrate {PACE} "$@"\n')
-        self.paced.chmod(0o755)
+        self.pace(0)
         self.agents: list[Agent] = []
         self.cables: list[Cable] = []
+
+    def pace(self, pace: int) -> None:
+        """How fast encoders read that are started from now on; 0: as fast as they can."""
+        new = self.paced.with_suffix(".new")
+        new.write_text(f'#!/bin/sh\nexec "{ffmpeg.executable()}" -readrate {pace} "$@"\n')
+        new.chmod(0o755)
+        new.replace(self.paced)
 
     @property
     def address(self) -> str:
@@ -108,6 +120,10 @@ class Fleet(Site):
         ]
         for agent in self.agents:
             agent.start()
+
+    def arrive(self, title: str, clip: Path) -> TranscodingJob:
+        self.pace(PACE)
+        return super().arrive(title, clip)
 
     def start_site(self) -> None:
         super().up()

@@ -40,6 +40,10 @@ class RemoteRound(Round):
         self.at_work = {a.chunk_id: a.number for agent in self.site.agents if (a := agent.at_work()) and a.chunk_id}
         self.hits += bool(self.at_work)
 
+    def hurry(self) -> None:
+        """Nothing is broken any more: make the rest as fast as may be."""
+        self.site.pace(0)
+
     def victim(self) -> tuple[Agent, Attempt | None]:
         """One of the agents, and what it is at."""
         agent = self.chance.choice(self.site.agents)
@@ -87,6 +91,7 @@ def cut_for_ever(round: RemoteRound) -> None:
     with _pulled(agent):
         round.recovers()
         round.is_lost(attempt)
+        round.hurry()
         round.site.wait(lambda: ended(round.job), "the end of the video")
     round.stops()
 
@@ -138,7 +143,7 @@ def site_restarts(round: RemoteRound) -> None:
     round.crashes += len(round.at_work)  # it may have been away for longer than a lease
     round.progresses()
     for agent in round.site.agents:
-        if agent.process.poll() is not None:
+        if agent.is_over():
             raise Broken(f"{agent.name} ended because the site was away")
 
 

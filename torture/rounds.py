@@ -27,9 +27,6 @@ log = logging.getLogger(__name__)
 
 RACE = "last-piece"
 LOOP = 9  # seconds
-LOOPS, REMOTE_LOOPS = 4, 14  # of the clip: nine segments in four pieces; agents are many, and a lease takes its time
-EACH_FAULT, EACH_REMOTE_FAULT = 1, 8  # loops more for each further fault in one video
-LARGE, SMALL = "640x480:rate=25", "320x180:rate=10"  # pictures: two rungs, and what a slow line can carry
 LOG_LINES = 60
 
 
@@ -153,10 +150,8 @@ def _scenario(site: Site, name: str, options: argparse.Namespace) -> Result:
 def _round(site: Site, name: str, seed: int, result: Result) -> None:
     """One video: broken, mended, and held against the rules."""
     faults = name.split("+")
-    remote = isinstance(site, Fleet)
-    first, more = (REMOTE_LOOPS, EACH_REMOTE_FAULT) if remote else (LOOPS, EACH_FAULT)
-    source = clip(site.folder, first + more * (len(faults) - 1), SMALL if remote else LARGE)
-    job = site.arrive(name[:100], source)
+    loops = site.loops + site.loops_each * (len(faults) - 1)
+    job = site.arrive(name[:100], clip(site.folder, loops, site.picture))
     tasks.start(job)
     chance = random.Random(f"{name}{seed}")
     this = RemoteRound(site, job, chance) if isinstance(site, Fleet) else Round(site, job, chance)
@@ -168,6 +163,8 @@ def _round(site: Site, name: str, seed: int, result: Result) -> None:
         else:
             SCENARIOS[fault](this)
         log.info("%s took %.1f s", fault, time.monotonic() - began)
+    if isinstance(this, RemoteRound):
+        this.hurry()
     result.hits += this.hits
     result.recovery += this.recovery
     result.stopped += this.stopped
@@ -195,14 +192,14 @@ def _see_the_end(this: Round, result: Result) -> None:
         raise Broken(f"it is not ready but {job.video.status}: {job.video.error_message}")
 
 
-def clip(folder: Path, loops: int, pictures: str) -> Path:
+def clip(folder: Path, loops: int, picture: str) -> Path:
     """A source of which nothing can be copied: pictures and sound are made of it. It repeats itself."""
-    path = folder / f"{loops}-{pictures[:3]}.mkv"
+    kind = picture.partition("=")[0]
+    path = folder / f"{loops}-{kind}.mkv"
     if not path.exists():
-        loop = folder / f"loop-{pictures[:3]}.mkv"
-        picture = f"testsrc2=size={pictures}:duration={LOOP}"
+        loop = folder / f"loop-{kind}.mkv"
         sound = f"sine=440:sample_rate=48000:duration={LOOP}"
-        inputs = ("-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound)
+        inputs = ("-f", "lavfi", "-i", f"{picture}:duration={LOOP}", "-f", "lavfi", "-i", sound)
         codecs = ("-c:v", "mpeg4", "-q:v", "6", "-g", "50", "-c:a", "flac")
         ffmpeg.run(["-y", *inputs, *codecs, str(loop)], timeout=300)
         ffmpeg.run(["-y", "-stream_loop", str(loops - 1), "-i", str(loop), "-c", "copy", str(path)], timeout=300)

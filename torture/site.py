@@ -31,6 +31,9 @@ class Broken(AssertionError):
 class Site:
     """`manage.py up` and further nodes in one data folder; `stop` ends all of it."""
 
+    picture = "testsrc2=size=640x480:rate=25"  # of the clip: two rungs
+    loops, loops_each = 4, 1  # of the clip: nine segments in four pieces; more for each further fault in one video
+
     def __init__(
         self, folder: Path, patience: int, host: str = "127.0.0.1", programs: str = "web,tasks,encode,beat"
     ) -> None:
