@@ -18,7 +18,7 @@ from workers import keys
 from workers.models import Worker
 
 AGENTS = 2
-PACE = 10  # seconds of pictures that an encoder reads in a second, so that it takes time and no cores
+PACE = 8  # seconds of pictures that an encoder reads in a second, so that it takes time and no cores; faster, it stutters
 SKEW = 3600  # seconds by which an agent's clock is ahead
 
 
@@ -87,7 +87,7 @@ class Agent:
 class Fleet(Site):
     """A site that agents reach, each through a cable of its own, and they."""
 
-    picture = "testsrc=size=320x180:rate=10"  # segments that a slow line can carry
+    picture = "smptebars=size=160x90:rate=30"  # segments that a slow line can carry
     loops, loops_each = 20, 12  # they are two, and a lease takes its time
 
     def __init__(self, folder: Path, patience: int) -> None:
