@@ -18,7 +18,7 @@ from workers import keys
 from workers.models import Worker
 
 AGENTS = 2
-PACE = 8  # seconds of pictures that an encoder reads in a second, so that it takes time and no cores; faster, it stutters
+PACE = 8  # seconds of pictures that an encoder reads in a second: it takes time and no cores; faster, ffmpeg stutters
 SKEW = 3600  # seconds by which an agent's clock is ahead
 
 
@@ -49,7 +49,9 @@ class Agent:
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.home), "VLOG_FFMPEG": str(self.fleet.paced)}
         command = [*self.cable.inside, *self.skewed, *program, *options]
         self.process = self.fleet.start(command, self.log, self.home, environment)
-        self.fleet.wait(lambda: self.said("knows this worker as") > known or self.is_over(), f"the start of {self.name}")
+        self.fleet.wait(
+            lambda: self.said("knows this worker as") > known or self.is_over(), f"the start of {self.name}"
+        )
         if self.is_over():
             raise Broken(f"{self.name} does not start: {self.log.read_text(errors='replace')[-500:].strip()}")
 
@@ -88,7 +90,8 @@ class Fleet(Site):
     """A site that agents reach, each through a cable of its own, and they."""
 
     picture = "smptebars=size=160x90:rate=30"  # segments that a slow line can carry
-    loops, loops_each = 20, 12  # they are two, and a lease takes its time
+    sound = ""
+    loops, loops_each = 16, 10  # they are two, and a lease takes its time
 
     def __init__(self, folder: Path, patience: int) -> None:
         super().__init__(folder, patience, host=SITE, programs="web,tasks,beat")

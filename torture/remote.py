@@ -136,6 +136,16 @@ def _made_by(attempts: AttemptQuerySet) -> float:
     return sum(attempts.values_list("seconds", flat=True))
 
 
+def web_dies(round: RemoteRound) -> None:
+    """kill -9 of the web server, with the requests in it; it is started again, and agents ask again."""
+    before = round.site.web()
+    send(before, signal.SIGKILL)
+    round.site.wait(lambda: not set(before) & set(round.site.web()), "the end of the web server")
+    round.site.wait(round.site.answers, "the site")
+    round.crashes += len(round.at_work)  # a busy machine may need longer than a lease
+    round.progresses()
+
+
 def site_restarts(round: RemoteRound) -> None:
     """The site is stopped, or all of it is killed, and started again; agents wait for it."""
     round.site.stop_site(round.chance.choice([signal.SIGTERM, signal.SIGKILL]))
@@ -243,7 +253,7 @@ def together(round: RemoteRound) -> None:
 REMOTE: dict[str, Callable[[RemoteRound], None]] = {
     function.__name__.replace("_", "-"): function
     for function in (
-        cut_short, cut_long, loss, slow, site_restarts, agent_killed, agent_frozen, key_shared, key_revoked, bad_proxy,
-        hostile, together, cut_for_ever,
+        cut_short, cut_long, loss, slow, web_dies, site_restarts, agent_killed, agent_frozen, key_shared, key_revoked,
+        bad_proxy, hostile, together, cut_for_ever,
     )
 }  # fmt: skip

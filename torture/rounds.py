@@ -18,7 +18,7 @@ from torture.race import race
 from torture.remote import REMOTE, RemoteRound
 from torture.rules import check, ended, longest_piece, made_twice
 from torture.scenarios import SCENARIOS, Round
-from torture.site import Broken, Site
+from torture.site import Broken, Site, made
 from transcoding import ffmpeg, tasks
 from videos import archive
 from videos.models import Video
@@ -151,7 +151,7 @@ def _round(site: Site, name: str, seed: int, result: Result) -> None:
     """One video: broken, mended, and held against the rules."""
     faults = name.split("+")
     loops = site.loops + site.loops_each * (len(faults) - 1)
-    job = site.arrive(name[:100], clip(site.folder, loops, site.picture))
+    job = site.arrive(name[:100], clip(site, loops))
     tasks.start(job)
     chance = random.Random(f"{name}{seed}")
     this = RemoteRound(site, job, chance) if isinstance(site, Fleet) else Round(site, job, chance)
@@ -162,7 +162,7 @@ def _round(site: Site, name: str, seed: int, result: Result) -> None:
             REMOTE[fault](this)
         else:
             SCENARIOS[fault](this)
-        log.info("%s took %.1f s", fault, time.monotonic() - began)
+        log.info("%s took %.1f s; %d segments are there", fault, time.monotonic() - began, made(job))
     if isinstance(this, RemoteRound):
         this.hurry()
     result.hits += this.hits
@@ -192,14 +192,13 @@ def _see_the_end(this: Round, result: Result) -> None:
         raise Broken(f"it is not ready but {job.video.status}: {job.video.error_message}")
 
 
-def clip(folder: Path, loops: int, picture: str) -> Path:
+def clip(site: Site, loops: int) -> Path:
     """A source of which nothing can be copied: pictures and sound are made of it. It repeats itself."""
-    kind = picture.partition("=")[0]
-    path = folder / f"{loops}-{kind}.mkv"
+    path = site.folder / f"{loops}-{type(site).__name__}.mkv"
     if not path.exists():
-        loop = folder / f"loop-{kind}.mkv"
-        sound = f"sine=440:sample_rate=48000:duration={LOOP}"
-        inputs = ("-f", "lavfi", "-i", f"{picture}:duration={LOOP}", "-f", "lavfi", "-i", sound)
+        loop = site.folder / f"loop-{path.name}"
+        tracks = [site.picture, *([site.sound] if site.sound else [])]
+        inputs = [part for track in tracks for part in ("-f", "lavfi", "-i", f"{track}:duration={LOOP}")]
         codecs = ("-c:v", "mpeg4", "-q:v", "6", "-g", "50", "-c:a", "flac")
         ffmpeg.run(["-y", *inputs, *codecs, str(loop)], timeout=300)
         ffmpeg.run(["-y", "-stream_loop", str(loops - 1), "-i", str(loop), "-c", "copy", str(path)], timeout=300)

@@ -32,6 +32,7 @@ class Site:
     """`manage.py up` and further nodes in one data folder; `stop` ends all of it."""
 
     picture = "testsrc2=size=640x480:rate=25"  # of the clip: two rungs
+    sound = "sine=440:sample_rate=48000"
     loops, loops_each = 4, 1  # of the clip: nine segments in four pieces; more for each further fault in one video
 
     def __init__(
@@ -132,6 +133,10 @@ class Site:
     def service(self, word: str) -> int:
         """`postgres -D` or `redis-server`; 0 where it is away."""
         return min((pid for pid in belonging_to(self.folder) if word in _words(pid)), default=0)
+
+    def web(self) -> list[int]:
+        """The processes of the web server."""
+        return [pid for pid in belonging_to(self.folder) if "gunicorn" in _words(pid)]
 
     def logs(self) -> list[Path]:
         return [self.log]

@@ -1,13 +1,12 @@
 """Whatever is broken while a video is made, nothing is lost: one round of each scenario of `make torture`."""
 
-import json
-import os
 import subprocess
 import sys
 
 import pytest
 
 from vlog.environment import BASE_DIR
+from vlog.tests.torture import torture
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
@@ -20,17 +19,7 @@ GROUPS = {"last-piece": 0, PROCESSES: 9, MACHINES: 2, PEOPLE: 5, "deleted": 1}
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """What came of each group of scenarios, and all that was printed."""
-    file = tmp_path_factory.mktemp("torture") / "results.json"
-    command = [sys.executable, "-m", "torture", *GROUPS, "--rounds", "1", "--races", "20", "--json", str(file)]
-    command += ["--patience", "300"]  # other tests keep the machine busy
-    plain = {name: value for name, value in os.environ.items() if not name.startswith(("VLOG_", "PYTEST_"))}
-    done = subprocess.run(
-        command, cwd=BASE_DIR, env=plain, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
-    print(done.stdout)  # noqa: T201 - the seed, shown where a test fails
-    assert file.exists(), done.stdout[-3000:]
-    return {result["scenario"]: result for result in json.loads(file.read_text())}
+    return torture(tmp_path_factory.mktemp("torture"), GROUPS, "--races", "20")
 
 
 def test_two_workers_that_finish_at_once_send_the_last_steps_once(results):
