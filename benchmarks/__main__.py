@@ -31,11 +31,12 @@ from benchmarks.measures import (
 )
 from benchmarks.player import Watching, measure_watching
 from benchmarks.processes import Family, Seconds, total
+from benchmarks.shared import Shared, measure_shared
 from benchmarks.web import Load, Throughput, measure_web
 from transcoding import ffmpeg
 from transcoding.tests import speech
 
-Result = Cost | Fleet | Latency | Nodes | Restore | Throughput | Watching
+Result = Cost | Fleet | Latency | Nodes | Restore | Shared | Throughput | Watching
 
 RESULTS = Path(__file__).parent / "results"
 IDLE_SECONDS = 20
@@ -43,7 +44,7 @@ PAGES_A_SECOND = 150
 REPORTS_A_SECOND = 1000
 HEARTBEATS_A_SECOND, CLAIMS_A_SECOND = 500, 300
 RESTORE_SECONDS = 120
-QUESTIONS = "abcdefghij"
+QUESTIONS = "abcdefghijk"
 BUSY = 0.1  # cores that other programs may use before the figures are not to be trusted
 
 
@@ -79,10 +80,10 @@ def main() -> int:
     chosen = set(options.only or QUESTIONS)
     weights = speech.weights(clips.FOLDER / "weights") if "d" in chosen else None
     special: dict[str, dict[str, str]] = {"d": {"whisper": str(weights)}, "h": {"only": "web,tasks,beat"}}
-    special["i"] = special["h"]
+    special["i"] = special["k"] = special["h"]
     special["j"] = {"only": "web"}  # nobody rolls up what is compared
     try:
-        for names in (chosen - set(special), chosen & {"d"}, chosen & {"h", "i"}, chosen & {"j"}):
+        for names in (chosen - set(special), chosen & {"d"}, chosen & {"h", "k"}, chosen & {"i"}, chosen & {"j"}):
             if not names:
                 continue
             with Installation(family, options.dir, **special.get(min(names), {})) as installation:
@@ -106,7 +107,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", choices=QUESTIONS, action="append", help="one question; may be repeated")
     parser.add_argument("--quick", action="store_true", help="short clips, one round: whether it works at all")
-    parser.add_argument("--rounds", type=int, metavar="N", help="default: 3 of c and f, 1 of g, else 2")
+    parser.add_argument("--rounds", type=int, metavar="N", help="default: 3 of c and f, 1 of g and k, else 2")
     parser.add_argument("--dir", type=Path, default=tempfile.gettempdir(), help="where the data goes; one disk for all")
     return parser.parse_args()
 
@@ -121,9 +122,9 @@ def measure(name: str, installation: Installation, idle: Seconds, options: argpa
         long = clips.FOREIGN if options.quick else clips.LONG
         large = clips.QUICK_FOREIGN if options.quick else clips.LARGE
         return measure_watching(installation, long, large, options.rounds or (1 if options.quick else 3))
-    rounds = options.rounds or (1 if options.quick or name == "g" else 2)
-    if name == "h":
-        return measure_nodes(installation, clips.QUICK_FOREIGN if options.quick else clips.SILENT, rounds)
+    rounds = options.rounds or (1 if options.quick or name in {"g", "k"} else 2)
+    if name in {"h", "k"}:
+        return measure_shares(name, installation, rounds, quick=options.quick)
     if name == "d":
         source = clips.speech(clips.QUICK_SPEECH_SECONDS if options.quick else clips.SPEECH_SECONDS).make()
         return measure_captions(installation, source, speech.weights(clips.FOLDER / "weights"), rounds, idle)
@@ -138,6 +139,14 @@ def measure(name: str, installation: Installation, idle: Seconds, options: argpa
     return measure_cost(installation, chosen, rounds, idle)
 
 
+def measure_shares(name: str, installation: Installation, rounds: int, *, quick: bool) -> Nodes | Shared:
+    """What several workers make together."""
+    if name == "k":
+        real = clips.FOREIGN if quick else clips.LONG
+        return measure_shared(installation, clips.bars(300 if quick else 3600), real, rounds)
+    return measure_nodes(installation, clips.QUICK_FOREIGN if quick else clips.SILENT, rounds)
+
+
 def measure_site(name: str, installation: Installation, idle: Seconds, *, quick: bool) -> Result:
     """What needs no encoder."""
     if name == "i":
@@ -149,7 +158,7 @@ def measure_site(name: str, installation: Installation, idle: Seconds, *, quick:
 def report(name: str, result: Result, others: float) -> str:
     """The figures of one question, line by line."""
     doubt = f"; other programs used {others:.2f} cores meanwhile: do not trust this" if others > BUSY else ""
-    if isinstance(result, Latency | Watching | Nodes):
+    if isinstance(result, Latency | Watching | Nodes | Shared):
         title, rows = waits(result)
     elif isinstance(result, Fleet | Restore | Throughput):
         title, rows = site(result)
@@ -158,7 +167,7 @@ def report(name: str, result: Result, others: float) -> str:
     return "\n".join([f"({name}) {title}{doubt}", *(f"  {row}" for row in rows)])
 
 
-def waits(result: Latency | Watching | Nodes) -> tuple[str, list[str]]:
+def waits(result: Latency | Watching | Nodes | Shared) -> tuple[str, list[str]]:
     """What an editor waits for: a title and its rows."""
     if isinstance(result, Latency):
         title = "upload complete to first segments"
@@ -166,9 +175,12 @@ def waits(result: Latency | Watching | Nodes) -> tuple[str, list[str]]:
     elif isinstance(result, Watching):
         title = "upload complete to pictures in Chromium"
         lines = {"first picture": result.first, "after a jump": result.jump, "first of 2160p": result.large}
-    else:
+    elif isinstance(result, Nodes):
         title = "upload complete to publication, one core each"
         lines = {"one node": result.one, "two nodes": result.two}
+    else:
+        title = f"upload complete to publication, by encoders that sleep; agents read {result.excess:.3f} × an original"
+        lines = {"one node": result.alone, "with two agents": result.together}
     return title, [f"{text:<24} {_list(values)} s" for text, values in lines.items()]
 
 
@@ -223,6 +235,9 @@ def bars_of(name: str, result: Result) -> Iterator[Bar]:
         yield Bar("(f) first picture of 2160p", statistics.median(result.large), 10, " s", decides=False)
     elif isinstance(result, Nodes):
         yield Bar("(h) two nodes against one", result.ratio, 1.8, decides=False, at_least=True)
+    elif isinstance(result, Shared):
+        yield Bar("(k) a node and two agents against a node", result.ratio, 2.8, decides=False, at_least=True)
+        yield Bar("(k) bytes read by agents ÷ original", result.excess, 1.1)
     elif isinstance(result, Fleet):
         lives, claims = result.heartbeats.rate, result.claims
         yield Bar("(i) signs of life of workers", lives, HEARTBEATS_A_SECOND, "/s", decides=False, at_least=True)

@@ -68,6 +68,14 @@ LARGE = Clip(
     ),
     FOREIGN,
 )
+
+
+def bars(seconds: int) -> Clip:
+    """A picture so small and still that encoding it takes next to nothing; no sound."""
+    picture = ("-f", "lavfi", "-i", f"smptebars=size=160x90:rate=30:duration={seconds}")
+    return Clip(f"bars-{seconds}", (*picture, "-c:v", "mpeg4", "-q:v", "6", "-g", "50"))
+
+
 SPEECH_SECONDS, QUICK_SPEECH_SECONDS = 1200, 60
 WINDOW = 30  # seconds: one sentence in each window of Whisper's, as the weights were taught
 

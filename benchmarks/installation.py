@@ -92,12 +92,12 @@ class Installation:
         self.wait_for(lambda: self.get(f"/watch/{title}/") is not None, f"{title} to be public", every)
 
     @contextmanager
-    def node(self, core: int) -> Iterator[None]:
-        """One more Celery node that encodes, with one thread, on one core."""
+    def node(self, core: int, **variables: str) -> Iterator[None]:
+        """One more Celery node that encodes, with one thread, on one core; with these settings."""
         name = f"encode@core{core}"
         command = ["taskset", "-c", str(core), sys.executable, "-m", "celery", "--quiet", "-A", "vlog", "worker"]
-        command += ["-Q", "encode", "-n", name, "--concurrency", "1", "--prefetch-multiplier", "1"]
-        env = self.env | {"VLOG_ENCODE_THREADS": "1", "VLOG_PROCESS": name}
+        command += ["-Q", "encode", "-n", name, "--concurrency", "1", "--prefetch-multiplier", "1", "-l", "INFO"]
+        env = self.env | {"VLOG_ENCODE_THREADS": "1", "VLOG_PROCESS": name, **variables}
         with self.log.open("ab") as log:
             process = subprocess.Popen(command, cwd=BASE, env=env, stdout=log, stderr=log)
         self.family.waited_for.add(process.pid)

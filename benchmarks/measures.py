@@ -177,14 +177,15 @@ def measure_nodes(installation: Installation, clip: Clip, rounds: int) -> Nodes:
     source, nodes = clip.make(), Nodes()
     with installation.node(core=0):
         for number in range(rounds):
-            nodes.one.append(_publish(installation, source, f"one-{number}"))
+            nodes.one.append(publish(installation, source, f"one-{number}"))
         with installation.node(core=1):
             for number in range(rounds):
-                nodes.two.append(_publish(installation, source, f"two-{number}"))
+                nodes.two.append(publish(installation, source, f"two-{number}"))
     return nodes
 
 
-def _publish(installation: Installation, source: Path, title: str) -> float:
+def publish(installation: Installation, source: Path, title: str) -> float:
+    """Seconds from the last byte of the upload to the publication; then it is deleted."""
     sent = installation.editor.upload(source, title)
     installation.wait_until_public(title, every=0.2)
     wall = time.monotonic() - sent

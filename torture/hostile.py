@@ -91,10 +91,11 @@ class Hostile:
         yield "a large chunk", self._say("report", 10**30, attempt), {400, 404, 409}
 
     def _not_mine(self, chunk: int, attempt: int) -> Iterator[Answered]:
-        for call, told in {
+        calls: dict[str, dict[str, Any]] = {
             "report": {"percent": None}, "complete": {}, "fail": {"error": "mine", "final": True},
             "give_back": {"reason": ""}, "warn": {"sentence": "mine"}, "transcript": {"language": "en", "captions": []},
-        }.items():  # fmt: skip
+        }  # fmt: skip
+        for call, told in calls.items():
             yield f"{call} of another's chunk", self._say(call, chunk, attempt, **told), {409}
         yield "another's source", self._ask("GET", f"chunks/{chunk}/source?attempt={attempt}")[0], {409}
         yield "a segment of another's chunk", self._put(chunk, attempt, "480p", 0, b"mine"), {409}

@@ -53,8 +53,8 @@ class Cable:
         _run(*f"ip link add {self.name} type veth peer name eth0 {far}".split())
         _run(*f"ip address add 10.213.{self.number}.1/24 dev {self.name}".split())
         self.plug()
-        for command in ("link set lo up", f"address add 10.213.{self.number}.2/24 dev eth0", "link set eth0 up"):
-            self.run("ip", *command.split())
+        for words in ("link set lo up", f"address add 10.213.{self.number}.2/24 dev eth0", "link set eth0 up"):
+            self.run("ip", *words.split())
         self.run("ip", *f"route add default via 10.213.{self.number}.1".split())
 
     @property

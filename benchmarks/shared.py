@@ -1,0 +1,116 @@
+"""One video by the site's own node and two remote workers together, and what the remote ones read of its original."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.clips import Clip
+from benchmarks.fleet import make_workers
+from benchmarks.installation import Installation
+from benchmarks.measures import publish
+from transcoding import ffmpeg
+from vlog import embedded
+
+AGENTS = 2
+PACE = 8  # seconds of pictures that a sleeping encoder takes in a second; faster, ffmpeg stutters
+READ = 64 << 10  # bytes
+
+
+@dataclass
+class Shared:
+    """Seconds until a video is public, by one node and by that and two agents, whose encoders sleep most of the time.
+
+    read: bytes that two agents get of the site while they alone make another video, of so many bytes in all (size).
+    """
+
+    alone: list[float] = field(default_factory=list)
+    together: list[float] = field(default_factory=list)
+    read: int = 0
+    size: int = 0
+
+    @property
+    def ratio(self) -> float:
+        return sum(self.alone) / sum(self.together)
+
+    @property
+    def excess(self) -> float:
+        return self.read / self.size
+
+
+def measure_shared(installation: Installation, long: Clip, real: Clip, rounds: int) -> Shared:
+    shared = Shared()
+    asleep, original = sleeping(installation.data), long.make()
+    keys = make_workers(embedded.database_url(installation.data), AGENTS)
+    with installation.node(0, VLOG_FFMPEG=asleep):
+        for number in range(rounds):
+            shared.alone.append(publish(installation, original, f"alone-{number}"))
+        with agents(installation, installation.port, keys, asleep):
+            for number in range(rounds):
+                shared.together.append(publish(installation, original, f"together-{number}"))
+    source = real.make()
+    relay = Relay(installation.port)
+    with agents(installation, relay.port, keys, ffmpeg.executable()):
+        publish(installation, source, "far")
+    shared.read, shared.size = relay.read, source.stat().st_size
+    return shared
+
+
+def sleeping(folder: Path) -> str:
+    """An ffmpeg that takes its time, and few cores: this machine has not as many as three workers have."""
+    path = folder / "ffmpeg-asleep"
+    path.write_text(f'#!/bin/sh\nexec "{ffmpeg.executable()}" -readrate {PACE} "$@"\n')
+    path.chmod(0o755)
+    return str(path)
+
+
+@contextmanager
+def agents(installation: Installation, port: int, keys: list[str], program: str) -> Iterator[None]:
+    """Remote workers that reach the site at a port of this machine."""
+    processes = []
+    with installation.log.open("ab") as log:
+        for key in keys:
+            command = [sys.executable, "-m", "workers.agent", f"http://127.0.0.1:{port}", "--threads", "1"]
+            env = {"PATH": os.environ["PATH"], "VLOG_FFMPEG": program, "VLOG_WORKER_KEY": key}
+            processes.append(subprocess.Popen([*command, "--encoder", "libx264"], env=env, stdout=log, stderr=log))
+    installation.family.waited_for.update(process.pid for process in processes)
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(60)
+
+
+class Relay:
+    """A way to the site that counts what comes from there."""
+
+    def __init__(self, port: int) -> None:
+        self.site, self.read = port, 0
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._server.getsockname()[1]
+        self._lock = threading.Lock()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            near, _ = self._server.accept()
+            far = socket.create_connection(("127.0.0.1", self.site))
+            threading.Thread(target=self._pass_on, args=(near, far, False), daemon=True).start()
+            threading.Thread(target=self._pass_on, args=(far, near, True), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket, counted: bool) -> None:
+        with suppress(OSError):
+            while data := source.recv(READ):
+                target.sendall(data)
+                with self._lock:
+                    self.read += len(data) if counted else 0
+        for side in (source, target):
+            with suppress(OSError):
+                side.shutdown(socket.SHUT_RDWR)
