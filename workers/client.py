@@ -17,7 +17,7 @@ from transcoding.contract import INIT, Assignment, Enough, LeaseLost, Stopping
 from transcoding.encode import EncodeError
 from transcoding.plan import Plan
 from transcoding.transcribe import Transcript
-from workers.connection import Connection, Disabled, Refused, Rejected, Site
+from workers.connection import Connection, Disabled, Garbled, Refused, Rejected, Site
 from workers.source import Source, SourceServer
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 REPORTING = 3  # seconds between two reports; so soon a cancelled encoder stops
 EACH_LEASE = 4  # reports at least
 PARTING = 5  # seconds to give back what the worker has, once it is asked to end
+SENT = 3  # times at most, where what arrives is not what was sent
 LONGEST_ERROR = 8000  # characters; the end of ffmpeg's log says most
 ORDERS: dict[str, type[Exception]] = {"complete": Enough, "give_back": Stopping}
 HARMLESS = re.compile(r"[\w./+-]*", re.ASCII)  # nothing in it means anything to a filter of ffmpeg's
@@ -147,7 +148,13 @@ class RemoteQueue:
         headers = {"Content-Type": "application/octet-stream", "Content-Digest": f"sha-256=:{digest}:"}
         path = f"chunks/{assignment.chunk}/segments/{rendition}/{name}?attempt={assignment.attempt}"
         hold = self._held()
-        answer = self._connection.call("PUT", path, data, headers, hold.check)
+        for again in reversed(range(SENT)):
+            try:
+                answer = self._connection.call("PUT", path, data, headers, hold.check)
+                break
+            except Garbled:
+                if not again:
+                    raise
         hold.check()
         if order := ORDERS.get(answer.get("order", "")):
             raise order

@@ -48,6 +48,10 @@ class Rejected(EncodeError):
     """The site does not take what it was sent; the message says why."""
 
 
+class Garbled(Rejected):
+    """What arrived makes no sense to the site: it may have been changed on its way."""
+
+
 class Unanswered(Exception):
     """No answer, or none that counts; ask again, after so many seconds where the site says so."""
 
@@ -307,7 +311,7 @@ def _refusal(answer: Answer, address: str) -> Exception:
         return Refused(ends[status])
     if status == 404 and not detail:
         return Refused(f"{address} has no work for remote workers: is this the address of a VLog site?")
-    return Rejected(detail or f"{address} answers HTTP {status}")
+    return (Garbled if status == 400 else Rejected)(detail or f"{address} answers HTTP {status}")
 
 
 def _detail(answer: Answer) -> str:

@@ -217,6 +217,18 @@ def test_a_segment_that_the_site_does_not_take_spends_an_attempt(site, queue_of)
     assert (site.pieces[41].state, site.pieces[41].error) == ("failed", "segment 0 begins too late")
 
 
+def test_a_segment_that_was_changed_on_its_way_is_sent_again(site, film, queue_of):
+    site.misbehave("PUT chunks/41/segments/360p/0", says(400, detail="it was changed on its way"), times=2)
+    assert work_one(queue_of(site), KINDS, NEVER)
+    assert site.pieces[41].state == "completed"
+
+
+def test_one_that_never_arrives_as_it_was_sent_spends_an_attempt(site, queue_of):
+    site.misbehave("PUT chunks/41/segments/360p/0", says(400, detail="it was changed on its way"), times=1000)
+    assert work_one(queue_of(site), KINDS, NEVER)
+    assert (site.pieces[41].state, site.pieces[41].error) == ("failed", "it was changed on its way")
+
+
 def test_a_piece_that_is_not_complete_after_all_spends_an_attempt(site, queue_of):
     site.misbehave("POST chunks/41/complete", says(422, detail="segment 0 is missing"))
     assert work_one(queue_of(site), KINDS, NEVER)
