@@ -179,7 +179,7 @@ def waits(result: Latency | Watching | Nodes | Shared) -> tuple[str, list[str]]:
         title = "upload complete to publication, one core each"
         lines = {"one node": result.one, "two nodes": result.two}
     else:
-        title = f"upload complete to publication, by encoders that sleep; agents read {result.excess:.3f} × an original"
+        title = f"upload complete to publication, encoders asleep; agents read {result.excess:.3f} of an original"
         lines = {"one node": result.alone, "with two agents": result.together}
     return title, [f"{text:<24} {_list(values)} s" for text, values in lines.items()]
 
@@ -233,17 +233,8 @@ def bars_of(name: str, result: Result) -> Iterator[Bar]:
         yield Bar("(f) first picture of a 10 min source", statistics.median(result.first), 8, " s", decides=False)
         yield Bar("(f) first picture after a jump", statistics.median(result.jump), 12, " s", decides=False)
         yield Bar("(f) first picture of 2160p", statistics.median(result.large), 10, " s", decides=False)
-    elif isinstance(result, Nodes):
-        yield Bar("(h) two nodes against one", result.ratio, 1.8, decides=False, at_least=True)
-    elif isinstance(result, Shared):
-        yield Bar("(k) a node and two agents against a node", result.ratio, 2.8, decides=False, at_least=True)
-        yield Bar("(k) bytes read by agents ÷ original", result.excess, 1.1)
-    elif isinstance(result, Fleet):
-        lives, claims = result.heartbeats.rate, result.claims
-        yield Bar("(i) signs of life of workers", lives, HEARTBEATS_A_SECOND, "/s", decides=False, at_least=True)
-        yield Bar(f"(i) {AGENTS} idle workers, of a core", 100 * result.idle, 15, " %", decides=False)
-        yield Bar("(i) claims of 50 workers", claims, CLAIMS_A_SECOND, "/s", decides=False, at_least=True)
-        yield Bar("(i) pieces given twice", result.twice, 0)
+    elif isinstance(result, Nodes | Shared | Fleet):
+        yield from worker_bars_of(result)
     elif isinstance(result, Restore):
         yield Bar("(j) restore of the database", result.restore, RESTORE_SECONDS, " s", decides=False)
         yield Bar("(j) tables that came back otherwise", len(result.different), 0)
@@ -255,6 +246,20 @@ def bars_of(name: str, result: Result) -> Iterator[Bar]:
         yield Bar("(e) 99 % of the reports take", result.reports.p99, 100, " ms", decides=False)
     else:
         yield from cost_bars_of(name, result)
+
+
+def worker_bars_of(result: Nodes | Shared | Fleet) -> Iterator[Bar]:
+    if isinstance(result, Nodes):
+        yield Bar("(h) two nodes against one", result.ratio, 1.8, decides=False, at_least=True)
+    elif isinstance(result, Shared):
+        yield Bar("(k) a node and two agents against a node", result.ratio, 2.8, decides=False, at_least=True)
+        yield Bar("(k) bytes read by agents ÷ original", result.excess, 1.1)
+    else:
+        lives, claims = result.heartbeats.rate, result.claims
+        yield Bar("(i) signs of life of workers", lives, HEARTBEATS_A_SECOND, "/s", decides=False, at_least=True)
+        yield Bar(f"(i) {AGENTS} idle workers, of a core", 100 * result.idle, 15, " %", decides=False)
+        yield Bar("(i) claims of 50 workers", claims, CLAIMS_A_SECOND, "/s", decides=False, at_least=True)
+        yield Bar("(i) pieces given twice", result.twice, 0)
 
 
 def cost_bars_of(name: str, result: Cost) -> Iterator[Bar]:
