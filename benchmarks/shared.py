@@ -101,7 +101,11 @@ class Relay:
     def _serve(self) -> None:
         while True:
             near, _ = self._server.accept()
-            far = socket.create_connection(("127.0.0.1", self.site))
+            try:
+                far = socket.create_connection(("127.0.0.1", self.site))
+            except OSError:  # the site has ended
+                near.close()
+                continue
             threading.Thread(target=self._pass_on, args=(near, far, False), daemon=True).start()
             threading.Thread(target=self._pass_on, args=(far, near, True), daemon=True).start()
 
