@@ -23,6 +23,18 @@ def count(name: str, seconds: int) -> int:
     return 0
 
 
+def begin(name: str, seconds: int) -> bool:
+    """Whether nobody else is at what has this name; they are until they `end`, or for so long. True without Redis."""
+    with suppress(redis.RedisError):
+        return bool(_client().set(f"vlog:at:{name}", 1, ex=seconds, nx=True))
+    return True
+
+
+def end(name: str) -> None:
+    with suppress(redis.RedisError):
+        _client().delete(f"vlog:at:{name}")
+
+
 def keep(name: str, value: Any, seconds: int) -> None:
     """Keep plain data under a name for so long."""
     with suppress(redis.RedisError):

@@ -17,7 +17,7 @@ from django.core.cache import cache
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
-from rest_framework.exceptions import ParseError, UnsupportedMediaType
+from rest_framework.exceptions import NotFound, ParseError, UnsupportedMediaType
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -37,12 +37,13 @@ from videos.storage import source_path
 from vlog import ranges, shared
 from workers import serializers, zipapp
 from workers.models import Worker
-from workers.requests import WorkerView, mind_silence, read_body, sending, taking
+from workers.requests import NotNow, WorkerView, mind_silence, read_body, sending, taking
 from workers.schema import ATTEMPT, CHUNK, DIGEST, INDEX, RENDITION, described
 
 SOONEST, LATEST = 2, 30  # seconds between two questions of an idle worker
 FLEET = 1000  # workers that ask as late as that
 COUNTED = 10  # seconds that the size of the fleet is known for
+CLAIMING = 60  # seconds after which a claim that nobody answered may be asked again
 CLAIM_KEPT = 3600  # seconds in which a claim may be asked again
 MOST_WARNINGS = 50  # of one video
 TRANSCRIPT = 8 << 20  # bytes
@@ -85,6 +86,17 @@ class AgentView(WorkerView):
         return HttpResponse(zipapp.agent(), content_type="application/zip")
 
 
+@extend_schema(exclude=True)
+class UnknownView(WorkerView):
+    """Whatever else an agent asks for."""
+
+    authentication_classes = []
+    permission_classes = [AllowAny]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        raise NotFound("There is no such call: docs/workers-api.md has all of them.")
+
+
 class HeartbeatView(WorkerView):
     """What the worker is and can do."""
 
@@ -118,10 +130,15 @@ class ClaimView(WorkerView):
         # Most ask in vain: this is told by a fraction of what a claim costs.
         if not TranscodingChunk.objects.claimable().filter(kind__in=wanted).exists():
             return None
-        for kind in wanted:
-            if (given := queue_for(self.worker, kind).claim([kind])) is not None:
-                shared.keep(name, [given.chunk, given.attempt, given.first], CLAIM_KEPT)
-                return self._told(given)
+        if not shared.begin(name, CLAIMING):
+            raise NotNow("This claim is being answered just now: ask again.", 1)
+        try:
+            for kind in wanted:
+                if (given := queue_for(self.worker, kind).claim([kind])) is not None:
+                    shared.keep(name, [given.chunk, given.attempt, given.first], CLAIM_KEPT)
+                    return self._told(given)
+        finally:
+            shared.end(name)
         return None
 
     def _can(self, kind: str) -> bool:

@@ -1,4 +1,4 @@
-from django.urls import path
+from django.urls import path, re_path
 
 from workers import api
 
@@ -14,4 +14,5 @@ urlpatterns = [
     path("chunks/<int:chunk>/transcript", api.TranscriptView.as_view(), name="worker_transcript"),
     path("chunks/<int:chunk>/fail", api.FailView.as_view(), name="worker_fail"),
     path("chunks/<int:chunk>/give_back", api.GiveBackView.as_view(), name="worker_give_back"),
+    re_path("", api.UnknownView.as_view()),
 ]

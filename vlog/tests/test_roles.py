@@ -39,6 +39,7 @@ CASES = [
 ]
 WORKERS_API = "/api/worker/v1/"
 NOT_FOR_ROLES = {
+    "api/worker/v1/",
     # Who logs in or out has no role yet, or none any more.
     *("admin/login/", "admin/logout/", "admin/password_change/done/"),
     # A redirect to what a row's own page is, which asks for itself; and the page for unknown addresses.

@@ -23,6 +23,7 @@ from videos import archive
 from videos.models import Transcription, Video
 from videos.storage import package_dir, source_path
 from videos.tests.factories import WorkerFactory
+from vlog import shared
 from workers.models import Worker
 from workers.requests import MESSAGE, PATIENCE, sending, taking
 from workers.tests.conftest import BASE
@@ -126,6 +127,16 @@ class TestClaim:
         agent.say("give_back", first)
         again = agent.claim("video", claim=claim)
         assert (again["chunk"], again["attempt"]) == (first["chunk"], 2)
+
+    def test_the_same_question_while_it_is_being_answered_is_to_come_again(self, agent, job):
+        claim = uuid4()
+        name = f"claim:{agent.worker.pk}:{claim}"
+        assert shared.begin(name, 60)
+        answer = agent.post("claim", {"kinds": ["video"], "claim": str(claim)})
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        shared.end(name)
+        first = agent.claim("video", claim=claim)
+        assert agent.claim("video", claim=claim) == first
 
     def test_somebody_elses_question_is_another_one(self, new_agent, job):
         claim = uuid4()
@@ -702,3 +713,11 @@ def test_whoever_stands_still_is_given_up_in_the_end(agent, job):
         address = f"{BASE}chunks/{told['chunk']}/source?attempt=1"
         assert b"".join(agent.client.get(address, **{"gunicorn.socket": ours}).streaming_content)
         assert ours.gettimeout() == PATIENCE
+
+
+@pytest.mark.parametrize("address", ["", "nothing", "claim/", "chunks/1", "chunks/one/report"])
+def test_of_an_address_that_never_was_json_says_so(client, db, address):
+    answer = client.get(BASE + address)
+    assert answer.status_code == 404
+    assert answer.json() == {"detail": "There is no such call: docs/workers-api.md has all of them."}
+    assert answer.headers["VLog-Agent"] == "1"
