@@ -48,7 +48,7 @@ def _begin() -> Path:
 def _trust_the_machine() -> None:
     """Let PostgreSQL wait for no disk: of this run nothing has to outlive a power cut."""
     with psycopg.connect(embedded.database_url(Path(os.environ["VLOG_DATA_DIR"])), autocommit=True) as database:
-        for name in ("fsync", "synchronous_commit", "full_page_writes"):
+        for name in ("fsync", "full_page_writes"):
             database.execute(f"ALTER SYSTEM SET {name} = off")
         database.execute("SELECT pg_reload_conf()")
 

@@ -14,7 +14,7 @@ from torture.rules import ended
 from torture.site import Broken, Site, made, send
 from transcoding import control, tasks
 from transcoding.attempts import Attempt, Outcome
-from transcoding.models import ChunkKind, ChunkStatus, TranscodingChunk, TranscodingJob
+from transcoding.models import ChunkKind, ChunkStatus, Priority, TranscodingChunk, TranscodingJob
 from videos import archive
 from videos.models import Video
 from videos.storage import archive_dir, packages_of, source_path
@@ -55,12 +55,16 @@ class Round:
         self.hits += bool(self.at_work)
 
     def recovers(self) -> None:
-        """Note how long it takes until every piece that was at work is taken up again."""
+        """Note how long it takes until every piece that was at work is taken up again, or waits to be at the end.
+
+        There go those of which nothing had come.
+        """
         self.crashes += 1
         self.recovery.append(self.site.wait(self._goes_on, "somebody who goes on"))
 
     def _goes_on(self) -> bool:
         pieces = TranscodingChunk.objects.filter(pk__in=self.at_work).exclude(status=ChunkStatus.COMPLETED)
+        pieces = pieces.exclude(status=ChunkStatus.PENDING, priority=Priority.RETRY)
         return all(attempt > self.at_work[pk] for pk, attempt in pieces.values_list("pk", "attempt"))
 
     def stops(self) -> None:

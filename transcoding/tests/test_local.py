@@ -23,6 +23,7 @@ from transcoding.tests.test_plan import audio, video
 from videos.models import Video
 from videos.storage import package_dir, source_path
 from videos.tests.factories import TranscodingJobFactory, WorkerFactory
+from vlog import logs
 from vlog.logs import LineFormatter
 from workers.models import Worker
 
@@ -165,6 +166,7 @@ class TestClaims:
         assert claimed.plan.to_json() == job.plan
 
     def test_what_is_logged_from_then_on_concerns_it(self):
+        logs.begin()
         job = laid_out()
         claimed = queue_of().claim(VIDEO)
         line = LineFormatter(colour=False).format(logging.makeLogRecord({"msg": "encoding"}))
