@@ -6,6 +6,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from django.conf import settings
 from django.contrib.humanize.templatetags.humanize import apnumber
 from django.db import models, transaction
 from django.db.models import F, Q
@@ -478,6 +479,8 @@ class TranscodingChunk(models.Model):
                 return  # somebody else was faster, or its worker was heard of after all
             Attempt.objects.filter(chunk=chunk).end(Outcome.LOST, SILENT)
             Worker.objects.filter(worker_id=chunk.worker_id, current_job=chunk.job_id).update(current_job=None)
+            agent = Worker.objects.filter(worker_id=chunk.worker_id, worker_type=Worker.Type.REMOTE)
+            agent.call_silent_offline(settings.LEASE_SECONDS)  # so that nobody leaves the piece to it
             if chunk.delivered or chunk.job.video.deleted_at is not None:
                 chunk.put_back()
             else:

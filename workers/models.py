@@ -43,6 +43,12 @@ class WorkerQuerySet(models.QuerySet["Worker"]):
         since = timezone.now() - timedelta(seconds=SILENT_SECONDS)
         return self.filter(status=WorkerStatus.ACTIVE, last_heartbeat__gte=since)
 
+    def call_silent_offline(self, seconds: int) -> None:
+        """Those active ones that have not been heard of for so long; their next word makes them active again."""
+        since = timezone.now() - timedelta(seconds=seconds)
+        silent = self.filter(status=WorkerStatus.ACTIVE).filter(Q(last_heartbeat=None) | Q(last_heartbeat__lt=since))
+        silent.update(status=WorkerStatus.OFFLINE, current_job=None)
+
     def available(self) -> "WorkerQuerySet":
         """Those that would take new work now."""
         return self.live().allowed()

@@ -19,7 +19,7 @@ from django.db.models import Case, QuerySet, Value, When
 from django.utils import timezone
 
 from transcoding import encoders
-from workers.models import Worker
+from workers.models import SILENT_SECONDS, Worker
 
 log = logging.getLogger(__name__)
 
@@ -86,9 +86,7 @@ def heard_of(workers: QuerySet[Worker]) -> None:
 
 def call_silent_offline() -> None:
     """Whoever has not been heard of for a while is offline, however it ended."""
-    live = Worker.objects.live().values("pk")
-    silent = Worker.objects.filter(status=Worker.Status.ACTIVE).exclude(pk__in=live)
-    silent.update(status=Worker.Status.OFFLINE, current_job=None)
+    Worker.objects.call_silent_offline(SILENT_SECONDS)
 
 
 def _beat(node: str) -> None:

@@ -161,6 +161,20 @@ class TestWhatFailedBefore:
         Worker.objects.filter(pk=encoder.pk).update(worker_name="tasks@b")
         assert queue.claim(AUDIO) is None
 
+    def test_nobody_leaves_it_to_one_who_went_silent_with_it(self, settings):
+        job = laid_out()
+        job.chunks.exclude(first_segment=0).delete()
+        first, second = queue_of("a", job), queue_of("b", job)
+        fail(first)
+        held = second.claim(VIDEO)
+        assert held is not None
+        long_ago = timezone.now() - timedelta(seconds=settings.LEASE_SECONDS + 1)
+        Worker.objects.filter(pk=second.worker.pk).update(last_heartbeat=long_ago)
+        expire(held)
+        second.worker.refresh_from_db()
+        assert second.worker.status == "offline"
+        assert first.claim(VIDEO).chunk == held.chunk
+
     def test_nothing_waits_for_ever_for_one_who_does_not_come(self):
         job = laid_out(frames=60)
         queue, _ = queue_of("a", job), queue_of("busy", job)
