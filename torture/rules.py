@@ -7,8 +7,8 @@ from django.conf import settings
 from torture.site import Broken, Site
 from transcoding.attempts import Attempt
 from transcoding.audit import strays
+from transcoding.files import UNFINISHED
 from transcoding.models import ChunkKind, ChunkStatus, QualityStatus, TranscodingChunk, TranscodingJob
-from transcoding.package import UNFINISHED
 from transcoding.plan import Plan
 from transcoding.verify import verify
 from videos.models import Video

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from django.conf import settings
-
+from transcoding import files
 from transcoding.package import Rendition
 from transcoding.plan import Plan
 from transcoding.verify import Report, inspect
 from videos.models import Video, VideoQuality, VideoQuerySet
-from videos.storage import package_dir, package_name, source_path
+from videos.storage import package_dir, package_name, packages, root, source_path, sources
 
 BATCH = 200  # videos whose rows are in memory at once
 TOLERANCE = Fraction(1, 10)  # of a bitrate, which may have been measured by an older release
@@ -106,7 +105,7 @@ def _quality_problems(row: VideoQuality, rung: Rendition) -> Iterator[str]:
 
 def _caption_problems(video: Video) -> Iterator[str]:
     row = getattr(video, "transcription", None)
-    if row is not None and row.vtt_path and not (settings.DATA_DIR / row.vtt_path).is_file():
+    if row is not None and row.vtt_path and not (root() / row.vtt_path).is_file():
         yield f"its captions, {row.vtt_path}, are missing"
 
 
@@ -127,17 +126,17 @@ def strays() -> list[str]:
 
     They are listed before the rows are read: a row is there before its folders. What is gone by then was moved.
     """
-    packages, sources = _entries(settings.MEDIA_DIR), _entries(settings.SOURCES_DIR)
+    folders = _entries(packages()), _entries(sources())
     keys = dict(Video.objects.alive().values_list("pk", "media_key").iterator())
     found = [
-        *((path, _about_package(path.name, keys)) for path in packages),
-        *((path, _about_source(path.name, keys)) for path in sources),
+        *((path, _about_package(path.name, keys)) for path in folders[0]),
+        *((path, _about_source(path.name, keys)) for path in folders[1]),
     ]
     return [f"{path.parent.name}/{path.name} {about}" for path, about in found if about and path.exists()]
 
 
 def _entries(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.is_dir() else []
+    return [folder / name for name in sorted(files.names(folder))]
 
 
 def _about_package(name: str, keys: dict[int, str]) -> str:

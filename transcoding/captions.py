@@ -1,6 +1,5 @@
 """The captions of published videos: their rows, their files, and the queue of those that are still to be heard."""
 
-import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -12,19 +11,20 @@ from django.conf.locale import LANG_INFO
 from django.db import transaction
 from django.utils import timezone
 
-from transcoding import boxes, playlists, webvtt
+from transcoding import boxes, files, playlists, webvtt
 from transcoding.afterwards import AfterwardsQueue
 from transcoding.attempts import Attempt, Outcome
 from transcoding.contract import Assignment, LeaseLost
+from transcoding.files import UNFINISHED, store
 from transcoding.local import assignment_of, lease_end
 from transcoding.models import ChunkKind, ChunkStatus, TranscodingChunk, TranscodingJob
-from transcoding.package import UNFINISHED, caption_languages, caption_name, segment_name, store
+from transcoding.package import caption_languages, caption_name, segment_name
 from transcoding.plan import Plan
 from transcoding.playlists import CaptionTrack
 from transcoding.transcribe import Transcript, Whisper
 from transcoding.webvtt import Caption
 from videos.models import Cue, Transcription, Video
-from videos.storage import package_dir
+from videos.storage import package_dir, root
 
 NO_SOUND = "The video has no sound, so there are no captions."
 NO_SPEECH = "No speech was heard, so there are no captions. If somebody speaks, choose the language and try again."
@@ -142,7 +142,7 @@ class TranscriptionQueue(AfterwardsQueue):
         row.language = transcript.language or row.given_language or row.language
         row.duration_seconds = (now - (row.started_at or now)).total_seconds()
         row.transcript_text, row.word_count = transcript.text, transcript.words
-        row.vtt_path = str(path.relative_to(settings.DATA_DIR)) if path else None
+        row.vtt_path = str(path.relative_to(root())) if path else None
         row.error_message = None if path else NO_SPEECH
         row.save()
 
@@ -167,7 +167,7 @@ def staged(package: Path, number: int, plan: Plan, transcript: Transcript) -> It
     Raises FileNotFoundError where the package is not there. A folder that a killed worker left goes, too.
     """
     for left in package.glob(f".captions-*{UNFINISHED}"):
-        shutil.rmtree(left, ignore_errors=True)
+        files.remove(left)
     folder = package / f".captions-{number}{UNFINISHED}"
     folder.mkdir()
     try:
@@ -175,7 +175,7 @@ def staged(package: Path, number: int, plan: Plan, transcript: Transcript) -> It
             _write_files(folder, _first_time(package, plan), plan, transcript)
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        files.remove(folder)
 
 
 def _write_files(folder: Path, first_time: int, plan: Plan, transcript: Transcript) -> None:
@@ -209,7 +209,7 @@ def put_in_place(staging: Path, package: Path, language: str) -> Path | None:
     store(master, playlists.with_captions(master.read_text(), tracks).encode())
     for old in caption_languages(package):
         if old != language:
-            shutil.rmtree(captions / old)
+            files.remove(captions / old)
             (captions / f"{old}.vtt").unlink(missing_ok=True)
     return path
 
@@ -223,7 +223,7 @@ def put_back(job: TranscodingJob, plan: Plan) -> None:
     transcript = Transcript(row.language, said)
     with staged(package, 0, plan, transcript) as staging:
         path = put_in_place(staging, package, row.language)
-    vtt_path = str(path.relative_to(settings.DATA_DIR)) if path else None
+    vtt_path = str(path.relative_to(root())) if path else None
     Transcription.objects.filter(pk=row.pk).update(vtt_path=vtt_path)
 
 

@@ -89,20 +89,26 @@ _CONTAINER = ("-use_editlist", "0", "-avoid_negative_ts", "disabled", "-map_meta
 _PATIENT = ("-max_error_rate", "1", "-max_pixels", str(MAX_PIXELS))
 
 
-LOOPBACK = "http://127.0.0.1:"  # how an address begins at which a remote worker serves itself a source
+LOOPBACK = "http://127.0.0.1:"  # how an address begins at which a worker serves itself a source
+_HERE = {"protocol_whitelist": "file"}
 # Little is read ahead of what is decoded, because all of it comes from far.
-_FROM_AFAR = ("-protocol_whitelist", "http,tcp", "-recv_buffer_size", str(64 << 10))
+_FROM_AFAR = {"protocol_whitelist": "http,tcp", "recv_buffer_size": str(64 << 10)}
 
 
 def is_file(source: str) -> bool:
-    """Whether a source is a path, whatever it looks like, and not an address of a remote worker's own."""
+    """Whether a source is a path, whatever it looks like, and not an address of a worker's own."""
     return not source.startswith(LOOPBACK)
+
+
+def opened_as(source: str) -> tuple[dict[str, str], str]:
+    """libav's options for opening a source and nothing that it may refer to, and the source as libav names it."""
+    return (_HERE, f"file:{source}") if is_file(source) else (_FROM_AFAR, source)
 
 
 def input_arguments(source: str) -> list[str]:
     """Open a source and nothing that it may refer to."""
-    opened = ("-protocol_whitelist", "file") if is_file(source) else _FROM_AFAR
-    name = f"file:{source}" if is_file(source) else source
+    options, name = opened_as(source)
+    opened = [word for option, value in options.items() for word in (f"-{option}", value)]
     return [*_PATIENT, *opened, "-format_whitelist", ",".join(FORMATS), "-i", name]
 
 

@@ -3,14 +3,13 @@
 Each returns the sentence to show, or raises Refused with one.
 """
 
-import shutil
 from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from transcoding import tasks
+from transcoding import files, tasks
 from transcoding.attempts import Attempt, Outcome
 from transcoding.insight import MISSED_REPORTS
 from transcoding.models import (
@@ -95,7 +94,7 @@ def redo(job: TranscodingJob, quality: str) -> str:
             status=QualityStatus.PENDING, segments_completed=0, progress_percent=0, started_at=None, completed_at=None
         )
         # Before the commit: afterwards somebody may have begun to fill it again.
-        shutil.rmtree(package_dir(video) / quality, ignore_errors=True)
+        files.remove(package_dir(video) / quality)
         transaction.on_commit(lambda: tasks.start(job))
     return f"{quality} of «{video}» is made anew."
 

@@ -1,20 +1,18 @@
 """What the plan of a video means in rows and playlists, before anything is encoded."""
 
-import shutil
-
 from django.conf import settings
 from django.db import transaction
 
-from transcoding import encoders, ffmpeg, playlists, room
+from transcoding import encoders, ffmpeg, files, playlists, room
 from transcoding.commands import SOFTWARE
 from transcoding.estimate import package_bytes
+from transcoding.files import store
 from transcoding.ladder import skipped_for
 from transcoding.media import MediaInfo
 from transcoding.models import UNFINISHED, ChunkKind, QualityProgress, QualityStatus, TranscodingChunk, TranscodingJob
-from transcoding.package import store
 from transcoding.plan import Plan, chunks, make_plan
 from videos.models import Video
-from videos.storage import package_dir, packages_of
+from videos.storage import package_dir, packages_of, written_here
 from workers.models import Worker
 
 
@@ -30,7 +28,7 @@ def lay_out(job: TranscodingJob, media: MediaInfo) -> bool:
     False where it was cancelled meanwhile, waits for room on the disk, or has failed because it will never fit.
     """
     plan = make_plan(media, encoder=_encoder(), preset=settings.X264_PRESET, ffmpeg=ffmpeg.version())
-    size = package_bytes(plan, media)
+    size = written_here(package_bytes(plan, media))
     if reason := room.why_never(size):
         job.fail(reason)
         return False
@@ -45,7 +43,7 @@ def lay_out(job: TranscodingJob, media: MediaInfo) -> bool:
         ):
             return False
         for left in packages_of(job.video):  # of an earlier plan, with other boundaries and another encoder
-            shutil.rmtree(left)
+            files.remove(left)
         job.checkpoint(plan=plan.to_json())
         QualityProgress.objects.bulk_create(_quality_rows(job, plan, media))
         TranscodingChunk.objects.bulk_create(_chunk_rows(job, plan))

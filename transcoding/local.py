@@ -20,6 +20,7 @@ from transcoding.attempts import Attempt, AttemptQuerySet, Outcome
 from transcoding.commands import SOFTWARE
 from transcoding.contract import INIT, Assignment, Enough, LeaseLost, Stopping
 from transcoding.encode import EncodeError
+from transcoding.files import store
 from transcoding.ladder import Rung
 from transcoding.models import (
     ChunkKind,
@@ -31,7 +32,7 @@ from transcoding.models import (
     TranscodingChunk,
     TranscodingJob,
 )
-from transcoding.package import remove_segments, segment_name, segments_there, store
+from transcoding.package import remove_segments, segment_name, segments_there
 from transcoding.plan import Plan
 from videos.storage import package_dir, source_path
 from vlog import disk, logs
@@ -154,12 +155,12 @@ class LocalQueue:
     def _plays(self, assignment: Assignment) -> bool:
         sound = self._packages[assignment.chunk] / "audio" / segment_name(0)
         pictures = self._are_there(assignment, assignment.plan.tier(0), 0)
-        return pictures and (assignment.plan.audio is None or sound.exists())
+        return pictures and (assignment.plan.audio is None or sound.is_file())
 
     def _are_there(self, assignment: Assignment, rungs: Iterable[Rung], index: int) -> bool:
         """Whether each of the rungs has this segment."""
         package = self._packages[assignment.chunk]
-        return all((package / rung.name / segment_name(index)).exists() for rung in rungs)
+        return all((package / rung.name / segment_name(index)).is_file() for rung in rungs)
 
     def _heed_demand(self, assignment: Assignment, index: int) -> None:
         """Stop after this segment where the rest was given to another piece, or another piece is waited for."""

@@ -1,16 +1,12 @@
-"""A video's package on disk: storing its files whole, and reading back what is there."""
+"""A video's package: the names in it, and reading back what is there."""
 
-import os
-import secrets
-from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from transcoding import boxes
+from transcoding import boxes, files
 from transcoding.boxes import Fragment
-
-UNFINISHED = ".part"
+from transcoding.files import UNFINISHED
 
 
 def segment_name(index: int) -> str:
@@ -26,41 +22,13 @@ def caption_languages(package: Path) -> list[str]:
     return sorted(playlist.parent.name for playlist in (package / "captions").glob("[a-z]*/index.m3u8"))
 
 
-def store(path: Path, data: bytes, *, replace: bool = True) -> bool:
-    """Write a file so that it appears under its name only when it is whole.
-
-    With replace=False a file that is already there stays. Returns whether this call put the file there.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if replace:
-            part.replace(path)
-            return True
-        with suppress(FileExistsError):
-            os.link(part, path)
-            return True
-        return False
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def tidy(package: Path) -> None:
     """Remove what a killed worker left half written, and make the package's names durable."""
     if not package.is_dir():
         return
     for part in package.rglob(f".*{UNFINISHED}"):
         part.unlink(missing_ok=True)
-    for folder in (package, *(entry for entry in package.iterdir() if entry.is_dir())):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    files.sync(package)
 
 
 def remove_segments(rendition: Path) -> None:
@@ -71,11 +39,7 @@ def remove_segments(rendition: Path) -> None:
 
 def segments_there(rendition: Path) -> set[int]:
     """The numbers of the segments that are there; a file with a segment's name is whole."""
-    try:
-        names = os.listdir(rendition)  # noqa: PTH208 - names only, thousands of them
-    except FileNotFoundError:
-        return set()
-    return {int(name[:5]) for name in names if name.endswith(".m4s") and name[:5].isdigit()}
+    return {int(name[:5]) for name in files.names(rendition) if name.endswith(".m4s") and name[:5].isdigit()}
 
 
 @dataclass(frozen=True)
@@ -129,15 +93,17 @@ def read_rendition(folder: Path) -> Rendition:
     """Read a rendition by its boxes' headers; raises BrokenBoxes or FileNotFoundError."""
     init = (folder / "init.mp4").read_bytes()
     codec = boxes.codec(init)
-    segments = []
-    for index in sorted(segments_there(folder)):
-        path = folder / segment_name(index)
-        try:
-            fragments = tuple(boxes.scan_fragments(path))
-        except boxes.BrokenBoxes as error:
-            raise boxes.BrokenBoxes(f"{folder.name}/{path.name} {error}") from error
-        if not fragments:
-            raise boxes.BrokenBoxes(f"{folder.name}/{path.name} holds nothing")
-        segments.append(StoredSegment(path.name, path.stat().st_size, fragments))
+    paths = [folder / segment_name(index) for index in sorted(segments_there(folder))]
+    segments = tuple(files.over(folder, _read_segment, paths))
     size = boxes.size(init) if codec.startswith("avc1") else None
-    return Rendition(folder.name, codec, size, boxes.timescale(init), tuple(segments))
+    return Rendition(folder.name, codec, size, boxes.timescale(init), segments)
+
+
+def _read_segment(path: Path) -> StoredSegment:
+    try:
+        fragments = tuple(boxes.scan_fragments(path))
+    except boxes.BrokenBoxes as error:
+        raise boxes.BrokenBoxes(f"{path.parent.name}/{path.name} {error}") from error
+    if not fragments:
+        raise boxes.BrokenBoxes(f"{path.parent.name}/{path.name} holds nothing")
+    return StoredSegment(path.name, sum(fragment.size for fragment in fragments), fragments)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import av
@@ -13,6 +12,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from transcoding import copyable
+from transcoding.commands import opened_as
 from transcoding.media import FORMATS, MAX_PIXELS
 
 WITH_WHOLE_INDEX = FORMATS[0]
@@ -47,10 +47,11 @@ class Packets:
         self.keyframes = [position - first for position in self.keyframes]
 
 
-def open_container(path: Path) -> av.container.InputContainer:
-    """Open a local file and nothing else: no protocol but `file`, no format that refers to other files."""
-    options = {"protocol_whitelist": "file", "format_whitelist": ",".join(FORMATS), "max_pixels": str(MAX_PIXELS)}
-    container = av.open(f"file:{path}", options=options, metadata_errors="replace")
+def open_container(source: str) -> av.container.InputContainer:
+    """Open a source and nothing else: no protocol but its own, no format that refers to other files."""
+    protocols, name = opened_as(source)
+    options = {**protocols, "format_whitelist": ",".join(FORMATS), "max_pixels": str(MAX_PIXELS)}
+    container = av.open(name, options=options, metadata_errors="replace")
     if container.format.name == "avi":
         # An AVI has no times of showing; those that would be made up here are not those that ffmpeg makes up.
         container.flags &= ~GENPTS
@@ -131,11 +132,11 @@ def shown_at(packet: "Packet[Any]") -> int:
     return packet.pts if packet.pts is not None else packet.dts or 0
 
 
-def demux(path: Path, video: VideoStream, audio: AudioStream | None) -> dict[int, Packets]:
+def demux(source: str, video: VideoStream, audio: AudioStream | None) -> dict[int, Packets]:
     """The facts from every packet of the file, opened anew: a seek to the picture's start would skip earlier sound."""
     tracks = {s.index: Packets() for s in (video, audio) if s is not None}
     units = _units(video)
-    with open_container(path) as container:
+    with open_container(source) as container:
         for count, packet in enumerate(_until_broken(container, tracks)):
             _refuse_endless(count)
             facts, time = tracks[packet.stream.index], shown_at(packet)

@@ -14,7 +14,8 @@ from transcoding import boxes, ffmpeg, h264
 from transcoding.boxes import Sample
 from transcoding.commands import JUDGED, poster_arguments, storyboard_arguments, upload_arguments
 from transcoding.ffmpeg import FfmpegError, Limits
-from transcoding.package import UNFINISHED, segment_name, segments_there, store
+from transcoding.files import UNFINISHED
+from transcoding.package import segment_name, segments_there
 from transcoding.plan import Plan
 from transcoding.webvtt import clock
 
@@ -68,23 +69,22 @@ class Storyboard:
     sheets: tuple[bytes, ...]
 
 
-def poster(plan: Plan, source: Path, target: Path) -> None:
-    """Write the first poster, of a keyframe a tenth into the video or, where that is dull, of a later one.
+def poster(plan: Plan, source: str, folder: Path) -> Picture:
+    """The first poster, of a keyframe a tenth into the video or, where that is dull, of a later one.
 
-    It is there whole or not at all. Raises FfmpegError.
+    Files in between go into the folder. Raises FfmpegError.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    store(target, best(_first_looks(plan, source, target.parent)).jpeg)
+    return best(_first_looks(plan, source, folder))
 
 
-def _first_looks(plan: Plan, source: Path, folder: Path) -> Iterator[Picture]:
+def _first_looks(plan: Plan, source: str, folder: Path) -> Iterator[Picture]:
     for picture in _pictures(plan, source, folder, FIRST_LOOKS):
         yield picture
         if not picture.is_dull:
             return
 
 
-def candidates(plan: Plan, source: Path, folder: Path, check: Callable[[], None]) -> list[Picture]:
+def candidates(plan: Plan, source: str, folder: Path, check: Callable[[], None]) -> list[Picture]:
     """Keyframes from all over the video, in order; check is called between them and may raise.
 
     Raises FfmpegError where there is none at all.
@@ -103,7 +103,7 @@ def best(pictures: Iterable[Picture]) -> Picture:
     return max(pictures, key=lambda picture: picture.score)
 
 
-def _pictures(plan: Plan, source: Path, folder: Path, places: Iterable[Fraction]) -> Iterator[Picture]:
+def _pictures(plan: Plan, source: str, folder: Path, places: Iterable[Fraction]) -> Iterator[Picture]:
     """The keyframes at some parts of the video, each once; those that cannot be decoded are left out.
 
     Raises FfmpegError where none can be.
@@ -120,12 +120,10 @@ def _pictures(plan: Plan, source: Path, folder: Path, places: Iterable[Fraction]
         raise error
 
 
-def _take(plan: Plan, source: Path, folder: Path, seek: float | None) -> Picture:
+def _take(plan: Plan, source: str, folder: Path, seek: float | None) -> Picture:
     part = folder / f".{secrets.token_hex(4)}{UNFINISHED}"
     try:
-        gray = ffmpeg.run(
-            poster_arguments(str(source), plan.stream, plan.look, seek, part), timeout=PATIENCE, nice=True
-        )
+        gray = ffmpeg.run(poster_arguments(source, plan.stream, plan.look, seek, part), timeout=PATIENCE, nice=True)
         if not part.is_file() or len(gray) < JUDGED[0] * JUDGED[1]:
             raise FfmpegError("there is no keyframe that can be decoded")
         return judge(part.read_bytes(), gray)

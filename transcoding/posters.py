@@ -4,7 +4,6 @@ An editor's choice lies beside the original, so it outlives every package. `vide
 it is part of the poster's address, which browsers keep for ever.
 """
 
-import filecmp
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,11 +11,11 @@ from django.db import transaction
 from django.db.models import F
 
 from transcoding import pictures
-from transcoding.package import store
+from transcoding.files import store
 from transcoding.pictures import CANDIDATES, Picture
 from transcoding.plan import Plan
 from videos.models import Video
-from videos.storage import chosen_poster_path, package_dir, source_path
+from videos.storage import chosen_poster_path, package_dir, reading, scratch, source_path
 
 
 def candidate_name(number: int) -> str:
@@ -27,7 +26,8 @@ def make_first(video: Video, plan: Plan) -> None:
     """See to it that a video being made has a poster; raises FfmpegError."""
     target = package_dir(video) / "poster.jpg"
     if not target.exists() and not chosen_poster_path(video).exists():
-        pictures.poster(plan, source_path(video), target)
+        with scratch() as folder, reading(str(source_path(video))) as source:
+            store(target, pictures.poster(plan, source.address, Path(folder)).jpeg)
     with transaction.atomic():
         locked = _lock(video.pk)
         if locked is not None and chosen_poster_path(locked).exists():
@@ -98,4 +98,5 @@ def _lock(video_id: int) -> Video | None:
 
 
 def _same(one: Path, other: Path) -> bool:
-    return other.is_file() and filecmp.cmp(one, other, shallow=False)
+    there = other.is_file() and one.stat().st_size == other.stat().st_size
+    return there and one.read_bytes() == other.read_bytes()

@@ -19,6 +19,7 @@ from av.video.reformatter import ColorRange, Colorspace, ColorTrc
 from av.video.stream import VideoStream
 
 from transcoding import copyable
+from transcoding.commands import is_file
 from transcoding.media import MAX_PIXELS, AudioTrack, Look, MediaInfo, VideoTrack, is_worth_copying
 from transcoding.packets import (
     WITH_WHOLE_INDEX,
@@ -34,6 +35,7 @@ from transcoding.packets import (
 
 __all__ = ["MediaError", "read_media"]
 
+GONE = "The original is not in the storage any more. Upload the file again."
 STANDARD_RATES = tuple(
     Fraction(rate) for rate in ("24000/1001", "24", "25", "30000/1001", "30", "48", "50", "60000/1001", "60")
 )
@@ -54,18 +56,19 @@ MISSING = 1  # seconds that a file may be shorter than it says, and nobody is to
 JITTER = 0.002  # seconds; containers round to 1 ms, some writers twice
 
 
-def read_media(path: Path) -> MediaInfo:
-    """Read what the file is.
+def read_media(source: str | Path) -> MediaInfo:
+    """Read what the file is, or what is served on the loopback.
 
     Raises MediaError, in words for the editor, where it cannot be published.
     """
-    if not path.exists():
-        raise MediaError("The original is not in the storage any more. Upload the file again.")
-    if path.stat().st_size == 0:
+    source = str(source)
+    if is_file(source) and not Path(source).exists():
+        raise MediaError(GONE)
+    if is_file(source) and Path(source).stat().st_size == 0:
         raise MediaError("The file is empty (0 bytes): it did not arrive whole. Upload it again.")
     try:
-        with open_container(path) as container:
-            return _probe(path, container)
+        with open_container(source) as container:
+            return _probe(source, container)
     except av.error.FFmpegError as error:
         raise MediaError(
             "This is not a video file that VLog can read, or it was cut off before it was complete. Check that it "
@@ -73,12 +76,12 @@ def read_media(path: Path) -> MediaInfo:
         ) from error
 
 
-def _probe(path: Path, container: av.container.InputContainer) -> MediaInfo:
+def _probe(source: str, container: av.container.InputContainer) -> MediaInfo:
     video, audio = _pick_video(container), _pick_audio(container)
     _refuse_giants(video.width, video.height)
     frame = _first_frame(container, video)
     _refuse_giants(frame.width, frame.height)
-    packets = read_index(container, video, audio) or demux(path, video, audio)
+    packets = read_index(container, video, audio) or demux(source, video, audio)
     name = container.format.name
     if not packets[video.index].times:
         raise MediaError(
@@ -90,13 +93,13 @@ def _probe(path: Path, container: av.container.InputContainer) -> MediaInfo:
         container=name,
         start_time=Fraction(container.start_time or 0, av.time_base),
         indexed=name not in WITHOUT_INDEX,
-        video=replace(track, clean=is_worth_copying(track, name) and _is_clean(path, video, track)),
+        video=replace(track, clean=is_worth_copying(track, name) and _is_clean(source, video, track)),
         audio=_audio_track(audio, packets[audio.index]) if audio and packets[audio.index].times else None,
         warnings=tuple(_warnings(container, [video, *([audio] if audio else [])], packets)),
     )
 
 
-def _is_clean(path: Path, stream: VideoStream, track: VideoTrack) -> bool:
+def _is_clean(source: str, stream: VideoStream, track: VideoTrack) -> bool:
     """Read every packet: viewers get them as they are, so all have to be whole, in step, and of one kind."""
     head = copyable.Track(stream.codec_context.extradata or b"")
     sequence = head.sequence()
@@ -105,7 +108,7 @@ def _is_clean(path: Path, stream: VideoStream, track: VideoTrack) -> bool:
     if stream.codec_context.codec_tag not in WITH_PARAMETERS_AHEAD:
         return False
     decoded, shown = [], []
-    with open_container(path) as container:
+    with open_container(source) as container:
         for packet in filter(lambda packet: packet.size, container.demux(container.streams[track.index])):
             if not is_plain(packet) or not head.is_whole(bytes(packet)):
                 return False

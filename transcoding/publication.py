@@ -9,8 +9,9 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from transcoding import captions, playlists, storyboards
+from transcoding.files import store
 from transcoding.models import ChunkKind, QualityStatus, TranscodingJob
-from transcoding.package import Rendition, caption_languages, read_rendition, store
+from transcoding.package import Rendition, caption_languages, read_rendition
 from transcoding.plan import Plan
 from videos import ledger
 from videos.models import Video, VideoQuality

@@ -1,7 +1,8 @@
 """Sources are read in a process of their own: `python -m transcoding.sandbox`.
 
 What a malformed file does to libav, it does there: a crash, a loop or a flood of memory becomes a sentence for the
-editor, and the worker goes on. The process is told a path and answers with one line of JSON, either
+editor, and the worker goes on. The process is told a path, or an address on the loopback, and answers with one line of
+JSON, either
 
     {"media": …}    {"refused": sentence}
 """
@@ -22,12 +23,12 @@ TICK = 1  # seconds between looks at the clock
 ENDING = 30  # seconds that the process may take to end after its answer
 
 
-def read_apart(path: Path, patience: float = PATIENCE) -> MediaInfo:
-    """read_media, within bounds of memory and time; raises MediaError."""
+def read_apart(path: Path, source: str = "", patience: float = PATIENCE) -> MediaInfo:
+    """read_media, within bounds of memory and time; raises MediaError. source: as what libav opens it, if not so."""
     size = path.stat().st_size if path.exists() else 0
     end = time.monotonic() + patience + size / SLOWEST
     try:
-        answer = _answer(path, end)
+        answer = _answer(source or str(path), end)
     except ffmpeg.FfmpegError as error:
         raise MediaError(
             "This file cannot be read without harm: it is damaged, or asks for more memory or time than any video "
@@ -38,10 +39,10 @@ def read_apart(path: Path, patience: float = PATIENCE) -> MediaInfo:
     return MediaInfo.from_json(answer["media"])
 
 
-def _answer(path: Path, end: float) -> dict[str, dict[str, object]]:
+def _answer(source: str, end: float) -> dict[str, dict[str, object]]:
     lines = []
     limits = ffmpeg.Limits(memory=MEMORY)
-    with ffmpeg.Python("transcoding.sandbox", str(path), limits) as program:
+    with ffmpeg.Python("transcoding.sandbox", source, limits) as program:
         for line in program.lines(TICK):
             if line is not None:
                 lines.append(line)
@@ -58,7 +59,7 @@ def _last_line(error: ffmpeg.FfmpegError) -> str:
 
 def main() -> int:
     try:
-        answer = {"media": read_media(Path(sys.stdin.read())).to_json()}
+        answer = {"media": read_media(sys.stdin.read()).to_json()}
     except MediaError as error:
         answer = {"refused": str(error)}  # type: ignore[dict-item]
     sys.stdout.write(json.dumps(answer) + "\n")

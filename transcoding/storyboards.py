@@ -1,10 +1,8 @@
 """Storyboards and posters to choose from, drawn once a video is published: their rows and their queue."""
 
 import logging
-import shutil
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from django.db import transaction
@@ -15,15 +13,15 @@ from transcoding.afterwards import AfterwardsQueue
 from transcoding.boxes import BrokenBoxes
 from transcoding.contract import Assignment, LeaseLost, Stopping
 from transcoding.ffmpeg import FfmpegError
+from transcoding.files import store
 from transcoding.h264 import BrokenStream
 from transcoding.local import assignment_of, lease_end
 from transcoding.models import ChunkKind, ChunkStatus, Priority, TranscodingChunk, TranscodingJob
-from transcoding.package import UNFINISHED, store
 from transcoding.pictures import Picture, Storyboard, sheet_name
 from transcoding.plan import Plan
 from transcoding.work import Pulse
 from videos.models import Video
-from videos.storage import package_dir
+from videos.storage import package_dir, reading, scratch
 
 log = logging.getLogger(__name__)
 
@@ -116,11 +114,11 @@ def _draw(queue: PictureQueue, assignment: Assignment, stop: threading.Event) ->
     check = Pulse(queue, assignment, stop)
     try:
         package = queue.package_of(assignment)
-        with workshop(package, assignment.attempt) as folder:
+        with scratch() as folder:
             smallest = min(assignment.plan.rungs, key=lambda rung: rung.width * rung.height)
-            storyboard = pictures.storyboard(package / smallest.name, folder)
+            storyboard = pictures.storyboard(package / smallest.name, Path(folder))
             check()
-            queue.publish(assignment, storyboard, _candidates(assignment, folder, check))
+            queue.publish(assignment, storyboard, _candidates(assignment, Path(folder), check))
     except Stopping:
         queue.give_back(assignment)
     except (FfmpegError, BrokenBoxes, BrokenStream, OSError) as error:
@@ -132,23 +130,8 @@ def _draw(queue: PictureQueue, assignment: Assignment, stop: threading.Event) ->
 
 def _candidates(assignment: Assignment, folder: Path, check: Callable[[], None]) -> list[Picture]:
     try:
-        return pictures.candidates(assignment.plan, Path(assignment.source), folder, check)
+        with reading(assignment.source) as source:
+            return pictures.candidates(assignment.plan, source.address, folder, check)
     except FfmpegError as error:
         log.warning("«%s»: no pictures to choose a poster from: %s", assignment.title, error)
         return []
-
-
-@contextmanager
-def workshop(package: Path, number: int) -> Iterator[Path]:
-    """A folder of the package that nobody is served from; it goes afterwards, and so does what a killed worker left.
-
-    Raises FileNotFoundError where the package is not there.
-    """
-    for left in package.glob(f".storyboard-*{UNFINISHED}"):
-        shutil.rmtree(left, ignore_errors=True)
-    folder = package / f".storyboard-{number}{UNFINISHED}"
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

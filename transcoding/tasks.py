@@ -10,7 +10,6 @@ twice, does nothing where its work is done, and `sweep` sends again what was los
 """
 
 import logging
-import shutil
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial, wraps
@@ -23,17 +22,19 @@ from django.conf import settings
 from django.db import close_old_connections, transaction
 from kombu.exceptions import OperationalError
 
-from transcoding import captions, ffmpeg, layout, posters, publication, recovery, room, storyboards
+from transcoding import captions, ffmpeg, files, layout, posters, publication, recovery, room, storyboards
 from transcoding.eligibility import QUEUES
 from transcoding.local import LocalQueue
+from transcoding.media import MediaInfo
 from transcoding.models import CANCELLED, ChunkKind, ChunkStatus, QualityStatus, Step, TranscodingChunk, TranscodingJob
 from transcoding.package import tidy
-from transcoding.probe import MediaError
+from transcoding.probe import GONE, MediaError
 from transcoding.sandbox import read_apart
 from transcoding.transcribe import transcribe_one
 from transcoding.verify import inspect
 from transcoding.work import is_disk_full, work_one
-from videos.storage import package_dir, source_path
+from videos import ledger
+from videos.storage import arrival_path, package_dir, reading, source_path
 from vlog import disk, logs
 from vlog.celery import app
 from workers import nodes
@@ -98,13 +99,25 @@ def probe(job: TranscodingJob) -> None:
     """Find out what the source is, and lay out everything that will be made of it."""
     if job.plan is None:
         try:
-            media = read_apart(source_path(job.video))
+            media = _look_at(job)
         except MediaError as error:
             job.fail(str(error))
             return
         if not layout.lay_out(job, media):
             return
     layout.write_planned_playlists(job)
+
+
+def _look_at(job: TranscodingJob) -> MediaInfo:
+    """What the original is, once it lies in its place; raises MediaError."""
+    path = source_path(job.video)
+    files.receive(path, arrival_path(job.video), job.checkpoint)
+    ledger.note(job.video)
+    try:
+        with reading(str(path)) as source:
+            return read_apart(path, source.address)
+    except FileNotFoundError as error:
+        raise MediaError(GONE) from error
 
 
 @step
@@ -248,7 +261,8 @@ def ring(kind: str) -> None:
 
 def work(node: str, kinds: Collection[str], only: TranscodingJob | None = None) -> bool:
     """Do one piece of work (of one job) in the name of a node; False where there was none for it."""
-    return work_one(LocalQueue(_worker(node), finish, only), kinds, nodes.stopping, settings.ENCODE_THREADS)
+    queue = LocalQueue(_worker(node), finish, only)
+    return work_one(queue, kinds, nodes.stopping, settings.ENCODE_THREADS, reading)
 
 
 def hear(node: str) -> bool:
@@ -256,7 +270,7 @@ def hear(node: str) -> bool:
     if not captions.wanted():
         return False
     queue = captions.TranscriptionQueue(_worker(node))
-    return transcribe_one(queue, captions.whisper(), nodes.stopping, settings.ENCODE_THREADS)
+    return transcribe_one(queue, captions.whisper(), nodes.stopping, settings.ENCODE_THREADS, reading)
 
 
 def picture(node: str) -> bool:
@@ -283,7 +297,7 @@ def retry(job: TranscodingJob) -> None:
     made = job.plan is not None and not job.chunks.encoding().exclude(status=ChunkStatus.COMPLETED).exists()
     if made and not (job.last_error or "").startswith(CANCELLED):
         # All was encoded and it still failed: something in the package is wrong, so it is made anew.
-        shutil.rmtree(package_dir(job.video), ignore_errors=True)
+        files.remove(package_dir(job.video))
         job.chunks.encoding().update(status=ChunkStatus.PENDING, failures=0)
         job.qualities.exclude(status=QualityStatus.SKIPPED).update(
             status=QualityStatus.PENDING, segments_completed=0, progress_percent=0, completed_at=None

@@ -4,12 +4,13 @@ import json
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 from transcoding import ffmpeg
 from transcoding.contract import Assignment, LeaseLost, Queue, Stopping
 from transcoding.encode import EncodeError
+from transcoding.files import Open, as_it_is
 from transcoding.webvtt import Caption, readable
 from transcoding.work import DISK_FULL, Pulse, is_disk_full
 
@@ -121,20 +122,27 @@ class TranscriptionQueue(Queue, Protocol):
         """Complete the piece with what was said."""
 
 
-def transcribe_one(queue: TranscriptionQueue, whisper: Whisper, stop: threading.Event, threads: int = 0) -> bool:
+def transcribe_one(
+    queue: TranscriptionQueue, whisper: Whisper, stop: threading.Event, threads: int = 0, reading: Open = as_it_is
+) -> bool:
     """Claim a video, hear it, publish its captions; False where there was none."""
     assignment = queue.claim((KIND,))
     if assignment is None:
         return False
     try:
-        _make(queue, assignment, whisper, stop, threads)
+        _make(queue, assignment, whisper, stop, threads, reading)
     except LeaseLost:
         log.warning("«%s»: transcription stopped, it is not wanted any more", assignment.title)
     return True
 
 
-def _make(
-    queue: TranscriptionQueue, assignment: Assignment, whisper: Whisper, stop: threading.Event, threads: int
+def _make(  # noqa: PLR0913 - what transcribe_one was called with
+    queue: TranscriptionQueue,
+    assignment: Assignment,
+    whisper: Whisper,
+    stop: threading.Event,
+    threads: int,
+    reading: Open,
 ) -> None:
     log.info("«%s»: transcription started", assignment.title)
     task = Task(
@@ -148,7 +156,9 @@ def _make(
     duration = float(assignment.plan.timeline.duration)
     try:
         pulse = Pulse(queue, assignment, stop)
-        transcript = transcribe(task, duration, lambda percent: queue.report(assignment, percent), pulse)
+        with reading(assignment.source) as source:
+            heard = replace(task, source=source.address)
+            transcript = transcribe(heard, duration, lambda percent: queue.report(assignment, percent), pulse)
         queue.publish(assignment, transcript)
     except Stopping:
         queue.give_back(assignment)

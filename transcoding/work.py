@@ -5,9 +5,11 @@ import logging
 import threading
 import time
 from collections.abc import Collection
+from dataclasses import replace
 
 from transcoding.contract import Assignment, Enough, LeaseLost, Queue, Stopping
 from transcoding.encode import EncodeError, encode
+from transcoding.files import Open, as_it_is
 
 log = logging.getLogger(__name__)
 
@@ -15,7 +17,9 @@ REPORT_SECONDS = 1  # so soon a cancelled encoder stops, and one whose worker is
 DISK_FULL = "The disk is full: given back, and no attempt spent. It goes on when there is room again."
 
 
-def work_one(queue: Queue, kinds: Collection[str], stop: threading.Event, threads: int = 0) -> bool:
+def work_one(
+    queue: Queue, kinds: Collection[str], stop: threading.Event, threads: int = 0, reading: Open = as_it_is
+) -> bool:
     """Claim the piece that matters most, make it, deliver it; False where there was none, or no room for it.
 
     stop asks to give the piece back, and so does a full disk. Another error of the encoder or the disk spends an
@@ -25,23 +29,25 @@ def work_one(queue: Queue, kinds: Collection[str], stop: threading.Event, thread
     if assignment is None:
         return False
     try:
-        return _make(queue, assignment, stop, threads)
+        return _make(queue, assignment, stop, threads, reading)
     except LeaseLost:
         log.warning("%s: the lease is lost, stopped", describe(assignment))
     return True
 
 
-def _make(queue: Queue, assignment: Assignment, stop: threading.Event, threads: int) -> bool:
+def _make(queue: Queue, assignment: Assignment, stop: threading.Event, threads: int, reading: Open) -> bool:
     """False where the disk is full."""
     log.info("%s: started", describe(assignment))
     started = time.monotonic()
     try:
-        warnings = encode(
-            assignment,
-            lambda rendition, index, data: queue.deliver(assignment, rendition, index, data),
-            Pulse(queue, assignment, stop),
-            threads,
-        )
+        with reading(assignment.source) as source:
+
+            def deliver(rendition: str, index: int, data: bytes) -> None:
+                source.check()  # or it may be what stands for pictures that did not come
+                queue.deliver(assignment, rendition, index, data)
+
+            opened = replace(assignment, source=source.address)
+            warnings = encode(opened, deliver, Pulse(queue, assignment, stop), threads)
     except Enough:
         queue.complete(assignment)
         log.info("%s: left, another part is waited for", describe(assignment))

@@ -5,12 +5,11 @@ before the commit: killed on any line, the row is as it was, and `settle_all` br
 
     archive/<id>/source     was sources/<id>
     archive/<id>/media      was media/<id>-<key>
-    archive/purged-<id>     a purge has begun: it goes with its row
+    archive/purged-<id>     an empty file: a purge has begun, the folder beside it goes with its row
 """
 
 import logging
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -20,6 +19,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from transcoding import files
 from transcoding.attempts import Attempt, Outcome
 from transcoding.models import ChunkStatus, TranscodingChunk, TranscodingJob
 from videos import storage
@@ -86,10 +86,9 @@ def purge(video_id: int) -> bool:
         if video is None:
             return False
         put_in_place(video)
-        with suppress(FileNotFoundError):
-            storage.archive_dir(video).rename(_purged(video_id))
+        _purged(video_id).touch()
         video.delete()
-    shutil.rmtree(_purged(video_id), ignore_errors=True)  # what is left of it, the sweep removes
+    _finish_purge(video_id)
     log.info("«%s» was deleted for good", video)
     return True
 
@@ -115,34 +114,33 @@ def settle_all() -> int:
             video = _lock(video_id, Video.objects.all())
             if video is not None:
                 put_in_place(video)
-    for video_id in _ids_among(settings.ARCHIVE_DIR, PURGED):
+    for video_id in _ids_among(storage.archives(), PURGED):
         if not Video.objects.filter(pk=video_id).exists():
-            shutil.rmtree(_purged(video_id), ignore_errors=True)
+            _finish_purge(video_id)
     return len(misplaced)
 
 
 def put_in_place(video: Video) -> None:
     """Move a video's files to where its row says. Call it with the row locked."""
     home = storage.archive_dir(video)
-    with suppress(FileNotFoundError):
-        _purged(video.pk).rename(home)
+    _purged(video.pk).unlink(missing_ok=True)
     sources, package = storage.source_path(video).parent, storage.package_dir(video)
     if video.deleted_at is not None:
-        _move(sources, home / "source")
+        files.move(sources, home / "source")
         for folder in storage.packages_of(video):
-            _move(folder, home / "media")
+            files.move(folder, home / "media")
         return
-    _move(home / "source", sources)
+    files.move(home / "source", sources)
     for folder in (home / "media", *storage.packages_of(video)):
         if folder != package:
-            _move(folder, package)
+            files.move(folder, package)
     with suppress(FileNotFoundError):
         home.rmdir()
 
 
 def size_of(folder: Path) -> int:
     """Bytes of all files below a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return sum(files.sizes(folder).values())
 
 
 def _lock(video_id: int, videos: VideoQuerySet) -> Video | None:
@@ -165,7 +163,7 @@ def _stop_work(video: Video) -> None:
 def _tell_where_captions_are(video: Video) -> None:
     package = storage.archive_dir(video) / "media" if video.deleted_at else storage.package_dir(video)
     for row in Transcription.objects.filter(video=video, vtt_path__isnull=False):
-        row.vtt_path = str((package / "captions" / f"{row.language}.vtt").relative_to(settings.DATA_DIR))
+        row.vtt_path = str((package / "captions" / f"{row.language}.vtt").relative_to(storage.root()))
         row.save(update_fields=["vtt_path"])
 
 
@@ -183,26 +181,10 @@ def _save_with_slug(video: Video, slug: str) -> None:
     raise IntegrityError(f"every slug like {slug} is being taken")
 
 
-def _move(source: Path, target: Path) -> None:
-    """Move a folder; where the target is there (a worker wrote until it noticed), file by file what it has not."""
-    if not source.is_dir():
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not target.exists():
-        source.rename(target)
-        return
-    for file in [path for path in source.rglob("*") if path.is_file()]:
-        place = target / file.relative_to(source)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if not place.exists():
-            file.rename(place)
-    shutil.rmtree(source)
-
-
 def astray() -> Iterator[int]:
     """Ids of videos with files elsewhere than their rows say."""
-    kept, begun = _ids_among(settings.ARCHIVE_DIR, NUMBER), _ids_among(settings.ARCHIVE_DIR, PURGED)
-    sources, packages = _ids_among(settings.SOURCES_DIR, NUMBER), storage.package_keys()
+    kept, begun = _ids_among(storage.archives(), NUMBER), _ids_among(storage.archives(), PURGED)
+    sources, packages = _ids_among(storage.sources(), NUMBER), storage.package_keys()
     rows = Video.objects.values_list("pk", "media_key", "deleted_at").iterator()
     for video_id, key, deleted_at in rows:
         keys = packages.get(video_id, set())
@@ -213,8 +195,15 @@ def astray() -> Iterator[int]:
 
 def _ids_among(folder: Path, name: re.Pattern[str]) -> set[int]:
     """The videos that the names of a folder's entries speak of."""
-    return {int(match[1]) for entry in folder.iterdir() if (match := name.fullmatch(entry.name))}
+    return {int(match[1]) for entry in files.names(folder) if (match := name.fullmatch(entry))}
 
 
 def _purged(video_id: int) -> Path:
-    return settings.ARCHIVE_DIR / f"purged-{video_id}"
+    return storage.archives() / f"purged-{video_id}"
+
+
+def _finish_purge(video_id: int) -> None:
+    """Delete what the row is gone of; the mark last, so that whoever is killed here is followed by the sweep."""
+    for folder in (storage.archives() / str(video_id), settings.SOURCES_DIR / str(video_id)):
+        files.remove(folder)
+    _purged(video_id).unlink(missing_ok=True)

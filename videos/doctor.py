@@ -1,14 +1,14 @@
 """What `manage.py doctor` asks about the files of videos: names and counts, where `verify_media` reads every byte."""
 
-import shutil
 import time
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
+from transcoding import files
 from transcoding.audit import ready
 from transcoding.doctor import titles
-from transcoding.package import UNFINISHED
+from transcoding.files import UNFINISHED
 from videos import archive, storage, uploads
 from videos.models import Video, VideoQuerySet
 from vlog.health import Finding, State
@@ -74,7 +74,7 @@ def _half_written() -> list[Path]:
 
 def _old(paths: Iterable[Path]) -> list[Path]:
     limit = time.time() - DAY
-    return [path for path in paths if path.exists() and path.stat().st_mtime < limit]
+    return [path for path in paths if path.exists() and files.touched(path) < limit]
 
 
 def _names(paths: list[Path]) -> str:
@@ -92,7 +92,7 @@ def _sweep() -> str:
 def _remove(paths: list[Path]) -> str:
     for path in paths:
         if path.is_dir():
-            shutil.rmtree(path)
+            files.remove(path)
         else:
             path.unlink(missing_ok=True)
     return f"{len(paths)} folders or files were removed: {_names(paths)}."

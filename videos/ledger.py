@@ -3,20 +3,20 @@
 import re
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from transcoding import files
+from transcoding.files import UNFINISHED
 from videos import storage
 from videos.models import StorageEntry, Video
 
 RENDITION = re.compile(r"audio|\d{1,4}p")
-UNFINISHED = ".part"
 BYTES = ("source", "renditions", "extras", "temporary")
 TOTAL = sum((F(name) for name in BYTES[1:]), F(BYTES[0]))
 
@@ -39,11 +39,11 @@ class Taken:
 def measure(video: Video) -> Taken:
     """What lies on the disk, in the archive or outside of it; writes no row."""
     sources, packages = _places(video)
-    source = sum(_files(sources).values())
+    source = sum(files.sizes(sources).values())
     found: Counter[str] = Counter()
     for package in packages:
-        for path, size in _files(package).items():
-            found[_part_of(path.relative_to(package))] += size
+        for name, size in files.sizes(package).items():
+            found[_part_of(PurePosixPath(name))] += size
     folders = {name: size for name, size in sorted(found.items()) if RENDITION.fullmatch(name)}
     return Taken(source, sum(folders.values()), found["extras"], found["temporary"], folders)
 
@@ -72,23 +72,11 @@ def _places(video: Video) -> tuple[Path, list[Path]]:
     if video.deleted_at is not None:
         home = storage.archive_dir(video)
         return home / "source", [home / "media"]
-    return settings.SOURCES_DIR / str(video.pk), storage.packages_of(video)
+    return storage.sources() / str(video.pk), storage.packages_of(video)
 
 
-def _part_of(path: Path) -> str:
+def _part_of(path: PurePosixPath) -> str:
     """Which part of a package a file belongs to: a rendition by its name, extras, or temporary."""
     if any(part.endswith(UNFINISHED) for part in path.parts):
         return "temporary"
     return path.parts[0] if len(path.parts) > 1 and RENDITION.fullmatch(path.parts[0]) else "extras"
-
-
-def _files(folder: Path) -> dict[Path, int]:
-    """The files below a folder with their sizes; one that goes in the meantime has none."""
-    found = {}
-    for path in folder.rglob("*") if folder.is_dir() else ():
-        try:
-            if path.is_file():
-                found[path] = path.stat().st_size
-        except FileNotFoundError:
-            continue
-    return found

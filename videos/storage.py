@@ -1,15 +1,20 @@
 """Where each file of a video lies: the only module that builds such paths."""
 
-import os
 import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from django.conf import settings
+from django.utils.module_loading import import_string
 
+from transcoding import files
+from transcoding.files import Reading
 from videos.models import Video
 
+OBJECTS = "videos.objects.ObjectPath"  # imported where it is wanted only: the client for S3 takes long to load
 LANGUAGE = r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})?"  # a folder of captions
 # The names of HLS.md's package; anything else in an address is a 404 before the disk is asked.
 MEDIA_ADDRESS = re.compile(
@@ -23,10 +28,61 @@ FOLDER_OF_VIDEO = re.compile(r"(\d{1,10})(?:-[0-9a-f]{32})?|purged-(\d{1,10})")
 SAFE_SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
 
 
+def is_elsewhere() -> bool:
+    """Whether an object store has the videos, and this machine's disk only what is on its way there."""
+    return "objects" in settings.STORAGES
+
+
+def root() -> Path:
+    """What the paths in rows and assignments are below."""
+    return _place("", settings.DATA_DIR)
+
+
+def sources() -> Path:
+    return _place("sources", settings.SOURCES_DIR)
+
+
+def packages() -> Path:
+    """The folder of what is served."""
+    return _place("media", settings.MEDIA_DIR)
+
+
+def archives() -> Path:
+    return _place("archive", settings.ARCHIVE_DIR)
+
+
+def _place(name: str, folder: Path) -> Path:
+    return import_string(OBJECTS)(name) if is_elsewhere() else folder
+
+
+def scratch() -> TemporaryDirectory[str]:
+    """A folder on this machine's disk for what is not kept; what a killed process leaves goes with old uploads."""
+    return TemporaryDirectory(dir=settings.UPLOADS_DIR, prefix="scratch-")
+
+
+def written_here(size: int) -> int:
+    """How many of a package's bytes take room on this machine's disk."""
+    return 0 if is_elsewhere() else size
+
+
+def reading(source: str) -> AbstractContextManager[Reading]:
+    """Have ffmpeg read what an assignment names as its source, as long as the block lasts."""
+    return files.reading(root() / source)
+
+
+def arrival_path(video: Video) -> Path:
+    """Where the editor's original arrives: on this machine, below SOURCES_DIR."""
+    return settings.SOURCES_DIR / str(video.pk) / _source_name(video)
+
+
 def source_path(video: Video) -> Path:
     """The editor's original, under a name of ours: of theirs only a harmless suffix is kept."""
+    return sources() / str(video.pk) / _source_name(video)
+
+
+def _source_name(video: Video) -> str:
     suffix = Path(video.source_name).suffix.lower()
-    return settings.SOURCES_DIR / str(video.pk) / ("original" + (suffix if SAFE_SUFFIX.fullmatch(suffix) else ""))
+    return "original" + (suffix if SAFE_SUFFIX.fullmatch(suffix) else "")
 
 
 def chosen_poster_path(video: Video) -> Path:
@@ -56,19 +112,19 @@ def package_name(video: Video | Packaged) -> str:
 
 def package_dir(video: Video) -> Path:
     """The folder with everything that viewers of the video get."""
-    return settings.MEDIA_DIR / package_name(video)
+    return packages() / package_name(video)
 
 
 def packages_of(video: Video) -> list[Path]:
     """The folder that viewers get, and those under an old key if any is left."""
-    return sorted(settings.MEDIA_DIR.glob(f"{video.pk}-*"))
+    return sorted(packages().glob(f"{video.pk}-*"))
 
 
 def package_keys() -> dict[int, set[str]]:
     """The media keys of all packages that lie in the served folder, by video."""
     keys: dict[int, set[str]] = {}
-    for entry in settings.MEDIA_DIR.iterdir():
-        number, _, key = entry.name.partition("-")
+    for name in files.names(packages()):
+        number, _, key = name.partition("-")
         if number.isdigit() and key:
             keys.setdefault(int(number), set()).add(key)
     return keys
@@ -82,8 +138,8 @@ def belonging() -> Callable[[str], bool]:
 
 def strays() -> tuple[list[Path], list[Path]]:
     """Folders of videos that have no row, and whatever has a name that no video's folder has."""
-    places = settings.SOURCES_DIR, settings.MEDIA_DIR, settings.ARCHIVE_DIR
-    entries = [(place, name) for place in places for name in sorted(os.listdir(place))]  # noqa: PTH208 - names only
+    places = sources(), packages(), archives()
+    entries = [(place, name) for place in places for name in sorted(files.names(place))]
     belongs = belonging()  # asked later: a row is there before its folders
     alone = [(place / name, FOLDER_OF_VIDEO.fullmatch(name)) for place, name in entries if not belongs(name)]
     return [path for path, is_folder in alone if is_folder], [path for path, is_folder in alone if not is_folder]
@@ -91,7 +147,7 @@ def strays() -> tuple[list[Path], list[Path]]:
 
 def archive_dir(video: Video) -> Path:
     """The folder of an archived video's files; nothing below it is ever served."""
-    return settings.ARCHIVE_DIR / str(video.pk)
+    return archives() / str(video.pk)
 
 
 def package_url(video: Video | Packaged, name: str) -> str:
@@ -107,7 +163,10 @@ def poster_url(video: Video | Pictured) -> str:
 
 def storyboard_url(video: Video) -> str:
     """The address of the file that tells which tile shows which moment; empty where there is none."""
-    there = find_media(f"{package_name(video)}/storyboard.vtt")
+    try:
+        there = find_media(f"{package_name(video)}/storyboard.vtt")
+    except OSError:  # the page is of use without
+        there = None
     return package_url(video, "storyboard.vtt") if there else ""
 
 
@@ -119,5 +178,5 @@ def find_media(address: str) -> Path | None:
     match = MEDIA_ADDRESS.fullmatch(address)
     if match is None:
         return None
-    path: Path = settings.MEDIA_DIR / match["package"] / match["name"]
+    path = packages() / match["package"] / match["name"]
     return path if path.is_file() else None

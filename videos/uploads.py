@@ -12,10 +12,11 @@ from django.conf import settings
 from django.db import transaction
 
 from transcoding import tasks
+from transcoding.files import StoreError
 from transcoding.models import TranscodingJob
 from videos import ledger
 from videos.models import Category, Tag, Video
-from videos.storage import source_path
+from videos.storage import arrival_path
 
 # The last range: what Python makes of the bytes of a file's name that are no UTF-8; no database takes it.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
@@ -55,8 +56,9 @@ def accept(  # noqa: PLR0913 - what an editor may say of a file
         )
         video.tags.set(tags_named(tags))
         job = TranscodingJob.objects.create(video=video)
-        _move(path, source_path(video))
-        ledger.note(video)
+        _move(path, arrival_path(video))
+        with suppress(StoreError):  # a file is taken also while an object store is away
+            ledger.note(video)
         transaction.on_commit(lambda: tasks.start(job))
     return video
 

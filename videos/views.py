@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.paginator import InvalidPage, Page, Paginator
 from django.db.models import Count, F, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotFound
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotFound, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
@@ -17,10 +17,10 @@ from django.utils.http import http_date, urlencode
 from django.views.decorators.cache import cache_control
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
-from whitenoise.responders import MissingFileError
 
-from transcoding import demand
-from videos import search, storage
+from transcoding import demand, files
+from transcoding.files import StoreError
+from videos import delivery, search, storage
 from videos.cards import Card, cards
 from videos.models import ArchiveEntry, Category, Tag, Video, VideoQuerySet, VideoTag
 from vlog import ranges
@@ -30,15 +30,7 @@ MORE_VIDEOS = 4
 PAGES_AHEAD = 50
 MOST_TAGS = 200  # on the page of all shelves, those with the most videos
 
-FOREVER = "public, max-age=31536000, immutable"  # what lies at such an address never changes
-REVALIDATE = "no-cache"
-MEDIA_TYPES = {
-    ".m3u8": "application/vnd.apple.mpegurl",
-    ".mp4": "video/mp4",
-    ".m4s": "video/iso.segment",
-    ".jpg": "image/jpeg",
-    ".vtt": "text/vtt; charset=utf-8",
-}
+REDIRECTED = "private, max-age=300"  # shorter than a signed address is good
 
 
 # A page differs with who asks, and what it shows may be withdrawn at any moment.
@@ -193,14 +185,13 @@ def media(request: HttpRequest, address: str) -> HttpResponseBase:
     """
     try:
         path = storage.find_media(address) or demand.wait_for(address)
-    except demand.NotYet:
-        return media_not_yet()
-    if path is None:
-        return media_not_found()
-    try:
+        if path is None:
+            return media_not_found()
         return playlist(request, path) if path.suffix == ".m3u8" else file(request, path)
-    except (FileNotFoundError, MissingFileError):  # withdrawn since it was found
+    except FileNotFoundError:  # withdrawn since it was found
         return media_not_found()
+    except (demand.NotYet, StoreError):
+        return media_not_yet()
 
 
 def media_not_found() -> HttpResponse:
@@ -216,14 +207,18 @@ def media_not_yet() -> HttpResponse:
 @gzip_page
 def playlist(request: HttpRequest, path: Path) -> HttpResponse:
     """Playlists are replaced while a video is made, so each use asks whether they still hold."""
-    stat = path.stat()  # before the content: a tag that is too old is asked about again, one too new never
-    etag = f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
-    headers = {"Cache-Control": REVALIDATE, "Last-Modified": http_date(stat.st_mtime), "ETag": etag}
-    response = HttpResponse(path.read_bytes(), content_type=MEDIA_TYPES[".m3u8"], headers=headers)
+    # Before the content: a tag that is too old is asked about again, one too new never.
+    etag, modified = files.version(path), http_date(path.stat().st_mtime)
+    headers = {**delivery.headers(path), "Last-Modified": modified, "ETag": etag}
+    response = HttpResponse(path.read_bytes(), headers=headers)
     return get_conditional_response(request, etag=etag, response=response) or response
 
 
 def file(request: HttpRequest, path: Path) -> HttpResponseBase:
-    caching = REVALIDATE if path.suffix == ".vtt" else FOREVER
-    headers = [("Content-Type", MEDIA_TYPES[path.suffix]), ("Cache-Control", caching)]
-    return ranges.whole_or_range(request, str(path), headers)
+    """Whatever else; what does not change, from the store itself where it answers viewers."""
+    address = "" if path.suffix in delivery.REPLACED else files.address(path, str(request.method))
+    if address and "?" not in address and "v" in request.GET:  # of the poster that stands there now
+        address += "?" + urlencode({"v": request.GET["v"]})
+    if address:
+        return HttpResponseRedirect(address, headers={"Cache-Control": REDIRECTED})
+    return ranges.whole_or_range(request, path, list(delivery.headers(path).items()))

@@ -1,16 +1,20 @@
 """One file as an answer, whole or a range of its bytes."""
 
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from django.http import HttpRequest
 from whitenoise.middleware import WhiteNoiseFileResponse
 from whitenoise.responders import Response, SlicedFile, StaticFile
 
+NUMBER = re.compile(r"\d+")
 
-def whole_or_range(request: HttpRequest, path: str, headers: Sequence[tuple[str, str]]) -> WhiteNoiseFileResponse:
-    """200, 206, 304 or 416 with these headers, which name the type. Raises MissingFileError or FileNotFoundError."""
+
+def whole_or_range(request: HttpRequest, path: Path, headers: Sequence[tuple[str, str]]) -> WhiteNoiseFileResponse:
+    """200, 206, 304 or 416 with these headers, which name the type. Raises FileNotFoundError."""
     found = RangedFile(path, list(headers)).get_response(str(request.method), request.META)
     response = WhiteNoiseFileResponse(found.file or (), status=found.status)
     del response["Content-Type"]  # Django's default, which a 304 would carry into caches
@@ -20,12 +24,25 @@ def whole_or_range(request: HttpRequest, path: str, headers: Sequence[tuple[str,
 
 
 class RangedFile(StaticFile):
-    """whitenoise's, except that one byte is a range too (`bytes=0-0` asks whether ranges work), and with If-Range."""
+    """whitenoise's, except that one byte is a range too (`bytes=0-0` asks whether ranges work), and with If-Range.
+
+    The path opens itself, for it may lead elsewhere than to a disk.
+    """
+
+    def __init__(self, path: Path, headers: list[tuple[str, str]]) -> None:
+        super().__init__(path, headers, stat_cache={path: path.stat()})
+        self.path = path
 
     def get_response(self, method: str, request_headers: dict[str, Any]) -> Response:
         if request_headers.get("HTTP_IF_RANGE", self.etag) != self.etag:  # they have a part of another file
             request_headers = {name: value for name, value in request_headers.items() if name != "HTTP_RANGE"}
-        return super().get_response(method, request_headers)
+        response = super().get_response("HEAD" if method == "GET" else method, request_headers)
+        if method == "GET" and response.status == HTTPStatus.OK:
+            response.file = self.path.open("rb")
+        elif method == "GET" and response.status == HTTPStatus.PARTIAL_CONTENT:
+            start, end = map(int, NUMBER.findall(dict(response.headers)["Content-Range"])[:2])
+            response.file = SlicedFile(self.path.open("rb"), start, end)
+        return response
 
     def get_range_response(
         self, range_header: str, base_headers: list[tuple[str, str]], file_handle: BinaryIO | None
@@ -36,4 +53,4 @@ class RangedFile(StaticFile):
             return super().get_range_response(range_header, base_headers, file_handle)
         headers = [(name, value) for name, value in base_headers if name != "Content-Length"]
         headers += [("Content-Range", f"bytes {start}-{end}/{size}"), ("Content-Length", "1")]
-        return Response(HTTPStatus.PARTIAL_CONTENT, headers, file_handle and SlicedFile(file_handle, start, end))
+        return Response(HTTPStatus.PARTIAL_CONTENT, headers, file_handle)

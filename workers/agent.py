@@ -24,11 +24,11 @@ from transcoding import encoders, ffmpeg
 from transcoding.commands import ENCODERS, SOFTWARE
 from transcoding.contract import PROTOCOL, Stopping
 from transcoding.encoders import AUTO
+from transcoding.loopback import SourceServer
 from transcoding.transcribe import Whisper, transcribe_one
 from transcoding.work import work_one
 from workers.client import RemoteQueue
 from workers.connection import Connection, Disabled, Refused, Rejected, Site, WrongAddress
-from workers.source import SourceServer
 
 log = logging.getLogger("agent")
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -23,9 +22,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from whitenoise.middleware import WhiteNoiseFileResponse
-from whitenoise.responders import MissingFileError
 
-from transcoding import captions, tasks
+from transcoding import captions, files, tasks
 from transcoding.checked import CheckedQueue
 from transcoding.contract import INIT, Assignment, Enough, LeaseLost, Stopping
 from transcoding.deliveries import largest
@@ -33,7 +31,7 @@ from transcoding.local import LocalQueue
 from transcoding.models import ChunkKind, TranscodingChunk
 from transcoding.transcribe import Transcript
 from transcoding.webvtt import Caption, readable
-from videos.storage import source_path
+from videos.storage import root, source_path
 from vlog import ranges, shared
 from workers import serializers, zipapp
 from workers.models import Worker
@@ -149,7 +147,8 @@ class ClaimView(WorkerView):
     def _told(self, given: Assignment) -> dict[str, Any] | None:
         queue = queue_for(self.worker, given.kind)
         try:
-            source = {"size": Path(given.source).stat().st_size, "etag": etag_of(Path(given.source))}
+            path = root() / given.source
+            source = {"size": path.stat().st_size, "etag": files.version(path)}
         except FileNotFoundError:
             queue.fail(given, "The original is not in the storage: bring it back, or upload the video again.")
             return None
@@ -162,12 +161,6 @@ class ClaimView(WorkerView):
             "source": source,
             **language,
         }
-
-
-def etag_of(path: Path) -> str:
-    """Strong: the file under this name is written once, and replaced by a rename."""
-    stat = path.stat()
-    return f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
 
 
 class ChunkView(WorkerView):
@@ -205,8 +198,8 @@ class SourceView(WorkerView):
             place.enter_context(sending.held())
             mind_silence(request)
             try:
-                response = ranges.whole_or_range(request, str(path), [*headers, ("ETag", etag_of(path))])
-            except (FileNotFoundError, MissingFileError) as error:
+                response = ranges.whole_or_range(request, path, [*headers, ("ETag", files.version(path))])
+            except FileNotFoundError as error:
                 raise LeaseLost from error
             response._resource_closers.append(place.pop_all().close)  # it is sent after this returns
         return response

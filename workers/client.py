@@ -15,10 +15,11 @@ from uuid import uuid4
 from transcoding.commands import ENCODERS
 from transcoding.contract import INIT, Assignment, Enough, LeaseLost, Stopping
 from transcoding.encode import EncodeError
+from transcoding.loopback import SourceServer
 from transcoding.plan import Plan
 from transcoding.transcribe import Transcript
 from workers.connection import Connection, Disabled, Garbled, Refused, Rejected, Site
-from workers.source import Source, SourceServer
+from workers.source import RemoteSource
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +102,7 @@ class RemoteQueue:
         self.again_in, self.held_back = 0.0, ""
         self._connection = Connection(site)
         self._hold: Hold | None = None
-        self._source: Source | None = None
+        self._source: RemoteSource | None = None
         self._language, self._parting = "", False
 
     def claim(self, kinds: Collection[str]) -> Assignment | None:
@@ -127,7 +128,7 @@ class RemoteQueue:
             raise ValueError("a piece outside of its video")
         self._language = given.get("language") or ""
         self._hold = Hold(self.site, assignment, float(given["lease"]), self.stop, self._connection.cut)
-        self._source = Source(
+        self._source = RemoteSource(
             Connection(self.site),
             f"chunks/{assignment.chunk}/source?attempt={assignment.attempt}",
             int(given["source"]["size"]),

@@ -7,8 +7,9 @@ from transcoding import captions
 from transcoding.attempts import ERROR_LENGTH, LOG_LENGTH, Attempt
 from transcoding.captions import TranscriptionQueue
 from transcoding.contract import INIT, LeaseLost
+from transcoding.files import store
 from transcoding.models import ChunkKind, TranscodingChunk
-from transcoding.package import segment_name, store
+from transcoding.package import segment_name
 from transcoding.tests.test_local import AUDIO, RUNGS, VIDEO, audio, deliver_all, expire, laid_out, queue_of
 from videos import archive
 from videos.models import Transcription, Video

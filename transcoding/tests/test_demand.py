@@ -11,9 +11,10 @@ from django.utils import timezone
 
 from transcoding import demand, tasks
 from transcoding.contract import INIT, Enough, LeaseLost, Stopping
+from transcoding.files import store
 from transcoding.layout import plan_of
 from transcoding.models import ChunkKind, TranscodingChunk
-from transcoding.package import segment_name, store
+from transcoding.package import segment_name
 from transcoding.tests.test_local import RUNGS, VIDEO, expire, laid_out, own_folders, queue_of  # noqa: F401
 from transcoding.tests.test_plan import audio
 from videos.models import Video

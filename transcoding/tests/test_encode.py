@@ -10,7 +10,8 @@ import pytest
 from transcoding import boxes, ffmpeg, playlists
 from transcoding.contract import INIT, Assignment, Stopping
 from transcoding.encode import EncodeError, encode
-from transcoding.package import read_rendition, segment_name, store
+from transcoding.files import store
+from transcoding.package import read_rendition, segment_name
 from transcoding.plan import chunks, make_plan
 from transcoding.probe import read_media
 from transcoding.tests import clips

@@ -14,11 +14,12 @@ from django.utils import timezone
 from transcoding import recovery
 from transcoding.contract import INIT, LeaseLost
 from transcoding.encode import EncodeError
+from transcoding.files import store
 from transcoding.layout import lay_out
 from transcoding.local import LocalQueue
 from transcoding.media import MediaInfo
 from transcoding.models import ChunkKind, Priority, TranscodingChunk
-from transcoding.package import segment_name, store
+from transcoding.package import segment_name
 from transcoding.tests.test_plan import audio, video
 from videos.models import Video
 from videos.storage import package_dir, source_path

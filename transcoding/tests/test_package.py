@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from transcoding import package
+from transcoding import files, package
 from transcoding.boxes import BrokenBoxes
 from transcoding.tests import clips
 from transcoding.tests.test_encode import Package
@@ -12,15 +12,15 @@ from transcoding.tests.test_encode import Package
 
 def test_a_file_is_there_whole_and_nothing_beside_it(tmp_path):
     path = tmp_path / "480p" / "00000.m4s"
-    assert package.store(path, b"first")
-    assert package.store(path, b"second")
-    assert not package.store(path, b"third", replace=False)
+    assert files.store(path, b"first")
+    assert files.store(path, b"second")
+    assert not files.store(path, b"third", replace=False)
     assert path.read_bytes() == b"second"
     assert list(path.parent.iterdir()) == [path]
 
 
 def test_tidying_removes_what_was_left_half_written_and_nothing_else(tmp_path):
-    package.store(tmp_path / "480p" / "00000.m4s", b"whole")
+    files.store(tmp_path / "480p" / "00000.m4s", b"whole")
     (tmp_path / "480p" / ".00001.m4s.12345678.part").write_bytes(b"half")
     for _ in range(2):
         package.tidy(tmp_path)

@@ -11,11 +11,11 @@ from django.db import close_old_connections
 from transcoding import estimate, layout, room, tasks
 from transcoding.attempts import Attempt
 from transcoding.contract import Assignment
+from transcoding.files import store
 from transcoding.insight import look_at
 from transcoding.local import LocalQueue
 from transcoding.media import MediaInfo
 from transcoding.models import ChunkKind, QualityProgress, TranscodingChunk, TranscodingJob
-from transcoding.package import store
 from transcoding.plan import make_plan
 from transcoding.probe import read_media
 from transcoding.tests import clips

@@ -161,7 +161,7 @@ class TestColors:
         assert 215 < row[-1] <= 240
         paper = {"smpte2084": 0.58 / 0.75, "arib-std-b67": 0.75}[transfer]  # where the ramp is at 203 cd/m²
         assert 180 < plane_at(frame, 0, x=int(640 * paper)) < 215
-        poster(package.plan, source, tmp_path / "poster.jpg")
+        (tmp_path / "poster.jpg").write_bytes(poster(package.plan, str(source), tmp_path).jpeg)
         assert Image.open(tmp_path / "poster.jpg").convert("L").getpixel((630, 180)) > 230
         assert tags(frame) == (ColorPrimaries.BT709, ColorTrc.BT709, Colorspace.ITU709, ColorRange.MPEG)
 

@@ -116,14 +116,13 @@ class TestDrawing:
 
     def test_a_killed_worker_leaves_nothing_for_good(self, published, settings):
         job = published()
-        (package_dir(job.video) / ".storyboard-1.part").mkdir()
         assignment = queue().claim()
         TranscodingChunk.objects.filter(pk=assignment.chunk).update(lease_expires_at=timezone.now())
         recovery.give_back_expired()
         assert (chunk(job).status, chunk(job).failures) == ("pending", 1)
         draw()
         assert chunk(job).status == "completed"
-        assert ".storyboard-1.part" not in files(job)
+        assert list(settings.UPLOADS_DIR.glob("scratch-*")) == []
 
     @pytest.mark.parametrize("end", ["archive", "purge", "encode again"])
     def test_of_a_video_that_is_gone_meanwhile_nothing_comes_back(self, published, monkeypatch, end):

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from transcoding import playlists, webvtt
 from transcoding.boxes import FragmentReader
-from transcoding.package import segment_name, store
+from transcoding.files import store
+from transcoding.package import segment_name
 from transcoding.plan import make_plan
 from transcoding.playlists import CaptionTrack
 from transcoding.tests import clips

@@ -9,8 +9,9 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from transcoding import tasks
+from transcoding.files import store
 from transcoding.models import TranscodingChunk
-from transcoding.package import segment_name, store
+from transcoding.package import segment_name
 from transcoding.tests import clips
 from transcoding.tests.test_encode import Package
 from transcoding.verify import inspect

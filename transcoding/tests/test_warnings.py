@@ -4,8 +4,8 @@ import pytest
 
 from transcoding import tasks
 from transcoding.contract import LeaseLost
+from transcoding.files import store
 from transcoding.models import ChunkKind, TranscodingJob
-from transcoding.package import store
 from transcoding.plan import Plan
 from transcoding.tests import clips
 from transcoding.tests.test_damaged import SPARSE, overwritten

@@ -3,15 +3,15 @@
 docs/verification.md lists them. Every segment is read once, by its headers; nothing is decoded.
 """
 
-import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+from transcoding.files import UNFINISHED, sizes
 from transcoding.manifests import Manifest, read_manifest
-from transcoding.package import UNFINISHED, Rendition
+from transcoding.package import Rendition
 from transcoding.plan import Plan
 from transcoding.verify import captions, lists, master, storyboard
 from transcoding.verify.tracks import Track, advice, read_track
@@ -39,7 +39,7 @@ def verify(package: Path, plan: Plan) -> list[str]:
 
 def inspect(package: Path, plan: Plan) -> Report:
     """Hold a package against every rule."""
-    files = _files(package)
+    there = sorted(sizes(package))
     names = [rung.name for rung in plan.rungs] + ["audio"] * bool(plan.audio)
     tracks = [read_track(package, name, plan) for name in names]
     found = {track.name: track.rendition for track in tracks if track.rendition}
@@ -49,21 +49,14 @@ def inspect(package: Path, plan: Plan) -> Report:
         *_agreement(list(found.values())),
         *_lists(manifests, tracks),
         *_master(package, manifests, plan, found),
-        *_named(files, manifests),
+        *_named(there, manifests),
         *storyboard.whole(package),
     ]
     warnings = [text for track in tracks for text in advice(track)]
     if top := manifests.get(master.NAME):
         warnings += master.advice(top, plan, found)
-    warnings += [f"{name} was left by a worker that was stopped" for name in files if UNFINISHED in name]
+    warnings += [f"{name} was left by a worker that was stopped" for name in there if UNFINISHED in name]
     return Report(list(dict.fromkeys(problems)), warnings, list(found.values()))
-
-
-def _files(package: Path) -> list[str]:
-    """The names of all files below the package."""
-    return sorted(
-        str((Path(folder) / name).relative_to(package)) for folder, _, names in os.walk(package) for name in names
-    )
 
 
 def _manifests(package: Path, names: Iterable[str]) -> dict[str, Manifest]:
@@ -124,7 +117,7 @@ def _master(package: Path, manifests: dict[str, Manifest], plan: Plan, found: di
             yield from captions.segments(package, name, manifests[name], plan, picture)
 
 
-def _named(files: list[str], manifests: dict[str, Manifest]) -> Iterator[str]:
+def _named(found: list[str], manifests: dict[str, Manifest]) -> Iterator[str]:
     """Every file that a playlist names is there, and every file there is named by one."""
     named = {master.NAME} if master.NAME in manifests else set()
     for name, manifest in manifests.items():
@@ -132,7 +125,7 @@ def _named(files: list[str], manifests: dict[str, Manifest]) -> Iterator[str]:
         named |= {f"{folder}/{address}" if folder else address for address in manifest.addresses()}
     # A language's captions in one file, to be read and downloaded, beside its segments.
     beside = {f"{name.removesuffix('/index.m3u8')}.vtt" for name in named if name.startswith("captions/")}
-    there = set(files)
+    there = set(found)
     yield from (f"{name} is missing" for name in sorted(named - there))
     unread = {name.rpartition("/")[0] for name in named - there if name.endswith("/index.m3u8")}
     for name in sorted(there - named - beside):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -52,9 +53,8 @@ def segments(package: Path, name: str, manifest: Manifest, plan: Plan, picture: 
     folder = name.rpartition("/")[0]
     first = picture.segments[0].start * MPEG_CLOCK // picture.timescale if picture else 0
     for entry in names:
-        path = package / folder / entry
-        if path.is_file():
-            yield from _clock(f"{folder}/{entry}", path, first)
+        with suppress(FileNotFoundError):
+            yield from _clock(f"{folder}/{entry}", package / folder / entry, first)
 
 
 def _slack(lengths: list[Fraction], plan: Plan) -> Fraction:

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from transcoding import h264
+from transcoding import files, h264
 from transcoding.boxes import BrokenBoxes, Fragment, read_fragments, read_init
 from transcoding.h264 import BrokenStream, Description, Sps
 from transcoding.ladder import Rung
@@ -113,25 +114,28 @@ def _sound(name: str, sound: Sound, timescale: int, audio: AudioPlan) -> Iterato
 
 def _read_segments(track: Track, folder: Path) -> list[StoredSegment]:
     segments, broken = [], 0
-    for index in range(len(track.timeline)):
-        path = folder / segment_name(index)
-        try:
-            segments.append(_read_segment(path, track.description))
-        except FileNotFoundError:
-            track.problems.append(f"{track.name}/{path.name} is missing")
-            broken += 1
-        except (BrokenBoxes, BrokenStream) as error:
-            track.problems.append(f"{track.name}/{path.name} {error}")
-            broken += 1
+    paths = [folder / segment_name(index) for index in range(len(track.timeline))]
+    for segment in files.over(folder, partial(_read_segment, description=track.description), paths):
+        if isinstance(segment, StoredSegment):
+            segments.append(segment)
+            continue
+        track.problems.append(f"{track.name}/{segment}")
+        broken += 1
         if broken > MANY:
             track.problems[-1] = f"{track.name} has more segments that are missing or broken"
             break
     return segments
 
 
-def _read_segment(path: Path, description: Description | None) -> StoredSegment:
-    with path.open("rb") as file:
-        fragments = tuple(sound_fragments(file, description))
+def _read_segment(path: Path, description: Description | None) -> StoredSegment | str:
+    """What it holds, or what is wrong with it."""
+    try:
+        with path.open("rb") as file:
+            fragments = tuple(sound_fragments(file, description))
+    except FileNotFoundError:
+        return f"{path.name} is missing"
+    except (BrokenBoxes, BrokenStream) as error:
+        return f"{path.name} {error}"
     return StoredSegment(path.name, sum(fragment.size for fragment in fragments), fragments)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from transcoding import audit, room
-from videos import ledger
+from transcoding import audit, files, room
+from videos import ledger, storage
 from videos.archive import size_of
 from videos.models import Video
 from vlog import disk
@@ -68,7 +68,7 @@ def _disk() -> dict[str, Any]:
 
 def _unknown_in_archive() -> list[str]:
     known = {str(number) for number in Video.objects.filter(deleted_at__isnull=False).values_list("pk", flat=True)}
-    names = sorted(entry.name for entry in settings.ARCHIVE_DIR.iterdir() if entry.name not in known)
+    names = sorted(name for name in files.names(storage.archives()) if name not in known)
     # What is being purged goes by itself.
     return [f"archive/{name} belongs to no archived video. Delete it." for name in names if "purged-" not in name]
 

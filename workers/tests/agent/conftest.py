@@ -6,6 +6,7 @@ import pytest
 
 from transcoding import ffmpeg
 from transcoding.contract import Assignment
+from transcoding.loopback import SourceServer
 from transcoding.plan import chunks, make_plan
 from transcoding.probe import read_media
 from transcoding.tests import clips
@@ -14,7 +15,6 @@ from transcoding.work import work_one
 from workers import connection
 from workers.client import RemoteQueue
 from workers.connection import Site
-from workers.source import SourceServer
 from workers.tests.agent.site import KEY, StubSite
 
 NEVER = threading.Event()

@@ -10,12 +10,12 @@ import pytest
 from transcoding import ffmpeg
 from transcoding.commands import SPEECH_RATE, input_arguments, is_file
 from transcoding.listen import _sound
+from transcoding.loopback import BLOCK, Cache, SourceServer
 from transcoding.plan import make_plan
 from transcoding.probe import read_media
 from transcoding.tests import clips
 from transcoding.work import work_one
 from workers.connection import Disabled, Refused
-from workers.source import BLOCK, Cache, SourceServer
 from workers.tests.agent.conftest import NEVER
 from workers.tests.agent.site import StubSite, hang_up, says, truncated
 
