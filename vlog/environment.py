@@ -149,6 +149,40 @@ def parse_email_url(url: str) -> dict[str, Any]:
     }
 
 
+def parse_storage_url(url: str, key: str, secret: str) -> dict[str, Any]:
+    """Options of django-storages for s3://BUCKET/PREFIX?endpoint=…&region=…; where its objects are found is
+    `endpoint_url`. Raises SettingError, which never shows the credentials."""
+    parts, wrong = urlsplit(url), "VLOG_STORAGE_URL must look like s3://bucket/prefix?endpoint=https://host&region=name"
+    more = parse_qs(parts.query, keep_blank_values=True)
+    if parts.scheme != "s3" or not parts.hostname or parts.netloc != parts.hostname or parts.fragment:
+        raise SettingError(f"{wrong}; the credentials are settings of their own")
+    if unknown := more.keys() - {"endpoint", "region", "addressing"}:
+        raise SettingError(f"{wrong}; it says {', '.join(sorted(unknown))}")
+    if bool(key) != bool(secret):
+        raise SettingError("VLOG_STORAGE_KEY and VLOG_STORAGE_SECRET belong together: set both or neither")
+    region, endpoint = more.get("region", [""])[0], more.get("endpoint", [""])[0].rstrip("/")
+    if endpoint and not re.match(r"https?://[^\s/]+$", endpoint):
+        raise SettingError(f"{wrong}; its endpoint must begin with http:// or https:// and a host")
+    addressing = more.get("addressing", ["path" if endpoint else "virtual"])[0]
+    if addressing not in ("path", "virtual"):
+        raise SettingError(f"{wrong}; its addressing must be path or virtual")
+    return {
+        "bucket_name": parts.hostname,
+        "location": parts.path.strip("/"),
+        "endpoint_url": endpoint or f"https://s3.{region or 'us-east-1'}.amazonaws.com",
+        "region_name": region or "us-east-1",
+        "addressing_style": addressing,
+        **({"access_key": key, "secret_key": secret} if key else {}),
+    }
+
+
+def origin_of_objects(options: dict[str, Any], base: str) -> str:
+    """The scheme and host that browsers load objects from; base: the address that is put before them, if any."""
+    scheme, _, rest = (base or str(options["endpoint_url"])).partition("://")
+    before = f"{options['bucket_name']}." if options["addressing_style"] == "virtual" and not base else ""
+    return f"{scheme}://{before}{rest.partition('/')[0]}"
+
+
 def redis_client_url(url: str) -> str:
     """The address for redis-py and Django's cache; Celery writes the one of a Unix socket in its own way."""
     parts = urlsplit(url)

@@ -3,6 +3,7 @@
 Any variable NAME may also be given as NAME_FILE, the path of a file that holds the value (for secrets).
 """
 
+from typing import Any
 from urllib.parse import urlsplit
 
 import environs
@@ -15,15 +16,18 @@ from vlog.environment import (
     data_dir,
     folder,
     kept_secret,
+    origin_of_objects,
     parse_database_url,
     parse_email_url,
     parse_reserve,
+    parse_storage_url,
     read_secret_files,
 )
 from vlog.logs import FORMATTERS
 
 env = environs.Env(prefix="VLOG_")
 is_address = environs.validate.Regexp(r"https?://[^\s/]+", error="must begin with http:// or https:// and a host")
+is_address_or_nothing = environs.validate.Regexp(r"(https?://[^\s/]+.*)?$", error=is_address.error)
 is_positive = environs.validate.Range(min=1)
 
 # Those of transcoding.commands, and `auto`.
@@ -39,6 +43,10 @@ try:
     SWEEP_SECONDS = env.int("SWEEP_SECONDS", 10, validate=is_positive)
     ARCHIVE_RETENTION_DAYS = env.int("ARCHIVE_RETENTION_DAYS", 30, validate=is_positive)
     DISK_RESERVE = parse_reserve(env.str("DISK_RESERVE", "5%, 2G"))
+    STORAGE_URL = env.str("STORAGE_URL", "")
+    STORAGE_KEY, STORAGE_SECRET = env.str("STORAGE_KEY", ""), env.str("STORAGE_SECRET", "")
+    OBJECTS = parse_storage_url(STORAGE_URL, STORAGE_KEY, STORAGE_SECRET) if STORAGE_URL else {}
+    MEDIA_BASE_URL = env.str("MEDIA_BASE_URL", "", validate=is_address_or_nothing).rstrip("/")
     ENCODER = env.str("ENCODER", "libx264", validate=environs.validate.OneOf(ENCODERS))
     X264_PRESET = env.str("X264_PRESET", "veryfast")
     ENCODE_THREADS = env.int("ENCODE_THREADS", 0, validate=environs.validate.Range(min=0))  # 0: one a core
@@ -132,7 +140,7 @@ STATICFILES_FINDERS = [
     "django.contrib.staticfiles.finders.AppDirectoriesFinder",
     "vlog.node_files.NodeFilesFinder",
 ]
-STORAGES = {
+STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
         "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage",
@@ -140,6 +148,8 @@ STORAGES = {
         "OPTIONS": {"file_permissions_mode": 0o644},
     },
 }
+if OBJECTS:
+    STORAGES["objects"] = {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": OBJECTS}
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -177,14 +187,17 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
+# Where browsers are sent for segments and pictures.
+MEDIA_ORIGINS = [origin_of_objects(OBJECTS, MEDIA_BASE_URL)] if OBJECTS else []
 CONTENT_SECURITY_POLICY = {
     # No pages: one is sent a thousand times a second, the other by a thousand workers.
     "EXCLUDE_URL_PREFIXES": ["/api/v1/playback/", "/api/worker/"],
     "DIRECTIVES": {
         "default-src": [SELF],
-        "img-src": [SELF, "data:"],
+        "img-src": [SELF, "data:", *MEDIA_ORIGINS],
+        "connect-src": [SELF, *MEDIA_ORIGINS],
         # Media Source Extensions play from a blob, and hls.js begins a track of captions as an empty data address.
-        "media-src": [SELF, "blob:", "data:"],
+        "media-src": [SELF, "blob:", "data:", *MEDIA_ORIGINS],
         "worker-src": [SELF, "blob:"],  # hls.js demuxes in a worker made from a blob
         "style-src": [SELF, UNSAFE_INLINE],  # media-chrome's shadow roots carry <style>
         "object-src": [NONE],
