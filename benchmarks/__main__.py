@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,7 @@ from benchmarks.measures import (
     measure_latency,
     measure_nodes,
 )
+from benchmarks.objects import ObjectStore, measure_store
 from benchmarks.player import Watching, measure_watching
 from benchmarks.processes import Family, Seconds, total
 from benchmarks.shared import Shared, measure_shared
@@ -44,7 +46,7 @@ PAGES_A_SECOND = 150
 REPORTS_A_SECOND = 1000
 HEARTBEATS_A_SECOND, CLAIMS_A_SECOND = 500, 300
 RESTORE_SECONDS = 120
-QUESTIONS = "abcdefghijk"
+QUESTIONS = "abcdefghijkl"
 BUSY = 0.1  # cores that other programs may use before the figures are not to be trusted
 
 
@@ -82,11 +84,15 @@ def main() -> int:
     special: dict[str, dict[str, str]] = {"d": {"whisper": str(weights)}, "h": {"only": "web,tasks,beat"}}
     special["i"] = special["k"] = special["h"]
     special["j"] = {"only": "web"}  # nobody rolls up what is compared
+    store = ObjectStore(family)
+    special["l"] = store.settings
+    groups = (chosen - set(special), chosen & {"d"}, chosen & {"h", "k"}, *(chosen & {name} for name in "ijl"))
     try:
-        for names in (chosen - set(special), chosen & {"d"}, chosen & {"h", "k"}, chosen & {"i"}, chosen & {"j"}):
+        for names in groups:
             if not names:
                 continue
-            with Installation(family, options.dir, **special.get(min(names), {})) as installation:
+            beside = store if "l" in names else nullcontext()
+            with beside, Installation(family, options.dir, **special.get(min(names), {})) as installation:
                 idle = installation.idle_rate(5 if options.quick else IDLE_SECONDS)
                 print(f"idle: {1000 * total(idle):.1f} ms of CPU a second", flush=True)
                 for name in sorted(names):
@@ -135,8 +141,11 @@ def measure(name: str, installation: Installation, idle: Seconds, options: argpa
         ("b", True): clips.QUICK_FITTING,
         ("g", False): clips.LONG,
         ("g", True): clips.FOREIGN,
+        ("l", False): clips.FOREIGN,
+        ("l", True): clips.QUICK_FOREIGN,
     }[name, options.quick]
-    return measure_cost(installation, chosen, rounds, idle)
+    ask = measure_store if name == "l" else measure_cost
+    return ask(installation, chosen, rounds, idle)
 
 
 def measure_shares(name: str, installation: Installation, rounds: int, *, quick: bool) -> Nodes | Shared:
@@ -200,7 +209,8 @@ def site(result: Fleet | Restore | Throughput) -> tuple[str, list[str]]:
 
 
 def costs(name: str, result: Cost) -> list[str]:
-    bare, ours = ("bare whisper", "the worker") if name == "d" else ("bare ffmpeg", "the chain")
+    sides = {"d": ("bare whisper", "the worker"), "l": ("on the disk", "in an object store")}
+    bare, ours = sides.get(name, ("bare ffmpeg", "the chain"))
     used = sorted(result.by_program.items(), key=lambda item: -item[1])
     rows = [
         f"{bare:<24} {_list(result.bare)} CPU s in {_list(result.bare_wall)} s",
@@ -265,6 +275,8 @@ def worker_bars_of(result: Nodes | Shared | Fleet) -> Iterator[Bar]:
 def cost_bars_of(name: str, result: Cost) -> Iterator[Bar]:
     if name == "d":
         yield Bar("(d) captions ÷ bare whisper", result.ratio, 1.1)
+    elif name == "l":
+        yield Bar("(l) object store ÷ disk", result.ratio, 1.15)
     elif name in {"a", "g"}:
         text, limit = {"a": ("(a) chain ÷ bare ffmpeg, 60 s", 1.10), "g": ("(g) chain ÷ bare ffmpeg, 10 min", 1.06)}[
             name

@@ -35,7 +35,7 @@ class Gave(Exception):
 class Installation:
     """`manage.py up` on a free port; leaving the `with` block stops it and removes its data."""
 
-    def __init__(self, family: Family, folder: Path, *, whisper: str = "none", only: str = "") -> None:
+    def __init__(self, family: Family, folder: Path, *, whisper: str = "none", only: str = "", **settings: str) -> None:
         self.only = ["--only", only] if only else []
         self.family, self.password = family, secrets.token_urlsafe()
         self.data = Path(tempfile.mkdtemp(prefix="vlog-bench-", dir=folder))
@@ -44,7 +44,7 @@ class Installation:
             self.port: int = probe.getsockname()[1]
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("VLOG_")}
         self.env |= {name: os.environ[name] for name in KEPT if name in os.environ}
-        self.env |= {"VLOG_DATA_DIR": str(self.data), "VLOG_WHISPER_MODEL": whisper}
+        self.env |= {"VLOG_DATA_DIR": str(self.data), "VLOG_WHISPER_MODEL": whisper, **settings}
 
     def __enter__(self) -> Self:
         with self.log.open("ab") as log:
