@@ -47,6 +47,8 @@ try:
     STORAGE_KEY, STORAGE_SECRET = env.str("STORAGE_KEY", ""), env.str("STORAGE_SECRET", "")
     OBJECTS = parse_storage_url(STORAGE_URL, STORAGE_KEY, STORAGE_SECRET) if STORAGE_URL else {}
     MEDIA_BASE_URL = env.str("MEDIA_BASE_URL", "", validate=is_address_or_nothing).rstrip("/")
+    if MEDIA_BASE_URL and not OBJECTS:
+        raise ValueError("VLOG_MEDIA_BASE_URL stands before what VLOG_STORAGE_URL names: set both, or leave it out")
     ENCODER = env.str("ENCODER", "libx264", validate=environs.validate.OneOf(ENCODERS))
     X264_PRESET = env.str("X264_PRESET", "veryfast")
     ENCODE_THREADS = env.int("ENCODE_THREADS", 0, validate=environs.validate.Range(min=0))  # 0: one a core

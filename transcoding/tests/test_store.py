@@ -1,25 +1,27 @@
 """The way of a video whose files lie in an object store, with a network before it that fails."""
 
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-import m3u8
 import pytest
+from django.core.management import CommandError, call_command
 
-from transcoding import files, tasks
+from transcoding import captions, files, tasks
 from transcoding.attempts import Attempt
 from transcoding.manifests import read_manifest
 from transcoding.models import TranscodingChunk, TranscodingJob
-from transcoding.package import read_rendition
 from transcoding.plan import Plan
 from transcoding.tests import clips
 from transcoding.tests.conftest import make
+from transcoding.transcribe import Transcript
 from transcoding.verify import verify
+from transcoding.webvtt import Caption
 from videos import archive, objects, uploads
-from videos.models import StorageEntry, Video
+from videos.models import StorageEntry, Transcription, Video
 from videos.storage import package_dir, package_name, root, source_path
+from videos.tests.factories import NodeFactory, TranscodingJobFactory
 
+SAID = Transcript("en", (Caption(0.7, 2.5, "One, two."),))
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("broker")]
 
 
@@ -40,6 +42,31 @@ def sent(store, settings, clip):
         return uploads.accept(arrived, name="Clip.mkv").job
 
     return send
+
+
+@pytest.fixture
+def video(store, clip):
+    """A public one with some files."""
+    video = TranscodingJobFactory(video__public=True, video__source_name="clip.mkv").video
+    with_files(video, clip)
+    return video
+
+
+def with_files(video, clip):
+    files.store(source_path(video), clip.read_bytes())
+    for name in ("master.m3u8", "360p/00000.m4s", "captions/en.vtt"):
+        files.store(package_dir(video) / name, name.encode())
+
+
+def impatient():
+    """From now on the client asks once and not six times."""
+    objects.CLIENT["retries"] = {"mode": "standard", "total_max_attempts": 1}
+    objects.forget()
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch):
+    monkeypatch.setattr(objects, "CLIENT", dict(objects.CLIENT))
 
 
 def on_disk(settings):
@@ -148,9 +175,8 @@ def test_a_network_that_fails_now_and_then_is_not_seen(client, store, sent, sett
     assert [number for number, _ in clips.read_numbers(stream)] == list(range(150))
 
 
-def test_a_store_that_is_away_fails_the_piece_with_a_sentence_and_the_next_try_goes_on(store, sent, monkeypatch):
-    monkeypatch.setitem(objects.CLIENT, "retries", {"mode": "standard", "total_max_attempts": 1})
-    objects.forget()
+def test_a_store_that_is_away_fails_the_piece_with_a_sentence_and_the_next_try_goes_on(store, sent):
+    impatient()
     job = sent()
     for step in (tasks.probe, tasks.thumbnail, tasks.transcode):
         step.run(job.pk)
@@ -178,9 +204,8 @@ def test_a_store_that_is_away_fails_the_piece_with_a_sentence_and_the_next_try_g
     assert not TranscodingChunk.objects.exclude(status="completed").exclude(kind="storyboard").exists()
 
 
-def test_a_probe_that_cannot_read_blames_the_store_and_not_the_file(store, sent, monkeypatch):
-    monkeypatch.setitem(objects.CLIENT, "retries", {"mode": "standard", "total_max_attempts": 1})
-    objects.forget()
+def test_a_probe_that_cannot_read_blames_the_store_and_not_the_file(store, sent):
+    impatient()
     job = sent()
     store.faults = lambda method, path: "slow" if method == "GET" and "original" in path else None
     with pytest.raises(objects.StoreError):
@@ -191,13 +216,75 @@ def test_a_probe_that_cannot_read_blames_the_store_and_not_the_file(store, sent,
     assert TranscodingJob.objects.get().plan
 
 
-def test_a_remote_worker_reads_ranges_through_the_site_and_the_gate_reads_headers(client, store, sent):
+def test_the_words_lie_beside_the_video_and_move_with_it(client, sent, settings):
+    settings.WHISPER_MODEL = "tiny"
     job = sent()
     make(job)
-    package = package_dir(job.video)
-    rendition = read_rendition(package / "360p")
-    assert [segment.size for segment in rendition.segments] == [
-        files.sizes(package / "360p")[segment.name] for segment in rendition.segments
-    ]
-    assert m3u8.loads((package / "360p/index.m3u8").read_text()).segments[0].uri == "00000.m4s"
-    assert urlsplit(store.url).scheme == "s3"
+    queue = captions.TranscriptionQueue(NodeFactory())
+    queue.publish(queue.claim(), SAID)
+    video = job.video
+    assert verify(package_dir(video), Plan.from_json(job.plan)) == []
+    answer = client.get(f"/media/{package_name(video)}/captions/en.vtt")
+    assert b"".join(answer.streaming_content).startswith(b"WEBVTT")
+    row = Transcription.objects.get(video=video)
+    assert row.vtt_path == f"media/{package_name(video)}/captions/en.vtt"
+    assert {name for name in files.sizes(root()) if ".part" in name} == set()
+    archive.archive(video.pk, by="ann")
+    row.refresh_from_db()
+    assert (root() / row.vtt_path).is_file()
+
+
+def test_a_store_that_is_away_takes_no_page_no_upload_and_no_row_with_it(client, video, store, sent, settings):
+    package, there = package_name(video), files.sizes(root())
+    impatient()
+    store.faults = lambda method, path: "slow"
+    for name in ("master.m3u8", "360p/00000.m4s", "captions/en.vtt"):
+        answer = client.get(f"/media/{package}/{name}")
+        assert (answer.status_code, answer["Retry-After"]) == (503, "1")
+    assert client.get(video.get_absolute_url()).status_code == 200
+    late = sent()
+    assert [path.parent.name for path in on_disk(settings)] == [str(late.video_id)]
+    with pytest.raises(objects.StoreError):
+        archive.archive(video.pk, by="ann")
+    assert Video.objects.alive().filter(pk=video.pk, media_key=video.media_key).exists()
+    store.faults = lambda method, path: None
+    archive.settle_all()
+    assert files.sizes(root()) == there
+    tasks.probe.run(late.pk)
+    assert on_disk(settings) == []
+
+
+def test_an_archive_that_is_cut_off_half_way_is_put_back(video, store):
+    there = files.sizes(root())
+    impatient()
+    store.faults = lambda method, path: "slow" if method == "DELETE" and "media" in path else None
+    with pytest.raises(objects.StoreError):
+        archive.archive(video.pk, by="ann")
+    assert len(files.sizes(root())) > len(there)
+    store.faults = lambda method, path: None
+    assert archive.settle_all() == 1
+    assert files.sizes(root()) == there
+
+
+def test_an_installation_moves_and_goes_on_where_it_was_killed(client, store, settings, clip):
+    elsewhere = settings.STORAGES
+    settings.STORAGES = {name: each for name, each in elsewhere.items() if name != "objects"}
+    with pytest.raises(CommandError, match="VLOG_STORAGE_URL") as error:
+        call_command("move_files")
+    assert error.value.returncode == 2
+    job = TranscodingJobFactory(video__public=True, video__source_name="clip.mkv")
+    with_files(job.video, clip)
+    files.store(package_dir(job.video) / ".00001.m4s.ab.part", b"half")
+    settings.STORAGES = elsewhere
+    impatient()
+    store.faults = lambda method, path: "slow" if method == "PUT" and "captions" in path else None
+    with pytest.raises(CommandError, match="object store did not do"):
+        call_command("move_files")
+    store.faults = lambda method, path: None
+    call_command("move_files")
+    assert files.sizes(root()).keys() == {
+        f"sources/{job.video_id}/original.mkv",
+        *(f"media/{package_name(job.video)}/{name}" for name in ("master.m3u8", "360p/00000.m4s", "captions/en.vtt")),
+    }
+    assert [path.suffix for path in on_disk(settings)] == [".part"]
+    assert client.get(f"/media/{package_name(job.video)}/master.m3u8").content == b"master.m3u8"

@@ -12,7 +12,9 @@ from vlog.environment import (
     SettingError,
     data_dir,
     kept_secret,
+    origin_of_objects,
     parse_database_url,
+    parse_storage_url,
     read_secret_files,
     redis_client_url,
 )
@@ -153,3 +155,57 @@ def test_a_wrong_setting_is_one_line_that_names_it(tmp_path, name, value):
     assert name in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert "sesame" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "bucket", "prefix", "endpoint", "origin"),
+    [
+        ("s3://films", "films", "", "https://s3.us-east-1.amazonaws.com", "https://films.s3.us-east-1.amazonaws.com"),
+        (
+            "s3://my.films/a/b/?region=eu-central-1",
+            "my.films",
+            "a/b",
+            "https://s3.eu-central-1.amazonaws.com",
+            "https://my.films.s3.eu-central-1.amazonaws.com",
+        ),
+        ("s3://films?endpoint=http://minio:9000/", "films", "", "http://minio:9000", "http://minio:9000"),
+        (
+            "s3://films?endpoint=https://r2.example&addressing=virtual",
+            "films",
+            "",
+            "https://r2.example",
+            "https://films.r2.example",
+        ),
+    ],
+)
+def test_an_object_store_is_named_by_an_address(url, bucket, prefix, endpoint, origin):
+    options = parse_storage_url(url, "a-key", "a-secret")
+    assert (options["bucket_name"], options["location"], options["endpoint_url"]) == (bucket, prefix, endpoint)
+    assert (options["access_key"], options["secret_key"]) == ("a-key", "a-secret")
+    assert origin_of_objects(options, "") == origin
+    assert origin_of_objects(options, "https://cdn.example/films") == "https://cdn.example"
+    assert "access_key" not in parse_storage_url(url, "", "")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "films",
+        "s3://",
+        "https://open:sesame@films",
+        "s3://open:sesame@films",
+        "s3://films?endpoint=minio:9000",
+        "s3://films?endpoint=https://minio/films",
+        "s3://films?password=sesame",
+        "s3://films?addressing=both",
+    ],
+)
+def test_an_object_stores_address_that_makes_no_sense_is_refused_without_its_secrets(url):
+    with pytest.raises(SettingError, match="VLOG_STORAGE_URL must look like") as caught:
+        parse_storage_url(url, "", "")
+    assert "sesame" not in str(caught.value)
+
+
+def test_a_key_without_its_secret_is_refused():
+    with pytest.raises(SettingError, match="set both or neither"):
+        parse_storage_url("s3://films", "a-key", "")
