@@ -8,29 +8,24 @@ import errno
 import hashlib
 import io
 import os
-import random
 import stat
-import time
 from base64 import b64encode
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
-from pathlib import Path, PosixPath, PurePosixPath
+from pathlib import Path, PosixPath
 from typing import Any, Self
 
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
-from django.core.files.storage import storages
 
 from transcoding import files
 from transcoding.contract import Enough, LeaseLost, Stopping
 from transcoding.files import Reading, Result, StoreError
 from transcoding.loopback import Source, SourceServer
 from videos import delivery
+from videos.bucket import ask, bucket, fetch, listed, speaking
 
 BLOCK = 64 << 10  # bytes that are read at once: the headers of most files
 LONGEST_BLOCK = 1 << 20  # bytes, where it is read on and on
@@ -39,50 +34,8 @@ MOST_PARTS = 9000  # of one upload; S3 takes 10 000
 UPLOADING = 4  # pieces at once
 LARGEST_COPY = 5 << 30  # bytes that S3 copies with one request
 AT_ONCE = 16  # requests for many small files
-RESUMED, LONGEST_PAUSE = 6, 8  # times that a torn answer is asked for again, and seconds before that at most
 TOLD = 5  # seconds between two signs of life of an upload
 SIGNED = 900  # seconds for which a signed address is good
-# A busy or absent store is asked six times, within about half a minute. The newer checksums, which not every store
-# knows, are left out: all that is written goes with its MD5.
-CLIENT: dict[str, Any] = {
-    "retries": {"mode": "standard", "total_max_attempts": 6},
-    "connect_timeout": 10,
-    "read_timeout": 30,
-    "max_pool_connections": 32,
-    **dict.fromkeys(("request_checksum_calculation", "response_checksum_validation"), "when_required"),
-}
-NOT_THERE = {"404", "NoSuchKey", "NoSuchUpload", "NotFound"}
-THERE = {"412", "PreconditionFailed"}
-REFUSED = {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"}
-
-
-@dataclass(frozen=True)
-class Bucket:
-    client: Any
-    name: str
-    prefix: str
-
-    def key(self, path: PurePosixPath) -> str:
-        return "/".join(filter(None, (self.prefix, *path.parts)))
-
-
-@cache
-def _bucket_of(process: int) -> Bucket:
-    """One client for all threads of a process; a forked one must not go on with its parent's connections."""
-    chosen = settings.STORAGES["objects"]
-    told = Config(s3={"addressing_style": chosen["OPTIONS"]["addressing_style"]}, signature_version="s3v4", **CLIENT)
-    options = {**chosen["OPTIONS"], "client_config": told}
-    backend: Any = storages.create_storage({"BACKEND": chosen["BACKEND"], "OPTIONS": options})
-    return Bucket(backend.connection.meta.client, backend.bucket_name, backend.location.strip("/"))
-
-
-def bucket() -> Bucket:
-    return _bucket_of(os.getpid())
-
-
-def forget() -> None:
-    """Ask the settings anew."""
-    _bucket_of.cache_clear()
 
 
 class ObjectPath(PosixPath):
@@ -99,7 +52,7 @@ class ObjectPath(PosixPath):
 
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
         """As it was when the store was asked first."""
-        return self._known or self._learn(_ask("head_object", self))
+        return self._known or self._learn(ask("head_object", self))
 
     def tag(self) -> str:
         """Its entity tag, of the same moment."""
@@ -121,7 +74,7 @@ class ObjectPath(PosixPath):
         return False
 
     def is_dir(self) -> bool:
-        return next(_listed(f"{bucket().key(self)}/", MaxKeys=1), None) is not None
+        return next(listed(f"{bucket().key(self)}/", MaxKeys=1), None) is not None
 
     def exists(self) -> bool:
         return self.is_file() or self.is_dir()
@@ -132,7 +85,7 @@ class ObjectPath(PosixPath):
         return io.BufferedReader(_Reader(self), BLOCK)
 
     def read_bytes(self) -> bytes:
-        return _fetch(self)
+        return fetch(self)
 
     def read_text(self, encoding: str | None = None, errors: str | None = None) -> str:
         return self.read_bytes().decode(encoding or "utf-8", errors or "strict")
@@ -143,7 +96,7 @@ class ObjectPath(PosixPath):
     def _entries(self, beginning: str = "") -> Iterator[Self]:
         """What lies right below it, of names that begin so."""
         prefix = f"{bucket().key(self)}/"
-        for told in _listed(prefix + beginning, Delimiter="/"):
+        for told in listed(prefix + beginning, Delimiter="/"):
             yield self._child(told, prefix)
 
     def _child(self, told: dict[str, Any], prefix: str) -> Self:
@@ -162,7 +115,7 @@ class ObjectPath(PosixPath):
     def rglob(self, pattern: str) -> Generator[Self, None, None]:
         """Files only."""
         prefix = f"{bucket().key(self)}/"
-        for told in _listed(prefix):
+        for told in listed(prefix):
             if fnmatchcase(told["Key"].rpartition("/")[2], pattern):
                 yield self._child(told, prefix)
 
@@ -176,12 +129,12 @@ class ObjectPath(PosixPath):
 
     def unlink(self, missing_ok: bool = False) -> None:
         self._forget()
-        _ask("delete_object", self)
+        ask("delete_object", self)
 
     def touch(self, mode: int = 0o666, exist_ok: bool = True) -> None:
         """An empty object."""
         self._forget()
-        _ask("put_object", self, Body=b"")
+        ask("put_object", self, Body=b"")
 
     def replace(self, target: Any) -> Self:
         """Not at once: for a moment it lies at both places."""
@@ -217,108 +170,26 @@ class _Reader(io.RawIOBase):
         if not self._start <= self._at < end:
             self._run = min(2 * self._run, LONGEST_BLOCK) if self._at == end else BLOCK
             self._start = self._at
-            self._block = _fetch(self._path, self._at, min(self._at + self._run, self._size))
+            self._block = fetch(self._path, self._at, min(self._at + self._run, self._size))
         data = self._block[self._at - self._start :][: len(buffer)]
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)
 
 
-def _ask(operation: str, path: ObjectPath, **more: Any) -> dict[str, Any]:
-    """One call, which the client itself repeats some times, ever later, while the store is busy or away."""
-    there = bucket()
-    with _speaking(operation, path):
-        answer: dict[str, Any] = getattr(there.client, operation)(Bucket=there.name, Key=there.key(path), **more)
-        return answer
-
-
-class _speaking:  # noqa: N801 - a context manager, without the cost of a generator's
-    """Says what went wrong in the words of a file system, or in a sentence for the operator. No address, no key."""
-
-    def __init__(self, operation: str, path: PurePosixPath) -> None:
-        self.operation, self.path = operation, path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ClientError):
-            raise self._refusal(error.response["Error"].get("Code", ""), error) from error
-        if isinstance(error, BotoCoreError):
-            raise self._failure(type(error).__name__) from error
-
-    def _refusal(self, code: str, error: ClientError) -> OSError:
-        if code in NOT_THERE:
-            return FileNotFoundError(errno.ENOENT, "There is no such object in the store", str(self.path))
-        if code in THERE and self.operation == "put_object":
-            sent_again = error.response["ResponseMetadata"].get("RetryAttempts", 0)
-            return FileExistsError(sent_again, "There is such an object in the store", str(self.path))
-        if code in REFUSED:
-            return StoreError(
-                f"The object store refuses {self.operation} of {self.path} ({code}): see that its key is right and may "
-                "list, read, write and delete in the bucket (docs/storage.md)."
-            )
-        return self._failure(code)
-
-    def _failure(self, reason: str) -> StoreError:
-        return StoreError(
-            f"The object store did not do {self.operation} of {self.path}, however often it was asked ({reason}): see "
-            "that it runs and can be reached. What failed is tried again."
-        )
-
-
-def _listed(prefix: str, **more: Any) -> Iterator[dict[str, Any]]:
-    """What the store tells of the keys that begin so, and of their beginnings up to a delimiter."""
-    there = bucket()
-    pages = iter(there.client.get_paginator("list_objects_v2").paginate(Bucket=there.name, Prefix=prefix, **more))
-    while True:
-        with _speaking("list_objects_v2", PurePosixPath(prefix)):
-            page = next(pages, None)
-        if page is None:
-            return
-        yield from page.get("CommonPrefixes", ())
-        yield from page.get("Contents", ())
-        if "MaxKeys" in more:
-            return
-
-
-def _fetch(path: ObjectPath, start: int = 0, end: int | None = None) -> bytes:
-    """Bytes of an object. What came of an answer before it was torn is not asked for again."""
-    data, tag = bytearray(), dict[str, str]()
-    for attempt in range(RESUMED):
-        asked = {"Range": f"bytes={start + len(data)}-{'' if end is None else end - 1}"}
-        answer = _ask("get_object", path, **tag, **(asked if data or start or end is not None else {}))
-        tag = {"IfMatch": answer["ETag"]}
-        try:
-            for part in answer["Body"].iter_chunks(BLOCK):
-                data += part
-        except BotoCoreError as error:
-            if attempt + 1 == RESUMED:
-                with _speaking("get_object", path):
-                    raise
-            _pause(attempt, error)
-        else:
-            break
-    return bytes(data)
-
-
-def _pause(attempt: int, error: Exception) -> None:
-    time.sleep(random.random() * min(2**attempt, LONGEST_PAUSE))  # noqa: S311 - so that not all come again at once
-
-
 def _fetch_first(path: ObjectPath) -> tuple[bytes, int]:
     """The first block of an object, and how many bytes it has."""
     size = path.stat().st_size
-    return (_fetch(path, 0, min(size, BLOCK)) if size else b""), size
+    return (fetch(path, 0, min(size, BLOCK)) if size else b""), size
 
 
 def _copy(source: ObjectPath, target: ObjectPath) -> None:
     there = bucket()
     origin = {"Bucket": there.name, "Key": there.key(source)}
     if source.stat().st_size < LARGEST_COPY:
-        _ask("copy_object", target, CopySource=origin)
+        ask("copy_object", target, CopySource=origin)
     else:
-        with _speaking("copy", source):
+        with speaking("copy", source):
             there.client.copy(origin, there.name, there.key(target))
 
 
@@ -339,7 +210,7 @@ def _(path: ObjectPath, data: bytes, *, replace: bool = True) -> bool:
     digest = b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
     condition = {} if replace else {"IfNoneMatch": "*"}
     try:
-        _ask("put_object", path, Body=data, ContentMD5=digest, **_headers(path), **condition)
+        ask("put_object", path, Body=data, ContentMD5=digest, **_headers(path), **condition)
     except FileExistsError as error:
         return bool(error.errno)  # asked more than once: the answer to the first time was lost
     return True
@@ -403,7 +274,7 @@ class _Original(Source):
     def fetch(self, start: int, end: int) -> bytes:
         self.check()
         try:
-            return _fetch(self._path, start, end)
+            return fetch(self._path, start, end)
         except OSError as error:
             self.error = error
             raise
@@ -463,7 +334,7 @@ def _upload(path: ObjectPath, file: Path, size: int, tell: Callable[[], None]) -
     """Send a file in pieces; goes on where one that was killed left off."""
     length = max(PART, -(-size // MOST_PARTS))
     number_of = range(1, -(-size // length) + 1)
-    upload = _begun(path) or _ask("create_multipart_upload", path, **_headers(path))["UploadId"]
+    upload = _begun(path) or ask("create_multipart_upload", path, **_headers(path))["UploadId"]
     there = _parts(path, upload)
 
     def send(number: int) -> dict[str, Any]:
@@ -474,12 +345,12 @@ def _upload(path: ObjectPath, file: Path, size: int, tell: Callable[[], None]) -
         tag = f'"{digest.hexdigest()}"'
         if there.get(number) != tag:
             md5 = b64encode(digest.digest()).decode()
-            tag = _ask("upload_part", path, UploadId=upload, PartNumber=number, Body=data, ContentMD5=md5)["ETag"]
+            tag = ask("upload_part", path, UploadId=upload, PartNumber=number, Body=data, ContentMD5=md5)["ETag"]
         return {"PartNumber": number, "ETag": tag}
 
     with ThreadPoolExecutor(UPLOADING) as pool:
         parts = _await([pool.submit(send, number) for number in number_of], tell)
-    _ask("complete_multipart_upload", path, UploadId=upload, MultipartUpload={"Parts": parts})
+    ask("complete_multipart_upload", path, UploadId=upload, MultipartUpload={"Parts": parts})
 
 
 def _await(futures: list[Future[dict[str, Any]]], tell: Callable[[], None]) -> list[dict[str, Any]]:
@@ -499,7 +370,7 @@ def _await(futures: list[Future[dict[str, Any]]], tell: Callable[[], None]) -> l
 def _begun(path: ObjectPath) -> str | None:
     """The upload of this very object that somebody began and did not complete."""
     there = bucket()
-    with _speaking("list_multipart_uploads", path):
+    with speaking("list_multipart_uploads", path):
         told = there.client.list_multipart_uploads(Bucket=there.name, Prefix=there.key(path))
     found = [each["UploadId"] for each in told.get("Uploads", ()) if each["Key"] == there.key(path)]
     return found[-1] if found else None
@@ -508,7 +379,7 @@ def _begun(path: ObjectPath) -> str | None:
 def _parts(path: ObjectPath, upload: str) -> dict[int, str]:
     there = bucket()
     asked = {"Bucket": there.name, "Key": there.key(path), "UploadId": upload}
-    with _speaking("list_parts", path):
+    with speaking("list_parts", path):
         pages = list(there.client.get_paginator("list_parts").paginate(**asked))
     return {part["PartNumber"]: part["ETag"] for page in pages for part in page.get("Parts", ())}
 

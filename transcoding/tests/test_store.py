@@ -8,6 +8,7 @@ from django.core.management import CommandError, call_command
 
 from transcoding import captions, files, tasks
 from transcoding.attempts import Attempt
+from transcoding.files import StoreError
 from transcoding.manifests import read_manifest
 from transcoding.models import TranscodingChunk, TranscodingJob
 from transcoding.plan import Plan
@@ -16,7 +17,7 @@ from transcoding.tests.conftest import make
 from transcoding.transcribe import Transcript
 from transcoding.verify import verify
 from transcoding.webvtt import Caption
-from videos import archive, objects, uploads
+from videos import archive, bucket, objects, uploads
 from videos.models import StorageEntry, Transcription, Video
 from videos.storage import package_dir, package_name, root, source_path
 from videos.tests.factories import NodeFactory, TranscodingJobFactory
@@ -60,13 +61,13 @@ def with_files(video, clip):
 
 def impatient():
     """From now on the client asks once and not six times."""
-    objects.CLIENT["retries"] = {"mode": "standard", "total_max_attempts": 1}
-    objects.forget()
+    bucket.CLIENT["retries"] = {"mode": "standard", "total_max_attempts": 1}
+    bucket.forget()
 
 
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch):
-    monkeypatch.setattr(objects, "CLIENT", dict(objects.CLIENT))
+    monkeypatch.setattr(bucket, "CLIENT", dict(bucket.CLIENT))
 
 
 def on_disk(settings):
@@ -208,7 +209,7 @@ def test_a_probe_that_cannot_read_blames_the_store_and_not_the_file(store, sent)
     impatient()
     job = sent()
     store.faults = lambda method, path: "slow" if method == "GET" and "original" in path else None
-    with pytest.raises(objects.StoreError):
+    with pytest.raises(StoreError):
         tasks.probe.run(job.pk)
     assert TranscodingJob.objects.get().video.status != "failed"
     store.faults = lambda method, path: None
@@ -244,7 +245,7 @@ def test_a_store_that_is_away_takes_no_page_no_upload_and_no_row_with_it(client,
     assert client.get(video.get_absolute_url()).status_code == 200
     late = sent()
     assert [path.parent.name for path in on_disk(settings)] == [str(late.video_id)]
-    with pytest.raises(objects.StoreError):
+    with pytest.raises(StoreError):
         archive.archive(video.pk, by="ann")
     assert Video.objects.alive().filter(pk=video.pk, media_key=video.media_key).exists()
     store.faults = lambda method, path: None
@@ -258,7 +259,7 @@ def test_an_archive_that_is_cut_off_half_way_is_put_back(video, store):
     there = files.sizes(root())
     impatient()
     store.faults = lambda method, path: "slow" if method == "DELETE" and "media" in path else None
-    with pytest.raises(objects.StoreError):
+    with pytest.raises(StoreError):
         archive.archive(video.pk, by="ann")
     assert len(files.sizes(root())) > len(there)
     store.faults = lambda method, path: None

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from moto.server import ThreadedMotoServer
 
-from videos import objects
+from videos import bucket, objects
 from vlog.environment import parse_storage_url
 
 SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
@@ -121,13 +121,13 @@ def store(moto, settings, tmp_path, monkeypatch):
     for folder in ("UPLOADS", "SOURCES", "MEDIA", "ARCHIVE"):
         setattr(settings, f"{folder}_DIR", tmp_path / "disk" / folder.lower())
         getattr(settings, f"{folder}_DIR").mkdir(parents=True)
-    objects.forget()
-    objects.bucket().client.create_bucket(Bucket=name)
+    bucket.forget()
+    bucket.bucket().client.create_bucket(Bucket=name)
     proxy.asked.clear()
     yield proxy
     proxy.faults = lambda method, path: None
     left = objects.ObjectPath()
     objects.files.remove(left)
-    objects.forget()
+    bucket.forget()
     proxy.shutdown()
     proxy.server_close()

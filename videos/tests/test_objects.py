@@ -10,7 +10,7 @@ from django.db import connections
 
 from transcoding import files
 from transcoding.files import StoreError
-from videos import objects
+from videos import bucket, objects
 from videos.objects import ObjectPath
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -20,8 +20,8 @@ MIB = 1 << 20
 @pytest.fixture
 def impatient(monkeypatch):
     """The client asks twice and not six times."""
-    monkeypatch.setitem(objects.CLIENT, "retries", {"mode": "standard", "total_max_attempts": 2})
-    objects.forget()
+    monkeypatch.setitem(bucket.CLIENT, "retries", {"mode": "standard", "total_max_attempts": 2})
+    bucket.forget()
 
 
 def once(fault, method, beginning=""):
@@ -39,12 +39,12 @@ class TestPaths:
         assert not files.store(path, b"third", replace=False)
         assert files.store(path.with_name("00001.m4s"), b"fourth", replace=False)
         assert path.read_bytes() == b"second!"
-        told = objects._ask("head_object", path)
+        told = objects.ask("head_object", path)
         assert (told["ContentType"], told["CacheControl"]) == (
             "video/iso.segment",
             "public, max-age=31536000, immutable",
         )
-        assert objects.bucket().key(path) == "vlog/media/7-ab/480p/00000.m4s"
+        assert bucket.bucket().key(path) == "vlog/media/7-ab/480p/00000.m4s"
 
     def test_folders_are_what_lies_in_them(self):
         package = ObjectPath("media/7-ab")
@@ -119,7 +119,7 @@ class TestFaults:
         store.faults = once(fault, "GET")
         assert path.read_bytes() == data
         store.faults = once(fault, "GET", "original")
-        assert objects._fetch(path, 1000, 900_000) == data[1000:900_000]
+        assert bucket.fetch(path, 1000, 900_000) == data[1000:900_000]
         assert len([1 for method, _ in store.asked if method == "GET"]) == 4
 
     def test_one_that_stays_is_a_sentence_without_secrets(self, store, impatient):
@@ -136,7 +136,7 @@ class TestFaults:
             files.store(path, b"x")
 
     def test_an_answer_that_is_torn_again_and_again_is_given_up(self, store, monkeypatch):
-        monkeypatch.setattr(objects, "LONGEST_PAUSE", 0)
+        monkeypatch.setattr(bucket, "LONGEST_PAUSE", 0)
         path = ObjectPath("media/7-ab/poster.jpg")
         files.store(path, b"x" * 4 * MIB)
         store.faults = lambda method, path: "torn" if method == "GET" else None
@@ -186,7 +186,7 @@ class TestArrival:
         assert ObjectPath(path).read_bytes() == data
         assert not arrived.exists()
         assert 1 <= [method for method, _ in store.asked].count("PUT") <= 2
-        there = objects.bucket()
+        there = bucket.bucket()
         assert "Uploads" not in there.client.list_multipart_uploads(Bucket=there.name)
 
     def test_killed_before_the_file_went_it_is_not_sent_again(self, store, arrived):
@@ -210,13 +210,13 @@ def killed_at_part(number, path, arrived):
     child = os.fork()
     if child:
         return os.WIFSIGNALED(os.waitpid(child, 0)[1])
-    ask = objects._ask
+    ask = objects.ask
 
     def die(operation, path, **more):
         if more.get("PartNumber") == number:
             os.kill(os.getpid(), signal.SIGKILL)
         return ask(operation, path, **more)
 
-    objects._ask, objects.UPLOADING = die, 1
+    objects.ask, objects.UPLOADING = die, 1
     files.receive(path, arrived, lambda: None)
     os._exit(0)
