@@ -1,5 +1,6 @@
 """What `manage.py doctor` asks about the files of videos: names and counts, where `verify_media` reads every byte."""
 
+import secrets
 import time
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -14,6 +15,23 @@ from videos.models import Video, VideoQuerySet
 from vlog.health import Finding, State
 
 DAY = 24 * 3600
+
+
+def check_storage() -> Iterator[Finding]:
+    """Whether the object store does all that is asked of it: write, keep what is there, list, read, delete."""
+    if not storage.is_elsewhere():
+        yield Finding(State.GREEN, "videos lie in the data folder")
+        return
+    trial = storage.root() / f"trial-{secrets.token_hex(8)}"
+    files.store(trial / "file", b"1")
+    kept = not files.store(trial / "file", b"2", replace=False) and (trial / "file").read_bytes() == b"1"
+    listed = files.names(trial) == ["file"]
+    files.remove(trial)
+    if kept and listed and files.names(trial) == []:
+        yield Finding(State.GREEN, "the object store takes, keeps, lists, gives and deletes files")
+    else:
+        sentence = "the object store writes over what is there (If-None-Match: *), or does not list what was written"
+        yield Finding(State.RED, sentence, "Choose another one, or a newer release of it: docs/storage.md.")
 
 
 def check_videos() -> Iterator[Finding]:

@@ -60,7 +60,10 @@ def ask(path: str) -> list[Finding]:
     except (DatabaseError, OperationalError):
         return [UNKNOWN]
     except OSError as error:
-        return [Finding(State.RED, f"cannot be told: {error}", "Give the folder to the user that runs VLog.")]
+        advice = (
+            "Give the folder to the user that runs VLog." if error.errno else "Mend that, and run the doctor again."
+        )
+        return [Finding(State.RED, f"cannot be told: {error}", advice)]
 
 
 def _mend(findings: Iterable[Finding]) -> Iterator[str]:

@@ -255,6 +255,7 @@ DOCTOR = {
     "whisper": "transcoding.doctor.check_whisper",
     "jobs": "transcoding.doctor.check_jobs",
     "failures": "transcoding.doctor.check_failures",
+    "storage": "videos.doctor.check_storage",
     "videos": "videos.doctor.check_videos",
     "leftovers": "videos.doctor.check_leftovers",
 }

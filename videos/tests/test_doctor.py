@@ -6,10 +6,12 @@ import time
 
 import pytest
 
-from videos import doctor
+from transcoding import files
+from videos import bucket, doctor
 from videos.models import StorageEntry, Video, VideoQuality
-from videos.storage import package_dir, source_path
+from videos.storage import package_dir, root, source_path
 from videos.tests.factories import VideoFactory
+from vlog.doctor import ask
 from vlog.health import State
 
 pytestmark = pytest.mark.django_db
@@ -55,6 +57,32 @@ def mended(check):
 def age(*paths):
     for path in paths:
         os.utime(path, (LONG_AGO, LONG_AGO))
+
+
+class TestStorage:
+    def test_a_disk_needs_no_trial(self):
+        assert told(doctor.check_storage) == (GREEN, "videos lie in the data folder")
+
+    def test_an_object_store_is_tried(self, store, monkeypatch):
+        state, sentence = told(doctor.check_storage)
+        assert (state, files.sizes(root())) == (GREEN, {}), sentence
+        keeping = files.store
+
+        def forgetful(path, data, *, replace=True):
+            return keeping(path, data)
+
+        monkeypatch.setattr(files, "store", forgetful)
+        assert told(doctor.check_storage)[0] == RED
+        assert files.sizes(root()) == {}
+
+    def test_one_that_is_away_is_told_of(self, store, monkeypatch):
+        monkeypatch.setitem(bucket.CLIENT, "retries", {"mode": "standard", "total_max_attempts": 1})
+        bucket.forget()
+        store.faults = lambda method, path: "slow"
+        (finding,) = ask("videos.doctor.check_storage")
+        assert finding.state == RED
+        assert finding.sentence.startswith("cannot be told: The object store did not do put_object")
+        assert finding.advice == "Mend that, and run the doctor again."
 
 
 class TestVideos:
