@@ -162,6 +162,12 @@ def receive(path: Path, arrived: Path, tell: Callable[[], None]) -> None:
 
 
 @singledispatch
+def hurried(path: Path) -> Path:
+    """The same file for somebody who holds a thread of the site meanwhile: better no answer than a late one."""
+    return path
+
+
+@singledispatch
 def address(path: Path, method: str) -> str:
     """Where the store itself answers a request for a file; empty where only this program can."""
     return ""

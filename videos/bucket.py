@@ -31,6 +31,7 @@ CLIENT: dict[str, Any] = {
     "max_pool_connections": 32,
     **dict.fromkeys(("request_checksum_calculation", "response_checksum_validation"), "when_required"),
 }
+HURRIED = {"retries": {"mode": "standard", "total_max_attempts": 2}, "connect_timeout": 2, "read_timeout": 4}
 NOT_THERE = {"404", "NoSuchKey", "NoSuchUpload", "NotFound"}
 THERE = {"412", "PreconditionFailed"}
 REFUSED = {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"}
@@ -47,17 +48,21 @@ class Bucket:
 
 
 @cache
-def _bucket_of(process: int) -> Bucket:
+def _bucket_of(process: int, hurried: bool) -> Bucket:
     """One client for all threads of a process; a forked one must not go on with its parent's connections."""
     chosen = settings.STORAGES["objects"]
-    told = Config(s3={"addressing_style": chosen["OPTIONS"]["addressing_style"]}, signature_version="s3v4", **CLIENT)
+    told = Config(
+        **CLIENT | (HURRIED if hurried else {}),
+        s3={"addressing_style": chosen["OPTIONS"]["addressing_style"]},
+        signature_version="s3v4",
+    )
     options = {**chosen["OPTIONS"], "client_config": told}
     backend: Any = storages.create_storage({"BACKEND": chosen["BACKEND"], "OPTIONS": options})
     return Bucket(backend.connection.meta.client, backend.bucket_name, backend.location.strip("/"))
 
 
-def bucket() -> Bucket:
-    return _bucket_of(os.getpid())
+def bucket(*, hurried: bool = False) -> Bucket:
+    return _bucket_of(os.getpid(), hurried)
 
 
 def forget() -> None:
@@ -67,7 +72,7 @@ def forget() -> None:
 
 def ask(operation: str, path: PurePosixPath, **more: Any) -> dict[str, Any]:
     """One call, which the client itself repeats some times, ever later, while the store is busy or away."""
-    there = bucket()
+    there = bucket(hurried=getattr(path, "hurried", False))
     with speaking(operation, path):
         answer: dict[str, Any] = getattr(there.client, operation)(Bucket=there.name, Key=there.key(path), **more)
         return answer

@@ -44,6 +44,7 @@ class ObjectPath(PosixPath):
     It has no name on this machine, so whatever of a Path is not answered here fails at once.
     """
 
+    hurried = False
     _known: os.stat_result | None = None
     _tag = ""
 
@@ -382,6 +383,13 @@ def _parts(path: ObjectPath, upload: str) -> dict[int, str]:
     with speaking("list_parts", path):
         pages = list(there.client.get_paginator("list_parts").paginate(**asked))
     return {part["PartNumber"]: part["ETag"] for page in pages for part in page.get("Parts", ())}
+
+
+@files.hurried.register
+def _(path: ObjectPath) -> ObjectPath:
+    hurried = ObjectPath(path)
+    hurried.hurried = True
+    return hurried
 
 
 @files.address.register

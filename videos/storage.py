@@ -178,5 +178,5 @@ def find_media(address: str) -> Path | None:
     match = MEDIA_ADDRESS.fullmatch(address)
     if match is None:
         return None
-    path = packages() / match["package"] / match["name"]
+    path = files.hurried(packages() / match["package"] / match["name"])
     return path if path.is_file() else None

@@ -94,7 +94,8 @@ def played(client, video):
             assert headers["Cache-Control"] == "public, max-age=31536000, immutable"
             assert headers["Content-Type"].partition("/")[0] == "video"
         else:
-            assert (answer.status_code, name.endswith(".m3u8")) == (200, True)
+            assert (answer.status_code, name.endswith((".m3u8", ".vtt"))) == (200, True)
+        if name.endswith(".m3u8"):
             folder = name.rpartition("/")[0]
             found = read_manifest(answer.content.decode()).addresses()
             names += [f"{folder}/{each}" if folder else each for each in found]
@@ -102,11 +103,17 @@ def played(client, video):
 
 
 def test_from_its_arrival_to_its_end(client, store, sent, settings, clip):
+    settings.WHISPER_MODEL = "tiny"  # asked for, and answered by the test
     job = sent()
     assert [path.parent.parent for path in on_disk(settings)] == [settings.SOURCES_DIR]
     make(job)
     video = job.video
+    queue = captions.TranscriptionQueue(NodeFactory())
+    queue.publish(queue.claim(), SAID)
+    row = Transcription.objects.get(video=video)
+    assert row.vtt_path == f"media/{package_name(video)}/captions/en.vtt"
     assert on_disk(settings) == []
+    assert not any(".part" in name for name in files.sizes(root()))
     assert source_path(video).read_bytes() == clip.read_bytes()
     assert verify(package_dir(video), Plan.from_json(job.plan)) == []
     assert (job.reserved_bytes, Plan.from_json(job.plan).warnings) == (0, ())
@@ -119,6 +126,7 @@ def test_from_its_arrival_to_its_end(client, store, sent, settings, clip):
 
     places = played(client, video)
     assert {"360p/init.mp4", "360p/00002.m4s", "audio/00000.m4s"} <= places.keys()
+    assert client.get(f"/media/{package_name(video)}/captions/en.vtt")["Content-Length"]
     segment = f"/media/{package_name(video)}/360p/00001.m4s"
     assert client.head(segment).status_code == 302
     assert client.get(f"/media/{package_name(video)}/360p/00003.m4s").status_code == 404
@@ -132,6 +140,8 @@ def test_from_its_arrival_to_its_end(client, store, sent, settings, clip):
     assert client.get(segment).status_code == 404
     with pytest.raises(HTTPError, match="404"):
         fetch(places["360p/00001.m4s"])
+    row.refresh_from_db()
+    assert (root() / row.vtt_path).is_file()
     assert all(name.startswith(f"archive/{video.pk}/") for name in files.sizes(root()))
     assert archive.restore(video.pk)
     video.refresh_from_db()
@@ -215,24 +225,6 @@ def test_a_probe_that_cannot_read_blames_the_store_and_not_the_file(store, sent)
     store.faults = lambda method, path: None
     tasks.probe.run(job.pk)
     assert TranscodingJob.objects.get().plan
-
-
-def test_the_words_lie_beside_the_video_and_move_with_it(client, sent, settings):
-    settings.WHISPER_MODEL = "tiny"
-    job = sent()
-    make(job)
-    queue = captions.TranscriptionQueue(NodeFactory())
-    queue.publish(queue.claim(), SAID)
-    video = job.video
-    assert verify(package_dir(video), Plan.from_json(job.plan)) == []
-    answer = client.get(f"/media/{package_name(video)}/captions/en.vtt")
-    assert b"".join(answer.streaming_content).startswith(b"WEBVTT")
-    row = Transcription.objects.get(video=video)
-    assert row.vtt_path == f"media/{package_name(video)}/captions/en.vtt"
-    assert {name for name in files.sizes(root()) if ".part" in name} == set()
-    archive.archive(video.pk, by="ann")
-    row.refresh_from_db()
-    assert (root() / row.vtt_path).is_file()
 
 
 def test_a_store_that_is_away_takes_no_page_no_upload_and_no_row_with_it(client, video, store, sent, settings):
