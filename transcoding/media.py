@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from transcoding.ladder import LADDER
+from transcoding.ladder import Rung, rungs_for
 
 # Demuxers that a source may need; playlists, `concat` and devices are not among them: they open other files.
 FORMATS = (
@@ -124,9 +124,15 @@ def is_worth_copying(video: VideoTrack, container: str) -> bool:
         and video.plain
         and video.constant
         and video.idr
-        and video.bitrate <= LADDER[0].bitrate * 1000
+        and any(satisfies(video, rung) for rung in rungs_for(video.width, video.height))
         and container.split(",", maxsplit=1)[0] in ("mov", "matroska")
     )
+
+
+def satisfies(video: VideoTrack, rung: Rung) -> bool:
+    """Whether the source already is what the rung asks for: its size, and a bitrate within its cap."""
+    cap = rung.bitrate * 1000
+    return (video.width, video.height) == (rung.width, rung.height) and video.bitrate <= cap and video.peak <= 1.5 * cap
 
 
 def plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from transcoding.ladder import Rung, audio_bitrate_for, rungs_for
-from transcoding.media import AudioTrack, Look, MediaInfo, VideoTrack, is_worth_copying, plain
+from transcoding.media import AudioTrack, Look, MediaInfo, VideoTrack, is_worth_copying, plain, satisfies
 
 TARGET = 6  # seconds; Apple's authoring rule 7.5
 LONGEST = Fraction(13, 2)  # seconds; rule 7.7
@@ -180,12 +180,6 @@ def chunks(timeline: Timeline) -> tuple[Chunk, ...]:
 def may_copy(media: MediaInfo) -> bool:
     """Whether a rung may be cut out of the source at its keyframes without a seam."""
     return media.video.clean and media.indexed and is_worth_copying(media.video, media.container)
-
-
-def satisfies(video: VideoTrack, rung: Rung) -> bool:
-    """Whether the source already is what the rung asks for: its size, and a bitrate within its cap."""
-    cap = rung.bitrate * 1000
-    return (video.width, video.height) == (rung.width, rung.height) and video.bitrate <= cap and video.peak <= 1.5 * cap
 
 
 def _span(timeline: Timeline, first: int, last: int) -> Fraction:
