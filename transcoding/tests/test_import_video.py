@@ -28,6 +28,13 @@ def short(tmp_path_factory):
     )
 
 
+@pytest.fixture
+def uploads(settings, tmp_path):
+    """A folder of uploads that no other test process writes to."""
+    settings.UPLOADS_DIR = tmp_path / "uploads"
+    return settings.UPLOADS_DIR
+
+
 def run(*arguments, **options):
     out, err = io.StringIO(), io.StringIO()
     call_command("import_video", *map(str, arguments), stdout=out, stderr=err, **options)
@@ -98,9 +105,9 @@ class TestWithoutAWorker:
         assert "\n" not in video.title
         assert source_path(video).parent == settings.SOURCES_DIR / str(video.pk)
 
-    def test_the_uploads_folder_is_left_empty(self, short):
+    def test_the_uploads_folder_is_left_empty(self, short, uploads):
         run(short)
-        assert list(settings.UPLOADS_DIR.iterdir()) == []
+        assert list(uploads.iterdir()) == []
 
 
 class TestBadInput:
@@ -119,13 +126,13 @@ class TestBadInput:
         assert "There is no category 'Unknown' (Known)." in sentence
         assert Video.objects.count() == 0
 
-    def test_an_empty_file_is_refused(self, tmp_path):
+    def test_an_empty_file_is_refused(self, tmp_path, uploads):
         (tmp_path / "empty.mp4").touch()
         code, sentence = refused(tmp_path / "empty.mp4")
         assert code == 1
         assert "empty" in sentence
         assert Video.objects.count() == 0
-        assert list(settings.UPLOADS_DIR.iterdir()) == []
+        assert list(uploads.iterdir()) == []
 
     BROKEN = {
         "a text file": lambda short, file: file.write_text("This is not a film.\n" * 100),
@@ -192,10 +199,10 @@ def test_a_terminal_gets_a_bar(short, quick, monkeypatch):
     assert "█" * 30 + " 100 %" in run(Path(short), wait=True)
 
 
-def test_a_file_that_does_not_fit_is_refused_with_a_sentence_and_leaves_nothing(broker, settings, short):
+def test_a_file_that_does_not_fit_is_refused_with_a_sentence_and_leaves_nothing(broker, settings, short, uploads):
     settings.DISK_RESERVE = Reserve(shares=(1.0,))
     code, said = refused(short)
     assert code == 1
     assert "There is no room for it: it has " in said
     assert not Video.objects.exists()
-    assert not list(settings.UPLOADS_DIR.glob("import-*"))
+    assert not list(uploads.glob("import-*"))

@@ -114,8 +114,9 @@ class TestDrawing:
         draw(stop)
         assert (chunk(job).status, chunk(job).failures, files(job)) == ("pending", 0, ["poster.jpg"])
 
-    def test_a_killed_worker_leaves_nothing_for_good(self, published, settings):
+    def test_a_killed_worker_leaves_nothing_for_good(self, published, settings, tmp_path):
         job = published()
+        settings.UPLOADS_DIR = tmp_path  # no other test process draws there
         assignment = queue().claim()
         TranscodingChunk.objects.filter(pk=assignment.chunk).update(lease_expires_at=timezone.now())
         recovery.give_back_expired()
