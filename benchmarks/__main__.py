@@ -153,7 +153,7 @@ def measure_shares(name: str, installation: Installation, rounds: int, *, quick:
     if name == "k":
         real = clips.FOREIGN if quick else clips.LONG
         return measure_shared(installation, clips.bars(300 if quick else 3600), real, rounds)
-    return measure_nodes(installation, clips.QUICK_FOREIGN if quick else clips.SILENT, rounds)
+    return measure_nodes(installation, clips.QUICK_FOREIGN if quick else clips.PIECES, rounds)
 
 
 def measure_site(name: str, installation: Installation, idle: Seconds, *, quick: bool) -> Result:

@@ -69,6 +69,9 @@ LARGE = Clip(
     FOREIGN,
 )
 
+# Of many pieces, so that the last ones weigh little.
+PIECES = Clip("pieces", ("-f", "lavfi", "-i", PICTURE.replace("1920x1080", "854x480"), "-t", "300", *LONG_GOPS))
+
 
 def bars(seconds: int) -> Clip:
     """A picture so small and still that encoding it takes next to nothing; no sound."""

@@ -112,21 +112,23 @@ def input_arguments(source: str) -> list[str]:
     return [*_PATIENT, *opened, "-format_whitelist", ",".join(FORMATS), "-i", name]
 
 
-def video_arguments(  # noqa: PLR0913 - the last one is for damaged sources only
+def video_arguments(  # noqa: PLR0913 - the last two are for sources and pieces of their own kind
     plan: Plan,
     source: str,
     piece: tuple[int, int],
     pipes: Mapping[str, int],
     threads: int = 0,
     mend: float | None = None,
+    later: Mapping[str, int] | None = None,
 ) -> list[str]:
     """Some rungs of a piece (first and last segment, inclusive) from one decode.
 
     pipes: the file descriptor for each rung's name, which says what rungs; threads: 0 lets ffmpeg choose; mend: the
     source is damaged there, so it is read from that many seconds on (from its start where negative), and where it
-    shows nothing, the nearest picture is held.
+    shows nothing, the nearest picture is held; later: the first segment of rungs that begin after the others.
     """
     first, last = piece
+    firsts = {name: (later or {}).get(name, first) for name in pipes}
     start, end = plan.timeline.bounds(first)[0], plan.timeline.bounds(last)[1]
     rungs = [rung for rung in plan.rungs if rung.name in pipes]
     encoded = [rung for rung in rungs if not rung.copied]
@@ -138,9 +140,9 @@ def video_arguments(  # noqa: PLR0913 - the last one is for damaged sources only
         arguments += ["-ss", f"{seek:.6f}"]
     arguments += input_arguments(source)
     if encoded:
-        arguments += ["-filter_complex", _filters(plan, encoded, start, end, _held(mend))]
+        arguments += ["-filter_complex", _filters(plan, encoded, start, end, _held(mend), firsts)]
     for rung in rungs:
-        output = _copied(plan, end) if rung.copied else _encoded(plan, rung, first, last, threads)
+        output = _copied(plan, end) if rung.copied else _encoded(plan, rung, firsts[rung.name], last, threads)
         arguments += [*output, *_CONTAINER, "-f", "mp4", "-movflags", f"{_FRAGMENTS}+frag_keyframe"]
         arguments += [f"pipe:{pipes[rung.name]}"]
     return arguments
@@ -152,7 +154,7 @@ def trial_arguments(plan: Plan, target: Path) -> list[str]:
     return [
         *ENCODERS[plan.encoder].device,
         *("-f", "lavfi", "-i", f"testsrc2=size={rung.width}x{rung.height}:rate={plan.rate}"),
-        *("-filter_complex", _filters(plan, [rung], 0, end, ""), *_encoded(plan, rung, 0, 0, 0), *_CONTAINER),
+        *("-filter_complex", _filters(plan, [rung], 0, end, "", {}), *_encoded(plan, rung, 0, 0, 0), *_CONTAINER),
         *("-f", "mp4", "-movflags", f"{_FRAGMENTS}+frag_keyframe", f"file:{target}"),
     ]
 
@@ -292,7 +294,9 @@ def _threads(threads: int) -> list[str]:
     return ["-threads", str(threads), "-filter_complex_threads", str(threads)] if threads else []
 
 
-def _filters(plan: Plan, rungs: list[Rung], start: int, end: int, held: str) -> str:
+def _filters(  # noqa: PLR0913 - a piece, and what is special about it
+    plan: Plan, rungs: list[Rung], start: int, end: int, held: str, firsts: Mapping[str, int]
+) -> str:
     """Frames start to end of the grid, once, and a scaled copy for each rung, progressive and in BT.709."""
     weave = f"{DEINTERLACE}," if plan.look.interlaced else ""
     rate = f"{plan.rate}{held}"
@@ -305,10 +309,16 @@ def _filters(plan: Plan, rungs: list[Rung], start: int, end: int, held: str) -> 
     split = f"split={len(rungs)}" + "".join(f"[in{n}]" for n in range(len(rungs)))
     colors = _colors(plan.look)
     scaled = [
-        f"[in{n}]scale={rung.width}:{rung.height}:{colors},setsar=1,format=yuv420p,{TAGS}{ENCODERS[plan.encoder].upload}[{rung.name}]"
+        f"[in{n}]{_from(plan, firsts.get(rung.name, 0), start)}scale={rung.width}:{rung.height}:{colors},setsar=1,format=yuv420p,{TAGS}{ENCODERS[plan.encoder].upload}[{rung.name}]"
         for n, rung in enumerate(rungs)
     ]
     return ";".join([f"[0:{plan.stream}]{weave}{grid}{tone},{split}", *scaled])
+
+
+def _from(plan: Plan, first: int, start: int) -> str:
+    """Lets the frames of earlier segments than the first go by, where they are among those from start on."""
+    begin = plan.timeline.starts[first]
+    return f"trim=start_pts={begin}," if begin > start else ""
 
 
 def _held(mend: float | None) -> str:

@@ -27,7 +27,8 @@ class Stopping(Exception):
 class Assignment:
     """A claimed piece: segments first to last (inclusive) of every rung of a tier, or the whole audio rendition.
 
-    attempt is the fence: the queue refuses every later call that does not name the newest one.
+    attempt is the fence: the queue refuses every later call that does not name the newest one. urgent: somebody waits
+    for its first segment.
     """
 
     chunk: int
@@ -39,6 +40,7 @@ class Assignment:
     first: int
     last: int
     tier: int = 0
+    urgent: bool = False
 
     @property
     def rungs(self) -> tuple[Rung, ...]:

@@ -4,7 +4,7 @@ import fcntl
 import os
 import selectors
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -105,6 +105,8 @@ def encode(assignment: Assignment, deliver: Deliver, check: Callable[[], None], 
     ffmpeg fails or what it wrote is not what the plan says.
     """
     work = _Work(assignment, deliver, check, threads)
+    if assignment.urgent:
+        work.hurry()
     reason = work.attempt(None)
     warning = work.warning(reason)
     if reason is None:
@@ -134,10 +136,30 @@ class _Work:
         self.there = dict.fromkeys(assignment.renditions, assignment.first)  # what is to be made next
         self.undecoded = 0
 
-    def attempt(self, mend: float | None) -> FfmpegError | Incomplete | None:
-        """Make what is missing; returns what was wrong with the source where it showed too little."""
-        last, early = self.assignment.last, self.audio is not None
-        tracks = {name: Segments(self.timeline, first, last, early) for name, first in self.there.items()}
+    def hurry(self) -> None:
+        """Make the first segment of the rungs that a player begins with before all else.
+
+        Whatever is wrong with it, the attempt that follows meets it again.
+        """
+        lead = {rung.name for rung in self.assignment.rungs if rung.leads} & self.there.keys()
+        if lead and len(lead) < len(self.there):
+            self.attempt(None, lead, self.assignment.first)
+
+    def attempt(
+        self, mend: float | None, names: Collection[str] = (), last: int | None = None
+    ) -> FfmpegError | Incomplete | None:
+        """Make what is missing (names: only of these; last: only so far).
+
+        Returns what was wrong with the source where it showed too little.
+        """
+        last, early = self.assignment.last if last is None else last, self.audio is not None
+        tracks = {
+            name: Segments(self.timeline, first, last, early)
+            for name, first in self.there.items()
+            if first <= last and name in (names or self.there)
+        }
+        if not tracks:
+            return None
         try:
             self._run(tracks, mend)
             for name, track in tracks.items():
@@ -155,7 +177,7 @@ class _Work:
         with ExitStack() as stack:
             readers, writers = _pipes(stack, list(tracks))
             try:
-                process = stack.enter_context(self._start(writers, mend))
+                process = stack.enter_context(self._start(tracks, writers, mend))
             finally:
                 for writer in writers.values():
                     os.close(writer)
@@ -163,23 +185,25 @@ class _Work:
             process.finish(ENDING)
             self.undecoded = process.undecoded
 
-    def _start(self, pipes: dict[str, int], mend: float | None) -> Running:
-        arguments = self._arguments(pipes, mend)
-        first, last = self.assignment.first, self.assignment.last
+    def _start(self, tracks: dict[str, Segments], pipes: dict[str, int], mend: float | None) -> Running:
+        firsts = {name: track.first for name, track in tracks.items()}
+        first, last = min(firsts.values()), max(track.last for track in tracks.values())
+        arguments = self._arguments(pipes, (first, last), firsts, mend)
         begin = 0 if mend == FROM_THE_START else self.timeline.starts[first]
         limits = Limits(cpu=START_UP + EACH_FRAME * (self.timeline.bounds(last)[1] - begin))
         return Running(arguments, pipes.values(), nice=self.audio is not None, limits=limits)
 
-    def _arguments(self, pipes: dict[str, int], mend: float | None) -> list[str]:
+    def _arguments(
+        self, pipes: dict[str, int], piece: tuple[int, int], firsts: dict[str, int], mend: float | None
+    ) -> list[str]:
         plan, source = self.assignment.plan, self.assignment.source
-        piece = min(self.there.values()), self.assignment.last
         if self.audio:
             if mend is not None and not self.audio.copied:
                 if commands.is_file(source):  # else whoever serves it tells that it is away
                     Path(source).open("rb").close()  # silence stands for broken sound, not for a storage that is away
                 return commands.silence_arguments(self.audio, piece, pipes["audio"])
             return commands.audio_arguments(plan, source, piece, pipes["audio"], self.threads)
-        return commands.video_arguments(plan, source, piece, pipes, self.threads, mend)
+        return commands.video_arguments(plan, source, piece, pipes, self.threads, mend, firsts)
 
     def _hand_on(self, name: str, index: int, data: bytes) -> None:
         self.deliver(name, index, data)

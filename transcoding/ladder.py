@@ -30,6 +30,7 @@ LADDER = (
 # The shorter side up to which a source has all its rungs made at once; above, the large ones wait for those that play
 # soon.
 ONE_TIER, FIRST_TIER = 1080, 720
+LEAD = 720  # of rungs that a player begins with, where somebody waits
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ class Rung:
     bitrate: int
     copied: bool = False
     tier: int = 0
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is made before the others where somebody waits: a player begins with it, or it costs nothing."""
+        return self.copied or min(self.width, self.height) <= LEAD
 
 
 def _even(length: Fraction | int) -> int:

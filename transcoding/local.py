@@ -313,6 +313,7 @@ def assignment_of(chunk: TranscodingChunk, plan: Plan, first: int) -> Assignment
         first=first,
         last=chunk.last_segment,
         tier=chunk.tier,
+        urgent=chunk.priority == Priority.DEMANDED or first == 0,
     )
 
 

@@ -153,7 +153,7 @@ class ClaimView(WorkerView):
             queue.fail(given, "The original is not in the storage: bring it back, or upload the video again.")
             return None
         language = {"language": queue.language_of(given)} if isinstance(queue, captions.TranscriptionQueue) else {}
-        names = ("chunk", "attempt", "kind", "title", "first", "last", "tier")
+        names = ("chunk", "attempt", "kind", "title", "first", "last", "tier", "urgent")
         return {
             **{name: getattr(given, name) for name in names},
             "plan": given.plan.to_json(),

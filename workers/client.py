@@ -121,8 +121,9 @@ class RemoteQueue:
 
     def _take(self, given: Mapping[str, Any]) -> Assignment:
         plan = _plan(given["plan"])
-        facts = {name: int(given[name]) for name in ("chunk", "attempt", "first", "last", "tier")}
-        assignment = Assignment(**facts, kind=given["kind"], title=str(given["title"]), source="", plan=plan)
+        facts: dict[str, Any] = {name: int(given[name]) for name in ("chunk", "attempt", "first", "last", "tier")}
+        facts |= {"kind": given["kind"], "title": str(given["title"]), "urgent": bool(given["urgent"])}
+        assignment = Assignment(**facts, source="", plan=plan)
         timeline = plan.audio.timeline if plan.audio and assignment.kind == "audio" else plan.timeline
         if not 0 <= assignment.first <= assignment.last < len(timeline):
             raise ValueError("a piece outside of its video")

@@ -77,6 +77,7 @@ class AssignmentSerializer(Serializer[Any]):
     first = serializers.IntegerField()
     last = serializers.IntegerField()
     tier = serializers.IntegerField()
+    urgent = serializers.BooleanField(help_text="Somebody waits for its first segment")
     lease = serializers.IntegerField(help_text="Seconds")
     source = SourceSerializer()  # type: ignore[assignment]
     language = serializers.CharField(required=False, help_text="Of a transcription; empty: to be detected")

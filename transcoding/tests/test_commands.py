@@ -96,6 +96,15 @@ class TestVideo:
         assert after(arguments, "-bsf:v").startswith("setts=pts=PTS-15360:dts=DTS-15360,")
         assert after(arguments, "-to") == "7.000000"
 
+    def test_a_rung_that_begins_later_gets_no_frames_before(self):
+        plan = plan_of(video(frames=600))
+        arguments = video_arguments(plan, "/s.mp4", (2, 3), PIPES, later={"360p": 3})
+        graph = after(arguments, "-filter_complex")
+        assert "trim=start_pts=120:end_pts=360,split=2[in0][in1];[in0]scale=854:480" in graph
+        assert "[in1]trim=start_pts=180,scale=640:360" in graph
+        forced = [arguments[n + 1] for n, argument in enumerate(arguments) if argument == "-force_key_frames"]
+        assert forced == ["3.999500,5.999500,7.999500,9.999500", "5.999500,7.999500,9.999500"]
+
     def test_reading_begins_at_the_plans_keyframe_and_at_the_start_without_a_seek(self):
         plan = plan_of(encoded(frames=900, keyframes=[0, 100, 180, 360, 500]))
         seeks = []

@@ -8,6 +8,7 @@ from fractions import Fraction
 import pytest
 
 from transcoding import boxes, ffmpeg, playlists
+from transcoding import encode as encode_module
 from transcoding.contract import INIT, Assignment, Stopping
 from transcoding.encode import EncodeError, encode
 from transcoding.files import store
@@ -198,6 +199,54 @@ def test_a_higher_ladder_comes_from_one_decode_with_the_same_boundaries(tmp_path
     for rung in package.plan.rungs:
         assert package.numbers(rung.name) == list(range(130))
     assert verify(package.folder, package.plan) == []
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("large")
+    source = clips.numbered(folder / "a.mp4", 200, "30", "-c:v", "mpeg4", "-q:v", "4", "-g", "60", *AAC, height=1080)
+    package = Package(source, folder / "package")
+    assert [(rung.name, rung.leads) for rung in package.plan.rungs][:2] == [("1080p", False), ("720p", True)]
+    return package
+
+
+class TestUrgent:
+    def test_what_a_player_begins_with_comes_first_and_everything_once(self, large, tmp_path):
+        large.folder, order = tmp_path, []
+
+        def deliver(rendition, index, data):
+            large.deliver(rendition, index, data)
+            order.append((rendition, index))
+
+        last = len(large.plan.timeline) - 1
+        for first, end in ((0, 0), (1, last)):
+            order.clear()
+            urgent = dataclasses.replace(large.assignment("video", first, end), urgent=True)
+            assert encode(urgent, deliver, lambda: None) == ()
+            begun = [name for name in order if name[1] != INIT][:3]
+            assert sorted(begun) == [("360p", first), ("480p", first), ("720p", first)]
+        encode(large.assignment("audio", 0, len(large.plan.audio.timeline) - 1), large.deliver, lambda: None)
+        large.write_playlists()
+        for rung in large.plan.rungs:
+            assert large.numbers(rung.name) == list(range(200))
+        assert verify(large.folder, large.plan) == []
+
+    def test_nothing_is_made_for_itself_that_is_all_there_is(self, large, monkeypatch):
+        runs, whole = [], encode_module.Running
+        monkeypatch.setattr(encode_module, "Running", lambda *args, **rest: runs.append(args) or whole(*args, **rest))
+        plan = dataclasses.replace(large.plan, rungs=large.plan.rungs[2:])
+        urgent = dataclasses.replace(large.assignment("video", 0, 0), plan=plan, urgent=True)
+        encode(urgent, lambda *delivery: None, lambda: None)
+        assert len(runs) == 1
+
+    def test_damage_in_its_first_segment_is_mended_as_elsewhere(self, large, tmp_path):
+        longer = dataclasses.replace(large.plan.timeline, starts=(0, 60, 120, 240), end=360)
+        plan = dataclasses.replace(large.plan, timeline=longer, seeks=(None,) * 4)
+        made = []
+        urgent = dataclasses.replace(large.assignment("video", 2, 3), plan=plan, urgent=True)
+        assert len(encode(urgent, lambda *delivery: made.append(delivery[:2]), lambda: None)) == 1
+        for rung in plan.rungs:
+            assert [index for name, index in made if name == rung.name and index != INIT] == [2, 3]
 
 
 def test_sound_that_starts_late_is_padded_and_early_sound_is_cut(tmp_path):

@@ -109,6 +109,7 @@ class TestClaim:
             "first": 0,
             "last": 0,
             "tier": 0,
+            "urgent": True,
             "lease": settings.LEASE_SECONDS,
             "source": {"size": path.stat().st_size, "etag": told["source"]["etag"]},
         }

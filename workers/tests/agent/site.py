@@ -166,7 +166,7 @@ class Handler(BaseHTTPRequestHandler):
     def assignment(self, piece):
         return {
             "chunk": piece.number, "attempt": piece.attempt, "kind": piece.kind, "title": "Harbour at dawn",
-            "plan": piece.plan.to_json(), "first": piece.first, "last": piece.last, "tier": 0,
+            "plan": piece.plan.to_json(), "first": piece.first, "last": piece.last, "tier": 0, "urgent": False,
             "lease": self.server.lease, "language": self.server.language,
             "source": {"size": piece.source.stat().st_size, "etag": ETAG},
         }  # fmt: skip
