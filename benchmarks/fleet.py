@@ -175,13 +175,13 @@ def idle_share(installation: Installation, keys: list[str], idle: Seconds, secon
 
 
 class Idle:
-    """Workers that have nothing to do, each with a connection for each question, as after half a minute of silence."""
+    """Workers that have nothing to do, each with a connection for each question, as after a minute of silence."""
 
     def __init__(self, port: int, keys: list[str], submit: Callable[..., object]) -> None:
         self.port, self.submit, self.answered = port, submit, 0
         drawn = random.Random(4)  # noqa: S311 - the same at each run
         now = time.monotonic()
-        self.waiting = [(now + drawn.uniform(0, 30), key) for key in keys]
+        self.waiting = [(now + drawn.uniform(0, 60), key) for key in keys]
         heapq.heapify(self.waiting)
 
     def ask_for(self, seconds: float) -> None:

@@ -307,11 +307,9 @@ def _filters(  # noqa: PLR0913 - a piece, and what is special about it
         else ""
     )
     split = f"split={len(rungs)}" + "".join(f"[in{n}]" for n in range(len(rungs)))
-    colors = _colors(plan.look)
-    scaled = [
-        f"[in{n}]{_from(plan, firsts.get(rung.name, 0), start)}scale={rung.width}:{rung.height}:{colors},setsar=1,format=yuv420p,{TAGS}{ENCODERS[plan.encoder].upload}[{rung.name}]"
-        for n, rung in enumerate(rungs)
-    ]
+    ready = f"{_colors(plan.look)},setsar=1,format=yuv420p,{TAGS}{ENCODERS[plan.encoder].upload}"
+    begun = [_from(plan, firsts.get(rung.name, 0), start) for rung in rungs]
+    scaled = [f"[in{n}]{begun[n]}scale={rung.width}:{rung.height}:{ready}[{rung.name}]" for n, rung in enumerate(rungs)]
     return ";".join([f"[0:{plan.stream}]{weave}{grid}{tone},{split}", *scaled])
 
 

@@ -5,13 +5,14 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.core.cache import cache
 from django.db import transaction
-from django.db.models import F, Sum
+from django.db.models import F, Q, Sum
 from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
@@ -34,12 +35,14 @@ from transcoding.models import (
 )
 from transcoding.package import remove_segments, segment_name, segments_there
 from transcoding.plan import Plan
+from videos.models import Video
 from videos.storage import package_dir, source_path
-from vlog import disk, logs
+from vlog import disk, logs, queries
 from workers.models import Worker
 
 log = logging.getLogger(__name__)
 
+ANY_WORKER = -1  # stands for the one that asks, in a query that is put together for all
 TOLD_SECONDS = 600  # between two lines of one process's log about a disk that stays low
 
 
@@ -51,7 +54,7 @@ class LocalQueue:
 
     def __init__(self, worker: Worker, finished: Callable[[int], None], only: TranscodingJob | None = None) -> None:
         self.worker, self.finished = worker, finished
-        self._scope: dict[str, Any] = {} if only is None else {"job": only}
+        self._scope = None if only is None else only.pk
         self._packages: dict[int, Path] = {}
 
     def claim(self, kinds: Collection[str]) -> Assignment | None:
@@ -83,15 +86,7 @@ class LocalQueue:
         left: list[int] = []
         while not _is_disk_low():
             with transaction.atomic():
-                chunk = (
-                    TranscodingChunk.objects.claimable()
-                    .filter(eligibility.suits(self.worker, kind), kind=kind, **self._scope)
-                    .exclude(pk__in=left)
-                    .in_order_of_work()
-                    .select_for_update(skip_locked=True, of=("self",))
-                    .select_related("job__video")
-                    .first()
-                )
+                chunk = self._first(kind, tuple(left))
                 is_left = chunk is not None and eligibility.is_left_to_others(self.worker, chunk)
                 if chunk is not None and not is_left:
                     self._take(chunk)
@@ -106,9 +101,19 @@ class LocalQueue:
                 return chunk if self._begin(chunk) else None
         return None
 
+    def _first(self, kind: str, left: tuple[int, ...]) -> TranscodingChunk | None:
+        """Lock the piece of a kind that matters most of those that the worker may take, but for what it leaves."""
+        known = (self.worker.capabilities or {}).get("encoders") or ()
+        sql, values = _first_query(kind, tuple(known), self._scope, left)
+        own = [self.worker.pk if value == ANY_WORKER else value for value in values]
+        for chunk, job, video in queries.fetch(sql, own, TranscodingChunk, TranscodingJob, Video):
+            chunk.job, job.video = job, video
+            return cast(TranscodingChunk, chunk)
+        return None
+
     def _lose_leases(self, kind: str) -> bool:
         """Put back what silent workers have, without waiting for the sweep; whether there was any."""
-        expired = TranscodingChunk.objects.wanted().expired().filter(kind=kind, **self._scope)
+        expired = TranscodingChunk.objects.wanted().expired().filter(_of(self._scope), kind=kind)
         silent = list(expired.select_related("job"))
         for chunk in silent:
             chunk.lose_lease()
@@ -274,6 +279,25 @@ class LocalQueue:
     def _let_go(self, assignment: Assignment) -> None:
         self._packages.pop(assignment.chunk, None)
         Worker.objects.filter(pk=self.worker.pk).update(current_job=None, last_heartbeat=timezone.now())
+
+
+def _of(job: int | None) -> Q:
+    """The pieces of one job, or of all."""
+    return Q() if job is None else Q(job=job)
+
+
+@lru_cache(maxsize=64)
+def _first_query(kind: str, encoders: tuple[str, ...], job: int | None, left: tuple[int, ...]) -> queries.Query:
+    """The query for any worker with these encoders; most of a claim's time went into putting it together."""
+    anybody = Worker(pk=ANY_WORKER, capabilities={"encoders": list(encoders)})
+    return queries.composed(
+        TranscodingChunk.objects.claimable()
+        .filter(eligibility.suits(anybody, kind), _of(job), kind=kind)
+        .exclude(pk__in=left)
+        .in_order_of_work()
+        .select_for_update(skip_locked=True, of=("self",))
+        .select_related("job__video")[:1]
+    )
 
 
 def _is_another_waited_for(chunk: TranscodingChunk) -> bool:

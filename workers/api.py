@@ -4,6 +4,7 @@ import base64
 import functools
 import hashlib
 import re
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -12,7 +13,6 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.core.cache import cache
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
@@ -32,13 +32,13 @@ from transcoding.models import ChunkKind, TranscodingChunk
 from transcoding.transcribe import Transcript
 from transcoding.webvtt import Caption, readable
 from videos.storage import root, source_path
-from vlog import ranges, shared
+from vlog import queries, ranges, shared
 from workers import serializers, zipapp
 from workers.models import Worker
 from workers.requests import NotNow, WorkerView, mind_silence, read_body, sending, taking
 from workers.schema import ATTEMPT, CHUNK, DIGEST, INDEX, RENDITION, described
 
-SOONEST, LATEST = 2, 30  # seconds between two questions of an idle worker
+SOONEST, LATEST = 2, 60  # seconds between two questions of an idle worker
 FLEET = 1000  # workers that ask as late as that
 COUNTED = 10  # seconds that the size of the fleet is known for
 CLAIMING = 60  # seconds after which a claim that nobody answered may be asked again
@@ -62,9 +62,20 @@ def _instance(serializer: type[Serializer[Any]]) -> Serializer[Any]:
 
 def again_in() -> int:
     """Seconds after which an idle worker asks again: from the whole fleet come about as many questions a second."""
-    remote = Worker.objects.filter(worker_type=Worker.Type.REMOTE, status=Worker.Status.ACTIVE)
-    number = cache.get_or_set("remote-workers", remote.count, COUNTED) or 0
+    number = _remote_workers(int(time.monotonic()) // COUNTED)
     return min(max(SOONEST, LATEST * number // FLEET), LATEST)
+
+
+@functools.lru_cache(maxsize=1)
+def _remote_workers(_: int) -> int:
+    """How many live, as this process knew at the beginning of a span of time."""
+    return Worker.objects.filter(worker_type=Worker.Type.REMOTE, status=Worker.Status.ACTIVE).count()
+
+
+@functools.lru_cache(maxsize=16)
+def _any_query(kinds: tuple[str, ...]) -> queries.Query:
+    """Whether a piece of one of the kinds waits."""
+    return queries.composed(TranscodingChunk.objects.claimable().filter(kind__in=kinds).values("pk")[:1])
 
 
 def queue_for(worker: Worker, kind: str) -> LocalQueue:
@@ -126,7 +137,7 @@ class ClaimView(WorkerView):
             return None
         wanted = dict.fromkeys(filter(self._can, kinds))
         # Most ask in vain: this is told by a fraction of what a claim costs.
-        if not TranscodingChunk.objects.claimable().filter(kind__in=wanted).exists():
+        if not wanted or not queries.finds(*_any_query(tuple(wanted))):
             return None
         if not shared.begin(name, CLAIMING):
             raise NotNow("This claim is being answered just now: ask again.", 1)

@@ -7,17 +7,15 @@ from collections.abc import Iterator
 from datetime import datetime
 from functools import cache
 from hashlib import sha256
-from typing import Any, TypeVar
 
-from django.db import connection
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from vlog import queries
 from workers.models import Worker, WorkerApiKey
 
 PREFIX = 8  # characters that a key is looked up by
 LENGTH = 43  # characters: 256 random bits in URL-safe base64
-Row = TypeVar("Row", WorkerApiKey, Worker)
 KEY = re.compile(rf"[\w-]{{{LENGTH}}}", re.ASCII)
 
 
@@ -42,30 +40,15 @@ def _beginning_with(prefix: str) -> Iterator[WorkerApiKey]:
 
     Every call of a worker begins with this. The query is put together once only, which takes longer than all the rest.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(_beginning_query(), [prefix])
-        rows = cursor.fetchall()
-    for values in rows:
-        columns = iter(values)
-        row = _loaded(WorkerApiKey, columns)
-        row.worker = _loaded(Worker, columns)
+    for row, worker in queries.fetch(_beginning_query(), [prefix], WorkerApiKey, Worker):
+        row.worker = worker
         yield row
 
 
 @cache
 def _beginning_query() -> str:
     rows = WorkerApiKey.objects.filter(key_prefix="", revoked_at=None).select_related("worker")
-    return str(rows.query.sql_with_params()[0])
-
-
-def _loaded(model: type[Row], columns: Iterator[Any]) -> Row:
-    """An object from the next columns."""
-    fields = model._meta.concrete_fields
-    values = [
-        field.from_db_value(value, None, connection) if hasattr(field, "from_db_value") else value
-        for field, value in zip(fields, columns, strict=False)
-    ]
-    return model.from_db(connection.alias, [field.attname for field in fields], values)
+    return queries.composed(rows)[0]
 
 
 def usable() -> QuerySet[WorkerApiKey]:
