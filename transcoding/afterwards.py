@@ -8,19 +8,16 @@ from transcoding import eligibility
 from transcoding.attempts import Attempt, Outcome
 from transcoding.contract import Assignment, LeaseLost
 from transcoding.local import LocalQueue
-from transcoding.models import ChunkStatus, TranscodingChunk, TranscodingJob
+from transcoding.models import ChunkStatus, TranscodingJob
 from videos.models import Video
 from workers.models import Worker
 
 
 class AfterwardsQueue(LocalQueue):
-    """Pieces of jobs that are over. The columns of a job go on telling who made the video."""
+    """Pieces of jobs that are over."""
 
     def __init__(self, worker: Worker, only: TranscodingJob | None = None) -> None:
         super().__init__(worker, finished=lambda job: None, only=only)
-
-    def _note_claim(self, chunk: TranscodingChunk) -> None:
-        """Nothing of it is the job's."""
 
     def _finish(self, assignment: Assignment) -> Video:
         """The video, locked, with its chunk completed; raises LeaseLost where it is in the archive."""

@@ -16,8 +16,8 @@ from transcoding.afterwards import AfterwardsQueue
 from transcoding.attempts import Attempt, Outcome
 from transcoding.contract import Assignment, LeaseLost
 from transcoding.files import UNFINISHED, store
-from transcoding.local import assignment_of, lease_end
-from transcoding.models import ChunkKind, ChunkStatus, TranscodingChunk, TranscodingJob
+from transcoding.local import assignment_of
+from transcoding.models import ChunkKind, ChunkStatus, TranscodingChunk, TranscodingJob, lease_end
 from transcoding.package import caption_languages, caption_name, segment_name
 from transcoding.plan import Plan
 from transcoding.playlists import CaptionTrack

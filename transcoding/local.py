@@ -4,19 +4,16 @@ import logging
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from django.conf import settings
 from django.core.cache import cache
 from django.db import transaction
-from django.db.models import F, Q, Sum
+from django.db.models import F, Sum
 from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
-from transcoding import eligibility
+from transcoding import claims, eligibility
 from transcoding.attempts import Attempt, AttemptQuerySet, Outcome
 from transcoding.commands import SOFTWARE
 from transcoding.contract import INIT, Assignment, Enough, LeaseLost, Stopping
@@ -32,17 +29,16 @@ from transcoding.models import (
     QualityStatus,
     TranscodingChunk,
     TranscodingJob,
+    lease_end,
 )
 from transcoding.package import remove_segments, segment_name, segments_there
 from transcoding.plan import Plan
-from videos.models import Video
 from videos.storage import package_dir, source_path
-from vlog import disk, logs, queries
+from vlog import disk, logs
 from workers.models import Worker
 
 log = logging.getLogger(__name__)
 
-ANY_WORKER = -1  # stands for the one that asks, in a query that is put together for all
 TOLD_SECONDS = 600  # between two lines of one process's log about a disk that stays low
 
 
@@ -86,58 +82,31 @@ class LocalQueue:
         left: list[int] = []
         while not _is_disk_low():
             with transaction.atomic():
-                chunk = self._first(kind, tuple(left))
+                chunk = claims.find(self.worker, kind, self._scope, tuple(left))
                 is_left = chunk is not None and eligibility.is_left_to_others(self.worker, chunk)
                 if chunk is not None and not is_left:
-                    self._take(chunk)
+                    claims.take(self.worker, chunk)
             # The job's row is written without holding the chunk's: others lock them in the opposite order.
             if chunk is None:
                 if not self._lose_leases(kind):
                     return None
             elif is_left:
                 left.append(chunk.pk)
+            elif claims.begin(self.worker, chunk):
+                return chunk
             else:
-                self._note_claim(chunk)
-                return chunk if self._begin(chunk) else None
-        return None
-
-    def _first(self, kind: str, left: tuple[int, ...]) -> TranscodingChunk | None:
-        """Lock the piece of a kind that matters most of those that the worker may take, but for what it leaves."""
-        known = (self.worker.capabilities or {}).get("encoders") or ()
-        sql, values = _first_query(kind, tuple(known), self._scope, left)
-        own = [self.worker.pk if value == ANY_WORKER else value for value in values]
-        for chunk, job, video in queries.fetch(sql, own, TranscodingChunk, TranscodingJob, Video):
-            chunk.job, job.video = job, video
-            return cast(TranscodingChunk, chunk)
+                with suppress(LeaseLost):
+                    self.give_back(self._take_up(chunk), "the worker was kept from work")
+                return None
         return None
 
     def _lose_leases(self, kind: str) -> bool:
         """Put back what silent workers have, without waiting for the sweep; whether there was any."""
-        expired = TranscodingChunk.objects.wanted().expired().filter(_of(self._scope), kind=kind)
+        expired = TranscodingChunk.objects.wanted().expired().filter(claims.of(self._scope), kind=kind)
         silent = list(expired.select_related("job"))
         for chunk in silent:
             chunk.lose_lease()
         return bool(silent)
-
-    def _take(self, chunk: TranscodingChunk) -> None:
-        now = timezone.now()
-        chunk.attempt, chunk.status, chunk.worker, chunk.delivered = chunk.attempt + 1, "running", self.worker, False
-        chunk.started_at, chunk.lease_expires_at = now, lease_end(now)
-        chunk.save(update_fields=["attempt", "status", "worker", "delivered", "started_at", "lease_expires_at"])
-        chunk.open_attempt(self.worker)
-
-    def _note_claim(self, chunk: TranscodingChunk) -> None:
-        claimed, expires = chunk.started_at, chunk.lease_expires_at
-        chunk.job.checkpoint(worker=self.worker, claimed_at=claimed, claim_expires_at=expires)
-
-    def _begin(self, chunk: TranscodingChunk) -> bool:
-        """Note what the worker is at; False where it was kept from work after the claim had looked."""
-        allowed = Worker.objects.allowed().filter(pk=self.worker.pk)
-        if allowed.update(current_job=chunk.job, last_heartbeat=chunk.started_at):
-            return True
-        with suppress(LeaseLost):
-            self.give_back(self._take_up(chunk), "the worker was kept from work")
-        return False
 
     def deliver(self, assignment: Assignment, rendition: str, index: int, data: bytes) -> None:
         self._renew(assignment, delivered=index != INIT)
@@ -281,25 +250,6 @@ class LocalQueue:
         Worker.objects.filter(pk=self.worker.pk).update(current_job=None, last_heartbeat=timezone.now())
 
 
-def _of(job: int | None) -> Q:
-    """The pieces of one job, or of all."""
-    return Q() if job is None else Q(job=job)
-
-
-@lru_cache(maxsize=64)
-def _first_query(kind: str, encoders: tuple[str, ...], job: int | None, left: tuple[int, ...]) -> queries.Query:
-    """The query for any worker with these encoders; most of a claim's time went into putting it together."""
-    anybody = Worker(pk=ANY_WORKER, capabilities={"encoders": list(encoders)})
-    return queries.composed(
-        TranscodingChunk.objects.claimable()
-        .filter(eligibility.suits(anybody, kind), _of(job), kind=kind)
-        .exclude(pk__in=left)
-        .in_order_of_work()
-        .select_for_update(skip_locked=True, of=("self",))
-        .select_related("job__video")[:1]
-    )
-
-
 def _is_another_waited_for(chunk: TranscodingChunk) -> bool:
     return TranscodingChunk.objects.filter(job=chunk.job_id, kind=chunk.kind).demanded().exists()
 
@@ -318,11 +268,6 @@ def first_missing(chunk: TranscodingChunk, plan: Plan, package: Path) -> int:
     there = set.intersection(*(segments_there(package / name) for name in names))
     wanted = range(chunk.first_segment, chunk.last_segment + 1)
     return next((index for index in wanted if index not in there), chunk.last_segment + 1)
-
-
-def lease_end(now: datetime | None = None) -> datetime:
-    """When a lease that is taken or renewed now runs out."""
-    return (now or timezone.now()) + timedelta(seconds=settings.LEASE_SECONDS)
 
 
 def assignment_of(chunk: TranscodingChunk, plan: Plan, first: int) -> Assignment:

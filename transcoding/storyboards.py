@@ -15,8 +15,8 @@ from transcoding.contract import Assignment, LeaseLost, Stopping
 from transcoding.ffmpeg import FfmpegError
 from transcoding.files import store
 from transcoding.h264 import BrokenStream
-from transcoding.local import assignment_of, lease_end
-from transcoding.models import ChunkKind, ChunkStatus, Priority, TranscodingChunk, TranscodingJob
+from transcoding.local import assignment_of
+from transcoding.models import ChunkKind, ChunkStatus, Priority, TranscodingChunk, TranscodingJob, lease_end
 from transcoding.pictures import Picture, Storyboard, sheet_name
 from transcoding.plan import Plan
 from transcoding.work import Pulse

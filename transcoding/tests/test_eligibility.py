@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from transcoding import captions, storyboards
+from transcoding import captions, claims, storyboards
 from transcoding.attempts import Attempt
 from transcoding.captions import TranscriptionQueue
 from transcoding.eligibility import LEFT_TO_OTHERS
@@ -56,13 +56,13 @@ class TestWhoIsGivenAnything:
     def test_who_is_kept_from_work_while_it_claims_gives_back_unspent(self, monkeypatch):
         job = laid_out()
         queue = queue_of("a", job)
-        note = queue._note_claim
+        begin = claims.begin
 
-        def disabled_now(chunk):
-            note(chunk)
+        def disabled_now(worker, chunk):
             Worker.objects.update(status="disabled")
+            return begin(worker, chunk)
 
-        monkeypatch.setattr(queue, "_note_claim", disabled_now)
+        monkeypatch.setattr(claims, "begin", disabled_now)
         assert queue.claim(VIDEO) is None
         assert set(job.chunks.values_list("status", "failures")) == {("pending", 0)}
         assert job.attempts.get().outcome == "given_back"

@@ -16,7 +16,7 @@ from transcoding.tests import clips
 from videos.models import Video
 from videos.storage import source_path
 from videos.tests.factories import TranscodingJobFactory, WorkerFactory
-from workers import keys
+from workers import api, keys
 
 BASE = "/api/worker/v1/"
 
@@ -55,6 +55,7 @@ def digest_of(data):
 @pytest.fixture(autouse=True)
 def fresh_memory():
     cache.clear()
+    api._remote_workers.cache_clear()
 
 
 @pytest.fixture

@@ -211,7 +211,7 @@ class TestClaim:
         agent.claim("audio")
         with CaptureQueriesContext(connection) as captured:
             assert agent.claim("video")
-        assert len(captured) == 9
+        assert len(captured) == 7
 
 
 class TestHeartbeat:
