@@ -45,7 +45,7 @@ IDLE_SECONDS = 20
 PAGES_A_SECOND = 150
 REPORTS_A_SECOND = 1000
 HEARTBEATS_A_SECOND, CLAIMS_A_SECOND = 500, 300
-RESTORE_SECONDS = 120
+RESTORE_SECONDS, DOCTOR_SECONDS = 120, 10
 QUESTIONS = "abcdefghijkl"
 BUSY = 0.1  # cores that other programs may use before the figures are not to be trusted
 
@@ -201,7 +201,12 @@ def site(result: Fleet | Restore | Throughput) -> tuple[str, list[str]]:
         rows += [f"{'idle fleet':<24} {100 * result.idle:.1f} % of a core, {result.idle_questions} questions"]
         return "remote workers", rows
     if isinstance(result, Restore):
-        times = {"backup": result.backup, "backup --verify": result.verify, "restore": result.restore}
+        times = {
+            "backup": result.backup,
+            "backup --verify": result.verify,
+            "restore": result.restore,
+            "doctor": result.doctor,
+        }
         rows = [f"{text:<24} {seconds:.1f} s" for text, seconds in times.items()]
         return "the whole database in a file and back", [*rows, f"{'archive':<24} {result.archive / 2**20:.1f} MB"]
     kinds = ("home", "watch", "search", "busy_home", "home_again", "reports")
@@ -247,6 +252,7 @@ def bars_of(name: str, result: Result) -> Iterator[Bar]:
         yield from worker_bars_of(result)
     elif isinstance(result, Restore):
         yield Bar("(j) restore of the database", result.restore, RESTORE_SECONDS, " s", decides=False)
+        yield Bar("(j) the doctor", result.doctor, DOCTOR_SECONDS, " s", decides=False)
         yield Bar("(j) tables that came back otherwise", len(result.different), 0)
     elif isinstance(result, Throughput):
         for kind in ("home", "watch", "search"):
