@@ -1,4 +1,4 @@
-"""How long a backup of a large catalogue takes, its restore and a visit of the doctor, and whether every row comes back."""
+"""What a backup of a large catalogue, its restore and the doctor take, and whether every row comes back."""
 
 import json
 import subprocess
