@@ -151,7 +151,7 @@ def measure(name: str, installation: Installation, idle: Seconds, options: argpa
 def measure_shares(name: str, installation: Installation, rounds: int, *, quick: bool) -> Nodes | Shared:
     """What several workers make together."""
     if name == "k":
-        real = clips.FOREIGN if quick else clips.LONG
+        real = clips.QUICK_FOREIGN if quick else clips.PIECES
         return measure_shared(installation, clips.bars(300 if quick else 3600), real, rounds)
     return measure_nodes(installation, clips.QUICK_FOREIGN if quick else clips.PIECES, rounds)
 
