@@ -188,7 +188,7 @@ def waits(result: Latency | Watching | Nodes | Shared) -> tuple[str, list[str]]:
         title = "upload complete to publication, one core each"
         lines = {"one node": result.one, "two nodes": result.two}
     else:
-        title = f"upload complete to publication, encoders asleep; agents read {result.excess:.3f} of an original"
+        title = f"upload complete to publication, encoders asleep; agents read {result.excess:.3f} × what they need"
         lines = {"one node": result.alone, "with two agents": result.together}
     return title, [f"{text:<24} {_list(values)} s" for text, values in lines.items()]
 
@@ -269,7 +269,7 @@ def worker_bars_of(result: Nodes | Shared | Fleet) -> Iterator[Bar]:
         yield Bar("(h) two nodes against one", result.ratio, 1.8, decides=False, at_least=True)
     elif isinstance(result, Shared):
         yield Bar("(k) a node and two agents against a node", result.ratio, 2.8, decides=False, at_least=True)
-        yield Bar("(k) bytes read by agents ÷ original", result.excess, 1.1)
+        yield Bar("(k) bytes read by agents ÷ needed", result.excess, 1.1)
     else:
         lives, claims = result.heartbeats.rate, result.claims
         yield Bar("(i) signs of life of workers", lives, HEARTBEATS_A_SECOND, "/s", decides=False, at_least=True)

@@ -1,4 +1,4 @@
-"""One video by the site's own node and two remote workers together, and what the remote ones read of its original."""
+"""One video by the site's own node and two remote workers together, and what the remote ones read beyond their need."""
 
 import os
 import socket
@@ -10,11 +10,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import av
+
 from benchmarks.clips import Clip
 from benchmarks.fleet import make_workers
 from benchmarks.installation import Installation
 from benchmarks.measures import publish
 from transcoding import ffmpeg
+from transcoding.plan import chunks, make_plan
+from transcoding.probe import read_media
 from vlog import embedded
 
 AGENTS = 2
@@ -26,13 +30,13 @@ READ = 64 << 10  # bytes
 class Shared:
     """Seconds until a video is public, by one node and by that and two agents, whose encoders sleep most of the time.
 
-    read: bytes that two agents get of the site while they alone make another video, of so many bytes in all (size).
+    read: bytes that two agents get of the site while they alone make another video, whose pieces need so many (needed).
     """
 
     alone: list[float] = field(default_factory=list)
     together: list[float] = field(default_factory=list)
     read: int = 0
-    size: int = 0
+    needed: int = 0
 
     @property
     def ratio(self) -> float:
@@ -40,7 +44,7 @@ class Shared:
 
     @property
     def excess(self) -> float:
-        return self.read / self.size
+        return self.read / self.needed
 
 
 def measure_shared(installation: Installation, long: Clip, real: Clip, rounds: int) -> Shared:
@@ -57,8 +61,30 @@ def measure_shared(installation: Installation, long: Clip, real: Clip, rounds: i
     relay = Relay(installation.port)
     with agents(installation, relay.port, keys, ffmpeg.executable()):
         publish(installation, source, "far")
-    shared.read, shared.size = relay.read, source.stat().st_size
+    shared.read, shared.needed = relay.read, needed(source)
     return shared
+
+
+def needed(source: Path) -> int:
+    """Bytes that all pieces of a video need of its original, from where each seeks to its last picture.
+
+    Whatever lies between belongs to it: a piece that begins between two keyframes decodes from the first of them.
+    """
+    plan = make_plan(read_media(source), encoder="libx264", preset="veryfast", ffmpeg=ffmpeg.version())
+    with av.open(str(source)) as container:
+        (video,) = container.streams.video
+        packets = [
+            (packet.pts * video.time_base, packet.pos, packet.size, packet.is_keyframe)
+            for packet in container.demux(video)
+            if packet.pts is not None
+        ]
+    total = 0
+    for piece in chunks(plan.timeline):
+        seek, end = plan.seeks[piece.first], plan.timeline.bounds(piece.last)[1] * plan.timeline.unit
+        keyframes = [pos for time, pos, _, is_keyframe in packets if is_keyframe and seek is not None and time <= seek]
+        first = max(keyframes, default=packets[0][1])
+        total += max(pos + size for time, pos, size, _ in packets if time < end) - first
+    return total
 
 
 def sleeping(folder: Path) -> str:
