@@ -188,7 +188,7 @@ def waits(result: Latency | Watching | Nodes | Shared) -> tuple[str, list[str]]:
         title = "upload complete to publication, one core each"
         lines = {"one node": result.one, "two nodes": result.two}
     else:
-        title = f"upload complete to publication, encoders asleep; agents read {result.excess:.3f} × what they need"
+        title = f"upload complete to publication, encoders asleep; agents read {result.excess:.3f} times their need"
         lines = {"one node": result.alone, "with two agents": result.together}
     return title, [f"{text:<24} {_list(values)} s" for text, values in lines.items()]
 
