@@ -74,9 +74,9 @@ def needed(source: Path) -> int:
     with av.open(str(source)) as container:
         (video,) = container.streams.video
         packets = [
-            (packet.pts * video.time_base, packet.pos, packet.size, packet.is_keyframe)
+            (packet.pts * packet.time_base, packet.pos, packet.size, packet.is_keyframe)
             for packet in container.demux(video)
-            if packet.pts is not None
+            if packet.pts is not None and packet.pos is not None
         ]
     total = 0
     for piece in chunks(plan.timeline):
