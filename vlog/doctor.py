@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,6 +18,7 @@ from django.utils.module_loading import import_string
 from kombu.exceptions import OperationalError
 
 from vlog import backup, shared
+from vlog.environment import is_loopback
 from vlog.health import Check, Finding, State, redis_answers
 
 CLOCKS_APART = 5  # seconds; a tenth of a lease is lost by then
@@ -110,7 +110,7 @@ def check_settings() -> Iterator[Finding]:
     if not validate_host(host, settings.ALLOWED_HOSTS):
         sentence = f"{host} of VLOG_BASE_URL is none of VLOG_ALLOWED_HOSTS: under that address everybody gets a 400"
         findings.append(Finding(State.RED, sentence, "Add it there, or correct VLOG_BASE_URL."))
-    if not settings.BASE_URL.startswith("https://") and not _is_local(host):
+    if not settings.BASE_URL.startswith("https://") and not is_loopback(host):
         sentence = f"{settings.BASE_URL} is not encrypted: passwords can be read on their way"
         findings.append(Finding(State.AMBER, sentence, "Put a proxy with TLS in front; set VLOG_BASE_URL to https://…"))
     if check_secret_key(None):
@@ -121,13 +121,6 @@ def check_settings() -> Iterator[Finding]:
         sentence, advice = f"others may read {kept}", "Run chmod 600 on it."
         findings.append(Finding(State.RED, sentence, advice, partial(_make_private, kept)))
     yield from findings or [Finding(State.GREEN, f"fit together; the site's address is {settings.BASE_URL}")]
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _make_private(path: Path) -> str:

@@ -4,6 +4,7 @@ import os
 import re
 import secrets
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -181,6 +182,14 @@ def origin_of_objects(options: dict[str, Any], base: str) -> str:
     scheme, _, rest = (base or str(options["endpoint_url"])).partition("://")
     before = f"{options['bucket_name']}." if options["addressing_style"] == "virtual" and not base else ""
     return f"{scheme}://{before}{rest.partition('/')[0]}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or address means the machine itself, whichever asks."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def redis_client_url(url: str) -> str:

@@ -33,6 +33,18 @@ class ExpectedAnswers(logging.Filter):
         return getattr(record, "status_code", None) != HTTPStatus.SERVICE_UNAVAILABLE
 
 
+class RefusedRequests(logging.Filter):
+    """Passes what Django refuses in a request, without the traceback: anybody can send a hundred of them."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.startswith("django.security."):
+            record.exc_info = None
+        if record.name == "django.security.DisallowedHost":
+            advice = "If people reach the site under it, set VLOG_BASE_URL to their address, or VLOG_ALLOWED_HOSTS."
+            record.msg, record.args = f"{record.getMessage()} {advice}", ()
+        return True
+
+
 class LineFormatter(logging.Formatter):
     """`HH:MM:SS process  LEVEL  message [job 12]`, in colour on a terminal only."""
 

@@ -266,8 +266,11 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"chosen": {"()": FORMATTERS[LOG_FORMAT]}},
-    "filters": {"expected": {"()": "vlog.logs.ExpectedAnswers"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "chosen"}},
+    "filters": {
+        "expected": {"()": "vlog.logs.ExpectedAnswers"},
+        "refused": {"()": "vlog.logs.RefusedRequests"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "chosen", "filters": ["refused"]}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
         "django.request": {"level": "ERROR", "filters": ["expected"]},

@@ -112,8 +112,8 @@ class WorkerAdmin(admin.ModelAdmin):
 
     def _show_key(self, request: HttpRequest, worker: Worker, key: str, told: str) -> HttpResponse:
         """In the answer itself: it stands in no address, no message and no log."""
-        invitation = control.invitation()
-        return self._page(request, "key", f"The key of {worker}", worker=worker, key=key, told=told, command=invitation)
+        context = {"key": key, "told": told, "command": control.invitation(), "caution": control.caution()}
+        return self._page(request, "key", f"The key of {worker}", worker=worker, **context)
 
     def _live(self, worker: Worker, what: str) -> SafeString:
         """A cell of the list that admin_live.js keeps up to date."""

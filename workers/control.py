@@ -6,6 +6,7 @@ brings to its end.
 
 import re
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -13,6 +14,7 @@ from django.utils import timezone
 
 from transcoding import recovery, tasks
 from transcoding.models import ChunkStatus
+from vlog.environment import is_loopback
 from workers import keys
 from workers.models import DRAINED, SILENT_SECONDS, Worker
 
@@ -122,6 +124,17 @@ def invitation() -> str:
     return (
         f"curl -fsSO {site}/api/worker/v1/agent.pyz && (umask 077; cat > worker.key) && "
         f"python3 agent.pyz {site} --key-file worker.key"
+    )
+
+
+def caution() -> str:
+    """Why the invitation would not work on another machine, and what to do; empty where it would."""
+    site = settings.BASE_URL
+    if not is_loopback(urlsplit(site).hostname or ""):
+        return ""
+    return (
+        f"At {site} another machine finds itself, not this site: set VLOG_BASE_URL to an address where it finds this "
+        "one, and start VLog anew."
     )
 
 

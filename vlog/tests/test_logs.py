@@ -1,3 +1,4 @@
+import io
 import json
 import logging
 import re
@@ -26,6 +27,19 @@ def test_a_request_that_shall_come_again_is_no_error(caplog):
     for status, level in ((503, logging.ERROR), (500, logging.ERROR)):
         logging.getLogger("django.request").log(level, "GET /%d", status, extra={"status_code": status})
     assert [record.getMessage() for record in caplog.records] == ["GET /500"]
+
+
+def test_a_refused_request_is_one_line_that_says_what_to_set(client, settings):
+    settings.ALLOWED_HOSTS = ["video.example.org"]
+    (console,) = [handler for handler in logging.getLogger().handlers if type(handler) is logging.StreamHandler]
+    before = console.setStream(written := io.StringIO())
+    try:
+        assert client.get("/", headers={"host": "elsewhere.example.org"}).status_code == 400
+    finally:
+        console.setStream(before)
+    (line,) = written.getvalue().splitlines()
+    assert "'elsewhere.example.org'" in line
+    assert "set VLOG_BASE_URL to their address" in line
 
 
 def test_a_line_tells_time_process_level_and_message(monkeypatch):

@@ -181,11 +181,16 @@ class TestKeys:
         assert (row.worker.worker_name, (row.expires_at - timezone.now()).days) == ("garage", 29)
         assert "curl -fsSO https://video.example.org/api/worker/v1/agent.pyz" in text
         assert "no-store" in response["Cache-Control"]
+        assert "finds itself" not in text
         assert not INLINE_SCRIPT.search(text)
         for path in (LIST, address(row.worker), f"{LIST}{row.worker_id}/history/"):
             assert key not in page(client, path)
         assert key not in str(list(LogEntry.objects.values()))
         assert key not in str(dict(client.session))
+
+    def test_the_page_says_where_another_machine_would_not_find_the_site(self, client, administrator, settings):
+        settings.BASE_URL = "http://127.0.0.1:8000"
+        assert "set VLOG_BASE_URL" in client.post(f"{LIST}add/", {"name": "garage"}).content.decode()
 
     @pytest.mark.parametrize(
         ("data", "sentence"),

@@ -198,6 +198,14 @@ class TestDeletion:
         assert fresh(queue.worker)
 
 
+@pytest.mark.parametrize("site", ["http://127.0.0.1:8000", "http://localhost:8000", "http://[::1]:8000"])
+def test_an_address_that_means_every_machine_itself_is_cautioned_against(settings, site):
+    settings.BASE_URL = site
+    assert f"At {site} another machine finds itself" in control.caution()
+    settings.BASE_URL = "http://192.168.1.2:8000"
+    assert control.caution() == ""
+
+
 def test_the_command_for_the_other_machine_has_no_key_in_it(settings):
     settings.BASE_URL = "https://video.example.org"
     command = control.invitation()

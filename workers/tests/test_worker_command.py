@@ -147,6 +147,12 @@ def test_create_prints_the_key_alone_and_how_to_start(settings):
     assert "shown this once" in beside
     assert "curl -fsSO https://video.example.org/api/worker/v1/agent.pyz" in beside
     assert out.strip() not in beside
+    assert "finds itself" not in beside
+
+
+def test_create_says_where_another_machine_would_not_find_the_site(settings):
+    settings.BASE_URL = "http://127.0.0.1:8000"
+    assert "set VLOG_BASE_URL" in run("create", "garage")[1]
 
 
 def test_a_name_that_is_taken_or_is_none_is_refused():

@@ -104,6 +104,8 @@ class Command(BaseCommand):
             "\nOn its machine, which has Python 3.11 or newer, run this, paste the key, press Enter and Ctrl-D:\n\n"
             f"    {control.invitation()}\n"
         )
+        if caution := control.caution():
+            self.stderr.write(self.style.WARNING(caution))
 
     def _list(self, *, as_json: bool) -> None:
         workers = list(Worker.objects.order_by("worker_name", "pk"))
