@@ -105,7 +105,7 @@ class Command(BaseCommand):
             f"    {control.invitation()}\n"
         )
         if caution := control.caution():
-            self.stderr.write(self.style.WARNING(caution))
+            self.stderr.write(self.style.WARNING(f"\n{caution}"))
 
     def _list(self, *, as_json: bool) -> None:
         workers = list(Worker.objects.order_by("worker_name", "pk"))
