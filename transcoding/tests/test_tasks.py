@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from billiard.exceptions import WorkerLostError
 from django.utils import timezone
+from kombu.asynchronous.timer import Timer
 
 from transcoding import layout, tasks
 from transcoding.files import store
@@ -400,6 +401,14 @@ class TestNodesThatStart:
         tasks.take_from_the_dead("tasks@here", 2, exception=WorkerLostError("signal 9"))
         left = chunk.get().lease_expires_at - before
         assert timedelta(seconds=LEASE // 10) < left < timedelta(seconds=LEASE)
+
+    def test_a_node_checks_its_pool_processes_repeatedly(self):
+        checks, timer = [], Timer()
+        node = SimpleNamespace(timer=timer, pool=SimpleNamespace(maintain_pool=lambda: checks.append(len(checks))))
+        tasks.poll_processes(node)
+        for _ in range(3):
+            timer.queue.pop(0).entry()
+        assert checks == [0, 1, 2]
 
     def test_a_step_that_only_fails_takes_no_lease(self, laid_out):
         chunk = laid_out().chunks.filter(kind="audio")
