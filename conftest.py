@@ -71,7 +71,7 @@ hypothesis.settings.load_profile("vlog")
 
 # When this file is imported, because test modules and other conftests import models.
 DATA_DIR = _begin()
-pytest_plugins = ["videos.tests.live", "videos.tests.store"]
+pytest_plugins = ["videos.tests.live", "videos.tests.store", "vlog.tests.earlier_release"]
 
 
 @pytest.hookimpl(trylast=True)
