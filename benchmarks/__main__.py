@@ -35,7 +35,7 @@ from benchmarks.player import Watching, measure_watching
 from benchmarks.processes import Family, Seconds, total
 from benchmarks.shared import Shared, measure_shared
 from benchmarks.web import Load, Throughput, measure_web
-from transcoding import ffmpeg
+from transcoding.engine.ffmpeg import processes
 from transcoding.tests import speech
 
 Result = Cost | Fleet | Latency | Nodes | Restore | Shared | Throughput | Watching
@@ -307,7 +307,7 @@ def write(results: dict[str, Result], bars: list[Bar], idle: Seconds, others: di
     found: dict[str, Any] = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
-        "versions": {"python": platform.python_version(), "ffmpeg": ffmpeg.version()},
+        "versions": {"python": platform.python_version(), "ffmpeg": processes.version()},
         "preset": PRESET,
         "idle": total(idle),
         "other_programs": others,

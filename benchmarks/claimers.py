@@ -20,7 +20,7 @@ def main() -> None:
 def claim_for(workers: range, seconds: float) -> int:
     """Some of the workers, each in a thread of its own."""
     django.setup()
-    from transcoding.local import LocalQueue  # noqa: PLC0415 - Django comes first
+    from transcoding.queue.local import LocalQueue  # noqa: PLC0415 - Django comes first
     from workers.models import Worker  # noqa: PLC0415
 
     def claim(number: int) -> int:

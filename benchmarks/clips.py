@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from transcoding import ffmpeg
+from transcoding.engine.ffmpeg import processes
 from transcoding.tests.speech import say
 
 FOLDER = Path(__file__).parent / "results" / "clips"
@@ -29,14 +29,14 @@ class Clip:
     def make(self) -> Path:
         """The file; made once for each command line and version of ffmpeg, then kept."""
         origin = str(self.origin.make()) if self.origin else ""
-        key = hashlib.sha256("\0".join((*self.arguments, origin, ffmpeg.version())).encode()).hexdigest()[:12]
+        key = hashlib.sha256("\0".join((*self.arguments, origin, processes.version())).encode()).hexdigest()[:12]
         path = FOLDER / f"{self.name}-{key}.mp4"
         if not path.exists():
             print(f"making {path.name} …", flush=True)
             FOLDER.mkdir(parents=True, exist_ok=True)
             part = path.with_suffix(".part.mp4")
             arguments = [argument.replace("{from}", origin) for argument in self.arguments]
-            ffmpeg.run(["-y", *arguments, "-movflags", "+faststart", str(part)], timeout=PATIENCE)
+            processes.run(["-y", *arguments, "-movflags", "+faststart", str(part)], timeout=PATIENCE)
             part.rename(path)
         return path
 

@@ -21,9 +21,9 @@ import psycopg
 from benchmarks.installation import BASE, Gave, Installation
 from benchmarks.processes import Seconds, difference, total
 from benchmarks.web import Load, load
-from transcoding import ffmpeg
-from transcoding.media import MediaInfo, VideoTrack
-from transcoding.plan import make_plan
+from transcoding.engine.ffmpeg import processes
+from transcoding.engine.plan.media import MediaInfo, VideoTrack
+from transcoding.engine.plan.plan import make_plan
 from vlog import embedded
 
 AGENTS = 1000
@@ -151,7 +151,7 @@ def make_pieces(installation: Installation, database_url: str, jobs: int) -> Non
         peak=10**6,
     )
     media = MediaInfo("matroska,webm", Fraction(0), True, track, None)
-    plan = make_plan(media, encoder="libx264", preset="veryfast", ffmpeg=ffmpeg.version())
+    plan = make_plan(media, encoder="libx264", preset="veryfast", ffmpeg=processes.version())
     numbers = {"jobs": jobs, "pieces": PIECES, "seconds": frames / RATE, "plan": json.dumps(plan.to_json())}
     with psycopg.connect(database_url) as connection:
         videos = [video for (video,) in connection.execute(JOBS, numbers)]

@@ -15,9 +15,9 @@ from benchmarks import clips
 from benchmarks.clips import Clip
 from benchmarks.installation import Installation
 from benchmarks.processes import Seconds, difference, less_idle, total
-from transcoding import ffmpeg
-from transcoding.commands import SOFTWARE, encoder_arguments
-from transcoding.ladder import audio_bitrate_for, rungs_for
+from transcoding.engine.ffmpeg import processes
+from transcoding.engine.ffmpeg.commands import SOFTWARE, encoder_arguments
+from transcoding.engine.plan.ladder import audio_bitrate_for, rungs_for
 
 WIDTH, HEIGHT, RATE = 1920, 1080, 30
 LOOK_SECONDS = 0.05
@@ -68,7 +68,7 @@ def _hls(folder: Path) -> list[str]:
 def run_bare(installation: Installation, source: Path) -> tuple[float, float]:
     """CPU and wall seconds of one ffmpeg, beside the installation's folder on the same disk."""
     folder = Path(tempfile.mkdtemp(prefix="bare-", dir=installation.data.parent))
-    command = [ffmpeg.executable(), "-v", "error", "-nostdin", *bare_arguments(source, folder)]
+    command = [processes.executable(), "-v", "error", "-nostdin", *bare_arguments(source, folder)]
     started = time.monotonic()
     process = subprocess.Popen(command)
     installation.family.waited_for.add(process.pid)
@@ -84,7 +84,7 @@ def run_bare(installation: Installation, source: Path) -> tuple[float, float]:
 def run_whisper(installation: Installation, source: Path, model: Path) -> tuple[float, float]:
     """CPU and wall seconds of the bare command, which decodes as the worker does: greedily."""
     with tempfile.TemporaryDirectory(prefix="bare-", dir=installation.data.parent) as folder:
-        (Path(folder) / "ffmpeg").symlink_to(ffmpeg.executable())  # it wants one of that name
+        (Path(folder) / "ffmpeg").symlink_to(processes.executable())  # it wants one of that name
         command = [sys.executable, "-m", "whisper.transcribe", str(source), "--model", str(model), "--fp16", "False"]
         command += ["--beam_size", "None", "--best_of", "None", "--verbose", "False", "--output_dir", folder]
         command += ["--threads", THREADS, "--output_format", "vtt"]

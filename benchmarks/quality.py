@@ -16,9 +16,9 @@ from pathlib import Path
 
 from benchmarks.clips import SOUND, X264, Clip
 from benchmarks.measures import PRESET
-from transcoding import ffmpeg
-from transcoding.commands import PRESETS, SOFTWARE, encoder_arguments
-from transcoding.ladder import Rung, rungs_for
+from transcoding.engine.ffmpeg import processes
+from transcoding.engine.ffmpeg.commands import PRESETS, SOFTWARE, encoder_arguments
+from transcoding.engine.plan.ladder import Rung, rungs_for
 
 SECONDS = 8
 COMPARED = ("superfast", "veryfast", "faster", "medium")
@@ -62,7 +62,7 @@ def encode(clip: Path, outputs: list[tuple[Rung, str, int, Path]]) -> float:
     for n, (rung, preset, crf, target) in enumerate(outputs):
         command += ["-map", f"[o{n}]", *arguments(rung, preset, crf), str(target)]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    ffmpeg.run(command, timeout=3600)
+    processes.run(command, timeout=3600)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -73,7 +73,7 @@ def vmaf(clip: Path, made: Path) -> float:
         "[0:v]scale=1920:1080:flags=bicubic,settb=AVTB,setpts=PTS-STARTPTS[a];[1:v]settb=AVTB,setpts=PTS-STARTPTS[b];"
         f"[a][b]libvmaf=n_subsample={SAMPLED}:n_threads=2"
     )
-    command = [ffmpeg.executable(), "-hide_banner", "-nostdin", "-i", str(made), "-i", str(clip), "-lavfi", graph]
+    command = [processes.executable(), "-hide_banner", "-nostdin", "-i", str(made), "-i", str(clip), "-lavfi", graph]
     done = subprocess.run([*command, "-f", "null", "-"], capture_output=True, text=True, check=True, timeout=3600)
     return float(re.findall(r"VMAF score: ([\d.]+)", done.stderr)[-1])
 

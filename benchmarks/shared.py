@@ -16,9 +16,9 @@ from benchmarks.clips import Clip
 from benchmarks.fleet import make_workers
 from benchmarks.installation import Installation
 from benchmarks.measures import publish
-from transcoding import ffmpeg
-from transcoding.plan import chunks, make_plan
-from transcoding.probe import read_media
+from transcoding.engine.ffmpeg import processes
+from transcoding.engine.plan.plan import chunks, make_plan
+from transcoding.engine.source.probe import read_media
 from vlog import embedded
 
 AGENTS = 2
@@ -59,7 +59,7 @@ def measure_shared(installation: Installation, long: Clip, real: Clip, rounds: i
                 shared.together.append(publish(installation, original, f"together-{number}"))
     source = real.make()
     relay = Relay(installation.port)
-    with agents(installation, relay.port, keys, ffmpeg.executable()):
+    with agents(installation, relay.port, keys, processes.executable()):
         publish(installation, source, "far")
     shared.read, shared.needed = relay.read, needed(source)
     return shared
@@ -70,7 +70,7 @@ def needed(source: Path) -> int:
 
     Whatever lies between belongs to it: a piece that begins between two keyframes decodes from the first of them.
     """
-    plan = make_plan(read_media(source), encoder="libx264", preset="veryfast", ffmpeg=ffmpeg.version())
+    plan = make_plan(read_media(source), encoder="libx264", preset="veryfast", ffmpeg=processes.version())
     with av.open(str(source)) as container:
         (video,) = container.streams.video
         packets = [
@@ -90,7 +90,7 @@ def needed(source: Path) -> int:
 def sleeping(folder: Path) -> str:
     """An ffmpeg that takes its time, and few cores: this machine has not as many as three workers have."""
     path = folder / "ffmpeg-asleep"
-    path.write_text(f'#!/bin/sh\nexec "{ffmpeg.executable()}" -readrate {PACE} "$@"\n')
+    path.write_text(f'#!/bin/sh\nexec "{processes.executable()}" -readrate {PACE} "$@"\n')
     path.chmod(0o755)
     return str(path)
 

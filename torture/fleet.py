@@ -10,9 +10,8 @@ from pathlib import Path
 
 from torture.network import SITE, Cable
 from torture.site import Broken, Site, send
-from transcoding import ffmpeg
-from transcoding.attempts import Attempt
-from transcoding.models import ChunkKind, TranscodingJob
+from transcoding.engine.ffmpeg import processes
+from transcoding.models import Attempt, ChunkKind, TranscodingJob
 from vlog.tests.processes import belonging_to
 from workers import keys
 from workers.models import Worker
@@ -103,7 +102,7 @@ class Fleet(Site):
     def pace(self, pace: int) -> None:
         """How fast encoders read that are started from now on; 0: as fast as they can."""
         new = self.paced.with_suffix(".new")
-        new.write_text(f'#!/bin/sh\nexec "{ffmpeg.executable()}" -readrate {pace} "$@"\n')
+        new.write_text(f'#!/bin/sh\nexec "{processes.executable()}" -readrate {pace} "$@"\n')
         new.chmod(0o755)
         new.replace(self.paced)
 

@@ -13,10 +13,10 @@ from uuid import uuid4
 
 from torture.fleet import Fleet
 from torture.site import Broken
-from transcoding.attempts import Attempt
-from transcoding.package import segment_name, segments_there
+from transcoding.engine.package.contents import segment_name, segments_there
+from transcoding.models import Attempt
 from videos.models import Video
-from videos.storage import package_dir
+from videos.storage.paths import package_dir
 from workers import keys
 from workers.models import Worker
 

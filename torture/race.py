@@ -9,12 +9,12 @@ from fractions import Fraction
 from django.db import connection
 
 from torture.site import Broken
-from transcoding.attempts import Attempt
-from transcoding.contract import Assignment
-from transcoding.ladder import rungs_for
-from transcoding.local import LocalQueue
-from transcoding.models import ChunkKind, TranscodingChunk, TranscodingJob
-from transcoding.plan import Plan, Timeline
+from transcoding.engine.contract import Assignment
+from transcoding.engine.plan.ladder import rungs_for
+from transcoding.engine.plan.plan import Plan
+from transcoding.engine.timeline import Timeline
+from transcoding.models import Attempt, ChunkKind, TranscodingChunk, TranscodingJob
+from transcoding.queue.local import LocalQueue
 from videos.models import Video
 from workers import nodes
 

@@ -13,8 +13,7 @@ from torture.proxy import BadProxy
 from torture.rules import ended
 from torture.scenarios import Round
 from torture.site import Broken, made, send
-from transcoding.attempts import Attempt, AttemptQuerySet, Outcome
-from transcoding.models import ChunkKind
+from transcoding.models import Attempt, AttemptQuerySet, ChunkKind, Outcome
 from workers import keys
 from workers.models import Worker
 

@@ -19,7 +19,8 @@ from torture.remote import REMOTE, RemoteRound
 from torture.rules import check, ended, longest_piece, made_twice
 from torture.scenarios import SCENARIOS, Round
 from torture.site import Broken, Site, made
-from transcoding import ffmpeg, tasks
+from transcoding import tasks
+from transcoding.engine.ffmpeg import processes
 from videos import archive
 from videos.models import Video
 
@@ -200,8 +201,8 @@ def clip(site: Site, loops: int) -> Path:
         tracks = [site.picture, *([site.sound] if site.sound else [])]
         inputs = [part for track in tracks for part in ("-f", "lavfi", "-i", f"{track}:duration={LOOP}")]
         codecs = ("-c:v", "mpeg4", "-q:v", "6", "-g", "50", "-c:a", "flac")
-        ffmpeg.run(["-y", *inputs, *codecs, str(loop)], timeout=300)
-        ffmpeg.run(["-y", "-stream_loop", str(loops - 1), "-i", str(loop), "-c", "copy", str(path)], timeout=300)
+        processes.run(["-y", *inputs, *codecs, str(loop)], timeout=300)
+        processes.run(["-y", "-stream_loop", str(loops - 1), "-i", str(loop), "-c", "copy", str(path)], timeout=300)
     return path
 
 

@@ -5,14 +5,13 @@ from collections.abc import Iterator
 from django.conf import settings
 
 from torture.site import Broken, Site
-from transcoding.attempts import Attempt
-from transcoding.audit import strays
-from transcoding.files import UNFINISHED
-from transcoding.models import ChunkKind, ChunkStatus, QualityStatus, TranscodingChunk, TranscodingJob
-from transcoding.plan import Plan
-from transcoding.verify import verify
+from transcoding.engine.package.files import UNFINISHED
+from transcoding.engine.plan.plan import Plan
+from transcoding.engine.verify import verify
+from transcoding.models import Attempt, ChunkKind, ChunkStatus, QualityStatus, TranscodingChunk, TranscodingJob
+from transcoding.operations.package_check import strays
 from videos.models import Video
-from videos.storage import package_dir
+from videos.storage.paths import package_dir
 from workers.models import Worker
 
 

@@ -12,12 +12,12 @@ from django.conf import settings
 
 from torture.rules import ended
 from torture.site import Broken, Site, made, send
-from transcoding import control, tasks
-from transcoding.attempts import Attempt, Outcome
-from transcoding.models import ChunkKind, ChunkStatus, Priority, TranscodingChunk, TranscodingJob
+from transcoding import tasks
+from transcoding.models import Attempt, ChunkKind, ChunkStatus, Outcome, Priority, TranscodingChunk, TranscodingJob
+from transcoding.operations import control
 from videos import archive
 from videos.models import Video
-from videos.storage import archive_dir, packages_of, source_path
+from videos.storage.paths import archive_dir, packages_of, source_path
 from vlog.environment import redis_client_url
 from vlog.tests.processes import kill_all
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from django.db import Error, close_old_connections, connections
 
+from transcoding.engine.package.contents import segments_there
 from transcoding.models import TranscodingJob
-from transcoding.package import segments_there
 from videos.models import Video
-from videos.storage import package_dir, source_path
+from videos.storage.paths import package_dir, source_path
 from vlog.environment import BASE_DIR
 from vlog.tests.processes import belonging_to, kill_all, reserve_port
 

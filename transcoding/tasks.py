@@ -22,19 +22,22 @@ from django.conf import settings
 from django.db import close_old_connections, transaction
 from kombu.exceptions import OperationalError
 
-from transcoding import captions, ffmpeg, files, layout, posters, publication, recovery, room, storyboards
-from transcoding.eligibility import QUEUES
-from transcoding.local import LocalQueue
-from transcoding.media import MediaInfo
+from transcoding.engine.ffmpeg import processes
+from transcoding.engine.package import files
+from transcoding.engine.package.contents import tidy
+from transcoding.engine.plan.media import MediaInfo
+from transcoding.engine.source.probe import GONE, MediaError
+from transcoding.engine.source.sandbox import read_apart
+from transcoding.engine.speech.transcribe import transcribe_one
+from transcoding.engine.verify import inspect
+from transcoding.engine.work import is_disk_full, work_one
 from transcoding.models import CANCELLED, ChunkKind, ChunkStatus, QualityStatus, Step, TranscodingChunk, TranscodingJob
-from transcoding.package import tidy
-from transcoding.probe import GONE, MediaError
-from transcoding.sandbox import read_apart
-from transcoding.transcribe import transcribe_one
-from transcoding.verify import inspect
-from transcoding.work import is_disk_full, work_one
-from videos import ledger
-from videos.storage import arrival_path, package_dir, reading, source_path
+from transcoding.queue import disk_quota, recovery
+from transcoding.queue.eligibility import QUEUES
+from transcoding.queue.local import LocalQueue
+from transcoding.steps import captions, layout, posters, publication, storyboards
+from videos.storage import ledger
+from videos.storage.paths import arrival_path, package_dir, reading, source_path
 from vlog import disk, logs
 from vlog.celery import app
 from workers import nodes
@@ -42,6 +45,7 @@ from workers.models import Worker
 
 log = logging.getLogger(__name__)
 
+POLL_SECONDS = 0.5  # between two checks of a node's pool processes
 MAX_BELLS = 50  # rung by one sweep; the next rings for what is left
 SILENT_SECONDS = 10  # without a report: whoever works has said so many times by then
 
@@ -125,7 +129,7 @@ def thumbnail(job: TranscodingJob) -> None:
     """A poster; a video without one is published all the same."""
     try:
         posters.make_first(job.video, layout.plan_of(job))
-    except ffmpeg.FfmpegError as error:
+    except processes.FfmpegError as error:
         log.warning("«%s» gets no poster: %s", job.video, error)
 
 
@@ -208,7 +212,7 @@ def sweep() -> None:
     if not _queue_length("tasks"):
         for job in recovery.stalled():
             _send_again(job)
-        for job in room.waiting().filter(reserved_bytes__lte=room.spare()):
+        for job in disk_quota.waiting().filter(reserved_bytes__lte=disk_quota.spare()):
             start(job)
 
 
@@ -241,6 +245,15 @@ def take_from_the_dead(node: str, processes: int, exception: Exception, **kwargs
         recovery.expire_leases_of(nodes.worker_id_of(node), SILENT_SECONDS if processes > 1 else 0)
         close_old_connections()  # the pool's next process is forked from here
         _send(sweep.si())
+
+
+@worker_ready.connect
+def poll_processes(sender: Any, **kwargs: object) -> None:
+    """Notice a killed pool process within half a second.
+
+    Celery checks when a process closes its files, often before the kernel has reaped it, and again only 5 s later.
+    """
+    sender.timer.call_repeatedly(POLL_SECONDS, sender.pool.maintain_pool)
 
 
 @worker_ready.connect

@@ -1,5 +1,5 @@
 from django.urls import path
 
-from transcoding import metrics
+from transcoding.operations import metrics
 
 urlpatterns = [path("metrics", metrics.metrics, name="metrics")]

@@ -19,10 +19,8 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from transcoding import files
-from transcoding.attempts import Attempt, Outcome
-from transcoding.models import ChunkStatus, TranscodingChunk, TranscodingJob
-from videos import storage
+from transcoding.engine.package import files
+from transcoding.models import Attempt, ChunkStatus, Outcome, TranscodingChunk, TranscodingJob
 from videos.models import (
     SLUG_ATTEMPTS,
     ArchiveEntry,
@@ -33,6 +31,7 @@ from videos.models import (
     is_slug_collision,
     new_media_key,
 )
+from videos.storage import paths
 from workers.models import Worker
 
 log = logging.getLogger(__name__)
@@ -54,7 +53,7 @@ def archive(video_id: int, by: str) -> bool:
         _stop_work(video)
         put_in_place(video)
         _tell_where_captions_are(video)
-        entry.size = size_of(storage.archive_dir(video))
+        entry.size = size_of(paths.archive_dir(video))
         entry.save(update_fields=["size"])
     log.info("«%s» was archived by %s", video, by)
     return True
@@ -114,7 +113,7 @@ def settle_all() -> int:
             video = _lock(video_id, Video.objects.all())
             if video is not None:
                 put_in_place(video)
-    for video_id in _ids_among(storage.archives(), PURGED):
+    for video_id in _ids_among(paths.archives(), PURGED):
         if not Video.objects.filter(pk=video_id).exists():
             _finish_purge(video_id)
     return len(misplaced)
@@ -122,16 +121,16 @@ def settle_all() -> int:
 
 def put_in_place(video: Video) -> None:
     """Move a video's files to where its row says. Call it with the row locked."""
-    home = storage.archive_dir(video)
+    home = paths.archive_dir(video)
     _purged(video.pk).unlink(missing_ok=True)
-    sources, package = storage.source_path(video).parent, storage.package_dir(video)
+    sources, package = paths.source_path(video).parent, paths.package_dir(video)
     if video.deleted_at is not None:
         files.move(sources, home / "source")
-        for folder in storage.packages_of(video):
+        for folder in paths.packages_of(video):
             files.move(folder, home / "media")
         return
     files.move(home / "source", sources)
-    for folder in (home / "media", *storage.packages_of(video)):
+    for folder in (home / "media", *paths.packages_of(video)):
         if folder != package:
             files.move(folder, package)
     with suppress(FileNotFoundError):
@@ -161,9 +160,9 @@ def _stop_work(video: Video) -> None:
 
 
 def _tell_where_captions_are(video: Video) -> None:
-    package = storage.archive_dir(video) / "media" if video.deleted_at else storage.package_dir(video)
+    package = paths.archive_dir(video) / "media" if video.deleted_at else paths.package_dir(video)
     for row in Transcription.objects.filter(video=video, vtt_path__isnull=False):
-        row.vtt_path = str((package / "captions" / f"{row.language}.vtt").relative_to(storage.root()))
+        row.vtt_path = str((package / "captions" / f"{row.language}.vtt").relative_to(paths.root()))
         row.save(update_fields=["vtt_path"])
 
 
@@ -183,8 +182,8 @@ def _save_with_slug(video: Video, slug: str) -> None:
 
 def astray() -> Iterator[int]:
     """Ids of videos with files elsewhere than their rows say."""
-    kept, begun = _ids_among(storage.archives(), NUMBER), _ids_among(storage.archives(), PURGED)
-    sources, packages = _ids_among(storage.sources(), NUMBER), storage.package_keys()
+    kept, begun = _ids_among(paths.archives(), NUMBER), _ids_among(paths.archives(), PURGED)
+    sources, packages = _ids_among(paths.sources(), NUMBER), paths.package_keys()
     rows = Video.objects.values_list("pk", "media_key", "deleted_at").iterator()
     for video_id, key, deleted_at in rows:
         keys = packages.get(video_id, set())
@@ -199,11 +198,11 @@ def _ids_among(folder: Path, name: re.Pattern[str]) -> set[int]:
 
 
 def _purged(video_id: int) -> Path:
-    return storage.archives() / f"purged-{video_id}"
+    return paths.archives() / f"purged-{video_id}"
 
 
 def _finish_purge(video_id: int) -> None:
     """Delete what the row is gone of; the mark last, so that whoever is killed here is followed by the sweep."""
-    for folder in (storage.archives() / str(video_id), settings.SOURCES_DIR / str(video_id)):
+    for folder in (paths.archives() / str(video_id), settings.SOURCES_DIR / str(video_id)):
         files.remove(folder)
     _purged(video_id).unlink(missing_ok=True)

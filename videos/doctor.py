@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-from transcoding import files
-from transcoding.audit import ready
-from transcoding.doctor import titles
-from transcoding.files import UNFINISHED
-from videos import archive, storage, uploads
+from transcoding.engine.package import files
+from transcoding.engine.package.files import UNFINISHED
+from transcoding.operations.doctor import titles
+from transcoding.operations.package_check import ready
+from videos import archive, uploads
 from videos.models import Video, VideoQuerySet
+from videos.storage import paths
 from vlog.health import Finding, State
 
 DAY = 24 * 3600
@@ -19,10 +20,10 @@ DAY = 24 * 3600
 
 def check_storage() -> Iterator[Finding]:
     """Whether the object store does all that is asked of it: write, keep what is there, list, read, delete."""
-    if not storage.is_elsewhere():
+    if not paths.is_elsewhere():
         yield Finding(State.GREEN, "videos lie in the data folder")
         return
-    trial = storage.root() / f"trial-{secrets.token_hex(8)}"
+    trial = paths.root() / f"trial-{secrets.token_hex(8)}"
     files.store(trial / "file", b"1")
     kept = not files.store(trial / "file", b"2", replace=False) and (trial / "file").read_bytes() == b"1"
     listed = files.names(trial) == ["file"]
@@ -36,11 +37,11 @@ def check_storage() -> Iterator[Finding]:
 
 def check_videos() -> Iterator[Finding]:
     """Every ready video against what lies in its folders; those that something is wrong with are looked at twice."""
-    suspects = [video.pk for video in _rows(ready()) if not (_plays(video) and storage.source_path(video).is_file())]
+    suspects = [video.pk for video in _rows(ready()) if not (_plays(video) and paths.source_path(video).is_file())]
     # Meanwhile one may have been archived.
     suspicious = list(_rows(ready().filter(pk__in=suspects))) if suspects else []
     dead = [video.title for video in suspicious if not _plays(video)]
-    bare = [video.title for video in suspicious if not storage.source_path(video).is_file()]
+    bare = [video.title for video in suspicious if not paths.source_path(video).is_file()]
     nameless = list(ready().filter(qualities=None).values_list("title", flat=True))
     findings = []
     if dead:
@@ -60,7 +61,7 @@ def _rows(videos: VideoQuerySet) -> Iterator[Video]:
 
 
 def _plays(video: Video) -> bool:
-    return (storage.package_dir(video) / "master.m3u8").is_file()
+    return (paths.package_dir(video) / "master.m3u8").is_file()
 
 
 def check_leftovers() -> Iterator[Finding]:
@@ -70,11 +71,11 @@ def check_leftovers() -> Iterator[Finding]:
         advice = "beat moves them within a minute."
         sentence = f"the files of {len(misplaced)} videos lie elsewhere than their rows say"
         findings.append(Finding(State.AMBER, sentence, advice, _put_in_place))
-    orphans, strangers = storage.strays()
-    for paths, what in ((_old(orphans), "belong to no video"), (_half_written(), "were never finished")):
-        if paths:
-            sentence = f"{len(paths)} folders or files {what}, for more than a day: {_names(paths)}"
-            findings.append(Finding(State.AMBER, sentence, "Delete them.", partial(_remove, paths)))
+    orphans, strangers = paths.strays()
+    for found, what in ((_old(orphans), "belong to no video"), (_half_written(), "were never finished")):
+        if found:
+            sentence = f"{len(found)} folders or files {what}, for more than a day: {_names(found)}"
+            findings.append(Finding(State.AMBER, sentence, "Delete them.", partial(_remove, found)))
     if left := uploads.leftovers():
         sentence = f"{len(left)} uploads were cut off more than a day ago"
         findings.append(Finding(State.AMBER, sentence, "beat removes them every hour.", _sweep))
@@ -87,7 +88,7 @@ def check_leftovers() -> Iterator[Finding]:
 def _half_written() -> list[Path]:
     """In the folders of ready videos, whatever was begun to be written; the ledger knows which to look at."""
     videos = ready().filter(storage_entry__temporary__gt=0)
-    return _old(part for video in videos for part in storage.package_dir(video).rglob(f".*{UNFINISHED}"))
+    return _old(part for video in videos for part in paths.package_dir(video).rglob(f".*{UNFINISHED}"))
 
 
 def _old(paths: Iterable[Path]) -> list[Path]:

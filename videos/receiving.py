@@ -7,8 +7,8 @@ from django.core.files.uploadhandler import StopUpload, TemporaryFileUploadHandl
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from transcoding import room
-from transcoding.work import is_disk_full
+from transcoding.engine.work import is_disk_full
+from transcoding.queue import disk_quota
 from vlog.disk import readable
 
 SMALL = 64 * 1024  # bytes; a form without a file must not be refused with the files
@@ -21,7 +21,7 @@ def refuse_what_does_not_fit(get_response: Callable[[HttpRequest], HttpResponse]
 
     def respond(request: HttpRequest) -> HttpResponse:
         size = _announced(request)
-        if size > SMALL and not room.fits(size):
+        if size > SMALL and not disk_quota.fits(size):
             return _refuse(request, f"There is no room for {readable(size)} on the server's disk, so it was not taken.")
         response = get_response(request)
         return _refuse(request, FULL) if getattr(request, "met_full_disk", False) else response

@@ -2,8 +2,9 @@
 
 import logging
 
-from videos import archive, ledger, uploads
+from videos import archive, uploads
 from videos.models import Video
+from videos.storage import ledger
 from vlog.celery import app
 
 log = logging.getLogger(__name__)

@@ -12,11 +12,11 @@ from django.conf import settings
 from django.db import transaction
 
 from transcoding import tasks
-from transcoding.files import StoreError
+from transcoding.engine.package.files import StoreError
 from transcoding.models import TranscodingJob
-from videos import ledger
 from videos.models import Category, Tag, Video
-from videos.storage import arrival_path
+from videos.storage import ledger
+from videos.storage.paths import arrival_path
 
 # The last range: what Python makes of the bytes of a file's name that are no UTF-8; no database takes it.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")

@@ -1,6 +1,7 @@
 from django.urls import path
 
-from videos import api, feeds, views
+from videos import api
+from videos.pages import feeds, views
 
 urlpatterns = [
     path("", views.home, name="home"),

@@ -30,7 +30,7 @@ is_address = environs.validate.Regexp(r"https?://[^\s/]+", error="must begin wit
 is_address_or_nothing = environs.validate.Regexp(r"(https?://[^\s/]+.*)?$", error=is_address.error)
 is_positive = environs.validate.Range(min=1)
 
-# Those of transcoding.commands, and `auto`.
+# Those of transcoding.engine.ffmpeg.commands, and `auto`.
 ENCODERS = ("auto", "h264_nvenc", "h264_qsv", "h264_vaapi", "libx264")
 
 try:
@@ -167,7 +167,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "VLog",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
-    "ENUM_NAME_OVERRIDES": {"Kind": "workers.serializers.REMOTE_KINDS"},
+    "ENUM_NAME_OVERRIDES": {"Kind": "workers.api.serializers.REMOTE_KINDS"},
     "SERVE_AUTHENTICATION": [],  # no secret: docs/ says the same
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
 }
@@ -239,8 +239,8 @@ CELERY_BEAT_SCHEDULE = {
 }
 
 # What the project asks of its apps, by name, because it knows nothing of videos.
-BACKUP_BELONGS = "videos.storage.belonging"
-AFTER_RESTORE = ["transcoding.recovery.give_back_all"]
+BACKUP_BELONGS = "videos.storage.paths.belonging"
+AFTER_RESTORE = ["transcoding.queue.recovery.give_back_all"]
 # In the order in which `manage.py doctor` tells them.
 DOCTOR = {
     "database": "vlog.health.check_database",
@@ -250,11 +250,11 @@ DOCTOR = {
     "settings": "vlog.doctor.check_settings",
     "clock": "vlog.doctor.check_clock",
     "beat": "vlog.doctor.check_beat",
-    "queues": "transcoding.doctor.check_queues",
-    "ffmpeg": "transcoding.doctor.check_ffmpeg",
-    "whisper": "transcoding.doctor.check_whisper",
-    "jobs": "transcoding.doctor.check_jobs",
-    "failures": "transcoding.doctor.check_failures",
+    "queues": "transcoding.operations.doctor.check_queues",
+    "ffmpeg": "transcoding.operations.doctor.check_ffmpeg",
+    "whisper": "transcoding.operations.doctor.check_whisper",
+    "jobs": "transcoding.operations.doctor.check_jobs",
+    "failures": "transcoding.operations.doctor.check_failures",
     "storage": "videos.doctor.check_storage",
     "videos": "videos.doctor.check_videos",
     "leftovers": "videos.doctor.check_leftovers",

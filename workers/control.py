@@ -12,8 +12,9 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from transcoding import recovery, tasks
+from transcoding import tasks
 from transcoding.models import ChunkStatus
+from transcoding.queue import recovery
 from vlog.environment import is_loopback
 from workers import keys
 from workers.models import DRAINED, SILENT_SECONDS, Worker

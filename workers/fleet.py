@@ -14,9 +14,8 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.timesince import timesince
 
-from transcoding.attempts import Attempt, Outcome
-from transcoding.insight import MEASURED, name_of
-from transcoding.models import ChunkKind, ChunkStatus, TranscodingChunk
+from transcoding.models import Attempt, ChunkKind, ChunkStatus, Outcome, TranscodingChunk
+from transcoding.operations.insight import MEASURED, name_of
 from vlog.disk import readable
 from workers.models import SET_ASIDE, Worker
 

@@ -18,7 +18,7 @@ from django.db import DatabaseError, close_old_connections, connections
 from django.db.models import Case, QuerySet, Value, When
 from django.utils import timezone
 
-from transcoding import encoders
+from transcoding.engine.ffmpeg import encoders
 from workers.models import SILENT_SECONDS, Worker
 
 log = logging.getLogger(__name__)

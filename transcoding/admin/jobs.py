@@ -12,9 +12,9 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from transcoding import control
-from transcoding.insight import look_at
 from transcoding.models import UNFINISHED, TranscodingJob
+from transcoding.operations import control
+from transcoding.operations.insight import look_at
 from videos.models import Video
 
 TRIES_SHOWN = 200  # a job that is tried again for days must not make a page without end

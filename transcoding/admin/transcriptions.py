@@ -11,8 +11,9 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
-from transcoding import captions, tasks
+from transcoding import tasks
 from transcoding.models import TranscodingJob
+from transcoding.steps import captions
 from videos.models import Transcription, Video
 from videos.templatetags.video_extras import clock
 

@@ -3,8 +3,8 @@
 from django import template
 from django.utils import timezone
 
-from transcoding import insight
-from transcoding.attempts import Attempt
+from transcoding.models import Attempt
+from transcoding.operations import insight
 
 register = template.Library()
 register.filter("speed", insight.speed)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import av
 
-from transcoding import ffmpeg
-from transcoding.contract import Assignment
-from transcoding.encode import encode
-from transcoding.plan import Plan, make_plan
-from transcoding.probe import read_media
+from transcoding.engine.contract import Assignment
+from transcoding.engine.encode import encode
+from transcoding.engine.ffmpeg import processes
+from transcoding.engine.plan.plan import Plan, make_plan
+from transcoding.engine.source.probe import read_media
 
 BITS = 16  # a frame carries its number as black and white columns
 WIDTH, HEIGHT = 640, 360
@@ -25,7 +25,7 @@ AAC = ("-c:a", "aac", "-b:a", "96k", "-ac", "2")
 
 def make(target: Path, *arguments: str, data: bytes | None = None) -> Path:
     """Run ffmpeg on the arguments, then the target."""
-    command = [ffmpeg.executable(), "-v", "error", "-y", *arguments, str(target)]
+    command = [processes.executable(), "-v", "error", "-y", *arguments, str(target)]
     subprocess.run(command, input=data, check=True, capture_output=True)
     return target
 
@@ -64,7 +64,7 @@ def read_numbers(data: bytes) -> Iterator[tuple[int, Fraction]]:
 
 def encoded(source: Path) -> tuple[Plan, dict[tuple[str, int], bytes]]:
     """The plan of a source, and all that is made of it, by rendition and number."""
-    plan = make_plan(read_media(source), encoder="libx264", preset="ultrafast", ffmpeg=ffmpeg.version())
+    plan = make_plan(read_media(source), encoder="libx264", preset="ultrafast", ffmpeg=processes.version())
     assert plan.audio is not None
     made: dict[tuple[str, int], bytes] = {}
     for kind, timeline in (("video", plan.timeline), ("audio", plan.audio.timeline)):

@@ -12,11 +12,12 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from transcoding import layout, tasks
+from transcoding import tasks
+from transcoding.engine.source.probe import read_media
 from transcoding.models import TranscodingJob
-from transcoding.probe import read_media
+from transcoding.steps import layout
 from videos.models import Video
-from videos.storage import package_dir, source_path
+from videos.storage.paths import package_dir, source_path
 from vlog.celery import app
 
 PATIENCE = 120  # seconds for anything to happen at all; no test measures time with it

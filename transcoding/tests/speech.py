@@ -15,7 +15,7 @@ from whisper.audio import HOP_LENGTH, N_FRAMES, N_SAMPLES, log_mel_spectrogram, 
 from whisper.model import ModelDimensions, Whisper
 from whisper.tokenizer import get_tokenizer
 
-from transcoding import ffmpeg
+from transcoding.engine.ffmpeg import processes
 from transcoding.tests import clips
 
 SENTENCE = "The ferry leaves the harbour at seven."
@@ -52,7 +52,7 @@ def film(target: Path, voice: Path | None, seconds: float, *arguments: str, dela
 
 def samples(file: Path) -> np.ndarray:
     """What Whisper would be given of a file: 16 kHz, one channel."""
-    command = [ffmpeg.executable(), "-v", "error", "-i", str(file), "-ac", "1", "-ar", str(RATE), "-f", "s16le", "-"]
+    command = [processes.executable(), "-v", "error", "-i", str(file), "-ac", "1", "-ar", str(RATE), "-f", "s16le", "-"]
     data = subprocess.run(command, check=True, capture_output=True).stdout
     return np.frombuffer(data, np.int16).astype(np.float32) / 32768
 

@@ -5,14 +5,15 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from transcoding import demand, tasks
+from transcoding import tasks
+from transcoding.engine.plan.plan import Plan
+from transcoding.engine.verify import verify
 from transcoding.models import QualityStatus, TranscodingChunk
-from transcoding.plan import Plan
+from transcoding.queue import demand
 from transcoding.tests import clips
 from transcoding.tests.conftest import wait_for
-from transcoding.verify import verify
 from videos.models import Video
-from videos.storage import package_dir, package_url, source_path
+from videos.storage.paths import package_dir, package_url, source_path
 from workers.models import Worker
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]

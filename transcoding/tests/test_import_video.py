@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from transcoding.tests import clips
 from transcoding.tests.conftest import database_url, wait_for
 from videos.models import Category, Video
-from videos.storage import package_dir, source_path
+from videos.storage.paths import package_dir, source_path
 from vlog.environment import Reserve
 from workers.models import Worker
 

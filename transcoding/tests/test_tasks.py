@@ -1,21 +1,24 @@
 """The steps and the sweep, each called as a worker would; Redis is real and nobody listens to it."""
 
 import json
+import time
 from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
 from billiard.exceptions import WorkerLostError
 from django.utils import timezone
+from kombu.asynchronous.timer import Timer
 
-from transcoding import layout, tasks
-from transcoding.files import store
+from transcoding import tasks
+from transcoding.engine.package.contents import segment_name
+from transcoding.engine.package.files import store
+from transcoding.engine.source.probe import read_media
 from transcoding.models import ChunkKind, TranscodingChunk, TranscodingJob
-from transcoding.package import segment_name
-from transcoding.probe import read_media
+from transcoding.steps import layout
 from transcoding.tests import clips
 from videos.models import Video
-from videos.storage import package_dir, source_path
+from videos.storage.paths import package_dir, source_path
 from videos.tests.factories import TranscodingJobFactory, WorkerFactory
 from vlog.celery import app
 from workers import nodes
@@ -400,6 +403,16 @@ class TestNodesThatStart:
         tasks.take_from_the_dead("tasks@here", 2, exception=WorkerLostError("signal 9"))
         left = chunk.get().lease_expires_at - before
         assert timedelta(seconds=LEASE // 10) < left < timedelta(seconds=LEASE)
+
+    def test_a_node_checks_its_pool_processes_repeatedly(self, monkeypatch):
+        monkeypatch.setattr(tasks, "POLL_SECONDS", 0.001)
+        checks, timer = [], Timer()
+        node = SimpleNamespace(timer=timer, pool=SimpleNamespace(maintain_pool=lambda: checks.append(len(checks))))
+        tasks.poll_processes(node)
+        for _ in range(3):
+            time.sleep(0.002)
+            timer.queue.pop(0).entry()
+        assert checks == [0, 1, 2]
 
     def test_a_step_that_only_fails_takes_no_lease(self, laid_out):
         chunk = laid_out().chunks.filter(kind="audio")

@@ -7,9 +7,9 @@ from django.utils import timezone
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
-from videos import storage
-from videos.cards import Card
 from videos.models import Video
+from videos.pages.cards import Card
+from videos.storage import paths
 
 register = template.Library()
 
@@ -111,14 +111,14 @@ def transcript(cues: Iterable[tuple[float, str]]) -> SafeString:
 
 @register.simple_tag
 def poster(video: Video) -> str:
-    return storage.poster_url(video)
+    return paths.poster_url(video)
 
 
 @register.simple_tag
 def storyboard(video: Video) -> str:
-    return storage.storyboard_url(video)
+    return paths.storyboard_url(video)
 
 
 @register.simple_tag
 def master(video: Video) -> str:
-    return storage.package_url(video, "master.m3u8")
+    return paths.package_url(video, "master.m3u8")

@@ -24,7 +24,7 @@ from transcoding import tasks
 from transcoding.models import TranscodingJob
 from transcoding.tests.conftest import Node, database_url, wait_for
 from videos.models import Video
-from videos.storage import source_path
+from videos.storage.paths import source_path
 from vlog.celery import app
 from vlog.node_files import FILES
 

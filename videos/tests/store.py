@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from moto.server import ThreadedMotoServer
 
-from videos import bucket, objects
+from videos.storage import bucket, objects
 from vlog.environment import parse_storage_url
 
 SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from transcoding.models import QualityProgress, TranscodingJob
 from videos.models import Tag, Video
-from videos.storage import package_url, source_path
+from videos.storage.paths import package_url, source_path
 from videos.tests.factories import CategoryFactory, TagFactory, TranscodingJobFactory, VideoFactory
 from videos.tests.test_pages import INLINE_SCRIPT, OTHER_HOST
 from videos.tests.test_uploads import sent

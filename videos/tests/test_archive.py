@@ -13,13 +13,13 @@ from django.db import connections
 from django.utils import timezone
 
 from analytics.models import PlaybackSession
-from transcoding import files
-from transcoding.contract import LeaseLost
-from transcoding.local import LocalQueue
+from transcoding.engine.contract import LeaseLost
+from transcoding.engine.package import files
 from transcoding.models import TranscodingChunk, TranscodingJob
+from transcoding.queue.local import LocalQueue
 from videos import archive, tasks
 from videos.models import ArchiveEntry, Video
-from videos.storage import find_media, package_dir, package_name, source_path
+from videos.storage.paths import find_media, package_dir, package_name, source_path
 from videos.tests.factories import TranscodingJobFactory, VideoFactory, WorkerFactory
 
 pytestmark = pytest.mark.django_db

@@ -2,11 +2,11 @@
 
 import pytest
 
-from transcoding import captions
-from transcoding.captions import TranscriptionQueue
+from transcoding.engine.formats.webvtt import Caption
+from transcoding.engine.speech.transcribe import Transcript
+from transcoding.steps import captions
+from transcoding.steps.captions import TranscriptionQueue
 from transcoding.tests import clips
-from transcoding.transcribe import Transcript
-from transcoding.webvtt import Caption
 from videos.tests import live
 from videos.tests.factories import NodeFactory
 from videos.tests.live import until

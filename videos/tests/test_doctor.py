@@ -6,10 +6,11 @@ import time
 
 import pytest
 
-from transcoding import files
-from videos import bucket, doctor
+from transcoding.engine.package import files
+from videos import doctor
 from videos.models import StorageEntry, Video, VideoQuality
-from videos.storage import package_dir, root, source_path
+from videos.storage import bucket
+from videos.storage.paths import package_dir, root, source_path
 from videos.tests.factories import VideoFactory
 from vlog.doctor import ask
 from vlog.health import State

@@ -7,8 +7,8 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from videos.feeds import LATEST, xml_text
-from videos.storage import package_url
+from videos.pages.feeds import LATEST, xml_text
+from videos.storage.paths import package_url
 from videos.tests.factories import CategoryFactory, TagFactory, VideoFactory
 from videos.tests.test_pages import HIDDEN
 

@@ -12,9 +12,10 @@ from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from videos import archive, ledger, tasks, uploads
+from videos import archive, tasks, uploads
 from videos.models import StorageEntry, Video
-from videos.storage import archive_dir, package_dir, source_path
+from videos.storage import ledger
+from videos.storage.paths import archive_dir, package_dir, source_path
 from videos.tests.factories import TranscodingJobFactory, VideoFactory
 
 pytestmark = pytest.mark.django_db

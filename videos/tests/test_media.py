@@ -7,9 +7,9 @@ from urllib.parse import quote
 import pytest
 from django.utils.http import http_date
 
-from videos import storage
 from videos.models import Video
-from videos.storage import find_media, package_dir, package_name, package_url, source_path
+from videos.storage import paths
+from videos.storage.paths import find_media, package_dir, package_name, package_url, source_path
 
 KEY = "0123456789abcdef" * 2
 PACKAGE = f"7-{KEY}"
@@ -188,7 +188,7 @@ class TestEveryKind:
             path.unlink()
             return path
 
-        monkeypatch.setattr(storage, "find_media", find_and_lose)
+        monkeypatch.setattr(paths, "find_media", find_and_lose)
         response = get(client, name)
         assert response.status_code == 404
         assert response["Cache-Control"] == "no-store"

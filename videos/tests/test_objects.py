@@ -8,10 +8,10 @@ from urllib.request import urlopen
 import pytest
 from django.db import connections
 
-from transcoding import files
-from transcoding.files import StoreError
-from videos import bucket, objects
-from videos.objects import ObjectPath
+from transcoding.engine.package import files
+from transcoding.engine.package.files import StoreError
+from videos.storage import bucket, objects
+from videos.storage.objects import ObjectPath
 
 pytestmark = pytest.mark.usefixtures("store")
 MIB = 1 << 20

@@ -11,9 +11,9 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
-from transcoding.plan import Plan, chunks
+from transcoding.engine.plan.plan import Plan, chunks
 from transcoding.tests.clips import H264
-from transcoding.tests.test_sync import MONO, NTSC, flashing
+from transcoding.tests.engine.test_sync import MONO, NTSC, flashing
 from videos.models import Video
 from videos.tests import live
 from videos.tests.live import PATIENCE, until

@@ -10,7 +10,7 @@ from PIL import Image
 
 from videos import archive, forms
 from videos.models import Video
-from videos.storage import chosen_poster_path, package_dir, package_url
+from videos.storage.paths import chosen_poster_path, package_dir, package_url
 from videos.tests.factories import TranscodingJobFactory, VideoFactory
 
 pytestmark = pytest.mark.django_db

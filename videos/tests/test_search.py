@@ -8,7 +8,7 @@ from django.db import DataError, connection, connections, transaction
 from django.utils import timezone
 
 from videos.models import Cue, SearchDocument, Tag, Video, VideoTag
-from videos.search import MOST_CHARACTERS, MOST_RESULTS, NulError, excerpt, find, highlighted
+from videos.pages.search import MOST_CHARACTERS, MOST_RESULTS, NulError, excerpt, find, highlighted
 from videos.tests.factories import CategoryFactory, TagFactory, VideoFactory
 from videos.tests.test_pages import HIDDEN
 

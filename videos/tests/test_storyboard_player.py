@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from transcoding import storyboards
+from transcoding.steps import storyboards
 from transcoding.tests import clips
-from transcoding.tests.test_pictures import colour_at, colour_of
-from videos.storage import package_dir
+from transcoding.tests.engine.test_pictures import colour_at, colour_of
+from videos.storage.paths import package_dir
 from videos.tests import live
 from videos.tests.factories import NodeFactory
 from videos.tests.live import PATIENCE, until

@@ -7,7 +7,7 @@ from django.db import DataError, transaction
 
 from transcoding.models import TranscodingJob
 from videos.models import Tag, Video
-from videos.storage import source_path
+from videos.storage.paths import source_path
 from videos.tests.factories import CategoryFactory, TagFactory
 from videos.uploads import UploadError, accept, clean, tags_named, title_of
 from vlog.celery import app

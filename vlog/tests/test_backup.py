@@ -18,7 +18,7 @@ from django.db import connection
 from django.utils import timezone
 
 from transcoding.models import ChunkStatus, TranscodingChunk
-from transcoding.recovery import give_back_all
+from transcoding.queue.recovery import give_back_all
 from vlog import backup, dump, running
 from vlog.management.commands import restore as restoring
 from vlog.tests.conftest import execute, use

@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 from packaging.requirements import Requirement
 
-from videos.storage import MEDIA_ADDRESS
+from videos.storage.paths import MEDIA_ADDRESS
 from vlog import supervision
 from vlog.environment import BASE_DIR
 from vlog.tests.installed import Unset, compose_file, nginx_configuration

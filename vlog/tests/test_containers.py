@@ -22,8 +22,9 @@ from django.test import Client
 
 from transcoding.tests import clips
 from transcoding.tests.conftest import database_url
-from videos import archive, storage
+from videos import archive
 from videos.models import Video
+from videos.storage import paths
 from videos.tests.test_media import HOSTILE, NAMES, PACKAGE, PLAYLIST, PLAYLISTS, PRIVATE, SEGMENT, write
 from vlog.celery import app
 from vlog.tests.installed import compose_file, image, nginx_configuration
@@ -154,10 +155,10 @@ def playing(site, clip):
     response = upload(site.front, clip)
     assert response.status == 302, response.body
     video = Video.objects.get()
-    package = f"/media/{storage.package_name(video)}/"
+    package = f"/media/{paths.package_name(video)}/"
     wait_until(lambda: ask(site.front, f"{package}master.m3u8").status == 200, "the playlists")
     segment = f"{package}360p/00000.m4s"
-    assert not (storage.package_dir(video) / "360p/00000.m4s").exists()
+    assert not (paths.package_dir(video) / "360p/00000.m4s").exists()
     with ThreadPoolExecutor() as viewers:
         waiting = viewers.submit(ask, site.front, segment)
         site.services.start("encode")
@@ -165,7 +166,7 @@ def playing(site, clip):
     wait_until(lambda: ask(site.front, segment).status == 200, "the segment that was asked for")
     wait_until(lambda: has_ended(video), "the end of the job")
     assert video.status == Video.Status.READY, video.error_message
-    return SimpleNamespace(video=video, package=package, folder=storage.package_dir(video), early=early)
+    return SimpleNamespace(video=video, package=package, folder=paths.package_dir(video), early=early)
 
 
 def upload(port, file):

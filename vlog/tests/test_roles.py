@@ -14,7 +14,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from videos import archive
 from videos.models import Transcription
-from videos.storage import package_dir, package_name
+from videos.storage.paths import package_dir, package_name
 from videos.tests.factories import CategoryFactory, TagFactory, TranscodingJobFactory, VideoFactory, WorkerFactory
 from workers import keys
 

@@ -10,13 +10,14 @@ from django.core.cache import cache
 from django.test import Client
 
 from transcoding import tasks
-from transcoding.layout import lay_out
-from transcoding.probe import read_media
+from transcoding.engine.source.probe import read_media
+from transcoding.steps.layout import lay_out
 from transcoding.tests import clips
 from videos.models import Video
-from videos.storage import source_path
+from videos.storage.paths import source_path
 from videos.tests.factories import TranscodingJobFactory, WorkerFactory
-from workers import api, keys
+from workers import keys
+from workers.api import views
 
 BASE = "/api/worker/v1/"
 
@@ -55,7 +56,7 @@ def digest_of(data):
 @pytest.fixture(autouse=True)
 def fresh_memory():
     cache.clear()
-    api._remote_workers.cache_clear()
+    views._remote_workers.cache_clear()
 
 
 @pytest.fixture

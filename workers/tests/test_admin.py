@@ -11,9 +11,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from transcoding import tasks
-from transcoding.local import LocalQueue
+from transcoding.queue.local import LocalQueue
 from transcoding.tests.conftest import broker
-from transcoding.tests.test_local import VIDEO, deliver_all, laid_out, own_folders
+from transcoding.tests.queue.test_local import VIDEO, deliver_all, laid_out, own_folders
 from videos.tests.factories import NodeFactory, WorkerFactory
 from videos.tests.test_pages import INLINE_SCRIPT, OTHER_HOST
 from workers import keys, nodes

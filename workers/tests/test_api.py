@@ -13,19 +13,20 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from transcoding import captions, recovery
-from transcoding.contract import INIT
+from transcoding.engine.contract import INIT
+from transcoding.engine.package.contents import segment_name
 from transcoding.models import ChunkStatus, Priority, TranscodingChunk, TranscodingJob
-from transcoding.package import segment_name
-from transcoding.tests.test_local import laid_out
+from transcoding.queue import recovery
+from transcoding.steps import captions
+from transcoding.tests.queue.test_local import laid_out
 from videos import archive
 from videos.models import Transcription, Video
-from videos.storage import package_dir, source_path
+from videos.storage.paths import package_dir, source_path
 from videos.tests.factories import WorkerFactory
 from vlog import shared
-from workers import api
+from workers.api import views
+from workers.api.requests import MESSAGE, PATIENCE, sending, taking
 from workers.models import Worker
-from workers.requests import MESSAGE, PATIENCE, sending, taking
 from workers.tests.conftest import BASE
 
 LOST = "The lease is lost"
@@ -195,7 +196,7 @@ class TestClaim:
 
     def test_a_large_fleet_asks_less_often(self, agent, job):
         def interval():
-            api._remote_workers.cache_clear()
+            views._remote_workers.cache_clear()
             return agent.post("claim", {"kinds": ["audio"], "claim": str(uuid4())}).json()["again_in"]
 
         assert interval() == 2
@@ -495,7 +496,7 @@ class TestSegments:
             raise OSError(28, os.strerror(28))
 
         told = agent.claim("video")
-        monkeypatch.setattr("transcoding.local.store", full)
+        monkeypatch.setattr("transcoding.queue.local.store", full)
         answer = agent.put(told, "360p", "init", made[1]["360p", INIT])
         assert (answer.status_code, answer["Retry-After"]) == (503, "10")
         assert row(told).failures == 0

@@ -10,7 +10,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from vlog import shared
-from workers import authentication, keys, nodes
+from workers import keys, nodes
+from workers.api import authentication
 from workers.models import SILENT_SECONDS, Worker, WorkerApiKey
 from workers.tests.conftest import BASE, Agent
 

@@ -5,11 +5,11 @@ import re
 import pytest
 from django.utils import timezone
 
-from transcoding.contract import LeaseLost
-from transcoding.local import LocalQueue
+from transcoding.engine.contract import LeaseLost
 from transcoding.models import TranscodingChunk
+from transcoding.queue.local import LocalQueue
 from transcoding.tests.conftest import broker
-from transcoding.tests.test_local import VIDEO, deliver_all, laid_out, own_folders
+from transcoding.tests.queue.test_local import VIDEO, deliver_all, laid_out, own_folders
 from videos.tests.factories import NodeFactory, WorkerFactory
 from workers import control, keys
 from workers.control import Refused

@@ -13,7 +13,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from workers import authentication, keys
+from workers import keys
+from workers.api import authentication
 from workers.tests.conftest import BASE
 
 SCHEMA = "/api/schema/?format=json"

@@ -2,11 +2,11 @@
 
 import pytest
 
-from transcoding import files
-from transcoding.layout import lay_out
-from transcoding.package import segments_there
-from transcoding.probe import read_media
-from videos.storage import package_dir, source_path
+from transcoding.engine.package import files
+from transcoding.engine.package.contents import segments_there
+from transcoding.engine.source.probe import read_media
+from transcoding.steps.layout import lay_out
+from videos.storage.paths import package_dir, source_path
 from videos.tests.factories import TranscodingJobFactory
 from workers.tests.test_api import deliver
 

@@ -10,10 +10,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from transcoding.attempts import Attempt
-from transcoding.local import LocalQueue
+from transcoding.models import Attempt
+from transcoding.queue.local import LocalQueue
 from transcoding.tests.conftest import broker
-from transcoding.tests.test_local import VIDEO, deliver_all, laid_out, own_folders
+from transcoding.tests.queue.test_local import VIDEO, deliver_all, laid_out, own_folders
 from videos.tests.factories import NodeFactory, WorkerFactory
 from workers import keys
 from workers.models import Worker

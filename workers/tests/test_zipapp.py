@@ -7,13 +7,13 @@ import zipfile
 
 import pytest
 
-from workers import zipapp
+from workers.api import zipapp
 
 # What the agent is made of and what it is not, by a tree of modules of its own.
 TREE = {
     "workers/__init__.py": "",
     "workers/agent.py": "import json\nfrom workers import client\n\nif __name__ == '__main__':\n    client.main()\n",
-    "workers/client.py": "from transcoding.plan import NAME\n\n\ndef main():\n    print(NAME)\n",
+    "workers/client.py": "from transcoding.engine.plan.plan import NAME\n\n\ndef main():\n    print(NAME)\n",
     "workers/models.py": "import django\n",
     "transcoding/__init__.py": "",
     "transcoding/plan.py": "def late():\n    from transcoding import deep\n    return deep\n\n\nNAME = 'planned'\n",

@@ -9,10 +9,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Count, Q
 from django.utils import timezone
 
-from transcoding import control
-from transcoding.attempts import Attempt
-from transcoding.insight import Insight, duration, look_at, name_of, speed
-from transcoding.models import UNFINISHED, QualityProgress, TranscodingJob
+from transcoding.models import UNFINISHED, Attempt, QualityProgress, TranscodingJob
+from transcoding.operations import control
+from transcoding.operations.insight import Insight, duration, look_at, name_of, speed
 from videos.models import Video
 
 WRONG_USE = 2

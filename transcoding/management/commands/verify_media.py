@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.template.defaultfilters import pluralize
 
-from transcoding import audit
-from transcoding.audit import Finding
+from transcoding.operations import package_check
+from transcoding.operations.package_check import Finding
 from videos.models import VideoQuerySet
 
 WRONG_USE = 2
@@ -27,11 +27,11 @@ class Command(BaseCommand):
 
     def handle(self, *, slugs: list[str], **options: Any) -> None:
         videos, findings = self._videos(slugs), []
-        for finding in audit.audit(videos):
+        for finding in package_check.audit(videos):
             findings.append(finding)
             if not options["json"]:
                 self.stdout.write(_line(finding))
-        strays = [] if slugs else audit.strays()
+        strays = [] if slugs else package_check.strays()
         if options["json"]:
             found = [_plain(finding) for finding in findings]
             self.stdout.write(json.dumps({"videos": found, "strays": strays}, ensure_ascii=False, indent=2))
@@ -41,8 +41,8 @@ class Command(BaseCommand):
 
     def _videos(self, slugs: list[str]) -> VideoQuerySet:
         if not slugs:
-            return audit.ready()
-        videos = audit.ready().filter(slug__in=slugs)
+            return package_check.ready()
+        videos = package_check.ready().filter(slug__in=slugs)
         unknown = sorted(set(slugs) - set(videos.values_list("slug", flat=True)))
         if unknown:
             raise CommandError(

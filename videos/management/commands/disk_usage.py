@@ -8,10 +8,12 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from transcoding import audit, files, room
-from videos import ledger, storage
+from transcoding.engine.package import files
+from transcoding.operations import package_check
+from transcoding.queue import disk_quota
 from videos.archive import size_of
 from videos.models import Video
+from videos.storage import ledger, paths
 from vlog import disk
 from vlog.disk import readable
 
@@ -30,7 +32,7 @@ class Command(BaseCommand):
             "disk": _disk(),
             "totals": {**ledger.totals(), "uploads": size_of(settings.UPLOADS_DIR)},
             "videos": videos,
-            "orphans": audit.strays() + _unknown_in_archive(),
+            "orphans": package_check.strays() + _unknown_in_archive(),
         }
         self.stdout.write(_text(report) if not json else _json(report))
 
@@ -55,7 +57,7 @@ def _measured() -> Iterator[dict[str, Any]]:
 
 def _disk() -> dict[str, Any]:
     now = disk.look()
-    promised = room.promised()
+    promised = disk_quota.promised()
     return {
         "folder": str(now.folder),
         "total": now.total,
@@ -68,7 +70,7 @@ def _disk() -> dict[str, Any]:
 
 def _unknown_in_archive() -> list[str]:
     known = {str(number) for number in Video.objects.filter(deleted_at__isnull=False).values_list("pk", flat=True)}
-    names = sorted(name for name in files.names(storage.archives()) if name not in known)
+    names = sorted(name for name in files.names(paths.archives()) if name not in known)
     # What is being purged goes by itself.
     return [f"archive/{name} belongs to no archived video. Delete it." for name in names if "purged-" not in name]
 

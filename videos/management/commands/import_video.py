@@ -19,8 +19,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from django.db.models import Q
 
-from transcoding import room, tasks
+from transcoding import tasks
 from transcoding.models import ChunkKind, TranscodingJob
+from transcoding.queue import disk_quota
 from videos import uploads
 from videos.models import Category, Video
 from workers import nodes
@@ -93,11 +94,11 @@ class Command(BaseCommand):
         """A copy beside the sources, so that its arrival is a rename."""
         settings.UPLOADS_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
-            room.check(file.stat().st_size)
+            disk_quota.check(file.stat().st_size)
             descriptor, name = tempfile.mkstemp(prefix="import-", dir=settings.UPLOADS_DIR)
             os.close(descriptor)
             shutil.copyfile(file, name)
-        except room.NoRoom as refusal:
+        except disk_quota.NoRoom as refusal:
             raise CommandError(f"{file}: {refusal}", returncode=1) from refusal
         except OSError as error:
             raise CommandError(f"{file} cannot be copied: {error.strerror}.", returncode=1) from error
@@ -128,7 +129,7 @@ class Command(BaseCommand):
         if here is not None and here.done():
             here.result()  # raises what the work raised
             here = None
-        if here is None and not nodes.anyone_working("tasks", "encode") and not room.holds_up(job):
+        if here is None and not nodes.anyone_working("tasks", "encode") and not disk_quota.holds_up(job):
             return pool.submit(_work_here, job)
         return here
 
@@ -161,7 +162,7 @@ class _ProgressLine:
 
     def show(self, video: Video, job: TranscodingJob) -> None:
         percent, step = job.progress_percent, job.current_step or "waiting for a worker"
-        if room.holds_up(job):
+        if disk_quota.holds_up(job):
             step = "waiting for room"
         if self.moving:
             done = BAR * percent // 100

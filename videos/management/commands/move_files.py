@@ -7,9 +7,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from transcoding import files
-from transcoding.files import UNFINISHED, StoreError
-from videos import storage
+from transcoding.engine.package import files
+from transcoding.engine.package.files import UNFINISHED, StoreError
+from videos.storage import paths
 
 
 class Command(BaseCommand):
@@ -19,12 +19,12 @@ class Command(BaseCommand):
     )
 
     def handle(self, **options: Any) -> None:
-        if not storage.is_elsewhere():
+        if not paths.is_elsewhere():
             raise CommandError("Set VLOG_STORAGE_URL first: docs/storage.md tells how.", returncode=2)
         homes = {
-            settings.SOURCES_DIR: storage.sources(),
-            settings.MEDIA_DIR: storage.packages(),
-            settings.ARCHIVE_DIR: storage.archives(),
+            settings.SOURCES_DIR: paths.sources(),
+            settings.MEDIA_DIR: paths.packages(),
+            settings.ARCHIVE_DIR: paths.archives(),
         }
         for folder, home in homes.items():
             found = [folder / name for name in sorted(files.sizes(folder)) if not name.endswith(UNFINISHED)]

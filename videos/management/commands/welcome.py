@@ -10,7 +10,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import BaseCommand, call_command
 from django.db import transaction
 
-from transcoding import ffmpeg
+from transcoding.engine.ffmpeg import processes
 from videos import uploads
 from videos.models import Video
 
@@ -86,7 +86,7 @@ def draw_sample(path: Path) -> Path:
     graph = ["-filter_complex", f"{PICTURES};{SOUND}", "-map", "[v]", "-map", "[a]"]
     video = ["-c:v", "libx264", "-preset", "superfast", "-crf", "24", "-g", "60", "-sc_threshold", "0"]
     audio = ["-c:a", "aac", "-b:a", "128k", "-t", str(SAMPLE_SECONDS)]  # the cells would live for ever
-    ffmpeg.run([*graph, *video, *audio, "-movflags", "+faststart", str(path)], timeout=SAMPLE_TIMEOUT)
+    processes.run([*graph, *video, *audio, "-movflags", "+faststart", str(path)], timeout=SAMPLE_TIMEOUT)
     return path
 
 

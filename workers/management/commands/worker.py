@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Q
 from django.utils import timezone
 
-from transcoding.insight import duration, name_of, speed
+from transcoding.operations.insight import duration, name_of, speed
 from workers import control, fleet
 from workers.fleet import Facts
 from workers.models import Worker, WorkerApiKey

@@ -4,17 +4,17 @@ import threading
 
 import pytest
 
-from transcoding import ffmpeg
-from transcoding.contract import Assignment
-from transcoding.loopback import SourceServer
-from transcoding.plan import chunks, make_plan
-from transcoding.probe import read_media
+from transcoding.engine.contract import Assignment
+from transcoding.engine.ffmpeg import processes
+from transcoding.engine.plan.plan import chunks, make_plan
+from transcoding.engine.source.loopback import SourceServer
+from transcoding.engine.source.probe import read_media
+from transcoding.engine.work import work_one
 from transcoding.tests import clips
-from transcoding.tests.test_work import Shelf
-from transcoding.work import work_one
-from workers import connection
-from workers.client import RemoteQueue
-from workers.connection import Site
+from transcoding.tests.engine.test_work import Shelf
+from workers.agent import connection
+from workers.agent.client import RemoteQueue
+from workers.agent.connection import Site
 from workers.tests.agent.site import KEY, StubSite
 
 NEVER = threading.Event()
@@ -25,7 +25,7 @@ class Film:
 
     def __init__(self, path):
         self.path = path
-        self.plan = make_plan(read_media(path), encoder="libx264", preset="ultrafast", ffmpeg=ffmpeg.version())
+        self.plan = make_plan(read_media(path), encoder="libx264", preset="ultrafast", ffmpeg=processes.version())
         runs = [("video", chunk.first, chunk.last) for chunk in chunks(self.plan.timeline)]
         runs.append(("audio", 0, len(self.plan.audio.timeline) - 1))
         shelf = Shelf(*(Assignment(1, 1, kind, "", str(path), self.plan, first, last) for kind, first, last in runs))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from transcoding.plan import Plan, chunks
+from transcoding.engine.plan.plan import Plan, chunks
 
 KEY = "k" * 43
 ETAG = '"the-original"'

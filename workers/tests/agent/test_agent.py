@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from transcoding import ffmpeg
-from workers import agent
-from workers.connection import Site
+from transcoding.engine.ffmpeg import processes
+from workers.agent import agent
+from workers.agent.connection import Site
 from workers.tests.agent.site import KEY, PATIENCE
 
 HERE = Path(__file__).parents[3]
@@ -46,7 +46,7 @@ def start(program, tmp_path):
     started = []
 
     def run(site, *arguments, **environment):
-        env = {"PATH": os.environ["PATH"], "VLOG_FFMPEG": ffmpeg.executable(), "VLOG_WORKER_KEY": KEY, **environment}
+        env = {"PATH": os.environ["PATH"], "VLOG_FFMPEG": processes.executable(), "VLOG_WORKER_KEY": KEY, **environment}
         command = [*BARE, str(program), site.address, "--encoder", "libx264", *arguments]
         with (tmp_path / "said").open("ab") as said:
             started.append(subprocess.Popen(command, env=env, stderr=said, stdout=said, cwd=tmp_path))
@@ -116,7 +116,7 @@ def test_what_it_tells_of_itself(site, film, start):
     assert ended(start(site, "--once", "--kinds", "audio")) == 0
     told = site.heartbeat["capabilities"]
     assert told["encoders"] == ["libx264"]
-    assert (told["ffmpeg"], told["agent"]) == (ffmpeg.version(), "1")
+    assert (told["ffmpeg"], told["agent"]) == (processes.version(), "1")
     assert told["cores"] >= 1
     assert told["memory"] > 1 << 20
     assert "whisper" not in told

@@ -5,13 +5,13 @@ import time
 
 import pytest
 
-from transcoding.contract import INIT, LeaseLost, Stopping
-from transcoding.encode import EncodeError
-from transcoding.transcribe import Transcript
-from transcoding.webvtt import Caption
-from transcoding.work import work_one
-from workers import client, connection
-from workers.connection import Disabled, Refused, Rejected, Site, WrongAddress
+from transcoding.engine.contract import INIT, LeaseLost, Stopping
+from transcoding.engine.encode import EncodeError
+from transcoding.engine.formats.webvtt import Caption
+from transcoding.engine.speech.transcribe import Transcript
+from transcoding.engine.work import work_one
+from workers.agent import client, connection
+from workers.agent.connection import Disabled, Refused, Rejected, Site, WrongAddress
 from workers.tests.agent.conftest import NEVER
 from workers.tests.agent.site import KEY, hang_up, says, truncated, unheard
 

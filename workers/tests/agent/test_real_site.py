@@ -4,11 +4,11 @@ import subprocess
 
 import pytest
 
-from transcoding import ffmpeg
+from transcoding.engine.ffmpeg import processes
+from transcoding.engine.package.contents import segment_name
 from transcoding.models import ChunkStatus
-from transcoding.package import segment_name
-from videos.storage import package_dir
-from workers import zipapp
+from videos.storage.paths import package_dir
+from workers.api import zipapp
 from workers.tests.agent.conftest import Film
 from workers.tests.agent.test_agent import BARE
 
@@ -28,7 +28,7 @@ def test_a_video_is_made_far_away_byte_for_byte_as_here(
 ):
     far = new_agent(worker_name="attic")
     key = far.client.defaults["HTTP_AUTHORIZATION"].removeprefix("Bearer ")
-    environment = {"PATH": "/usr/bin:/bin", "VLOG_FFMPEG": ffmpeg.executable(), "VLOG_WORKER_KEY": key}
+    environment = {"PATH": "/usr/bin:/bin", "VLOG_FFMPEG": processes.executable(), "VLOG_WORKER_KEY": key}
     command = [*BARE, str(program), live_server.url, "--encoder", "libx264", "--once"]
     for _ in range(job.chunks.count()):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
@@ -40,4 +40,4 @@ def test_a_video_is_made_far_away_byte_for_byte_as_here(
         name = "init.mp4" if index == "init" else segment_name(int(index))
         assert (package / rendition / name).read_bytes() == data, (rendition, index)
     far.worker.refresh_from_db()
-    assert far.worker.capabilities["ffmpeg"] == ffmpeg.version()
+    assert far.worker.capabilities["ffmpeg"] == processes.version()

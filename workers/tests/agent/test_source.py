@@ -7,15 +7,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from transcoding import ffmpeg
-from transcoding.commands import SPEECH_RATE, input_arguments, is_file
-from transcoding.listen import _sound
-from transcoding.loopback import BLOCK, Cache, SourceServer
-from transcoding.plan import make_plan
-from transcoding.probe import read_media
+from transcoding.engine.ffmpeg import processes
+from transcoding.engine.ffmpeg.commands import SPEECH_RATE, input_arguments, is_file
+from transcoding.engine.plan.plan import make_plan
+from transcoding.engine.source.loopback import BLOCK, Cache, SourceServer
+from transcoding.engine.source.probe import read_media
+from transcoding.engine.speech.recognition import _sound
+from transcoding.engine.work import work_one
 from transcoding.tests import clips
-from transcoding.work import work_one
-from workers.connection import Disabled, Refused
+from workers.agent.connection import Disabled, Refused
 from workers.tests.agent.conftest import NEVER
 from workers.tests.agent.site import StubSite, hang_up, says, truncated
 
@@ -48,7 +48,7 @@ def planned():
     sites = []
 
     def make(path, *kinds):
-        plan = make_plan(read_media(path), encoder="libx264", preset="ultrafast", ffmpeg=ffmpeg.version())
+        plan = make_plan(read_media(path), encoder="libx264", preset="ultrafast", ffmpeg=processes.version())
         sites.append(StubSite().add(plan, path, *kinds))
         return sites[-1]
 
@@ -209,7 +209,7 @@ def test_an_address_on_the_loopback_leads_nowhere_else(tmp_path, site, queue_of)
     film.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n/etc/passwd\n")
     site.pieces[41].source = film
     address = queue_of(site).claim(KINDS).source
-    command = [ffmpeg.executable(), "-v", "error", *input_arguments(address), "-f", "null", "-"]
+    command = [processes.executable(), "-v", "error", *input_arguments(address), "-f", "null", "-"]
     said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert said.returncode
     assert "passwd" not in said.stderr

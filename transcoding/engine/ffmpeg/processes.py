@@ -1,0 +1,215 @@
+"""The only module that starts a process: ffmpeg, run to its end or watched while it writes, or a Python of ours."""
+
+import logging
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import IO, Self
+
+try:
+    import imageio_ffmpeg
+except ImportError:  # a remote worker has only Python and an ffmpeg of its own
+    imageio_ffmpeg = None
+
+log = logging.getLogger(__name__)
+
+HOME = str(Path(__file__).absolute().parents[3])  # of this very code: a folder, or the one file of a remote worker
+LOG_LINES = 30
+LINES = 1 << 20  # bytes read at a time
+MEMORY = 8 << 30  # bytes; 8K of 10 bits takes 1.5 GB with two threads, and each further thread a picture or two
+
+UNDECODED = b"Error submitting packet to decoder"  # what ffmpeg says of each packet that it must leave out
+STOPPED = 255  # the code of an ffmpeg that a signal asked to end
+GRACE = 10  # seconds of processor time between the signal that names the limit, and the end
+
+
+class FfmpegError(Exception):
+    """The process failed; the message holds the end of what it said."""
+
+
+class Killed(FfmpegError):
+    """It was ended from outside, or had used up what it may take: the same again would end the same way."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one process may take: bytes of memory of its own, and seconds of processor time. 0: no limit."""
+
+    memory: int = MEMORY
+    cpu: int = 0
+
+
+@cache
+def executable() -> str:
+    """The ffmpeg to use: VLOG_FFMPEG, else the one that came with the packages, else the machine's."""
+    return os.environ.get("VLOG_FFMPEG") or (imageio_ffmpeg.get_ffmpeg_exe() if imageio_ffmpeg else "ffmpeg")
+
+
+@cache
+def version() -> str:
+    """What `ffmpeg -version` calls itself, such as `n9.0.2`. Raises FfmpegError where there is none."""
+    try:
+        line = subprocess.run([executable(), "-version"], capture_output=True, text=True, check=True, timeout=60).stdout
+        return line.split()[2]
+    except (OSError, subprocess.SubprocessError, IndexError) as error:
+        raise FfmpegError(f"{executable()} is no ffmpeg that runs: install one, or name it in VLOG_FFMPEG") from error
+
+
+UNHURRIED = Limits()
+
+
+def run(arguments: Sequence[str], *, timeout: float, nice: bool = False, limits: Limits = UNHURRIED) -> bytes:
+    """Run ffmpeg to its end; gives what it wrote to its standard output.
+
+    Raises FfmpegError where it fails or takes longer than `timeout` seconds.
+    """
+    command = _command(arguments, nice=nice, limits=limits)
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise FfmpegError(f"ffmpeg took longer than {timeout:.0f} s") from error
+    if done.returncode:
+        raise _error(done.returncode, done.stderr.decode(errors="replace").splitlines())
+    return done.stdout
+
+
+class Running:
+    """An ffmpeg that writes into pipes; leaving the `with` block kills it if it still runs."""
+
+    undecoded = 0  # packets that no decoder took, known once it has ended
+    name = "ffmpeg"
+    told_lines = LOG_LINES
+
+    def __init__(
+        self, arguments: Sequence[str], pipes: Collection[int], *, nice: bool = False, limits: Limits = UNHURRIED
+    ) -> None:
+        self._command, self._pipes = _command(arguments, nice=nice, limits=limits), pipes
+        self._log: deque[str] = deque(maxlen=LOG_LINES)
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            pass_fds=tuple(self._pipes),
+            process_group=0,  # a signal to the worker's group must not cut a segment short
+        )
+        self._listen()
+        return self
+
+    def _listen(self) -> None:
+        self._reader = threading.Thread(target=self._read_log, args=(self._process.stderr,), daemon=True)
+        self._reader.start()
+
+    def _read_log(self, stderr: IO[bytes]) -> None:
+        with stderr:
+            for line in stderr:
+                self._log.append(line.decode(errors="replace").rstrip())
+                self.undecoded += UNDECODED in line
+
+    def finish(self, timeout: float) -> None:
+        """Wait for the end; raises FfmpegError where it failed."""
+        try:
+            code = self._process.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            raise FfmpegError(f"{self.name} did not end {timeout:.0f} s after its last output") from error
+        self._reader.join()
+        if code:
+            log.warning("%s:\n%s", self.name, "\n".join(self._log))
+            raise _error(code, list(self._log)[-self.told_lines :], self.name)
+
+    def __exit__(self, *exception: object) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        self._reader.join()
+
+
+class Python(Running):
+    """A module of ours as a program that is told something and answers in lines; killed like an encoder.
+
+    Without limits it may take what it likes: torch does.
+    """
+
+    name = "the process"
+    told_lines = 1  # of a traceback, the line that an editor can read
+
+    def __init__(self, module: str, told: str, limits: Limits | None = None) -> None:
+        super().__init__([], ())
+        guard = _guard(nice=limits is None, limits=limits or Limits(memory=0))
+        self._command = [*guard, sys.executable, "-P", "-m", module]
+        self._told = told
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (HOME, os.environ.get("PYTHONPATH"))))},
+            process_group=0,
+        )
+        self._listen()
+        if self._process.stdin is not None:
+            with suppress(BrokenPipeError), self._process.stdin as stdin:  # it died: its log and its code tell why
+                stdin.write(self._told.encode())
+        return self
+
+    def lines(self, tick: float) -> Iterator[bytes | None]:
+        """Each line it writes, until it closes its output; None after each `tick` seconds without one."""
+        rest, out = b"", self._process.stdout
+        if out is None:
+            return
+        with selectors.DefaultSelector() as selector:
+            selector.register(out, selectors.EVENT_READ)
+            while True:
+                if not selector.select(tick):
+                    yield None
+                    continue
+                data = os.read(out.fileno(), LINES)
+                *whole, rest = (rest + data).split(b"\n")
+                yield from whole
+                if not data:
+                    return
+
+    def __exit__(self, *exception: object) -> None:
+        super().__exit__(*exception)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+def _command(arguments: Sequence[str], *, nice: bool, limits: Limits = UNHURRIED) -> list[str]:
+    guard = _guard(nice=nice, limits=limits)
+    return [*guard, executable(), "-hide_banner", "-nostdin", "-v", "error", *arguments]
+
+
+def _guard(*, nice: bool, limits: Limits) -> list[str]:
+    # An encoder must not outlive its worker, whatever kills the worker.
+    guard = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
+    if shutil.which("prlimit"):
+        # Not the address space: libraries and threads reserve far more of it than they ever use.
+        memory = [f"--data={limits.memory}"] if limits.memory else []
+        cpu = [f"--cpu={limits.cpu}:{limits.cpu + GRACE}"] if limits.cpu else []
+        guard += ["prlimit", "--core=0", *memory, *cpu, "--"]
+    return [*guard, *(["nice", "-n", "10"] if nice else [])]
+
+
+def _error(code: int, log: list[str], name: str = "ffmpeg") -> FfmpegError:
+    said = "\n".join(log[-LOG_LINES:]).strip() or "it said nothing"
+    if code in (STOPPED, -signal.SIGXCPU):
+        return Killed(f"{name} took far more time than it may, or was told to stop: {said}")
+    if code >= 0:
+        out_of_memory = any("Cannot allocate memory" in line for line in log)
+        return (Killed if out_of_memory else FfmpegError)(f"{name} ended with code {code}: {said}")
+    return Killed(f"{name} was killed by signal {-code}: {said}")

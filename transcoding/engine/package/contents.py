@@ -1,0 +1,110 @@
+"""A video's package: the names in it, and reading back what is there."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from transcoding.engine.formats import boxes
+from transcoding.engine.formats.boxes import Fragment
+from transcoding.engine.package import files
+from transcoding.engine.package.files import UNFINISHED
+
+
+def segment_name(index: int) -> str:
+    return f"{index:05}.m4s"
+
+
+def caption_name(index: int) -> str:
+    return f"{index:05}.vtt"
+
+
+def caption_languages(package: Path) -> list[str]:
+    """The languages whose captions are there, from the first segment to the playlist, which is stored last."""
+    return sorted(playlist.parent.name for playlist in (package / "captions").glob("[a-z]*/index.m3u8"))
+
+
+def tidy(package: Path) -> None:
+    """Remove what a killed worker left half written, and make the package's names durable."""
+    if not package.is_dir():
+        return
+    for part in package.rglob(f".*{UNFINISHED}"):
+        part.unlink(missing_ok=True)
+    files.sync(package)
+
+
+def remove_segments(rendition: Path) -> None:
+    """Take away what an encoder made; the playlist, which is planned, stays."""
+    for path in (*rendition.glob("*.m4s"), rendition / "init.mp4"):
+        path.unlink(missing_ok=True)
+
+
+def segments_there(rendition: Path) -> set[int]:
+    """The numbers of the segments that are there; a file with a segment's name is whole."""
+    return {int(name[:5]) for name in files.names(rendition) if name.endswith(".m4s") and name[:5].isdigit()}
+
+
+@dataclass(frozen=True)
+class StoredSegment:
+    """One segment file; times in ticks of its rendition's timescale."""
+
+    name: str
+    size: int
+    fragments: tuple[Fragment, ...]
+
+    @property
+    def start(self) -> int:
+        return self.fragments[0].start
+
+    @property
+    def ticks(self) -> int:
+        return sum(fragment.duration for fragment in self.fragments)
+
+
+@dataclass(frozen=True)
+class Rendition:
+    """What one folder of the package holds: init segment and segments in order, without gaps."""
+
+    name: str
+    codec: str
+    size: tuple[int, int] | None  # pixels; None for sound
+    timescale: int
+    segments: tuple[StoredSegment, ...]
+
+    def seconds(self) -> list[Fraction]:
+        """The duration of each segment."""
+        return [Fraction(segment.ticks, self.timescale) for segment in self.segments]
+
+    @property
+    def duration(self) -> Fraction:
+        return sum(self.seconds(), Fraction(0))
+
+    @property
+    def rate(self) -> Fraction:
+        """Samples a second: of a picture, its frames."""
+        samples = sum(fragment.samples for segment in self.segments for fragment in segment.fragments)
+        return samples / self.duration
+
+    @property
+    def bitrate(self) -> int:
+        """Average, in bit/s."""
+        return round(8 * sum(segment.size for segment in self.segments) / self.duration)
+
+
+def read_rendition(folder: Path) -> Rendition:
+    """Read a rendition by its boxes' headers; raises BrokenBoxes or FileNotFoundError."""
+    init = (folder / "init.mp4").read_bytes()
+    codec = boxes.codec(init)
+    paths = [folder / segment_name(index) for index in sorted(segments_there(folder))]
+    segments = tuple(files.over(folder, _read_segment, paths))
+    size = boxes.size(init) if codec.startswith("avc1") else None
+    return Rendition(folder.name, codec, size, boxes.timescale(init), segments)
+
+
+def _read_segment(path: Path) -> StoredSegment:
+    try:
+        fragments = tuple(boxes.scan_fragments(path))
+    except boxes.BrokenBoxes as error:
+        raise boxes.BrokenBoxes(f"{path.parent.name}/{path.name} {error}") from error
+    if not fragments:
+        raise boxes.BrokenBoxes(f"{path.parent.name}/{path.name} holds nothing")
+    return StoredSegment(path.name, sum(fragment.size for fragment in fragments), fragments)

@@ -1,0 +1,240 @@
+"""The plan of a video: every segment of every rendition, fixed before anything is encoded. Pure."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from fractions import Fraction
+from typing import Any
+
+from transcoding.engine.plan.ladder import Rung, audio_bitrate_for, rungs_for
+from transcoding.engine.plan.media import AudioTrack, Look, MediaInfo, VideoTrack, is_worth_copying, plain, satisfies
+from transcoding.engine.timeline import Timeline
+
+TARGET = 6  # seconds; Apple's authoring rule 7.5
+LONGEST = Fraction(13, 2)  # seconds; rule 7.7
+GOP = 2  # seconds between IDR frames; rule 1.13
+SHORT_SEGMENTS = 3  # the first ones are one GOP each, so that the first picture comes soon
+LONGEST_CHUNK = 60  # seconds
+AAC_FRAME = 1024  # samples
+MISSING_TAIL = Fraction(1, 10)  # seconds that copied sound may end before the picture
+AUDIO_RATES = (44_100, 48_000)
+SEEK_MARGIN = Fraction(1, 1000)  # seconds past the keyframe, so that rounding does not land before it
+BLIND_SEEK_MARGIN = Fraction(1, 2)  # seconds earlier where the container has no index and seeks by guessing
+
+
+@dataclass(frozen=True)
+class AudioPlan:
+    """The one audio rendition. zero is the first picture's time in seconds, as the container counts."""
+
+    stream: int
+    language: str
+    sample_rate: int
+    bitrate: int
+    copied: bool
+    zero: Fraction
+    timeline: Timeline
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What every piece of a video must share. zero is the first picture's time in ticks of time_base.
+
+    seeks holds, for a piece that begins with a segment, where the demuxer starts: seconds for `-ss`, or None for
+    the start of the file. gop is the number of frames between IDR frames of an encoded rung.
+    """
+
+    stream: int
+    zero: int
+    time_base: Fraction
+    timeline: Timeline
+    gop: int
+    seeks: tuple[float | None, ...]
+    rungs: tuple[Rung, ...]
+    audio: AudioPlan | None
+    encoder: str
+    preset: str
+    ffmpeg: str
+    look: Look = field(default_factory=Look)
+    warnings: tuple[str, ...] = ()  # sentences for the editor
+
+    @property
+    def rate(self) -> Fraction:
+        return 1 / self.timeline.unit
+
+    def tier(self, number: int) -> tuple[Rung, ...]:
+        """The rungs that are made together, from one decode."""
+        return tuple(rung for rung in self.rungs if rung.tier == number)
+
+    @property
+    def tiers(self) -> tuple[int, ...]:
+        return tuple(sorted({rung.tier for rung in self.rungs}))
+
+    def keyframes(self, first: int, last: int) -> Iterator[int]:
+        """The frames of segments first to last (inclusive) that an encoded rung begins a GOP with."""
+        for index in range(first, last + 1):
+            start, end = self.timeline.bounds(index)
+            yield from (k for k in range(start, end, self.gop) if k == start or end - k >= self.gop // 2)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for a jsonb column or a wire; from_json reads it back."""
+        data: dict[str, Any] = plain(asdict(self))
+        return data
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Plan":
+        audio = data["audio"]
+        return cls(
+            **{
+                **data,
+                "time_base": Fraction(data["time_base"]),
+                "timeline": _timeline(data["timeline"]),
+                "seeks": tuple(data["seeks"]),
+                "look": Look(**data.get("look", {})),
+                "warnings": tuple(data.get("warnings", ())),
+                "rungs": tuple(Rung(**rung) for rung in data["rungs"]),
+                "audio": audio
+                and AudioPlan(**{**audio, "zero": Fraction(audio["zero"]), "timeline": _timeline(audio["timeline"])}),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A run of segments, first to last inclusive, that one process encodes."""
+
+    index: int
+    first: int
+    last: int
+
+
+def make_plan(media: MediaInfo, *, encoder: str, preset: str, ffmpeg: str) -> Plan:
+    """Lay out a source: the grid, its segments, the rungs, and which of them are copied."""
+    video, gop = media.video, max(1, round(GOP * media.video.rate))
+    rungs = rungs_for(video.width, video.height)
+    starts = _aligned_starts(video) if may_copy(media) else None
+    if starts is not None:
+        rungs = tuple(replace(rung, copied=satisfies(video, rung)) for rung in rungs)
+    if starts is None or not any(rung.copied for rung in rungs):
+        starts = _grid_starts(video.frames, gop)
+    timeline = Timeline(1 / video.rate, starts, video.frames)
+    return Plan(
+        stream=video.index,
+        zero=video.start,
+        time_base=video.time_base,
+        timeline=timeline,
+        gop=gop,
+        seeks=tuple(_seek(media, start) for start in starts),
+        rungs=rungs,
+        audio=_audio_plan(media.audio, media, timeline.duration) if media.audio else None,
+        encoder=encoder,
+        preset=preset,
+        ffmpeg=ffmpeg,
+        look=video.look,
+        warnings=media.warnings,
+    )
+
+
+def chunks(timeline: Timeline) -> tuple[Chunk, ...]:
+    """One segment, then 2, 4, 8 … up to about a minute: playable at once, and little overhead after."""
+    found: list[Chunk] = []
+    first, size = 0, 1
+    while first < len(timeline):
+        last = first
+        while last + 1 < min(first + size, len(timeline)) and _span(timeline, first, last + 1) <= LONGEST_CHUNK:
+            last += 1
+        found.append(Chunk(len(found), first, last))
+        first, size = last + 1, size * 2
+    return tuple(found)
+
+
+def may_copy(media: MediaInfo) -> bool:
+    """Whether a rung may be cut out of the source at its keyframes without a seam."""
+    return media.video.clean and media.indexed and is_worth_copying(media.video, media.container)
+
+
+def _span(timeline: Timeline, first: int, last: int) -> Fraction:
+    return (timeline.bounds(last)[1] - timeline.bounds(first)[0]) * timeline.unit
+
+
+def _grid_starts(frames: int, gop: int) -> tuple[int, ...]:
+    """Boundaries on a fixed grid: three segments of one GOP, then of three."""
+    per_segment = gop * (TARGET // GOP)
+    short = SHORT_SEGMENTS * gop
+    starts = [*range(0, min(short, frames), gop), *range(short, frames, per_segment)]
+    # A last segment of under half a second joins the one before, which may be that much longer.
+    if len(starts) > 1 and 4 * (frames - starts[-1]) < gop:
+        starts.pop()
+    return tuple(starts)
+
+
+def _aligned_starts(video: VideoTrack) -> tuple[int, ...] | None:
+    """Boundaries on the source's own keyframes, or None where they are too far apart."""
+    longest = -int(-LONGEST * video.rate // 1) - 1  # frames; strictly below the limit
+    starts = [0]
+    while video.frames - starts[-1] > longest:
+        wanted = (GOP if len(starts) <= SHORT_SEGMENTS else TARGET) * video.rate
+        following = _nearest_keyframe(video.keyframes, starts[-1], wanted, longest)
+        if following is None:
+            return None
+        starts.append(following)
+    return tuple(starts) if video.keyframes[:1] == (0,) else None
+
+
+def _nearest_keyframe(keyframes: tuple[int, ...], start: int, wanted: Fraction, longest: int) -> int | None:
+    """The keyframe after start whose distance is nearest to the wanted one, within the longest."""
+    legal = keyframes[bisect_right(keyframes, start) : bisect_right(keyframes, start + longest)]
+    return min(legal, key=lambda frame: abs(frame - start - wanted), default=None)
+
+
+def _seek(media: MediaInfo, first: int) -> float | None:
+    """Where to start reading for a piece that begins with frame `first`: a keyframe at least one frame before it,
+
+    because a seek may land after a keyframe that is exactly there, and the grid needs a frame to repeat.
+    """
+    position = bisect_left(media.video.keyframes, first) - 1
+    if position <= 0:
+        return None
+    time = media.video.keyframe_times[position] - media.start_time + SEEK_MARGIN
+    return float(max(Fraction(0), time if media.indexed else time - BLIND_SEEK_MARGIN))
+
+
+def _audio_plan(audio: AudioTrack, media: MediaInfo, duration: Fraction) -> AudioPlan:
+    cap = audio_bitrate_for(media.video.width, media.video.height)
+    rate = audio.sample_rate if audio.sample_rate in AUDIO_RATES else 48_000
+    zero, unit = media.video.start * media.video.time_base, Fraction(AAC_FRAME, rate)
+    whole = -int(-duration // unit)
+    kept = _copied_frames(audio, media, zero, duration) if audio.bitrate <= cap * 1050 else None
+    frames = whole if kept is None else kept
+    per_segment = -int(-TARGET // unit)  # the muxer closes a fragment once it is this long
+    return AudioPlan(
+        stream=audio.index,
+        language=audio.language,
+        sample_rate=rate,
+        bitrate=cap,
+        copied=kept is not None,
+        zero=zero,
+        timeline=Timeline(unit, tuple(range(0, frames, per_segment)), frames),
+    )
+
+
+def _copied_frames(audio: AudioTrack, media: MediaInfo, zero: Fraction, duration: Fraction) -> int | None:
+    """How many AAC frames of the source fall into the video's time, or None where they must be encoded:
+
+    not AAC-LC stereo at a legal rate, not frame after frame, or not there from beginning to end.
+    """
+    rate = audio.sample_rate
+    fits = (audio.codec, audio.profile, audio.channels) == ("aac", "LC", 2) and rate in AUDIO_RATES
+    if not (fits and audio.even and media.container.startswith("mov")):
+        return None
+    start = int(audio.start * rate) - round(zero * rate)
+    skipped = max(0, -(start // AAC_FRAME))
+    offset = start + skipped * AAC_FRAME
+    there = round((audio.end - audio.start) * rate / AAC_FRAME) - skipped
+    wanted = -int(-(duration * rate - offset) // AAC_FRAME)
+    if offset >= AAC_FRAME or there < wanted - MISSING_TAIL * rate / AAC_FRAME:
+        return None
+    return min(there, wanted)
+
+
+def _timeline(data: dict[str, Any]) -> Timeline:
+    return Timeline(Fraction(data["unit"]), tuple(data["starts"]), data["end"])

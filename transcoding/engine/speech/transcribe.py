@@ -1,0 +1,173 @@
+"""What is said in a video: Whisper in a process of its own, watched while it listens."""
+
+import json
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol
+
+from transcoding.engine.contract import Assignment, LeaseLost, Queue, Stopping
+from transcoding.engine.encode import EncodeError
+from transcoding.engine.ffmpeg import processes
+from transcoding.engine.formats.webvtt import Caption, readable
+from transcoding.engine.package.files import Open, as_it_is
+from transcoding.engine.work import DISK_FULL, Pulse, is_disk_full
+
+log = logging.getLogger(__name__)
+
+KIND = "transcription"
+TICK = 0.5  # seconds between looks at whether to go on
+ENDING = 30  # seconds that the process may take to end after its last word
+
+
+PIECE = 20 * 60  # seconds that are held in memory at a time
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the process is told: plain data. model is a name or a file, folder where weights of that name lie.
+
+    plan empty: it only loads the model, as a trial.
+    language (BCP 47) empty: it is detected. threads 0: as many as torch likes. piece in seconds.
+    """
+
+    source: str
+    plan: dict[str, Any]
+    model: str
+    folder: str
+    language: str = ""
+    threads: int = 0
+    piece: int = PIECE
+
+
+class CannotTranscribe(EncodeError):
+    """Another attempt would fail the same way; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What is said, on the video's timeline, and in which language (BCP 47; empty where nothing was said)."""
+
+    language: str
+    captions: tuple[Caption, ...]
+
+    @property
+    def text(self) -> str:
+        return " ".join(caption.text for caption in self.captions)
+
+    @property
+    def words(self) -> int:
+        return len(self.text.split())
+
+
+def transcribe(task: Task, duration: float, report: Callable[[int], None], check: Callable[[], None]) -> Transcript:
+    """Hear a source of so many seconds; report gets the percentage, check is called twice a second and may raise.
+
+    Raises CannotTranscribe, EncodeError where another attempt may help, and whatever report and check raise: then the
+    process is gone before this returns.
+    """
+    answer = _listen(task, duration, report, check)
+    captions = tuple(readable([Caption(*caption) for caption in answer["captions"]], duration))
+    return Transcript(answer["language"] if captions else "", captions)
+
+
+def _listen(task: Task, duration: float, report: Callable[[int], None], check: Callable[[], None]) -> dict[str, Any]:
+    """The last thing that the process said."""
+    answer: dict[str, Any] = {}
+    heard = 0
+    try:
+        with processes.Python("transcoding.engine.speech.recognition", json.dumps(asdict(task))) as program:
+            for line in program.lines(TICK):
+                check()
+                if line is not None:
+                    answer = json.loads(line)
+                    if "heard_until" in answer:
+                        heard = max(heard, min(99, int(100 * answer["heard_until"] / duration)))  # pieces overlap
+                        report(heard)
+            program.finish(ENDING)
+    except processes.FfmpegError as error:
+        raise EncodeError(str(error)) from error
+    if "error" in answer:
+        raise CannotTranscribe(answer["error"]) if answer["final"] else EncodeError(answer["error"])
+    return answer
+
+
+@dataclass(frozen=True)
+class Whisper:
+    """The model that a machine hears with: a name or a file, and the folder where weights of that name lie."""
+
+    model: str
+    folder: str
+
+    def why_not(self) -> str:
+        """What is wrong with it, found by loading it; empty where it may be used. Weights are fetched if need be."""
+        try:
+            _listen(Task("", {}, self.model, self.folder), 1, lambda percent: None, lambda: None)
+        except EncodeError as error:
+            return str(error)
+        return ""
+
+
+class TranscriptionQueue(Queue, Protocol):
+    """A queue of videos to be heard."""
+
+    def language_of(self, assignment: Assignment) -> str:
+        """The language that was asked for (BCP 47); empty: to be detected."""
+
+    def report(self, assignment: Assignment, percent: int | None = None) -> None:
+        """Renew the lease, and tell how much of the sound was heard."""
+
+    def publish(self, assignment: Assignment, transcript: Transcript) -> None:
+        """Complete the piece with what was said."""
+
+
+def transcribe_one(
+    queue: TranscriptionQueue, whisper: Whisper, stop: threading.Event, threads: int = 0, reading: Open = as_it_is
+) -> bool:
+    """Claim a video, hear it, publish its captions; False where there was none."""
+    assignment = queue.claim((KIND,))
+    if assignment is None:
+        return False
+    try:
+        _make(queue, assignment, whisper, stop, threads, reading)
+    except LeaseLost:
+        log.warning("«%s»: transcription stopped, it is not wanted any more", assignment.title)
+    return True
+
+
+def _make(  # noqa: PLR0913 - what transcribe_one was called with
+    queue: TranscriptionQueue,
+    assignment: Assignment,
+    whisper: Whisper,
+    stop: threading.Event,
+    threads: int,
+    reading: Open,
+) -> None:
+    log.info("«%s»: transcription started", assignment.title)
+    task = Task(
+        source=assignment.source,
+        plan=assignment.plan.to_json(),
+        model=whisper.model,
+        folder=whisper.folder,
+        language=queue.language_of(assignment),
+        threads=threads,
+    )
+    duration = float(assignment.plan.timeline.duration)
+    try:
+        pulse = Pulse(queue, assignment, stop)
+        with reading(assignment.source) as source:
+            heard = replace(task, source=source.address)
+            transcript = transcribe(heard, duration, lambda percent: queue.report(assignment, percent), pulse)
+        queue.publish(assignment, transcript)
+    except Stopping:
+        queue.give_back(assignment)
+        log.info("«%s»: transcription given back, the worker stops", assignment.title)
+    except (EncodeError, OSError) as error:
+        log.error("«%s»: %s", assignment.title, error)
+        if is_disk_full(error):
+            queue.give_back(assignment, DISK_FULL)
+            return
+        queue.fail(assignment, str(error), final=isinstance(error, CannotTranscribe))
+    else:
+        log.info("«%s»: transcription done, %d words", assignment.title, transcript.words)

@@ -1,0 +1,155 @@
+"""Files against rows: whether each ready video has what viewers are promised, and what lies there beside it."""
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from transcoding.engine.package import files
+from transcoding.engine.package.contents import Rendition
+from transcoding.engine.plan.plan import Plan
+from transcoding.engine.verify import Report, inspect
+from videos.models import Video, VideoQuality, VideoQuerySet
+from videos.storage.paths import package_dir, package_name, packages, root, source_path, sources
+
+BATCH = 200  # videos whose rows are in memory at once
+TOLERANCE = Fraction(1, 10)  # of a bitrate, which may have been measured by an older release
+PACKAGE = re.compile(r"(\d+)-([0-9a-f]{32})")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong with a video, a sentence each, and what to do about it; advice is empty where nothing is wrong."""
+
+    video: Video
+    problems: list[str]
+    warnings: list[str]
+    advice: str
+
+
+def ready() -> VideoQuerySet:
+    """The videos that there is something to find of."""
+    return Video.objects.alive().filter(status=Video.Status.READY)
+
+
+def audit(videos: VideoQuerySet) -> Iterator[Finding]:
+    """Look at every video; those that something is wrong with come last, and are looked at twice.
+
+    Meanwhile one may have been archived, or have got its captions.
+    """
+    suspects = []
+    for video in _with_rows(videos):
+        finding = _look(video)
+        if finding.problems:
+            suspects.append(video.pk)
+        else:
+            yield finding
+    if suspects:
+        yield from map(_look, _with_rows(ready().filter(pk__in=suspects)))
+
+
+def _with_rows(videos: VideoQuerySet) -> Iterator[Video]:
+    rows = videos.select_related("job", "transcription").prefetch_related("qualities")
+    return rows.order_by("pk").iterator(chunk_size=BATCH)
+
+
+def _look(video: Video) -> Finding:
+    package = package_dir(video)
+    report = _report(video, package)
+    if not report.problems:
+        report.problems += _row_problems(video, report.renditions)
+    report.problems += _caption_problems(video)
+    is_broken, has_source = bool(report.problems), source_path(video).is_file()
+    if not has_source:
+        report.problems.append(f"its original, {_source(video)}, is missing")
+    if package.is_dir() and not (package / "poster.jpg").is_file():
+        report.warnings.append("it has no poster")
+    if package.is_dir() and not (package / "storyboard.vtt").is_file():
+        report.warnings.append("it has no storyboard")
+    return Finding(video, report.problems, report.warnings, _advice(video, is_broken=is_broken, has_source=has_source))
+
+
+def _report(video: Video, package: Path) -> Report:
+    job = getattr(video, "job", None)
+    if not package.is_dir():
+        return Report([f"its folder, media/{package_name(video)}, is missing"])
+    if job is None or job.plan is None:
+        return Report(["it has no plan that its files could be held against"])
+    try:
+        plan = Plan.from_json(job.plan)
+    except (KeyError, TypeError, ValueError):
+        return Report(["its plan cannot be read by this release"])
+    return inspect(package, plan)
+
+
+def _row_problems(video: Video, renditions: Collection[Rendition]) -> Iterator[str]:
+    """The rows that a publication writes, against what is there."""
+    rungs = {rendition.name: rendition for rendition in renditions if rendition.size}
+    rows = {row.quality: row for row in video.qualities.all()}
+    yield from (f"its row of {name} is missing" for name in rungs if name not in rows)
+    yield from (f"its row of {name} stands for no files" for name in rows if name not in rungs)
+    for name in rungs.keys() & rows.keys():
+        yield from _quality_problems(rows[name], rungs[name])
+    longest = max(rung.duration for rung in rungs.values())
+    if abs(video.duration - longest) > 1 / min(rung.rate for rung in rungs.values()):
+        yield f"its row says that it lasts {video.duration:.3f} s, and it lasts {float(longest):.3f} s"
+
+
+def _quality_problems(row: VideoQuality, rung: Rendition) -> Iterator[str]:
+    if (row.width, row.height) != rung.size:
+        yield f"its row of {rung.name} says {row.width}x{row.height}, and it is {'x'.join(map(str, rung.size or ()))}"
+    if abs(1000 * row.bitrate - rung.bitrate) > TOLERANCE * rung.bitrate + 1000:
+        yield f"its row of {rung.name} says {row.bitrate} kbit/s, and it has {rung.bitrate // 1000}"
+
+
+def _caption_problems(video: Video) -> Iterator[str]:
+    row = getattr(video, "transcription", None)
+    if row is not None and row.vtt_path and not (root() / row.vtt_path).is_file():
+        yield f"its captions, {row.vtt_path}, are missing"
+
+
+def _advice(video: Video, *, is_broken: bool, has_source: bool) -> str:
+    if is_broken and has_source:
+        return f"Restore media/{package_name(video)} from a backup, or upload {_source(video)} again as a new video."
+    if is_broken:
+        return f"Restore media/{package_name(video)} and {_source(video)} from a backup."
+    return "" if has_source else f"It plays; restore {_source(video)} from a backup."
+
+
+def _source(video: Video) -> str:
+    return f"sources/{video.pk}/{source_path(video).name}"
+
+
+def strays() -> list[str]:
+    """Folders that belong to no video, a sentence each that says what to do.
+
+    They are listed before the rows are read: a row is there before its folders. What is gone by then was moved.
+    """
+    folders = _entries(packages()), _entries(sources())
+    keys = dict(Video.objects.alive().values_list("pk", "media_key").iterator())
+    found = [
+        *((path, _about_package(path.name, keys)) for path in folders[0]),
+        *((path, _about_source(path.name, keys)) for path in folders[1]),
+    ]
+    return [f"{path.parent.name}/{path.name} {about}" for path, about in found if about and path.exists()]
+
+
+def _entries(folder: Path) -> list[Path]:
+    return [folder / name for name in sorted(files.names(folder))]
+
+
+def _about_package(name: str, keys: dict[int, str]) -> str:
+    match = PACKAGE.fullmatch(name)
+    if match is None:
+        return "is no video's folder. Move it out of there."
+    key = keys.get(int(match[1]))
+    if key is None:
+        return "belongs to no video outside of the archive. Delete it if the worker's sweep does not move it."
+    return "" if key == match[2] else "lies under an old key. The worker's sweep moves it; see that one is running."
+
+
+def _about_source(name: str, keys: dict[int, str]) -> str:
+    if name.isdecimal() and int(name) in keys:
+        return ""
+    return "belongs to no video outside of the archive. Delete it if the worker's sweep does not move it."

@@ -1,0 +1,237 @@
+"""The captions of published videos: their rows, their files, and the queue of those that are still to be heard."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.conf.locale import LANG_INFO
+from django.db import transaction
+from django.utils import timezone
+
+from transcoding.engine.contract import Assignment, LeaseLost
+from transcoding.engine.formats import boxes, webvtt
+from transcoding.engine.formats.webvtt import Caption
+from transcoding.engine.package import files, playlists
+from transcoding.engine.package.contents import caption_languages, caption_name, segment_name
+from transcoding.engine.package.files import UNFINISHED, store
+from transcoding.engine.package.playlists import CaptionTrack
+from transcoding.engine.plan.plan import Plan
+from transcoding.engine.speech.transcribe import Transcript, Whisper
+from transcoding.models import Attempt, ChunkKind, ChunkStatus, Outcome, TranscodingChunk, TranscodingJob, lease_end
+from transcoding.queue.local import assignment_of
+from transcoding.queue.post_publish import AfterwardsQueue
+from videos.models import Cue, Transcription, Video
+from videos.storage.paths import package_dir, root
+
+NO_SOUND = "The video has no sound, so there are no captions."
+NO_SPEECH = "No speech was heard, so there are no captions. If somebody speaks, choose the language and try again."
+
+
+def wanted() -> bool:
+    """Whether this installation makes captions at all."""
+    return bool(settings.WHISPER_MODEL != "none")
+
+
+def whisper() -> Whisper:
+    return Whisper(settings.WHISPER_MODEL, str(settings.WHISPER_DIR))
+
+
+def open_for(job: TranscodingJob) -> bool:
+    """Have a video that is just being published heard; False where there is nothing to do. Call it in a transaction.
+
+    A video whose words are known or asked for already keeps what it has.
+    """
+    if not wanted() or Transcription.objects.filter(video=job.video_id).exists():
+        return False
+    return _open(job, language="")
+
+
+def ask_again(job: TranscodingJob, language: str = "") -> bool:
+    """Have a published video heard (again), in a given language or in the one that is detected.
+
+    False where it waits or is being heard already, is not published, or is in the archive, and where no captions are
+    made at all. The captions that it has stay until the new ones are there.
+    """
+    if not wanted():
+        return False
+    with transaction.atomic():
+        job.lock()
+        ready = Video.objects.alive().filter(pk=job.video_id, status=Video.Status.READY)
+        if not ready.exists() or job.chunks.transcriptions().open().exists():
+            return False
+        return _open(job, language)
+
+
+def _open(job: TranscodingJob, language: str) -> bool:
+    sound = job.plan is not None and job.plan["audio"] is not None
+    columns: dict[str, Any] = {"status": Transcription.Status.PENDING, "error_message": None, "completed_at": None}
+    if not sound:
+        now = timezone.now()
+        columns |= {"status": Transcription.Status.COMPLETED, "completed_at": now, "word_count": 0}
+        columns |= {"error_message": NO_SOUND}
+    columns |= {"given_language": language, "progress_percent": 0 if sound else 100}
+    Transcription.objects.update_or_create(video_id=job.video_id, defaults=columns)
+    if sound:
+        fresh = {"status": ChunkStatus.PENDING, "failures": 0, "error": None, "lease_expires_at": None}
+        TranscodingChunk.objects.update_or_create(job=job, kind=ChunkKind.TRANSCRIPTION, defaults=fresh)
+    return sound
+
+
+def cancel(job: TranscodingJob, by: str) -> bool:
+    """Stop the hearing of a video, wherever it is: its worker loses its lease. False where there is nothing to stop."""
+    with transaction.atomic():
+        job.lock()
+        if not job.chunks.transcriptions().open().update(status=ChunkStatus.CANCELLED, lease_expires_at=None):
+            return False
+        job.attempts.filter(kind=ChunkKind.TRANSCRIPTION).end(Outcome.CANCELLED)
+        Transcription.objects.filter(video=job.video_id).update(
+            status=Transcription.Status.FAILED, error_message=f"Cancelled by {by}.", completed_at=timezone.now()
+        )
+        return True
+
+
+class TranscriptionQueue(AfterwardsQueue):
+    """The queue of videos to be heard. A chunk and its transcription change in one transaction, the chunk first."""
+
+    def claim(self, kinds: Collection[str] = (ChunkKind.TRANSCRIPTION,)) -> Assignment | None:
+        while (chunk := self._claim_row(ChunkKind.TRANSCRIPTION)) is not None:
+            assignment = assignment_of(chunk, Plan.from_json(chunk.job.plan or {}), chunk.first_segment)
+            now = timezone.now()
+            try:
+                self._write(assignment, {}, status="processing", started_at=now, progress_percent=0, error_message=None)
+            except LeaseLost:
+                continue  # cancelled in the same instant
+            return assignment
+        return None
+
+    def language_of(self, assignment: Assignment) -> str:
+        return Transcription.objects.get(video__job__chunks=assignment.chunk).given_language
+
+    def report(self, assignment: Assignment, percent: int | None = None) -> None:
+        """Renew the lease; nobody waits for the words of a video in the archive."""
+        if TranscodingChunk.objects.filter(pk=assignment.chunk, job__video__deleted_at__isnull=False).exists():
+            raise LeaseLost
+        moved = {} if percent is None else {"progress_percent": percent}
+        self._write(assignment, {"lease_expires_at": lease_end()}, **moved)
+
+    def publish(self, assignment: Assignment, transcript: Transcript) -> None:
+        """Put the captions beside the video and its words into the database, all or nothing."""
+        package = self._package(assignment)
+        try:
+            with staged(package, assignment.attempt, assignment.plan, transcript) as staging, transaction.atomic():
+                video = self._finish(assignment)
+                path = put_in_place(staging, package_dir(video), transcript.language)
+                Cue.objects.filter(video=video).delete()
+                Cue.objects.bulk_create(Cue(video=video, **asdict(caption)) for caption in transcript.captions)
+                self._close(video, transcript, path)
+        except FileNotFoundError as error:
+            if package == self._package(assignment) and package.exists():
+                raise
+            raise LeaseLost from error  # the archive has taken the files
+        self._let_go(assignment)
+
+    def _package(self, assignment: Assignment) -> Path:
+        return package_dir(Video.objects.get(job__chunks=assignment.chunk))
+
+    def _close(self, video: Video, transcript: Transcript, path: Path | None) -> None:
+        row, now = Transcription.objects.get(video=video), timezone.now()
+        row.status, row.completed_at, row.progress_percent = Transcription.Status.COMPLETED, now, 100
+        row.language = transcript.language or row.given_language or row.language
+        row.duration_seconds = (now - (row.started_at or now)).total_seconds()
+        row.transcript_text, row.word_count = transcript.text, transcript.words
+        row.vtt_path = str(path.relative_to(root())) if path else None
+        row.error_message = None if path else NO_SPEECH
+        row.save()
+
+    def give_back(self, assignment: Assignment, reason: str = "") -> None:
+        chunk = {"status": ChunkStatus.PENDING, "worker": None, "lease_expires_at": None}
+        with transaction.atomic():
+            self._write(assignment, chunk, status=Transcription.Status.PENDING, progress_percent=0)
+            Attempt.objects.filter(chunk=assignment.chunk).end(Outcome.GIVEN_BACK, reason)
+        self._let_go(assignment)
+
+    def _write(self, assignment: Assignment, chunk: dict[str, Any], **columns: Any) -> None:
+        """Write to the chunk and the transcription as long as they are ours."""
+        with transaction.atomic():
+            self._guarded(assignment, **(chunk or {"attempt": assignment.attempt}))
+            Transcription.objects.filter(video__job__chunks=assignment.chunk).update(**columns)
+
+
+@contextmanager
+def staged(package: Path, number: int, plan: Plan, transcript: Transcript) -> Iterator[Path]:
+    """The files of the captions in a folder of the package that nobody is served from; it goes afterwards.
+
+    Raises FileNotFoundError where the package is not there. A folder that a killed worker left goes, too.
+    """
+    for left in package.glob(f".captions-*{UNFINISHED}"):
+        files.remove(left)
+    folder = package / f".captions-{number}{UNFINISHED}"
+    folder.mkdir()
+    try:
+        if transcript.captions:
+            _write_files(folder, _first_time(package, plan), plan, transcript)
+        yield folder
+    finally:
+        files.remove(folder)
+
+
+def _write_files(folder: Path, first_time: int, plan: Plan, transcript: Transcript) -> None:
+    store(folder / "whole.vtt", webvtt.whole(transcript.captions).encode())
+    for index, text in enumerate(webvtt.segments(transcript.captions, plan.timeline, first_time)):
+        store(folder / caption_name(index), text.encode())
+    store(folder / "index.m3u8", playlists.captions_playlist(plan.timeline).encode())
+
+
+def _first_time(package: Path, plan: Plan) -> int:
+    """When the picture's first fragment begins, in ticks of the MPEG clock."""
+    rendition = package / plan.rungs[0].name
+    timescale = boxes.timescale((rendition / "init.mp4").read_bytes())
+    first = next(iter(boxes.scan_fragments(rendition / segment_name(0))))
+    return first.start * webvtt.MPEG_CLOCK // timescale
+
+
+def put_in_place(staging: Path, package: Path, language: str) -> Path | None:
+    """Make staged captions the only ones of a package, file by file; gives the whole file, None where nothing was said.
+
+    The master playlist changes after the new files are there and before the old ones go.
+    """
+    captions, path = package / "captions", None
+    if language:
+        (captions / language).mkdir(parents=True, exist_ok=True)
+        path = (staging / "whole.vtt").replace(captions / f"{language}.vtt")
+        for file in sorted(staging.iterdir(), key=lambda file: file.suffix != ".vtt"):
+            file.replace(captions / language / file.name)
+    master = package / "master.m3u8"
+    tracks = tracks_of([language] if language else [])
+    store(master, playlists.with_captions(master.read_text(), tracks).encode())
+    for old in caption_languages(package):
+        if old != language:
+            files.remove(captions / old)
+            (captions / f"{old}.vtt").unlink(missing_ok=True)
+    return path
+
+
+def put_back(job: TranscodingJob, plan: Plan) -> None:
+    """Where a video was heard before it was encoded again: its captions as files, from the words in the database."""
+    package, row = package_dir(job.video), Transcription.objects.filter(video=job.video_id).first()
+    said = tuple(Caption(cue.start, cue.end, cue.text) for cue in Cue.objects.filter(video=job.video_id))
+    if row is None or not said or caption_languages(package):
+        return
+    transcript = Transcript(row.language, said)
+    with staged(package, 0, plan, transcript) as staging:
+        path = put_in_place(staging, package, row.language)
+    vtt_path = str(path.relative_to(root())) if path else None
+    Transcription.objects.filter(pk=row.pk).update(vtt_path=vtt_path)
+
+
+def tracks_of(languages: Collection[str]) -> list[CaptionTrack]:
+    """Languages as a master playlist names them: each as its speakers call it, where that is known."""
+    return [CaptionTrack(code, name_of(code, "name_local").capitalize()) for code in languages]
+
+
+def name_of(language: str, kind: str = "name") -> str:
+    """A language's name in English, or with `name_local` its own; its code where it has none."""
+    return str(LANG_INFO.get({"zh": "zh-hans", "no": "nb"}.get(language, language), {}).get(kind, language))

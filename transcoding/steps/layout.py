@@ -1,0 +1,100 @@
+"""What the plan of a video means in rows and playlists, before anything is encoded."""
+
+from django.conf import settings
+from django.db import transaction
+
+from transcoding.engine.ffmpeg import encoders, processes
+from transcoding.engine.ffmpeg.commands import SOFTWARE
+from transcoding.engine.ffmpeg.estimate import package_bytes
+from transcoding.engine.package import files, playlists
+from transcoding.engine.package.files import store
+from transcoding.engine.plan.ladder import skipped_for
+from transcoding.engine.plan.media import MediaInfo
+from transcoding.engine.plan.plan import Plan, chunks, make_plan
+from transcoding.models import UNFINISHED, ChunkKind, QualityProgress, QualityStatus, TranscodingChunk, TranscodingJob
+from transcoding.queue import disk_quota
+from videos.models import Video
+from videos.storage.paths import package_dir, packages_of, written_here
+from workers.models import Worker
+
+
+def plan_of(job: TranscodingJob) -> Plan:
+    """The plan that the job was laid out with."""
+    job.refresh_from_db(fields=["plan"])
+    return Plan.from_json(job.plan or {})
+
+
+def lay_out(job: TranscodingJob, media: MediaInfo) -> bool:
+    """Write the plan and a row for every rung and chunk, all or nothing.
+
+    False where it was cancelled meanwhile, waits for room on the disk, or has failed because it will never fit.
+    """
+    plan = make_plan(media, encoder=_encoder(), preset=settings.X264_PRESET, ffmpeg=processes.version())
+    size = written_here(package_bytes(plan, media))
+    if reason := disk_quota.why_never(size):
+        job.fail(reason)
+        return False
+    with transaction.atomic():
+        locked = TranscodingJob.objects.select_for_update(no_key=True).get(pk=job.pk)
+        if locked.plan is not None:
+            return True  # the same step runs twice, and the other was first
+        if not disk_quota.admit(job, size):
+            return False
+        if not Video.objects.filter(pk=job.video_id, status__in=UNFINISHED).update(
+            duration=media.duration, source_width=media.video.width, source_height=media.video.height
+        ):
+            return False
+        for left in packages_of(job.video):  # of an earlier plan, with other boundaries and another encoder
+            files.remove(left)
+        job.checkpoint(plan=plan.to_json())
+        QualityProgress.objects.bulk_create(_quality_rows(job, plan, media))
+        TranscodingChunk.objects.bulk_create(_chunk_rows(job, plan))
+        return True
+
+
+def _encoder() -> str:
+    """The first of the encoders that the setting asks for which a live worker has tried with success."""
+    wanted = encoders.preferred(settings.ENCODER)
+    live = Worker.objects.allowed().filter(status=Worker.Status.ACTIVE).values_list("capabilities", flat=True)
+    there = {name for facts in live for name in (facts or {}).get("encoders", ())}
+    return next((name for name in wanted if name in there), SOFTWARE)
+
+
+def _quality_rows(job: TranscodingJob, plan: Plan, media: MediaInfo) -> list[QualityProgress]:
+    skipped = skipped_for(media.video.width, media.video.height)
+    return [
+        *(QualityProgress(job=job, quality=rung.name, segments_total=len(plan.timeline)) for rung in plan.rungs),
+        *(QualityProgress(job=job, quality=name, status=QualityStatus.SKIPPED) for name in skipped),
+    ]
+
+
+def _chunk_rows(job: TranscodingJob, plan: Plan) -> list[TranscodingChunk]:
+    pieces = chunks(plan.timeline)
+    rows = [
+        TranscodingChunk(
+            job=job,
+            tier=tier,
+            index=len(pieces) * tier + chunk.index,
+            first_segment=chunk.first,
+            last_segment=chunk.last,
+        )
+        for tier in plan.tiers
+        for chunk in pieces
+    ]
+    if plan.audio:
+        rows.append(TranscodingChunk(job=job, kind=ChunkKind.AUDIO, last_segment=len(plan.audio.timeline) - 1))
+    return rows
+
+
+def write_planned_playlists(job: TranscodingJob) -> None:
+    """Complete playlists before anything is encoded; those that were measured later stay."""
+    package, plan = package_dir(job.video), plan_of(job)
+    timelines = {rung.name: plan.timeline for rung in plan.rungs}
+    if plan.audio:
+        timelines["audio"] = plan.audio.timeline
+    for name, timeline in timelines.items():
+        store(package / name / "index.m3u8", playlists.planned_playlist(timeline).encode(), replace=False)
+    master = playlists.master_playlist(
+        playlists.provisional_variants(plan), audio_language=plan.audio.language if plan.audio else None
+    )
+    store(package / "master.m3u8", master.encode(), replace=False)

@@ -1,0 +1,102 @@
+"""Which picture stands for a video: the best that was found, or the one that an editor chose.
+
+An editor's choice lies beside the original, so it outlives every package. `videos.poster_version` counts the changes:
+it is part of the poster's address, which browsers keep for ever.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from django.db import transaction
+from django.db.models import F
+
+from transcoding.engine import pictures
+from transcoding.engine.package.files import store
+from transcoding.engine.pictures import CANDIDATES, Picture
+from transcoding.engine.plan.plan import Plan
+from videos.models import Video
+from videos.storage.paths import chosen_poster_path, package_dir, reading, scratch, source_path
+
+
+def candidate_name(number: int) -> str:
+    return f"poster-{number}.jpg"
+
+
+def make_first(video: Video, plan: Plan) -> None:
+    """See to it that a video being made has a poster; raises FfmpegError."""
+    target = package_dir(video) / "poster.jpg"
+    if not target.exists() and not chosen_poster_path(video).exists():
+        with scratch() as folder, reading(str(source_path(video))) as source:
+            store(target, pictures.poster(plan, source.address, Path(folder)).jpeg)
+    with transaction.atomic():
+        locked = _lock(video.pk)
+        if locked is not None and chosen_poster_path(locked).exists():
+            package_dir(locked).mkdir(parents=True, exist_ok=True)
+            _show(locked, chosen_poster_path(locked).read_bytes())
+
+
+def offer(video: Video, found: Sequence[Picture]) -> None:
+    """Keep pictures for the editor, and show the best unless one was chosen. Call it with the video locked."""
+    package = package_dir(video)
+    for number in range(CANDIDATES):
+        path = package / candidate_name(number)
+        if number < len(found):
+            store(path, found[number].jpeg)
+        else:
+            path.unlink(missing_ok=True)
+    if found and not chosen_poster_path(video).exists():
+        _show(video, pictures.best(found).jpeg)
+
+
+def offered(video: Video) -> list[tuple[int, bool]]:
+    """The numbers of the pictures that an editor can choose from, and whether each is the poster now."""
+    package = package_dir(video)
+    paths = {number: package / candidate_name(number) for number in range(CANDIDATES)}
+    return [(number, _same(path, package / "poster.jpg")) for number, path in paths.items() if path.is_file()]
+
+
+def choose(video_id: int, number: int) -> bool:
+    """Make one of those offered the poster for good. False where there is none of that number, or no video."""
+    with transaction.atomic():
+        video = _lock(video_id)
+        if video is None:
+            return False
+        path = package_dir(video) / candidate_name(number)
+        if is_there := path.is_file():
+            _choose(video, path.read_bytes())
+        return is_there
+
+
+def send(video_id: int, file: Path) -> bool:
+    """Make a picture of the editor's own the poster for good. False where the video is archived or gone.
+
+    Raises NotAPicture.
+    """
+    jpeg = pictures.from_upload(file, file.parent)
+    with transaction.atomic():
+        video = _lock(video_id)
+        if video is not None:
+            _choose(video, jpeg)
+        return video is not None
+
+
+def _choose(video: Video, jpeg: bytes) -> None:
+    store(chosen_poster_path(video), jpeg)
+    _show(video, jpeg)
+
+
+def _show(video: Video, jpeg: bytes) -> None:
+    """The file first: an address may show what is newer than it says, and never anything older."""
+    target = package_dir(video) / "poster.jpg"
+    if target.parent.is_dir() and not (target.is_file() and target.read_bytes() == jpeg):
+        store(target, jpeg)
+        Video.objects.filter(pk=video.pk).update(poster_version=F("poster_version") + 1)
+
+
+def _lock(video_id: int) -> Video | None:
+    return Video.objects.alive().select_for_update().filter(pk=video_id).first()
+
+
+def _same(one: Path, other: Path) -> bool:
+    there = other.is_file() and one.stat().st_size == other.stat().st_size
+    return there and one.read_bytes() == other.read_bytes()

@@ -1,0 +1,217 @@
+"""What the doctor says of workers, encoders, captions and jobs, each time after one of them was broken."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from transcoding.engine.ffmpeg import processes
+from transcoding.models import (
+    Attempt,
+    ChunkKind,
+    ChunkStatus,
+    QualityProgress,
+    QualityStatus,
+    TranscodingChunk,
+    TranscodingJob,
+)
+from transcoding.operations import doctor
+from videos.models import Video
+from videos.tests.factories import NodeFactory, TranscodingJobFactory, VideoFactory, WorkerFactory
+from vlog import running
+from vlog.health import State
+from workers.models import Worker
+
+GREEN, AMBER, RED = State.GREEN, State.AMBER, State.RED
+LONG_AGO = timedelta(hours=1)
+
+
+def told(check):
+    """Its findings: states and sentences."""
+    return [(finding.state, finding.sentence) for finding in check()]
+
+
+@pytest.mark.django_db
+class TestQueues:
+    @pytest.fixture(autouse=True)
+    def nodes(self, monkeypatch):
+        monkeypatch.setattr(running, "ANSWER_SECONDS", 0.1)  # nobody is there to answer
+
+    def test_where_nobody_works(self, settings):
+        encode, tasks = (RED, "nobody takes work from encode"), (RED, "nobody takes work from tasks")
+        assert told(doctor.check_queues) == [encode, tasks]
+        settings.WHISPER_MODEL = "base"
+        assert told(doctor.check_queues) == [encode, tasks, (AMBER, "nobody takes work from transcribe")]
+
+    def test_a_remote_worker_encodes_while_it_lives(self):
+        worker = WorkerFactory(last_heartbeat=timezone.now())
+        assert told(doctor.check_queues) == [(RED, "nobody takes work from tasks")]
+        type(worker).objects.update(last_heartbeat=timezone.now() - LONG_AGO)
+        assert (RED, "nobody takes work from encode") in told(doctor.check_queues)
+
+    def test_one_that_is_held_back_is_named_with_its_reason(self):
+        NodeFactory(worker_name="encode@here", last_heartbeat=timezone.now(), held_back="drained by anna")
+        assert (AMBER, "encode@here takes no new work: drained by anna") in told(doctor.check_queues)
+
+
+class TestFfmpeg:
+    @pytest.fixture
+    def program(self, monkeypatch, tmp_path):
+        """Use a script in the place of ffmpeg."""
+
+        def use(script):
+            path = tmp_path / "ffmpeg"
+            path.write_text(f"#!/bin/sh\n{script}\n")
+            path.chmod(0o755)
+            monkeypatch.setenv("VLOG_FFMPEG", str(path))
+            _forget()
+
+        yield use
+        monkeypatch.undo()
+        _forget()
+
+    def test_the_one_of_the_packages_encodes(self):
+        ((state, sentence),) = told(doctor.check_ffmpeg)
+        assert state == GREEN
+        assert sentence.endswith(" encodes with libx264")
+
+    def test_one_that_does_not_run(self, program, tmp_path):
+        program("exit 1")
+        sentence = f"{tmp_path}/ffmpeg is no ffmpeg that runs: install one, or name it in VLOG_FFMPEG"
+        assert told(doctor.check_ffmpeg) == [(RED, sentence)]
+
+    def test_one_that_does_not_encode(self, program, tmp_path):
+        program('case "$*" in *-version*) echo ffmpeg version 1.0;; *) echo Unknown encoder libx264 >&2; exit 1;; esac')
+        assert told(doctor.check_ffmpeg) == [
+            (RED, f"{tmp_path}/ffmpeg does not encode: Unknown encoder libx264"),
+        ]
+
+    def test_hardware_that_is_asked_for_and_not_there(self, settings):
+        settings.ENCODER = "h264_vaapi"
+        ((state, sentence),) = told(doctor.check_ffmpeg)
+        assert state == AMBER
+        assert sentence.startswith("h264_vaapi cannot be used here, libx264 takes its place: ")
+
+    def test_hardware_that_is_not_there_is_not_missed(self, settings):
+        settings.ENCODER = "auto"
+        assert told(doctor.check_ffmpeg)[0][0] == GREEN
+
+
+def _forget():
+    for function in (processes.executable, processes.version):
+        function.cache_clear()
+
+
+class TestWhisper:
+    @pytest.fixture(autouse=True)
+    def folder(self, settings, tmp_path):
+        settings.WHISPER_DIR = tmp_path
+        return tmp_path
+
+    def test_none_is_wanted(self):
+        assert told(doctor.check_whisper) == [(GREEN, "VLOG_WHISPER_MODEL is none: no captions are made")]
+
+    def test_weights_are_fetched_when_they_are_needed(self, settings, folder):
+        settings.WHISPER_MODEL = "turbo"
+        assert told(doctor.check_whisper) == [(AMBER, "the weights of turbo are not there yet")]
+        (folder / "large-v3-turbo.pt").touch()
+        assert told(doctor.check_whisper) == [(GREEN, "the weights of turbo are there")]
+
+    def test_a_file_that_is_named_must_be_there(self, settings, folder):
+        settings.WHISPER_MODEL = f"{folder}/weights"
+        sentence = f"VLOG_WHISPER_MODEL names {folder}/weights, and no such file is there"
+        assert told(doctor.check_whisper) == [(RED, sentence)]
+        (folder / "weights").touch()
+        assert told(doctor.check_whisper) == [(GREEN, f"the weights of {folder}/weights are there")]
+
+
+@pytest.mark.django_db
+class TestJobs:
+    @pytest.fixture
+    def job(self):
+        video = VideoFactory(title="Walk", status=Video.Status.PROCESSING)
+        return TranscodingJobFactory(video=video, last_checkpoint=timezone.now() - LONG_AGO)
+
+    def test_where_nothing_is_to_be_done(self):
+        assert told(doctor.check_jobs) == [(GREEN, "move, or there are none")]
+
+    def test_one_that_nobody_works_at(self, job):
+        sentence = "1 videos wait, and nothing has moved for half an hour: «Walk»"
+        assert told(doctor.check_jobs) == [(RED, sentence)]
+        job.checkpoint()
+        assert told(doctor.check_jobs)[0][0] == GREEN
+
+    def test_one_that_waits_behind_others(self, job):
+        lease = timezone.now() + timedelta(minutes=1)
+        TranscodingChunk.objects.create(
+            job=TranscodingJobFactory(last_checkpoint=timezone.now()),
+            kind=ChunkKind.VIDEO,
+            status=ChunkStatus.RUNNING,
+            lease_expires_at=lease,
+        )
+        assert told(doctor.check_jobs)[0][0] == GREEN
+
+    def test_one_that_waits_for_room_on_the_disk_is_told_elsewhere(self, job):
+        TranscodingJob.objects.update(reserved_bytes=1 << 40)
+        assert told(doctor.check_jobs)[0][0] == GREEN
+
+    def test_progress_that_cannot_be_true_is_counted_again(self, job):
+        done = TranscodingJobFactory(video=VideoFactory(public=True), completed_at=timezone.now())
+        job.checkpoint()
+        for rung, columns in {
+            "720p": {"job": job, "segments_total": 4, "segments_completed": 3, "progress_percent": 20},
+            "480p": {"job": job, "segments_total": 4, "segments_completed": 3, "progress_percent": 75},
+            "360p": {"job": done, "status": QualityStatus.IN_PROGRESS, "progress_percent": 100},
+            "240p": {"job": done, "status": QualityStatus.SKIPPED},
+        }.items():
+            QualityProgress.objects.create(quality=rung, **columns)
+        (finding,) = doctor.check_jobs()
+        assert (finding.state, finding.sentence[:6]) == (AMBER, "2 rows")
+        assert finding.mend() == "The progress of 2 rows was counted again."
+        assert told(doctor.check_jobs)[0][0] == GREEN
+        assert dict(QualityProgress.objects.values_list("quality", "progress_percent")) == {
+            "720p": 75,
+            "480p": 75,
+            "360p": 100,
+            "240p": 0,
+        }
+
+
+@pytest.mark.django_db
+class TestFailures:
+    def test_none(self):
+        VideoFactory(status="ready")
+        assert told(doctor.check_failures) == [(GREEN, "none: no video has failed")]
+
+    def test_videos_with_their_reasons_the_last_ten(self):
+        for number in range(12):
+            TranscodingJobFactory(
+                video__title=f"Walk {number}",
+                video__status="failed",
+                video__error_message="No picture in it.",
+                last_checkpoint=timezone.now() + timedelta(minutes=number),
+            )
+        VideoFactory(status="failed", deleted_at=timezone.now())
+        found = told(doctor.check_failures)
+        assert found == [(AMBER, f"«Walk {number}» failed: No picture in it") for number in range(11, 1, -1)]
+
+    def test_a_worker_that_went_silent_at_work_until_it_is_back(self):
+        worker = WorkerFactory(worker_name="far", status="offline")
+        job, now = TranscodingJobFactory(), timezone.now()
+        attempt = Attempt.objects.create(
+            job=job,
+            kind="video",
+            number=1,
+            worker=worker,
+            worker_name="far",
+            outcome="lost",
+            started_at=now,
+            ended_at=now,
+        )
+        silent = "the worker far went silent at work, and has not been heard of since"
+        assert told(doctor.check_failures) == [(AMBER, silent)]
+        Worker.objects.update(status="active")
+        assert told(doctor.check_failures) == [(GREEN, "none: no video has failed")]
+        Worker.objects.update(status="offline")
+        Attempt.objects.filter(pk=attempt.pk).update(ended_at=now - 2 * LONG_AGO)
+        assert told(doctor.check_failures) == [(GREEN, "none: no video has failed")]

@@ -1,0 +1,108 @@
+"""Archived videos in the admin: restore or delete permanently."""
+
+from math import ceil
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.defaultfilters import filesizeformat
+from django.urls import URLPattern, path, reverse
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.timezone import localtime, now
+
+from videos import archive
+from videos.models import ArchivedVideo, Video
+
+
+@admin.register(ArchivedVideo)
+class ArchivedVideoAdmin(admin.ModelAdmin):
+    """What the archive holds: to be restored, or deleted for good with a permission of its own."""
+
+    list_display = ("title", "address", "archived", "archived_by", "days_left", "size")
+    list_select_related = ("archive_entry",)
+    list_per_page = 50
+    search_fields = ("title", "description", "archive_entry__slug")
+    view_on_site = False
+    ordering = ("-deleted_at", "-id")
+    actions = ("restore_selected",)
+    fields = ("title", "address", "description", "status", "archived", "archived_by", "days_left", "size")
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ArchivedVideo]:
+        return super().get_queryset(request).filter(deleted_at__isnull=False).select_related("archive_entry")
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.restore_view)
+        return [path("<int:video_id>/restore/", view, name="videos_archivedvideo_restore"), *super().get_urls()]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        return super().changelist_view(request, {"title": "Archived videos"})
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions = dict(super().get_actions(request))
+        if (action := actions.get("delete_selected")) is not None:
+            actions["delete_selected"] = (action[0], action[1], "Delete for good")
+        return actions
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """The videos alone: whoever may delete them may delete what hangs on them."""
+        return [str(video) for video in objs], {}, set(), []
+
+    def delete_model(self, request: HttpRequest, obj: Video) -> None:
+        archive.purge(obj.pk)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ArchivedVideo]) -> None:
+        for video in queryset:
+            archive.purge(video.pk)
+
+    @admin.display(description="Address")
+    def address(self, video: Video) -> str:
+        return f"/watch/{video.archive_entry.slug}/"
+
+    @admin.display(description="Archived", ordering="deleted_at")
+    def archived(self, video: Video) -> str:
+        return date_format(localtime(video.deleted_at), "DATETIME_FORMAT")
+
+    @admin.display(description="By", ordering="archive_entry__archived_by")
+    def archived_by(self, video: Video) -> str:
+        return video.archive_entry.archived_by
+
+    @admin.display(description="Days left", ordering="deleted_at")
+    def days_left(self, video: Video) -> int:
+        return max(0, ceil((archive.purge_on(video) - now()).total_seconds() / 86_400))
+
+    @admin.display(description="Size", ordering="archive_entry__size")
+    def size(self, video: Video) -> str:
+        return filesizeformat(video.archive_entry.size)
+
+    @admin.action(description="Restore", permissions=["change"])
+    def restore_selected(self, request: HttpRequest, queryset: QuerySet[ArchivedVideo]) -> None:
+        for video in queryset:
+            self._restore(request, video)
+
+    def restore_view(self, request: HttpRequest, video_id: int) -> HttpResponse:
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        video = get_object_or_404(self.get_queryset(request), pk=video_id)
+        if request.method == "POST":
+            self._restore(request, video)
+        return HttpResponseRedirect(reverse("admin:videos_archivedvideo_changelist"))
+
+    def _restore(self, request: HttpRequest, video: Video) -> None:
+        old = video.archive_entry.slug
+        restored = archive.restore(video.pk)
+        if restored is None:
+            return  # somebody else did it in the meantime
+        self.log_change(request, restored, "Restored from the archive.")
+        message = format_html('“<a href="{}">{}</a>” is back.', restored.get_absolute_url(), restored)
+        self.message_user(request, message, messages.SUCCESS)
+        if restored.slug != old:
+            told = f"/watch/{old}/ belongs to another video now, so “{restored}” is at {restored.get_absolute_url()}"
+            self.message_user(request, told, messages.WARNING)

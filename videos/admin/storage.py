@@ -1,0 +1,83 @@
+"""The storage page of the admin."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from transcoding.queue import disk_quota
+from videos.models import StorageEntry
+from videos.storage import ledger
+from vlog import disk
+from vlog.disk import readable
+
+
+@admin.register(StorageEntry)
+class StorageAdmin(admin.ModelAdmin):
+    """Who takes how much of the disk, the largest first: a page to read."""
+
+    list_display = ("video_title", "whole", "of_source", "of_renditions", "of_extras", "where")
+    list_display_links = None
+    list_select_related = ("video",)
+    list_per_page = 50
+    search_fields = ("video__title",)
+    empty_value_display = ""
+    change_list_template = "admin/videos/storage.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.changelist_view)
+        return [path("", view, name="videos_storageentry_changelist")]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[StorageEntry]:
+        return super().get_queryset(request).annotate(taken=ledger.TOTAL)
+
+    def get_ordering(self, request: HttpRequest) -> tuple[Any, ...]:
+        return (ledger.TOTAL.desc(), "pk")
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("videos.view_video")
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        figures = {"disk": disk.look(), "promised": disk_quota.promised(), "totals": ledger.totals()}
+        return super().changelist_view(request, {"title": "Storage", **figures})
+
+    @admin.display(description="Video", ordering="video__title")
+    def video_title(self, entry: StorageEntry) -> SafeString:
+        name = "videos_archivedvideo_change" if entry.video.deleted_at else "videos_video_change"
+        return format_html('<a href="{}">{}</a>', reverse(f"admin:{name}", args=[entry.pk]), entry.video)
+
+    @admin.display(description="On the disk", ordering="taken")
+    def whole(self, entry: StorageEntry) -> str:
+        return readable(entry.total)
+
+    @admin.display(description="The file", ordering="source")
+    def of_source(self, entry: StorageEntry) -> str:
+        return readable(entry.source)
+
+    @admin.display(description="Renditions", ordering="renditions")
+    def of_renditions(self, entry: StorageEntry) -> str:
+        return readable(entry.renditions)
+
+    @admin.display(description="Pictures, captions", ordering="extras")
+    def of_extras(self, entry: StorageEntry) -> str:
+        return readable(entry.extras)
+
+    @admin.display(description="Where", ordering="video__deleted_at")
+    def where(self, entry: StorageEntry) -> str:
+        return "in the archive" if entry.video.deleted_at else ""

@@ -1,0 +1,42 @@
+"""What editors write and viewers read."""
+
+from videos.models.addresses import SLUG_ATTEMPTS, address_below, address_of, free_slug_in, is_slug_collision
+from videos.models.archive import ArchivedVideo, ArchiveEntry
+from videos.models.captions import Cue, Transcription, TranscriptionStatus
+from videos.models.catalogue import (
+    Category,
+    Tag,
+    Video,
+    VideoQuality,
+    VideoQuerySet,
+    VideoStatus,
+    VideoTag,
+    free_slug,
+    new_media_key,
+)
+from videos.models.search import SearchDocument
+from videos.models.storage import StorageEntry
+
+__all__ = [
+    "SLUG_ATTEMPTS",
+    "ArchiveEntry",
+    "ArchivedVideo",
+    "Category",
+    "Cue",
+    "SearchDocument",
+    "StorageEntry",
+    "Tag",
+    "Transcription",
+    "TranscriptionStatus",
+    "Video",
+    "VideoQuality",
+    "VideoQuerySet",
+    "VideoStatus",
+    "VideoTag",
+    "address_below",
+    "address_of",
+    "free_slug",
+    "free_slug_in",
+    "is_slug_collision",
+    "new_media_key",
+]

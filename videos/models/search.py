@@ -1,0 +1,24 @@
+"""The words that the search finds."""
+
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
+from django.db import models
+
+from videos.models.catalogue import Video
+
+
+class SearchDocument(models.Model):
+    """The words of a video's title, tags and description: triggers keep the rows, whoever writes the others."""
+
+    video = models.OneToOneField(
+        Video, models.CASCADE, primary_key=True, related_name="search_document", db_constraint=False
+    )
+    document = SearchVectorField()
+
+    class Meta:
+        db_table = "search_documents"
+        default_permissions = ()  # nobody writes them
+        indexes = [GinIndex(fields=["document"], name="ix_search_documents_document")]
+
+    def __str__(self) -> str:
+        return f"Words of {self.video}"

@@ -1,0 +1,44 @@
+"""What lists show of a video: plain rows, because dozens of model instances would take most of a page's time."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from videos.models import VideoQuerySet, address_of
+from videos.storage.paths import poster_url
+
+COLUMNS = (
+    *("pk", "title", "slug", "media_key", "poster_version", "duration", "published_at", "view_count"),
+    *("category__name", "category__slug"),
+)
+
+
+class Card(NamedTuple):
+    """A public video; duration in seconds."""
+
+    pk: int
+    title: str
+    slug: str
+    media_key: str
+    poster_version: int
+    duration: float
+    published_at: datetime
+    view_count: int
+    category: str | None
+    category_slug: str
+
+    @property
+    def url(self) -> str:
+        return address_of("watch", self.slug)
+
+    @property
+    def category_url(self) -> str:
+        return address_of("category", self.category_slug)
+
+    @property
+    def poster(self) -> str:
+        return poster_url(self)
+
+
+def cards(videos: VideoQuerySet) -> list[Card]:
+    """The cards of some videos, in one query."""
+    return [Card(*row) for row in videos.values_list(*COLUMNS)]

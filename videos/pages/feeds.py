@@ -1,0 +1,124 @@
+"""What programs read: feeds of the latest videos, the map of the site, and what robots may fetch."""
+
+import re
+from datetime import datetime
+from typing import Any
+from xml.sax.saxutils import escape
+
+from django.contrib.syndication.views import Feed
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils.cache import patch_cache_control
+from django.utils.feedgenerator import Rss201rev2Feed
+from django.utils.xmlutils import SimplerXMLGenerator
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import require_safe
+
+from videos.models import Category, Tag, Video, VideoQuerySet
+from videos.storage.paths import poster_url
+from videos.templatetags.video_extras import absolute
+
+LATEST = 30
+FRESH_SECONDS = 300
+MOST_ADDRESSES = 50_000  # of one sitemap, says sitemaps.org
+NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # Char, in the XML recommendation
+
+
+def xml_text(text: str) -> str:
+    """The text without the characters that XML has no way to write."""
+    return NO_XML.sub("", text)
+
+
+class MediaFeed(Rss201rev2Feed):
+    """RSS with a picture for each item, as Media RSS has it."""
+
+    def rss_attributes(self) -> dict[str, str]:
+        return {**super().rss_attributes(), "xmlns:media": "http://search.yahoo.com/mrss/"}
+
+    def add_item_elements(self, handler: SimplerXMLGenerator, item: dict[str, Any]) -> None:
+        super().add_item_elements(handler, item)
+        handler.addQuickElement("media:thumbnail", attrs={"url": item["picture"]})
+
+
+class LatestFeed(Feed):
+    """The latest public videos, with addresses below VLOG_BASE_URL."""
+
+    feed_type = MediaFeed
+
+    def __call__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = require_safe(super().__call__)(request, *args, **kwargs)
+        patch_cache_control(response, public=True, max_age=FRESH_SECONDS)
+        return response
+
+    def title(self, of: Any) -> str:
+        return xml_text(f"VLog: {of.name}") if of else "VLog"
+
+    def description(self, of: Any) -> str:
+        return xml_text(f"The latest videos: {of.name}") if of else "The latest videos"
+
+    def videos(self, of: Any) -> VideoQuerySet:
+        return Video.objects.public()
+
+    def link(self, of: Any) -> str:
+        return absolute(of.get_absolute_url() if of else reverse("home"))
+
+    def feed_url(self, of: Any) -> str:
+        return f"{self.link(of)}feed.xml"
+
+    def items(self, of: Any) -> list[Video]:
+        return list(self.videos(of).newest().select_related("category").prefetch_related("tags")[:LATEST])
+
+    def item_title(self, item: Any) -> str:
+        return xml_text(item.title)
+
+    def item_description(self, item: Any) -> str:
+        return xml_text(item.description)
+
+    def item_link(self, item: Video) -> str:
+        return absolute(item.get_absolute_url())
+
+    def item_pubdate(self, item: Video) -> datetime | None:
+        return item.published_at
+
+    def item_categories(self, item: Video) -> list[str]:
+        category = [item.category.name] if item.category else []
+        return [xml_text(name) for name in [*category, *(tag.name for tag in item.tags.all())]]
+
+    def item_extra_kwargs(self, item: Video) -> dict[str, str]:
+        return {"picture": absolute(poster_url(item))}
+
+
+class CategoryFeed(LatestFeed):
+    def get_object(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Category | Tag:
+        return get_object_or_404(Category, slug=kwargs["slug"])
+
+    def videos(self, of: Any) -> VideoQuerySet:
+        return super().videos(of).filter(category=of)
+
+
+class TagFeed(CategoryFeed):
+    def get_object(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Category | Tag:
+        return get_object_or_404(Tag, slug=kwargs["slug"])
+
+    def videos(self, of: Any) -> VideoQuerySet:
+        return Video.objects.public().filter(tags=of)
+
+
+@require_safe
+@cache_control(public=True, max_age=FRESH_SECONDS)
+def sitemap(request: HttpRequest) -> HttpResponse:
+    """The home page, the categories, and the latest videos, as many as one file may name."""
+    paths = [reverse("home"), reverse("browse"), *(row.get_absolute_url() for row in Category.objects.all())]
+    slugs = Video.objects.public().newest().values_list("slug", flat=True)[: MOST_ADDRESSES - len(paths)]
+    paths += [reverse("watch", args=[slug]) for slug in slugs]
+    lines = [f"<url><loc>{escape(absolute(path))}</loc></url>" for path in paths]
+    head = '<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">'
+    return HttpResponse("\n".join([head, *lines, "</urlset>\n"]), content_type="application/xml")
+
+
+@require_safe
+@cache_control(public=True, max_age=FRESH_SECONDS)
+def robots(request: HttpRequest) -> HttpResponse:
+    lines = ["User-agent: *", "Disallow: /admin/", "Disallow: /search/", f"Sitemap: {absolute(reverse('sitemap'))}"]
+    return HttpResponse("\n".join([*lines, ""]), content_type="text/plain; charset=utf-8")
