@@ -9,10 +9,10 @@ RUN npm ci --ignore-scripts --omit=dev --no-audit --no-fund --loglevel=error
 FROM python:3.11-bookworm AS packages
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
-COPY requirements.txt ./
-# Whisper and what it needs are larger than all the rest.
-RUN grep -Ev '^(openai-whisper|torch)==' requirements.txt >without-captions.txt && \
-    pip install --no-cache-dir -r without-captions.txt
+COPY requirements-base.txt constraints.txt ./
+# The pip of the Makefile: an older one does not read hashes from constraints.txt.
+RUN pip install --no-cache-dir pip==26.3 && \
+    pip install --no-cache-dir -c constraints.txt -r requirements-base.txt
 
 FROM packages AS collected
 WORKDIR /opt/vlog
@@ -35,7 +35,9 @@ FROM web AS worker
 USER root
 # For a CPU alone: --build-arg PIP_EXTRA_INDEX_URL=… of PyTorch's builds for it saves gigabytes.
 ARG PIP_EXTRA_INDEX_URL
-RUN pip install --no-cache-dir -r requirements.txt
+# First torch, without hashes: its builds have different files under the same version.
+RUN pip install --no-cache-dir --no-deps "$(grep '^torch==' requirements-whisper.txt)" && \
+    pip install --no-cache-dir -c constraints.txt -r requirements.txt
 USER vlog
 
 FROM nginxinc/nginx-unprivileged:1.28-alpine AS nginx

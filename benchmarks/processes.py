@@ -14,7 +14,7 @@ from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 TICKS = os.sysconf("SC_CLK_TCK")
-SERVERS = {"postgres": "PostgreSQL", "redis-server": "Redis"}
+SERVERS = {"postgres": "PostgreSQL", "valkey-server": "Redis"}
 
 Seconds = dict[str, float]  # CPU seconds by what they were used for
 

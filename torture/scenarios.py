@@ -135,7 +135,7 @@ def bells_lost(round: Round) -> None:
 
 def broker_dies(round: Round) -> None:
     """kill -9 of Redis; its keeper starts it again."""
-    _restart(round.site, "redis-server", signal.SIGKILL)
+    _restart(round.site, "valkey-server", signal.SIGKILL)
 
 
 def database_dies(round: Round) -> None:

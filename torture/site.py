@@ -131,7 +131,7 @@ class Site:
         return [pid for pid in pids if not of or _parent(pid) == of]
 
     def service(self, word: str) -> int:
-        """`postgres -D` or `redis-server`; 0 where it is away."""
+        """`postgres -D` or `valkey-server`; 0 where it is away."""
         return min((pid for pid in belonging_to(self.folder) if word in _words(pid)), default=0)
 
     def web(self) -> list[int]:

@@ -110,10 +110,11 @@ class Node:
             "VLOG_WHISPER_MODEL": settings.WHISPER_MODEL,
         }
         command = [sys.executable, "-m", "celery", "-A", "vlog", "worker", "-Q", queues, "-n", self.name]
-        self.process = subprocess.Popen(
-            [*command, "-c", "1", "--without-gossip", "--without-mingle", "-l", "INFO"],
-            env=env, stdout=log.open("ab"), stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [*command, "-c", "1", "--without-gossip", "--without-mingle", "-l", "INFO"],
+                env=env, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
 
     def kill(self):
         self.process.kill()

@@ -22,6 +22,7 @@ __all__ = ["ServiceError", "database_url", "join", "leave", "redis_url", "requir
 START_SECONDS = 60
 STOP_SECONDS = 60
 _held: dict[Path, int] = {}
+_keepers: dict[Path, subprocess.Popen[bytes]] = {}  # Popen warns of a process that is forgotten while it runs
 
 
 def database_url(data_dir: Path) -> str:
@@ -70,6 +71,9 @@ def leave() -> None:
         deadline = time.monotonic() + STOP_SECONDS
         while time.monotonic() < deadline and _is_ending(data_dir):
             time.sleep(0.05)
+        keeper = _keepers.pop(data_dir, None)
+        if keeper is not None and not places.has_keeper(data_dir):
+            keeper.wait(STOP_SECONDS)
 
 
 def _is_ending(data_dir: Path) -> bool:
@@ -101,4 +105,5 @@ def _await_services(data_dir: Path, services: list[str]) -> None:
             raise ServiceError(places.failure(data_dir, services))
         if not places.has_keeper(data_dir) and (keeper is None or ended is not None):
             keeper = start_keeper(data_dir)
+            _keepers[data_dir] = keeper
         time.sleep(0.02)

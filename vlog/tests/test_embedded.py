@@ -1,5 +1,6 @@
 import fcntl
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from vlog.embedded import keeper, places
+from vlog.embedded.services import valkey_server
 from vlog.environment import BASE_DIR
 from vlog.tests.processes import (
     MEMBER,
@@ -72,6 +74,22 @@ def test_redis_never_forgets_a_message_to_make_room(data_dir):
         assert redis_of(data_dir).config_get("appendonly") == {"appendonly": "yes"}
 
 
+def test_a_data_folder_of_redis_6_keeps_its_messages(data_dir):
+    (data_dir / "redis").mkdir(mode=0o700)
+    shutil.copy(BASE_DIR / "vlog/tests/redis-6.2.aof", data_dir / "redis/appendonly.aof")
+    for _ in range(2):  # the first start converts the file, the second one reads the converted form
+        with member_of(data_dir):
+            client = redis_of(data_dir)
+            assert client.lrange("queue", 0, -1) == [b"message"]
+            assert (client.get("before"), client.get("after")) == (b"rewritten", b"appended")
+        wait_until(lambda: not belonging_to(data_dir), "the end of the services")
+
+
+def test_a_machine_without_a_server_of_its_own_is_named():
+    with pytest.raises(places.ServiceError, match=r"no server for this machine \(riscv64\): set VLOG_REDIS_URL"):
+        valkey_server("riscv64")
+
+
 def test_a_second_process_shares_the_services_of_the_first(data_dir):
     with member_of(data_dir):
         keeper, postgres = keeper_of(data_dir), pid_of(data_dir, "postgres -D")
@@ -128,7 +146,7 @@ def test_four_processes_that_start_a_new_installation_at_once_meet(new_dir):
             member.leave()
 
 
-@pytest.mark.parametrize("program", ["postgres -D", "redis-server"])
+@pytest.mark.parametrize("program", ["postgres -D", "valkey-server"])
 def test_a_killed_service_comes_back_by_itself_with_its_data(data_dir, program):
     with member_of(data_dir):
         write_something(data_dir)
@@ -264,6 +282,7 @@ def test_a_forked_child_keeps_the_services_after_its_parents_death(data_dir):
     assert child in places.holders(places.users_lock(data_dir))
     assert places.refuses(places.users_lock(data_dir), places.fcntl.LOCK_EX)
     kill(child)
+    parent.leave()
     wait_until(lambda: not places.refuses(places.users_lock(data_dir), places.fcntl.LOCK_EX), "the lock")
 
 
@@ -273,7 +292,8 @@ def test_a_program_that_a_process_starts_does_not_keep_the_services(data_dir):
     assert member.has_joined()
     kill(member.process.pid)
     wait_until(lambda: not places.has_keeper(data_dir), "the end of the services")
-    assert pid_of(data_dir, "sleep 600")
+    kill(pid_of(data_dir, "sleep 600"))
+    member.leave()
 
 
 def test_a_folder_that_is_in_the_way_is_explained_in_sentences(new_dir):

@@ -3,6 +3,8 @@
 import re
 import shutil
 
+from pathlib import Path
+
 import pytest
 from django.contrib.staticfiles import finders
 
@@ -40,7 +42,7 @@ def test_exactly_the_files_of_the_list_are_collected_below_their_prefix(finder):
     found = list(finder.list([]))
     assert [name for name, _ in found] == list(FILES)
     assert {storage.prefix for _, storage in found} == {PREFIX} == {"vendor"}
-    assert {name: storage.open(name).read().decode() for name, storage in found} == {name: name for name in FILES}
+    assert {name: Path(storage.path(name)).read_text() for name, storage in found} == {name: name for name in FILES}
 
 
 def test_patterns_to_ignore_are_heeded(finder):

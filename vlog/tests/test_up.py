@@ -133,7 +133,7 @@ def test_only_what_is_asked_for_runs_and_survives_the_death_of_the_services_keep
     wait_until(up.is_ready, "the site")
     wait_until(lambda: bool(up.pid("beat")), "the scheduler")
     assert (up.pid("tasks"), up.pid("encode")) == (0, 0)
-    services = {keeper_of(data_dir), pid_of(data_dir, "postgres -D"), pid_of(data_dir, "redis-server")}
+    services = {keeper_of(data_dir), pid_of(data_dir, "postgres -D"), pid_of(data_dir, "valkey-server")}
     kill(keeper_of(data_dir))
     wait_until(lambda: services.isdisjoint(belonging_to(data_dir)), "the services' end")
     wait_until(up.is_ready, "the site with new services")
