@@ -31,11 +31,9 @@ from transcoding.engine.speech.transcribe import transcribe_one
 from transcoding.engine.verify import inspect
 from transcoding.engine.work import is_disk_full, work_one
 from transcoding.models import (
-    CANCELLED,
     ChunkKind,
     ChunkStatus,
     PipelineStep,
-    QualityStatus,
     TranscodingChunk,
     TranscodingJob,
 )
@@ -296,17 +294,15 @@ def transcribe_again(job: TranscodingJob, language: str = "") -> bool:
 
 
 def retry(job: TranscodingJob) -> None:
-    """Take a failed video up again; what was encoded well is kept."""
+    """Continue a failed video; what was encoded well is kept."""
+    job.refresh_from_db(fields=["cancelled_by", "plan"])
+    was_cancelled = job.cancelled_by is not None
     if not job.reopen():
         return
-    made = job.plan is not None and not job.chunks.encoding().exclude(status=ChunkStatus.COMPLETED).exists()
-    if made and not (job.last_error or "").startswith(CANCELLED):
-        # All was encoded and it still failed: something in the package is wrong, so it is made anew.
+    if job.plan is not None and job.is_encoded() and not was_cancelled:
+        # All was encoded and it still failed, so something in the package is wrong.
         files.remove(package_dir(job.video))
-        job.chunks.encoding().update(status=ChunkStatus.PENDING, failures=0)
-        job.qualities.exclude(status=QualityStatus.SKIPPED).update(
-            status=QualityStatus.PENDING, segments_completed=0, progress_percent=0, completed_at=None
-        )
+        job.restart_package()
     transaction.on_commit(lambda: send_again(job))
 
 

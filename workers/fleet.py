@@ -17,7 +17,7 @@ from django.utils.timesince import timesince
 from transcoding.models import Attempt, ChunkKind, ChunkStatus, Outcome, TranscodingChunk
 from transcoding.operations.insight import MEASURED, name_of
 from vlog.disk import readable
-from workers.models import SET_ASIDE, Worker
+from workers.models import Worker
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 TOLD = ("cores", "memory", "encoders", "whisper", "ffmpeg", "agent", "host", "system", "python")
@@ -58,13 +58,11 @@ def look_at(workers: Sequence[Worker]) -> list[Facts]:
 
 
 def state_of(worker: Worker) -> tuple[str, str]:
-    """What to call the state of a worker, and what to say beside it: who drained it, or why it was set aside."""
+    """Return the state of a worker, and the reason for it: who drained it, or why it was suspended."""
     reason = worker.held_back or ""
-    if worker.status == Worker.Status.DISABLED or not reason:
+    if worker.status == Worker.Status.DISABLED or worker.hold is None:
         return worker.status, reason
-    if reason.startswith(SET_ASIDE):
-        return "set aside", reason.removeprefix(SET_ASIDE).strip()
-    return "drained", reason.removeprefix("drained").strip()
+    return worker.hold, reason.removeprefix(worker.hold).lstrip(": ")
 
 
 def capability(worker: Worker, name: str) -> str:

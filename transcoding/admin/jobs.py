@@ -70,15 +70,15 @@ class JobAdmin(admin.ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: TranscodingJob | None = None) -> bool:
         return False
 
-    def has_steer_permission(self, request: HttpRequest) -> bool:
-        """For the actions: to say what becomes of a video is to change it."""
-        return request.user.has_perm("videos.change_video")
+    def has_manage_job_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may run the actions."""
+        return request.user.has_perm("transcoding.manage_job")
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         return super().changelist_view(request, {"title": "Jobs"})
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
-        context |= self._about(kwargs["obj"]) | {"may_steer": self.has_steer_permission(request)}
+        context |= self._about(kwargs["obj"]) | {"may_manage_job": self.has_manage_job_permission(request)}
         return super().render_change_form(request, context, *args, **kwargs)
 
     def _about(self, job: TranscodingJob) -> dict[str, Any]:
@@ -117,20 +117,20 @@ class JobAdmin(admin.ModelAdmin):
     def attempts(self, job: TranscodingJob) -> SafeString:
         return self._live(job, "attempts")
 
-    @admin.action(description="Try again", permissions=["steer"])
+    @admin.action(description="Try again", permissions=["manage_job"])
     def retry(self, request: HttpRequest, queryset: QuerySet[TranscodingJob]) -> HttpResponse | None:
-        return self._steer(request, queryset, control.retry)
+        return self._apply(request, queryset, control.retry)
 
-    @admin.action(description="Cancel", permissions=["steer"])
+    @admin.action(description="Cancel", permissions=["manage_job"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[TranscodingJob]) -> HttpResponse | None:
         by = request.user.get_username()
-        return self._steer(request, queryset, lambda job: control.cancel(job, by))
+        return self._apply(request, queryset, lambda job: control.cancel(job, by))
 
-    @admin.action(description="Encode again from scratch", permissions=["steer"])
+    @admin.action(description="Encode again from scratch", permissions=["manage_job"])
     def encode_again(self, request: HttpRequest, queryset: QuerySet[TranscodingJob]) -> HttpResponse | None:
         """First asks, because viewers lose the videos for a while; the answer comes as a second call."""
         if "confirmed" in request.POST:
-            return self._steer(request, queryset, control.encode_again)
+            return self._apply(request, queryset, control.encode_again)
         context = {
             **self.admin_site.each_context(request),
             "title": "Encode again from scratch?",
@@ -140,7 +140,7 @@ class JobAdmin(admin.ModelAdmin):
         }
         return TemplateResponse(request, "admin/transcoding/encode_again.html", context)
 
-    def _steer(
+    def _apply(
         self, request: HttpRequest, jobs: QuerySet[TranscodingJob], act: Callable[[TranscodingJob], str]
     ) -> HttpResponse | None:
         for job in jobs:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Q
 from django.utils import timezone
 
 from transcoding.engine.ffmpeg import encoders, processes
@@ -17,6 +17,7 @@ from transcoding.models import (
     ChunkStatus,
     Outcome,
     QualityProgress,
+    QualityQuerySet,
     QualityStatus,
     TranscodingChunk,
     TranscodingJob,
@@ -140,20 +141,19 @@ def _standing_still() -> list[str]:
     return list(waiting.filter(moved).order_by("pk").values_list("title", flat=True))
 
 
-def _wrong_progress() -> QuerySet[QualityProgress]:
+def _wrong_progress() -> QualityQuerySet:
     """Rungs in the making."""
     rungs = QualityProgress.objects.filter(job__completed_at=None, segments_total__gt=0)
     return rungs.exclude(progress_percent=100 * F("segments_completed") / F("segments_total"))
 
 
-def _unfinished_progress() -> QuerySet[QualityProgress]:
+def _unfinished_progress() -> QualityQuerySet:
     """Rungs of videos that were published."""
     done = QualityProgress.objects.filter(job__completed_at__isnull=False, job__video__status=Video.Status.READY)
     return done.exclude(status=QualityStatus.SKIPPED).exclude(status=QualityStatus.COMPLETED, progress_percent=100)
 
 
 def _correct_progress() -> str:
-    now = timezone.now()
     corrected = _wrong_progress().update(progress_percent=100 * F("segments_completed") / F("segments_total"))
-    corrected += _unfinished_progress().update(status=QualityStatus.COMPLETED, progress_percent=100, completed_at=now)
+    corrected += _unfinished_progress().complete()
     return f"The progress of {corrected} rows was counted again."

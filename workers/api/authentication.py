@@ -7,7 +7,6 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from django.db import connection
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, AuthenticationFailed, PermissionDenied, Throttled
@@ -21,13 +20,6 @@ from workers import keys
 from workers.models import Worker, WorkerApiKey
 
 HEARD_AGAIN = timedelta(seconds=10)  # between two notes that a worker lives, so that an idle fleet costs little
-# Of one worker and its key. The commit waits for no disk: after a crash of the database the next call says it again.
-NOTE = """
-WITH quick AS (SELECT set_config('synchronous_commit', 'off', TRUE)),
-     used AS (UPDATE worker_api_keys SET last_used_at = %(now)s WHERE id = %(key)s)
-UPDATE workers SET last_heartbeat = %(now)s, status = CASE status WHEN 'offline' THEN 'active' ELSE status END
-FROM quick WHERE id = %(worker)s
-"""
 SPAN = 10  # seconds in which requests are counted
 MOST_REQUESTS = 2000  # of one worker in that time; one that copies from a fast disk needs some hundreds
 MOST_BAD_KEYS = 20  # from one address in that time
@@ -95,5 +87,4 @@ def _note(row: WorkerApiKey) -> None:
     worker, now = row.worker, timezone.now()
     noted = [moment for moment in (worker.last_heartbeat, row.last_used_at) if moment is not None]
     if worker.status == Worker.Status.OFFLINE or len(noted) < 2 or now - min(noted) > HEARD_AGAIN:
-        with connection.cursor() as cursor:
-            cursor.execute(NOTE, {"now": now, "key": row.pk, "worker": worker.pk})
+        row.record_use(now)

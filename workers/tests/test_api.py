@@ -183,7 +183,7 @@ class TestClaim:
     def test_whoever_is_held_back_finishes_what_it_has_and_gets_nothing_new(self, agent, job):
         claim = uuid4()
         first = agent.claim("video", claim=claim)
-        Worker.objects.update(held_back="drained by ann")
+        Worker.objects.update(hold="drained", held_back="drained by ann")
         answer = agent.post("claim", {"kinds": ["video"], "claim": str(uuid4())}).json()
         assert (answer["assignment"], answer["held_back"]) == (None, "drained by ann")
         assert agent.claim("video", claim=claim) == first

@@ -75,10 +75,10 @@ def test_without_anybody_it_says_so():
 
 
 def test_whoever_is_held_back_is_told_with_the_reason_and_the_way_out():
-    WorkerFactory(worker_name="garage", held_back="set aside: it failed three pieces in a row")
+    WorkerFactory(worker_name="garage", hold="suspended", held_back="suspended: it failed three chunks in a row")
     told = run()[0]
-    assert "set aside" in told.splitlines()[1]
-    assert told.endswith("garage is set aside: it failed three pieces in a row\n  manage.py worker enable garage\n")
+    assert "suspended" in told.splitlines()[1]
+    assert told.endswith("garage is suspended: it failed three chunks in a row\n  manage.py worker enable garage\n")
 
 
 def test_the_list_is_there_for_programs():

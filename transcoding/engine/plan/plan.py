@@ -18,6 +18,8 @@ from transcoding.engine.plan.media import (
 )
 from transcoding.engine.timeline import Timeline
 
+FORMAT = 1
+KNOWN_FORMATS = (1, 2)
 TARGET = 6  # seconds; Apple's authoring rule 7.5
 LONGEST = Fraction(13, 2)  # seconds; rule 7.7
 GOP = 2  # seconds between IDR frames; rule 1.13

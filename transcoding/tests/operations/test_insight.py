@@ -255,7 +255,8 @@ class TestTheScene:
         job = laid_out()
         job.plan = {**job.plan, "encoder": "h264_nvenc"}
         job.save()
-        Worker.objects.create(worker_name="garage", held_back="drained by ann", capabilities={"encoders": ["libx264"]})
+        held = {"hold": "drained", "held_back": "drained by ann"}
+        Worker.objects.create(worker_name="garage", **held, capabilities={"encoders": ["libx264"]})
         snapshot = read_snapshot([])
         assert {piece.encoder for piece in snapshot.queue} == {"h264_nvenc"}
         assert [(hand.held_back, hand.encoders) for hand in snapshot.workers] == [("drained by ann", ("libx264",))]

@@ -6,8 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from transcoding.models import Attempt, ChunkKind, Priority, TranscodingChunk
-from transcoding.queue import claims
+from transcoding.models import Attempt, ChunkKind, Priority, TranscodingChunk, claim
 from transcoding.queue.eligibility import LEFT_TO_OTHERS
 from transcoding.queue.local import LocalQueue
 from transcoding.steps import captions, storyboards
@@ -45,24 +44,24 @@ def make(queue, kinds=VIDEO):
 
 
 class TestWhoIsGivenAnything:
-    @pytest.mark.parametrize("kept", [{"status": "disabled"}, {"held_back": "drained by ann"}])
+    @pytest.mark.parametrize("kept", [{"status": "disabled"}, {"hold": "drained", "held_back": "drained by ann"}])
     def test_who_is_kept_from_work_gets_none_until_that_ends(self, kept):
         queue = queue_of("a", laid_out())
         Worker.objects.update(**kept)
         assert queue.claim(VIDEO) is None
-        Worker.objects.update(status="active", held_back=None)
+        Worker.objects.update(status="active", hold=None, held_back=None)
         assert queue.claim(VIDEO)
 
     def test_who_is_kept_from_work_while_it_claims_gives_back_unspent(self, monkeypatch):
         job = laid_out()
         queue = queue_of("a", job)
-        begin = claims.begin
+        begin = claim.begin
 
         def disabled_now(worker, chunk):
             Worker.objects.update(status="disabled")
             return begin(worker, chunk)
 
-        monkeypatch.setattr(claims, "begin", disabled_now)
+        monkeypatch.setattr(claim, "begin", disabled_now)
         assert queue.claim(VIDEO) is None
         assert set(job.chunks.values_list("status", "failures")) == {("pending", 0)}
         assert job.attempts.get().outcome == "given_back"
@@ -134,7 +133,7 @@ class TestWhatFailedBefore:
     ALONE = {
         "nobody": None,
         "disabled": {"status": "disabled"},
-        "drained": {"held_back": "drained by ann"},
+        "drained": {"hold": "drained", "held_back": "drained by ann"},
         "gone": {"status": "offline"},
         "silent": {"last_heartbeat": timezone.now() - timedelta(seconds=SILENT_SECONDS + 60)},
         "without the encoder": {"encoders": ["h264_nvenc"]},
@@ -246,7 +245,7 @@ class TestSetAside:
     def fail_and_have_made(self, bad, good, number=3):
         for _ in range(number):
             laid_out(frames=60)
-            fail(bad, "the driver is broken\nline two")
+            fail(bad, "the driver broke\nline two")
             assert make(good)
 
     def held_back(self, queue):
@@ -258,7 +257,7 @@ class TestSetAside:
         assert self.held_back(bad) is None
         with caplog.at_level(logging.WARNING), django_capture_on_commit_callbacks(execute=True):
             self.fail_and_have_made(bad, good, 1)
-        reason = "set aside: it failed three pieces in a row that others could do; the last error: the driver is broken"
+        reason = "suspended: it failed three chunks in a row that others could make; the last error: the driver broke"
         assert (self.held_back(bad), self.held_back(good)) == (reason, None)
         assert f"the worker bad is {reason}" in caplog.messages
         laid_out()
@@ -307,7 +306,7 @@ class TestSetAside:
         laid_out(frames=60)
         fail(bad)
         held = good.claim(VIDEO)
-        Worker.objects.filter(pk=good.worker.pk).update(held_back="drained by ann")
+        Worker.objects.filter(pk=good.worker.pk).update(hold="drained", held_back="drained by ann")
         deliver_all(good, held)
         good.complete(held)
         assert self.held_back(bad) is None
@@ -316,12 +315,12 @@ class TestSetAside:
         bad, good = queue_of("bad"), queue_of("good")
         laid_out(frames=60)
         old = fail(bad)
-        Worker.objects.filter(pk=good.worker.pk).update(held_back="drained by ann")
+        Worker.objects.filter(pk=good.worker.pk).update(hold="drained", held_back="drained by ann")
         other = queue_of("other")
         TranscodingChunk.objects.filter(pk=old.chunk).update(status="cancelled")
         self.fail_and_have_made(bad, other)
         assert self.held_back(bad)
-        Worker.objects.update(held_back=None)
+        Worker.objects.update(hold=None, held_back=None)
         TranscodingChunk.objects.filter(pk=old.chunk).update(status="pending")
         assert make(good).chunk == old.chunk
         assert self.held_back(bad) is None

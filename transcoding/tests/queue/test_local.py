@@ -356,7 +356,7 @@ class TestLeases:
         chunk = row(queue_of(job).claim(VIDEO))
         job.refresh_from_db()
         assert (chunk.failures, job.attempt_number) == (1, 2)
-        assert "went silent" in job.last_error
+        assert "stopped reporting" in job.last_error
 
     def test_an_init_segment_alone_is_no_delivery(self):
         job = laid_out()
@@ -479,7 +479,7 @@ class TestFailures:
         piece = silent.claim(VIDEO)
         other.claim(VIDEO)
         expire(piece)
-        row(piece).lose_lease()
+        row(piece).expire()
         assert not Worker.objects.exclude(current_job=None).exists()
 
     def test_silence_fails_a_video_too_and_the_claim_goes_on_to_the_next(self):
@@ -489,7 +489,7 @@ class TestFailures:
         assert row(claimed).job == other
         job.video.refresh_from_db()
         assert job.video.status == "failed"
-        assert "went silent" in job.video.error_message
+        assert "stopped reporting" in job.video.error_message
         assert set(job.chunks.values_list("status", flat=True)) == {"failed", "cancelled"}
 
 
