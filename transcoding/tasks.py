@@ -25,6 +25,7 @@ from transcoding.engine.ffmpeg import processes
 from transcoding.engine.package import files
 from transcoding.engine.package.contents import tidy
 from transcoding.engine.plan.media import MediaInfo
+from transcoding.engine.plan.plan import KNOWN_FORMATS
 from transcoding.engine.source.probe import GONE, MediaError
 from transcoding.engine.source.sandbox import read_apart
 from transcoding.engine.speech.transcribe import transcribe_one
@@ -37,7 +38,7 @@ from transcoding.models import (
     TranscodingChunk,
     TranscodingJob,
 )
-from transcoding.queue import disk_quota, recovery
+from transcoding.queue import disk_quota, incompatible, recovery
 from transcoding.queue.eligibility import QUEUES
 from transcoding.queue.wakeups import finish, notify_workers, send
 from transcoding.steps import captions, layout, posters, publication, storyboards
@@ -75,6 +76,10 @@ def step(function: Callable[[TranscodingJob], None]) -> Task:
         logs.bind(job=job_id)
         job = TranscodingJob.objects.select_related("video").filter(pk=job_id).first()
         if job is None or (job.plan is None and function.__name__ != PipelineStep.PROBE):
+            return
+        if job.plan_format not in KNOWN_FORMATS:
+            job.checkpoint(current_step=None)  # never begun, so that the sweep sends it again without an attempt
+            log.warning("«%s» has a plan of format %d: a newer node has to do this step", job.video, job.plan_format)
             return
         if job.begin(function.__name__):
             with nodes.deferred_sigterm(), _full_disk_costs_nothing(job):
@@ -207,6 +212,7 @@ def sweep() -> None:
     """
     nodes.mark_stale_offline()
     recovery.release_expired()
+    incompatible.sweep()
     if disk.usage().is_low:
         return
     _notify_workers_again()

@@ -14,6 +14,8 @@ NAMES_TO_SENTENCES = """
 UPDATE transcoding_jobs SET last_error = 'Cancelled by ' || cancelled_by || '.'
 WHERE cancelled_by IS NOT NULL AND last_error NOT LIKE 'Cancelled by%';
 """
+# The foreign keys are deferred, and PostgreSQL alters no table with checks outstanding.
+NOW = "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED;"
 
 
 class Migration(migrations.Migration):
@@ -32,7 +34,7 @@ class Migration(migrations.Migration):
             model_name="attempt",
             name="ck_transcoding_attempts_outcome",
         ),
-        migrations.RunSQL(migrations.RunSQL.noop, WITHOUT_INCOMPATIBLE),
+        migrations.RunSQL(migrations.RunSQL.noop, WITHOUT_INCOMPATIBLE + NOW),
         migrations.AddField(
             model_name="transcodingchunk",
             name="restarted_at",
@@ -146,7 +148,7 @@ class Migration(migrations.Migration):
                 name="ck_transcoding_attempts_outcome",
             ),
         ),
-        migrations.RunSQL(SENTENCES_TO_NAMES, NAMES_TO_SENTENCES),
+        migrations.RunSQL(SENTENCES_TO_NAMES + NOW, NAMES_TO_SENTENCES + NOW),
         migrations.AddConstraint(
             model_name="transcodingjob",
             constraint=models.CheckConstraint(

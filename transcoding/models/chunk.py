@@ -74,13 +74,8 @@ class ChunkQuerySet(models.QuerySet["TranscodingChunk"]):
 
     def complete(self) -> int:
         """Complete the chunks and their attempts; returns the number of chunks."""
-        now = timezone.now()
-        done: dict[str, Any] = {
-            "status": ChunkStatus.COMPLETED,
-            "completed_at": now,
-            "lease_expires_at": None,
-            "error": None,
-        }
+        done: dict[str, Any] = {"status": ChunkStatus.COMPLETED, "completed_at": timezone.now()}
+        done |= {"lease_expires_at": None, "error": None}
         return len(self._end(Outcome.COMPLETED, done))
 
     def release(self, outcome: Outcome = Outcome.RELEASED, reason: str = "") -> int:

@@ -33,7 +33,7 @@ MEASURED = (Outcome.COMPLETED, Outcome.RUNNING)  # one that was lost has waited,
 class PendingChunk:
     """An open piece of any job. left: seconds of video to make; heard: seconds since its worker reported.
 
-    encoder: which one its pictures need.
+    encoder: which one its pictures need; plan_format: which one its worker must know.
     """
 
     job: int
@@ -45,6 +45,7 @@ class PendingChunk:
     worker: str = ""
     heard: float | None = None
     encoder: str = SOFTWARE
+    plan_format: int = eligibility.FIRST_FORMAT
 
     @property
     def running(self) -> bool:
@@ -62,6 +63,7 @@ class WorkerState:
     steps: bool = False
     held_back: str = ""
     encoders: tuple[str, ...] = (SOFTWARE,)
+    plan_formats: tuple[int, ...] = (eligibility.FIRST_FORMAT,)
 
     def does(self, kind: str) -> bool:
         return self.encodes if kind == ChunkKind.VIDEO else self.steps
@@ -202,7 +204,11 @@ def _unfinished(job: TranscodingJob, snapshot: QueueSnapshot) -> str:
         return NO_REDIS
     pictures = [piece for piece in own if piece.kind == ChunkKind.VIDEO]
     kind = ChunkKind.VIDEO if pictures else ChunkKind.AUDIO
-    nobody = _nobody(kind, snapshot.workers) or (pictures and _unable(pictures[0].encoder, snapshot.workers))
+    nobody = (
+        _nobody(kind, snapshot.workers)
+        or _outdated(kind, own, snapshot.workers)
+        or (pictures and _unable(pictures[0].encoder, snapshot.workers))
+    )
     return nobody or (_behind(job.pk, kind, snapshot) if own else STEPS[step])
 
 
@@ -234,6 +240,15 @@ def _nobody(kind: ChunkKind, workers: Iterable[WorkerState]) -> str:
         why_held = f" ({'; '.join(held)})" if held else ""
         return f"Every {what} is {state}{why_held}: enable one under Workers in the admin, or {start}."
     return f"No {what} is running: {start}."
+
+
+def _outdated(kind: ChunkKind, own: Sequence[PendingChunk], workers: Iterable[WorkerState]) -> str:
+    """Return why the workers do not know the plan; empty where one does."""
+    if not own or any(
+        worker.ready and worker.does(kind) and own[0].plan_format in worker.plan_formats for worker in workers
+    ):
+        return ""
+    return f"No worker can make this: it needs plan format {own[0].plan_format}; upgrade the workers."
 
 
 def _unable(encoder: str, workers: Iterable[WorkerState]) -> str:
@@ -314,7 +329,7 @@ def _queue(now: datetime) -> list[PendingChunk]:
 
 
 def _piece(now: datetime, plan: "_Plan | None", title: str, made: float | None, job: int, *row: Any) -> PendingChunk:
-    timeline, encoder = plan or (None, SOFTWARE)
+    timeline, encoder, plan_format = plan or (None, SOFTWARE, eligibility.FIRST_FORMAT)
     kind, first, last, status, expires, worker = row
     heard = None
     if status == ChunkStatus.RUNNING:
@@ -323,19 +338,19 @@ def _piece(now: datetime, plan: "_Plan | None", title: str, made: float | None, 
     if timeline and kind == ChunkKind.VIDEO:
         whole = sum(float(timeline.seconds(index)) for index in range(first, last + 1))
     return PendingChunk(
-        job, title, kind, first, last, max(0.0, whole - (made or 0)), worker or "a worker", heard, encoder
+        job, title, kind, first, last, max(0.0, whole - (made or 0)), worker or "a worker", heard, encoder, plan_format
     )
 
 
-_Plan = tuple[Timeline, str]  # what an insight needs of a plan: its timeline, and its encoder
+_Plan = tuple[Timeline, str, int]  # what an insight needs of a plan: its timeline, its encoder, and its format
 
 
 def _plans(jobs: set[int]) -> dict[int, _Plan]:
     rows = TranscodingJob.objects.filter(pk__in=jobs, plan__isnull=False)
-    found = rows.values_list("pk", "plan__timeline", "plan__encoder")
+    found = rows.values_list("pk", "plan__timeline", "plan__encoder", "plan_format")
     return {
-        job: (Timeline(Fraction(data["unit"]), tuple(data["starts"]), data["end"]), encoder or SOFTWARE)
-        for job, data, encoder in found
+        job: (Timeline(Fraction(data["unit"]), tuple(data["starts"]), data["end"]), encoder or SOFTWARE, plan_format)
+        for job, data, encoder, plan_format in found
         if data
     }
 
@@ -355,7 +370,8 @@ def _worker_states(now: datetime, encoded: set[str | None]) -> list[WorkerState]
             encodes=worker.encodes or worker.worker_id in encoded,
             steps=worker.steps,
             held_back=worker.held_back or "",
-            encoders=tuple((worker.capabilities or {}).get("encoders") or [SOFTWARE]),
+            encoders=eligibility.encoders_of(worker),
+            plan_formats=eligibility.formats_of(worker),
         )
         for worker in workers.order_by("worker_name")
     ]

@@ -33,7 +33,7 @@ from transcoding.models import (
     claim,
     lease_end,
 )
-from transcoding.queue import claims, eligibility
+from transcoding.queue import claims, eligibility, incompatible
 from videos.storage.paths import package_dir, source_path
 from vlog import disk, logs
 from workers.models import Worker
@@ -117,11 +117,25 @@ class LocalQueue:
         self._renew(assignment, delivered=index != INIT)
         folder = self._packages[assignment.chunk] / rendition
         if index == INIT:
-            _store_init(folder / "init.mp4", data)
+            self._store_init(assignment, folder / "init.mp4", data)
             return
         if store(folder / segment_name(index), data, replace=False):
             _attempt_at(assignment).add_seconds(_share(assignment.plan, rendition, index))
             self._note_delivery(assignment, rendition, index)
+
+    def _store_init(self, assignment: Assignment, path: Path, data: bytes) -> None:
+        """Store the init segment, or compare it: fragments of another one could not be decoded together with these.
+
+        Raises LeaseLost where the chunk was released for that, and EncodeError where it is a failure.
+        """
+        if store(path, data, replace=False) or path.read_bytes() == data:
+            return
+        error = f"another encoder began {path.parent.name} with other parameters, and a rendition has one throughout"
+        if not incompatible.release(self._mine(assignment), error):
+            raise EncodeError(error)
+        log.warning("the worker %s released a chunk: %s", self.worker, error)
+        self._forget_package(assignment)
+        raise LeaseLost
 
     def _note_delivery(self, assignment: Assignment, rendition: str, index: int) -> None:
         if self._plays(assignment):
@@ -309,14 +323,6 @@ def _share(plan: Plan, rendition: str, index: int) -> float:
     if rendition == "audio" and plan.audio:
         return float(plan.audio.timeline.seconds(index))
     return float(plan.timeline.seconds(index) / len(plan.rungs))
-
-
-def _store_init(path: Path, data: bytes) -> None:
-    """The first init segment of a rendition is its contract: fragments of another cannot be decoded under it."""
-    if not store(path, data, replace=False) and path.read_bytes() != data:
-        raise EncodeError(
-            f"another encoder began {path.parent.name} with other parameters; a rung has one encoder throughout"
-        )
 
 
 def _count_segments(chunk: int, rendition: str, folder: Path) -> None:

@@ -64,11 +64,11 @@ def holds_state(node: ast.AST) -> bool:
 
 def is_sql(node: ast.AST) -> bool:
     """UPDATE … SET status = …, INSERT INTO … (status) …"""
-    text = "".join(
-        part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str)
-    )
-    is_text = isinstance(node, ast.Constant | ast.JoinedStr)
-    return is_text and bool(SET.search(text) or INSERT.search(text))
+    if not isinstance(node, ast.Constant | ast.JoinedStr):
+        return False
+    values = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
+    text = "".join(value for value in values if isinstance(value, str))
+    return bool(SET.search(text) or INSERT.search(text))
 
 
 def is_state(node: ast.AST | None) -> bool:

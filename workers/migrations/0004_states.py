@@ -11,6 +11,8 @@ UPDATE workers SET hold = 'drained' WHERE held_back IS NOT NULL AND hold IS NULL
 HOLDS_TO_SENTENCES = """
 UPDATE workers SET held_back = 'set aside: ' || regexp_replace(held_back, '^suspended: *', '') WHERE hold = 'suspended';
 """
+# The foreign keys are deferred, and PostgreSQL alters no table with checks outstanding.
+NOW = "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED;"
 
 
 class Migration(migrations.Migration):
@@ -36,7 +38,7 @@ class Migration(migrations.Migration):
             name="held_back",
             field=models.TextField(blank=True, help_text="The reason for the hold", null=True),
         ),
-        migrations.RunSQL(SENTENCES_TO_HOLDS, HOLDS_TO_SENTENCES),
+        migrations.RunSQL(SENTENCES_TO_HOLDS + NOW, HOLDS_TO_SENTENCES + NOW),
         migrations.AddConstraint(
             model_name="worker",
             constraint=models.CheckConstraint(
