@@ -29,7 +29,7 @@ def _begin() -> Path:
     if not IS_XDIST_WORKER:  # a worker inherits the controller's folder
         os.environ["VLOG_DATA_DIR"] = tempfile.mkdtemp(prefix="vlog-test-")
     embedded.join()
-    if not IS_XDIST_WORKER and "postgres" in embedded.wanted():
+    if not IS_XDIST_WORKER and "postgres" in embedded.required():
         _trust_the_machine()
     if "vlog.settings" in sys.modules:
         _reread_settings()
@@ -71,7 +71,7 @@ hypothesis.settings.load_profile("vlog")
 
 # When this file is imported, because test modules and other conftests import models.
 DATA_DIR = _begin()
-pytest_plugins = ["videos.tests.live", "videos.tests.store"]
+pytest_plugins = ["videos.tests.live", "videos.tests.store", "vlog.tests.earlier_release"]
 
 
 @pytest.hookimpl(trylast=True)

@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 
 from analytics.models import PlaybackSession
 from videos.models import Video
-from vlog.connections import asked_at_once
+from vlog.connections import skip_health_check
 
 MAX_BODY = 16 * 1024  # bytes
 FASTEST = 2.0  # the highest of the speeds that the player offers
@@ -157,7 +157,7 @@ def is_bot(user_agent: str) -> bool:
     return not user_agent or BOT.search(user_agent) is not None
 
 
-def meet_viewer(session_id: str) -> int:
+def get_or_create_viewer(session_id: str) -> int:
     """The id of the viewer with this cookie, who is seen now."""
     with connection.cursor() as cursor:
         cursor.execute(MEET, [session_id])
@@ -187,7 +187,7 @@ def record(report: Report) -> bool:
 
     Seconds beyond what can have been played meanwhile at the highest speed do not count.
     """
-    match asked_at_once(partial(_call_record, report)):
+    match skip_health_check(partial(_call_record, report)):
         case "unknown session":
             raise NotThere(NO_SESSION)
         case "beyond the end":

@@ -72,7 +72,7 @@ def start(request: HttpRequest, message: dict[str, Any]) -> HttpResponse:
     cookie = request.COOKIES.get(COOKIE, "")
     known = beacons.is_viewer_cookie(cookie)
     session_id = cookie if known else beacons.new_viewer_cookie()
-    response = JsonResponse({"token": beacons.begin(video_id, beacons.meet_viewer(session_id))})
+    response = JsonResponse({"token": beacons.begin(video_id, beacons.get_or_create_viewer(session_id))})
     return response if known else remember_viewer(request, response, session_id)
 
 

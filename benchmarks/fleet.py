@@ -138,7 +138,7 @@ def make_pieces(installation: Installation, database_url: str, jobs: int) -> Non
         pixel_format="yuv420p",
         width=640,
         height=360,
-        plain=True,
+        is_simple=True,
         rate=rate,
         constant=True,
         frames=frames,

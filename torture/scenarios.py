@@ -15,6 +15,7 @@ from torture.site import Broken, Site, made, send
 from transcoding import tasks
 from transcoding.models import Attempt, ChunkKind, ChunkStatus, Outcome, Priority, TranscodingChunk, TranscodingJob
 from transcoding.operations import control
+from transcoding.queue.wakeups import notify_workers
 from videos import archive
 from videos.models import Video
 from videos.storage.paths import archive_dir, packages_of, source_path
@@ -122,7 +123,7 @@ def term(round: Round) -> None:
     round.stopped.append(round.site.wait(lambda: round.site.node("encode") != node, "the end of the node"))
     for chunk, number in round.at_work.items():
         outcome = Attempt.objects.get(chunk=chunk, number=number).outcome
-        if outcome not in {Outcome.GIVEN_BACK, Outcome.COMPLETED}:
+        if outcome not in {Outcome.RELEASED, Outcome.COMPLETED}:
             raise Broken(f"the attempt of a node that was asked to stop is {outcome}")
     round.recovers()
 
@@ -153,8 +154,8 @@ def _restart(site: Site, word: str, number: signal.Signals) -> None:
 def bells_doubled(round: Round) -> None:
     """Every bell rings fifty times, and every step comes again."""
     for _ in range(BELLS):
-        tasks.ring(ChunkKind.VIDEO)
-        tasks.ring(ChunkKind.AUDIO)
+        notify_workers(ChunkKind.VIDEO)
+        notify_workers(ChunkKind.AUDIO)
     tasks.start(round.job)
     tasks.start(round.job)
     tasks.finish(round.job.pk)

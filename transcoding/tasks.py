@@ -16,11 +16,10 @@ from functools import partial, wraps
 from typing import Any
 
 from billiard.exceptions import WorkerLostError
-from celery import Signature, Task, chain
+from celery import Task, chain
 from celery.signals import task_failure, worker_init, worker_ready
 from django.conf import settings
 from django.db import close_old_connections, transaction
-from kombu.exceptions import OperationalError
 
 from transcoding.engine.ffmpeg import processes
 from transcoding.engine.package import files
@@ -31,10 +30,19 @@ from transcoding.engine.source.sandbox import read_apart
 from transcoding.engine.speech.transcribe import transcribe_one
 from transcoding.engine.verify import inspect
 from transcoding.engine.work import is_disk_full, work_one
-from transcoding.models import CANCELLED, ChunkKind, ChunkStatus, QualityStatus, Step, TranscodingChunk, TranscodingJob
+from transcoding.models import (
+    CANCELLED,
+    ChunkKind,
+    ChunkStatus,
+    PipelineStep,
+    QualityStatus,
+    TranscodingChunk,
+    TranscodingJob,
+)
 from transcoding.queue import disk_quota, recovery
 from transcoding.queue.eligibility import QUEUES
 from transcoding.queue.local import LocalQueue
+from transcoding.queue.wakeups import notify_workers, send
 from transcoding.steps import captions, layout, posters, publication, storyboards
 from videos.storage import ledger
 from videos.storage.paths import arrival_path, package_dir, reading, source_path
@@ -46,7 +54,7 @@ from workers.models import Worker
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5  # between two checks of a node's pool processes
-MAX_BELLS = 50  # rung by one sweep; the next rings for what is left
+MAX_WAKE_UPS = 50  # rung by one sweep; the next rings for what is left
 SILENT_SECONDS = 10  # without a report: whoever works has said so many times by then
 
 
@@ -66,12 +74,12 @@ def step(function: Callable[[TranscodingJob], None]) -> Task:
 
     @wraps(function)
     def run(job_id: int) -> None:
-        logs.concern(job=job_id)
+        logs.bind(job=job_id)
         job = TranscodingJob.objects.select_related("video").filter(pk=job_id).first()
-        if job is None or (job.plan is None and function.__name__ != Step.PROBE):
+        if job is None or (job.plan is None and function.__name__ != PipelineStep.PROBE):
             return
         if job.begin(function.__name__):
-            with nodes.heeding_sigterm(), _full_disk_costs_nothing(job):
+            with nodes.deferred_sigterm(), _full_disk_costs_nothing(job):
                 function(job)
 
     return app.task(base=StepTask)(run)
@@ -90,12 +98,12 @@ def _full_disk_costs_nothing(job: TranscodingJob) -> Iterator[None]:
 
 def start(job: TranscodingJob) -> None:
     """Send a job on its way; where the broker is away, the sweep will."""
-    _send(chain(*(task.si(job.pk) for task in (probe, thumbnail, transcode))))
+    send(chain(*(task.si(job.pk) for task in (probe, thumbnail, transcode))))
 
 
 def finish(job_id: int) -> None:
     """Everything is encoded: send the last two steps."""
-    _send(chain(master_playlist.si(job_id), finalize.si(job_id)))
+    send(chain(master_playlist.si(job_id), finalize.si(job_id)))
 
 
 @step
@@ -140,21 +148,21 @@ def transcode(job: TranscodingJob) -> None:
     if not waiting.exists():
         finish(job.pk)
     for kind in waiting.values_list("kind", flat=True):
-        ring(kind)
+        notify_workers(kind)
 
 
 @app.task(bind=True)
 def encode(self: Task) -> None:
     """A bell: there may be a piece of video to encode."""
-    with nodes.heeding_sigterm():
-        work(str(self.request.hostname), [ChunkKind.VIDEO])
+    with nodes.deferred_sigterm():
+        encode_next(str(self.request.hostname), [ChunkKind.VIDEO])
 
 
 @app.task(bind=True)
 def encode_audio(self: Task) -> None:
     """A bell: there may be sound to encode."""
-    with nodes.heeding_sigterm():
-        work(str(self.request.hostname), [ChunkKind.AUDIO])
+    with nodes.deferred_sigterm():
+        encode_next(str(self.request.hostname), [ChunkKind.AUDIO])
 
 
 @step
@@ -167,7 +175,7 @@ def master_playlist(job: TranscodingJob) -> None:
 def finalize(job: TranscodingJob) -> None:
     """Publish what keeps the rules, and nothing else."""
     package, plan = package_dir(job.video), layout.plan_of(job)
-    captions.put_back(job, plan)
+    captions.restore_files(job, plan)
     tidy(package)
     report = inspect(package, plan)
     if report.problems:
@@ -175,18 +183,18 @@ def finalize(job: TranscodingJob) -> None:
         return
     job.warn(*(f"{warning}." for warning in report.warnings))
     for kind in publication.publish(job, report.renditions[: len(plan.rungs)]):
-        ring(kind)
+        notify_workers(kind)
 
 
 @app.task(bind=True)
-def draw(self: Task) -> None:
+def generate_storyboard(self: Task) -> None:
     """A bell: there may be a published video whose pictures are to be drawn."""
-    with nodes.heeding_sigterm():
-        picture(str(self.request.hostname))
+    with nodes.deferred_sigterm():
+        generate_next_storyboard(str(self.request.hostname))
 
 
 @app.task
-def draw_missing() -> None:
+def backfill_storyboards() -> None:
     """Every minute: open some of those that an earlier release published; the sweep rings for them."""
     storyboards.open_missing()
 
@@ -194,8 +202,8 @@ def draw_missing() -> None:
 @app.task(bind=True)
 def transcribe(self: Task) -> None:
     """A bell: there may be a video to hear."""
-    with nodes.heeding_sigterm():
-        hear(str(self.request.hostname))
+    with nodes.deferred_sigterm():
+        transcribe_next(str(self.request.hostname))
 
 
 @app.task
@@ -204,47 +212,47 @@ def sweep() -> None:
 
     On a disk that is low nothing is sent, for nobody would take it; the first sweep that finds room goes on.
     """
-    nodes.call_silent_offline()
-    recovery.give_back_expired()
-    if disk.look().is_low:
+    nodes.mark_stale_offline()
+    recovery.release_expired()
+    if disk.usage().is_low:
         return
-    _ring_again()
+    _notify_workers_again()
     if not _queue_length("tasks"):
         for job in recovery.stalled():
             _send_again(job)
-        for job in disk_quota.waiting().filter(reserved_bytes__lte=disk_quota.spare()):
+        for job in disk_quota.waiting().filter(reserved_bytes__lte=disk_quota.available()):
             start(job)
 
 
-def _ring_again() -> None:
+def _notify_workers_again() -> None:
     for kind, queue in QUEUES.items():
-        if kind == ChunkKind.TRANSCRIPTION and not captions.wanted():
+        if kind == ChunkKind.TRANSCRIPTION and not captions.is_enabled():
             continue
-        waiting = TranscodingChunk.objects.wanted().filter(kind=kind, status=ChunkStatus.PENDING).count()
+        waiting = TranscodingChunk.objects.not_archived().filter(kind=kind, status=ChunkStatus.PENDING).count()
         if waiting and not _queue_length(queue):
             # Uploads wait behind what lies in that queue, so pictures come one by one.
-            for _ in range(min(waiting, 1 if kind == ChunkKind.STORYBOARD else MAX_BELLS)):
-                ring(kind)
+            for _ in range(min(waiting, 1 if kind == ChunkKind.STORYBOARD else MAX_WAKE_UPS)):
+                notify_workers(kind)
 
 
 @worker_init.connect
-def let_go_of_old_leases(sender: Any, **kwargs: object) -> None:
+def expire_own_leases(sender: Any, **kwargs: object) -> None:
     """A node that starts holds nothing yet: what it had when it was killed goes back at once."""
     recovery.expire_leases_of(nodes.worker_id_of(sender.hostname))
 
 
 @worker_init.connect
-def watch_processes(sender: Any, **kwargs: object) -> None:
-    task_failure.connect(partial(take_from_the_dead, sender.hostname, sender.concurrency), weak=False)
+def watch_pool_processes(sender: Any, **kwargs: object) -> None:
+    task_failure.connect(partial(reclaim_after_crash, sender.hostname, sender.concurrency), weak=False)
 
 
-def take_from_the_dead(node: str, processes: int, exception: Exception, **kwargs: object) -> None:
+def reclaim_after_crash(node: str, processes: int, exception: Exception, **kwargs: object) -> None:
     """A process of this node was killed at work, and has left what it had: nobody waits for the whole lease."""
     if isinstance(exception, WorkerLostError):
         # Whichever of its siblings still lives renews what it has meanwhile.
         recovery.expire_leases_of(nodes.worker_id_of(node), SILENT_SECONDS if processes > 1 else 0)
         close_old_connections()  # the pool's next process is forked from here
-        _send(sweep.si())
+        send(sweep.si())
 
 
 @worker_ready.connect
@@ -257,36 +265,25 @@ def poll_processes(sender: Any, **kwargs: object) -> None:
 
 
 @worker_ready.connect
-def ask_for_work(sender: Any, **kwargs: object) -> None:
-    _send(sweep.si())
+def request_work(sender: Any, **kwargs: object) -> None:
+    send(sweep.si())
 
 
-def ring(kind: str) -> None:
-    """Tell one worker that there may be work of this kind."""
-    bells = {
-        ChunkKind.VIDEO: encode,
-        ChunkKind.AUDIO: encode_audio,
-        ChunkKind.STORYBOARD: draw,
-        ChunkKind.TRANSCRIPTION: transcribe,
-    }
-    _send(bells[ChunkKind(kind)].si())
-
-
-def work(node: str, kinds: Collection[str], only: TranscodingJob | None = None) -> bool:
+def encode_next(node: str, kinds: Collection[str], only: TranscodingJob | None = None) -> bool:
     """Do one piece of work (of one job) in the name of a node; False where there was none for it."""
     queue = LocalQueue(_worker(node), finish, only)
     return work_one(queue, kinds, nodes.stopping, settings.ENCODE_THREADS, reading)
 
 
-def hear(node: str) -> bool:
+def transcribe_next(node: str) -> bool:
     """Hear one video in the name of a node; False where there was none for it."""
-    if not captions.wanted():
+    if not captions.is_enabled():
         return False
     queue = captions.TranscriptionQueue(_worker(node))
     return transcribe_one(queue, captions.whisper(), nodes.stopping, settings.ENCODE_THREADS, reading)
 
 
-def picture(node: str) -> bool:
+def generate_next_storyboard(node: str) -> bool:
     """Draw the pictures of one video in the name of a node; False where there was none for it."""
     return storyboards.draw_one(storyboards.PictureQueue(_worker(node)), nodes.stopping)
 
@@ -299,7 +296,7 @@ def transcribe_again(job: TranscodingJob, language: str = "") -> bool:
     """Have a published video heard (again); False where that is not possible now: see `captions.ask_again`."""
     if not captions.ask_again(job, language):
         return False
-    transaction.on_commit(lambda: ring(ChunkKind.TRANSCRIPTION))
+    transaction.on_commit(lambda: notify_workers(ChunkKind.TRANSCRIPTION))
     return True
 
 
@@ -344,10 +341,3 @@ def _queue_length(queue: str) -> int:
         channel: Any = connection.default_channel
         length: int = channel.queue_declare(queue).message_count
         return length
-
-
-def _send(signature: Signature) -> None:
-    try:
-        signature.apply_async()
-    except OperationalError as error:
-        log.warning("Redis does not answer, the sweep will send %s later: %s", signature, error)

@@ -1,7 +1,7 @@
 """The archive: what editors deleted, until it is restored or its time is up.
 
-The row tells where the files belong, `put_in_place` brings them there. Both happen under the row's lock, the files
-before the commit: killed on any line, the row is as it was, and `settle_all` brings the files back.
+The row tells where the files belong, `relocate` brings them there. Both happen under the row's lock, the files
+before the commit: killed on any line, the row is as it was, and `reconcile` brings the files back.
 
     archive/<id>/source     was sources/<id>
     archive/<id>/media      was media/<id>-<key>
@@ -51,7 +51,7 @@ def archive(video_id: int, by: str) -> bool:
         video.slug = video.media_key  # its own is free for another video, and comes back with it
         video.save(update_fields=["deleted_at", "media_key", "slug"])
         _stop_work(video)
-        put_in_place(video)
+        relocate(video)
         _tell_where_captions_are(video)
         entry.size = size_of(paths.archive_dir(video))
         entry.save(update_fields=["size"])
@@ -72,7 +72,7 @@ def restore(video_id: int) -> Video | None:
         video.deleted_at = None
         _save_with_slug(video, entry.slug if entry else video.title)
         ArchiveEntry.objects.filter(video=video).delete()
-        put_in_place(video)
+        relocate(video)
         _tell_where_captions_are(video)
     log.info("«%s» was restored: %s", video, video.get_absolute_url())
     return video
@@ -84,7 +84,7 @@ def purge(video_id: int) -> bool:
         video = _lock(video_id, Video.objects.filter(deleted_at__isnull=False))
         if video is None:
             return False
-        put_in_place(video)
+        relocate(video)
         _purged(video_id).touch()
         video.delete()
     _finish_purge(video_id)
@@ -105,21 +105,21 @@ def purge_on(video: Video) -> datetime:
     return video.deleted_at + timedelta(days=settings.ARCHIVE_RETENTION_DAYS)
 
 
-def settle_all() -> int:
+def reconcile() -> int:
     """Finish what was cut off: bring the files of every misplaced video where its row says. Returns how many."""
-    misplaced = list(astray())
-    for video_id in misplaced:
+    video_ids = list(misplaced())
+    for video_id in video_ids:
         with transaction.atomic():
             video = _lock(video_id, Video.objects.all())
             if video is not None:
-                put_in_place(video)
+                relocate(video)
     for video_id in _ids_among(paths.archives(), PURGED):
         if not Video.objects.filter(pk=video_id).exists():
             _finish_purge(video_id)
-    return len(misplaced)
+    return len(video_ids)
 
 
-def put_in_place(video: Video) -> None:
+def relocate(video: Video) -> None:
     """Move a video's files to where its row says. Call it with the row locked."""
     home = paths.archive_dir(video)
     _purged(video.pk).unlink(missing_ok=True)
@@ -180,7 +180,7 @@ def _save_with_slug(video: Video, slug: str) -> None:
     raise IntegrityError(f"every slug like {slug} is being taken")
 
 
-def astray() -> Iterator[int]:
+def misplaced() -> Iterator[int]:
     """Ids of videos with files elsewhere than their rows say."""
     kept, begun = _ids_among(paths.archives(), NUMBER), _ids_among(paths.archives(), PURGED)
     sources, packages = _ids_among(paths.sources(), NUMBER), paths.package_keys()

@@ -67,11 +67,11 @@ def _plays(video: Video) -> bool:
 def check_leftovers() -> Iterator[Finding]:
     """Files that nobody needs, or that lie where they do not belong."""
     findings = []
-    if misplaced := list(archive.astray()):
+    if misplaced := list(archive.misplaced()):
         advice = "beat moves them within a minute."
         sentence = f"the files of {len(misplaced)} videos lie elsewhere than their rows say"
         findings.append(Finding(State.AMBER, sentence, advice, _put_in_place))
-    orphans, strangers = paths.strays()
+    orphans, strangers = paths.orphans()
     for found, what in ((_old(orphans), "belong to no video"), (_half_written(), "were never finished")):
         if found:
             sentence = f"{len(found)} folders or files {what}, for more than a day: {_names(found)}"
@@ -101,7 +101,7 @@ def _names(paths: list[Path]) -> str:
 
 
 def _put_in_place() -> str:
-    return f"The files of {archive.settle_all()} videos were moved to where they belong."
+    return f"The files of {archive.reconcile()} videos were moved to where they belong."
 
 
 def _sweep() -> str:

@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 @app.task
 def finish_archives() -> None:
     """Bring the files of every video where its row says."""
-    if moved := archive.settle_all():
+    if moved := archive.reconcile():
         log.warning("the files of %d videos were not where they belong: moved", moved)
 
 

@@ -16,5 +16,5 @@ class VlogAdminSite(AdminSite):
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         """With what everybody who enters should know of the disk; templates/admin/base_site.html shows it."""
-        warning = disk.look().warning if self.has_permission(request) else ""
+        warning = disk.usage().warning if self.has_permission(request) else ""
         return {**super().each_context(request), "disk_warning": warning}

@@ -281,7 +281,7 @@ def _load(archive: zipfile.ZipFile, database: dict[str, Any], state: list[tuple[
 
 def _unpack(archive: zipfile.ZipFile, members: dict[str, Any], target: Path) -> None:
     names = [name for name in members if name.startswith("files/")]
-    wanted, free = sum(members[name]["size"] for name in names), disk.look().free
+    wanted, free = sum(members[name]["size"] for name in names), disk.usage().free
     if wanted > free:
         raise BackupError(
             f"The files of the backup need {disk.readable(wanted)} beside those that are there, and "

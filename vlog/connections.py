@@ -8,7 +8,7 @@ from django.db import OperationalError, connection
 Answer = TypeVar("Answer")
 
 
-def asked_at_once(ask: Callable[[], Answer]) -> Answer:
+def skip_health_check(ask: Callable[[], Answer]) -> Answer:
     """The answer to the first question of a request, one that does no harm when it is asked twice.
 
     Django would ask before whether the connection still works, which takes as long. Where it is lost, a new one is

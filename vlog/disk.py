@@ -22,7 +22,7 @@ class Disk:
         return self.free < self.mark
 
     @property
-    def room(self) -> int:
+    def available(self) -> int:
         """What may be written before the mark is reached."""
         return max(0, self.free - self.mark)
 
@@ -37,7 +37,7 @@ class Disk:
         )
 
 
-def look() -> Disk:
+def usage() -> Disk:
     usage = shutil.disk_usage(settings.DATA_DIR)
     return Disk(settings.DATA_DIR, usage.total, usage.free, settings.DISK_RESERVE.of(usage.total))
 

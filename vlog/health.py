@@ -93,7 +93,7 @@ def check_redis() -> Iterator[Finding]:
 
 
 def check_disk() -> Iterator[Finding]:
-    now = disk.look()
+    now = disk.usage()
     if now.is_low:
         yield Finding(State.AMBER, "there is little room left: uploads and encoding pause", now.warning)
     else:

@@ -21,7 +21,7 @@ def begin(**subject: object) -> None:
     _subject.set(MappingProxyType(subject))
 
 
-def concern(**subject: object) -> None:
+def bind(**subject: object) -> None:
     """What this thread logs from now on concerns this as well, such as `job=12`."""
     begin(**{**_subject.get(), **subject})
 

@@ -229,7 +229,7 @@ CELERY_BEAT_SCHEDULE = {
     }
     for name, seconds in {
         "transcoding.tasks.sweep": SWEEP_SECONDS,
-        "transcoding.tasks.draw_missing": 60,
+        "transcoding.tasks.backfill_storyboards": 60,
         "videos.tasks.finish_archives": 60,
         "videos.tasks.purge_archive": 3600,
         "videos.tasks.sweep_uploads": 3600,
@@ -240,7 +240,7 @@ CELERY_BEAT_SCHEDULE = {
 
 # What the project asks of its apps, by name, because it knows nothing of videos.
 BACKUP_BELONGS = "videos.storage.paths.belonging"
-AFTER_RESTORE = ["transcoding.queue.recovery.give_back_all"]
+AFTER_RESTORE = ["transcoding.queue.recovery.release_all"]
 # In the order in which `manage.py doctor` tells them.
 DOCTOR = {
     "database": "vlog.health.check_database",

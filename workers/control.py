@@ -12,9 +12,9 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from transcoding import tasks
 from transcoding.models import ChunkStatus
 from transcoding.queue import recovery
+from transcoding.queue.wakeups import notify_workers
 from vlog.environment import is_loopback
 from workers import keys
 from workers.models import DRAINED, SILENT_SECONDS, Worker
@@ -74,7 +74,7 @@ def revoke(worker: Worker, *, older: bool = False, prefix: str = "") -> str:
         number = keys.revoke(worker, prefix=prefix)
         if prefix and not number:
             raise Refused(f"«{worker}» has no key {prefix}… that could be revoked. See: manage.py worker show {worker}")
-    back = "" if rows.exists() or worker.worker_type == Worker.Type.LOCAL else _take_back(worker, "its key was revoked")
+    back = "" if rows.exists() or worker.worker_type == Worker.Type.LOCAL else _revoke(worker, "its key was revoked")
     return f"«{worker}»: {_revoked(number)}{back}"
 
 
@@ -83,7 +83,7 @@ def disable(worker: Worker) -> str:
     Worker.objects.filter(pk=worker.pk).update(status=Worker.Status.DISABLED)  # first: it must not claim anew
     if worker.worker_type == Worker.Type.LOCAL:
         return f"«{worker}» is disabled. What it works on now, it finishes."
-    return f"«{worker}» is disabled.{_take_back(worker, 'the worker was disabled')}"
+    return f"«{worker}» is disabled.{_revoke(worker, 'the worker was disabled')}"
 
 
 def enable(worker: Worker) -> str:
@@ -149,10 +149,10 @@ def _end(days: int | None) -> datetime | None:
     return None if days is None else timezone.now() + timedelta(days=days)
 
 
-def _take_back(worker: Worker, reason: str) -> str:
-    pieces = recovery.take_back(worker, reason)
+def _revoke(worker: Worker, reason: str) -> str:
+    pieces = recovery.revoke(worker, reason)
     for piece in pieces:
-        tasks.ring(piece.kind)
+        notify_workers(piece.kind)
     return f" Pieces that went back, unspent: {len(pieces)}." if pieces else ""
 
 

@@ -43,7 +43,7 @@ class WorkerQuerySet(models.QuerySet["Worker"]):
         since = timezone.now() - timedelta(seconds=SILENT_SECONDS)
         return self.filter(status=WorkerStatus.ACTIVE, last_heartbeat__gte=since)
 
-    def call_silent_offline(self, seconds: int) -> None:
+    def mark_stale_offline(self, seconds: int) -> None:
         """Those active ones that have not been heard of for so long; their next word makes them active again."""
         since = timezone.now() - timedelta(seconds=seconds)
         silent = self.filter(status=WorkerStatus.ACTIVE).filter(Q(last_heartbeat=None) | Q(last_heartbeat__lt=since))

@@ -68,25 +68,25 @@ def leave(node: str) -> None:
     active.update(status=Worker.Status.OFFLINE, current_job=None)
 
 
-def anyone_working(*prefixes: str) -> bool:
+def has_active_nodes(*prefixes: str) -> bool:
     """Whether a node that takes new work exists for each of these queues, such as `encode`."""
     nodes = Worker.objects.available()
     return all(nodes.filter(worker_name__startswith=f"{prefix}@").exists() for prefix in prefixes)
 
 
 def beat_once(node: str) -> None:
-    heard_of(Worker.objects.filter(worker_id=worker_id_of(node)))
+    record_heartbeat(Worker.objects.filter(worker_id=worker_id_of(node)))
 
 
-def heard_of(workers: QuerySet[Worker]) -> None:
+def record_heartbeat(workers: QuerySet[Worker]) -> None:
     """They live, also those that had been called offline; `disabled` stays."""
     revived = Case(When(status=Worker.Status.OFFLINE, then=Value(Worker.Status.ACTIVE)), default="status")
     workers.update(last_heartbeat=timezone.now(), status=revived)
 
 
-def call_silent_offline() -> None:
+def mark_stale_offline() -> None:
     """Whoever has not been heard of for a while is offline, however it ended."""
-    Worker.objects.call_silent_offline(SILENT_SECONDS)
+    Worker.objects.mark_stale_offline(SILENT_SECONDS)
 
 
 def _beat(node: str) -> None:
@@ -123,7 +123,7 @@ def tie_to_parent(**kwargs: object) -> None:
 
 
 @contextmanager
-def heeding_sigterm() -> Iterator[None]:
+def deferred_sigterm() -> Iterator[None]:
     """While a task runs, SIGTERM asks it to come to an end and does not end the process.
 
     Set for each task, because billiard resets the handlers after `worker_process_init`.

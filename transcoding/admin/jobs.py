@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 
 from transcoding.models import UNFINISHED, TranscodingJob
 from transcoding.operations import control
-from transcoding.operations.insight import look_at
+from transcoding.operations.insight import inspect_jobs
 from videos.models import Video
 
 TRIES_SHOWN = 200  # a job that is tried again for days must not make a page without end
@@ -34,7 +34,7 @@ class JobList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         jobs = list(self.result_list)
-        for job, insight in zip(jobs, look_at(jobs), strict=True):
+        for job, insight in zip(jobs, inspect_jobs(jobs), strict=True):
             job.insight = insight
         self.result_list = jobs
 
@@ -82,7 +82,7 @@ class JobAdmin(admin.ModelAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
     def _about(self, job: TranscodingJob) -> dict[str, Any]:
-        (insight,) = look_at([job])
+        (insight,) = inspect_jobs([job])
         return {
             "title": job.video.title,
             "subtitle": None,

@@ -14,8 +14,8 @@ from django.utils.safestring import SafeString
 from transcoding import tasks
 from transcoding.models import TranscodingJob
 from transcoding.steps import captions
+from videos.formatting import clock
 from videos.models import Transcription, Video
-from videos.templatetags.video_extras import clock
 
 LANGUAGES = sorted(((code, captions.name_of(code)) for code in LANG_INFO if len(code) == 2), key=lambda pair: pair[1])
 OFF = (
@@ -44,7 +44,7 @@ class TranscriptionForm(forms.ModelForm):
             self.fields["video"].help_text = "A published video that has not been heard yet."
 
     def clean(self) -> dict[str, Any]:
-        if not captions.wanted():
+        if not captions.is_enabled():
             raise forms.ValidationError(OFF)
         if self.instance.status in (Transcription.Status.PENDING, Transcription.Status.PROCESSING) and self.instance.pk:
             raise forms.ValidationError("It waits or is being heard just now. Cancel it in the list first, or wait.")
@@ -84,7 +84,7 @@ class TranscriptionAdmin(admin.ModelAdmin):
         return False
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        if not captions.wanted():
+        if not captions.is_enabled():
             self.message_user(request, OFF, messages.WARNING)
         return super().changelist_view(request, extra_context)
 
@@ -111,7 +111,7 @@ class TranscriptionAdmin(admin.ModelAdmin):
 
     @admin.action(description="Hear again", permissions=["change"])
     def hear_again(self, request: HttpRequest, queryset: QuerySet[Transcription]) -> None:
-        if not captions.wanted():
+        if not captions.is_enabled():
             self.message_user(request, OFF, messages.ERROR)
             return
         taken = sum(tasks.transcribe_again(job, language) for job, language in self._jobs(queryset))

@@ -15,11 +15,11 @@ class LeaseLost(Exception):
     """The piece was given to somebody else, or is not wanted any more: stop, and write nothing."""
 
 
-class Enough(Exception):
+class Yield(Exception):
     """The rest of the piece is a piece of its own now: what was delivered completes this one."""
 
 
-class Stopping(Exception):
+class ShuttingDown(Exception):
     """The worker is being shut down, or another part is waited for before this one has begun: give the piece back."""
 
 
@@ -61,11 +61,11 @@ class Queue(Protocol):
     def deliver(self, assignment: Assignment, rendition: str, index: int, data: bytes) -> None:
         """Store one whole segment (or INIT); again with the same content is no harm.
 
-        Raises Enough where somebody waits for another part of the video: complete the piece and claim anew.
+        Raises Yield where somebody waits for another part of the video: complete the piece and claim anew.
         """
 
     def report(self, assignment: Assignment) -> None:
-        """Renew the lease. Raises Enough or Stopping where somebody waits for another part of the video."""
+        """Renew the lease. Raises Yield or ShuttingDown where somebody waits for another part of the video."""
 
     def warn(self, assignment: Assignment, sentence: str) -> None:
         """Note for the editor what of the source could not be taken; the same again is no harm."""
@@ -75,5 +75,5 @@ class Queue(Protocol):
     def fail(self, assignment: Assignment, error: str, *, final: bool = False) -> None:
         """Spend an attempt; final: another one would end the same way."""
 
-    def give_back(self, assignment: Assignment, reason: str = "") -> None:
+    def release(self, assignment: Assignment, reason: str = "") -> None:
         """Return the piece unspent; the reason is for the record."""

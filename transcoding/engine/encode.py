@@ -106,7 +106,7 @@ def encode(assignment: Assignment, deliver: Deliver, check: Callable[[], None], 
     """
     work = _Work(assignment, deliver, check, threads)
     if assignment.urgent:
-        work.hurry()
+        work.low_latency()
     reason = work.attempt(None)
     warning = work.warning(reason)
     if reason is None:
@@ -136,7 +136,7 @@ class _Work:
         self.there = dict.fromkeys(assignment.renditions, assignment.first)  # what is to be made next
         self.undecoded = 0
 
-    def hurry(self) -> None:
+    def low_latency(self) -> None:
         """Make the first segment of the rungs that a player begins with before all else.
 
         Whatever is wrong with it, the attempt that follows meets it again.

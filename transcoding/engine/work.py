@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection
 from dataclasses import replace
 
-from transcoding.engine.contract import Assignment, Enough, LeaseLost, Queue, Stopping
+from transcoding.engine.contract import Assignment, LeaseLost, Queue, ShuttingDown, Yield
 from transcoding.engine.encode import EncodeError, encode
 from transcoding.engine.package.files import Open, as_it_is
 
@@ -48,16 +48,16 @@ def _make(queue: Queue, assignment: Assignment, stop: threading.Event, threads: 
 
             opened = replace(assignment, source=source.address)
             warnings = encode(opened, deliver, Pulse(queue, assignment, stop), threads)
-    except Enough:
+    except Yield:
         queue.complete(assignment)
         log.info("%s: left, another part is waited for", describe(assignment))
-    except Stopping:
-        queue.give_back(assignment)
+    except ShuttingDown:
+        queue.release(assignment)
         log.info("%s: given back", describe(assignment))
     except (EncodeError, OSError) as error:
         log.error("%s: %s", describe(assignment), error)
         if is_disk_full(error):
-            queue.give_back(assignment, DISK_FULL)
+            queue.release(assignment, DISK_FULL)
             return False
         queue.fail(assignment, str(error))
     else:
@@ -83,7 +83,7 @@ class Pulse:
 
     def __call__(self) -> None:
         if self.stop.is_set():
-            raise Stopping
+            raise ShuttingDown
         if time.monotonic() - self.reported >= REPORT_SECONDS:
             self.queue.report(self.assignment)
             self.reported = time.monotonic()

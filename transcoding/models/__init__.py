@@ -5,22 +5,22 @@ from transcoding.models.chunk import ChunkQuerySet, TranscodingChunk
 from transcoding.models.job import JobQuerySet, TranscodingJob
 from transcoding.models.quality import QualityProgress
 from transcoding.models.states import (
-    AFTERWARDS,
     CANCELLED,
+    POST_PUBLISH,
     SILENT,
     UNFINISHED,
     ChunkKind,
     ChunkStatus,
+    PipelineStep,
     Priority,
     QualityStatus,
-    Step,
     given_up,
     lease_end,
 )
 
 __all__ = [
-    "AFTERWARDS",
     "CANCELLED",
+    "POST_PUBLISH",
     "SILENT",
     "UNFINISHED",
     "Attempt",
@@ -30,10 +30,10 @@ __all__ = [
     "ChunkStatus",
     "JobQuerySet",
     "Outcome",
+    "PipelineStep",
     "Priority",
     "QualityProgress",
     "QualityStatus",
-    "Step",
     "TranscodingChunk",
     "TranscodingJob",
     "given_up",

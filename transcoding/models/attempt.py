@@ -20,7 +20,7 @@ class Outcome(models.TextChoices):
     COMPLETED = "completed"
     FAILED = "failed"
     LOST = "lost"
-    GIVEN_BACK = "given_back", "Given back"
+    RELEASED = "given_back", "Given back"
     CANCELLED = "cancelled"
 
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from transcoding.models.attempt import Attempt, Outcome
 from transcoding.models.job import TranscodingJob
-from transcoding.models.states import AFTERWARDS, SILENT, ChunkKind, ChunkStatus, Priority, given_up
+from transcoding.models.states import POST_PUBLISH, SILENT, ChunkKind, ChunkStatus, Priority, given_up
 from videos.models import Transcription
 from workers.models import Worker
 
@@ -24,7 +24,7 @@ class ChunkQuerySet(models.QuerySet["TranscodingChunk"]):
 
     def encoding(self) -> "ChunkQuerySet":
         """Those that a video cannot be published without: it is heard and drawn afterwards."""
-        return self.exclude(kind__in=AFTERWARDS)
+        return self.exclude(kind__in=POST_PUBLISH)
 
     def transcriptions(self) -> "ChunkQuerySet":
         return self.filter(kind=ChunkKind.TRANSCRIPTION)
@@ -33,7 +33,7 @@ class ChunkQuerySet(models.QuerySet["TranscodingChunk"]):
         """Those whose worker has not been heard of for the time of a lease."""
         return self.filter(status=ChunkStatus.RUNNING, lease_expires_at__lt=timezone.now())
 
-    def wanted(self) -> "ChunkQuerySet":
+    def not_archived(self) -> "ChunkQuerySet":
         """Those of videos that are not in the archive; the others wait for their video's return."""
         return self.filter(job__video__deleted_at=None)
 
@@ -176,13 +176,13 @@ class TranscodingChunk(models.Model):
             Attempt.objects.filter(chunk=chunk).end(Outcome.LOST, SILENT)
             Worker.objects.filter(worker_id=chunk.worker_id, current_job=chunk.job_id).update(current_job=None)
             agent = Worker.objects.filter(worker_id=chunk.worker_id, worker_type=Worker.Type.REMOTE)
-            agent.call_silent_offline(settings.LEASE_SECONDS)  # so that nobody leaves the piece to it
+            agent.mark_stale_offline(settings.LEASE_SECONDS)  # so that nobody leaves the piece to it
             if chunk.delivered or chunk.job.video.deleted_at is not None:
-                chunk.put_back()
+                chunk.release()
             else:
                 chunk.spend_attempt(f"{SILENT} before it delivered anything")
 
-    def put_back(self) -> None:
+    def release(self) -> None:
         """Let somebody else have it, unspent."""
         self.status, self.lease_expires_at = ChunkStatus.PENDING, None
         self.save(update_fields=["status", "lease_expires_at"])
@@ -198,7 +198,7 @@ class TranscodingChunk(models.Model):
         self.status = ChunkStatus.FAILED if is_over else ChunkStatus.PENDING
         self.lease_expires_at = None
         self.save(update_fields=["failures", "error", "status", "lease_expires_at", "priority"])
-        if self.kind not in AFTERWARDS:
+        if self.kind not in POST_PUBLISH:
             told = f"{self}: {error}"
             self.job.note_failure(self.failures, told)
             if is_over:

@@ -14,13 +14,13 @@ from django.utils import timezone
 from transcoding.engine.plan.ladder import Rung
 from transcoding.models.attempt import Attempt, Outcome
 from transcoding.models.states import (
-    AFTERWARDS,
+    POST_PUBLISH,
     UNFINISHED,
     ChunkKind,
     ChunkStatus,
+    PipelineStep,
     Priority,
     QualityStatus,
-    Step,
     given_up,
 )
 from videos.models import Video, VideoQuality
@@ -32,7 +32,7 @@ from workers.models import Worker
 
 
 class JobQuerySet(models.QuerySet["TranscodingJob"]):
-    def waiting_for_room(self) -> "JobQuerySet":
+    def waiting_for_space(self) -> "JobQuerySet":
         """Those that were analysed and cannot be laid out before there is room on the disk."""
         return self.filter(plan__isnull=True, reserved_bytes__isnull=False)
 
@@ -55,7 +55,7 @@ class TranscodingJob(models.Model):
         db_constraint=False,
         db_index=False,
     )
-    current_step = models.CharField(max_length=50, choices=Step, null=True, blank=True)
+    current_step = models.CharField(max_length=50, choices=PipelineStep, null=True, blank=True)
     progress_percent = models.IntegerField(default=0, db_default=0)
     started_at = models.DateTimeField(null=True, blank=True)
     last_checkpoint = models.DateTimeField(null=True, blank=True)
@@ -83,7 +83,7 @@ class TranscodingJob(models.Model):
             NamedIndex(fields=["claim_expires_at"], name="ix_transcoding_jobs_claim_expires"),
         ]
         constraints = [
-            models.CheckConstraint(condition=Q(current_step__in=Step.values), name="ck_transcoding_jobs_step"),
+            models.CheckConstraint(condition=Q(current_step__in=PipelineStep.values), name="ck_transcoding_jobs_step"),
             models.CheckConstraint(condition=Q(progress_percent__range=(0, 100)), name="ck_transcoding_jobs_progress"),
             models.CheckConstraint(
                 condition=Q(attempt_number__gte=1, max_attempts__gte=1), name="ck_transcoding_jobs_attempts"
@@ -121,7 +121,7 @@ class TranscodingJob(models.Model):
 
         Nor are the last steps wanted as long as a piece is missing: a message may be older than a new beginning.
         """
-        if step in {Step.MASTER_PLAYLIST, Step.FINALIZE} and not self.is_encoded():
+        if step in {PipelineStep.MASTER_PLAYLIST, PipelineStep.FINALIZE} and not self.is_encoded():
             return False
         wanted = Video.objects.alive().filter(pk=self.video_id, status__in=UNFINISHED)
         if not wanted.update(status=Video.Status.PROCESSING):
@@ -177,7 +177,7 @@ class TranscodingJob(models.Model):
                 return False
             self._write(last_error=reason, worker=None, claim_expires_at=None)
             self.chunks.encoding().open().update(status=ChunkStatus.CANCELLED, lease_expires_at=None)
-            self.attempts.exclude(kind__in=AFTERWARDS).end(Outcome.CANCELLED)
+            self.attempts.exclude(kind__in=POST_PUBLISH).end(Outcome.CANCELLED)
             self.free_workers()
             self.qualities.filter(status__in=[QualityStatus.PENDING, QualityStatus.IN_PROGRESS]).update(
                 status=QualityStatus.FAILED, error_message=reason

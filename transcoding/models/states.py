@@ -11,7 +11,7 @@ from django.utils import timezone
 from videos.models import Video
 
 
-class Step(models.TextChoices):
+class PipelineStep(models.TextChoices):
     PROBE = "probe"
     THUMBNAIL = "thumbnail"
     TRANSCODE = "transcode"
@@ -34,7 +34,7 @@ class ChunkKind(models.TextChoices):
     TRANSCRIPTION = "transcription"
 
 
-AFTERWARDS = (ChunkKind.STORYBOARD, ChunkKind.TRANSCRIPTION)  # made of published videos, apart from their jobs
+POST_PUBLISH = (ChunkKind.STORYBOARD, ChunkKind.TRANSCRIPTION)  # made of published videos, apart from their jobs
 
 
 class ChunkStatus(models.TextChoices):

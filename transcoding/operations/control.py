@@ -134,6 +134,6 @@ def _free(job: TranscodingJob) -> int:
         pieces = list(silent.select_for_update())
         for piece in pieces:
             Attempt.objects.filter(chunk=piece).end(Outcome.LOST, SILENT)
-            piece.put_back()
+            piece.release()
         job.checkpoint()
     return len(pieces)

@@ -47,7 +47,7 @@ def check_queues() -> Iterator[Finding]:
 
 
 def _wanted() -> set[str]:
-    return {queue for kind, queue in QUEUES.items() if kind != ChunkKind.TRANSCRIPTION or captions.wanted()}
+    return {queue for kind, queue in QUEUES.items() if kind != ChunkKind.TRANSCRIPTION or captions.is_enabled()}
 
 
 def _unserved(queue: str) -> Finding:
@@ -80,7 +80,7 @@ def check_ffmpeg() -> Iterator[Finding]:
 def check_whisper() -> Iterator[Finding]:
     """Whether the weights are there; it is not loaded, which takes too long."""
     model, folder = settings.WHISPER_MODEL, Path(settings.WHISPER_DIR)
-    if not captions.wanted():
+    if not captions.is_enabled():
         yield Finding(State.GREEN, "VLOG_WHISPER_MODEL is none: no captions are made")
     elif importlib.util.find_spec("whisper") is None:
         yield Finding(State.RED, "is not installed: no captions are made", "Run make setup.")
@@ -135,7 +135,7 @@ def _standing_still() -> list[str]:
     if TranscodingChunk.objects.filter(status=ChunkStatus.RUNNING, lease_expires_at__gt=now).exists():
         return []
     unfinished = Video.objects.alive().filter(status__in=[Video.Status.PENDING, Video.Status.PROCESSING])
-    waiting = unfinished.exclude(job__in=TranscodingJob.objects.waiting_for_room())
+    waiting = unfinished.exclude(job__in=TranscodingJob.objects.waiting_for_space())
     moved = Q(job__last_checkpoint__lt=now - STILL) | Q(job__last_checkpoint=None, created_at__lt=now - STILL)
     return list(waiting.filter(moved).order_by("pk").values_list("title", flat=True))
 

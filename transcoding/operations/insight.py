@@ -1,6 +1,6 @@
 """What an operator wants to know of a job: how fast it goes, how long it takes yet, and why it waits.
 
-`look_at` reads a `Scene` in a fixed number of queries; everything else judges it and is pure.
+`inspect_jobs` reads a `QueueSnapshot` in a fixed number of queries; everything else judges it and is pure.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ from django.utils import timezone
 from transcoding.engine.ffmpeg.commands import SOFTWARE
 from transcoding.engine.timeline import Timeline
 from transcoding.engine.work import REPORT_SECONDS
-from transcoding.models import Attempt, ChunkKind, ChunkStatus, Outcome, Step, TranscodingChunk, TranscodingJob
+from transcoding.models import Attempt, ChunkKind, ChunkStatus, Outcome, PipelineStep, TranscodingChunk, TranscodingJob
 from transcoding.queue import disk_quota, eligibility
 from videos.models import Video
 from vlog import disk, health
@@ -30,7 +30,7 @@ MEASURED = (Outcome.COMPLETED, Outcome.RUNNING)  # one that was lost has waited,
 
 
 @dataclass(frozen=True)
-class Piece:
+class PendingChunk:
     """An open piece of any job. left: seconds of video to make; heard: seconds since its worker reported.
 
     encoder: which one its pictures need.
@@ -52,7 +52,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Hand:
+class WorkerState:
     """A worker. age: seconds since its last sign of life, None where it never gave one; held_back: why, if it is."""
 
     name: str
@@ -76,7 +76,7 @@ class Hand:
 
 
 @dataclass(frozen=True)
-class Pace:
+class Throughput:
     """What the attempts of one job have shown: how often it was tried, and one worker's speed in times real time."""
 
     attempts: int
@@ -84,25 +84,25 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class Scene:
+class QueueSnapshot:
     """The queue (in the order of the claims), the workers, and what was measured; speed is that of all jobs."""
 
-    queue: Sequence[Piece] = ()
-    hands: Sequence[Hand] = ()
-    paces: dict[int, Pace] = field(default_factory=dict)
+    queue: Sequence[PendingChunk] = ()
+    workers: Sequence[WorkerState] = ()
+    throughputs: dict[int, Throughput] = field(default_factory=dict)
     speed: float | None = None
     redis: bool = True
     lease: float = 60.0
     disk: str = ""  # why nothing is written at the moment
-    spare: int = 0  # bytes that may be promised
+    available: int = 0  # bytes that may be promised
 
-    def of(self, job: int) -> list[Piece]:
+    def of(self, job: int) -> list[PendingChunk]:
         return [piece for piece in self.queue if piece.job == job]
 
     def speed_of(self, job: int) -> float | None:
         """What one worker makes of it in a second; for a job that was not measured, what it makes of others."""
-        pace = self.paces.get(job)
-        return (pace and pace.speed) or self.speed
+        throughput = self.throughputs.get(job)
+        return (throughput and throughput.speed) or self.speed
 
 
 @dataclass(frozen=True)
@@ -116,45 +116,47 @@ class Insight:
     why: str
 
 
-def look_at(jobs: Sequence[TranscodingJob]) -> list[Insight]:
+def inspect_jobs(jobs: Sequence[TranscodingJob]) -> list[Insight]:
     """An insight for each of these jobs, which come with their videos; as many queries for one as for a hundred."""
-    scene = read_scene([job.pk for job in jobs])
-    return [judge(job, scene) for job in jobs]
+    snapshot = read_snapshot([job.pk for job in jobs])
+    return [judge(job, snapshot) for job in jobs]
 
 
-def judge(job: TranscodingJob, scene: Scene) -> Insight:
-    own = scene.of(job.pk)
+def judge(job: TranscodingJob, snapshot: QueueSnapshot) -> Insight:
+    own = snapshot.of(job.pk)
     at_it = tuple(dict.fromkeys(piece.worker for piece in own if piece.running))
-    pace = scene.paces.get(job.pk, Pace(0, None))
+    throughput = snapshot.throughputs.get(job.pk, Throughput(0, None))
     return Insight(
-        speed=pace.speed and pace.speed * max(1, len(at_it)),
-        remaining=remaining(job.pk, scene) if job.video.deleted_at is None else None,
-        attempts=pace.attempts,
+        speed=throughput.speed and throughput.speed * max(1, len(at_it)),
+        remaining=remaining(job.pk, snapshot) if job.video.deleted_at is None else None,
+        attempts=throughput.attempts,
         workers=at_it,
-        why=why(job, scene),
+        why=why(job, snapshot),
     )
 
 
 # How long
 
 
-def remaining(job: int, scene: Scene) -> float | None:
+def remaining(job: int, snapshot: QueueSnapshot) -> float | None:
     """Seconds until the last piece of video of a job is made: what comes before it, shared by the workers."""
-    pieces = [piece for piece in scene.queue if piece.kind == ChunkKind.VIDEO]
+    pieces = [piece for piece in snapshot.queue if piece.kind == ChunkKind.VIDEO]
     own = [place for place, piece in enumerate(pieces) if piece.job == job]
-    hands = sum(hand.ready and hand.encodes for hand in scene.hands)
-    if not own or not hands:
+    workers = sum(worker.ready and worker.encodes for worker in snapshot.workers)
+    if not own or not workers:
         return None
     before = pieces[: own[-1] + 1] + [piece for piece in pieces[own[-1] + 1 :] if piece.running]
-    times = [(piece, _time_of(piece, scene)) for piece in before]
+    times = [(piece, _time_of(piece, snapshot)) for piece in before]
     known = [time for _, time in times if time is not None]
     if len(known) < len(times):
         return None
-    return max(sum(known) / hands, *(time for piece, time in times if time and piece.job == job and piece.running), 0.0)
+    return max(
+        sum(known) / workers, *(time for piece, time in times if time and piece.job == job and piece.running), 0.0
+    )
 
 
-def _time_of(piece: Piece, scene: Scene) -> float | None:
-    speed = scene.speed_of(piece.job)
+def _time_of(piece: PendingChunk, snapshot: QueueSnapshot) -> float | None:
+    speed = snapshot.speed_of(piece.job)
     return piece.left / speed if speed else None
 
 
@@ -163,11 +165,11 @@ def _time_of(piece: Piece, scene: Scene) -> float | None:
 
 STEPS = {
     None: "It has arrived and waits to be analysed.",
-    Step.PROBE: "The upload is being analysed.",
-    Step.THUMBNAIL: "The poster is being made.",
-    Step.TRANSCODE: "All pieces are made; the playlists are next.",
-    Step.MASTER_PLAYLIST: "The playlists are being written.",
-    Step.FINALIZE: "It is being checked and published.",
+    PipelineStep.PROBE: "The upload is being analysed.",
+    PipelineStep.THUMBNAIL: "The poster is being made.",
+    PipelineStep.TRANSCODE: "All pieces are made; the playlists are next.",
+    PipelineStep.MASTER_PLAYLIST: "The playlists are being written.",
+    PipelineStep.FINALIZE: "It is being checked and published.",
 }
 WORK = {
     ChunkKind.VIDEO: ("encoding worker", "encode"),
@@ -177,34 +179,34 @@ ARCHIVED = "It waits for its video's return from the archive: restore the video 
 NO_REDIS = "Redis does not answer, so no worker is told of work: start Redis, or mend VLOG_REDIS_URL."
 
 
-def why(job: TranscodingJob, scene: Scene) -> str:
+def why(job: TranscodingJob, snapshot: QueueSnapshot) -> str:
     """What is being done, or what it waits for and what to do about that: one or two sentences."""
     if job.video.deleted_at is not None:
         return ARCHIVED
     if job.video.status == Video.Status.FAILED:
         return job.video.error_message or "It failed; no reason was recorded."
-    return "It is ready." if job.video.status == Video.Status.READY else _unfinished(job, scene)
+    return "It is ready." if job.video.status == Video.Status.READY else _unfinished(job, snapshot)
 
 
-def _unfinished(job: TranscodingJob, scene: Scene) -> str:
-    own = scene.of(job.pk)
+def _unfinished(job: TranscodingJob, snapshot: QueueSnapshot) -> str:
+    own = snapshot.of(job.pk)
     running = [piece for piece in own if piece.running]
     if running:
-        return _running(running, scene.lease)
-    if scene.disk:
-        return scene.disk
-    step = Step(job.current_step) if job.current_step else None
-    if step == Step.PROBE and not own and job.reserved_bytes is not None:
-        return disk_quota.why_waiting(job.reserved_bytes, scene.spare)
-    if not scene.redis:
+        return _running(running, snapshot.lease)
+    if snapshot.disk:
+        return snapshot.disk
+    step = PipelineStep(job.current_step) if job.current_step else None
+    if step == PipelineStep.PROBE and not own and job.reserved_bytes is not None:
+        return disk_quota.why_waiting(job.reserved_bytes, snapshot.available)
+    if not snapshot.redis:
         return NO_REDIS
     pictures = [piece for piece in own if piece.kind == ChunkKind.VIDEO]
     kind = ChunkKind.VIDEO if pictures else ChunkKind.AUDIO
-    nobody = _nobody(kind, scene.hands) or (pictures and _unable(pictures[0].encoder, scene.hands))
-    return nobody or (_behind(job.pk, kind, scene) if own else STEPS[step])
+    nobody = _nobody(kind, snapshot.workers) or (pictures and _unable(pictures[0].encoder, snapshot.workers))
+    return nobody or (_behind(job.pk, kind, snapshot) if own else STEPS[step])
 
 
-def _running(pieces: Sequence[Piece], lease: float) -> str:
+def _running(pieces: Sequence[PendingChunk], lease: float) -> str:
     silent = [piece for piece in pieces if (piece.heard or 0) > MISSED_REPORTS * REPORT_SECONDS]
     if len(silent) < len(pieces):
         at_it = sorted((piece for piece in pieces if piece not in silent), key=lambda one: (one.worker, one.first))
@@ -218,15 +220,15 @@ def _running(pieces: Sequence[Piece], lease: float) -> str:
     )
 
 
-def _nobody(kind: ChunkKind, hands: Iterable[Hand]) -> str:
+def _nobody(kind: ChunkKind, workers: Iterable[WorkerState]) -> str:
     """Why nobody would take such a piece; empty where somebody would."""
     what, option = WORK[kind]
-    able = [hand for hand in hands if hand.does(kind)]
-    if any(hand.ready for hand in able):
+    able = [worker for worker in workers if worker.does(kind)]
+    if any(worker.ready for worker in able):
         return ""
     start = f"start one with manage.py up --only {option}"
-    disabled = any(hand.live and hand.status == Worker.Status.DISABLED for hand in able)
-    held = [f"{hand.name} is {hand.held_back}" for hand in able if hand.live and hand.held_back]
+    disabled = any(worker.live and worker.status == Worker.Status.DISABLED for worker in able)
+    held = [f"{worker.name} is {worker.held_back}" for worker in able if worker.live and worker.held_back]
     if disabled or held:
         state = " or ".join(["disabled"] * disabled + ["held back"] * bool(held))
         why_held = f" ({'; '.join(held)})" if held else ""
@@ -234,9 +236,9 @@ def _nobody(kind: ChunkKind, hands: Iterable[Hand]) -> str:
     return f"No {what} is running: {start}."
 
 
-def _unable(encoder: str, hands: Iterable[Hand]) -> str:
+def _unable(encoder: str, workers: Iterable[WorkerState]) -> str:
     """Why those who would encode cannot; empty where somebody can."""
-    if any(hand.ready and hand.encodes and encoder in hand.encoders for hand in hands):
+    if any(worker.ready and worker.encodes and encoder in worker.encoders for worker in workers):
         return ""
     return (
         f"Its pictures are made by {encoder}, which no encoding worker that takes work has: start or enable one that "
@@ -244,13 +246,13 @@ def _unable(encoder: str, hands: Iterable[Hand]) -> str:
     )
 
 
-def _behind(job: int, kind: ChunkKind, scene: Scene) -> str:
+def _behind(job: int, kind: ChunkKind, snapshot: QueueSnapshot) -> str:
     """How many pieces go first, and what the workers are at."""
-    pieces = [piece for piece in scene.queue if piece.kind == kind]
+    pieces = [piece for piece in snapshot.queue if piece.kind == kind]
     place = next(place for place, piece in enumerate(pieces) if piece.job == job)
     others = sum(piece.job != job and (piece.running or at < place) for at, piece in enumerate(pieces))
     count = f"Behind {_plural(others, 'piece')} of other videos" if others else "It is next"
-    able = [hand for hand in scene.hands if hand.ready and hand.does(kind)]
+    able = [worker for worker in snapshot.workers if worker.ready and worker.does(kind)]
     titles = list(dict.fromkeys(f"«{piece.title}»" for piece in pieces if piece.running))
     more = ", …" if len(titles) > TOLD_TITLES else ""
     busy = f"encoding {', '.join(titles[:TOLD_TITLES])}{more}" if titles else "free"
@@ -286,32 +288,32 @@ def _plural(number: int, what: str) -> str:
 # What is read
 
 
-def read_scene(jobs: Sequence[int]) -> Scene:
+def read_snapshot(jobs: Sequence[int]) -> QueueSnapshot:
     """Six queries and a word with Redis, however many jobs there are."""
     now = timezone.now()
     recent = _recent()
-    return Scene(
+    return QueueSnapshot(
         queue=_queue(now),
-        hands=_hands(now, {worker for worker, *_ in recent}),
-        paces=_paces(jobs, now),
+        workers=_worker_states(now, {worker for worker, *_ in recent}),
+        throughputs=_throughputs(jobs, now),
         speed=_speed((seconds, ((ended or now) - began).total_seconds()) for _, seconds, began, ended in recent),
         redis=health.redis_answers(),
         lease=settings.LEASE_SECONDS,
-        disk=disk.look().warning,
-        spare=disk_quota.spare(),
+        disk=disk.usage().warning,
+        available=disk_quota.available(),
     )
 
 
-def _queue(now: datetime) -> list[Piece]:
+def _queue(now: datetime) -> list[PendingChunk]:
     made = Attempt.objects.running().filter(chunk=OuterRef("pk")).values("seconds")[:1]
-    rows = TranscodingChunk.objects.wanted().encoding().open().in_order_of_work()
+    rows = TranscodingChunk.objects.not_archived().encoding().open().in_order_of_work()
     columns = ("job_id", "kind", "first_segment", "last_segment", "status", "lease_expires_at", "worker__worker_name")
     found = list(rows.annotate(made=Subquery(made)).values_list("job__video__title", "made", *columns))
     plans = _plans({job for _, _, job, *_ in found})
     return [_piece(now, plans.get(job), title, made, job, *rest) for title, made, job, *rest in found]
 
 
-def _piece(now: datetime, plan: "_Plan | None", title: str, made: float | None, job: int, *row: Any) -> Piece:
+def _piece(now: datetime, plan: "_Plan | None", title: str, made: float | None, job: int, *row: Any) -> PendingChunk:
     timeline, encoder = plan or (None, SOFTWARE)
     kind, first, last, status, expires, worker = row
     heard = None
@@ -320,7 +322,9 @@ def _piece(now: datetime, plan: "_Plan | None", title: str, made: float | None, 
     whole = 0.0
     if timeline and kind == ChunkKind.VIDEO:
         whole = sum(float(timeline.seconds(index)) for index in range(first, last + 1))
-    return Piece(job, title, kind, first, last, max(0.0, whole - (made or 0)), worker or "a worker", heard, encoder)
+    return PendingChunk(
+        job, title, kind, first, last, max(0.0, whole - (made or 0)), worker or "a worker", heard, encoder
+    )
 
 
 _Plan = tuple[Timeline, str]  # what an insight needs of a plan: its timeline, and its encoder
@@ -336,7 +340,7 @@ def _plans(jobs: set[int]) -> dict[int, _Plan]:
     }
 
 
-def _hands(now: datetime, encoded: set[str | None]) -> list[Hand]:
+def _worker_states(now: datetime, encoded: set[str | None]) -> list[WorkerState]:
     """Whoever has encoded lately does so, whatever it is called; the steps are done by nodes alone."""
     is_node = Q(worker_type=Worker.Type.LOCAL)
     workers = Worker.objects.annotate(
@@ -344,7 +348,7 @@ def _hands(now: datetime, encoded: set[str | None]) -> list[Hand]:
         steps=ExpressionWrapper(is_node & eligibility.takes(ChunkKind.AUDIO), BooleanField()),
     )
     return [
-        Hand(
+        WorkerState(
             name=str(worker),
             status=worker.status,
             age=(now - worker.last_heartbeat).total_seconds() if worker.last_heartbeat else None,
@@ -363,14 +367,14 @@ def _recent() -> list[tuple[Any, float, datetime, datetime | None]]:
     return list(rows.values_list("worker_id", "seconds", "started_at", "ended_at")[:RECENT])
 
 
-def _paces(jobs: Sequence[int], now: datetime) -> dict[int, Pace]:
+def _throughputs(jobs: Sequence[int], now: datetime) -> dict[int, Throughput]:
     measured = Q(kind=ChunkKind.VIDEO, outcome__in=MEASURED, seconds__gt=0)
     rows = Attempt.objects.filter(job__in=jobs).values("job").annotate(
         number=Count("pk"),
         made=Sum("seconds", filter=measured),
         took=Sum(Coalesce("ended_at", now) - F("started_at"), filter=measured),
     )  # fmt: skip
-    return {row["job"]: Pace(row["number"], _speed([(row["made"] or 0, _seconds(row["took"]))])) for row in rows}
+    return {row["job"]: Throughput(row["number"], _speed([(row["made"] or 0, _seconds(row["took"]))])) for row in rows}
 
 
 def _seconds(took: timedelta | None) -> float:

@@ -68,7 +68,7 @@ class Site(Collector):
 
 
 def space() -> Iterator[Metric]:
-    found = disk.look()
+    found = disk.usage()
     yield gauge("vlog_disk_total_bytes", "The size of the data folder's disk.", found.total)
     yield gauge("vlog_disk_free_bytes", "What is free of it.", found.free)
     yield gauge("vlog_disk_reserve_bytes", "What stays free: below it uploads and encoding pause.", found.mark)
@@ -81,7 +81,7 @@ def rows() -> Iterator[Metric]:
     jobs = TranscodingJob.objects.filter(video__in=alive.filter(status__in=UNFINISHED))
     step = jobs.annotate(step=Coalesce("current_step", "video__status"))
     yield counted("vlog_jobs", "Videos in the making, by the step they are at.", step, "step")
-    chunks = TranscodingChunk.objects.open().wanted()
+    chunks = TranscodingChunk.objects.open().not_archived()
     yield counted("vlog_chunks", "Pieces of work that wait or run.", chunks, "kind", "status")
     yield from fleet()
     yield from attempts()

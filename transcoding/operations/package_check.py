@@ -121,7 +121,7 @@ def _source(video: Video) -> str:
     return f"sources/{video.pk}/{source_path(video).name}"
 
 
-def strays() -> list[str]:
+def orphans() -> list[str]:
     """Folders that belong to no video, a sentence each that says what to do.
 
     They are listed before the rows are read: a row is there before its folders. What is gone by then was moved.

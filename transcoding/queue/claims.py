@@ -7,7 +7,7 @@ from django.db import connection
 from django.db.models import Q
 from django.utils import timezone
 
-from transcoding.models import AFTERWARDS, ChunkStatus, Outcome, TranscodingChunk, TranscodingJob, lease_end
+from transcoding.models import POST_PUBLISH, ChunkStatus, Outcome, TranscodingChunk, TranscodingJob, lease_end
 from transcoding.queue import eligibility
 from videos.models import Video
 from vlog import queries
@@ -95,7 +95,7 @@ def begin(worker: Worker, chunk: TranscodingChunk) -> bool:
     }
     values |= {"now": chunk.started_at, "end": chunk.lease_expires_at}
     with connection.cursor() as cursor:
-        cursor.execute(BEGIN.format(noted=NOT_NOTED if chunk.kind in AFTERWARDS else NOTED), values)
+        cursor.execute(BEGIN.format(noted=NOT_NOTED if chunk.kind in POST_PUBLISH else NOTED), values)
         return bool(cursor.rowcount)
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from django.db import transaction
 
-from transcoding import tasks
 from transcoding.engine.plan.plan import Plan, chunks
 from transcoding.models import ChunkKind, ChunkQuerySet, ChunkStatus, Priority, TranscodingChunk, TranscodingJob
 from transcoding.queue.local import first_missing
+from transcoding.queue.wakeups import notify_workers
 from videos.models import Video
 from videos.storage.paths import find_media, package_dir
 from vlog.environment import WAITING
@@ -93,8 +93,8 @@ def demand(job: TranscodingJob, plan: Plan, kind: str, segment: int, tier: int =
         if not _bring_forward(chunk, pieces, segment, begun, whole=whole):
             return
     # One for the piece, and one for what a worker leaves for its sake.
-    tasks.ring(kind)
-    tasks.ring(kind)
+    notify_workers(kind)
+    notify_workers(kind)
 
 
 def _bring_forward(chunk: TranscodingChunk, pieces: ChunkQuerySet, segment: int, begun: int, *, whole: bool) -> bool:

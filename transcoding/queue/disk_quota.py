@@ -15,11 +15,11 @@ from vlog.disk import readable
 TURN = 0x766C6F67  # the number of the advisory lock that promises are made under
 
 
-class NoRoom(Exception):
+class InsufficientSpace(Exception):
     """It does not fit now; the message says what to do."""
 
 
-def promised() -> int:
+def reserved() -> int:
     """Bytes that the jobs in the making have yet to write.
 
     What is made is told by the quality that is furthest behind: the large ones, which take most of the room, are last.
@@ -30,26 +30,26 @@ def promised() -> int:
     return int(left or 0)
 
 
-def spare() -> int:
+def available() -> int:
     """Bytes that may be promised to somebody else; not negative."""
-    return max(0, disk.look().room - promised())
+    return max(0, disk.usage().available - reserved())
 
 
 def fits(size: int) -> bool:
     """Whether a file of so many bytes can be taken now."""
-    return not disk.look().is_low and size <= spare()
+    return not disk.usage().is_low and size <= available()
 
 
 def check(size: int) -> None:
-    """Raise NoRoom where a file of so many bytes cannot be taken now."""
+    """Raise InsufficientSpace where a file of so many bytes cannot be taken now."""
     if not fits(size):
-        raise NoRoom(
-            f"There is no room for it: it has {readable(size)}, and {readable(spare())} may still be written. Free "
+        raise InsufficientSpace(
+            f"There is no room for it: it has {readable(size)}, and {readable(available())} may still be written. Free "
             "some room, for example by deleting archived videos for good, then send it again."
         )
 
 
-def admit(job: TranscodingJob, size: int) -> bool:
+def reserve(job: TranscodingJob, size: int) -> bool:
     """Promise a job so many bytes, or note that it waits for them (False). Call it in a transaction."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TURN])  # two must not be promised the same room
@@ -60,7 +60,7 @@ def admit(job: TranscodingJob, size: int) -> bool:
 
 def why_never(size: int) -> str:
     """Why so many bytes will never fit, whatever is deleted; empty where they may."""
-    now = disk.look()
+    now = disk.usage()
     if size <= now.total - now.mark:
         return ""
     return (
@@ -71,14 +71,14 @@ def why_never(size: int) -> str:
 
 def waiting() -> "JobQuerySet":
     """Jobs that wait for room, the oldest first."""
-    return _unfinished().waiting_for_room().order_by("pk")
+    return _unfinished().waiting_for_space().order_by("pk")
 
 
-def holds_up(job: TranscodingJob) -> bool:
+def blocks(job: TranscodingJob) -> bool:
     """Whether nothing can be done for a job at the moment for want of room. Reads no plan."""
-    if disk.look().is_low:
+    if disk.usage().is_low:
         return True
-    return waiting().filter(pk=job.pk, reserved_bytes__gt=spare()).exists()
+    return waiting().filter(pk=job.pk, reserved_bytes__gt=available()).exists()
 
 
 def why_waiting(size: int, free: int) -> str:

@@ -13,7 +13,7 @@ from django.db.models import F, Sum
 from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
-from transcoding.engine.contract import INIT, Assignment, Enough, LeaseLost, Stopping
+from transcoding.engine.contract import INIT, Assignment, LeaseLost, ShuttingDown, Yield
 from transcoding.engine.encode import EncodeError
 from transcoding.engine.ffmpeg.commands import SOFTWARE
 from transcoding.engine.package.contents import remove_segments, segment_name, segments_there
@@ -75,7 +75,7 @@ class LocalQueue:
         return self._take_up(held)
 
     def _take_up(self, chunk: TranscodingChunk) -> Assignment:
-        logs.concern(job=chunk.job_id, chunk=chunk.pk)
+        logs.bind(job=chunk.job_id, chunk=chunk.pk)
         self._packages[chunk.pk] = package_dir(chunk.job.video)
         return assignment_of(chunk, Plan.from_json(chunk.job.plan or {}), chunk.first_segment)
 
@@ -98,13 +98,13 @@ class LocalQueue:
                 return chunk
             else:
                 with suppress(LeaseLost):
-                    self.give_back(self._take_up(chunk), "the worker was kept from work")
+                    self.release(self._take_up(chunk), "the worker was kept from work")
                 return None
         return None
 
     def _lose_leases(self, kind: str) -> bool:
         """Put back what silent workers have, without waiting for the sweep; whether there was any."""
-        expired = TranscodingChunk.objects.wanted().expired().filter(claims.of(self._scope), kind=kind)
+        expired = TranscodingChunk.objects.not_archived().expired().filter(claims.of(self._scope), kind=kind)
         silent = list(expired.select_related("job"))
         for chunk in silent:
             chunk.lose_lease()
@@ -147,7 +147,7 @@ class LocalQueue:
             if not _is_another_waited_for(chunk):
                 return
             self._leave_rest(assignment, index + 1)
-        raise Enough
+        raise Yield
 
     def _leave_rest(self, assignment: Assignment, segment: int) -> None:
         with transaction.atomic():
@@ -165,9 +165,9 @@ class LocalQueue:
         if chunk.priority != Priority.DEMANDED and _is_another_waited_for(chunk):
             made = first_missing(chunk, assignment.plan, self._packages[chunk.pk])
             if made == chunk.first_segment:
-                raise Stopping
+                raise ShuttingDown
             self._leave_rest(assignment, made)
-            raise Enough
+            raise Yield
 
     def _held(self, assignment: Assignment) -> TranscodingChunk:
         chunk = self._mine(assignment).first()
@@ -204,7 +204,7 @@ class LocalQueue:
             eligibility.set_aside_failing(assignment.chunk)
             if not job.chunks.encoding().exclude(status=ChunkStatus.COMPLETED).exists():
                 transaction.on_commit(lambda: self.finished(job.pk))
-        self._let_go(assignment)
+        self._forget_package(assignment)
 
     def fail(self, assignment: Assignment, error: str, *, final: bool = False) -> None:
         error = error.replace("\0", "")  # PostgreSQL takes no NUL
@@ -220,7 +220,7 @@ class LocalQueue:
             else:
                 chunk.priority = Priority.RETRY
                 chunk.spend_attempt(error, final=final)
-        self._let_go(assignment)
+        self._forget_package(assignment)
 
     def _fall_back(self, job: TranscodingJob, plan: Plan) -> None:
         """Make the pictures anew in software, all of them, because a rung has one encoder; that costs no attempt."""
@@ -236,18 +236,18 @@ class LocalQueue:
             raise LeaseLost  # the video is gone
         return job
 
-    def give_back(self, assignment: Assignment, reason: str = "") -> None:
+    def release(self, assignment: Assignment, reason: str = "") -> None:
         with transaction.atomic():
             self._guarded(assignment, status=ChunkStatus.PENDING, worker=None, lease_expires_at=None)
-            _attempt_at(assignment).end(Outcome.GIVEN_BACK, reason)
-        self._let_go(assignment)
+            _attempt_at(assignment).end(Outcome.RELEASED, reason)
+        self._forget_package(assignment)
 
     def _guarded(self, assignment: Assignment, **columns: Any) -> None:
         """Write to the chunk as long as it is ours."""
         if not self._mine(assignment).update(**columns):
             raise LeaseLost
 
-    def _let_go(self, assignment: Assignment) -> None:
+    def _forget_package(self, assignment: Assignment) -> None:
         self._packages.pop(assignment.chunk, None)
         Worker.objects.filter(pk=self.worker.pk).update(current_job=None, last_heartbeat=timezone.now())
 
@@ -258,7 +258,7 @@ def _is_another_waited_for(chunk: TranscodingChunk) -> bool:
 
 def _is_disk_low() -> bool:
     """Whether nothing may be claimed for want of room; says so in the log, once in a while."""
-    warning = disk.look().warning
+    warning = disk.usage().warning
     if warning and cache.add("disk-is-low", "told", TOLD_SECONDS):
         log.warning("%s", warning)
     return bool(warning)

@@ -12,7 +12,7 @@ from videos.models import Video
 from workers.models import Worker
 
 
-class AfterwardsQueue(LocalQueue):
+class PostPublishQueue(LocalQueue):
     """Pieces of jobs that are over."""
 
     def __init__(self, worker: Worker, only: TranscodingJob | None = None) -> None:

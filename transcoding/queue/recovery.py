@@ -8,23 +8,23 @@ from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from transcoding.models import UNFINISHED, Attempt, ChunkStatus, Outcome, Step, TranscodingChunk, TranscodingJob
+from transcoding.models import UNFINISHED, Attempt, ChunkStatus, Outcome, PipelineStep, TranscodingChunk, TranscodingJob
 from workers.models import Worker
 
 
-def give_back_expired() -> None:
+def release_expired() -> None:
     """Put the chunks of silent workers back, or fail their videos where the attempts are spent."""
     expired = TranscodingChunk.objects.expired().select_related("job__video")
     # What is heard of a video in the archive goes back, too: nothing may seem to be heard that nobody hears.
-    for chunk in (expired.wanted() | expired.transcriptions()).distinct():
+    for chunk in (expired.not_archived() | expired.transcriptions()).distinct():
         chunk.lose_lease()
 
 
-def give_back_all() -> None:
+def release_all() -> None:
     """A backup knows who was at work when it was made, and nobody is any more: all that goes back, unspent."""
     for chunk in TranscodingChunk.objects.filter(status=ChunkStatus.RUNNING).select_related("job"):
-        chunk.put_back()
-    Attempt.objects.all().end(Outcome.GIVEN_BACK, "a backup was restored")
+        chunk.release()
+    Attempt.objects.all().end(Outcome.RELEASED, "a backup was restored")
     Worker.objects.update(current_job=None)
     Worker.objects.filter(status=Worker.Status.ACTIVE).update(status=Worker.Status.OFFLINE)
 
@@ -36,23 +36,23 @@ def expire_leases_of(worker_id: str, seconds: int = 0) -> None:
     held.filter(lease_expires_at__gt=end).update(lease_expires_at=end)
 
 
-def take_back(worker: Worker, reason: str) -> list[TranscodingChunk]:
+def revoke(worker: Worker, reason: str) -> list[TranscodingChunk]:
     """Put back, unspent, all that a worker has; with its next word it hears that its lease is lost."""
     held = TranscodingChunk.objects.filter(worker=worker, status=ChunkStatus.RUNNING)
-    pieces = [piece for piece in held.select_related("job") if _take_back(piece, worker, reason)]
+    pieces = [piece for piece in held.select_related("job") if _revoke(piece, worker, reason)]
     Worker.objects.filter(pk=worker.pk).update(current_job=None)
     return pieces
 
 
-def _take_back(piece: TranscodingChunk, worker: Worker, reason: str) -> bool:
+def _revoke(piece: TranscodingChunk, worker: Worker, reason: str) -> bool:
     with transaction.atomic():
         piece.job.lock()
         held = TranscodingChunk.objects.held_by(worker, piece.pk, piece.attempt)
         chunk = held.select_for_update().first()
         if chunk is None:
             return False  # it is done, or somebody else's
-        Attempt.objects.filter(chunk=chunk).end(Outcome.GIVEN_BACK, reason)
-        chunk.put_back()
+        Attempt.objects.filter(chunk=chunk).end(Outcome.RELEASED, reason)
+        chunk.release()
         return True
 
 
@@ -61,7 +61,7 @@ def stalled() -> list[TranscodingJob]:
     since = timezone.now() - timedelta(seconds=settings.LEASE_SECONDS)
     open_chunks = TranscodingChunk.objects.encoding().open().filter(job=OuterRef("pk"))
     jobs = TranscodingJob.objects.filter(video__status__in=UNFINISHED, video__deleted_at=None)
-    jobs = jobs.exclude(Exists(open_chunks), current_step=Step.TRANSCODE)
-    jobs = jobs.exclude(pk__in=TranscodingJob.objects.waiting_for_room().values("pk"))
+    jobs = jobs.exclude(Exists(open_chunks), current_step=PipelineStep.TRANSCODE)
+    jobs = jobs.exclude(pk__in=TranscodingJob.objects.waiting_for_space().values("pk"))
     moved = Coalesce("last_checkpoint", F("video__created_at"))
     return list(jobs.annotate(moved=moved).filter(moved__lt=since).select_related("video"))

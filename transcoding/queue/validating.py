@@ -1,17 +1,17 @@
 """The queue of work for one worker on another machine: what it delivers is checked before it is kept."""
 
-from transcoding.engine.contract import INIT, Assignment, Enough
-from transcoding.engine.verify.deliveries import Unfit, check_init, check_segment
+from transcoding.engine.contract import INIT, Assignment, Yield
+from transcoding.engine.verify.deliveries import InvalidDelivery, check_init, check_segment
 from transcoding.queue.local import LocalQueue, first_missing
 
 
-class CheckedQueue(LocalQueue):
+class ValidatingQueue(LocalQueue):
     """Serves requests, none of which knows of another: each resumes the piece that it names."""
 
     def deliver(self, assignment: Assignment, rendition: str, index: int, data: bytes) -> None:
-        """Raises Unfit where the segment is not what the plan says."""
+        """Raises InvalidDelivery where the segment is not what the plan says."""
         if index > assignment.last:
-            raise Enough  # the piece has been cut since it was claimed
+            raise Yield  # the piece has been cut since it was claimed
         if index == INIT:
             check_init(assignment.plan, rendition, data)
         else:
@@ -22,12 +22,14 @@ class CheckedQueue(LocalQueue):
         try:
             return (self._packages[assignment.chunk] / rendition / "init.mp4").read_bytes()
         except FileNotFoundError as error:
-            raise Unfit(f"{rendition}/init.mp4 must be delivered before its segments.") from error
+            raise InvalidDelivery(f"{rendition}/init.mp4 must be delivered before its segments.") from error
 
     def complete(self, assignment: Assignment) -> None:
-        """Raises Unfit where a segment is missing."""
+        """Raises InvalidDelivery where a segment is missing."""
         chunk = self._held(assignment)
         missing = first_missing(chunk, assignment.plan, self._packages[chunk.pk])
         if missing <= chunk.last_segment:
-            raise Unfit(f"Segment {missing} is missing: deliver it in {', '.join(assignment.renditions)} first.")
+            raise InvalidDelivery(
+                f"Segment {missing} is missing: deliver it in {', '.join(assignment.renditions)} first."
+            )
         super().complete(assignment)

@@ -22,7 +22,7 @@ from transcoding.engine.plan.plan import Plan
 from transcoding.engine.speech.transcribe import Transcript, Whisper
 from transcoding.models import Attempt, ChunkKind, ChunkStatus, Outcome, TranscodingChunk, TranscodingJob, lease_end
 from transcoding.queue.local import assignment_of
-from transcoding.queue.post_publish import AfterwardsQueue
+from transcoding.queue.post_publish import PostPublishQueue
 from videos.models import Cue, Transcription, Video
 from videos.storage.paths import package_dir, root
 
@@ -30,7 +30,7 @@ NO_SOUND = "The video has no sound, so there are no captions."
 NO_SPEECH = "No speech was heard, so there are no captions. If somebody speaks, choose the language and try again."
 
 
-def wanted() -> bool:
+def is_enabled() -> bool:
     """Whether this installation makes captions at all."""
     return bool(settings.WHISPER_MODEL != "none")
 
@@ -44,7 +44,7 @@ def open_for(job: TranscodingJob) -> bool:
 
     A video whose words are known or asked for already keeps what it has.
     """
-    if not wanted() or Transcription.objects.filter(video=job.video_id).exists():
+    if not is_enabled() or Transcription.objects.filter(video=job.video_id).exists():
         return False
     return _open(job, language="")
 
@@ -55,7 +55,7 @@ def ask_again(job: TranscodingJob, language: str = "") -> bool:
     False where it waits or is being heard already, is not published, or is in the archive, and where no captions are
     made at all. The captions that it has stay until the new ones are there.
     """
-    if not wanted():
+    if not is_enabled():
         return False
     with transaction.atomic():
         job.lock()
@@ -93,7 +93,7 @@ def cancel(job: TranscodingJob, by: str) -> bool:
         return True
 
 
-class TranscriptionQueue(AfterwardsQueue):
+class TranscriptionQueue(PostPublishQueue):
     """The queue of videos to be heard. A chunk and its transcription change in one transaction, the chunk first."""
 
     def claim(self, kinds: Collection[str] = (ChunkKind.TRANSCRIPTION,)) -> Assignment | None:
@@ -123,7 +123,7 @@ class TranscriptionQueue(AfterwardsQueue):
         try:
             with staged(package, assignment.attempt, assignment.plan, transcript) as staging, transaction.atomic():
                 video = self._finish(assignment)
-                path = put_in_place(staging, package_dir(video), transcript.language)
+                path = install(staging, package_dir(video), transcript.language)
                 Cue.objects.filter(video=video).delete()
                 Cue.objects.bulk_create(Cue(video=video, **asdict(caption)) for caption in transcript.captions)
                 self._close(video, transcript, path)
@@ -131,7 +131,7 @@ class TranscriptionQueue(AfterwardsQueue):
             if package == self._package(assignment) and package.exists():
                 raise
             raise LeaseLost from error  # the archive has taken the files
-        self._let_go(assignment)
+        self._forget_package(assignment)
 
     def _package(self, assignment: Assignment) -> Path:
         return package_dir(Video.objects.get(job__chunks=assignment.chunk))
@@ -146,12 +146,12 @@ class TranscriptionQueue(AfterwardsQueue):
         row.error_message = None if path else NO_SPEECH
         row.save()
 
-    def give_back(self, assignment: Assignment, reason: str = "") -> None:
+    def release(self, assignment: Assignment, reason: str = "") -> None:
         chunk = {"status": ChunkStatus.PENDING, "worker": None, "lease_expires_at": None}
         with transaction.atomic():
             self._write(assignment, chunk, status=Transcription.Status.PENDING, progress_percent=0)
-            Attempt.objects.filter(chunk=assignment.chunk).end(Outcome.GIVEN_BACK, reason)
-        self._let_go(assignment)
+            Attempt.objects.filter(chunk=assignment.chunk).end(Outcome.RELEASED, reason)
+        self._forget_package(assignment)
 
     def _write(self, assignment: Assignment, chunk: dict[str, Any], **columns: Any) -> None:
         """Write to the chunk and the transcription as long as they are ours."""
@@ -193,7 +193,7 @@ def _first_time(package: Path, plan: Plan) -> int:
     return first.start * webvtt.MPEG_CLOCK // timescale
 
 
-def put_in_place(staging: Path, package: Path, language: str) -> Path | None:
+def install(staging: Path, package: Path, language: str) -> Path | None:
     """Make staged captions the only ones of a package, file by file; gives the whole file, None where nothing was said.
 
     The master playlist changes after the new files are there and before the old ones go.
@@ -214,7 +214,7 @@ def put_in_place(staging: Path, package: Path, language: str) -> Path | None:
     return path
 
 
-def put_back(job: TranscodingJob, plan: Plan) -> None:
+def restore_files(job: TranscodingJob, plan: Plan) -> None:
     """Where a video was heard before it was encoded again: its captions as files, from the words in the database."""
     package, row = package_dir(job.video), Transcription.objects.filter(video=job.video_id).first()
     said = tuple(Caption(cue.start, cue.end, cue.text) for cue in Cue.objects.filter(video=job.video_id))
@@ -222,7 +222,7 @@ def put_back(job: TranscodingJob, plan: Plan) -> None:
         return
     transcript = Transcript(row.language, said)
     with staged(package, 0, plan, transcript) as staging:
-        path = put_in_place(staging, package, row.language)
+        path = install(staging, package, row.language)
     vtt_path = str(path.relative_to(root())) if path else None
     Transcription.objects.filter(pk=row.pk).update(vtt_path=vtt_path)
 

@@ -38,7 +38,7 @@ def lay_out(job: TranscodingJob, media: MediaInfo) -> bool:
         locked = TranscodingJob.objects.select_for_update(no_key=True).get(pk=job.pk)
         if locked.plan is not None:
             return True  # the same step runs twice, and the other was first
-        if not disk_quota.admit(job, size):
+        if not disk_quota.reserve(job, size):
             return False
         if not Video.objects.filter(pk=job.video_id, status__in=UNFINISHED).update(
             duration=media.duration, source_width=media.video.width, source_height=media.video.height

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from transcoding.engine import pictures
-from transcoding.engine.contract import Assignment, LeaseLost, Stopping
+from transcoding.engine.contract import Assignment, LeaseLost, ShuttingDown
 from transcoding.engine.ffmpeg.processes import FfmpegError
 from transcoding.engine.formats.boxes import BrokenBoxes
 from transcoding.engine.formats.h264 import BrokenStream
@@ -19,7 +19,7 @@ from transcoding.engine.plan.plan import Plan
 from transcoding.engine.work import Pulse
 from transcoding.models import ChunkKind, ChunkStatus, Priority, TranscodingChunk, TranscodingJob, lease_end
 from transcoding.queue.local import assignment_of
-from transcoding.queue.post_publish import AfterwardsQueue
+from transcoding.queue.post_publish import PostPublishQueue
 from transcoding.steps import posters
 from videos.models import Video
 from videos.storage.paths import package_dir, reading, scratch
@@ -40,7 +40,7 @@ def open_for(job: TranscodingJob) -> None:
 def open_missing() -> int:
     """Videos that were published without: a few of them, the latest first, once none waits. Returns how many."""
     pieces = TranscodingChunk.objects.filter(kind=ChunkKind.STORYBOARD)
-    if pieces.wanted().open().exists():
+    if pieces.not_archived().open().exists():
         return 0
     ready = Video.objects.alive().filter(status=Video.Status.READY, job__plan__isnull=False)
     missing = ready.exclude(Exists(pieces.filter(job__video=OuterRef("pk")))).newest()
@@ -56,7 +56,7 @@ def _open_late(job: TranscodingJob) -> bool:
         return is_ready
 
 
-class PictureQueue(AfterwardsQueue):
+class PictureQueue(PostPublishQueue):
     """The queue of videos whose pictures are still to be drawn."""
 
     def claim(self, kinds: object = None) -> Assignment | None:
@@ -78,12 +78,12 @@ class PictureQueue(AfterwardsQueue):
         """Put the files beside the video, with the rows that tell of them."""
         with transaction.atomic():
             video = self._finish(assignment)
-            put_in_place(storyboard, package_dir(video))
+            install(storyboard, package_dir(video))
             posters.offer(video, candidates)
-        self._let_go(assignment)
+        self._forget_package(assignment)
 
 
-def put_in_place(storyboard: Storyboard, package: Path) -> None:
+def install(storyboard: Storyboard, package: Path) -> None:
     """The file that names the sheets comes last: it is what the page looks for.
 
     Raises FileNotFoundError where the package is gone: nothing may bring it back.
@@ -120,8 +120,8 @@ def _draw(queue: PictureQueue, assignment: Assignment, stop: threading.Event) ->
             storyboard = pictures.storyboard(package / smallest.name, Path(folder))
             check()
             queue.publish(assignment, storyboard, _candidates(assignment, Path(folder), check))
-    except Stopping:
-        queue.give_back(assignment)
+    except ShuttingDown:
+        queue.release(assignment)
     except (FfmpegError, BrokenBoxes, BrokenStream, OSError) as error:
         log.error("«%s» gets no storyboard: %s", assignment.title, error)
         queue.fail(assignment, str(error))

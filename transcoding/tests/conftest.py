@@ -80,7 +80,7 @@ def make(job):
     """Take a job through all steps, as its workers do."""
     for step in (tasks.probe, tasks.thumbnail, tasks.transcode):
         step.run(job.pk)
-    while tasks.work("maker@test", ["video", "audio"]):
+    while tasks.encode_next("maker@test", ["video", "audio"]):
         pass
     for step in (tasks.master_playlist, tasks.finalize):
         step.run(job.pk)

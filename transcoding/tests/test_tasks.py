@@ -15,6 +15,7 @@ from transcoding.engine.package.contents import segment_name
 from transcoding.engine.package.files import store
 from transcoding.engine.source.probe import read_media
 from transcoding.models import ChunkKind, TranscodingChunk, TranscodingJob
+from transcoding.queue.wakeups import notify_workers
 from transcoding.steps import layout
 from transcoding.tests import clips
 from videos.models import Video
@@ -76,7 +77,7 @@ def encoded(laid_out):
 
     def encode(**columns):
         job = laid_out(**columns)
-        while tasks.work("encoder@test", [ChunkKind.VIDEO, ChunkKind.AUDIO], only=job):
+        while tasks.encode_next("encoder@test", [ChunkKind.VIDEO, ChunkKind.AUDIO], only=job):
             pass
         return fresh(job)
 
@@ -105,7 +106,7 @@ def still_for(seconds, job, **columns):
 def run_all(job):
     for name in STEPS[:3]:
         getattr(tasks, name).run(job.pk)
-    while tasks.work("encoder@test", [ChunkKind.VIDEO, ChunkKind.AUDIO], only=job):
+    while tasks.encode_next("encoder@test", [ChunkKind.VIDEO, ChunkKind.AUDIO], only=job):
         pass
     for name in STEPS[3:]:
         getattr(tasks, name).run(job.pk)
@@ -190,7 +191,7 @@ class TestSteps:
     def test_the_last_chunk_sends_the_end(self, laid_out, django_capture_on_commit_callbacks):
         job = laid_out()
         with django_capture_on_commit_callbacks(execute=True):
-            while tasks.work("encoder@test", [ChunkKind.VIDEO, ChunkKind.AUDIO], only=job):
+            while tasks.encode_next("encoder@test", [ChunkKind.VIDEO, ChunkKind.AUDIO], only=job):
                 pass
         assert messages("tasks") == ["master_playlist"]
 
@@ -307,7 +308,7 @@ class TestCrashes:
     ):
         job = laid_out()
         with django_capture_on_commit_callbacks(execute=True):
-            while tasks.work("encoder@test", [ChunkKind.VIDEO, ChunkKind.AUDIO], only=job):
+            while tasks.encode_next("encoder@test", [ChunkKind.VIDEO, ChunkKind.AUDIO], only=job):
                 pass
         assert set(job.chunks.values_list("status", flat=True)) == {"completed"}
         assert "Redis does not answer" in caplog.text
@@ -330,13 +331,13 @@ def switch_broker(settings, url):
 class TestWork:
     def test_a_node_that_nobody_knows_registers_itself(self, laid_out):
         laid_out()
-        assert tasks.work("new@test", [ChunkKind.AUDIO])
+        assert tasks.encode_next("new@test", [ChunkKind.AUDIO])
         assert TranscodingChunk.objects.get(kind="audio").worker.worker_name == "new@test"
 
     def test_a_disabled_node_gets_nothing(self, laid_out):
         laid_out()
         WorkerFactory(worker_id=nodes.worker_id_of("off@test"), worker_name="off@test", status="disabled")
-        assert not tasks.work("off@test", [ChunkKind.AUDIO])
+        assert not tasks.encode_next("off@test", [ChunkKind.AUDIO])
         assert set(TranscodingChunk.objects.values_list("status", flat=True)) == {"pending"}
 
     def test_a_bell_without_work_does_nothing(self):
@@ -353,7 +354,7 @@ class TestWork:
     def test_a_broken_original_fails_the_chunk_with_the_end_of_ffmpegs_log(self, laid_out):
         job = laid_out()
         source_path(job.video).write_bytes(b"not a film")
-        assert tasks.work("encoder@test", [ChunkKind.VIDEO], only=job)
+        assert tasks.encode_next("encoder@test", [ChunkKind.VIDEO], only=job)
         chunk = job.chunks.get(kind="video", index=0)
         assert (chunk.status, chunk.failures) == ("pending", 1)
         assert "ffmpeg ended with code" in chunk.error
@@ -375,7 +376,7 @@ class TestNodesThatStart:
         for index, worker in enumerate((mine, theirs)):
             chunks = job.chunks.filter(kind="video", index=index)
             chunks.update(status="running", attempt=1, lease_expires_at=later, worker=worker, delivered=True)
-        tasks.let_go_of_old_leases(SimpleNamespace(hostname="encode@here"))
+        tasks.expire_own_leases(SimpleNamespace(hostname="encode@here"))
         tasks.sweep.run()
         assert list(job.chunks.filter(kind="video").order_by("index").values_list("status", "lease_expires_at")) == [
             ("pending", None),
@@ -387,7 +388,7 @@ class TestNodesThatStart:
         job = laid_out()
         work_of("encode@here", job.chunks.filter(kind="video", index=0))
         work_of("encode@there", job.chunks.filter(kind="video", index=1))
-        tasks.take_from_the_dead("encode@here", 1, exception=WorkerLostError("signal 9"))
+        tasks.reclaim_after_crash("encode@here", 1, exception=WorkerLostError("signal 9"))
         assert messages("tasks") == ["sweep"]
         tasks.sweep.run()
         pieces = job.chunks.filter(kind="video").order_by("index")
@@ -400,7 +401,7 @@ class TestNodesThatStart:
         chunk = laid_out().chunks.filter(kind="audio")
         work_of("tasks@here", chunk)
         before = timezone.now()
-        tasks.take_from_the_dead("tasks@here", 2, exception=WorkerLostError("signal 9"))
+        tasks.reclaim_after_crash("tasks@here", 2, exception=WorkerLostError("signal 9"))
         left = chunk.get().lease_expires_at - before
         assert timedelta(seconds=LEASE // 10) < left < timedelta(seconds=LEASE)
 
@@ -418,11 +419,11 @@ class TestNodesThatStart:
         chunk = laid_out().chunks.filter(kind="audio")
         work_of("tasks@here", chunk)
         lease = chunk.get().lease_expires_at
-        tasks.take_from_the_dead("tasks@here", 1, exception=ValueError("no"))
+        tasks.reclaim_after_crash("tasks@here", 1, exception=ValueError("no"))
         assert (chunk.get().lease_expires_at, messages("tasks")) == (lease, [])
 
     def test_one_asks_at_once_whether_there_is_work(self):
-        tasks.ask_for_work(SimpleNamespace(hostname="encode@here"))
+        tasks.request_work(SimpleNamespace(hostname="encode@here"))
         assert messages("tasks") == ["sweep"]
 
 
@@ -468,8 +469,8 @@ class TestSweep:
 
     def test_no_bell_is_rung_where_one_still_waits(self, laid_out):
         laid_out()
-        tasks.ring(ChunkKind.VIDEO)
-        tasks.ring(ChunkKind.AUDIO)
+        notify_workers(ChunkKind.VIDEO)
+        notify_workers(ChunkKind.AUDIO)
         tasks.sweep.run()
         assert (messages("encode"), messages("tasks")) == (["encode"], ["encode_audio"])
 
@@ -479,7 +480,7 @@ class TestSweep:
             TranscodingChunk(job=job, index=n, first_segment=n, last_segment=n) for n in range(10, 80)
         )
         tasks.sweep.run()
-        assert len(messages("encode")) == tasks.MAX_BELLS
+        assert len(messages("encode")) == tasks.MAX_WAKE_UPS
 
     @pytest.mark.parametrize(
         "columns", [{"deleted_at": timezone.now()}, {"status": "failed"}, {"status": "ready"}], ids=lambda c: str([*c])
@@ -581,12 +582,12 @@ class TestRetry:
 
     def test_after_a_failure_at_a_chunk_what_was_encoded_is_kept(self, laid_out, short):
         job = laid_out()
-        tasks.work("encoder@test", [ChunkKind.VIDEO], only=job)
+        tasks.encode_next("encoder@test", [ChunkKind.VIDEO], only=job)
         first = package_dir(job.video) / "240p" / segment_name(0)
         made = first.stat().st_mtime_ns
         source_path(job.video).write_bytes(b"not a film")
         for _ in range(3):
-            tasks.work("encoder@test", [ChunkKind.VIDEO], only=job)
+            tasks.encode_next("encoder@test", [ChunkKind.VIDEO], only=job)
         job = fresh(job)
         assert (job.video.status, job.attempt_number) == ("failed", 3)
         source_path(job.video).write_bytes(short.read_bytes())

@@ -54,7 +54,7 @@ class StorageAdmin(admin.ModelAdmin):
         return False
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        figures = {"disk": disk.look(), "promised": disk_quota.promised(), "totals": ledger.totals()}
+        figures = {"disk": disk.usage(), "promised": disk_quota.reserved(), "totals": ledger.totals()}
         return super().changelist_view(request, {"title": "Storage", **figures})
 
     @admin.display(description="Video", ordering="video__title")

@@ -23,10 +23,10 @@ from transcoding.engine.pictures import NotAPicture
 from transcoding.queue import disk_quota
 from transcoding.steps import posters
 from videos import archive, uploads
+from videos.formatting import clock
 from videos.forms import PosterForm, UploadForm, VideoForm
 from videos.models import StorageEntry, Video
 from videos.storage.paths import find_media, package_name, package_url, poster_url
-from videos.templatetags.video_extras import clock
 from vlog.disk import readable
 
 
@@ -67,7 +67,7 @@ class VideoAdmin(admin.ModelAdmin):
             return JsonResponse({"told": "Say how large the file is: ?bytes=NUMBER."}, status=400)
         try:
             disk_quota.check(int(size))
-        except disk_quota.NoRoom as refusal:
+        except disk_quota.InsufficientSpace as refusal:
             return JsonResponse({"told": str(refusal)})
         return JsonResponse({"told": ""})
 

@@ -15,9 +15,9 @@ from django.utils.xmlutils import SimplerXMLGenerator
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
+from videos.formatting import absolute
 from videos.models import Category, Tag, Video, VideoQuerySet
 from videos.storage.paths import poster_url
-from videos.templatetags.video_extras import absolute
 
 LATEST = 30
 FRESH_SECONDS = 300

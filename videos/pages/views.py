@@ -36,17 +36,17 @@ REDIRECTED = "private, max-age=300"  # shorter than a signed address is good
 
 
 # A page differs with who asks, and what it shows may be withdrawn at any moment.
-asked_each_time = cache_control(no_cache=True)
+no_cache = cache_control(no_cache=True)
 
 
 @require_safe
-@asked_each_time
+@no_cache
 def home(request: HttpRequest) -> HttpResponse:
     return list_page(request, "videos/home.html", Video.objects.public())
 
 
 @require_safe
-@asked_each_time
+@no_cache
 def category(request: HttpRequest, slug: str) -> HttpResponse:
     category = get_object_or_404(Category, slug=slug)
     return list_page(
@@ -55,7 +55,7 @@ def category(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_safe
-@asked_each_time
+@no_cache
 def tag(request: HttpRequest, slug: str) -> HttpResponse:
     tag = get_object_or_404(Tag, slug=slug)
     return list_page(request, "videos/tag.html", Video.objects.public().filter(tags=tag), tag=tag)
@@ -94,7 +94,7 @@ def page_or_404(paginator: "Paginator[Any]", number: str) -> "Page[Any]":
 
 
 @require_safe
-@asked_each_time
+@no_cache
 def browse(request: HttpRequest) -> HttpResponse:
     """All categories, and the tags used most, each with its number of public videos."""
     videos = Video.objects.public().order_by()
@@ -107,7 +107,7 @@ def browse(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-@asked_each_time
+@no_cache
 def search_page(request: HttpRequest) -> HttpResponse:
     text, number = request.GET.get("q", ""), request.GET.get("page", "1")
     offset = (page_or_404(Paginator(range(search.MOST_RESULTS), PAGE_SIZE), number).number - 1) * PAGE_SIZE
@@ -124,7 +124,7 @@ def search_page(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-@asked_each_time
+@no_cache
 def watch(request: HttpRequest, slug: str) -> HttpResponse:
     videos = Video.objects.alive().select_related("category").annotate(language=F("transcription__language"))
     video = videos.filter(slug=slug).first()

@@ -31,7 +31,7 @@ CLIENT: dict[str, Any] = {
     "max_pool_connections": 32,
     **dict.fromkeys(("request_checksum_calculation", "response_checksum_validation"), "when_required"),
 }
-HURRIED = {"retries": {"mode": "standard", "total_max_attempts": 2}, "connect_timeout": 2, "read_timeout": 4}
+FAIL_FAST = {"retries": {"mode": "standard", "total_max_attempts": 2}, "connect_timeout": 2, "read_timeout": 4}
 NOT_THERE = {"404", "NoSuchKey", "NoSuchUpload", "NotFound"}
 THERE = {"412", "PreconditionFailed"}
 REFUSED = {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"}
@@ -48,11 +48,11 @@ class Bucket:
 
 
 @cache
-def _bucket_of(process: int, hurried: bool) -> Bucket:
+def _bucket_of(process: int, fail_fast: bool) -> Bucket:
     """One client for all threads of a process; a forked one must not go on with its parent's connections."""
     chosen = settings.STORAGES["objects"]
     told = Config(
-        **CLIENT | (HURRIED if hurried else {}),
+        **CLIENT | (FAIL_FAST if fail_fast else {}),
         s3={"addressing_style": chosen["OPTIONS"]["addressing_style"]},
         signature_version="s3v4",
     )
@@ -61,8 +61,8 @@ def _bucket_of(process: int, hurried: bool) -> Bucket:
     return Bucket(backend.connection.meta.client, backend.bucket_name, backend.location.strip("/"))
 
 
-def bucket(*, hurried: bool = False) -> Bucket:
-    return _bucket_of(os.getpid(), hurried)
+def bucket(*, fail_fast: bool = False) -> Bucket:
+    return _bucket_of(os.getpid(), fail_fast)
 
 
 def forget() -> None:
@@ -72,13 +72,13 @@ def forget() -> None:
 
 def ask(operation: str, path: PurePosixPath, **more: Any) -> dict[str, Any]:
     """One call, which the client itself repeats some times, ever later, while the store is busy or away."""
-    there = bucket(hurried=getattr(path, "hurried", False))
-    with speaking(operation, path):
+    there = bucket(fail_fast=getattr(path, "fail_fast", False))
+    with translate_errors(operation, path):
         answer: dict[str, Any] = getattr(there.client, operation)(Bucket=there.name, Key=there.key(path), **more)
         return answer
 
 
-class speaking:  # noqa: N801 - a context manager, without the cost of a generator's
+class translate_errors:  # noqa: N801 - a context manager, without the cost of a generator's
     """Says what went wrong in the words of a file system, or in a sentence for the operator. No address, no key."""
 
     def __init__(self, operation: str, path: PurePosixPath) -> None:
@@ -118,7 +118,7 @@ def listed(prefix: str, **more: Any) -> Iterator[dict[str, Any]]:
     there = bucket()
     pages = iter(there.client.get_paginator("list_objects_v2").paginate(Bucket=there.name, Prefix=prefix, **more))
     while True:
-        with speaking("list_objects_v2", PurePosixPath(prefix)):
+        with translate_errors("list_objects_v2", PurePosixPath(prefix)):
             page = next(pages, None)
         if page is None:
             return
@@ -140,7 +140,7 @@ def fetch(path: PurePosixPath, start: int = 0, end: int | None = None) -> bytes:
                 data += part
         except BotoCoreError:
             if attempt + 1 == RESUMED:
-                with speaking("get_object", path):
+                with translate_errors("get_object", path):
                     raise
             _pause(attempt)
         else:

@@ -20,12 +20,12 @@ from typing import Any, Self
 
 from django.conf import settings
 
-from transcoding.engine.contract import Enough, LeaseLost, Stopping
+from transcoding.engine.contract import LeaseLost, ShuttingDown, Yield
 from transcoding.engine.package import files
 from transcoding.engine.package.files import Reading, Result, StoreError
 from transcoding.engine.source.loopback import Source, SourceServer
 from videos.storage import delivery
-from videos.storage.bucket import ask, bucket, fetch, listed, speaking
+from videos.storage.bucket import ask, bucket, fetch, listed, translate_errors
 
 BLOCK = 64 << 10  # bytes that are read at once: the headers of most files
 LONGEST_BLOCK = 1 << 20  # bytes, where it is read on and on
@@ -44,7 +44,7 @@ class ObjectPath(PosixPath):
     It has no name on this machine, so whatever of a Path is not answered here fails at once.
     """
 
-    hurried = False
+    fail_fast = False
     _known: os.stat_result | None = None
     _tag = ""
 
@@ -190,7 +190,7 @@ def _copy(source: ObjectPath, target: ObjectPath) -> None:
     if source.stat().st_size < LARGEST_COPY:
         ask("copy_object", target, CopySource=origin)
     else:
-        with speaking("copy", source):
+        with translate_errors("copy", source):
             there.client.copy(origin, there.name, there.key(target))
 
 
@@ -300,7 +300,7 @@ class _Served:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._server.withdraw(self._source)
-        if not isinstance(error, LeaseLost | Enough | Stopping):
+        if not isinstance(error, LeaseLost | Yield | ShuttingDown):
             self._source.check()  # that is why whoever read it failed, too
 
 
@@ -371,7 +371,7 @@ def _await(futures: list[Future[dict[str, Any]]], tell: Callable[[], None]) -> l
 def _begun(path: ObjectPath) -> str | None:
     """The upload of this very object that somebody began and did not complete."""
     there = bucket()
-    with speaking("list_multipart_uploads", path):
+    with translate_errors("list_multipart_uploads", path):
         told = there.client.list_multipart_uploads(Bucket=there.name, Prefix=there.key(path))
     found = [each["UploadId"] for each in told.get("Uploads", ()) if each["Key"] == there.key(path)]
     return found[-1] if found else None
@@ -380,16 +380,16 @@ def _begun(path: ObjectPath) -> str | None:
 def _parts(path: ObjectPath, upload: str) -> dict[int, str]:
     there = bucket()
     asked = {"Bucket": there.name, "Key": there.key(path), "UploadId": upload}
-    with speaking("list_parts", path):
+    with translate_errors("list_parts", path):
         pages = list(there.client.get_paginator("list_parts").paginate(**asked))
     return {part["PartNumber"]: part["ETag"] for page in pages for part in page.get("Parts", ())}
 
 
-@files.hurried.register
+@files.fail_fast.register
 def _(path: ObjectPath) -> ObjectPath:
-    hurried = ObjectPath(path)
-    hurried.hurried = True
-    return hurried
+    fail_fast = ObjectPath(path)
+    fail_fast.fail_fast = True
+    return fail_fast
 
 
 @files.address.register

@@ -136,7 +136,7 @@ def belonging() -> Callable[[str], bool]:
     return lambda name: (match := FOLDER_OF_VIDEO.fullmatch(name)) is not None and (match[1] or match[2]) in known
 
 
-def strays() -> tuple[list[Path], list[Path]]:
+def orphans() -> tuple[list[Path], list[Path]]:
     """Folders of videos that have no row, and whatever has a name that no video's folder has."""
     places = sources(), packages(), archives()
     entries = [(place, name) for place in places for name in sorted(files.names(place))]
@@ -178,5 +178,5 @@ def find_media(address: str) -> Path | None:
     match = MEDIA_ADDRESS.fullmatch(address)
     if match is None:
         return None
-    path = files.hurried(packages() / match["package"] / match["name"])
+    path = files.fail_fast(packages() / match["package"] / match["name"])
     return path if path.is_file() else None

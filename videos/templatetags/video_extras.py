@@ -1,65 +1,19 @@
 from collections.abc import Iterable
-from datetime import datetime
 
 from django import template
-from django.conf import settings
-from django.utils import timezone
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
+from videos.formatting import absolute, age, clock, clock_down, thousands, views
 from videos.models import Video
 from videos.pages.cards import Card
 from videos.storage import paths
 
 register = template.Library()
 
-DAY = 86_400  # seconds
-UNITS = (
-    *(("year", 365 * DAY), ("month", 30 * DAY), ("week", 7 * DAY), ("day", DAY)),
-    *(("hour", 3600), ("minute", 60)),
-)
-
-
-@register.filter
-def clock(seconds: float) -> str:
-    """A length as players write it: 0:07, 12:34, 1:02:03."""
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
-
-
-def clock_down(moment: float) -> str:
-    """A moment as players write it, never after it: what is said at 7.9 s is found from 0:07."""
-    return clock(int(moment))
-
-
-@register.filter
-def age(moment: datetime | None) -> str:
-    """How long ago, in its largest unit: "3 days ago"."""
-    if moment is None:
-        return ""
-    seconds = max((timezone.now() - moment).total_seconds(), 0)  # clocks differ
-    for unit, length in UNITS:
-        if number := int(seconds // length):
-            return f"{number} {unit}{'s' if number > 1 else ''} ago"
-    return "just now"
-
-
-@register.filter
-def views(count: int) -> str:
-    """How often a video was played: "1 view", "1,234 views"."""
-    return "1 view" if count == 1 else f"{thousands(count)} views"
-
-
-@register.filter
-def thousands(count: int) -> str:
-    return f"{count:,}"
-
-
-@register.simple_tag
-def absolute(path: str) -> str:
-    """The address with host, for readers that have none to complete it with."""
-    return f"{settings.BASE_URL}{path}"
+for function in (clock, age, views, thousands):
+    register.filter(function)
+register.simple_tag(absolute)
 
 
 # A page has dozens of the following, and a template takes ten times as long for each.

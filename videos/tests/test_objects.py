@@ -138,7 +138,7 @@ class TestFaults:
     def test_whoever_holds_a_thread_of_the_site_is_not_kept(self, store):
         store.faults = lambda method, path: "slow"
         with pytest.raises(StoreError):
-            files.hurried(ObjectPath("media/7-ab/480p/00000.m4s")).is_file()
+            files.fail_fast(ObjectPath("media/7-ab/480p/00000.m4s")).is_file()
         assert len(store.asked) == 2
 
     def test_an_answer_that_is_torn_again_and_again_is_given_up(self, store, monkeypatch):

@@ -10,10 +10,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from videos.formatting import age
 from videos.models import ArchiveEntry, Cue, Transcription, Video
 from videos.pages.views import MORE_VIDEOS, PAGE_SIZE
 from videos.storage.paths import package_dir, package_url
-from videos.templatetags.video_extras import age
 from videos.tests.factories import CategoryFactory, TagFactory, TranscodingJobFactory, VideoFactory
 
 pytestmark = pytest.mark.django_db

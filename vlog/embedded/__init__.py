@@ -17,7 +17,7 @@ from vlog import environment
 from vlog.embedded import places
 from vlog.embedded.places import ServiceError
 
-__all__ = ["ServiceError", "database_url", "join", "leave", "redis_url", "wanted"]
+__all__ = ["ServiceError", "database_url", "join", "leave", "redis_url", "required"]
 
 START_SECONDS = 60
 STOP_SECONDS = 60
@@ -35,7 +35,7 @@ def redis_url(data_dir: Path) -> str:
     return f"redis+socket://{places.redis_socket(data_dir)}?virtual_host=0"
 
 
-def wanted() -> list[str]:
+def required() -> list[str]:
     """The services that no VLOG_*_URL replaces."""
     variables = {"postgres": "VLOG_DATABASE_URL", "redis": "VLOG_REDIS_URL"}
     return [name for name, variable in variables.items() if not os.environ.get(variable)]
@@ -44,7 +44,7 @@ def wanted() -> list[str]:
 def join() -> None:
     """Return when the services answer; they stay until this process ends. Raises ServiceError or SettingError."""
     environment.read_secret_files()
-    data_dir, services = environment.data_dir(), wanted()
+    data_dir, services = environment.data_dir(), required()
     if not services or data_dir in _held:
         return
     try:

@@ -18,7 +18,7 @@ from django.db import connection
 from django.utils import timezone
 
 from transcoding.models import ChunkStatus, TranscodingChunk
-from transcoding.queue.recovery import give_back_all
+from transcoding.queue.recovery import release_all
 from vlog import backup, dump, running
 from vlog.management.commands import restore as restoring
 from vlog.tests.conftest import execute, use
@@ -80,7 +80,7 @@ def destroy(data: Path) -> None:
 
 def test_a_destroyed_installation_comes_back_to_the_last_row_and_byte(installation, tmp_path):
     fill(installation)
-    give_back_all()  # what runs does not stay so: a test of its own
+    release_all()  # what runs does not stay so: a test of its own
     rows, numbers, rules, files = all_rows(), dump.sequences(), structure(), all_hashes(installation)
     archive = tmp_path / "vlog.zip"
     assert "4 files" not in run("backup", str(archive), "--with-files")

@@ -40,7 +40,7 @@ def test_a_mark_that_makes_no_sense_is_named(text):
 
 def test_what_is_told_are_the_bytes_of_the_data_folder(settings, tmp_path):
     settings.DATA_DIR, settings.DISK_RESERVE = tmp_path, Reserve(sizes=(1000,))
-    there = disk.look()
+    there = disk.usage()
     assert (there.folder, there.total, there.mark) == (tmp_path, shutil.disk_usage(tmp_path).total, 1000)
     assert 0 < there.free < there.total
 
@@ -48,7 +48,7 @@ def test_what_is_told_are_the_bytes_of_the_data_folder(settings, tmp_path):
 @pytest.mark.parametrize(("free", "is_low", "room"), [(999, True, 0), (1000, False, 0), (1500, False, 500)])
 def test_a_disk_is_low_below_its_mark(free, is_low, room):
     there = Disk(Path("/srv"), 10_000, free, 1000)
-    assert (there.is_low, there.room, bool(there.warning)) == (is_low, room, is_low)
+    assert (there.is_low, there.available, bool(there.warning)) == (is_low, room, is_low)
 
 
 def test_the_warning_says_how_much_and_what_to_do():

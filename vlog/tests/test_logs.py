@@ -71,7 +71,7 @@ def test_an_exception_comes_with_its_traceback():
 
 def test_a_line_ends_with_what_it_concerns():
     logs.begin(request="abc")
-    logs.concern(job=12, chunk=3)
+    logs.bind(job=12, chunk=3)
     assert (
         LineFormatter(colour=False)
         .format(record(logging.INFO, "read"))

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from transcoding.engine.contract import PROTOCOL, Stopping
+from transcoding.engine.contract import PROTOCOL, ShuttingDown
 from transcoding.engine.ffmpeg import encoders, processes
 from transcoding.engine.ffmpeg.commands import ENCODERS, SOFTWARE
 from transcoding.engine.ffmpeg.encoders import AUTO
@@ -87,7 +87,7 @@ class Agent:
                 answer = Connection(self.site).tell("heartbeat", told, self._unless_stopped)
                 log.info("%s knows this worker as %s", self.site.address, answer.get("worker"))
                 return
-            except Stopping:
+            except ShuttingDown:
                 return
             except Disabled as error:
                 self._wait_disabled(error)
@@ -120,7 +120,7 @@ class Agent:
         except Rejected as error:
             log.error("%s", error)
             self._wait(queue.again_in)
-        except Stopping:
+        except ShuttingDown:
             pass
         else:
             self._note(queue, worked)
@@ -166,7 +166,7 @@ class Agent:
 
     def _unless_stopped(self) -> None:
         if self.stop.is_set():
-            raise Stopping
+            raise ShuttingDown
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any
 from uuid import uuid4
 
-from transcoding.engine.contract import INIT, Assignment, Enough, LeaseLost, Stopping
+from transcoding.engine.contract import INIT, Assignment, LeaseLost, ShuttingDown, Yield
 from transcoding.engine.encode import EncodeError
 from transcoding.engine.ffmpeg.commands import ENCODERS
 from transcoding.engine.plan.plan import Plan
@@ -28,7 +28,7 @@ EACH_LEASE = 4  # reports at least
 PARTING = 5  # seconds to give back what the worker has, once it is asked to end
 SENT = 3  # times at most, where what arrives is not what was sent
 LONGEST_ERROR = 8000  # characters; the end of ffmpeg's log says most
-ORDERS: dict[str, type[Exception]] = {"complete": Enough, "give_back": Stopping}
+ORDERS: dict[str, type[Exception]] = {"complete": Yield, "give_back": ShuttingDown}
 HARMLESS = re.compile(r"[\w./+-]*", re.ASCII)  # nothing in it means anything to a filter of ffmpeg's
 UNUSED = ("ffmpeg", "language", "warnings")  # of a plan: texts that no argument is made of
 
@@ -50,15 +50,15 @@ class Hold(threading.Thread):
         self._connection, self._ended = Connection(site), threading.Event()
 
     def check(self) -> None:
-        """Raises what ended the piece, or Stopping where the worker is to end."""
+        """Raises what ended the piece, or ShuttingDown where the worker is to end."""
         if self.verdict is not None:
             raise self.verdict
         if self.stop.is_set():
-            raise Stopping
+            raise ShuttingDown
 
     def check_source(self) -> None:
         """As check, but for orders: the encoder follows those, and must not find its source broken meanwhile."""
-        if self.verdict is not None and not isinstance(self.verdict, Enough | Stopping):
+        if self.verdict is not None and not isinstance(self.verdict, Yield | ShuttingDown):
             raise self.verdict
 
     def judge(self, verdict: Exception) -> None:
@@ -79,7 +79,7 @@ class Hold(threading.Thread):
                 answer = self._connection.tell(f"{self.path}report", told, self._go_on)
             except (LeaseLost, Refused, Disabled, Rejected) as error:
                 self.judge(error)
-            except Stopping:
+            except ShuttingDown:
                 break
             else:
                 if order := ORDERS.get(answer.get("order", "")):
@@ -88,7 +88,7 @@ class Hold(threading.Thread):
 
     def _go_on(self) -> None:
         if self._ended.is_set():
-            raise Stopping
+            raise ShuttingDown
 
 
 class RemoteQueue:
@@ -106,7 +106,7 @@ class RemoteQueue:
         self._language, self._parting = "", False
 
     def claim(self, kinds: Collection[str]) -> Assignment | None:
-        """Raises Stopping where the worker is to end before the site has answered."""
+        """Raises ShuttingDown where the worker is to end before the site has answered."""
         self.let_go()
         self._parting = False
         asked = {"kinds": list(kinds), "claim": str(uuid4())}
@@ -187,7 +187,7 @@ class RemoteQueue:
         error = error.replace("\0", "")[-LONGEST_ERROR:].strip() or "it said nothing"
         self._finish(assignment, "fail", error=error, final=final)
 
-    def give_back(self, assignment: Assignment, reason: str = "") -> None:
+    def release(self, assignment: Assignment, reason: str = "") -> None:
         self._finish(assignment, "give_back", reason=reason)
 
     def _finish(self, assignment: Assignment, call: str, **told: Any) -> None:
@@ -209,13 +209,13 @@ class RemoteQueue:
                 asked.append(time.monotonic())
                 if asked[-1] - asked[0] > PARTING:
                     log.warning("%s could not be told of the end; the lease will run out", self.site.address)
-                    raise Stopping
+                    raise ShuttingDown
 
         return check
 
     def _unless_stopped(self) -> None:
         if self.stop.is_set():
-            raise Stopping
+            raise ShuttingDown
 
     def _held(self) -> Hold:
         if self._hold is None:

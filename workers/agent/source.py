@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable
 
-from transcoding.engine.contract import Enough, LeaseLost, Stopping
+from transcoding.engine.contract import LeaseLost, ShuttingDown, Yield
 from transcoding.engine.encode import EncodeError
 from transcoding.engine.source.loopback import Source
 from workers.agent.connection import Answer, Connection, Disabled, Refused, Unanswered
@@ -14,7 +14,7 @@ class RemoteSource(Source):
     check raises where the piece is over; judge is told what the site says of it, before ffmpeg sees an end.
     """
 
-    over = (LeaseLost, Enough, Stopping, Disabled, Refused, EncodeError)
+    over = (LeaseLost, Yield, ShuttingDown, Disabled, Refused, EncodeError)
 
     def __init__(  # noqa: PLR0913 - what a source is, and whom to ask and to tell
         self,
@@ -68,5 +68,5 @@ class RemoteSource(Source):
 
     def _go_on(self) -> None:
         if self._closed:
-            raise Stopping
+            raise ShuttingDown
         self._check()

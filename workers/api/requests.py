@@ -19,7 +19,7 @@ from rest_framework.views import APIView
 
 from transcoding.engine.contract import PROTOCOL, LeaseLost
 from transcoding.engine.encode import EncodeError
-from transcoding.engine.verify.deliveries import Unfit
+from transcoding.engine.verify.deliveries import InvalidDelivery
 from transcoding.engine.work import is_disk_full
 from vlog.environment import SENDING, TAKING
 from workers.api.authentication import HasKey, KeyAuthentication
@@ -163,7 +163,7 @@ def _refusal(error: Exception) -> Exception:
     """How the worker is told of an error; one that nobody foresaw stays what it is."""
     if isinstance(error, LeaseLost):
         return Conflict()
-    if isinstance(error, Unfit | EncodeError):
+    if isinstance(error, InvalidDelivery | EncodeError):
         return Unprocessable(str(error))
     if is_disk_full(error):
         return NotNow("The site's disk is full: send it again later.", 10)

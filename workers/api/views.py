@@ -24,14 +24,14 @@ from rest_framework.serializers import Serializer
 from whitenoise.middleware import WhiteNoiseFileResponse
 
 from transcoding import tasks
-from transcoding.engine.contract import INIT, Assignment, Enough, LeaseLost, Stopping
+from transcoding.engine.contract import INIT, Assignment, LeaseLost, ShuttingDown, Yield
 from transcoding.engine.formats.webvtt import Caption, readable
 from transcoding.engine.package import files
 from transcoding.engine.speech.transcribe import Transcript
 from transcoding.engine.verify.deliveries import largest
 from transcoding.models import ChunkKind, TranscodingChunk
 from transcoding.queue.local import LocalQueue
-from transcoding.queue.validating import CheckedQueue
+from transcoding.queue.validating import ValidatingQueue
 from transcoding.steps import captions
 from videos.storage.paths import root, source_path
 from vlog import queries, ranges, shared
@@ -83,7 +83,7 @@ def _any_query(kinds: tuple[str, ...]) -> queries.Query:
 def queue_for(worker: Worker, kind: str) -> LocalQueue:
     if kind == ChunkKind.TRANSCRIPTION:
         return captions.TranscriptionQueue(worker)
-    return CheckedQueue(worker, tasks.finish)
+    return ValidatingQueue(worker, tasks.finish)
 
 
 class AgentView(WorkerView):
@@ -133,7 +133,7 @@ class ClaimView(WorkerView):
         if (known := shared.kept(name)) is not None:
             chunk, attempt, first = known
             with suppress(LeaseLost):
-                held = CheckedQueue(self.worker, tasks.finish).resume(chunk, attempt)
+                held = ValidatingQueue(self.worker, tasks.finish).resume(chunk, attempt)
                 return self._told(replace(held, first=first))
         if self.worker.held_back:
             return None
@@ -155,7 +155,7 @@ class ClaimView(WorkerView):
     def _can(self, kind: str) -> bool:
         if kind != ChunkKind.TRANSCRIPTION:
             return True
-        return captions.wanted() and bool((self.worker.capabilities or {}).get("whisper"))
+        return captions.is_enabled() and bool((self.worker.capabilities or {}).get("whisper"))
 
     def _told(self, given: Assignment) -> dict[str, Any] | None:
         queue = queue_for(self.worker, given.kind)
@@ -180,7 +180,7 @@ class ChunkView(WorkerView):
     """A call about a chunk that the worker holds. Whatever it does not hold is answered alike, be it there or not."""
 
     def resume(self, chunk: int, attempt: int) -> tuple[LocalQueue, Assignment]:
-        held = CheckedQueue(self.worker, tasks.finish)
+        held = ValidatingQueue(self.worker, tasks.finish)
         assignment = held.resume(chunk, attempt)
         if assignment.kind == ChunkKind.TRANSCRIPTION:
             return captions.TranscriptionQueue(self.worker), assignment
@@ -272,9 +272,9 @@ def order(call: Callable[[], None]) -> Response:
     told = "go_on"
     try:
         call()
-    except Enough:
+    except Yield:
         told = "complete"
-    except Stopping:
+    except ShuttingDown:
         told = "give_back"
     return Response({"order": told})
 
@@ -362,4 +362,4 @@ class GiveBackView(MessageView):
     serializer = serializers.GiveBackSerializer
 
     def handle(self, queue: LocalQueue, assignment: Assignment, message: dict[str, Any]) -> None:
-        queue.give_back(assignment, message["reason"])
+        queue.release(assignment, message["reason"])

@@ -152,7 +152,7 @@ def test_a_disabled_worker_gets_no_work_until_it_is_enabled(client, operator):
     laid_out()
     told = act(client, "disable", node).content.decode()
     assert "«encode@here» is disabled. What it works on now, it finishes." in told
-    assert not tasks.work("encode@here", ["video"])
+    assert not tasks.encode_next("encode@here", ["video"])
     nodes.beat_once("encode@here")
     assert Worker.objects.get().status == "disabled"
     assert "«encode@here» is enabled." in act(client, "enable", node).content.decode()

@@ -373,7 +373,7 @@ class TestTheFence:
     def test_a_late_worker_harms_nobody_who_came_after(self, agent, new_agent, job, made):
         told, other = agent.claim("video"), new_agent()
         TranscodingChunk.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
-        recovery.give_back_expired()
+        recovery.release_expired()
         taken = other.claim("video")
         assert taken["chunk"] == told["chunk"]
         self.check_lost(agent, told, made[1])

@@ -105,7 +105,7 @@ def test_a_sign_of_life_is_noted_now_and_then(agent, monkeypatch):
 def test_whoever_was_silent_is_offline_and_comes_back_with_the_next_call(agent):
     ask(agent)
     Worker.objects.update(last_heartbeat=timezone.now() - timedelta(seconds=SILENT_SECONDS + 1))
-    nodes.call_silent_offline()
+    nodes.mark_stale_offline()
     assert Worker.objects.get().status == Worker.Status.OFFLINE
     ask(agent)
     assert Worker.objects.get().status == Worker.Status.ACTIVE

@@ -99,7 +99,7 @@ def test_a_node_that_is_heard_again_is_active_again():
 )
 def test_after_90_seconds_of_silence_a_worker_is_offline_and_works_on_nothing(seconds, status, after):
     worker = heard(seconds, status=status, current_job=TranscodingJobFactory())
-    nodes.call_silent_offline()
+    nodes.mark_stale_offline()
     worker.refresh_from_db()
     assert worker.status == after
     assert (worker.current_job is None) == (status != after)
@@ -107,44 +107,44 @@ def test_after_90_seconds_of_silence_a_worker_is_offline_and_works_on_nothing(se
 
 def test_one_that_was_never_heard_of_is_offline():
     worker = WorkerFactory(last_heartbeat=None)
-    nodes.call_silent_offline()
+    nodes.mark_stale_offline()
     worker.refresh_from_db()
     assert worker.status == "offline"
 
 
 class TestAnyoneWorking:
     def test_nobody_is_where_there_is_no_row(self):
-        assert not nodes.anyone_working("encode")
+        assert not nodes.has_active_nodes("encode")
 
     def test_a_node_that_was_heard_lately_works_for_its_queue_only(self):
         heard(5)
-        assert nodes.anyone_working("encode")
-        assert not nodes.anyone_working("tasks")
+        assert nodes.has_active_nodes("encode")
+        assert not nodes.has_active_nodes("tasks")
 
     def test_every_queue_needs_one(self):
         heard(5)
-        assert not nodes.anyone_working("encode", "tasks")
+        assert not nodes.has_active_nodes("encode", "tasks")
         heard(5, "tasks@there")
-        assert nodes.anyone_working("encode", "tasks")
+        assert nodes.has_active_nodes("encode", "tasks")
 
     def test_a_queue_whose_name_only_begins_alike_does_not_count(self):
         heard(5, "encode2@here")
-        assert not nodes.anyone_working("encode")
+        assert not nodes.has_active_nodes("encode")
 
     @pytest.mark.parametrize("status", ["offline", "disabled"])
     def test_one_that_takes_no_work_does_not_count(self, status):
         heard(5, status=status)
-        assert not nodes.anyone_working("encode")
+        assert not nodes.has_active_nodes("encode")
 
     def test_one_that_fell_silent_does_not_count(self):
         heard(SILENT_SECONDS + 5)
-        assert not nodes.anyone_working("encode")
+        assert not nodes.has_active_nodes("encode")
         heard(SILENT_SECONDS - 5, "encode@there")
-        assert nodes.anyone_working("encode")
+        assert nodes.has_active_nodes("encode")
 
     def test_a_remote_worker_of_that_name_needs_a_node_of_its_own(self):
         heard(5, "encode")
-        assert not nodes.anyone_working("encode")
+        assert not nodes.has_active_nodes("encode")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -166,7 +166,7 @@ class TestSigterm:
         nodes.stopping.clear()
 
     def test_while_a_task_runs_it_asks_for_an_end_and_ends_nothing(self):
-        with nodes.heeding_sigterm():
+        with nodes.deferred_sigterm():
             assert not nodes.stopping.is_set()
             os.kill(os.getpid(), signal.SIGTERM)
             assert nodes.stopping.wait(5)
@@ -175,7 +175,7 @@ class TestSigterm:
         before = signal.getsignal(signal.SIGTERM)
 
         def crash():
-            with nodes.heeding_sigterm():
+            with nodes.deferred_sigterm():
                 assert signal.getsignal(signal.SIGTERM) != before
                 raise ZeroDivisionError
 
@@ -187,7 +187,7 @@ class TestSigterm:
         before, seen = signal.getsignal(signal.SIGTERM), []
 
         def look():
-            with nodes.heeding_sigterm():
+            with nodes.deferred_sigterm():
                 seen.append(signal.getsignal(signal.SIGTERM))
 
         thread = threading.Thread(target=look)

@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from transcoding.engine.plan.ladder import Rung
-from transcoding.engine.plan.media import FORMATS, MAX_PIXELS, Look
+from transcoding.engine.plan.media import FORMATS, MAX_PIXELS, ColorInfo
 from transcoding.engine.plan.plan import AAC_FRAME, AudioPlan, Plan
 
 # Forced keyframes are compared with frame times that were rounded on their way: ask half a millisecond early.
@@ -232,7 +232,7 @@ def speech_arguments(audio: AudioPlan, source: str, seconds: float, pipe: int) -
     ]
 
 
-def poster_arguments(source: str, stream: int, look: Look, seek: float | None, target: Path) -> list[str]:
+def poster_arguments(source: str, stream: int, look: ColorInfo, seek: float | None, target: Path) -> list[str]:
     """One keyframe as a JPEG of at most 1280 by 1280 pixels, and to standard output as gray, of JUDGED pixels."""
     weave = f"{DEINTERLACE}," if look.interlaced else ""
     if look.transfer in TRANSFERS:
@@ -336,7 +336,7 @@ def _tone_mapped(transfer: str, width: int | str, height: int | str) -> str:
     )
 
 
-def _colors(look: Look, out: str = "out_color_matrix=bt709:out_range=limited") -> str:
+def _colors(look: ColorInfo, out: str = "out_color_matrix=bt709:out_range=limited") -> str:
     """How scale is told to change the meaning of the numbers; out: what they mean afterwards."""
     if look.transfer in TRANSFERS or look.matrix == "bt709":
         source = "in_color_matrix=bt709:"

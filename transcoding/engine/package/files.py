@@ -162,7 +162,7 @@ def receive(path: Path, arrived: Path, tell: Callable[[], None]) -> None:
 
 
 @singledispatch
-def hurried(path: Path) -> Path:
+def fail_fast(path: Path) -> Path:
     """The same file for somebody who holds a thread of the site meanwhile: better no answer than a late one."""
     return path
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 
 @dataclass(frozen=True)
-class Step:
+class LadderRung:
     """A step of the ladder: shorter side in pixels, caps of video and audio in kbit/s."""
 
     side: int
@@ -18,12 +18,12 @@ class Step:
 
 
 LADDER = (
-    Step(2160, 15_000, 192),
-    Step(1440, 8_000, 192),
-    Step(1080, 5_000, 128),
-    Step(720, 2_500, 128),
-    Step(480, 1_000, 96),
-    Step(360, 600, 96),
+    LadderRung(2160, 15_000, 192),
+    LadderRung(1440, 8_000, 192),
+    LadderRung(1080, 5_000, 128),
+    LadderRung(720, 2_500, 128),
+    LadderRung(480, 1_000, 96),
+    LadderRung(360, 600, 96),
 )
 
 
@@ -61,7 +61,7 @@ def _floor_even(length: int) -> int:
     return max(2, length // 2 * 2)
 
 
-def steps_for(width: int, height: int) -> tuple[Step, ...]:
+def ladder_rungs_for(width: int, height: int) -> tuple[LadderRung, ...]:
     """The steps that a source of this displayed size reaches, highest first; empty below the lowest."""
     return tuple(step for step in LADDER if step.side <= min(width, height))
 
@@ -73,7 +73,7 @@ def rungs_for(width: int, height: int) -> tuple[Rung, ...]:
     """
     short = min(width, height)
     rungs = []
-    for step in steps_for(width, height):
+    for step in ladder_rungs_for(width, height):
         scale = Fraction(step.side, short)
         tier = int(short > ONE_TIER and step.side > FIRST_TIER)
         rungs.append(Rung(step.name, _even(width * scale), _even(height * scale), step.bitrate, tier=tier))
@@ -85,10 +85,10 @@ def rungs_for(width: int, height: int) -> tuple[Rung, ...]:
 
 def audio_bitrate_for(width: int, height: int) -> int:
     """Cap in kbit/s of the one audio rendition: the highest that applies to any rung."""
-    return (steps_for(width, height) or LADDER[-1:])[0].audio_bitrate
+    return (ladder_rungs_for(width, height) or LADDER[-1:])[0].audio_bitrate
 
 
 def skipped_for(width: int, height: int) -> tuple[str, ...]:
     """The names of the steps that the source does not reach."""
-    reached = steps_for(width, height)
+    reached = ladder_rungs_for(width, height)
     return tuple(step.name for step in LADDER if step not in reached)

@@ -18,7 +18,7 @@ MAX_PIXELS = 139_264 * 256  # 8K and a little more: the largest picture of any l
 
 
 @dataclass(frozen=True)
-class Look:
+class ColorInfo:
     """What the picture's numbers mean; the default is what viewers get.
 
     transfer is sdr, pq or hlg; matrix is bt709, bt601, bt2020 or rgb.
@@ -44,7 +44,7 @@ class VideoTrack:
     pixel_format: str
     width: int
     height: int
-    plain: bool  # not rotated, square pixels, progressive, of standard dynamic and limited range
+    is_simple: bool  # not rotated, square pixels, progressive, of standard dynamic and limited range
     rate: Fraction
     constant: bool
     frames: int
@@ -55,7 +55,7 @@ class VideoTrack:
     idr: bool  # every keyframe is an IDR picture, and the first packet is the first picture shown
     bitrate: int
     peak: int
-    look: Look = field(default_factory=Look)
+    look: ColorInfo = field(default_factory=ColorInfo)
     clean: bool = True  # H.264: every packet a whole picture, of one set of parameters that players take
 
 
@@ -93,7 +93,7 @@ class MediaInfo:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; from_json reads it back."""
-        data: dict[str, Any] = plain(asdict(self))
+        data: dict[str, Any] = to_plain(asdict(self))
         return data
 
     @classmethod
@@ -109,7 +109,7 @@ class MediaInfo:
                     **{name: Fraction(video[name]) for name in ("rate", "time_base")},
                     "keyframes": tuple(video["keyframes"]),
                     "keyframe_times": tuple(map(Fraction, video["keyframe_times"])),
-                    "look": Look(**video["look"]),
+                    "look": ColorInfo(**video["look"]),
                 }
             ),
             audio=audio and AudioTrack(**{**audio, **{name: Fraction(audio[name]) for name in ("start", "end")}}),
@@ -122,7 +122,7 @@ def is_worth_copying(video: VideoTrack, container: str) -> bool:
     return (
         video.codec == "h264"
         and video.pixel_format == "yuv420p"
-        and video.plain
+        and video.is_simple
         and video.constant
         and video.idr
         and any(satisfies(video, rung) for rung in rungs_for(video.width, video.height))
@@ -136,10 +136,10 @@ def satisfies(video: VideoTrack, rung: Rung) -> bool:
     return (video.width, video.height) == (rung.width, rung.height) and video.bitrate <= cap and video.peak <= 1.5 * cap
 
 
-def plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """Fractions as text, tuples as lists; floats and the rest as they are."""
     if isinstance(value, Fraction):
         return str(value)
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+        return {key: to_plain(item) for key, item in value.items()}
+    return [to_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -7,7 +7,15 @@ from fractions import Fraction
 from typing import Any
 
 from transcoding.engine.plan.ladder import Rung, audio_bitrate_for, rungs_for
-from transcoding.engine.plan.media import AudioTrack, Look, MediaInfo, VideoTrack, is_worth_copying, plain, satisfies
+from transcoding.engine.plan.media import (
+    AudioTrack,
+    ColorInfo,
+    MediaInfo,
+    VideoTrack,
+    is_worth_copying,
+    satisfies,
+    to_plain,
+)
 from transcoding.engine.timeline import Timeline
 
 TARGET = 6  # seconds; Apple's authoring rule 7.5
@@ -54,7 +62,7 @@ class Plan:
     encoder: str
     preset: str
     ffmpeg: str
-    look: Look = field(default_factory=Look)
+    look: ColorInfo = field(default_factory=ColorInfo)
     warnings: tuple[str, ...] = ()  # sentences for the editor
 
     @property
@@ -77,7 +85,7 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for a jsonb column or a wire; from_json reads it back."""
-        data: dict[str, Any] = plain(asdict(self))
+        data: dict[str, Any] = to_plain(asdict(self))
         return data
 
     @classmethod
@@ -89,7 +97,7 @@ class Plan:
                 "time_base": Fraction(data["time_base"]),
                 "timeline": _timeline(data["timeline"]),
                 "seeks": tuple(data["seeks"]),
-                "look": Look(**data.get("look", {})),
+                "look": ColorInfo(**data.get("look", {})),
                 "warnings": tuple(data.get("warnings", ())),
                 "rungs": tuple(Rung(**rung) for rung in data["rungs"]),
                 "audio": audio

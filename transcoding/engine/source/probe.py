@@ -24,7 +24,7 @@ from transcoding.engine.plan.media import (
     MAX_PIXELS,
     MAX_RATE,
     AudioTrack,
-    Look,
+    ColorInfo,
     MediaInfo,
     VideoTrack,
     is_worth_copying,
@@ -226,7 +226,7 @@ def _video_track(stream: VideoStream, frame: VideoFrame, packets: Packets) -> Vi
         pixel_format=frame.format.name,
         width=width,
         height=height,
-        plain=_is_upright(frame) and aspect == 1 and replace(look, matrix="bt709") == Look(),
+        is_simple=_is_upright(frame) and aspect == 1 and replace(look, matrix="bt709") == ColorInfo(),
         rate=rate,
         constant=constant,
         frames=frames,
@@ -257,12 +257,12 @@ def _displayed_size(frame: VideoFrame, aspect: Fraction) -> tuple[int, int]:
     return (height, width) if frame.rotation % 180 else (width, height)
 
 
-def _look(frame: VideoFrame) -> Look:
+def _look(frame: VideoFrame) -> ColorInfo:
     """As the frame says; where it says nothing, as players take it: BT.601 in standard definition, else BT.709."""
     standard_definition = max(frame.width, frame.height) <= 1024 and min(frame.width, frame.height) <= 576
     usual = "bt601" if standard_definition else "bt709"
     is_rgb = frame.format.is_rgb
-    return Look(
+    return ColorInfo(
         interlaced=bool(frame.interlaced_frame),
         transfer=TRANSFERS.get(frame.color_trc, "sdr"),
         matrix="rgb" if is_rgb else MATRICES.get(frame.colorspace, usual),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
-from transcoding.engine.contract import Assignment, LeaseLost, Queue, Stopping
+from transcoding.engine.contract import Assignment, LeaseLost, Queue, ShuttingDown
 from transcoding.engine.encode import EncodeError
 from transcoding.engine.ffmpeg import processes
 from transcoding.engine.formats.webvtt import Caption, readable
@@ -160,13 +160,13 @@ def _make(  # noqa: PLR0913 - what transcribe_one was called with
             heard = replace(task, source=source.address)
             transcript = transcribe(heard, duration, lambda percent: queue.report(assignment, percent), pulse)
         queue.publish(assignment, transcript)
-    except Stopping:
-        queue.give_back(assignment)
+    except ShuttingDown:
+        queue.release(assignment)
         log.info("«%s»: transcription given back, the worker stops", assignment.title)
     except (EncodeError, OSError) as error:
         log.error("«%s»: %s", assignment.title, error)
         if is_disk_full(error):
-            queue.give_back(assignment, DISK_FULL)
+            queue.release(assignment, DISK_FULL)
             return
         queue.fail(assignment, str(error), final=isinstance(error, CannotTranscribe))
     else:

@@ -15,7 +15,7 @@ ABOVE_CAP = 2  # times: what the caps of encoders, and of what is copied, leave 
 BESIDE = 128 * 1024  # bytes: boxes, and sound that is louder here than there
 
 
-class Unfit(ValueError):
+class InvalidDelivery(ValueError):
     """It is not what the plan says; the message says why, as a sentence."""
 
 
@@ -32,12 +32,14 @@ def largest(plan: Plan, rendition: str, index: int) -> int:
 
 
 def check_init(plan: Plan, rendition: str, init: bytes) -> None:
-    """Whether it is one track of what the rendition is to be, and nothing else. Raises Unfit."""
+    """Whether it is one track of what the rendition is to be, and nothing else. Raises InvalidDelivery."""
     _track(plan, rendition, init)
 
 
 def check_segment(plan: Plan, rendition: str, index: int, init: bytes, data: bytes) -> None:
-    """Whether it holds all frames of the segment, in their places, to be decoded with this init segment. Raises Unfit.
+    """Check that a segment holds all its frames in their places, decodable with this init segment.
+
+    Raises InvalidDelivery.
 
     Nothing of it is decoded: what the pictures show is not looked at.
     """
@@ -45,22 +47,22 @@ def check_segment(plan: Plan, rendition: str, index: int, init: bytes, data: byt
     try:
         units, ticks = _measure(track, name, index, data)
     except (BrokenBoxes, BrokenStream) as error:
-        raise Unfit(f"{name} {error}.") from error
+        raise InvalidDelivery(f"{name} {error}.") from error
     planned = track.timeline.length(index)
     may_end_early = rendition == "audio" and index + 1 == len(track.timeline)
     if units != planned and not may_end_early:
-        raise Unfit(f"{name} has {units} frames, not {planned} as planned.")
+        raise InvalidDelivery(f"{name} has {units} frames, not {planned} as planned.")
     for problem in wrong_length(name, Fraction(ticks, track.timescale), track.timeline, index):
-        raise Unfit(f"{problem}.")
+        raise InvalidDelivery(f"{problem}.")
 
 
 def _track(plan: Plan, rendition: str, init: bytes) -> Track:
     try:
         track = begin_track(rendition, init, plan)
     except (BrokenBoxes, BrokenStream) as error:
-        raise Unfit(f"{rendition}/init.mp4 {error}.") from error
+        raise InvalidDelivery(f"{rendition}/init.mp4 {error}.") from error
     if track.problems:
-        raise Unfit(f"{track.problems[0]}.")
+        raise InvalidDelivery(f"{track.problems[0]}.")
     return track
 
 
@@ -73,10 +75,10 @@ def _measure(track: Track, name: str, index: int, data: bytes) -> tuple[int, int
             # Rounded down: what is copied may begin a part of a frame late, throughout.
             if int(Fraction(start, track.timescale) / track.timeline.unit) != first:
                 begin, wanted = start / track.timescale, float(first * track.timeline.unit)
-                raise Unfit(f"{name} begins at {begin:.3f} s, not at {wanted:.3f} s as planned.")
+                raise InvalidDelivery(f"{name} begins at {begin:.3f} s, not at {wanted:.3f} s as planned.")
         if fragment.start != expected:
-            raise Unfit(f"{name} has a fragment that does not begin where the one before ends.")
+            raise InvalidDelivery(f"{name} has a fragment that does not begin where the one before ends.")
         units, expected = units + fragment.samples, fragment.start + fragment.duration
         if units > track.timeline.length(index):
-            raise Unfit(f"{name} has more than {track.timeline.length(index)} frames, which are planned.")
+            raise InvalidDelivery(f"{name} has more than {track.timeline.length(index)} frames, which are planned.")
     return units, expected - start

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from transcoding.models import UNFINISHED, Attempt, QualityProgress, TranscodingJob
 from transcoding.operations import control
-from transcoding.operations.insight import Insight, duration, look_at, name_of, speed
+from transcoding.operations.insight import Insight, duration, inspect_jobs, name_of, speed
 from videos.models import Video
 
 WRONG_USE = 2
@@ -83,7 +83,7 @@ class Command(BaseCommand):
         elif not options["all"]:
             jobs = jobs.filter(video__status__in=UNFINISHED, video__deleted_at=None)
         found = list(jobs.defer("plan"))
-        insights = look_at(found)
+        insights = inspect_jobs(found)
         if options["json"]:
             self._write_json([facts(job, insight) for job, insight in zip(found, insights, strict=True)])
         elif found:
@@ -102,7 +102,7 @@ class Command(BaseCommand):
         self.stdout.write("\n".join(lines))
 
     def _show(self, job: TranscodingJob, *, as_json: bool) -> None:
-        (insight,) = look_at([job])
+        (insight,) = inspect_jobs([job])
         if as_json:
             self._write_json({**facts(job, insight), **details(job)})
             return

@@ -31,7 +31,7 @@ class Command(BaseCommand):
             findings.append(finding)
             if not options["json"]:
                 self.stdout.write(_line(finding))
-        strays = [] if slugs else package_check.strays()
+        strays = [] if slugs else package_check.orphans()
         if options["json"]:
             found = [_plain(finding) for finding in findings]
             self.stdout.write(json.dumps({"videos": found, "strays": strays}, ensure_ascii=False, indent=2))

@@ -12,7 +12,7 @@ from transcoding.engine.ffmpeg.commands import (
     poster_arguments,
     video_arguments,
 )
-from transcoding.engine.plan.media import FORMATS, Look
+from transcoding.engine.plan.media import FORMATS, ColorInfo
 from transcoding.tests.engine.test_plan import audio, encoded, plan_of, video
 
 PIPES = {"720p": 3, "480p": 4, "360p": 5}
@@ -184,9 +184,9 @@ def test_a_poster_is_one_keyframe_of_square_pixels_and_its_brightness():
         *("-map", "[small]", "-fps_mode", "passthrough", "-c:v", "rawvideo", "-f", "rawvideo"),
         *("-frames:v", "1", "pipe:1"),
     ]
-    assert poster_arguments("/s.mp4", 2, Look(), None, Path("/p.jpg")) == [*one, *expected]
+    assert poster_arguments("/s.mp4", 2, ColorInfo(), None, Path("/p.jpg")) == [*one, *expected]
     seek = [*one, "-noaccurate_seek", "-ss", "1.500000"]
-    assert poster_arguments("/s.mp4", 2, Look(), 1.5, Path("/p.jpg")) == [*seek, *expected]
+    assert poster_arguments("/s.mp4", 2, ColorInfo(), 1.5, Path("/p.jpg")) == [*seek, *expected]
 
 
 @pytest.mark.parametrize("name", ["hls", "concat", "image2", "lavfi", "dash", "sdp", "rtsp", "imf"])

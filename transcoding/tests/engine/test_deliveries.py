@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transcoding.engine.contract import INIT
-from transcoding.engine.verify.deliveries import LARGEST_INIT, Unfit, check_init, check_segment, largest
+from transcoding.engine.verify.deliveries import LARGEST_INIT, InvalidDelivery, check_init, check_segment, largest
 from transcoding.tests import clips
 
 
@@ -21,7 +21,7 @@ def made(tmp_path_factory):
 
 def refused(made, rendition, index, data, init=None):
     plan, segments = made
-    with pytest.raises(Unfit) as caught:
+    with pytest.raises(InvalidDelivery) as caught:
         check_segment(plan, rendition, index, init or segments[rendition, INIT], data)
     return str(caught.value)
 
@@ -50,7 +50,7 @@ def test_another_segment_is_told_by_its_time(made):
 def test_a_part_of_a_segment_is_told_by_its_frames(made):
     plan, segments = made
     longer = dataclasses.replace(plan, timeline=dataclasses.replace(plan.timeline, starts=(0, 60)))
-    with pytest.raises(Unfit, match=r"360p/00000.m4s has 50 frames, not 60 as planned\."):
+    with pytest.raises(InvalidDelivery, match=r"360p/00000.m4s has 50 frames, not 60 as planned\."):
         check_segment(longer, "360p", 0, segments["360p", INIT], segments["360p", 0])
 
 
@@ -72,7 +72,7 @@ def test_the_last_segment_of_sound_may_be_short_and_no_other(made):
     check_segment(dataclasses.replace(plan, audio=end), "audio", 0, segments["audio", INIT], segments["audio", 0])
     more = (0, sound.timeline.end + 3)
     early = dataclasses.replace(sound, timeline=dataclasses.replace(sound.timeline, starts=more, end=more[1] + 9))
-    with pytest.raises(Unfit, match="frames, not"):
+    with pytest.raises(InvalidDelivery, match="frames, not"):
         check_segment(dataclasses.replace(plan, audio=early), "audio", 0, segments["audio", INIT], segments["audio", 0])
 
 
@@ -91,9 +91,9 @@ def test_what_is_no_segment_at_all_is_refused(made, data):
 
 def test_sound_is_no_picture(made):
     plan, segments = made
-    with pytest.raises(Unfit, match="holds a track of type 'mp4a'"):
+    with pytest.raises(InvalidDelivery, match="holds a track of type 'mp4a'"):
         check_init(plan, "360p", segments["audio", INIT])
-    with pytest.raises(Unfit, match="holds a track of type 'avc1'"):
+    with pytest.raises(InvalidDelivery, match="holds a track of type 'avc1'"):
         check_init(plan, "audio", segments["360p", INIT])
     refused(made, "360p", 0, segments["audio", 0])
 
@@ -101,13 +101,13 @@ def test_sound_is_no_picture(made):
 def test_a_picture_of_another_size_is_refused(made):
     plan, segments = made
     other = dataclasses.replace(plan, rungs=(dataclasses.replace(plan.rungs[0], width=854, height=480),))
-    with pytest.raises(Unfit, match="is for pictures of 640x360, not of 854x480"):
+    with pytest.raises(InvalidDelivery, match="is for pictures of 640x360, not of 854x480"):
         check_init(other, "360p", segments["360p", INIT])
 
 
 def test_an_init_segment_holds_nothing_else(made):
     plan, segments = made
-    with pytest.raises(Unfit, match="is not one ftyp and one moov"):
+    with pytest.raises(InvalidDelivery, match="is not one ftyp and one moov"):
         check_init(plan, "360p", segments["360p", INIT] + boxed(b"free", b"x"))
 
 
@@ -133,5 +133,5 @@ def test_whatever_is_changed_in_it_nothing_else_goes_wrong(made, data):
             check_init(plan, name, bytes(damaged))
         else:
             check_segment(plan, name, index, segments[name, INIT], bytes(damaged))
-    except Unfit as error:
+    except InvalidDelivery as error:
         assert str(error).endswith(".")  # noqa: PT017 - whether it is raised at all depends on the bytes

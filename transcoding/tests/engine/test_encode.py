@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 
 from transcoding.engine import encode as encode_module
-from transcoding.engine.contract import INIT, Assignment, Stopping
+from transcoding.engine.contract import INIT, Assignment, ShuttingDown
 from transcoding.engine.encode import EncodeError, encode
 from transcoding.engine.ffmpeg import processes
 from transcoding.engine.formats import boxes
@@ -305,9 +305,9 @@ def test_an_encoder_that_fails_says_why(small, tmp_path):
 
 def test_what_the_check_raises_stops_the_encoder(small):
     def check():
-        raise Stopping
+        raise ShuttingDown
 
-    with pytest.raises(Stopping):
+    with pytest.raises(ShuttingDown):
         encode(small.assignment("video", 0, 2), lambda *delivery: None, check)
 
 

@@ -119,7 +119,7 @@ def test_from_its_arrival_to_its_end(client, store, sent, settings, clip):
     assert source_path(video).read_bytes() == clip.read_bytes()
     assert verify(package_dir(video), Plan.from_json(job.plan)) == []
     assert (job.reserved_bytes, Plan.from_json(job.plan).warnings) == (0, ())
-    while tasks.picture("drawer@test"):
+    while tasks.generate_next_storyboard("drawer@test"):
         pass
     assert on_disk(settings) == []
     taken, there = StorageEntry.objects.get(video=video), files.sizes(root())
@@ -149,12 +149,12 @@ def test_from_its_arrival_to_its_end(client, store, sent, settings, clip):
     video.refresh_from_db()
     assert client.get(segment).status_code == 404
     assert played(client, video).keys() == places.keys()
-    assert archive.settle_all() == 0
+    assert archive.reconcile() == 0
 
     archive.archive(video.pk, by="ann")
     assert archive.purge(video.pk)
     assert files.sizes(root()) == {}
-    assert (archive.settle_all(), Video.objects.count()) == (0, 0)
+    assert (archive.reconcile(), Video.objects.count()) == (0, 0)
 
 
 def test_a_base_address_stands_before_what_a_cache_hands_out(client, store, sent, settings):
@@ -203,8 +203,8 @@ def test_a_store_that_is_away_fails_the_piece_with_a_sentence_and_the_next_try_g
         return None
 
     store.faults = away
-    assert tasks.work("worker@test", ["video"])
-    assert tasks.work("worker@test", ["video"])
+    assert tasks.encode_next("worker@test", ["video"])
+    assert tasks.encode_next("worker@test", ["video"])
     errors = Attempt.objects.filter(outcome="failed").values_list("error", flat=True)
     assert errors
     for error in errors:
@@ -243,7 +243,7 @@ def test_a_store_that_is_away_takes_no_page_no_upload_and_no_row_with_it(client,
         archive.archive(video.pk, by="ann")
     assert Video.objects.alive().filter(pk=video.pk, media_key=video.media_key).exists()
     store.faults = lambda method, path: None
-    archive.settle_all()
+    archive.reconcile()
     assert files.sizes(root()) == there
     tasks.probe.run(late.pk)
     assert on_disk(settings) == []
@@ -257,7 +257,7 @@ def test_an_archive_that_is_cut_off_half_way_is_put_back(video, store):
         archive.archive(video.pk, by="ann")
     assert len(files.sizes(root())) > len(there)
     store.faults = lambda method, path: None
-    assert archive.settle_all() == 1
+    assert archive.reconcile() == 1
     assert files.sizes(root()) == there
 
 

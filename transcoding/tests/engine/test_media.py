@@ -91,7 +91,7 @@ class TestPictures:
         assert media.indexed
         assert media.duration == 2.0
         assert (video.codec, video.pixel_format, video.width, video.height) == ("h264", "yuv420p", 320, 240)
-        assert (video.plain, video.idr, video.index) == (True, True, 0)
+        assert (video.is_simple, video.idr, video.index) == (True, True, 0)
         assert video.keyframes == (0, 20, 40)
         start = video.start * video.time_base
         assert video.keyframe_times == (start, start + Fraction(20, 25), start + Fraction(40, 25))
@@ -104,15 +104,15 @@ class TestPictures:
         source = clips.make(tmp_path / "flat.mp4", *picture(size="640x360"), *H264)
         video = read(tmp_path / "a.mp4", "-display_rotation", str(degrees), "-i", str(source), "-c", "copy").video
         assert (video.width, video.height) == ((640, 360) if degrees == 180 else (360, 640))
-        assert not video.plain
+        assert not video.is_simple
 
     def test_pixels_that_are_not_square_are_widened(self, tmp_path):
         video = read(tmp_path / "a.mp4", *picture(size="720x576"), "-vf", "setsar=16/15", *H264).video
-        assert (video.width, video.height, video.plain) == (768, 576, False)
+        assert (video.width, video.height, video.is_simple) == (768, 576, False)
 
     def test_interlaced_pictures_are_not_plain(self, tmp_path):
         video = read(tmp_path / "a.mp4", *picture(), "-vf", "setfield=tff", *H264, "-flags", "+ildct+ilme").video
-        assert not video.plain
+        assert not video.is_simple
 
     def test_keyframes_that_are_not_idr_are_seen(self, tmp_path):
         video = read(

@@ -30,7 +30,7 @@ def published(source):
     job = TranscodingJobFactory(video__title="Walk")
     store(source_path(job.video), source.read_bytes())
     tasks.probe.apply([job.pk])
-    while tasks.work("encoder@test", [ChunkKind.VIDEO, ChunkKind.AUDIO], only=job):
+    while tasks.encode_next("encoder@test", [ChunkKind.VIDEO, ChunkKind.AUDIO], only=job):
         pass
     tasks.master_playlist.apply([job.pk])
     tasks.finalize.apply([job.pk])

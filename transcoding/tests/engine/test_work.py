@@ -45,7 +45,7 @@ class Shelf:
     def fail(self, assignment, error):
         self.diary.append(f"fail: {error}")
 
-    def give_back(self, assignment, reason=""):
+    def release(self, assignment, reason=""):
         self.diary.append(f"give back {reason}".strip())
 
 
@@ -113,10 +113,10 @@ def test_a_full_disk_spends_nothing_and_ends_the_work(piece, number):
     assert shelf.diary == [f"give back {work.DISK_FULL}"]
 
 
-@pytest.mark.parametrize("call", ["fail", "give_back"])
+@pytest.mark.parametrize("call", ["fail", "release"])
 def test_a_lease_lost_at_the_very_end_is_no_error(piece, call):
     stop = threading.Event()
-    if call == "give_back":
+    if call == "release":
         stop.set()
     broken = Assignment(**{**vars(piece), "source": "/gone.mp4"})
     shelf = raising(call, LeaseLost(), broken)

@@ -114,7 +114,7 @@ class TestCancel:
 
     def test_retry_goes_on_where_it_was(self, laid_out, on_commit):
         job = laid_out()
-        tasks.work("encode@test", [ChunkKind.VIDEO], only=job)
+        tasks.encode_next("encode@test", [ChunkKind.VIDEO], only=job)
         before = made_at(job)
         control.cancel(job, "ann")
         assert "taken up again" in on_commit(control.retry, fresh(job))
@@ -186,7 +186,7 @@ class TestEncodeAgain:
     def test_what_a_cut_off_move_of_files_left_does_not_get_into_the_new_package(self, ready, on_commit):
         job = ready()
         on_commit(control.encode_again, job)
-        archive.settle_all()
+        archive.reconcile()
         job = fresh(job)
         assert segments_there(package_dir(job.video) / "240p") != set()  # the old ones, moved under the new address
         tasks.probe.run(job.pk)
@@ -209,7 +209,7 @@ class TestEncodeAgain:
 
     def test_captions_that_are_there_are_left_alone(self, ready):
         job = ready()
-        captions.put_back(job, Plan.from_json(job.plan))
+        captions.restore_files(job, Plan.from_json(job.plan))
         assert not (package_dir(job.video) / "captions").exists()
 
     def test_one_that_is_being_made_or_heard_or_archived_is_refused(self, laid_out):

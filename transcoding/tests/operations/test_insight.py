@@ -1,4 +1,4 @@
-"""Why a job waits, how fast it goes, how long it takes: judged from a scene, and the scene read from the rows."""
+"""Why a job waits, how fast it goes, how long it takes: judged from a snapshot, and the snapshot read from the rows."""
 
 from datetime import timedelta
 
@@ -8,13 +8,23 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from transcoding.models import Attempt, TranscodingJob
-from transcoding.operations.insight import Hand, Pace, Piece, Scene, judge, look_at, read_scene, remaining, why
+from transcoding.operations.insight import (
+    PendingChunk,
+    QueueSnapshot,
+    Throughput,
+    WorkerState,
+    inspect_jobs,
+    judge,
+    read_snapshot,
+    remaining,
+    why,
+)
 from transcoding.tests.queue.test_local import AUDIO, RUNGS, VIDEO, audio, deliver_all, laid_out, queue_of
 from videos.models import Video
 from workers.models import Worker
 
-ENCODER = Hand("encode@a", "active", 5, encodes=True)
-STEPPER = Hand("tasks@a", "active", 5, steps=True)
+ENCODER = WorkerState("encode@a", "active", 5, encodes=True)
+STEPPER = WorkerState("tasks@a", "active", 5, steps=True)
 BOTH = [ENCODER, STEPPER]
 
 
@@ -23,7 +33,7 @@ def job_of(number=1, step="transcode", status="processing", **video):
 
 
 def piece(job=1, title="Mine", kind="video", left=10.0, heard=None, worker="", first=0, last=0, encoder="libx264"):
-    return Piece(job, title, kind, first, last, left, worker, heard, encoder)
+    return PendingChunk(job, title, kind, first, last, left, worker, heard, encoder)
 
 
 def at_work(job=1, **facts):
@@ -38,7 +48,7 @@ REASONS = {
         BOTH,
         "Behind 2 pieces of other videos; 1 worker, encoding «Harbour at dawn».",
     ),
-    "next": ([piece()], [*BOTH, Hand("encode@b", "active", 1, encodes=True)], "It is next; 2 workers, free."),
+    "next": ([piece()], [*BOTH, WorkerState("encode@b", "active", 1, encodes=True)], "It is next; 2 workers, free."),
     "being made": ([at_work(first=3, last=5), piece()], BOTH, "encode@a makes segments 3-5."),
     "one segment, and its sound": (
         [at_work(), at_work(kind="audio", worker="tasks@a")],
@@ -46,45 +56,45 @@ REASONS = {
         "encode@a makes segment 0; tasks@a makes the sound.",
     ),
     "nobody": ([piece()], [STEPPER], NO_ENCODER),
-    "somebody who is gone": ([piece()], [Hand("encode@a", "active", 91, encodes=True)], NO_ENCODER),
-    "somebody who never was": ([piece()], [Hand("encode@a", "active", None, encodes=True)], NO_ENCODER),
-    "somebody who has just stopped": ([piece()], [Hand("encode@a", "offline", 3, encodes=True)], NO_ENCODER),
-    "disabled and gone": ([piece()], [Hand("encode@a", "disabled", 500, encodes=True)], NO_ENCODER),
+    "somebody who is gone": ([piece()], [WorkerState("encode@a", "active", 91, encodes=True)], NO_ENCODER),
+    "somebody who never was": ([piece()], [WorkerState("encode@a", "active", None, encodes=True)], NO_ENCODER),
+    "somebody who has just stopped": ([piece()], [WorkerState("encode@a", "offline", 3, encodes=True)], NO_ENCODER),
+    "disabled and gone": ([piece()], [WorkerState("encode@a", "disabled", 500, encodes=True)], NO_ENCODER),
     "disabled": (
         [piece()],
-        [Hand("encode@a", "disabled", 3, encodes=True), STEPPER],
+        [WorkerState("encode@a", "disabled", 3, encodes=True), STEPPER],
         "Every encoding worker is disabled: enable one under Workers in the admin, or start one with "
         "manage.py up --only encode.",
     ),
     "drained": (
         [piece()],
-        [Hand("encode@a", "active", 3, encodes=True, held_back="drained by ann"), STEPPER],
+        [WorkerState("encode@a", "active", 3, encodes=True, held_back="drained by ann"), STEPPER],
         "Every encoding worker is held back (encode@a is drained by ann): enable one under Workers in the admin, or "
         "start one with manage.py up --only encode.",
     ),
     "drained or disabled": (
         [piece()],
         [
-            Hand("encode@a", "disabled", 3, encodes=True),
-            Hand("garage", "active", 3, encodes=True, held_back="drained by ann"),
+            WorkerState("encode@a", "disabled", 3, encodes=True),
+            WorkerState("garage", "active", 3, encodes=True, held_back="drained by ann"),
         ],
         "Every encoding worker is disabled or held back (garage is drained by ann): enable one under Workers in the "
         "admin, or start one with manage.py up --only encode.",
     ),
     "another is there": (
         [piece()],
-        [Hand("garage", "active", 3, encodes=True, held_back="drained by ann"), ENCODER],
+        [WorkerState("garage", "active", 3, encodes=True, held_back="drained by ann"), ENCODER],
         "It is next; 1 worker, free.",
     ),
     "without the encoder": (
         [piece(encoder="h264_nvenc")],
-        [ENCODER, Hand("garage", "offline", 3, encodes=True, encoders=("h264_nvenc",))],
+        [ENCODER, WorkerState("garage", "offline", 3, encodes=True, encoders=("h264_nvenc",))],
         "Its pictures are made by h264_nvenc, which no encoding worker that takes work has: start or enable one that "
         "does, or cancel the video and have it encoded again, by what there is.",
     ),
     "with the encoder": (
         [piece(encoder="h264_nvenc")],
-        [ENCODER, Hand("garage", "active", 3, encodes=True, encoders=("h264_nvenc",))],
+        [ENCODER, WorkerState("garage", "active", 3, encodes=True, encoders=("h264_nvenc",))],
         "It is next; 2 workers, free.",
     ),
     "sound without a worker": (
@@ -111,9 +121,9 @@ REASONS = {
 }
 
 
-@pytest.mark.parametrize(("queue", "hands", "sentence"), REASONS.values(), ids=REASONS)
-def test_why_a_job_waits(queue, hands, sentence):
-    assert why(job_of(), Scene(queue=queue, hands=hands)) == sentence
+@pytest.mark.parametrize(("queue", "workers", "sentence"), REASONS.values(), ids=REASONS)
+def test_why_a_job_waits(queue, workers, sentence):
+    assert why(job_of(), QueueSnapshot(queue=queue, workers=workers)) == sentence
 
 
 @pytest.mark.parametrize(
@@ -128,30 +138,30 @@ def test_why_a_job_waits(queue, hands, sentence):
     ],
 )
 def test_steps_have_their_sentences(step, sentence):
-    assert why(job_of(step=step), Scene(hands=BOTH)) == sentence
-    assert "--only tasks" in why(job_of(step=step), Scene(hands=[ENCODER]))
+    assert why(job_of(step=step), QueueSnapshot(workers=BOTH)) == sentence
+    assert "--only tasks" in why(job_of(step=step), QueueSnapshot(workers=[ENCODER]))
 
 
 def test_without_redis_nobody_is_told_of_work():
-    assert why(job_of(), Scene(queue=[piece()], hands=BOTH, redis=False)).startswith("Redis does not answer")
-    assert "makes" in why(job_of(), Scene(queue=[at_work()], hands=BOTH, redis=False))
+    assert why(job_of(), QueueSnapshot(queue=[piece()], workers=BOTH, redis=False)).startswith("Redis does not answer")
+    assert "makes" in why(job_of(), QueueSnapshot(queue=[at_work()], workers=BOTH, redis=False))
 
 
 def test_ends_and_the_archive_have_sentences_too():
-    assert why(job_of(status="ready"), Scene()) == "It is ready."
-    assert why(job_of(status="failed", error_message="Cancelled by ann."), Scene()) == "Cancelled by ann."
-    assert "no reason" in why(job_of(status="failed"), Scene())
-    archived = judge(job_of(deleted_at=timezone.now()), Scene(queue=[piece()], hands=BOTH, speed=1))
+    assert why(job_of(status="ready"), QueueSnapshot()) == "It is ready."
+    assert why(job_of(status="failed", error_message="Cancelled by ann."), QueueSnapshot()) == "Cancelled by ann."
+    assert "no reason" in why(job_of(status="failed"), QueueSnapshot())
+    archived = judge(job_of(deleted_at=timezone.now()), QueueSnapshot(queue=[piece()], workers=BOTH, speed=1))
     assert (archived.remaining, "return from the archive" in archived.why) == (None, True)
 
 
 @pytest.mark.parametrize(
-    ("queue", "hands", "paces", "speed", "seconds"),
+    ("queue", "workers", "throughputs", "speed", "seconds"),
     [
         ([piece(left=30)], [ENCODER], {}, 2.0, 15),
         ([piece(left=30), piece(2, left=30)], [ENCODER], {}, 2.0, 15),
         ([piece(2, left=10), piece(left=30)], [ENCODER], {}, 2.0, 20),
-        ([piece(2, left=10), piece(left=30)], [ENCODER], {2: Pace(1, 1.0), 1: Pace(1, 3.0)}, None, 20),
+        ([piece(2, left=10), piece(left=30)], [ENCODER], {2: Throughput(1, 1.0), 1: Throughput(1, 3.0)}, None, 20),
         ([piece(2, left=10), piece(left=30)], [ENCODER, ENCODER], {}, 2.0, 10),
         ([piece(left=30), at_work(2, left=10)], [ENCODER], {}, 2.0, 20),
         ([at_work(left=30)], [ENCODER, ENCODER], {}, 2.0, 15),
@@ -162,16 +172,18 @@ def test_ends_and_the_archive_have_sentences_too():
         ([piece(2, left=30)], [ENCODER], {}, 2.0, None),
     ],
 )
-def test_what_remains_is_the_work_before_it_and_its_own_at_the_measured_speed(queue, hands, paces, speed, seconds):
-    left = remaining(1, Scene(queue=queue, hands=hands, paces=paces, speed=speed))
+def test_what_remains_is_the_work_before_it_and_its_own_at_the_measured_speed(
+    queue, workers, throughputs, speed, seconds
+):
+    left = remaining(1, QueueSnapshot(queue=queue, workers=workers, throughputs=throughputs, speed=speed))
     assert left == (seconds if seconds is None else pytest.approx(seconds))
 
 
 def test_a_job_is_as_fast_as_all_its_workers():
-    scene = Scene([at_work(), at_work(worker="encode@b")], BOTH, {1: Pace(4, 1.5)})
-    seen = judge(job_of(), scene)
+    snapshot = QueueSnapshot([at_work(), at_work(worker="encode@b")], BOTH, {1: Throughput(4, 1.5)})
+    seen = judge(job_of(), snapshot)
     assert (seen.speed, seen.workers, seen.attempts) == (3.0, ("encode@a", "encode@b"), 4)
-    assert judge(job_of(), Scene()).speed is None
+    assert judge(job_of(), QueueSnapshot()).speed is None
 
 
 @pytest.mark.django_db
@@ -185,7 +197,7 @@ class TestTheScene:
         queue = queue_of(name="encode@a")
         claimed = queue.claim(VIDEO)
         queue.deliver(claimed, RUNGS[0], 0, b"segment")
-        pieces = read_scene([first.pk]).queue
+        pieces = read_snapshot([first.pk]).queue
         videos = [piece for piece in pieces if piece.kind == "video"]
         assert [(piece.title, piece.first, piece.last) for piece in videos] == [
             *[("One", 0, 0), ("Two", 0, 0), ("One", 1, 2), ("Two", 1, 2), ("One", 3, 5), ("Two", 3, 5)]
@@ -206,9 +218,9 @@ class TestTheScene:
             queue.complete(claimed)
         now = timezone.now()
         Attempt.objects.update(started_at=now - timedelta(seconds=20), ended_at=now - timedelta(seconds=10), seconds=30)
-        scene = read_scene([job.pk, other.pk])
-        assert scene.paces == {job.pk: Pace(3, pytest.approx(3.0))}
-        assert (scene.speed, scene.speed_of(other.pk)) == (pytest.approx(3.0), pytest.approx(3.0))
+        snapshot = read_snapshot([job.pk, other.pk])
+        assert snapshot.throughputs == {job.pk: Throughput(3, pytest.approx(3.0))}
+        assert (snapshot.speed, snapshot.speed_of(other.pk)) == (pytest.approx(3.0), pytest.approx(3.0))
 
     def test_attempts_that_were_lost_or_heard_a_video_tell_no_speed(self):
         job = laid_out(sound=audio(codec="mp3"))
@@ -218,9 +230,9 @@ class TestTheScene:
         queue.complete(claimed)
         claimed = queue.claim(VIDEO)
         deliver_all(queue, claimed)
-        queue.give_back(claimed)
-        scene = read_scene([job.pk])
-        assert (scene.speed, scene.paces) == (None, {job.pk: Pace(2, None)})
+        queue.release(claimed)
+        snapshot = read_snapshot([job.pk])
+        assert (snapshot.speed, snapshot.throughputs) == (None, {job.pk: Throughput(2, None)})
 
     @pytest.mark.parametrize(
         ("name", "kind", "does"),
@@ -235,7 +247,7 @@ class TestTheScene:
     def test_a_workers_name_tells_what_it_takes(self, name, kind, does):
         now = timezone.now()
         Worker.objects.create(worker_name=name, worker_type=kind, last_heartbeat=now)
-        (hand,) = read_scene([]).hands
+        (hand,) = read_snapshot([]).workers
         assert (hand.encodes, hand.steps) == does
         assert hand.ready
 
@@ -244,19 +256,19 @@ class TestTheScene:
         job.plan = {**job.plan, "encoder": "h264_nvenc"}
         job.save()
         Worker.objects.create(worker_name="garage", held_back="drained by ann", capabilities={"encoders": ["libx264"]})
-        scene = read_scene([])
-        assert {piece.encoder for piece in scene.queue} == {"h264_nvenc"}
-        assert [(hand.held_back, hand.encoders) for hand in scene.hands] == [("drained by ann", ("libx264",))]
+        snapshot = read_snapshot([])
+        assert {piece.encoder for piece in snapshot.queue} == {"h264_nvenc"}
+        assert [(hand.held_back, hand.encoders) for hand in snapshot.workers] == [("drained by ann", ("libx264",))]
 
     def test_pieces_of_archived_videos_are_in_nobodys_way(self):
         laid_out()
         Video.objects.update(deleted_at=timezone.now())
-        assert read_scene([]).queue == []
+        assert read_snapshot([]).queue == []
 
     def test_redis_is_asked(self, settings):
-        assert read_scene([]).redis
+        assert read_snapshot([]).redis
         settings.REDIS_URL = "redis://127.0.0.1:1/0"
-        assert not read_scene([]).redis
+        assert not read_snapshot([]).redis
 
     def test_the_number_of_queries_does_not_grow_with_the_jobs(self):
         counts = []
@@ -264,6 +276,6 @@ class TestTheScene:
             queue_of(laid_out()).claim(VIDEO)
             jobs = list(TranscodingJob.objects.select_related("video"))
             with CaptureQueriesContext(connection) as queries:
-                look_at(jobs)
+                inspect_jobs(jobs)
             counts.append(len(queries))
         assert counts == [6, 6, 6]

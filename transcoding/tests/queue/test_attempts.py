@@ -124,7 +124,7 @@ def test_silence_loses_it_and_the_next_claim_opens_another():
 def test_a_worker_that_stops_gives_back():
     job = laid_out()
     queue = queue_of(job)
-    queue.give_back(queue.claim(VIDEO))
+    queue.release(queue.claim(VIDEO))
     assert outcomes(job) == ["given_back"]
 
 
@@ -150,7 +150,7 @@ def test_late_words_change_nothing():
     expire(old)
     queue_of(job).claim(VIDEO)
     before = list(job.attempts.order_by("pk").values())
-    for late in (queue.complete, queue.give_back, lambda assignment: queue.fail(assignment, "late")):
+    for late in (queue.complete, queue.release, lambda assignment: queue.fail(assignment, "late")):
         with pytest.raises(LeaseLost):
             late(old)
     assert list(job.attempts.order_by("pk").values()) == before
@@ -159,7 +159,7 @@ def test_late_words_change_nothing():
 def test_the_record_outlives_worker_and_piece_and_goes_with_the_job():
     job = laid_out()
     queue = queue_of(job, name="encode@gone")
-    queue.give_back(queue.claim(VIDEO))
+    queue.release(queue.claim(VIDEO))
     queue.worker.delete()
     job.chunks.all().delete()
     attempt = the_attempt(job)
@@ -178,7 +178,7 @@ class TestTranscriptions:
 
     def test_a_hearing_is_an_attempt_too(self, heard):
         queue = TranscriptionQueue(NodeFactory())
-        queue.give_back(queue.claim())
+        queue.release(queue.claim())
         queue.claim()
         captions.cancel(heard, "ann")
         assert outcomes(heard) == ["given_back", "cancelled"]

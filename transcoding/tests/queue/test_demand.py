@@ -10,7 +10,7 @@ from django.db import connections
 from django.utils import timezone
 
 from transcoding import tasks
-from transcoding.engine.contract import INIT, Enough, LeaseLost, Stopping
+from transcoding.engine.contract import INIT, LeaseLost, ShuttingDown, Yield
 from transcoding.engine.package.contents import segment_name
 from transcoding.engine.package.files import store
 from transcoding.models import ChunkKind, TranscodingChunk
@@ -120,7 +120,7 @@ class TestPieces:
         assert (claimed.first, claimed.last) == (7, 14)
         ask(job, 11)
         assert [piece[:3] for piece in pieces(job)[3:5]] == [(7, 10, "running"), (11, 14, "pending")]
-        with pytest.raises(Enough):
+        with pytest.raises(Yield):
             deliver(queue, claimed, 7)
         queue.complete(claimed)
         assert [piece[:2] for piece in pieces(job)[3:6]] == [(7, 7), (8, 10), (11, 14)]
@@ -165,7 +165,7 @@ class TestPieces:
         begun = worker.claim([ChunkKind.AUDIO])
         worker.deliver(begun, "audio", 0, b"segment")
         ask(job, 8, ChunkKind.AUDIO)
-        with pytest.raises(Enough):
+        with pytest.raises(Yield):
             worker.deliver(begun, "audio", 1, b"segment")
         worker.complete(begun)
         following = queue_of().claim([ChunkKind.AUDIO])
@@ -199,7 +199,7 @@ class TestWorkers:
         claimed = queue.claim(VIDEO)
         deliver(queue, claimed, INIT, 7)
         ask(job, 15)
-        with pytest.raises(Enough):
+        with pytest.raises(Yield):
             deliver(queue, claimed, 8)
         queue.complete(claimed)
         assert [piece[:3] for piece in pieces(job)[3:6]] == [
@@ -219,7 +219,7 @@ class TestWorkers:
         *rungs, last = (rung.name for rung in claimed.plan.rungs)
         for rung in rungs:
             queue.deliver(claimed, rung, 7, b"segment")
-        with pytest.raises(Enough):
+        with pytest.raises(Yield):
             queue.deliver(claimed, last, 7, b"segment")
 
     def test_the_last_segment_of_a_piece_ends_it_as_always(self, bells, job):
@@ -238,7 +238,7 @@ class TestWorkers:
         queue.deliver(claimed, claimed.plan.rungs[0].name, 9, b"segment")
         queue.report(claimed)
         ask(job, 15)
-        with pytest.raises(Enough):
+        with pytest.raises(Yield):
             queue.report(claimed)
         queue.complete(claimed)
         assert [piece[:3] for piece in pieces(job)[3:5]] == [(7, 8, "completed"), (9, 14, "pending")]
@@ -247,9 +247,9 @@ class TestWorkers:
         queue = queue_of()
         claimed = queue.claim(VIDEO)
         ask(job, 15)
-        with pytest.raises(Stopping):
+        with pytest.raises(ShuttingDown):
             queue.report(claimed)
-        queue.give_back(claimed)
+        queue.release(claimed)
         assert pieces(job)[3] == (7, 14, "pending", 1)
         assert queue.claim(VIDEO).first == 15
 
@@ -259,7 +259,7 @@ class TestWorkers:
         claimed = queue.claim(VIDEO)
         ask(job, 7)
         queue.report(claimed)
-        with pytest.raises(Enough):
+        with pytest.raises(Yield):
             deliver(queue, claimed, 12)
 
     def test_another_videos_demand_stops_nobody(self, bells, job):
@@ -275,7 +275,7 @@ class TestWorkers:
         rest = second.claim(VIDEO)
         assert (rest.first, rest.last) == (11, 14)
         deliver(first, claimed, 7, 8, 9)  # nobody waits any more, so it goes on
-        with pytest.raises(Enough):
+        with pytest.raises(Yield):
             deliver(first, claimed, 10)
         first.complete(claimed)
         deliver(second, rest, *range(11, 15))
@@ -370,7 +370,7 @@ def test_demands_and_deliveries_at_the_same_time_lose_and_double_nothing(bells):
                 made.append(index)
                 try:
                     deliver(queue, claimed, index)
-                except Enough:
+                except Yield:
                     break
                 time.sleep(0.01)
             queue.complete(claimed)

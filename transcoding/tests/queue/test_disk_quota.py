@@ -17,7 +17,7 @@ from transcoding.engine.plan.plan import make_plan
 from transcoding.engine.source.probe import read_media
 from transcoding.engine.work import DISK_FULL, work_one
 from transcoding.models import Attempt, ChunkKind, QualityProgress, TranscodingChunk, TranscodingJob
-from transcoding.operations.insight import look_at
+from transcoding.operations.insight import inspect_jobs
 from transcoding.queue import disk_quota
 from transcoding.queue.local import LocalQueue
 from transcoding.steps import layout
@@ -67,7 +67,7 @@ def make(job):
     """All of a job, in this process, as far as it goes."""
     for task in (tasks.probe, tasks.thumbnail, tasks.transcode):
         task.run(job.pk)
-    while tasks.work(NODE, [ChunkKind.AUDIO, ChunkKind.VIDEO], only=job):
+    while tasks.encode_next(NODE, [ChunkKind.AUDIO, ChunkKind.VIDEO], only=job):
         pass
     if job.chunks.exists() and not job.chunks.open().exists():
         tasks.master_playlist.run(job.pk)
@@ -91,7 +91,7 @@ class TestLowWaterMark:
         job = arrived()
         tasks.probe.run(job.pk)
         settings.DISK_RESERVE = EVERYTHING
-        assert not tasks.work(NODE, [ChunkKind.VIDEO])
+        assert not tasks.encode_next(NODE, [ChunkKind.VIDEO])
         assert not Attempt.objects.exists()
         settings.DISK_RESERVE = NOTHING
         assert make(job) == Video.Status.READY
@@ -100,7 +100,7 @@ class TestLowWaterMark:
         settings.DISK_RESERVE = EVERYTHING
         settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "here"}}
         for _ in range(3):
-            assert not tasks.work(NODE, [ChunkKind.VIDEO])
+            assert not tasks.encode_next(NODE, [ChunkKind.VIDEO])
         assert len([line for line in caplog.messages if "below the mark" in line]) == 1
 
     def test_the_sweep_rings_for_nobody_until_there_is_room(self, arrived, settings):
@@ -118,7 +118,7 @@ class TestLowWaterMark:
     def test_jobs_tell_the_reason(self, arrived, settings):
         job = arrived(video__status="processing")
         settings.DISK_RESERVE = EVERYTHING
-        (insight,) = look_at([job])
+        (insight,) = inspect_jobs([job])
         assert insight.why.startswith("The disk of /")
         assert "uploads, encoding and captions pause" in insight.why
 
@@ -128,14 +128,14 @@ class TestPromises:
         job = arrived()
         tasks.probe.run(job.pk)
         job.refresh_from_db()
-        assert disk_quota.promised() == job.reserved_bytes > 0
+        assert disk_quota.reserved() == job.reserved_bytes > 0
         job.qualities.exclude(status="skipped").update(progress_percent=75)
-        assert disk_quota.promised() == job.reserved_bytes // 4
+        assert disk_quota.reserved() == job.reserved_bytes // 4
         QualityProgress.objects.create(job=job, quality="144p", progress_percent=50)  # the one that is furthest behind
-        assert disk_quota.promised() == job.reserved_bytes // 2
+        assert disk_quota.reserved() == job.reserved_bytes // 2
         QualityProgress.objects.filter(quality="144p").delete()
         assert make(job) == Video.Status.READY
-        assert disk_quota.promised() == 0
+        assert disk_quota.reserved() == 0
         assert job.reserved_bytes > 0  # the record of the estimate
 
     @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ class TestPromises:
         job = arrived()
         tasks.probe.run(job.pk)
         Video.objects.update(**columns)
-        assert disk_quota.promised() == 0
+        assert disk_quota.reserved() == 0
 
     def test_a_video_waits_for_the_room_that_others_were_promised(self, arrived):
         first, second = arrived(), arrived()
@@ -154,9 +154,9 @@ class TestPromises:
         assert make(second) == Video.Status.PROCESSING
         assert (second.plan, second.attempt_number, second.chunks.count()) == (None, 1, 0)
         assert list(disk_quota.waiting()) == [second]
-        assert disk_quota.holds_up(second)
-        assert not disk_quota.holds_up(first)
-        (insight,) = look_at([second])
+        assert disk_quota.blocks(second)
+        assert not disk_quota.blocks(first)
+        (insight,) = inspect_jobs([second])
         assert insight.why.startswith("It waits for room on the disk: it needs about ")
 
     def test_it_goes_on_by_itself_when_the_others_are_done(self, arrived):
@@ -311,7 +311,7 @@ def test_another_program_fills_the_disk_and_the_video_is_made_when_that_is_mende
     for task in (tasks.probe, tasks.thumbnail, tasks.transcode):
         task.run(job.pk)
     ballast = fill(tiny_disk, 4096)
-    assert not tasks.work(NODE, [ChunkKind.VIDEO])
+    assert not tasks.encode_next(NODE, [ChunkKind.VIDEO])
     chunk = TranscodingChunk.objects.get(kind="video", index=0)
     assert (chunk.status, chunk.failures) == ("pending", 0)
     assert Attempt.objects.get().error == DISK_FULL

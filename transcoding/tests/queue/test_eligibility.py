@@ -185,7 +185,7 @@ class TestWhatFailedBefore:
     def test_what_was_given_back_or_lost_late_is_no_failure(self):
         job = laid_out(frames=60)
         queue, _ = queue_of("a", job), queue_of("b", job)
-        queue.give_back(queue.claim(VIDEO))
+        queue.release(queue.claim(VIDEO))
         claimed = queue.claim(VIDEO)
         queue.deliver(claimed, "720p", 0, b"segment")
         expire(claimed)

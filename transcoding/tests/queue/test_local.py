@@ -58,7 +58,7 @@ def expire(assignment, *, swept=True):
     moment = timezone.now() - timedelta(seconds=1)
     TranscodingChunk.objects.filter(pk=assignment.chunk).update(lease_expires_at=moment)
     if swept:
-        recovery.give_back_expired()
+        recovery.release_expired()
 
 
 def row(assignment):
@@ -267,7 +267,7 @@ LATE_CALLS = {
     "report": lambda queue, assignment: queue.report(assignment),
     "complete": lambda queue, assignment: queue.complete(assignment),
     "fail": lambda queue, assignment: queue.fail(assignment, "late"),
-    "give_back": lambda queue, assignment: queue.give_back(assignment),
+    "release": lambda queue, assignment: queue.release(assignment),
 }
 
 
@@ -415,7 +415,7 @@ class TestLeases:
         job = laid_out()
         queue = queue_of(job)
         claimed = queue.claim(VIDEO)
-        queue.give_back(claimed)
+        queue.release(claimed)
         chunk = row(claimed)
         job.refresh_from_db()
         queue.worker.refresh_from_db()

@@ -21,6 +21,7 @@ from transcoding.engine.speech.transcribe import Task, Transcript, transcribe_on
 from transcoding.engine.verify import verify
 from transcoding.models import ChunkStatus, TranscodingChunk
 from transcoding.queue import recovery
+from transcoding.queue.wakeups import notify_workers
 from transcoding.steps import captions, publication
 from transcoding.steps.captions import TranscriptionQueue
 from transcoding.tests import speech
@@ -314,10 +315,10 @@ class TestRows:
         assert settings.WHISPER_MODEL == "none"
         assert not Transcription.objects.exists()
         assert not tasks.transcribe_again(job)
-        assert not tasks.hear("ears@test")
+        assert not tasks.transcribe_next("ears@test")
 
     def test_encoders_do_not_get_it_and_listeners_nothing_else(self, asked, laid_out_elsewhere):
-        assert not tasks.work("maker@test", ["audio"], only=asked)
+        assert not tasks.encode_next("maker@test", ["audio"], only=asked)
         assert queue().claim().kind == "transcription"
         assert queue().claim() is None
 
@@ -356,7 +357,7 @@ class TestRows:
         assert files(asked) == []
         assert chunk(asked).status == "running"
         expire(asked)
-        recovery.give_back_expired()
+        recovery.release_expired()
         assert (row(asked).status, chunk(asked).status, chunk(asked).failures) == ("pending", "pending", 0)
 
     def test_captions_of_a_video_whose_files_are_gone_are_refused_and_make_no_folder(self, asked):
@@ -373,9 +374,9 @@ class TestRows:
         first, second = queue(), queue()
         old = first.claim()
         expire(asked)
-        recovery.give_back_expired()
+        recovery.release_expired()
         new = second.claim()
-        for late in (lambda: first.report(old, 50), lambda: first.publish(old, SAID), lambda: first.give_back(old)):
+        for late in (lambda: first.report(old, 50), lambda: first.publish(old, SAID), lambda: first.release(old)):
             with pytest.raises(LeaseLost):
                 late()
         second.publish(new, SAID)
@@ -443,7 +444,7 @@ class TestWorkers:
     def test_a_killed_worker_leaves_nothing_in_processing(self, asked, nodes, settings, weights, spoken):
         settings.WHISPER_MODEL, settings.LEASE_SECONDS = str(weights), 15
         first = nodes("first", "transcribe")
-        tasks.ring("transcription")
+        notify_workers("transcription")
         wait_for(lambda: row(asked).status == "processing", "the beginning")
         first.kill()
         expire(asked)

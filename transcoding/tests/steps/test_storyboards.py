@@ -122,7 +122,7 @@ class TestDrawing:
         settings.UPLOADS_DIR = tmp_path  # no other test process draws there
         assignment = queue().claim()
         TranscodingChunk.objects.filter(pk=assignment.chunk).update(lease_expires_at=timezone.now())
-        recovery.give_back_expired()
+        recovery.release_expired()
         assert (chunk(job).status, chunk(job).failures) == ("pending", 1)
         draw()
         assert chunk(job).status == "completed"
@@ -242,7 +242,7 @@ class TestBells:
         job = published()
         tasks._worker("idle@test")
         type(WorkerFactory()).objects.filter(worker_name="idle@test").update(status="disabled")
-        assert not tasks.picture("idle@test")
+        assert not tasks.generate_next_storyboard("idle@test")
         assert chunk(job).status == "pending"
-        assert tasks.picture("busy@test")
+        assert tasks.generate_next_storyboard("busy@test")
         assert chunk(job).status == "completed"

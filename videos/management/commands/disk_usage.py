@@ -32,7 +32,7 @@ class Command(BaseCommand):
             "disk": _disk(),
             "totals": {**ledger.totals(), "uploads": size_of(settings.UPLOADS_DIR)},
             "videos": videos,
-            "orphans": package_check.strays() + _unknown_in_archive(),
+            "orphans": package_check.orphans() + _unknown_in_archive(),
         }
         self.stdout.write(_text(report) if not json else _json(report))
 
@@ -56,8 +56,8 @@ def _measured() -> Iterator[dict[str, Any]]:
 
 
 def _disk() -> dict[str, Any]:
-    now = disk.look()
-    promised = disk_quota.promised()
+    now = disk.usage()
+    promised = disk_quota.reserved()
     return {
         "folder": str(now.folder),
         "total": now.total,

@@ -98,7 +98,7 @@ class Command(BaseCommand):
             descriptor, name = tempfile.mkstemp(prefix="import-", dir=settings.UPLOADS_DIR)
             os.close(descriptor)
             shutil.copyfile(file, name)
-        except disk_quota.NoRoom as refusal:
+        except disk_quota.InsufficientSpace as refusal:
             raise CommandError(f"{file}: {refusal}", returncode=1) from refusal
         except OSError as error:
             raise CommandError(f"{file} cannot be copied: {error.strerror}.", returncode=1) from error
@@ -129,7 +129,7 @@ class Command(BaseCommand):
         if here is not None and here.done():
             here.result()  # raises what the work raised
             here = None
-        if here is None and not nodes.anyone_working("tasks", "encode") and not disk_quota.holds_up(job):
+        if here is None and not nodes.has_active_nodes("tasks", "encode") and not disk_quota.blocks(job):
             return pool.submit(_work_here, job)
         return here
 
@@ -162,7 +162,7 @@ class _ProgressLine:
 
     def show(self, video: Video, job: TranscodingJob) -> None:
         percent, step = job.progress_percent, job.current_step or "waiting for a worker"
-        if disk_quota.holds_up(job):
+        if disk_quota.blocks(job):
             step = "waiting for room"
         if self.moving:
             done = BAR * percent // 100
@@ -184,7 +184,7 @@ def _work_here(job: TranscodingJob) -> None:
     try:
         for task in (tasks.probe, tasks.thumbnail, tasks.transcode):
             task.run(job.pk)
-        while tasks.work(node, [ChunkKind.AUDIO, ChunkKind.VIDEO], only=job):
+        while tasks.encode_next(node, [ChunkKind.AUDIO, ChunkKind.VIDEO], only=job):
             nodes.beat_once(node)
         if not job.chunks.open().exists():
             tasks.master_playlist.run(job.pk)

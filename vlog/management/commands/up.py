@@ -78,7 +78,7 @@ def chosen_programs(bind: str, names: list[str], *, sample: bool) -> list[superv
     programs = [program for name, program in supervision.programs(bind).items() if name in names]
     if sample:
         programs.append(supervision.SAMPLE)
-    if embedded.wanted():
+    if embedded.required():
         programs.append(supervision.KEEPER_WATCH)
     return programs
 

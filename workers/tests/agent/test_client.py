@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from transcoding.engine.contract import INIT, LeaseLost, Stopping
+from transcoding.engine.contract import INIT, LeaseLost, ShuttingDown
 from transcoding.engine.encode import EncodeError
 from transcoding.engine.formats.webvtt import Caption
 from transcoding.engine.speech.transcribe import Transcript
@@ -206,8 +206,8 @@ def test_a_worker_that_is_to_end_does_not_wait_for_a_site_that_is_away(site, que
     piece = queue.claim(KINDS)
     stop.set()
     site.misbehave("POST chunks/41/give_back", hang_up, times=1000)
-    with pytest.raises(Stopping):
-        queue.give_back(piece)
+    with pytest.raises(ShuttingDown):
+        queue.release(piece)
     assert "the lease will run out" in caplog.text
 
 

@@ -1,0 +1,32 @@
+"""Celery messages that wake workers up. A lost message does no harm: the sweep sends another."""
+
+import logging
+
+from celery import Signature
+from kombu.exceptions import OperationalError
+
+from transcoding.models import ChunkKind
+from vlog.celery import app
+
+log = logging.getLogger(__name__)
+
+TASKS = {
+    ChunkKind.VIDEO: "encode",
+    ChunkKind.AUDIO: "encode_audio",
+    ChunkKind.STORYBOARD: "generate_storyboard",
+    ChunkKind.TRANSCRIPTION: "transcribe",
+}
+
+
+def notify_workers(kind: str) -> None:
+    """Wake one worker up, because a chunk of this kind may be waiting."""
+    # By name: the tasks themselves stand above the queue.
+    send(app.signature(f"transcoding.tasks.{TASKS[ChunkKind(kind)]}", immutable=True))
+
+
+def send(signature: Signature) -> None:
+    """Send a message, or log that Redis does not answer."""
+    try:
+        signature.apply_async()
+    except OperationalError as error:
+        log.warning("Redis does not answer, the sweep will send %s later: %s", signature, error)
