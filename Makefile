@@ -59,6 +59,7 @@ check: setup .make/dev-packages ## lint, types, the order of imports, migrations
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
+	$(BIN)/python -m vlog.vocabulary
 	$(MANAGE) makemigrations --check --dry-run
 	VLOG_BASE_URL=https://vlog.example.org $(MANAGE) check --deploy --fail-level WARNING
 
