@@ -102,7 +102,7 @@ def check_jobs() -> Iterator[Finding]:
         findings.append(Finding(State.RED, sentence, "manage.py jobs tells what each of them waits for."))
     if wrong := _wrong_progress().count() + _unfinished_progress().count():
         sentence = f"{wrong} rows tell another progress than that of their segments"
-        findings.append(Finding(State.AMBER, sentence, mend=_correct_progress))
+        findings.append(Finding(State.AMBER, sentence, fix=_correct_progress))
     yield from findings or [Finding(State.GREEN, "move, or there are none")]
 
 

@@ -70,7 +70,7 @@ def space() -> Iterator[Metric]:
     found = disk.usage()
     yield gauge("vlog_disk_total_bytes", "The size of the data folder's disk.", found.total)
     yield gauge("vlog_disk_free_bytes", "What is free of it.", found.free)
-    yield gauge("vlog_disk_reserve_bytes", "What stays free: below it uploads and encoding pause.", found.mark)
+    yield gauge("vlog_disk_reserve_bytes", "What stays free: below it uploads and encoding pause.", found.reserve)
 
 
 def rows() -> Iterator[Metric]:

@@ -75,7 +75,7 @@ def _remote_workers() -> int:
 @functools.lru_cache(maxsize=16)
 def _any_query(kinds: tuple[str, ...]) -> queries.Query:
     """Whether a piece of one of the kinds waits."""
-    return queries.composed(TranscodingChunk.objects.claimable().filter(kind__in=kinds).values("pk")[:1])
+    return queries.compile_query(TranscodingChunk.objects.claimable().filter(kind__in=kinds).values("pk")[:1])
 
 
 def queue_for(worker: Worker, kind: str) -> LocalQueue:
@@ -137,7 +137,7 @@ class ClaimView(WorkerView):
             return None
         wanted = dict.fromkeys(filter(self._can, kinds))
         # Most ask in vain: this is told by a fraction of what a claim costs.
-        if not wanted or not queries.finds(*_any_query(tuple(wanted))):
+        if not wanted or not queries.has_rows(*_any_query(tuple(wanted))):
             return None
         if not cache.add(name, 1, CLAIMING):
             raise NotNow("This claim is being answered just now: ask again.", 1)

@@ -28,14 +28,14 @@ LONG_AGO = timedelta(hours=1)
 
 def told(check):
     """Its findings: states and sentences."""
-    return [(finding.state, finding.sentence) for finding in check()]
+    return [(finding.state, finding.message) for finding in check()]
 
 
 @pytest.mark.django_db
 class TestQueues:
     @pytest.fixture(autouse=True)
     def nodes(self, monkeypatch):
-        monkeypatch.setattr(running, "ANSWER_SECONDS", 0.1)  # nobody is there to answer
+        monkeypatch.setattr(running, "REPLY_SECONDS", 0.1)  # nobody is there to answer
 
     def test_where_nobody_works(self, settings):
         encode, tasks = (RED, "nobody takes work from encode"), (RED, "nobody takes work from tasks")
@@ -166,8 +166,8 @@ class TestJobs:
         }.items():
             QualityProgress.objects.create(quality=rung, **columns)
         (finding,) = doctor.check_jobs()
-        assert (finding.state, finding.sentence[:6]) == (AMBER, "2 rows")
-        assert finding.mend() == "The progress of 2 rows was counted again."
+        assert (finding.state, finding.message[:6]) == (AMBER, "2 rows")
+        assert finding.fix() == "The progress of 2 rows was counted again."
         assert told(doctor.check_jobs)[0][0] == GREEN
         assert dict(QualityProgress.objects.values_list("quality", "progress_percent")) == {
             "720p": 75,
