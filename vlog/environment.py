@@ -18,9 +18,9 @@ RESERVE = re.compile(r"(\d+(?:\.\d+)?) ?(%|[KMGT]?)(?:I?B)?")
 REDIS_TIMEOUTS = {"socket_timeout": 2, "socket_connect_timeout": 2}  # seconds
 WEB_THREADS = 8  # in each process of the web server
 # How many of them may wait at a time. One is always left for requests that need not wait.
-MAX_WAITING = 3  # for a segment that is being made
-MAX_UPLOADS = 2  # for a segment that a remote worker sends
-MAX_DOWNLOADS = 2  # for a remote worker that reads a source
+WAITING = 3  # for a segment that is being made
+UPLOADS = 2  # of segments, by remote workers
+DOWNLOADS = 2  # of sources, by remote workers
 
 
 class SettingError(ValueError):

@@ -13,7 +13,7 @@ from transcoding.queue.local import first_missing
 from transcoding.queue.wakeups import notify_workers
 from videos.models import Video
 from videos.storage.paths import find_media, package_dir
-from vlog.environment import MAX_WAITING
+from vlog.environment import WAITING
 
 WAIT_SECONDS = 8.0
 LOOK_SECONDS = 0.1
@@ -26,7 +26,7 @@ SEGMENT = re.compile(
     re.ASCII,
 )
 
-_places = threading.BoundedSemaphore(MAX_WAITING)
+_places = threading.BoundedSemaphore(WAITING)
 
 
 class NotYet(Exception):
