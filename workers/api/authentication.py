@@ -15,7 +15,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from transcoding.engine.contract import PROTOCOL
-from vlog import shared
+from vlog import ratelimit
 from vlog.connections import skip_health_check
 from workers import keys
 from workers.models import Worker, WorkerApiKey
@@ -85,7 +85,7 @@ class HasKey(BasePermission):
 
 
 def _unknown(request: Request, brought_one: bool) -> APIException:
-    if brought_one and shared.count(f"bad-keys:{request.META.get('REMOTE_ADDR')}", SPAN) > MOST_BAD_KEYS:
+    if brought_one and ratelimit.count(f"bad-keys:{request.META.get('REMOTE_ADDR')}", SPAN) > MOST_BAD_KEYS:
         return Throttled(SPAN, "Too many unknown keys came from this address.")
     return AuthenticationFailed("Send a worker's key, which is not revoked or expired, as Authorization: Bearer KEY.")
 

@@ -21,7 +21,7 @@ from transcoding.engine.contract import PROTOCOL, LeaseLost
 from transcoding.engine.encode import EncodeError
 from transcoding.engine.verify.deliveries import InvalidDelivery
 from transcoding.engine.work import is_disk_full
-from vlog.environment import SENDING, TAKING
+from vlog.environment import DOWNLOADS, UPLOADS
 from workers.api.authentication import HasKey, KeyAuthentication
 from workers.models import Worker
 
@@ -80,7 +80,7 @@ class Places:
             self.leave()
 
 
-taking, sending = Places(TAKING), Places(SENDING)
+taking, sending = Places(UPLOADS), Places(DOWNLOADS)
 
 
 def mind_silence(request: Request) -> None:
