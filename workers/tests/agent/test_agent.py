@@ -20,7 +20,7 @@ from workers.tests.agent.site import KEY, PATIENCE
 
 HERE = Path(__file__).parents[3]
 BARE = (sys._base_executable, "-I", "-S")  # no packages, and nothing of this folder
-MAIN = "import sys\nfrom workers.agent import main\nsys.exit(main())\n"
+MAIN = "import sys\nfrom workers.agent.agent import main\nsys.exit(main())\n"
 LINE = re.compile(r"\d\d:\d\d:\d\d ")
 
 
@@ -28,7 +28,7 @@ LINE = re.compile(r"\d\d:\d\d:\d\d ")
 def program(tmp_path_factory):
     """What a bare Python needs to import the agent, in one file."""
     listing = (
-        f"import sys; sys.path.insert(0, {str(HERE)!r}); import workers.agent\n"
+        f"import sys; sys.path.insert(0, {str(HERE)!r}); import workers.agent.agent\n"
         "print(*(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] in ('workers', 'transcoding')))"
     )
     files = subprocess.run([*BARE, "-c", listing], capture_output=True, text=True, check=True).stdout.split()
