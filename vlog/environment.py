@@ -16,10 +16,10 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 RESERVE = re.compile(r"(\d+(?:\.\d+)?) ?(%|[KMGT]?)(?:I?B)?")
 WEB_THREADS = 8  # of each of the web server's processes
-# How many of them may wait for others at a time; one is always left for what is there.
+# How many of them may wait at a time; one always remains for requests that can be answered at once.
 WAITING = 3  # for a segment in the making
-TAKING = 2  # for a segment that a remote worker sends
-SENDING = 2  # for a remote worker that reads a source
+UPLOADS = 2  # for a segment that a remote worker sends
+DOWNLOADS = 2  # for a remote worker that reads a source
 
 
 class SettingError(ValueError):

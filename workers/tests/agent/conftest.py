@@ -62,7 +62,7 @@ def sources():
 def hasty(monkeypatch):
     """Time between tries passes quickly."""
     monkeypatch.setattr(connection, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(connection, "LONGEST_PAUSE", 0.02)
+    monkeypatch.setattr(connection, "MAX_PAUSE", 0.02)
 
 
 @pytest.fixture
@@ -76,4 +76,4 @@ def queue_of(hasty, sources):
 
     yield make
     for queue in made:
-        queue.let_go()
+        queue.close()
