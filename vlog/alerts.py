@@ -14,10 +14,11 @@ from http.client import HTTPException
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.core.cache import cache
 from django.core.mail import send_mail
 from django.db import connections
 
-from vlog import doctor, shared
+from vlog import doctor
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class Watch:
 
     @classmethod
     def resumed(cls) -> "Watch":
-        return cls(**(shared.kept("alerts") or {}))
+        return cls(**(cache.get("alerts") or {}))
 
     def look(self) -> None:
         """Tell what two looks in a row have found, and what is over; the next one tries again where nobody heard."""
@@ -53,7 +54,7 @@ class Watch:
         if (new or over) and len(tell(*_message(new, over, found))) < len(ways()):
             self.told = {sentence: found[sentence] for sentence in found if sentence in new or sentence in self.told}
         self.seen = found
-        shared.keep("alerts", {"seen": self.seen, "told": self.told}, KEPT)
+        cache.set("alerts", {"seen": self.seen, "told": self.told}, KEPT)
 
 
 def _message(new: list[str], over: list[str], advice: dict[str, str]) -> tuple[str, str]:

@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from django.conf import settings
+from django.core.cache import cache
 from django.db import DatabaseError, transaction
 from django.utils.module_loading import import_string
 
@@ -236,6 +237,7 @@ def restore(path: Path) -> Manifest:
         if isinstance(error, DatabaseError | OSError):
             raise BackupError(f"It cannot be restored, and nothing was changed: {error}") from error
         raise
+    cache.clear()
     _discard(work)
     return manifest
 
@@ -251,6 +253,7 @@ def reset() -> None:
     for place in (*_folders(), settings.UPLOADS_DIR):
         place.rename(work / place.name)
         folder(place)
+    cache.clear()
     _discard(work)
 
 

@@ -5,8 +5,9 @@ import time
 
 from celery import Celery
 from celery.signals import after_task_publish, beat_init, celeryd_init, task_prerun
+from django.core.cache import cache
 
-from vlog import embedded, logs, shared
+from vlog import embedded, logs
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vlog.settings")
 
@@ -42,4 +43,4 @@ def tell_of_beat(**kwargs: object) -> None:
 
 def note_beat(**kwargs: object) -> None:
     """The scheduler lives: it has sent a message just now."""
-    shared.keep("beat", time.time(), 24 * 3600)
+    cache.set("beat", time.time(), 24 * 3600)

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.core.cache import cache
 from django.core.checks import ERROR, run_checks
 from django.core.checks.security.base import check_secret_key
 from django.db import DatabaseError, connection
@@ -17,7 +18,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 from kombu.exceptions import OperationalError
 
-from vlog import backup, shared
+from vlog import backup
 from vlog.environment import is_loopback
 from vlog.health import Check, Finding, State, redis_answers
 
@@ -145,7 +146,7 @@ def check_beat() -> Iterator[Finding]:
     if not redis_answers():
         yield UNKNOWN
         return
-    sent = shared.kept("beat")
+    sent = cache.get("beat")
     age = None if sent is None else max(0.0, time.time() - sent)
     if age is None or age > 60 + 3 * settings.SWEEP_SECONDS:
         sentence = "has not been heard of for a day" if age is None else f"was last heard of {age:.0f} s ago"

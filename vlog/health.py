@@ -16,9 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from vlog import disk
-from vlog.environment import redis_client_url
-
-TIMEOUTS = {"socket_timeout": 2, "socket_connect_timeout": 2}
+from vlog.environment import REDIS_TIMEOUTS, redis_client_url
 
 
 class State(IntEnum):
@@ -84,7 +82,7 @@ def redis_answers() -> bool:
 def check_redis() -> Iterator[Finding]:
     address = redis_client_url(settings.REDIS_URL)
     try:
-        with redis.Redis.from_url(address, **TIMEOUTS) as client:
+        with redis.Redis.from_url(address, **REDIS_TIMEOUTS) as client:
             client.ping()
     except redis.RedisError:
         yield Finding(State.RED, "does not answer", "Start Redis, or check VLOG_REDIS_URL.")

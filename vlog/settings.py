@@ -3,6 +3,7 @@
 Any variable NAME may also be given as NAME_FILE, the path of a file that holds the value (for secrets).
 """
 
+import json
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from vlog import embedded
 from vlog.environment import (
     BASE_DIR,
+    REDIS_TIMEOUTS,
     data_dir,
     folder,
     kept_secret,
@@ -22,6 +24,7 @@ from vlog.environment import (
     parse_reserve,
     parse_storage_url,
     read_secret_files,
+    redis_client_url,
 )
 from vlog.logs import FORMATTERS
 
@@ -207,6 +210,16 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
         "form-action": [SELF],
     },
+}
+
+CACHES = {
+    "default": {
+        "BACKEND": "vlog.cache.TolerantRedisCache",
+        "LOCATION": [redis_client_url(REDIS_URL)],  # a list, because Django splits a string at commas
+        "KEY_PREFIX": "vlog-cache",  # the broker's keys are in the same database
+        # JSON: reading a pickle would run code of whoever can write to Redis.
+        "OPTIONS": {"serializer": json, **REDIS_TIMEOUTS},
+    }
 }
 
 CELERY_BROKER_URL = REDIS_URL

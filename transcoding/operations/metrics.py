@@ -26,8 +26,7 @@ from transcoding.models import UNFINISHED, Attempt, TranscodingChunk, Transcodin
 from videos.models import StorageEntry, Video
 from videos.storage import ledger
 from vlog import disk, traffic
-from vlog.environment import redis_client_url
-from vlog.health import TIMEOUTS
+from vlog.environment import REDIS_TIMEOUTS, redis_client_url
 from workers.models import SILENT_SECONDS, Worker
 
 RECENT = timedelta(hours=1)
@@ -122,7 +121,7 @@ def attempts() -> Iterator[Metric]:
 
 def queues() -> Iterator[Metric]:
     waiting = GaugeMetricFamily("vlog_queue_messages", "Messages that no node has taken.", labels=["queue"])
-    with redis.Redis.from_url(redis_client_url(settings.REDIS_URL), **TIMEOUTS) as client:
+    with redis.Redis.from_url(redis_client_url(settings.REDIS_URL), **REDIS_TIMEOUTS) as client:
         pipeline: Any = client.pipeline(transaction=False)
         for name in QUEUES:
             pipeline.llen(name)

@@ -13,7 +13,7 @@ from aiosmtpd.controller import Controller
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
 
-from vlog import alerts, shared
+from vlog import alerts
 from vlog.alerts import Watch
 from vlog.environment import SettingError, parse_email_url, parse_reserve
 from vlog.tests.processes import reserve_port
@@ -71,9 +71,9 @@ def hook(settings):
 def only_the_disk(settings):
     settings.ALERTED, settings.ALERT_EMAILS, settings.ALERT_WEBHOOK = ["disk"], [], ""
     settings.BASE_URL = "https://vlog.example.org"
-    shared.keep("alerts", None, 1)
+    cache.delete("alerts")
     yield
-    shared.keep("alerts", None, 1)
+    cache.delete("alerts")
 
 
 @pytest.fixture

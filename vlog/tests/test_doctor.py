@@ -8,12 +8,13 @@ from io import StringIO
 
 import pytest
 from celery.signals import after_task_publish
+from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.db import connections
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
-from vlog import doctor, running, shared
+from vlog import doctor, running
 from vlog.celery import app, note_beat, tell_of_beat
 from vlog.environment import BASE_DIR, Reserve
 from vlog.health import State, check_database, check_disk, check_redis
@@ -31,7 +32,7 @@ def folder(settings, tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
         setattr(settings, f"{name.upper()}_DIR", tmp_path / name)
     monkeypatch.setattr(running, "ANSWER_SECONDS", 0.1)  # no node is there to answer
-    shared.keep("beat", time.time(), 60)
+    cache.set("beat", time.time(), 60)
     return tmp_path
 
 
@@ -207,18 +208,18 @@ def test_the_clock(monkeypatch):
 
 
 def test_beat(settings):
-    shared.keep("beat", time.time() - 30, 60)
+    cache.set("beat", time.time() - 30, 60)
     assert told(doctor.check_beat)[0] == GREEN
-    shared.keep("beat", time.time() - 600, 60)
+    cache.set("beat", time.time() - 600, 60)
     state, text = told(doctor.check_beat)
     assert state == RED
     assert re.match(r"was last heard of 6\d\d s ago: lost work is not looked for", text)
-    shared.keep("beat", None, 60)
+    cache.delete("beat")
     assert told(doctor.check_beat)[1].startswith("has not been heard of for a day")
 
 
 def test_beat_tells_of_itself_with_each_message():
-    shared.keep("beat", None, 60)
+    cache.delete("beat")
     tell_of_beat()
     try:
         app.send_task("nobody.does.this", queue="doctor")

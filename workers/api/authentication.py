@@ -15,7 +15,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from transcoding.engine.contract import PROTOCOL
-from vlog import shared
+from vlog import ratelimit
 from vlog.connections import skip_health_check
 from workers import keys
 from workers.models import Worker, WorkerApiKey
@@ -36,7 +36,7 @@ VERSION = re.compile(r"\d{1,9}", re.ASCII)
 
 class AgentTooOld(APIException):
     status_code = 426
-    default_detail = "This agent is too old for the site, or the client is no agent: download agent.pyz from the site again."
+    default_detail = "This agent is too old for the site: download agent.pyz from the site again."
 
 
 class KeyAuthentication(BaseAuthentication):
@@ -85,7 +85,7 @@ class HasKey(BasePermission):
 
 
 def _refusal(request: Request, *, has_key: bool) -> APIException:
-    if has_key and shared.count(f"bad-keys:{request.META.get('REMOTE_ADDR')}", WINDOW) > MAX_BAD_KEYS:
+    if has_key and ratelimit.count(f"bad-keys:{request.META.get('REMOTE_ADDR')}", WINDOW) > MAX_BAD_KEYS:
         return Throttled(WINDOW, "Too many unknown keys were sent from this address.")
     return AuthenticationFailed("Send the worker's key, neither revoked nor expired, as Authorization: Bearer KEY.")
 

@@ -32,7 +32,7 @@ MAX_MESSAGE = 64 * 1024  # bytes, unless the view allows more
 
 class Conflict(APIException):
     status_code = 409
-    default_detail = "The lease is lost: this worker no longer holds this attempt at the chunk. Stop it and claim another chunk."
+    default_detail = "The lease is lost: this worker no longer holds this attempt. Stop it and claim another chunk."
 
 
 class LengthRequired(APIException):

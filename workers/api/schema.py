@@ -25,7 +25,10 @@ REFUSALS = {
 }
 AGENT = OpenApiParameter("VLog-Agent", {"type": "integer", "minimum": PROTOCOL}, OpenApiParameter.HEADER, required=True)
 ATTEMPT = OpenApiParameter(
-    "attempt", {"type": "integer", "minimum": 1, "maximum": serializers.MAX_INTEGER}, required=True, description="The attempt of the claim; an older one is refused"
+    "attempt",
+    {"type": "integer", "minimum": 1, "maximum": serializers.MAX_INTEGER},
+    required=True,
+    description="Of the claim",
 )
 CHUNK = OpenApiParameter("chunk", {"type": "integer", "minimum": 0}, OpenApiParameter.PATH)
 RENDITION = OpenApiParameter(

@@ -4,7 +4,6 @@ import base64
 import functools
 import hashlib
 import re
-import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -13,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.core.cache import cache
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
@@ -34,7 +34,7 @@ from transcoding.queue.local import LocalQueue
 from transcoding.queue.validating import ValidatingQueue
 from transcoding.steps import captions
 from videos.storage.paths import root, source_path
-from vlog import queries, ranges, shared
+from vlog import queries, ranges
 from workers.api import serializers, zipapp
 from workers.api.requests import NotNow, WorkerView, mind_silence, read_body, sending, taking
 from workers.api.schema import ATTEMPT, CHUNK, DIGEST, INDEX, RENDITION, described
@@ -64,13 +64,11 @@ def _instance(serializer: type[Serializer[Any]]) -> Serializer[Any]:
 
 def again_in() -> int:
     """Seconds after which an idle worker asks again: from the whole fleet come about as many questions a second."""
-    number = _remote_workers(int(time.monotonic()) // COUNTED)
+    number = cache.get_or_set("remote-workers", _remote_workers, COUNTED)
     return min(max(SOONEST, LATEST * number // FLEET), LATEST)
 
 
-@functools.lru_cache(maxsize=1)
-def _remote_workers(_: int) -> int:
-    """How many live, as this process knew at the beginning of a span of time."""
+def _remote_workers() -> int:
     return Worker.objects.filter(worker_type=Worker.Type.REMOTE, status=Worker.Status.ACTIVE).count()
 
 
@@ -130,7 +128,7 @@ class ClaimView(WorkerView):
 
     def _find(self, claim: UUID, kinds: list[str]) -> dict[str, Any] | None:
         name = f"claim:{self.worker.pk}:{claim}"
-        if (known := shared.kept(name)) is not None:
+        if (known := cache.get(name)) is not None:
             chunk, attempt, first = known
             with suppress(LeaseLost):
                 held = ValidatingQueue(self.worker, tasks.finish).resume(chunk, attempt)
@@ -141,15 +139,15 @@ class ClaimView(WorkerView):
         # Most ask in vain: this is told by a fraction of what a claim costs.
         if not wanted or not queries.finds(*_any_query(tuple(wanted))):
             return None
-        if not shared.begin(name, CLAIMING):
+        if not cache.add(name, 1, CLAIMING):
             raise NotNow("This claim is being answered just now: ask again.", 1)
         try:
             for kind in wanted:
                 if (given := queue_for(self.worker, kind).claim([kind])) is not None:
-                    shared.keep(name, [given.chunk, given.attempt, given.first], CLAIM_KEPT)
+                    cache.set(name, [given.chunk, given.attempt, given.first], CLAIM_KEPT)
                     return self._told(given)
         finally:
-            shared.end(name)
+            cache.delete(name)
         return None
 
     def _can(self, kind: str) -> bool:

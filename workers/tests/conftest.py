@@ -17,7 +17,6 @@ from videos.models import Video
 from videos.storage.paths import source_path
 from videos.tests.factories import TranscodingJobFactory, WorkerFactory
 from workers import keys
-from workers.api import views
 
 BASE = "/api/worker/v1/"
 
@@ -56,7 +55,6 @@ def digest_of(data):
 @pytest.fixture(autouse=True)
 def fresh_memory():
     cache.clear()
-    views._remote_workers.cache_clear()
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from vlog import shared
 from workers import keys, nodes
 from workers.api import authentication
 from workers.models import SILENT_SECONDS, Worker, WorkerApiKey
@@ -20,14 +19,6 @@ NOTHING = {"kinds": ["video"], "claim": "00000000-0000-4000-8000-000000000000"}
 
 def ask(agent, **headers):
     return agent.post("claim", NOTHING, headers=headers)
-
-
-@pytest.fixture(autouse=True)
-def fresh_counts():
-    """Each test begins to count anew: all of them come from one address."""
-    client = shared._client()
-    for name in client.scan_iter("vlog:count:*"):
-        client.delete(name)
 
 
 def test_a_key_opens_the_door(agent):
@@ -149,13 +140,9 @@ def test_a_worker_that_asks_too_often_has_to_wait_and_no_other(new_agent, monkey
 
 
 def test_without_redis_workers_are_served(agent, settings):
-    shared._client.cache_clear()
-    settings.REDIS_URL = "redis://127.0.0.1:1/0"
-    try:
-        assert ask(agent).status_code == 200
-        assert Agent(agent.worker, "x" * 43).post("claim").status_code == 401
-    finally:
-        shared._client.cache_clear()
+    settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": ["redis://127.0.0.1:1/0"]}}
+    assert ask(agent).status_code == 200
+    assert Agent(agent.worker, "x" * 43).post("claim").status_code == 401
 
 
 def test_keys_stand_in_no_log(agent, caplog):
