@@ -9,8 +9,8 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 
-from transcoding import tasks
 from transcoding.engine.source.probe import read_media
+from transcoding.queue import wakeups
 from transcoding.steps.layout import lay_out
 from transcoding.tests import clips
 from videos.models import Video
@@ -88,7 +88,7 @@ def made(short_clip):
 def finished(monkeypatch):
     """The jobs whose last steps were sent."""
     ended = []
-    monkeypatch.setattr(tasks, "finish", ended.append)
+    monkeypatch.setattr(wakeups, "finish", ended.append)
     return ended
 
 
