@@ -1,8 +1,6 @@
 """Authentication of remote workers by their API keys, and the rate limits of the worker API."""
 
 import re
-import time
-from collections import Counter
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -48,7 +46,7 @@ class KeyAuthentication(BaseAuthentication):
         if row is None:
             raise _refusal(request, has_key=bool(kind))
         # Counted after the key is known, so that bad keys from the same address do not block good ones.
-        if _rate_limit.is_exceeded(row.worker_id):
+        if ratelimit.count(f"requests:{row.worker_id}", WINDOW) > MAX_REQUESTS:
             raise Throttled(WINDOW, "This worker sends too many requests.")
         _record_call(row)
         if row.worker.status == Worker.Status.DISABLED:
@@ -60,23 +58,6 @@ class KeyAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
-
-
-class RateLimit:
-    """Counts the requests of each worker to this process; a persistent connection always reaches the same process."""
-
-    def __init__(self) -> None:
-        self._window, self._requests = 0, Counter[int]()
-
-    def is_exceeded(self, worker: int) -> bool:
-        window = int(time.monotonic()) // WINDOW
-        if window != self._window:
-            self._window, self._requests = window, Counter()
-        self._requests[worker] += 1
-        return self._requests[worker] > MAX_REQUESTS
-
-
-_rate_limit = RateLimit()
 
 
 class HasKey(BasePermission):

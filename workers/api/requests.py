@@ -1,8 +1,9 @@
 """What all calls of the worker API share: reading a body, limits on concurrency, and errors."""
 
+import functools
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any, cast
@@ -14,13 +15,15 @@ from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 from rest_framework.utils import json
 from rest_framework.views import APIView
 
-from transcoding.engine.contract import PROTOCOL, LeaseLost
+from transcoding.engine.contract import PROTOCOL, LeaseLost, ShuttingDown, Yield
 from transcoding.engine.encode import EncodeError
 from transcoding.engine.verify.deliveries import InvalidDelivery
 from transcoding.engine.work import is_disk_full
+from transcoding.queue.local import NotSupported
 from vlog.environment import DOWNLOADS, UPLOADS
 from workers.api.authentication import HasKey, KeyAuthentication
 from workers.models import Worker
@@ -49,7 +52,7 @@ class Unprocessable(APIException):
 
 
 class NotNow(APIException):
-    """The site cannot answer now; `wait` is the number of seconds after which the worker may retry."""
+    """The site cannot answer now; the worker may retry after so many seconds."""
 
     status_code = 503
 
@@ -127,6 +130,29 @@ class OneRenderer(DefaultContentNegotiation):
         return renderers[0], renderers[0].media_type
 
 
+def validated(serializer: type[Serializer[Any]], data: Any) -> dict[str, Any]:
+    """Return the fields of a message; raises ValidationError."""
+    return dict(_instance(serializer).run_validation(data))
+
+
+@functools.cache
+def _instance(serializer: type[Serializer[Any]]) -> Serializer[Any]:
+    """Return one instance for all messages: it keeps no state, and copying its fields costs more than validating."""
+    return serializer()
+
+
+def order_after(call: Callable[[], None]) -> Response:
+    """Call a method of the queue, and answer with the order that follows from how it ends."""
+    order = "go_on"
+    try:
+        call()
+    except Yield:
+        order = "complete"
+    except ShuttingDown:
+        order = "give_back"
+    return Response({"order": order})
+
+
 class WorkerView(APIView):
     """A call of docs/workers-api.md. max_message: how many bytes its message may have."""
 
@@ -167,6 +193,8 @@ def _refusal(error: Exception) -> Exception:
         return Unprocessable(str(error))
     if is_disk_full(error):
         return NotNow("The site's disk is full: send the request again later.", 10)
+    if isinstance(error, NotSupported):
+        return ParseError(str(error))
     if isinstance(error, ValidationError):
         return ParseError(_first_sentence(error.detail))
     return error

@@ -132,7 +132,7 @@ class FailSerializer(AttemptSerializer):
     final = serializers.BooleanField(default=False)
 
 
-class GiveBackSerializer(AttemptSerializer):
+class ReleaseSerializer(AttemptSerializer):
     reason = serializers.CharField(max_length=500, allow_blank=True, default="")
 
 
