@@ -259,7 +259,7 @@ def mixed_fleet(round: RemoteRound) -> None:
 REMOTE: dict[str, Callable[[RemoteRound], None]] = {
     function.__name__.replace("_", "-"): function
     for function in (
-        short_outage, long_outage, packet_loss, slow_link, web_killed, site_restarts, agent_killed, agent_frozen, key_shared, key_revoked,
-        bad_proxy, hostile, mixed_fleet, permanent_outage,
+        short_outage, long_outage, packet_loss, slow_link, web_killed, site_restarts, agent_killed, agent_frozen,
+        key_shared, key_revoked, bad_proxy, hostile, mixed_fleet, permanent_outage,
     )
 }  # fmt: skip

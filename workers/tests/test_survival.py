@@ -13,8 +13,8 @@ pytestmark = [
 
 # All in one video, so that the site and its agents start once.
 FAULTS = (
-    "short-outage", "long-outage", "packet-loss", "slow-link", "web-killed", "site-restarts", "agent-killed", "agent-frozen", "key-shared",
-    "key-revoked", "bad-proxy", "hostile", "mixed-fleet", "permanent-outage",
+    "short-outage", "long-outage", "packet-loss", "slow-link", "web-killed", "site-restarts", "agent-killed",
+    "agent-frozen", "key-shared", "key-revoked", "bad-proxy", "hostile", "mixed-fleet", "permanent-outage",
 )  # fmt: skip
 
 

@@ -192,7 +192,7 @@ def test_disable_enable_drain_delete():
 def test_a_name_that_several_have_is_refused_and_the_id_serves():
     first, _ = WorkerFactory(worker_name="twin"), WorkerFactory(worker_name="twin")
     code, output = refusal("disable", "twin")
-    assert (code, "by its id" in output) == (2, True)
+    assert (code, "Use the id of one" in output) == (2, True)
     run("disable", first.worker_id)
     assert Worker.objects.get(status="disabled") == first
 
