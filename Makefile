@@ -30,7 +30,7 @@ QUICK_TESTS := $(addprefix analytics/tests/test_,beacons.py rollups.py) \
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: FORCE help setup run test quick check fix lock bench torture chromium voice nginx networks
+.PHONY: FORCE help setup run test test-all quick check fix lock bench torture chromium voice nginx networks
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,8 @@ run: setup ## VLog on http://127.0.0.1:8000; PORT=… and BIND=… choose anothe
 test: setup .make/dev-packages .make/dev-node chromium voice nginx networks ## all tests, those in a browser too; ARGS=… goes to pytest
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
+test-all: test
+
 quick: setup .make/dev-packages ## the tests without a browser and without much encoding, on any Python: under two minutes
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS) $(QUICK_TESTS)
 
@@ -57,6 +59,7 @@ check: setup .make/dev-packages ## lint, types, the order of imports, migrations
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
+	$(BIN)/python -m vlog.vocabulary
 	$(MANAGE) makemigrations --check --dry-run
 	VLOG_BASE_URL=https://vlog.example.org $(MANAGE) check --deploy --fail-level WARNING
 
