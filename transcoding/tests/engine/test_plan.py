@@ -21,7 +21,7 @@ def video(frames=600, rate="30", keyframes=None, **facts):
         "pixel_format": "yuv420p",
         "width": 1280,
         "height": 720,
-        "plain": True,
+        "is_simple": True,
         "rate": rate,
         "constant": True,
         "frames": frames,
@@ -144,7 +144,7 @@ class TestCopiedRungs:
         [
             {"codec": "hevc"},
             {"pixel_format": "yuv420p10le"},
-            {"plain": False},
+            {"is_simple": False},
             {"constant": False},
             {"idr": False},
             {"bitrate": 2_600_000},
