@@ -96,7 +96,11 @@ class WorkerAdmin(admin.ModelAdmin):
             "subtitle": None,
             "worker": worker,
             "facts": worker.facts,  # type: ignore[attr-defined]
-            "capabilities": [(name, text) for name in fleet.CAPABILITIES if (text := fleet.capability(worker, name))],
+            "capabilities": [
+                (name.replace("_", " "), text)
+                for name in fleet.CAPABILITIES
+                if (text := fleet.capability(worker, name))
+            ],
             "keys": worker.api_keys.order_by("-created_at", "-pk") if may_see_keys else None,
             "attempts": attempts.order_by("-started_at")[:ATTEMPTS_SHOWN],
             "may": {

@@ -20,7 +20,7 @@ from vlog.disk import readable
 from workers.models import SET_ASIDE, Worker
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-CAPABILITIES = ("cores", "memory", "encoders", "whisper", "ffmpeg", "agent", "host", "system", "python")
+CAPABILITIES = ("cores", "memory", "encoders", "whisper", "ffmpeg", "agent", "plan_formats", "host", "system", "python")
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ def test_no_page_sets_the_cookie(client, video):
 
 
 @pytest.mark.parametrize("header", ["DNT", "Sec-GPC"])
-def test_who_asks_for_privacy_is_counted_without_a_viewer_and_loses_the_cookie(send, client, video, header):
+def test_a_private_browser_is_counted_without_a_viewer_and_loses_the_cookie(send, client, video, header):
     assert not send("start", {header: "1"}, video=video.pk).cookies
     client.cookies["vlog_viewer"] = "a" * 43
     response = send("start", {header: "1"}, video=video.pk)

@@ -105,7 +105,7 @@ def test_a_session_that_comes_late_to_a_counted_day_is_counted(play, video):
     assert view_count(video) == 2
 
 
-def test_a_count_that_was_cut_off_before_its_end_is_made_again(play, video, monkeypatch):
+def test_an_interrupted_count_is_repeated(play, video, monkeypatch):
     play()
     play()
     monkeypatch.setattr(rollups, "MARK", "SELECT 1 / 0, %s, %s")
@@ -163,7 +163,7 @@ def test_with_nothing_to_count_nothing_happens(video):
 
 
 @pytest.mark.parametrize(("minutes", "ended"), [(4, False), (6, True)])
-def test_a_session_that_is_silent_for_minutes_ended_with_its_last_report(token, report, minutes, ended):
+def test_a_stale_session_ended_with_its_last_report(token, report, minutes, ended):
     report(1, ranges=[[0, 10]])
     pass_time(60 * minutes)
     assert rollups.end_stale_sessions() == ended
@@ -218,7 +218,7 @@ def test_a_celery_node_does_it(play, tmp_path):
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, None), (1, "1 view"), (2, "2 views"), (1234, "1,234 views")])
-def test_the_watch_page_and_the_cards_tell_how_often_a_video_was_played(client, video, count, text):
+def test_the_watch_page_and_the_cards_show_the_number_of_views(client, video, count, text):
     Video.objects.update(view_count=count)
     for path in ("/", video.get_absolute_url()):
         page = client.get(path).content.decode()

@@ -24,6 +24,7 @@ from transcoding.engine.contract import PROTOCOL, ShuttingDown
 from transcoding.engine.ffmpeg import encoders, processes
 from transcoding.engine.ffmpeg.commands import ENCODERS, SOFTWARE
 from transcoding.engine.ffmpeg.encoders import AUTO
+from transcoding.engine.plan.plan import KNOWN_FORMATS
 from transcoding.engine.source.loopback import SourceServer
 from transcoding.engine.speech.transcribe import Whisper, transcribe_one
 from transcoding.engine.work import work_one
@@ -282,6 +283,7 @@ def _capabilities(options: argparse.Namespace) -> dict[str, Any]:
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "ffmpeg": version,
         "agent": str(PROTOCOL),
+        "plan_formats": list(KNOWN_FORMATS),
     }
     return facts if options.whisper is None else {**facts, "whisper": options.whisper.model}
 

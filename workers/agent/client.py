@@ -198,7 +198,7 @@ class RemoteQueue:
         self._finish(assignment, "give_back", reason=reason)
 
     def _finish(self, assignment: Assignment, call: str, **fields: Any) -> None:
-        """Send the last message about a chunk. Its lease is not renewed meanwhile."""
+        """Send the last message about a chunk. From now on its lease is not renewed."""
         keeper = self._current_keeper()
         if isinstance(keeper.error, LeaseLost | Disabled | Refused):
             raise keeper.error

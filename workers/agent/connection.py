@@ -256,7 +256,7 @@ class Connection:
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)  # SSLSocket's own method would drop the encryption
 
     def close(self) -> None:
-        connection, self._open, self._used = self._open, None, False
+        connection, self._open, self._is_reused = self._open, None, False
         if connection is not None:
             connection.close()
 

@@ -108,7 +108,7 @@ def _description(queue: LocalQueue, assignment: Assignment) -> dict[str, Any] | 
 
 def again_in() -> int:
     """Return the seconds until an idle worker claims again; a larger fleet waits longer, which limits the load."""
-    number = cache.get_or_set("remote-workers", _remote_workers, COUNT_SECONDS)
+    number = cache.get_or_set("remote-workers", _remote_workers, COUNT_SECONDS) or 0
     return min(max(MIN_INTERVAL, MAX_INTERVAL * number // LARGE_FLEET), MAX_INTERVAL)
 
 

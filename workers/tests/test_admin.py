@@ -150,8 +150,8 @@ def test_the_list_and_a_page_cost_the_same_number_of_queries_for_any_number(clie
 def test_a_disabled_worker_gets_no_work_until_it_is_enabled(client, operator):
     node = NodeFactory(worker_id=nodes.worker_id_of("encode@here"), worker_name="encode@here")
     laid_out()
-    told = act(client, "disable", node).content.decode()
-    assert "«encode@here» is disabled. What it works on now, it finishes." in told
+    page_text = act(client, "disable", node).content.decode()
+    assert "«encode@here» is disabled. What it works on now, it finishes." in page_text
     assert not tasks.encode_next("encode@here", ["video"])
     nodes.beat_once("encode@here")
     assert Worker.objects.get().status == "disabled"
@@ -203,7 +203,7 @@ class TestKeys:
             ({"name": "a", "days": "soon"}, "Enter a whole number."),
         ],
     )
-    def test_what_makes_no_sense_is_told_beside_its_field(self, client, administrator, data, sentence):
+    def test_invalid_values_are_refused_beside_their_field(self, client, administrator, data, sentence):
         WorkerFactory(worker_name="taken")
         assert sentence in client.post(f"{LIST}add/", data).content.decode()
         assert Worker.objects.count() == 1
@@ -273,7 +273,7 @@ class TestDeletion:
         assert Worker.objects.exists()
 
 
-def test_whoever_may_only_look_changes_nothing(client, operator):
+def test_view_permission_alone_changes_nothing(client, operator):
     operator.user_permissions.set(Permission.objects.filter(codename="view_worker"))
     worker = last_seen(1)
     assert 'name="action"' not in page(client)

@@ -97,7 +97,7 @@ class TestAWholeVideo:
 
 
 class TestClaim:
-    def test_an_assignment_tells_all_that_a_worker_needs(self, agent, job, settings):
+    def test_an_assignment_has_all_that_a_worker_needs(self, agent, job, settings):
         held = agent.claim("video")
         path = source_path(job.video)
         assert held == {
@@ -117,7 +117,7 @@ class TestClaim:
         agent.worker.refresh_from_db()
         assert agent.worker.current_job == job
 
-    def test_no_address_on_this_machine_is_told(self, agent, job, settings):
+    def test_an_assignment_has_no_path_of_this_machine(self, agent, job, settings):
         assert str(settings.SOURCES_DIR) not in json.dumps(agent.claim("video"))
 
     def test_the_same_question_again_has_the_same_answer_as_long_as_it_holds(self, agent, job):
@@ -193,7 +193,7 @@ class TestClaim:
         assert agent.claim("video") is None
         assert "The original is not in the storage: put it back" in job.chunks.get(kind="video", failures=1).error
 
-    def test_a_large_fleet_asks_less_often(self, agent, job):
+    def test_a_large_fleet_claims_less_often(self, agent, job):
         def interval():
             cache.delete("remote-workers")
             return agent.post("claim", {"kinds": ["audio"], "claim": str(uuid4())}).json()["again_in"]
@@ -327,7 +327,7 @@ class TestTheFence:
     ]
 
     def answers(self, agent, assignment, segments):
-        """Of all calls about a chunk."""
+        """Return the answers of all calls about a chunk."""
         said = [agent.say(call, assignment, **message) for call, message in self.CALLS]
         return [*said, agent.source(assignment), agent.put(assignment, "360p", 0, segments["360p", 0])]
 
@@ -335,7 +335,7 @@ class TestTheFence:
         for answer in self.answers(agent, assignment, segments):
             assert (answer.status_code, answer.json()["detail"][: len(LOST)]) == (409, LOST)
 
-    def test_another_workers_chunk_is_nobodys_whatever_attempt_is_named(self, agent, new_agent, job, made):
+    def test_another_workers_chunk_is_refused_at_every_attempt(self, agent, new_agent, job, made):
         held, other = agent.claim("video"), new_agent()
         for attempt in (1, 2):
             self.check_lost(other, {**held, "attempt": attempt}, made[1])
@@ -370,7 +370,7 @@ class TestTheFence:
         Video.objects.all().delete()
         self.check_lost(agent, held, made[1])
 
-    def test_a_late_worker_harms_nobody_who_came_after(self, agent, new_agent, job, made):
+    def test_a_late_worker_does_not_disturb_the_next_one(self, agent, new_agent, job, made):
         held, other = agent.claim("video"), new_agent()
         TranscodingChunk.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
         recovery.release_expired()
@@ -580,7 +580,7 @@ class TestTranscripts:
         assert agent.say("transcript", agent.claim("transcription"), language="", captions=[]).status_code == 204
         assert Transcription.objects.get().error_message == captions.NO_SPEECH
 
-    def test_the_editors_language_is_told(self, agent, transcribing, made):
+    def test_the_given_language_is_part_of_the_assignment(self, agent, transcribing, made):
         publish(transcribing, made[1])
         Transcription.objects.update(given_language="de")
         assert agent.claim("transcription")["language"] == "de"

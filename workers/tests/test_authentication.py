@@ -130,7 +130,7 @@ def test_bad_keys_are_limited_by_address_and_do_not_block_good_ones(agent):
     assert ask(agent).status_code == 200
 
 
-def test_a_worker_that_asks_too_often_has_to_wait_and_no_other(new_agent, monkeypatch):
+def test_a_worker_with_too_many_requests_has_to_wait_and_no_other(new_agent, monkeypatch):
     monkeypatch.setattr(authentication, "MAX_REQUESTS", 2)
     eager, calm = new_agent(), new_agent()
     answers = [ask(eager) for _ in range(3)]

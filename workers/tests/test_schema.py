@@ -65,7 +65,7 @@ def test_every_answer_is_one_that_is_described(call, headers, name):
 
 
 @pytest.mark.parametrize(("accept", "begin"), [("application/json", b"{"), ("application/yaml", b"openapi: 3")])
-def test_everybody_may_read_it(client, db, accept, begin):
+def test_it_is_public(client, db, accept, begin):
     answer = client.get("/api/schema/", headers={"Accept": accept})
     assert answer.status_code == 200
     assert answer.content.startswith(begin)

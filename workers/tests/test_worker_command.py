@@ -1,4 +1,4 @@
-"""`manage.py worker`, as operators and their programs read it."""
+"""`manage.py worker`, for operators and for programs."""
 
 import json
 from datetime import timedelta
@@ -37,7 +37,7 @@ def refusal(*arguments):
 
 def at_work(name="encode@oak", factory=NodeFactory):
     """Return a worker that has completed a chunk in ten seconds, failed another one and holds a third."""
-    facts = {"cores": 12, "encoders": ["libx264", "h264_nvenc"], "memory": 2 << 30}
+    facts = {"cores": 12, "encoders": ["libx264", "h264_nvenc"], "memory": 2 << 30, "plan_formats": [1, 2]}
     worker = factory(worker_name=name, last_heartbeat=timezone.now(), capabilities=facts, metadata={"host": "oak"})
     job = laid_out(video__title="A walk")
     queue = LocalQueue(worker, lambda number: None, job)
@@ -125,6 +125,7 @@ def test_show_has_everything_about_one_worker():
     output = run("show", "garage")[0]
     for part in (
         *("garage\n", "Type:         remote", "Current work: «A walk» segments 3-5", "Failed:       1 within a day"),
+        "Plan formats: 1, 2",
         *("Speed:        2.5x in the last hour, 2.5x in the last day", "Memory:       2.0 GB", "Host:         oak"),
         *(f"{key[:8]}…, created ", ", last used never, expires ", f"{row.key_prefix}…", ", revoked "),
         *("segment 0: completed after 10 s", "segments 1-2: failed after 0 s: broken"),
@@ -205,6 +206,6 @@ def test_a_name_that_several_have_is_refused_and_the_id_serves():
         ("revoke", "a", "--older", "--key", "x"),
     ],
 )
-def test_wrong_use_is_told_in_a_sentence(arguments):
+def test_wrong_usage_is_refused(arguments):
     with pytest.raises(CommandError):
         run(*arguments)

@@ -66,7 +66,7 @@ def test_a_module_that_is_missing_is_an_error(tree):
 
 
 def test_the_agent_itself_needs_nothing_but_python(tmp_path):
-    """In a folder of its own, without any package: as an operator starts it on another machine."""
+    """Without any package, as on another machine."""
     zipapp.agent.cache_clear()
     file = tmp_path / "agent.pyz"
     file.write_bytes(zipapp.agent())
@@ -79,7 +79,7 @@ def test_the_agent_itself_needs_nothing_but_python(tmp_path):
         assert not {name for name in archive.namelist() if name.startswith(sites_own)}
 
 
-def test_everybody_may_fetch_it(tree, client, django_assert_num_queries, db):
+def test_it_is_public(tree, client, django_assert_num_queries, db):
     with django_assert_num_queries(0):
         answer = client.get("/api/worker/v1/agent.pyz")
     assert (answer.status_code, answer["Content-Type"]) == (200, "application/zip")

@@ -192,7 +192,7 @@ def summary(worker: Worker, facts: Facts) -> dict[str, str]:
         "Current work": current_work(facts),
         "Speed": ", ".join(f"{speed(value)} {when}" for value, when in speeds if value),
         "Failed": f"{facts.failed} within a day",
-        **{name.capitalize(): fleet.capability(worker, name) for name in fleet.CAPABILITIES},
+        **{name.replace("_", " ").capitalize(): fleet.capability(worker, name) for name in fleet.CAPABILITIES},
     }
     return {name: value for name, value in lines.items() if value}
 

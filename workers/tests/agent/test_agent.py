@@ -1,4 +1,4 @@
-"""The agent as its users start it: one file, run by a Python that has nothing else."""
+"""The agent as operators start it: one file, run by Python without packages."""
 
 import argparse
 import json
@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from transcoding.engine.ffmpeg import processes
+from transcoding.engine.plan.plan import KNOWN_FORMATS
 from workers.agent import agent
 from workers.agent.connection import Site
 from workers.tests.agent.site import KEY, PATIENCE
@@ -26,7 +27,7 @@ LINE = re.compile(r"\d\d:\d\d:\d\d ")
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory):
-    """What a bare Python needs to import the agent, in one file."""
+    """Return a file with all modules of the agent."""
     listing = (
         f"import sys; sys.path.insert(0, {str(HERE)!r}); import workers.agent.agent\n"
         "print(*(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] in ('workers', 'transcoding')))"
@@ -42,7 +43,7 @@ def program(tmp_path_factory):
 
 @pytest.fixture
 def start(program, tmp_path):
-    """start(site, "--once") → the process; its words go to tmp_path/said."""
+    """start(site, "--once") → the process; its log is tmp_path / "said"."""
     started = []
 
     def run(site, *arguments, **environment):
@@ -68,7 +69,7 @@ def done(site):
 
 
 def encoders_of(process):
-    """The processes of ffmpeg that this one has started and that live."""
+    """Return the running ffmpeg processes that a process has started."""
     children = Path(f"/proc/{process.pid}/task").glob("*/children")
     pids = [int(pid) for file in children for pid in file.read_text().split()]
     return [pid for pid in pids if is_alive(pid)]
@@ -82,7 +83,7 @@ def is_alive(pid):
 
 
 def hold(site, call):
-    """Have the next such request wait until the event is set; the other one tells that it has come."""
+    """Make the next such request wait; return an event that is set when it arrives, and one that lets it continue."""
     came, over = threading.Event(), threading.Event()
 
     def misdeed(handler):
@@ -112,11 +113,12 @@ def test_a_film_is_made_byte_for_byte_as_it_is_here(site, film, start, tmp_path)
     assert KEY not in said.read_text()
 
 
-def test_what_it_tells_of_itself(site, film, start):
+def test_it_reports_its_capabilities(site, film, start):
     assert ended(start(site, "--once", "--kinds", "audio")) == 0
     message = site.heartbeat["capabilities"]
     assert message["encoders"] == ["libx264"]
     assert (message["ffmpeg"], message["agent"]) == (processes.version(), "1")
+    assert message["plan_formats"] == list(KNOWN_FORMATS)
     assert message["cores"] >= 1
     assert message["memory"] > 1 << 20
     assert "whisper" not in message
@@ -132,7 +134,7 @@ def test_once_ends_where_there_is_nothing_to_do(site, start):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_asked_to_end_it_gives_back_what_it_has(site, start, number):
+def test_on_a_signal_it_releases_its_chunk(site, start, number):
     came, over = hold(site, "PUT")
     process = start(site)
     assert came.wait(PATIENCE)
@@ -172,7 +174,7 @@ def test_one_that_slept_while_its_lease_ran_out_stops_that_chunk_and_goes_on(sit
     process = start(site)
     assert came.wait(PATIENCE)
     process.send_signal(signal.SIGSTOP)
-    site.chunks[41].attempt += 1  # somebody else has it now
+    site.chunks[41].attempt += 1  # another worker has it now
     process.send_signal(signal.SIGCONT)
     over.set()
     site.wait_for(lambda: site.chunks[42].state == site.chunks[43].state == "completed", "the other chunks")
@@ -220,7 +222,7 @@ def test_without_ffmpeg_it_says_so(site, start, tmp_path):
     assert "/nowhere/ffmpeg is no ffmpeg that runs: install one, or name it in VLOG_FFMPEG" in line
 
 
-def test_the_key_may_come_from_a_file_that_nobody_else_reads(site, start, tmp_path):
+def test_the_key_may_come_from_a_file_and_others_must_not_read_it(site, start, tmp_path):
     file = tmp_path / "key"
     file.write_text(f"{KEY}\n")
     file.chmod(0o644)
@@ -230,7 +232,7 @@ def test_the_key_may_come_from_a_file_that_nobody_else_reads(site, start, tmp_pa
 
 
 class TestInside:
-    """What takes a minute outside, with time that passes quickly."""
+    """Tests in this process, where waiting times can be shortened."""
 
     def run(self, site, stop, **options):
         options = {
@@ -242,7 +244,7 @@ class TestInside:
         } | options
         return agent.Agent(Site(site.address, KEY), argparse.Namespace(**options), stop).run({"encoders": ["libx264"]})
 
-    def test_a_disabled_worker_asks_again_and_says_so_once(self, site, hasty, monkeypatch, caplog):
+    def test_a_disabled_worker_retries_and_logs_it_once(self, site, hasty, monkeypatch, caplog):
         caplog.set_level("INFO")
         monkeypatch.setattr(agent, "DISABLED_SECONDS", 0.05)
         stop = threading.Event()
@@ -256,7 +258,7 @@ class TestInside:
         thread.join(PATIENCE)
         assert sum("retrying every minute" in message for message in caplog.messages) == 1
 
-    def test_one_that_is_held_back_says_why_once(self, site, hasty, caplog):
+    def test_a_drained_worker_logs_the_reason_once(self, site, hasty, caplog):
         caplog.set_level("INFO")
         stop = threading.Event()
         site.held_back = "its last chunks all failed"

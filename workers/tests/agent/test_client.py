@@ -1,4 +1,4 @@
-"""The queue over HTTP, against a site that breaks in every way that networks and sites do."""
+"""The queue over HTTP, with all faults of networks and sites."""
 
 import threading
 import time
@@ -36,10 +36,10 @@ def test_what_is_delivered_is_what_is_made_here_byte_for_byte(site, film, queue_
 @pytest.mark.parametrize("misdeed", [
     hang_up, truncated, says(500), says(502), says(429, {"Retry-After": "0"}), says(503, {"Retry-After": "0"}),
 ], ids=["hangs up", "truncates", "500", "502", "429", "503"])  # fmt: skip
-def test_it_asks_again_until_it_is_answered(site, film, queue_of, misdeed):
+def test_it_retries_until_it_is_answered(site, film, queue_of, misdeed):
     for call in ("POST claim", "GET chunks/41/source", "PUT chunks/41/segments/360p/0"):
         site.misbehave(call, misdeed, times=2)
-    if misdeed is not truncated:  # there the site has heard it, and only the answer is lost
+    if misdeed is not truncated:  # the site has handled the request, and only the answer is lost
         site.misbehave("POST chunks/41/complete", misdeed)
     work_all(queue_of(site))
     assert states(site) == [("completed", 1)] * 3
@@ -92,7 +92,7 @@ def test_a_refusal_is_a_sentence(site, queue_of, status, error, words):
         queue_of(site).claim(KINDS)
 
 
-def test_an_address_that_is_another_ones_is_told(site, queue_of):
+def test_a_redirect_names_the_new_address(site, queue_of):
     site.misbehave("POST claim", says(301, {"Location": "https://video.example.org/api/worker/v1/claim"}))
     with pytest.raises(Refused, match=r"is served at https://video\.example\.org: start the agent with that address"):
         queue_of(site).claim(KINDS)
@@ -142,11 +142,11 @@ class TestLease:
         assert site.delivered == {}
 
     @pytest.mark.parametrize(("refusal", "error"), [(401, Refused), (403, Disabled), (426, Refused)])
-    def test_a_key_that_is_taken_back_stops_the_chunk(self, site, held, refusal, error):
+    def test_a_revoked_key_stops_the_chunk(self, site, held, refusal, error):
         queue, chunk = held
         site.misbehave("POST chunks/41/report", says(refusal), times=1000)
         with pytest.raises(error):
-            wait_until_told(queue, chunk)
+            report_until_refused(queue, chunk)
         with pytest.raises(error):
             queue.deliver(chunk, "360p", 0, b"data")
         assert site.calls("PUT") == []
@@ -158,7 +158,7 @@ class TestLease:
         queue.deliver(chunk, "360p", 0, b"data")
         assert site.delivered == {("360p", "0"): b"data"}
 
-    def test_the_percentage_of_a_transcription_is_told(self, site, held):
+    def test_the_percentage_of_a_transcription_is_reported(self, site, held):
         queue, chunk = held
         queue.report(chunk, 40)
         site.wait_for(lambda: 40 in site.chunks[41].percents, "the percentage")
@@ -177,14 +177,14 @@ class TestLease:
         assert site.chunks[41].state == state
 
 
-def wait_until_told(queue, chunk):
+def report_until_refused(queue, chunk):
     end = time.monotonic() + 60
     while time.monotonic() < end:
         queue.report(chunk)
         time.sleep(0.01)
 
 
-def test_a_worker_that_is_to_end_gives_its_chunk_back_from_within_an_upload(site, queue_of):
+def test_a_stopping_agent_releases_its_chunk_during_an_upload(site, queue_of):
     stop, over = threading.Event(), threading.Event()
     queue = queue_of(site, stop)
 
@@ -199,7 +199,7 @@ def test_a_worker_that_is_to_end_gives_its_chunk_back_from_within_an_upload(site
     assert site.chunks[41].state == "pending"
 
 
-def test_a_worker_that_is_to_end_does_not_wait_for_a_site_that_is_away(site, queue_of, monkeypatch, caplog):
+def test_a_stopping_agent_does_not_wait_for_a_site_that_is_down(site, queue_of, monkeypatch, caplog):
     monkeypatch.setattr(client, "FAREWELL_SECONDS", 0)
     stop = threading.Event()
     queue = queue_of(site, stop)
@@ -208,7 +208,7 @@ def test_a_worker_that_is_to_end_does_not_wait_for_a_site_that_is_away(site, que
     site.misbehave("POST chunks/41/give_back", hang_up, times=1000)
     with pytest.raises(ShuttingDown):
         queue.release(chunk)
-    assert "the lease will run out" in caplog.text
+    assert "the lease will expire" in caplog.text
 
 
 def test_a_segment_that_the_site_does_not_take_spends_an_attempt(site, queue_of):
@@ -241,7 +241,7 @@ def test_an_init_segment_has_its_own_name(site, queue_of):
     assert site.delivered == {("360p", "init"): b"init"}
 
 
-def test_a_long_log_is_told_by_its_end(site, queue_of):
+def test_of_a_long_log_the_end_is_sent(site, queue_of):
     queue = queue_of(site)
     queue.fail(queue.claim(KINDS), "\0" + "x" * 20_000 + "the end")
     assert site.chunks[41].error.endswith("xthe end")
@@ -276,7 +276,7 @@ def test_a_site_that_is_another_program_ends_it(site, queue_of):
     "video.example.org", "ftp://video.example.org", "https://", "https://a:b@video.example.org", "https://x/?y",
     "https://x:port",
 ])  # fmt: skip
-def test_what_is_no_address_is_told(address):
+def test_an_invalid_address_is_refused(address):
     with pytest.raises(WrongAddress):
         Site(address, KEY)
 
@@ -285,11 +285,11 @@ def test_what_is_no_address_is_told(address):
     ("https://93.184.215.14", False), ("http://93.184.215.14", True), ("http://127.0.0.1:8000", False),
     ("http://192.168.1.7", False), ("http://[::1]:8000", False),
 ])  # fmt: skip
-def test_a_key_in_the_clear_is_noticed_where_it_leaves_the_house(address, is_open):
+def test_a_key_sent_unencrypted_over_a_public_network_is_noticed(address, is_open):
     assert Site(address, KEY).exposes_key() is is_open
 
 
-def test_the_environments_proxy_is_asked(monkeypatch):
+def test_the_environments_proxy_is_used(monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "http://me:se%20cret@proxy.example.org:3128")
     monkeypatch.setenv("NO_PROXY", "inside.example.org")
     through = Site("https://video.example.org", KEY).connection()
