@@ -33,7 +33,7 @@ def _find_query(
     ANY_WORKER.capabilities = {"encoders": list(encoders), "plan_formats": list(formats)}
     rows = TranscodingChunk.objects.claimable().filter(eligibility.suits(ANY_WORKER, kind), of(job), kind=kind)
     ordered = rows.exclude(pk__in=skipped).in_order_of_work()
-    return queries.composed(ordered.select_for_update(skip_locked=True, of=("self",))[:1])
+    return queries.compile_query(ordered.select_for_update(skip_locked=True, of=("self",))[:1])
 
 
 def of(job: int | None) -> Q:
