@@ -45,7 +45,7 @@ def register(node: str) -> Worker:
         "system": platform.platform(),
         "python": platform.python_version(),
         "encoders": encoders.usable(settings.ENCODER),
-        "plan_formats": KNOWN_FORMATS,
+        "plan_formats": list(KNOWN_FORMATS),
     }
     worker, _ = Worker.objects.update_or_create(
         worker_id=worker_id_of(node),

@@ -6,7 +6,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from transcoding.models import Attempt, ChunkKind, Priority, TranscodingChunk, claim
+from transcoding import tasks
+from transcoding.engine.plan.plan import KNOWN_FORMATS
+from transcoding.models import Attempt, ChunkKind, Priority, TranscodingChunk, TranscodingJob, claim
+from transcoding.operations.insight import inspect_jobs
 from transcoding.queue.eligibility import LEFT_TO_OTHERS
 from transcoding.queue.local import LocalQueue
 from transcoding.steps import captions, storyboards
@@ -21,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 
 def worker(name, factory=WorkerFactory, encoders=("libx264",), **columns):
-    facts = {"encoders": list(encoders), **columns.pop("facts", {})}
+    facts = {"encoders": list(encoders), "plan_formats": list(KNOWN_FORMATS), **columns.pop("facts", {})}
     return factory(worker_name=name, **{"last_heartbeat": timezone.now(), "capabilities": facts} | columns)
 
 
@@ -41,6 +44,71 @@ def make(queue, kinds=VIDEO):
         deliver_all(queue, claimed)
         queue.complete(claimed)
     return claimed
+
+
+def in_format(job, number):
+    plan = {name: value for name, value in job.plan.items() if name != "format"}
+    TranscodingJob.objects.filter(pk=job.pk).update(plan=plan if number == 1 else plan | {"format": number})
+
+
+class TestPlanFormats:
+    OLD = ({"plan_formats": [1]}, {})
+
+    @pytest.mark.parametrize("facts", [*OLD, {"plan_formats": [1, 3]}])
+    @pytest.mark.parametrize("factory", [NodeFactory, WorkerFactory])
+    def test_a_worker_that_does_not_know_a_format_never_gets_its_chunks_and_spends_no_lease(self, facts, factory):
+        job = laid_out(sound=audio(codec="mp3"))
+        old = factory(capabilities={"encoders": ["libx264"], **facts}, last_heartbeat=timezone.now())
+        queue = LocalQueue(old, lambda number: None)
+        for _ in range(4):
+            assert queue.claim([*VIDEO, *AUDIO]) is None
+        assert set(job.chunks.values_list("status", "attempt", "failures")) == {("pending", 0, 0)}
+        assert not job.attempts.exists()
+        assert queue_of("new", job).claim(VIDEO)
+
+    @pytest.mark.parametrize("facts", OLD)
+    def test_it_still_gets_those_of_the_format_that_it_knows(self, facts):
+        job = laid_out()
+        in_format(job, 1)
+        old = WorkerFactory(capabilities={"encoders": ["libx264"], **facts})
+        assert LocalQueue(old, lambda number: None, job).claim(VIDEO)
+
+    def test_nor_transcriptions_and_storyboards(self):
+        job = laid_out(sound=audio(codec="mp3"))
+        storyboards.open_for(job)
+        TranscodingChunk.objects.create(job=job, kind=ChunkKind.TRANSCRIPTION)
+        Transcription.objects.create(video=job.video)
+        old = NodeFactory(capabilities={"encoders": ["libx264"]})
+        for make_queue in (TranscriptionQueue, storyboards.StoryboardQueue):
+            assert make_queue(old).claim() is None
+            assert make_queue(NodeFactory()).claim()
+
+    def test_a_format_that_the_site_itself_does_not_know_is_left_alone(self):
+        job = laid_out()
+        in_format(job, 9)
+        newer = WorkerFactory(capabilities={"plan_formats": [1, 2, 9]})
+        assert LocalQueue(newer, lambda number: None).claim(VIDEO) is None
+
+    def test_a_job_says_which_format_no_worker_knows(self):
+        job = laid_out()
+        in_format(job, 3)
+        worker("encode@old", NodeFactory)
+        job.refresh_from_db()
+        (insight,) = inspect_jobs([job])
+        assert insight.why == "No worker can make this: it needs plan format 3; upgrade the workers."
+        worker("encode@new", NodeFactory, facts={"plan_formats": [1, 2, 3]})
+        (insight,) = inspect_jobs([job])
+        assert "format" not in insight.why
+
+    @pytest.mark.parametrize("step", ["thumbnail", "transcode", "finalize"])
+    def test_a_step_of_a_newer_plan_is_left_to_newer_nodes_without_spending_an_attempt(self, step):
+        job = laid_out()
+        in_format(job, 9)
+        TranscodingJob.objects.filter(pk=job.pk).update(current_step="transcode", last_checkpoint=None)
+        getattr(tasks, step).run(job.pk)
+        job.refresh_from_db()
+        assert (job.current_step, job.attempt_number, job.last_error) == (None, 1, None)
+        assert job.last_checkpoint
 
 
 class TestWhoIsGivenAnything:
@@ -75,7 +143,9 @@ class TestWhoIsGivenAnything:
         assert queue_of("hard", job, encoders=["h264_nvenc", "libx264"]).claim(VIDEO)
 
     def test_who_has_told_nothing_yet_encodes_in_software(self):
-        assert LocalQueue(WorkerFactory(capabilities=None), lambda number: None, laid_out()).claim(VIDEO)
+        job = laid_out()
+        in_format(job, 1)
+        assert LocalQueue(WorkerFactory(capabilities=None), lambda number: None, job).claim(VIDEO)
 
     @pytest.mark.parametrize(
         ("columns", "hears"),
