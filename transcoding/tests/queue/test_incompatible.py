@@ -13,7 +13,7 @@ from transcoding.models import Outcome, TranscodingJob
 from transcoding.queue import incompatible
 from transcoding.queue.local import LocalQueue
 from transcoding.tests.queue.test_eligibility import worker
-from transcoding.tests.queue.test_local import AUDIO, RUNGS, VIDEO, audio, laid_out, own_folders, row
+from transcoding.tests.queue.test_local import AUDIO, RUNGS, VIDEO, audio, expire, laid_out, own_folders, row
 from videos import archive
 from videos.models import Video
 from videos.storage.paths import package_dir
@@ -164,6 +164,13 @@ class TestNoWorkerCanContinue:
         old.queue.complete(held)
         assert states(job)[:2] == [("completed", 0)] * 2
         incompatible.sweep()
+        assert (made(job), states(job)) == ([], [("pending", 0)] * 3)
+
+    def test_a_worker_whose_lease_has_expired_is_not_waited_for(self, job, old):
+        held = old.queue.claim(VIDEO)
+        old.leave()
+        expire(held, swept=False)
+        Encoder("new", job).mismatch()
         assert (made(job), states(job)) == ([], [("pending", 0)] * 3)
 
     def test_copied_renditions_stay(self, job, old):
