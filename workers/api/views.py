@@ -64,7 +64,7 @@ def _instance(serializer: type[Serializer[Any]]) -> Serializer[Any]:
 
 def again_in() -> int:
     """Seconds after which an idle worker asks again: from the whole fleet come about as many questions a second."""
-    number = cache.get_or_set("remote-workers", _remote_workers, COUNTED)
+    number = cache.get_or_set("remote-workers", _remote_workers, COUNTED) or 0
     return min(max(SOONEST, LATEST * number // FLEET), LATEST)
 
 

@@ -62,7 +62,7 @@ def _disk() -> dict[str, Any]:
         "folder": str(now.folder),
         "total": now.total,
         "free": now.free,
-        "mark": now.mark,
+        "mark": now.reserve,
         "promised": promised,
         "low": now.is_low,
     }
