@@ -118,7 +118,7 @@ def test_the_services_end_cleanly_after_the_last_process(data_dir):
     assert "not properly shut down" not in places.log_file(data_dir).read_text()
 
 
-def test_leaving_in_a_hurry_waits_until_the_services_are_down(data_dir):
+def test_leaving_waits_until_the_services_are_down(data_dir):
     code = "from vlog import embedded; embedded.join(); embedded.leave()"
     command = [sys.executable, "-W", "always::ResourceWarning", "-c", code]
     done = subprocess.run(
@@ -129,7 +129,7 @@ def test_leaving_in_a_hurry_waits_until_the_services_are_down(data_dir):
     assert not (data_dir / "postgres" / "postmaster.pid").exists()
 
 
-def test_leaving_in_a_hurry_takes_nothing_from_others(data_dir):
+def test_leaving_takes_nothing_from_others(data_dir):
     code = "from vlog import embedded; embedded.join(); embedded.leave()"
     with member_of(data_dir):
         postgres = pid_of(data_dir, "postgres -D")
@@ -245,7 +245,7 @@ def test_a_socket_folder_that_is_not_ours_is_refused(tmp_path):
     try:
         member = Member(data_dir)
         assert not member.has_joined()
-        assert f"{sockets} belongs to somebody else" in member.leave()
+        assert f"{sockets} belongs to another user" in member.leave()
     finally:
         sockets.unlink()
     kill_all(data_dir)
