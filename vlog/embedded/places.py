@@ -30,7 +30,7 @@ def socket_dir(data_dir: Path) -> Path:
     if length <= SOCKET_PATH_BYTES and re.fullmatch(r"[\w./-]+", str(inside), re.ASCII):
         return inside
     digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
-    # Not tempfile.gettempdir(): processes with another TMPDIR must use the same path. prepare_sockets() checks its owner.
+    # Not tempfile.gettempdir(), which depends on TMPDIR. prepare_sockets() checks the owner of the folder.
     return Path(f"/tmp/vlog-{os.geteuid()}-{digest}")  # noqa: S108
 
 
