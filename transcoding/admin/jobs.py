@@ -52,7 +52,7 @@ class JobAdmin(admin.ModelAdmin):
     change_form_template = "admin/transcoding/job.html"
 
     class Media:
-        js = ("admin_live.js",)
+        js = ("live.js",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TranscodingJob]:
         jobs = super().get_queryset(request).filter(video__deleted_at=None)
@@ -93,7 +93,7 @@ class JobAdmin(admin.ModelAdmin):
         }
 
     def _live(self, job: TranscodingJob, what: str) -> SafeString:
-        """A cell of the list that admin_live.js keeps up to date while the job is not finished."""
+        """A cell of the list that live.js keeps up to date while the job is not finished."""
         context = {"job": job, "insight": job.insight, "what": what}  # type: ignore[attr-defined]
         return SafeString(render_to_string("admin/transcoding/job_cell.html", context))
 

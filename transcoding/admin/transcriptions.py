@@ -63,7 +63,7 @@ class TranscriptionAdmin(admin.ModelAdmin):
     actions = ("hear_again", "cancel")
 
     class Media:
-        js = ("admin_live.js",)
+        js = ("live.js",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Transcription]:
         return super().get_queryset(request).filter(video__deleted_at=None)
