@@ -30,7 +30,7 @@ QUICK_TESTS := $(addprefix analytics/tests/test_,beacons.py rollups.py) \
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: FORCE help setup run test quick check fix lock bench torture chromium voice nginx networks
+.PHONY: FORCE help setup run test test-all quick check fix lock bench torture chromium voice nginx networks
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,12 +39,17 @@ setup: .make/packages $(if $(filter no,$(WHISPER)),,.make/whisper) .make/static 
 	@:
 
 run: export VLOG_BASE_URL ?= http://$(if $(filter 0.0.0.0 ::,$(BIND)),127.0.0.1,$(BIND)):$(PORT)
+ifeq ($(WHISPER),no)
+run: export VLOG_WHISPER_MODEL ?= none
+endif
 run: setup ## VLog on http://127.0.0.1:8000; PORT=… and BIND=… choose another address
 	@$(MANAGE) welcome --only account
 	@exec $(MANAGE) up --sample --port $(PORT) --bind $(BIND)
 
 test: setup .make/dev-packages .make/dev-node chromium voice nginx networks ## all tests, those in a browser too; ARGS=… goes to pytest
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-all: test
 
 quick: setup .make/dev-packages ## the tests without a browser and without much encoding, on any Python: under two minutes
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS) $(QUICK_TESTS)
@@ -54,6 +59,7 @@ check: setup .make/dev-packages ## lint, types, the order of imports, migrations
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
+	$(BIN)/python -m vlog.vocabulary
 	$(MANAGE) makemigrations --check --dry-run
 	VLOG_BASE_URL=https://vlog.example.org $(MANAGE) check --deploy --fail-level WARNING
 
@@ -82,6 +88,7 @@ torture: setup .make/dev-packages networks ## breaks everything while videos are
 		if [ ! -e $@ ] || [ "$$wanted" != "$$found" ]; then $(make_venv); fi
 
 .make/packages: requirements-base.txt constraints.txt .make/venv
+	$(PIP) $(PIP_PACKAGE)
 	$(PIP) $(LOCKED) -r requirements-base.txt
 	@touch $@
 
@@ -138,11 +145,10 @@ ANOTHER_PYTHON := Name another one, as in: make setup PYTHON=python3.12
 version_of = $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])'
 # The stamp comes last: a run that is cut off starts again.
 define make_venv
-rm -rf .venv $@; \
-			[ -z "$$found" ] || echo "Making .venv anew: it has Python $$found, and $(PYTHON) is Python $$wanted"; \
-			$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 				{ echo "$(PYTHON) cannot make virtual environments: install the package python3-venv" >&2; exit 1; }; \
-			$(PYTHON) -m venv .venv && $(PIP) $(PIP_PACKAGE) && touch $@
+			[ -z "$$found" ] || echo "Making .venv anew: it has Python $$found, and $(PYTHON) is Python $$wanted"; \
+			rm -rf .venv $@ && $(PYTHON) -m venv .venv && touch $@
 endef
 
 # A program that no Python package brings: as root on Debian it is installed, elsewhere asked for; $(3): its package.

@@ -41,9 +41,9 @@ from transcoding.models import (
 )
 from transcoding.queue import disk_quota, recovery
 from transcoding.queue.eligibility import QUEUES
-from transcoding.queue.local import LocalQueue
-from transcoding.queue.wakeups import notify_workers, send
+from transcoding.queue.wakeups import finish, notify_workers, send
 from transcoding.steps import captions, layout, posters, publication, storyboards
+from transcoding.steps.queues import queue_for
 from videos.storage import ledger
 from videos.storage.paths import arrival_path, package_dir, reading, source_path
 from vlog import disk, logs
@@ -99,11 +99,6 @@ def _full_disk_costs_nothing(job: TranscodingJob) -> Iterator[None]:
 def start(job: TranscodingJob) -> None:
     """Send a job on its way; where the broker is away, the sweep will."""
     send(chain(*(task.si(job.pk) for task in (probe, thumbnail, transcode))))
-
-
-def finish(job_id: int) -> None:
-    """Everything is encoded: send the last two steps."""
-    send(chain(master_playlist.si(job_id), finalize.si(job_id)))
 
 
 @step
@@ -271,7 +266,7 @@ def request_work(sender: Any, **kwargs: object) -> None:
 
 def encode_next(node: str, kinds: Collection[str], only: TranscodingJob | None = None) -> bool:
     """Do one piece of work (of one job) in the name of a node; False where there was none for it."""
-    queue = LocalQueue(_worker(node), finish, only)
+    queue = queue_for(ChunkKind.VIDEO, _worker(node), only)  # the same for pictures and sound
     return work_one(queue, kinds, nodes.stopping, settings.ENCODE_THREADS, reading)
 
 
@@ -285,7 +280,7 @@ def transcribe_next(node: str) -> bool:
 
 def generate_next_storyboard(node: str) -> bool:
     """Draw the pictures of one video in the name of a node; False where there was none for it."""
-    return storyboards.draw_one(storyboards.PictureQueue(_worker(node)), nodes.stopping)
+    return storyboards.draw_one(storyboards.StoryboardQueue(_worker(node)), nodes.stopping)
 
 
 def _worker(node: str) -> Worker:

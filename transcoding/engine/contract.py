@@ -64,8 +64,11 @@ class Queue(Protocol):
         Raises Yield where somebody waits for another part of the video: complete the piece and claim anew.
         """
 
-    def report(self, assignment: Assignment) -> None:
-        """Renew the lease. Raises Yield or ShuttingDown where somebody waits for another part of the video."""
+    def report(self, assignment: Assignment, percent: int | None = None) -> None:
+        """Renew the lease; percent: how much of the chunk is done, where the worker knows.
+
+        Raises Yield or ShuttingDown where a viewer waits for another part of the video.
+        """
 
     def warn(self, assignment: Assignment, sentence: str) -> None:
         """Note for the editor what of the source could not be taken; the same again is no harm."""

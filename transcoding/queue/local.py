@@ -20,6 +20,7 @@ from transcoding.engine.package.contents import remove_segments, segment_name, s
 from transcoding.engine.package.files import store
 from transcoding.engine.plan.ladder import Rung
 from transcoding.engine.plan.plan import Plan
+from transcoding.engine.speech.transcribe import Transcript
 from transcoding.models import (
     Attempt,
     AttemptQuerySet,
@@ -42,6 +43,10 @@ from workers.models import Worker
 log = logging.getLogger(__name__)
 
 TOLD_SECONDS = 600  # between two lines of one process's log about a disk that stays low
+
+
+class NotSupported(Exception):
+    """This kind of work has no such call; the message says so to the worker."""
 
 
 class LocalQueue:
@@ -158,7 +163,20 @@ class LocalQueue:
             if segment <= chunk.last_segment:
                 chunk.split(segment, Priority.NORMAL)
 
-    def report(self, assignment: Assignment) -> None:
+    def details(self, assignment: Assignment) -> dict[str, Any]:
+        """Return what a worker must know of this kind of work beside the assignment, as fields of its message."""
+        return {}
+
+    def renditions(self, assignment: Assignment) -> tuple[str, ...]:
+        """Return the names under which segments may be delivered."""
+        return assignment.renditions
+
+    def publish(self, assignment: Assignment, transcript: Transcript) -> None:
+        """Complete a transcription; raises NotSupported, because this kind of work has no transcript."""
+        raise NotSupported("This chunk is not a transcription.")
+
+    def report(self, assignment: Assignment, percent: int | None = None) -> None:
+        """Renew the lease; the percentage is not used, because the delivered segments show the progress."""
         self._renew(assignment)
         chunk = self._held(assignment)
         # What somebody waits for goes on to the end of a segment: two viewers would stop one another for ever.

@@ -18,6 +18,10 @@ class PostPublishQueue(LocalQueue):
     def __init__(self, worker: Worker, only: TranscodingJob | None = None) -> None:
         super().__init__(worker, finished=lambda job: None, only=only)
 
+    def renditions(self, assignment: Assignment) -> tuple[str, ...]:
+        """Return nothing: no segments are delivered of it."""
+        return ()
+
     def _finish(self, assignment: Assignment) -> Video:
         """The video, locked, with its chunk completed; raises LeaseLost where it is in the archive."""
         job = self._lock_job(assignment)

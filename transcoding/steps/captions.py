@@ -21,7 +21,7 @@ from transcoding.engine.package.playlists import CaptionTrack
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.speech.transcribe import Transcript, Whisper
 from transcoding.models import Attempt, ChunkKind, ChunkStatus, Outcome, TranscodingChunk, TranscodingJob, lease_end
-from transcoding.queue.local import assignment_of
+from transcoding.queue.local import NotSupported, assignment_of
 from transcoding.queue.post_publish import PostPublishQueue
 from videos.models import Cue, Transcription, Video
 from videos.storage.paths import package_dir, root
@@ -109,6 +109,13 @@ class TranscriptionQueue(PostPublishQueue):
 
     def language_of(self, assignment: Assignment) -> str:
         return Transcription.objects.get(video__job__chunks=assignment.chunk).given_language
+
+    def details(self, assignment: Assignment) -> dict[str, Any]:
+        return {"language": self.language_of(assignment)}
+
+    def complete(self, assignment: Assignment) -> None:
+        """Raise NotSupported: the transcript completes a transcription."""
+        raise NotSupported("A transcription is completed by its transcript.")
 
     def report(self, assignment: Assignment, percent: int | None = None) -> None:
         """Renew the lease; nobody waits for the words of a video in the archive."""

@@ -162,7 +162,8 @@ def test_every_installation_takes_the_locked_versions():
     assert len(installing) == 5
     assert all("constraints.txt" in line or "$(LOCKED)" in line for line in installing)
     pips = re.findall(r"\bpip==([\d.]+)", makefile + DOCKERFILE)
-    assert len(pips) == 2 and len(set(pips)) == 1
+    assert len(pips) == 2
+    assert len(set(pips)) == 1
 
 
 def test_the_example_names_every_setting_with_its_default():

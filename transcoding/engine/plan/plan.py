@@ -1,8 +1,8 @@
 """The plan of a video: every segment of every rendition, fixed before anything is encoded. Pure."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
 from typing import Any
 
@@ -18,6 +18,11 @@ from transcoding.engine.plan.media import (
 )
 from transcoding.engine.timeline import Timeline
 
+# The number of how plans are written and understood. It is raised with every change that an older node could not make
+# or would make otherwise; `docs/extending.md` says what else to do then.
+FORMAT = 2
+KNOWN_FORMATS = (1, 2)  # 1: release 28570df, whose plans have no number
+
 TARGET = 6  # seconds; Apple's authoring rule 7.5
 LONGEST = Fraction(13, 2)  # seconds; rule 7.7
 GOP = 2  # seconds between IDR frames; rule 1.13
@@ -28,6 +33,10 @@ MISSING_TAIL = Fraction(1, 10)  # seconds that copied sound may end before the p
 AUDIO_RATES = (44_100, 48_000)
 SEEK_MARGIN = Fraction(1, 1000)  # seconds past the keyframe, so that rounding does not land before it
 BLIND_SEEK_MARGIN = Fraction(1, 2)  # seconds earlier where the container has no index and seeks by guessing
+
+
+class UnknownFormat(ValueError):
+    """The plan was written by a newer release; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,7 @@ class Plan:
     ffmpeg: str
     look: ColorInfo = field(default_factory=ColorInfo)
     warnings: tuple[str, ...] = ()  # sentences for the editor
+    format: int = FORMAT
 
     @property
     def rate(self) -> Fraction:
@@ -86,14 +96,19 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         """Plain data for a jsonb column or a wire; from_json reads it back."""
         data: dict[str, Any] = to_plain(asdict(self))
+        if self.format == 1:  # its readers crash at a key that they do not know
+            del data["format"]
         return data
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Plan":
+        """Raises UnknownFormat where this release cannot make what the plan says; unknown keys are ignored."""
+        check_format(data)
         audio = data["audio"]
         return cls(
             **{
-                **data,
+                **{name: data[name] for name in _FIELDS & data.keys()},
+                "format": data.get("format", 1),
                 "time_base": Fraction(data["time_base"]),
                 "timeline": _timeline(data["timeline"]),
                 "seeks": tuple(data["seeks"]),
@@ -104,6 +119,17 @@ class Plan:
                 and AudioPlan(**{**audio, "zero": Fraction(audio["zero"]), "timeline": _timeline(audio["timeline"])}),
             }
         )
+
+
+_FIELDS = frozenset(field.name for field in fields(Plan))
+
+
+def check_format(data: Mapping[str, Any]) -> None:
+    """Raise UnknownFormat for the plan of a newer release."""
+    number = data.get("format", 1)
+    if number not in KNOWN_FORMATS:
+        known = ", ".join(map(str, KNOWN_FORMATS))
+        raise UnknownFormat(f"The plan has format {number}; this worker knows {known}. Upgrade it.")
 
 
 @dataclass(frozen=True)

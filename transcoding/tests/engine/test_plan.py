@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transcoding.engine.plan.media import AudioTrack, MediaInfo, VideoTrack
-from transcoding.engine.plan.plan import LONGEST, Plan, chunks, make_plan
+from transcoding.engine.plan.plan import FORMAT, LONGEST, Plan, UnknownFormat, chunks, make_plan
 from transcoding.engine.timeline import Timeline
 
 
@@ -21,7 +21,7 @@ def video(frames=600, rate="30", keyframes=None, **facts):
         "pixel_format": "yuv420p",
         "width": 1280,
         "height": 720,
-        "plain": True,
+        "is_simple": True,
         "rate": rate,
         "constant": True,
         "frames": frames,
@@ -144,7 +144,7 @@ class TestCopiedRungs:
         [
             {"codec": "hevc"},
             {"pixel_format": "yuv420p10le"},
-            {"plain": False},
+            {"is_simple": False},
             {"constant": False},
             {"idr": False},
             {"bitrate": 2_600_000},
@@ -221,6 +221,26 @@ class TestSound:
 def test_a_plan_survives_json():
     plan = plan_of(video(frames=7777), audio(end="260"))
     assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+
+
+class TestFormat:
+    def test_a_plan_says_its_format(self):
+        assert plan_of().to_json()["format"] == FORMAT
+
+    def test_a_plan_without_a_format_is_of_the_first_and_stays_so(self):
+        data = plan_of().to_json()
+        del data["format"]
+        plan = Plan.from_json(data)
+        assert plan.format == 1
+        assert "format" not in plan.to_json()
+
+    @pytest.mark.parametrize("number", [0, 3, "2", None])
+    def test_a_newer_format_is_refused_with_a_sentence(self, number):
+        with pytest.raises(UnknownFormat, match=f"^The plan has format {number}; this worker knows 1, 2. Upgrade it.$"):
+            Plan.from_json({**plan_of().to_json(), "format": number})
+
+    def test_keys_that_a_later_release_added_are_ignored(self):
+        assert Plan.from_json({**plan_of().to_json(), "later": 1}) == plan_of()
 
 
 def test_a_timeline_knows_the_segment_of_a_frame():

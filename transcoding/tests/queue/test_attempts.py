@@ -6,7 +6,8 @@ from django.utils import timezone
 from transcoding.engine.contract import INIT, LeaseLost
 from transcoding.engine.package.contents import segment_name
 from transcoding.engine.package.files import store
-from transcoding.models import ERROR_LENGTH, LOG_LENGTH, Attempt, ChunkKind, TranscodingChunk
+from transcoding.models import Attempt, ChunkKind, TranscodingChunk
+from transcoding.models.attempt import ERROR_LENGTH, LOG_LENGTH
 from transcoding.steps import captions
 from transcoding.steps.captions import TranscriptionQueue
 from transcoding.tests.queue.test_local import AUDIO, RUNGS, VIDEO, audio, deliver_all, expire, laid_out, queue_of

@@ -97,7 +97,7 @@ class TestWhoIsGivenAnything:
     def test_pictures_of_what_is_published_are_drawn_where_it_lies(self, factory, draws):
         job = TranscodingJobFactory(video=VideoFactory(public=True), plan=laid_out().plan)
         storyboards.open_for(job)
-        assert bool(storyboards.PictureQueue(worker("a", factory)).claim()) == draws
+        assert bool(storyboards.StoryboardQueue(worker("a", factory)).claim()) == draws
 
 
 class TestWhatFailedBefore:
@@ -332,7 +332,7 @@ class TestSetAside:
         jobs = [TranscodingJobFactory(video=VideoFactory(public=True), plan=laid_out().plan) for _ in range(3)]
         for job in jobs:
             storyboards.open_for(job)
-        bad, good = (storyboards.PictureQueue(worker(name, NodeFactory)) for name in ("bad", "good"))
+        bad, good = (storyboards.StoryboardQueue(worker(name, NodeFactory)) for name in ("bad", "good"))
         for _ in jobs:
             bad.fail(bad.claim(), "broken")
         for _ in jobs:

@@ -61,7 +61,7 @@ def _disk() -> dict[str, Any]:
         "folder": str(now.folder),
         "total": now.total,
         "free": now.free,
-        "mark": now.mark,
+        "mark": now.reserve,
         "promised": disk_quota.reserved(),
         "low": now.is_low,
     }
