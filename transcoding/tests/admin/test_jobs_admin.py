@@ -92,7 +92,7 @@ def test_what_is_not_finished_is_kept_up_to_date_by_itself(editor):
     text = page(editor)
     assert f'data-live="now-{job.pk}" data-busy' in text
     assert f'data-live="now-{done.pk}">' in text
-    assert "admin_live.js" in text
+    assert "live.js" in text
 
 
 def test_archived_videos_are_not_in_the_list(editor):
