@@ -70,8 +70,8 @@ class JobAdmin(admin.ModelAdmin):
         return False
 
     def has_manage_job_permission(self, request: HttpRequest) -> bool:
-        """Return whether the user may run the actions, which change the video."""
-        return request.user.has_perm("videos.change_video")
+        """Return whether the user may run the actions."""
+        return request.user.has_perm("transcoding.manage_job")
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         return super().changelist_view(request, {"title": "Jobs"})
