@@ -51,7 +51,7 @@ class JobAdmin(admin.ModelAdmin):
     change_form_template = "admin/transcoding/job.html"
 
     class Media:
-        js = ("admin_live.js",)
+        js = ("live.js",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TranscodingJob]:
         jobs = super().get_queryset(request).filter(video__deleted_at=None)
@@ -92,7 +92,7 @@ class JobAdmin(admin.ModelAdmin):
         }
 
     def _live(self, job: TranscodingJob, column: str) -> SafeString:
-        """Return a cell of the list, which admin_live.js updates while the job is unfinished."""
+        """Return a cell of the list, which live.js updates while the job is unfinished."""
         context = {"job": job, "insight": job.insight, "what": column}  # type: ignore[attr-defined]
         return SafeString(render_to_string("admin/transcoding/job_cell.html", context))
 

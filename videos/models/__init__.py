@@ -1,4 +1,4 @@
-"""What editors write and viewers read."""
+"""The models of videos, categories, tags, captions and the archive."""
 
 from videos.models.addresses import SLUG_ATTEMPTS, address_below, address_of, free_slug_in, is_slug_collision
 from videos.models.archive import ArchivedVideo, ArchiveEntry

@@ -102,7 +102,7 @@ class TestLowWaterMark:
         cache.delete("disk-is-low")
         for _ in range(3):
             assert not tasks.encode_next(NODE, [ChunkKind.VIDEO])
-        assert len([line for line in caplog.messages if "below the mark" in line]) == 1
+        assert len([line for line in caplog.messages if "less than the reserve" in line]) == 1
 
     def test_the_sweep_rings_for_nobody_until_there_is_room(self, arrived, settings):
         job = arrived()
