@@ -178,7 +178,7 @@ def test_cancel_and_retry_from_the_list(editor):
     assert {status(job) for job in jobs} == {"failed"}
     assert Video.objects.filter(error_message="Cancelled by ada.").count() == 2
     assert "has failed or was cancelled before" in act(editor, "cancel", jobs[0]).content.decode()
-    assert "taken up again" in act(editor, "retry", jobs[0]).content.decode()
+    assert "is retried; finished" in act(editor, "retry", jobs[0]).content.decode()
     assert [status(job) for job in jobs] == ["processing", "failed"]
     assert LogEntry.objects.count() == 3
 
@@ -188,7 +188,7 @@ def test_encode_again_asks_first(editor):
     Video.objects.update(status="ready")
     assert "viewers cannot watch them" in act(editor, "encode_again", job).content.decode()
     assert status(job) == "ready"
-    assert "from scratch" in act(editor, "encode_again", job, confirmed="yes").content.decode()
+    assert "is being re-encoded" in act(editor, "encode_again", job, confirmed="yes").content.decode()
     assert (status(job), TranscodingJob.objects.get(pk=job.pk).plan) == ("pending", None)
 
 

@@ -1,4 +1,4 @@
-"""Cancel, retry, encode again, redo: on rows and files as the steps leave them; Redis is real and nobody listens."""
+"""Cancel, retry, re-encode, redo: on rows and files as the steps leave them, with a real Redis and no worker."""
 
 from datetime import timedelta
 
@@ -117,7 +117,7 @@ class TestCancel:
         tasks.encode_next("encode@test", [ChunkKind.VIDEO], only=job)
         before = made_at(job)
         control.cancel(job, "ann")
-        assert "taken up again" in on_commit(control.retry, fresh(job))
+        assert "is retried; finished" in on_commit(control.retry, fresh(job))
         assert messages("tasks") == ["probe"]
         job = run_all(fresh(job))
         assert job.video.status == "ready"
@@ -172,7 +172,7 @@ class TestEncodeAgain:
         old = package_dir(job.video)
         published = job.video.published_at
         settings.X264_PRESET = "superfast"
-        assert "from scratch" in on_commit(control.encode_again, job)
+        assert "is being re-encoded" in on_commit(control.encode_again, job)
         assert messages("tasks")[-1] == "probe"
         job = fresh(job)
         assert (job.video.status, job.plan, job.current_step, job.progress_percent) == ("pending", None, None, 0)
@@ -214,11 +214,11 @@ class TestEncodeAgain:
 
     def test_one_that_is_being_made_or_heard_or_archived_is_refused(self, laid_out):
         job = laid_out()
-        with pytest.raises(Refused, match="Cancel it first"):
+        with pytest.raises(Refused, match="Cancel the job first"):
             control.encode_again(job)
         Video.objects.update(status="ready")
         heard = TranscodingChunk.objects.create(job=job, kind=ChunkKind.TRANSCRIPTION)
-        with pytest.raises(Refused, match="is being heard"):
+        with pytest.raises(Refused, match="is being transcribed"):
             control.encode_again(job)
         heard.delete()
         Video.objects.update(deleted_at=timezone.now())
@@ -232,7 +232,7 @@ class TestRedo:
         job = encoded()
         sound = package_dir(job.video) / "audio"
         before = {path: path.stat().st_mtime_ns for path in sound.rglob("*.m4s")}
-        assert on_commit(control.redo, job, "240p") == "240p of «Clip» is made anew."
+        assert on_commit(control.redo, job, "240p") == "240p of «Clip» is being made again."
         assert made_at(job) == before
         row = job.qualities.get(quality="240p")
         assert (row.status, row.segments_completed) == ("pending", 0)

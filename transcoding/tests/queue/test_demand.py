@@ -176,7 +176,7 @@ class TestPieces:
         planned = job.chunks.count()
         for segment in range(5, 500, 2):
             ask(job, segment)
-        assert job.chunks.count() <= demand.PIECES * (1 + planned) + 1
+        assert job.chunks.count() <= demand.MAX_SPLIT * (1 + planned) + 1
 
     def test_what_is_made_already_changes_nothing(self, wakeups):
         job = laid_out()
@@ -342,12 +342,12 @@ class TestRequests:
     @pytest.mark.usefixtures("impatient")
     def test_no_more_than_some_of_the_threads_wait(self, client, job, wakeups):
         for _ in range(WAITING):
-            demand._places.acquire()
+            demand._waiting.acquire()
         try:
             assert client.get(self.address(job, "720p/00004.m4s")).status_code == 503
             assert wakeups == []
         finally:
-            demand._places.release(WAITING)
+            demand._waiting.release(WAITING)
         client.get(self.address(job, "720p/00004.m4s"))
         assert wakeups == ["video", "video"]
 
