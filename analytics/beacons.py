@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 
 from analytics.models import PlaybackSession
 from videos.models import Video
+from videos.storage.paths import QUALITY
 from vlog.connections import skip_health_check
 
 MAX_BODY = 16 * 1024  # bytes
@@ -27,7 +28,6 @@ ABSURD = 1e7  # seconds: no video lasts four months
 
 SLUG = re.compile(r"[-a-zA-Z0-9_]{1,255}")
 TOKEN = re.compile(r"[-a-zA-Z0-9_]{43}")
-QUALITY = re.compile(r"[0-9]{1,5}p")
 # Programs that fetch pages without anybody who watches; a browser always says what it is.
 BOT = re.compile(
     r"bot|crawl|spider|slurp|headless|lighthouse|preview|monitor|scan|facebookexternalhit|curl|wget|python|java/|go-http",

@@ -11,7 +11,8 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
-from transcoding.engine.plan.ladder import Rung
+from transcoding.engine.plan.plan import Plan
+from transcoding.engine.renditions import VideoRendition
 from transcoding.models.attempt import Attempt, Outcome
 from transcoding.models.states import (
     POST_PUBLISH,
@@ -99,7 +100,7 @@ class TranscodingJob(models.Model):
         # Not FOR UPDATE, which would wait for a claim that refers to the job while it holds a chunk.
         TranscodingJob.objects.select_for_update(no_key=True).filter(pk=self.pk).first()
 
-    def publish_early(self, rungs: Iterable[Rung]) -> None:
+    def publish_early(self, rungs: Iterable[VideoRendition]) -> None:
         """Let viewers in where the editor wants that as soon as the video plays; the qualities are those planned."""
         wanted = Video.objects.alive().filter(pk=self.video_id, status=Video.Status.PROCESSING, publish_early=True)
         with transaction.atomic():
@@ -107,7 +108,7 @@ class TranscodingJob(models.Model):
                 planned = [
                     VideoQuality(
                         video_id=self.video_id,
-                        quality=rung.name,
+                        quality=rung.key,
                         width=rung.width,
                         height=rung.height,
                         bitrate=rung.bitrate,
@@ -186,7 +187,8 @@ class TranscodingJob(models.Model):
 
     def restart_pictures(self, encoder: str, warning: str) -> None:
         """Have every picture encoded again by another encoder. Call it with the job locked and the segments gone."""
-        self._write(plan={**(self.plan or {}), "encoder": encoder, "warnings": [*self.warnings, warning]})
+        plan = Plan.from_json(self.plan or {}).begun_anew(encoder=encoder)
+        self._write(plan={**plan.to_json(), "warnings": [*self.warnings, warning]})
         pieces = self.chunks.filter(kind=ChunkKind.VIDEO)
         Attempt.objects.running().filter(chunk__in=pieces).end(Outcome.CANCELLED, warning)
         self.free_workers()

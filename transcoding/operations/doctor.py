@@ -9,8 +9,8 @@ from django.conf import settings
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
+from transcoding.engine.codecs.h264 import SOFTWARE
 from transcoding.engine.ffmpeg import encoders, processes
-from transcoding.engine.ffmpeg.commands import SOFTWARE
 from transcoding.models import (
     Attempt,
     ChunkKind,

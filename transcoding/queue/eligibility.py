@@ -12,7 +12,7 @@ from django.db.models.fields.json import KT
 from django.db.models.lookups import In
 from django.utils import timezone
 
-from transcoding.engine.ffmpeg.commands import SOFTWARE
+from transcoding.engine.codecs.h264 import SOFTWARE
 from transcoding.models import Attempt, ChunkKind, ChunkStatus, Outcome, TranscodingChunk, TranscodingJob
 from workers.models import SET_ASIDE, Worker, WorkerQuerySet
 

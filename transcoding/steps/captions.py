@@ -66,7 +66,7 @@ def ask_again(job: TranscodingJob, language: str = "") -> bool:
 
 
 def _open(job: TranscodingJob, language: str) -> bool:
-    sound = job.plan is not None and job.plan["audio"] is not None
+    sound = job.plan is not None and bool(Plan.from_json(job.plan).audio)
     columns: dict[str, Any] = {"status": Transcription.Status.PENDING, "error_message": None, "completed_at": None}
     if not sound:
         now = timezone.now()
@@ -187,7 +187,7 @@ def _write_files(folder: Path, first_time: int, plan: Plan, transcript: Transcri
 
 def _first_time(package: Path, plan: Plan) -> int:
     """When the picture's first fragment begins, in ticks of the MPEG clock."""
-    rendition = package / plan.rungs[0].name
+    rendition = package / plan.video[0].key
     timescale = boxes.timescale((rendition / "init.mp4").read_bytes())
     first = next(iter(boxes.scan_fragments(rendition / segment_name(0))))
     return first.start * webvtt.MPEG_CLOCK // timescale

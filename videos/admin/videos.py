@@ -20,6 +20,7 @@ from django.utils.timezone import localtime
 
 from transcoding import tasks
 from transcoding.engine.pictures import NotAPicture
+from transcoding.engine.renditions import display_order
 from transcoding.queue import disk_quota
 from transcoding.steps import posters
 from videos import archive, uploads
@@ -172,7 +173,7 @@ class VideoAdmin(admin.ModelAdmin):
     @admin.display(description="State")
     def progress(self, video: Video) -> SafeString:
         job = getattr(video, "job", None)
-        rungs = sorted(job.qualities.all(), key=lambda rung: -int(rung.quality[:-1])) if job else []
+        rungs = sorted(job.qualities.all(), key=lambda rung: display_order(rung.quality)) if job else []
         return SafeString(render_to_string("admin/videos/progress.html", {"video": video, "job": job, "rungs": rungs}))
 
     @admin.display(description="Duration", ordering="duration")
@@ -216,7 +217,7 @@ class VideoAdmin(admin.ModelAdmin):
 
 
 def told_storage(entry: StorageEntry) -> str:
-    order = sorted(entry.folders.items(), key=lambda item: -int(item[0][:-1]) if item[0] != "audio" else 0)
+    order = sorted(entry.folders.items(), key=lambda item: display_order(item[0]))
     each = ", ".join(f"{'sound' if name == 'audio' else name} {readable(size)}" for name, size in order)
     parts = [f"The file: {readable(entry.source)}"]
     if entry.renditions:

@@ -19,9 +19,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from transcoding.engine.codecs.h264 import ENCODERS, SOFTWARE
 from transcoding.engine.contract import PROTOCOL, ShuttingDown
 from transcoding.engine.ffmpeg import encoders, processes
-from transcoding.engine.ffmpeg.commands import ENCODERS, SOFTWARE
 from transcoding.engine.ffmpeg.encoders import AUTO
 from transcoding.engine.source.loopback import SourceServer
 from transcoding.engine.speech.transcribe import Whisper, transcribe_one

@@ -3,19 +3,17 @@
 import hashlib
 import json
 import logging
-import re
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from typing import Any
 from uuid import uuid4
 
 from transcoding.engine.contract import INIT, Assignment, LeaseLost, ShuttingDown, Yield
 from transcoding.engine.encode import EncodeError
-from transcoding.engine.ffmpeg.commands import ENCODERS
-from transcoding.engine.plan.plan import Plan
+from transcoding.engine.plan.untrusted import read_plan
 from transcoding.engine.source.loopback import SourceServer
 from transcoding.engine.speech.transcribe import Transcript
 from workers.agent.connection import Connection, Disabled, Garbled, Refused, Rejected, Site
@@ -29,8 +27,6 @@ PARTING = 5  # seconds to give back what the worker has, once it is asked to end
 SENT = 3  # times at most, where what arrives is not what was sent
 LONGEST_ERROR = 8000  # characters; the end of ffmpeg's log says most
 ORDERS: dict[str, type[Exception]] = {"complete": Yield, "give_back": ShuttingDown}
-HARMLESS = re.compile(r"[\w./+-]*", re.ASCII)  # nothing in it means anything to a filter of ffmpeg's
-UNUSED = ("ffmpeg", "language", "warnings")  # of a plan: texts that no argument is made of
 
 
 class Hold(threading.Thread):
@@ -120,12 +116,11 @@ class RemoteQueue:
             ) from error
 
     def _take(self, given: Mapping[str, Any]) -> Assignment:
-        plan = _plan(given["plan"])
+        plan = read_plan(given["plan"])
         facts: dict[str, Any] = {name: int(given[name]) for name in ("chunk", "attempt", "first", "last", "tier")}
         facts |= {"kind": given["kind"], "title": str(given["title"]), "urgent": bool(given["urgent"])}
         assignment = Assignment(**facts, source="", plan=plan)
-        timeline = plan.audio.timeline if plan.audio and assignment.kind == "audio" else plan.timeline
-        if not 0 <= assignment.first <= assignment.last < len(timeline):
+        if not 0 <= assignment.first <= assignment.last < len(assignment.timeline):
             raise ValueError("a piece outside of its video")
         self._language = given.get("language") or ""
         self._hold = Hold(self.site, assignment, float(given["lease"]), self.stop, self._connection.cut)
@@ -234,21 +229,3 @@ class RemoteQueue:
         """End what is under way, because the worker is to end; but not its last word."""
         if not self._parting:
             self._connection.cut()
-
-
-def _plan(data: Mapping[str, Any]) -> Plan:
-    """Raises KeyError, TypeError or ValueError where it is none, or would have ffmpeg do something else."""
-    if data["encoder"] not in ENCODERS or not all(map(HARMLESS.fullmatch, _texts(data))):
-        raise ValueError("a plan with texts that do not belong there")
-    return Plan.from_json(dict(data))
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for name, part in value.items():
-            yield from _texts(part) if name not in UNUSED else ()
-    elif isinstance(value, list):
-        for part in value:
-            yield from _texts(part)

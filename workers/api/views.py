@@ -246,14 +246,12 @@ class SegmentView(ChunkView):
 
 def number_of(index: str, rendition: str, assignment: Assignment) -> int:
     """Of a segment in an address, if it may be of this chunk; raises ParseError."""
-    if assignment.kind == ChunkKind.TRANSCRIPTION or rendition not in assignment.renditions:
+    if assignment.kind == ChunkKind.TRANSCRIPTION or rendition not in assignment.keys:
         raise ParseError("This chunk has no such rendition.")
     if index == "init":
         return INIT
-    plan = assignment.plan
-    timeline = plan.audio.timeline if assignment.kind == ChunkKind.AUDIO and plan.audio else plan.timeline
     # Beyond the last of the chunk as well: it may have been cut, which its worker learns by the order.
-    if not NUMBER.fullmatch(index) or not assignment.first <= int(index) < len(timeline):
+    if not NUMBER.fullmatch(index) or not assignment.first <= int(index) < len(assignment.timeline):
         raise ParseError(f"This chunk has the segments {assignment.first} to {assignment.last}, and init.")
     return int(index)
 
