@@ -15,14 +15,17 @@ FILTERS = frozenset(
     ("aformat", "bwdif", "format", "hwupload", "scale", "setparams", "setsar", "tonemap", "zscale"),
 )
 OPTIONS = re.compile(r"(?:\w+=[\w{}.|-]+|[\w{}.-]+)(?::(?:\w+=[\w{}.|-]+|[\w{}.-]+))*", re.ASCII)
-UNUSED = ("ffmpeg", "language", "name", "role", "warnings")  # texts that no argument is made of
+UNUSED = ("ffmpeg", "language", "name", "role", "warnings")  # no argument is made of these texts
 FILTER_TEXTS = ("deinterlace", "filters", "tone_map")
 FRACTIONS = ("time_base", "unit", "zero")
 
 
 def read_plan(data: Mapping[str, Any]) -> Plan:
     """Raises KeyError, TypeError or ValueError where it is not a plan, or would have ffmpeg do something else."""
-    plan = Plan.from_json(data)
+    try:
+        plan = Plan.from_json(data)
+    except ZeroDivisionError as error:
+        raise ValueError("the plan contains a fraction of zero") from error
     if not any(plan.encoder in codec.encoders for codec in CODECS.values()) or not all(_harmless(plan.to_json())):
         raise ValueError("the plan contains texts that do not belong in one")
     for rendition in plan.renditions:
@@ -33,7 +36,8 @@ def read_plan(data: Mapping[str, Any]) -> Plan:
 def _harmless(value: Any, name: str = "") -> Iterator[bool]:
     """Yield whether each text in a plan is harmless where it stands."""
     if isinstance(value, Mapping):
-        yield from chain.from_iterable(_harmless(part, key) for key, part in value.items() if key not in UNUSED)
+        names = value.keys() - {*UNUSED, "arguments"}  # arguments are checked on their own
+        yield from chain.from_iterable(_harmless(value[each], each) for each in names)
     elif isinstance(value, list):
         yield from chain.from_iterable(_harmless(part, name) for part in value)
     elif isinstance(value, str):
@@ -52,8 +56,9 @@ def _is_filter_chain(text: str) -> bool:
 
 
 def _check_arguments(arguments: tuple[str, ...]) -> None:
-    """Raises ValueError unless they are options that an encoder of the table has, each with a value."""
+    """Raises ValueError unless they are options that an encoder of the table has, each with a harmless value."""
     rows = [encoder.arguments for codec in CODECS.values() for encoder in codec.encoders.values()]
     options = frozenset(chain.from_iterable(row[::2] for row in rows))
-    if len(arguments) % 2 or not options.issuperset(arguments[::2]):
+    values_are_harmless = all(map(WORD.fullmatch, arguments[1::2]))
+    if len(arguments) % 2 or not options.issuperset(arguments[::2]) or not values_are_harmless:
         raise ValueError("the plan has arguments that no encoder needs")

@@ -130,7 +130,7 @@ class TestClaims:
 
     @pytest.mark.parametrize("kind", ["audio", "video"])
     def test_among_100_000_pieces_of_1000_videos_the_claim_looks_at_the_first_only(self, kind):
-        job = laid_out()
+        job = laid_out(sound=audio(codec="mp3"))
         Worker.objects.create(worker_name="another", last_heartbeat=timezone.now())
         with connection.cursor() as cursor:
             cursor.execute("INSERT INTO videos (title, slug) SELECT 'V', 'more-' || n FROM generate_series(1, 1000) n")
