@@ -6,7 +6,7 @@ from typing import Any
 import factory.django
 from django.utils import timezone
 
-from transcoding.engine.ffmpeg.commands import SOFTWARE
+from transcoding.engine.codecs.h264 import SOFTWARE
 from transcoding.engine.plan.plan import KNOWN_FORMATS
 from transcoding.models import TranscodingJob
 from videos.models import Category, Tag, Video
