@@ -15,7 +15,8 @@ from django.utils import timezone
 from django.utils.timesince import timesince
 
 from transcoding.models import Attempt, ChunkKind, ChunkStatus, Outcome, TranscodingChunk
-from transcoding.operations.insight import MEASURED, name_of
+from transcoding.operations.insight import name_of
+from transcoding.operations.snapshot import MEASURED
 from vlog.disk import readable
 from workers.models import SET_ASIDE, Worker
 

@@ -62,7 +62,7 @@ def _find_query(kind: str, encoders: tuple[str, ...], job: int | None, left: tup
     anybody = Worker(pk=ANYBODY, capabilities={"encoders": list(encoders)})
     rows = TranscodingChunk.objects.claimable().filter(eligibility.suits(anybody, kind), of(job), kind=kind)
     ordered = rows.exclude(pk__in=left).in_order_of_work()
-    return queries.composed(ordered.select_for_update(skip_locked=True, of=("self",))[:1])
+    return queries.compile_query(ordered.select_for_update(skip_locked=True, of=("self",))[:1])
 
 
 def take(worker: Worker, chunk: TranscodingChunk) -> None:

@@ -47,12 +47,12 @@ def ready(title):
 def told(check):
     """The one finding of a check: its state and its sentence."""
     (finding,) = check()
-    return finding.state, finding.sentence
+    return finding.state, finding.message
 
 
 def mended(check):
     (finding,) = check()
-    return finding.mend()
+    return finding.fix()
 
 
 def age(*paths):
@@ -82,7 +82,7 @@ class TestStorage:
         store.faults = lambda method, path: "slow"
         (finding,) = ask("videos.doctor.check_storage")
         assert finding.state == RED
-        assert finding.sentence.startswith("cannot be told: The object store did not do put_object")
+        assert finding.message.startswith("cannot be told: The object store did not do put_object")
         assert finding.advice == "Mend that, and run the doctor again."
 
 
@@ -187,5 +187,5 @@ class TestLeftovers:
     def test_what_is_no_folder_of_a_video_is_left_to_people(self, folders):
         (folders / "media/holiday.mp4").write_text("x")
         (finding,) = doctor.check_leftovers()
-        assert (finding.state, finding.mend) == (AMBER, None)
-        assert finding.sentence == "1 entries among the folders of videos are none: «media/holiday.mp4»"
+        assert (finding.state, finding.fix) == (AMBER, None)
+        assert finding.message == "1 entries among the folders of videos are none: «media/holiday.mp4»"

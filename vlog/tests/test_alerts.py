@@ -1,4 +1,4 @@
-"""A real mail server and a real web server hear of a disk that fills."""
+"""Alerts about a full disk, sent to a real mail server and a real web server."""
 
 import io
 import json
@@ -18,11 +18,11 @@ from vlog.alerts import Watch
 from vlog.environment import SettingError, parse_email_url, parse_reserve
 from vlog.tests.processes import reserve_port
 
-LOW = "disk: there is little room left: uploads and encoding pause"
+LOW = "disk: little space is left: uploads and encoding are paused"
 
 
 class Mailbox:
-    """What a mail server has taken."""
+    """The messages that a mail server has received."""
 
     def __init__(self):
         self.messages = []
@@ -47,7 +47,7 @@ def mailbox(settings):
 
 @pytest.fixture
 def hook(settings):
-    """What was posted to a webhook; its status may be changed."""
+    """A webhook that stores what is posted. A test may change its status."""
 
     class Hook(BaseHTTPRequestHandler):
         posted, status = [], 200
@@ -78,7 +78,7 @@ def only_the_disk(settings):
 
 @pytest.fixture
 def disk(settings):
-    """Fills it, or makes room."""
+    """Return a function that makes the disk low, or not."""
 
     def fill(*, low):
         settings.DISK_RESERVE = parse_reserve("99.9%" if low else "1K")
@@ -157,19 +157,19 @@ def test_of_much_trouble_the_beginning_is_told():
     subject, text = alerts._message(new, ["disk: full"], dict.fromkeys(new, "Try again."))
     assert subject == f"[VLog vlog.example.org] {new[0]} (and 30 more)"
     assert text.count("Try again.") == 20
-    assert "And 11 more: manage.py doctor tells them." in text
+    assert "And 11 more: run manage.py doctor to see them." in text
 
 
 class TestTheCommand:
     def test_it_sends_every_way(self, mailbox, hook):
         out = io.StringIO()
         call_command("test_alert", stdout=out)
-        assert out.getvalue() == "Sent by e-mail and to the webhook.\n"
+        assert out.getvalue() == "The alert was sent by e-mail and to the webhook.\n"
         assert len(mailbox) == len(hook.posted) == 1
 
     def test_one_that_fails_is_named(self, mailbox, hook):
         hook.status = 404
-        with pytest.raises(CommandError, match="It could not be sent to the webhook") as error:
+        with pytest.raises(CommandError, match="The alert could not be sent to the webhook") as error:
             call_command("test_alert")
         assert error.value.returncode == 1
         assert len(mailbox) == 1

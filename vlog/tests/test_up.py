@@ -111,7 +111,7 @@ def test_up_runs_everything_restarts_what_dies_and_ends_cleanly(new_dir, port):
     wait_until(up.is_ready, "the site")
     wait_until(lambda: all(up.pid(name) for name in PROGRAMS), "all programs")
     wait_until(lambda: "tasks@" in up.text() and "encode@" in up.text(), "ready workers")
-    assert f"VLog is on http://127.0.0.1:{port}  (Ctrl-C stops it)" in up.text()
+    assert f"VLog is running at http://127.0.0.1:{port}  (Ctrl-C stops it)" in up.text()
 
     assert "Traceback" not in up.text()
 

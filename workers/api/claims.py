@@ -68,7 +68,7 @@ class ClaimView(WorkerView):
     def _claim(self, claim: UUID, kinds: list[str]) -> dict[str, Any] | None:
         kinds = queues.offered(kinds)
         # Most claims of idle workers find nothing; this query costs a fraction of a claim.
-        if self.worker.held_back or not kinds or not queries.finds(*_pending_query(tuple(kinds))):
+        if self.worker.held_back or not kinds or not queries.has_rows(*_pending_query(tuple(kinds))):
             return None
         lock = f"{self._key(claim)}:lock"
         if not cache.add(lock, 1, LOCK_SECONDS):
@@ -119,4 +119,4 @@ def _remote_workers() -> int:
 @functools.lru_cache(maxsize=16)
 def _pending_query(kinds: tuple[str, ...]) -> queries.Query:
     """Return the query that finds one claimable chunk of any of these kinds."""
-    return queries.composed(TranscodingChunk.objects.claimable().filter(kind__in=kinds).values("pk")[:1])
+    return queries.compile_query(TranscodingChunk.objects.claimable().filter(kind__in=kinds).values("pk")[:1])

@@ -167,7 +167,7 @@ class TestClaims:
         assert claimed.plan.to_json() == job.plan
 
     def test_what_is_logged_from_then_on_concerns_it(self):
-        logs.begin()
+        logs.clear_context()
         job = laid_out()
         claimed = queue_of().claim(VIDEO)
         line = LineFormatter(colour=False).format(logging.makeLogRecord({"msg": "encoding"}))
