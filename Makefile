@@ -56,6 +56,8 @@ test: $(TEST_NEEDS) ## the tests that belong to every change, those in a browser
 test-all: $(TEST_NEEDS) ## all tests, also those that prove rare things; ARGS=… goes to pytest
 	$(PYTEST) $(ARGS)
 
+test-all: test
+
 quick: setup .make/dev-packages ## the tests without a browser and without much encoding, on any Python: under two minutes
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS) $(QUICK_TESTS)
 
@@ -64,6 +66,7 @@ check: setup .make/dev-packages ## lint, types, the order of imports, migrations
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
+	$(BIN)/python -m vlog.vocabulary
 	$(MANAGE) makemigrations --check --dry-run
 	VLOG_BASE_URL=https://vlog.example.org $(MANAGE) check --deploy --fail-level WARNING
 

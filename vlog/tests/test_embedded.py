@@ -120,8 +120,11 @@ def test_the_services_end_cleanly_after_the_last_process(data_dir):
 
 def test_leaving_in_a_hurry_waits_until_the_services_are_down(data_dir):
     code = "from vlog import embedded; embedded.join(); embedded.leave()"
-    env = environment_for(data_dir)
-    subprocess.run([sys.executable, "-c", code], cwd=BASE_DIR, env=env, check=True)
+    command = [sys.executable, "-W", "always::ResourceWarning", "-c", code]
+    done = subprocess.run(
+        command, cwd=BASE_DIR, env=environment_for(data_dir), stderr=subprocess.PIPE, text=True, check=True
+    )
+    assert done.stderr == ""  # above all no warning that the keeper still runs
     assert not places.has_keeper(data_dir)
     assert not (data_dir / "postgres" / "postmaster.pid").exists()
 
