@@ -56,7 +56,6 @@ test: $(TEST_NEEDS) ## the tests that belong to every change, those in a browser
 test-all: $(TEST_NEEDS) ## all tests, also those that prove rare things; ARGS=… goes to pytest
 	$(PYTEST) $(ARGS)
 
-test-all: test
 
 quick: setup .make/dev-packages ## the tests without a browser and without much encoding, on any Python: under two minutes
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS) $(QUICK_TESTS)
