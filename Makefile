@@ -33,7 +33,7 @@ QUICK_TESTS := $(addprefix analytics/tests/test_,beacons.py rollups.py) \
 .PHONY: FORCE help setup run test test-all quick check fix lock bench torture chromium voice nginx networks
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .make/packages $(if $(filter no,$(WHISPER)),,.make/whisper) .make/static ## the virtual environment, its packages, the site's static files
 	@:
@@ -55,7 +55,6 @@ test: $(TEST_NEEDS) ## the tests that belong to every change, those in a browser
 
 test-all: $(TEST_NEEDS) ## all tests, also those that prove rare things; ARGS=… goes to pytest
 	$(PYTEST) $(ARGS)
-
 
 quick: setup .make/dev-packages ## the tests without a browser and without much encoding, on any Python: under two minutes
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS) $(QUICK_TESTS)
