@@ -44,7 +44,7 @@ class WorkerAdmin(admin.ModelAdmin):
     change_form_template = "admin/workers/worker.html"
 
     class Media:
-        js = ("admin_live.js",)
+        js = ("live.js",)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return WorkerList
@@ -120,7 +120,7 @@ class WorkerAdmin(admin.ModelAdmin):
         return self._page(request, "key", f"The key of {worker}", worker=worker, **context)
 
     def _cell(self, worker: Worker, column: str) -> SafeString:
-        """Render a cell of the list that admin_live.js refreshes."""
+        """Render a cell of the list that live.js refreshes."""
         context = {"worker": worker, "facts": worker.facts, "column": column}  # type: ignore[attr-defined]
         return SafeString(render_to_string("admin/workers/cell.html", context))
 

@@ -51,7 +51,7 @@ class JobAdmin(admin.ModelAdmin):
     change_form_template = "admin/transcoding/job.html"
 
     class Media:
-        js = ("admin_live.js",)
+        js = ("live.js",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TranscodingJob]:
         jobs = super().get_queryset(request).filter(video__deleted_at=None)
@@ -70,8 +70,8 @@ class JobAdmin(admin.ModelAdmin):
         return False
 
     def has_manage_job_permission(self, request: HttpRequest) -> bool:
-        """Return whether the user may run the actions, which change the video."""
-        return request.user.has_perm("videos.change_video")
+        """Return whether the user may run the actions."""
+        return request.user.has_perm("transcoding.manage_job")
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         return super().changelist_view(request, {"title": "Jobs"})
@@ -92,7 +92,7 @@ class JobAdmin(admin.ModelAdmin):
         }
 
     def _live(self, job: TranscodingJob, column: str) -> SafeString:
-        """Return a cell of the list, which admin_live.js updates while the job is unfinished."""
+        """Return a cell of the list, which live.js updates while the job is unfinished."""
         context = {"job": job, "insight": job.insight, "what": column}  # type: ignore[attr-defined]
         return SafeString(render_to_string("admin/transcoding/job_cell.html", context))
 

@@ -66,7 +66,7 @@ class TranscriptionAdmin(admin.ModelAdmin):
     actions = ("transcribe_again", "cancel")
 
     class Media:
-        js = ("admin_live.js",)
+        js = ("live.js",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Transcription]:
         return super().get_queryset(request).filter(video__deleted_at=None)

@@ -18,6 +18,7 @@ from transcoding.models import (
     ChunkStatus,
     Outcome,
     QualityProgress,
+    QualityQuerySet,
     QualityStatus,
     TranscodingChunk,
     TranscodingJob,
@@ -151,14 +152,13 @@ def _wrong_progress() -> QuerySet[QualityProgress]:
     return rungs.exclude(progress_percent=100 * F("segments_completed") / F("segments_total"))
 
 
-def _unfinished_progress() -> QuerySet[QualityProgress]:
+def _unfinished_progress() -> QualityQuerySet:
     """Return the rows of published videos that are not complete."""
     done = QualityProgress.objects.filter(job__completed_at__isnull=False, job__video__status=Video.Status.READY)
     return done.exclude(status=QualityStatus.SKIPPED).exclude(status=QualityStatus.COMPLETED, progress_percent=100)
 
 
 def _correct_progress() -> str:
-    now = timezone.now()
     corrected = _wrong_progress().update(progress_percent=100 * F("segments_completed") / F("segments_total"))
-    corrected += _unfinished_progress().update(status=QualityStatus.COMPLETED, progress_percent=100, completed_at=now)
+    corrected += _unfinished_progress().complete()
     return f"The progress of {corrected} row{pluralize(corrected)} was corrected."

@@ -9,8 +9,7 @@ from typing import Any
 
 from django.core.cache import cache
 from django.db import transaction
-from django.db.models import F, Sum
-from django.db.models.functions import Coalesce, Greatest
+from django.db.models import Sum
 from django.utils import timezone
 
 from transcoding.engine.contract import INIT, Assignment, LeaseLost, ShuttingDown, Yield
@@ -26,16 +25,15 @@ from transcoding.models import (
     AttemptQuerySet,
     ChunkKind,
     ChunkQuerySet,
-    ChunkStatus,
     Outcome,
     Priority,
     QualityProgress,
-    QualityStatus,
     TranscodingChunk,
     TranscodingJob,
+    claim,
     lease_end,
 )
-from transcoding.queue import claims, eligibility
+from transcoding.queue import claims, eligibility, incompatible
 from videos.storage.paths import package_dir, source_path
 from vlog import disk, logs
 from workers.models import Worker
@@ -92,14 +90,14 @@ class LocalQueue:
                 chunk = claims.find(self.worker, kind, self._scope, tuple(left))
                 is_left = chunk is not None and eligibility.is_left_to_others(self.worker, chunk)
                 if chunk is not None and not is_left:
-                    claims.take(self.worker, chunk)
+                    claim.take(self.worker, chunk)
             # The job's row is written without holding the chunk's: others lock them in the opposite order.
             if chunk is None:
                 if not self._lose_leases(kind):
                     return None
             elif is_left:
                 left.append(chunk.pk)
-            elif claims.begin(self.worker, chunk):
+            elif claim.begin(self.worker, chunk):
                 return chunk
             else:
                 with suppress(LeaseLost):
@@ -112,18 +110,32 @@ class LocalQueue:
         expired = TranscodingChunk.objects.not_archived().expired().filter(claims.of(self._scope), kind=kind)
         silent = list(expired.select_related("job"))
         for chunk in silent:
-            chunk.lose_lease()
+            chunk.expire()
         return bool(silent)
 
     def deliver(self, assignment: Assignment, rendition: str, index: int, data: bytes) -> None:
         self._renew(assignment, delivered=index != INIT)
         folder = self._packages[assignment.chunk] / rendition
         if index == INIT:
-            _store_init(folder / "init.mp4", data)
+            self._store_init(assignment, folder / "init.mp4", data)
             return
         if store(folder / segment_name(index), data, replace=False):
-            _attempt_at(assignment).made(_share(assignment.plan, rendition, index))
+            _attempt_at(assignment).add_seconds(_share(assignment.plan, rendition, index))
             self._note_delivery(assignment, rendition, index)
+
+    def _store_init(self, assignment: Assignment, path: Path, data: bytes) -> None:
+        """Store the init segment, or compare it: fragments of another one could not be decoded together with these.
+
+        Raises LeaseLost where the chunk was released for that, and EncodeError where it is a failure.
+        """
+        if store(path, data, replace=False) or path.read_bytes() == data:
+            return
+        error = f"another encoder began {path.parent.name} with other parameters, and a rendition has one throughout"
+        if not incompatible.release(self._mine(assignment), error):
+            raise EncodeError(error)
+        log.warning("the worker %s released a chunk: %s", self.worker, error)
+        self._forget_package(assignment)
+        raise LeaseLost
 
     def _note_delivery(self, assignment: Assignment, rendition: str, index: int) -> None:
         if self._plays(assignment):
@@ -213,14 +225,12 @@ class LocalQueue:
 
     def complete(self, assignment: Assignment) -> None:
         with transaction.atomic():
-            # Workers that finish two chunks in the same instant queue up here, so that exactly one sees the end.
+            # Workers that finish two chunks at the same time queue up here, so that exactly one sees the end.
             job = self._lock_job(assignment)
-            self._guarded(
-                assignment, status=ChunkStatus.COMPLETED, completed_at=timezone.now(), lease_expires_at=None, error=None
-            )
-            _attempt_at(assignment).end(Outcome.COMPLETED)
-            eligibility.set_aside_failing(assignment.chunk)
-            if not job.chunks.encoding().exclude(status=ChunkStatus.COMPLETED).exists():
+            if not self._mine(assignment).complete():
+                raise LeaseLost
+            eligibility.suspend_failing(assignment.chunk)
+            if job.is_encoded():
                 transaction.on_commit(lambda: self.finished(job.pk))
         self._forget_package(assignment)
 
@@ -232,20 +242,19 @@ class LocalQueue:
             chunk = held.select_for_update(of=("self",)).first()
             if chunk is None:
                 raise LeaseLost
-            _attempt_at(assignment).end(Outcome.FAILED, error)
             if chunk.kind == ChunkKind.VIDEO and assignment.plan.encoder != SOFTWARE:
+                _attempt_at(assignment).end(Outcome.FAILED, error)
                 self._fall_back(job, assignment.plan)
             else:
-                chunk.priority = Priority.RETRY
                 chunk.spend_attempt(error, final=final)
         self._forget_package(assignment)
 
     def _fall_back(self, job: TranscodingJob, plan: Plan) -> None:
-        """Make the pictures anew in software, all of them, because a rung has one encoder; that costs no attempt."""
+        """Have all pictures encoded again in software, because a rung has one encoder; that spends no attempt."""
         for rung in plan.rungs:
-            if not rung.copied:  # before the rows change: killed in between, the next failure comes here again
+            if not rung.copied:  # before the rows change: killed in between, the next failure leads here again
                 remove_segments(package_dir(job.video) / rung.name)
-        job.restart_pictures(SOFTWARE, f"{plan.encoder} failed on this video, so all of it was encoded by {SOFTWARE}.")
+        job.restart_encoding(SOFTWARE, f"{plan.encoder} failed on this video, so all of it was encoded by {SOFTWARE}.")
 
     def _lock_job(self, assignment: Assignment) -> TranscodingJob:
         jobs = TranscodingJob.objects.select_for_update(of=("self",), no_key=True)
@@ -255,9 +264,8 @@ class LocalQueue:
         return job
 
     def release(self, assignment: Assignment, reason: str = "") -> None:
-        with transaction.atomic():
-            self._guarded(assignment, status=ChunkStatus.PENDING, worker=None, lease_expires_at=None)
-            _attempt_at(assignment).end(Outcome.RELEASED, reason)
+        if not self._mine(assignment).release(Outcome.RELEASED, reason):
+            raise LeaseLost
         self._forget_package(assignment)
 
     def _guarded(self, assignment: Assignment, **columns: Any) -> None:
@@ -317,29 +325,9 @@ def _share(plan: Plan, rendition: str, index: int) -> float:
     return float(plan.timeline.seconds(index) / len(plan.rungs))
 
 
-def _store_init(path: Path, data: bytes) -> None:
-    """The first init segment of a rendition is its contract: fragments of another cannot be decoded under it."""
-    if not store(path, data, replace=False) and path.read_bytes() != data:
-        raise EncodeError(
-            f"another encoder began {path.parent.name} with other parameters; a rung has one encoder throughout"
-        )
-
-
 def _count_segments(chunk: int, rendition: str, folder: Path) -> None:
-    """Bring the rung's and the job's progress up to what is in the storage."""
-    count = len(segments_there(folder))
-    now = timezone.now()
-    rungs = QualityProgress.objects.filter(job__chunks=chunk)
-    rungs.filter(quality=rendition).update(
-        status=QualityStatus.IN_PROGRESS,
-        started_at=Coalesce("started_at", now),
-        segments_completed=Greatest("segments_completed", count),
-    )
-    rungs.filter(quality=rendition).update(progress_percent=100 * F("segments_completed") / F("segments_total"))
-    rungs.filter(quality=rendition, segments_completed=F("segments_total")).update(
-        status=QualityStatus.COMPLETED, completed_at=Coalesce("completed_at", now)
-    )
-    sums = rungs.exclude(status=QualityStatus.SKIPPED).aggregate(
-        done=Sum("segments_completed"), all=Sum("segments_total")
-    )
+    """Update the progress of the rung and the job from the stored segments."""
+    qualities = QualityProgress.objects.filter(job__chunks=chunk)
+    qualities.filter(quality=rendition).record_segments(len(segments_there(folder)))
+    sums = qualities.planned().aggregate(done=Sum("segments_completed"), all=Sum("segments_total"))
     TranscodingJob.objects.filter(chunks=chunk).update(progress_percent=100 * sums["done"] // sums["all"])

@@ -92,7 +92,7 @@ def test_what_is_not_finished_is_kept_up_to_date_by_itself(editor):
     text = page(editor)
     assert f'data-live="now-{job.pk}" data-busy' in text
     assert f'data-live="now-{done.pk}">' in text
-    assert "admin_live.js" in text
+    assert "live.js" in text
 
 
 def test_archived_videos_are_not_in_the_list(editor):
@@ -132,7 +132,7 @@ def test_a_page_tells_everything_of_one(editor):
     queue.fail(queue.claim(VIDEO), "ffmpeg ended with code 1: <odd>\nmoov atom not found")
     text = page(editor, address(job))
     for part in (
-        *("encode@here is making segment 0.", "1 of 6", "above the source", "encode@there", "segments 1-2"),
+        *("encode@here is making segment 0.", "1 of 6", "Skipped (source is smaller)", "encode@there", "segments 1-2"),
         *("<summary>ffmpeg ended with code 1: &lt;odd&gt;</summary>", "moov atom not found</pre>", "Attempt 2 of 3"),
         f"/admin/videos/video/{job.video_id}/change/",
     ):
@@ -155,7 +155,7 @@ def test_its_page_and_that_of_its_video_tell_the_warnings(editor):
 
 
 def test_a_job_without_attempts_has_a_page(editor):
-    assert "No worker has taken a piece" in page(editor, address(TranscodingJobFactory()))
+    assert "No worker has claimed a chunk" in page(editor, address(TranscodingJobFactory()))
 
 
 def test_the_videos_page_leads_to_its_job(editor):

@@ -119,7 +119,7 @@ def test_silence_loses_it_and_the_next_claim_opens_another():
     queue_of(job).claim(VIDEO)
     assert outcomes(job) == ["lost", "running"]
     assert [attempt.number for attempt in job.attempts.order_by("pk")] == [1, 2]
-    assert "went silent" in job.attempts.get(number=1).error
+    assert "stopped reporting" in job.attempts.get(number=1).error
 
 
 def test_a_worker_that_stops_gives_back():

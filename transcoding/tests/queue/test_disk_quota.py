@@ -204,7 +204,7 @@ class TestPromises:
     def test_encoding_again_asks_for_room_again(self, arrived):
         job = arrived()
         make(job)
-        job.forget()
+        job.restart()
         job.refresh_from_db()
         assert (job.reserved_bytes, job.plan) == (None, None)
 
