@@ -186,7 +186,7 @@ def test_cancel_and_retry_from_the_list(editor):
 def test_encode_again_asks_first(editor):
     job = laid_out(video__title="Walk")
     Video.objects.update(status="ready")
-    assert "Viewers cannot watch {{ jobs|length|pluralize:"it,them" }} until the encoding is complete" in act(editor, "encode_again", job).content.decode()
+    assert "Viewers cannot watch it until" in act(editor, "encode_again", job).content.decode()
     assert status(job) == "ready"
     assert "from scratch" in act(editor, "encode_again", job, confirmed="yes").content.decode()
     assert (status(job), TranscodingJob.objects.get(pk=job.pk).plan) == ("pending", None)
