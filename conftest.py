@@ -16,6 +16,7 @@ from django.db import connection
 from hypothesis import HealthCheck
 
 from vlog import embedded
+from vlog.environment import redis_client_url
 
 IS_XDIST_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 
@@ -41,6 +42,7 @@ def _begin() -> Path:
     # Two workers' Celery nodes must not take each other's messages: each has a Redis database of its own.
     number = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
     settings.REDIS_URL = settings.CELERY_BROKER_URL = settings.REDIS_URL.replace("host=0", f"host={number}")
+    settings.CACHES["default"]["LOCATION"] = [redis_client_url(settings.REDIS_URL)]
     django.setup()
     return Path(os.environ["VLOG_DATA_DIR"])
 

@@ -1,4 +1,4 @@
-"""What editors learn of their viewers."""
+"""The page of viewing figures in the admin."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from analytics.models import Overview
 
 @admin.register(Overview)
 class OverviewAdmin(admin.ModelAdmin):
-    """One page where other models have a list; no session or viewer is shown by itself."""
+    """Shows one page of figures in place of a list; no single session or viewer is ever shown."""
 
     def has_view_permission(self, request: HttpRequest, obj: Overview | None = None) -> bool:
         return request.user.has_perm("analytics.view_playbacksession")

@@ -1,4 +1,4 @@
-"""What the player sends: checked, and written to the rows.
+"""The player's messages: their validation, and the rows that they change.
 
 A message is the body of a request, JSON of at most `MAX_BODY` bytes. docs/analytics.md describes the addresses.
 """
@@ -20,44 +20,44 @@ from videos.storage.paths import QUALITY
 from vlog.connections import skip_health_check
 
 MAX_BODY = 16 * 1024  # bytes
-FASTEST = 2.0  # the highest of the speeds that the player offers
-SLACK = 5.0  # seconds that a clock, a rounding or a slow network may add
+MAX_SPEED = 2.0  # the highest playback speed that the player offers
+TOLERANCE = 5.0  # seconds that a clock, rounding or a slow network may add
 COMPLETE = 0.9  # of the video
-MAX_NUMBER = 2**31 - 1  # of the column's type
-ABSURD = 1e7  # seconds: no video lasts four months
+MAX_NUMBER = 2**31 - 1  # of PostgreSQL's integer
+MAX_SECONDS = 1e7  # four months; no video is longer
 
 SLUG = re.compile(r"[-a-zA-Z0-9_]{1,255}")
 TOKEN = re.compile(r"[-a-zA-Z0-9_]{43}")
-# Programs that fetch pages without anybody who watches; a browser always says what it is.
+# User agents of programs; a browser always sends a User-Agent.
 BOT = re.compile(
     r"bot|crawl|spider|slurp|headless|lighthouse|preview|monitor|scan|facebookexternalhit|curl|wget|python|java/|go-http",
     re.IGNORECASE,
 )
 
-# A migration has the function.
+# The function is defined in a migration.
 RECORD = "SELECT record_playback(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
-MEET = """
+GET_OR_CREATE_VIEWER = """
 INSERT INTO viewers (session_id) VALUES (%s)
 ON CONFLICT (session_id) DO UPDATE SET last_seen = STATEMENT_TIMESTAMP() RETURNING id
 """
 
 
 class BadBeacon(ValueError):
-    """A message that cannot be; its text is a sentence for whoever wrote the client."""
+    """A message is invalid; the error says why, for the developer of the client."""
 
 
-class NotThere(LookupError):
-    """No such video or session; its text is a sentence for whoever wrote the client."""
+class NotFound(LookupError):
+    """There is no such video or session; the error says which, for the developer of the client."""
 
 
 NO_SESSION = "There is no playback session with this token."
 NO_QUALITY = 'quality must be the name of one of the video\'s qualities, such as "720p", or null.'
-NO_SUCH_PLACE = "ranges and position must lie between the video's beginning and its end."
+OUT_OF_RANGE = "ranges and position must lie between the beginning and the end of the video."
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was played since the last report; times in seconds of the video."""
+    """What was played since the last report. Times are seconds of the video."""
 
     token: str
     number: int
@@ -68,7 +68,7 @@ class Report:
 
 
 def parse(body: bytes) -> dict[str, Any]:
-    """The message of a request's body. Raises BadBeacon."""
+    """Return the message in the body of a request. Raises BadBeacon."""
     try:
         message = json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -79,11 +79,11 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def read_report(message: dict[str, Any], *, ends: bool = False) -> Report:
-    """The report that a message is. Raises BadBeacon, or NotThere for a token that none of ours can be."""
+    """Return the report of a message. Raises BadBeacon, or NotFound for a token that cannot exist."""
     ranges = [_range(pair) for pair in _list(message.get("ranges"))]
     position = _seconds(message.get("position"), "position")
     return Report(
@@ -98,15 +98,15 @@ def read_report(message: dict[str, Any], *, ends: bool = False) -> Report:
 
 def _token(value: object) -> str:
     if not isinstance(value, str):
-        raise BadBeacon("token must be the text that start answered.")
+        raise BadBeacon("token must be the text that `start` returned.")
     if not TOKEN.fullmatch(value):
-        raise NotThere(NO_SESSION)
+        raise NotFound(NO_SESSION)
     return value
 
 
 def _number(value: object) -> int:
-    if type(value) is not int or not 1 <= value <= MAX_NUMBER:  # a bool is an int, too
-        raise BadBeacon("number must be a whole number: 1 for a session's first report, and higher for each other.")
+    if type(value) is not int or not 1 <= value <= MAX_NUMBER:  # bool is a subclass of int
+        raise BadBeacon("number must be an integer: 1 for a session's first report, and higher for each later one.")
     return value
 
 
@@ -118,17 +118,17 @@ def _list(value: object) -> list[Any]:
 
 def _range(pair: object) -> tuple[float, float]:
     if not isinstance(pair, list) or len(pair) != 2:
-        raise BadBeacon("Each of the ranges must be a pair [from, to].")
+        raise BadBeacon("Each range must be a pair [from, to].")
     start, end = (_seconds(value, "Each end of a range") for value in pair)
     if end < start:
-        raise BadBeacon("A range must not end before it begins.")
+        raise BadBeacon("A range must not end before it starts.")
     return start, end
 
 
 def _seconds(value: object, what: str) -> float:
-    # Compared before it is made a float: an integer may be too large for one.
-    if type(value) not in (int, float) or not 0 <= value <= ABSURD:  # type: ignore[operator]
-        raise BadBeacon(f"{what} must be a number of seconds, from 0 to the video's end.")
+    # Compared before the conversion: an integer may be too large for a float.
+    if type(value) not in (int, float) or not 0 <= value <= MAX_SECONDS:  # type: ignore[operator]
+        raise BadBeacon(f"{what} must be a number of seconds between 0 and the end of the video.")
     return float(value)  # type: ignore[arg-type]
 
 
@@ -139,7 +139,7 @@ def _quality(value: object) -> str | None:
 
 
 def find_video(message: dict[str, Any]) -> int:
-    """The id of the public video that a message names by its id or slug. Raises BadBeacon or NotThere."""
+    """Return the id of the public video that a message names by id or slug. Raises BadBeacon or NotFound."""
     name = message.get("video")
     if type(name) is int:
         videos = Video.objects.public().filter(pk=name)
@@ -147,10 +147,10 @@ def find_video(message: dict[str, Any]) -> int:
         videos = Video.objects.public().filter(slug=name) if SLUG.fullmatch(name) else Video.objects.none()
     else:
         raise BadBeacon("video must be the id or the slug of a video.")
-    found = videos.values_list("pk", flat=True).first()
-    if found is None:
-        raise NotThere("There is no such video to watch.")
-    return found
+    video_id = videos.values_list("pk", flat=True).first()
+    if video_id is None:
+        raise NotFound("There is no such public video.")
+    return video_id
 
 
 def is_bot(user_agent: str) -> bool:
@@ -158,16 +158,16 @@ def is_bot(user_agent: str) -> bool:
 
 
 def get_or_create_viewer(session_id: str) -> int:
-    """The id of the viewer with this cookie, who is seen now."""
+    """Return the id of the viewer with this cookie, and update when the viewer was last seen."""
     with connection.cursor() as cursor:
-        cursor.execute(MEET, [session_id])
+        cursor.execute(GET_OR_CREATE_VIEWER, [session_id])
         return cursor.fetchone()[0]
 
 
-def begin(video_id: int, viewer_id: int | None) -> str:
-    """A new session; gives its token."""
+def start_session(video_id: int, viewer_id: int | None) -> str:
+    """Create a session and return its token."""
     token = secrets.token_urlsafe(32)
-    now = Now()  # the database's clock, which the reports are measured by
+    now = Now()  # the clock of the database, which the reports are compared with
     PlaybackSession.objects.create(
         video_id=video_id, viewer_id=viewer_id, session_token=token, started_at=now, reported_at=now
     )
@@ -183,15 +183,15 @@ def is_viewer_cookie(value: str) -> bool:
 
 
 def record(report: Report) -> bool:
-    """Add a report to its session; False where its number has been before. Raises BadBeacon or NotThere.
+    """Add a report to its session; return False if it was recorded before. Raises BadBeacon or NotFound.
 
-    Seconds beyond what can have been played meanwhile at the highest speed do not count.
+    Seconds beyond what could be played at the highest speed since the last report are not counted.
     """
     match skip_health_check(partial(_call_record, report)):
         case "unknown session":
-            raise NotThere(NO_SESSION)
+            raise NotFound(NO_SESSION)
         case "beyond the end":
-            raise BadBeacon(NO_SUCH_PLACE)
+            raise BadBeacon(OUT_OF_RANGE)
         case "unknown quality":
             raise BadBeacon(NO_QUALITY)
         case "late":
@@ -200,7 +200,7 @@ def record(report: Report) -> bool:
 
 
 def _call_record(report: Report) -> str:
-    """What the database says; asked twice it counts once, by the report's number."""
+    """Return the database's answer. The report's number makes a repeated call harmless."""
     with connection.cursor() as cursor:
-        cursor.execute(RECORD, [*astuple(report), FASTEST, SLACK, COMPLETE])
+        cursor.execute(RECORD, [*astuple(report), MAX_SPEED, TOLERANCE, COMPLETE])
         return cursor.fetchone()[0]

@@ -1,4 +1,4 @@
-"""Who watched: docs/schema.md describes the tables."""
+"""Viewers and their sessions; docs/schema.md describes the tables."""
 
 # Nullable text columns are the schema's: NULL says "never set" where '' would be a value.
 # ruff: noqa: DJ001
@@ -14,7 +14,7 @@ from vlog.schema import NOW, NamedIndex
 
 
 class Viewer(models.Model):
-    """A browser, known by a random cookie and by nothing else."""
+    """A browser, identified only by a random cookie."""
 
     session_id = models.CharField(max_length=64)
     first_seen = models.DateTimeField(default=timezone.now, db_default=NOW)
@@ -30,16 +30,16 @@ class Viewer(models.Model):
 
 class PlaybackSessionQuerySet(models.QuerySet["PlaybackSession"]):
     def open(self) -> "PlaybackSessionQuerySet":
-        """Those whose player has not said that it is over."""
+        """Return the sessions that have not ended."""
         return self.filter(ended_at=None)
 
     def stale(self) -> "PlaybackSessionQuerySet":
-        """Those that have changed since the roll-up counted them."""
+        """Return the sessions that have changed since the last roll-up."""
         return self.filter(rolled_up=False)
 
 
 class PlaybackSession(models.Model):
-    """One viewing of one video; times in seconds of the video."""
+    """One viewing of one video. Times are seconds of the video."""
 
     video = models.ForeignKey(
         Video, models.CASCADE, related_name="playback_sessions", db_constraint=False, db_index=False
@@ -60,17 +60,17 @@ class PlaybackSession(models.Model):
     max_position = models.FloatField(default=0.0, db_default=0.0)
     quality_used = models.CharField(max_length=10, null=True, blank=True)
     completed = models.BooleanField(default=False, db_default=False, help_text="Watched 90 % or more")
-    last_report = models.IntegerField(default=0, db_default=0, help_text="Number of the latest report that counted")
+    last_report = models.IntegerField(default=0, db_default=0, help_text="Number of the latest recorded report")
     reported_at = models.DateTimeField(default=timezone.now, db_default=NOW)
     quality_seconds = models.JSONField(default=dict, db_default=Value({}, models.JSONField()))
-    rolled_up = models.BooleanField(default=False, db_default=False, help_text="Whether daily_views knows all of it")
+    rolled_up = models.BooleanField(default=False, db_default=False, help_text="Whether daily_views is up to date")
 
     objects = PlaybackSessionQuerySet.as_manager()
 
     class Meta:
         db_table = "playback_sessions"
         indexes = [
-            # Neither has a column or condition that an ordinary report changes: its UPDATE touches no index at all.
+            # An ordinary report changes no column of these two, so its UPDATE writes to no index.
             models.Index(fields=["id"], name="ix_playback_sessions_open", condition=Q(ended_at=None)),
             models.Index(
                 fields=["video", "started_at"], name="ix_playback_sessions_stale", condition=Q(rolled_up=False)
@@ -92,7 +92,7 @@ class PlaybackSession(models.Model):
 
 
 class Overview(PlaybackSession):
-    """All sessions together: the name under which the admin lists the page of their figures."""
+    """A proxy under whose name the admin lists the page of figures."""
 
     class Meta:
         proxy = True
@@ -101,13 +101,13 @@ class Overview(PlaybackSession):
 
 
 class DailyViews(models.Model):
-    """What was played of one video on one day (UTC), by the sessions that began on it."""
+    """The views of one video on one day (UTC), from the sessions that started on that day."""
 
     pk = models.CompositePrimaryKey("video_id", "day")
     video = models.ForeignKey(Video, models.CASCADE, related_name="daily_views", db_constraint=False, db_index=False)
     day = models.DateField()
     views = models.IntegerField(default=0, db_default=0)
-    unique_viewers = models.IntegerField(default=0, db_default=0, help_text="Without those who are not known")
+    unique_viewers = models.IntegerField(default=0, db_default=0, help_text="Without sessions that have no viewer")
     watch_seconds = models.FloatField(default=0.0, db_default=0.0)
     completions = models.IntegerField(default=0, db_default=0)
 

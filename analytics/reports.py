@@ -1,4 +1,4 @@
-"""The figures of the overview."""
+"""The figures of the overview page."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -8,13 +8,13 @@ from django.db.models import Avg, Case, Count, F, FloatField, QuerySet, Sum, Val
 from analytics.models import DailyViews, PlaybackSession
 from videos.models import Video
 
-DAYS = 30  # of the plot and the top videos, today among them
+DAYS = 30  # of the chart and the top videos, including today
 TOP = 10
 
 
 @dataclass(frozen=True)
 class Totals:
-    """Of all time. docs/schema.md has the same as SQL."""
+    """Figures of all time; docs/schema.md has the same query as SQL."""
 
     total_views: int
     unique_viewers: int
@@ -28,7 +28,7 @@ class Totals:
 
 @dataclass(frozen=True)
 class Bar:
-    """A day of the plot: its views, and their share (0 to 100) of the busiest day's."""
+    """A day of the chart: its views, and their percentage of the views of the busiest day."""
 
     day: date
     views: int
@@ -36,12 +36,12 @@ class Bar:
 
     @property
     def top(self) -> float:
-        """From above, as SVG counts."""
+        """Return the distance from the top, as SVG counts."""
         return 100 - self.height
 
 
 def totals() -> Totals:
-    """From the sessions, not the roll-up: exact at this moment, and a viewer of several days is one."""
+    """Return exact figures from the sessions: in the roll-up a viewer counts once per day."""
     completed = Case(When(completed=True, then=1.0), default=0.0, output_field=FloatField())
     figures = PlaybackSession.objects.aggregate(
         total_views=Count("pk"),
@@ -61,7 +61,7 @@ def first_day() -> date:
 
 
 def bars() -> list[Bar]:
-    """One for each of the last days, the earliest first."""
+    """Return one bar for each of the last days, the earliest first."""
     rows = DailyViews.objects.filter(day__gte=first_day()).values_list("day").annotate(Sum("views"))
     views = dict(rows)
     most = max([1, *views.values()])
@@ -70,7 +70,7 @@ def bars() -> list[Bar]:
 
 
 def top_videos() -> QuerySet[Video]:
-    """Those played most in the last days, with `views`, `watch_hours` and `completion_percent` of these days."""
+    """Return the most viewed videos of the last days, with `views`, `watch_hours` and `completion_percent`."""
     days = Video.objects.alive().filter(daily_views__day__gte=first_day())
     played = days.annotate(
         views=Sum("daily_views__views"),

@@ -1,7 +1,7 @@
-"""Sessions added up: `daily_views` for plots, `videos.view_count` for pages.
+"""The roll-up of sessions into `daily_views`, for the chart, and `videos.view_count`, for pages.
 
-Both are counted from the sessions themselves, never added to, so counting twice gives the same. A session that changes
-says so with `rolled_up = FALSE`, and stays on the list until a count that knew its last report has been written.
+Both are counted from the sessions and never incremented, so that counting again does no harm. A changed session has
+`rolled_up = FALSE` until a count that includes its last report has been written.
 """
 
 from datetime import timedelta
@@ -12,10 +12,10 @@ from django.utils import timezone
 
 from analytics.models import PlaybackSession
 
-BATCH = 2000  # sessions; in a transaction of its own, so that their rows are locked for some milliseconds only
-MAX_BATCHES = 500  # of one run; the next goes on
-SILENCE = timedelta(minutes=5)  # a player that plays reports every ten seconds
-LOCK = 0x766C6F67  # any number that nothing else takes: two counts at once could each write what the other knew better
+BATCH = 2000  # sessions per transaction, so that their rows are locked for a few milliseconds only
+MAX_BATCHES = 500  # per run; the next run continues
+SESSION_TIMEOUT = timedelta(minutes=5)  # a playing player reports every ten seconds
+LOCK = 0x766C6F67  # of the advisory lock: a concurrent roll-up could overwrite newer counts with older ones
 
 STALE = """
 SELECT id, last_report, video_id, (started_at AT TIME ZONE 'UTC')::date FROM playback_sessions
@@ -46,14 +46,14 @@ WHERE s.id = c.id AND s.last_report = c.last_report
 """
 
 
-def sweep() -> int:
-    """End the sessions whose players have gone silent, at their last report; gives their number."""
-    silent = PlaybackSession.objects.open().filter(reported_at__lt=timezone.now() - SILENCE)
-    return silent.update(ended_at=F("reported_at"))
+def end_stale_sessions() -> int:
+    """End the sessions without recent reports at their last report; return their number."""
+    stale = PlaybackSession.objects.open().filter(reported_at__lt=timezone.now() - SESSION_TIMEOUT)
+    return stale.update(ended_at=F("reported_at"))
 
 
 def roll_up() -> None:
-    """Count what has changed since the last time."""
+    """Count the sessions that have changed since the last roll-up."""
     for _ in range(MAX_BATCHES):
         if _roll_up_batch() < BATCH:
             return
@@ -61,7 +61,7 @@ def roll_up() -> None:
 
 @transaction.atomic
 def _roll_up_batch() -> int:
-    """Count the days of a batch of changed sessions; gives the batch's size, 0 where another process counts."""
+    """Count the days of a batch of changed sessions; return the size of the batch, 0 if another process counts."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
         if not cursor.fetchone()[0]:
@@ -71,6 +71,6 @@ def _roll_up_batch() -> int:
         days = {(video_id, day) for _, _, video_id, day in stale}
         cursor.execute(COUNT_DAYS, [[video_id for video_id, _ in days], [day for _, day in days]])
         cursor.execute(COUNT_VIEWS, [[video_id for video_id, _ in days]])
-        # Last, and only those that no report has reached since they were read.
+        # Only the sessions without a new report since they were read.
         cursor.execute(MARK, [[row[0] for row in stale], [row[1] for row in stale]])
     return len(stale)

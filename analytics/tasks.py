@@ -1,4 +1,4 @@
-"""What beat has done every minute."""
+"""The periodic task of analytics."""
 
 from analytics import rollups
 from vlog.celery import app
@@ -6,6 +6,6 @@ from vlog.celery import app
 
 @app.task
 def roll_up() -> None:
-    """End what has gone silent, and count what has changed."""
-    rollups.sweep()
+    """End stale sessions, and count the changed ones."""
+    rollups.end_stale_sessions()
     rollups.roll_up()

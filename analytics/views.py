@@ -1,4 +1,4 @@
-"""Where the player tells what is played: JSON in, JSON or nothing out."""
+"""The addresses that the player reports to. They take JSON, and answer with JSON or nothing."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -8,16 +8,16 @@ from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostE
 from django.views.decorators.csrf import csrf_exempt
 
 from analytics import beacons
-from analytics.beacons import BadBeacon, NotThere
+from analytics.beacons import BadBeacon, NotFound
 
 COOKIE = "vlog_viewer"
 COOKIE_AGE = 395 * 24 * 3600  # seconds: 13 months
 
 
 def beacon(view: Callable[[HttpRequest, dict[str, Any]], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Give a view the message that a page of ours sent; whatever else comes is refused with a sentence.
+    """Pass a view the message that a page of this site sent; refuse any other request with a reason.
 
-    sendBeacon cannot send a CSRF token, so the browser's word on where the request comes from takes its place.
+    sendBeacon cannot send a CSRF token, so the headers in which the browser states the origin replace it.
     """
 
     @csrf_exempt
@@ -26,7 +26,7 @@ def beacon(view: Callable[[HttpRequest, dict[str, Any]], HttpResponse]) -> Calla
         if request.method != "POST":
             return _refuse(405, "Send it as POST.", Allow="POST")
         if not is_from_our_page(request):
-            return _refuse(403, "Only pages of this site may send this.")
+            return _refuse(403, "Only pages of this site may send reports.")
         body = _body(request)
         if len(body) > beacons.MAX_BODY:
             return _refuse(413, f"Send {beacons.MAX_BODY} bytes at most.")
@@ -34,7 +34,7 @@ def beacon(view: Callable[[HttpRequest, dict[str, Any]], HttpResponse]) -> Calla
             return view(request, beacons.parse(body))
         except BadBeacon as error:
             return _refuse(400, str(error))
-        except NotThere as error:
+        except NotFound as error:
             return _refuse(404, str(error))
 
     return answer
@@ -45,7 +45,7 @@ def _refuse(status: int, sentence: str, **headers: str) -> HttpResponse:
 
 
 def _body(request: HttpRequest) -> bytes:
-    """At most one byte more than is allowed; nothing of a body that was cut off."""
+    """Return the body up to one byte more than is allowed; b"" if the connection broke."""
     try:
         return request.read(beacons.MAX_BODY + 1)
     except UnreadablePostError:
@@ -53,7 +53,7 @@ def _body(request: HttpRequest) -> bytes:
 
 
 def is_from_our_page(request: HttpRequest) -> bool:
-    """What the browser says; a program that is no browser says nothing, and has nobody's cookies to misuse."""
+    """Return whether the browser says so. Other programs send no such header, but have no viewer's cookies either."""
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
         return site == "same-origin"
@@ -63,26 +63,26 @@ def is_from_our_page(request: HttpRequest) -> bool:
 
 @beacon
 def start(request: HttpRequest, message: dict[str, Any]) -> HttpResponse:
-    """A session's token; nothing (204) for those who are not counted."""
+    """Answer with the token of a new session, or with 204 if the viewer is not counted."""
     video_id = beacons.find_video(message)
     if beacons.is_bot(request.headers.get("User-Agent", "")) or request.user.is_staff:
         return HttpResponse(status=204)
     if wants_privacy(request):
-        return forget_viewer(request, JsonResponse({"token": beacons.begin(video_id, None)}))
+        return forget_viewer(request, JsonResponse({"token": beacons.start_session(video_id, None)}))
     cookie = request.COOKIES.get(COOKIE, "")
     known = beacons.is_viewer_cookie(cookie)
     session_id = cookie if known else beacons.new_viewer_cookie()
-    response = JsonResponse({"token": beacons.begin(video_id, beacons.get_or_create_viewer(session_id))})
+    response = JsonResponse({"token": beacons.start_session(video_id, beacons.get_or_create_viewer(session_id))})
     return response if known else remember_viewer(request, response, session_id)
 
 
 def wants_privacy(request: HttpRequest) -> bool:
-    """Do Not Track, or Global Privacy Control."""
+    """Return whether the browser sends Do Not Track or Global Privacy Control."""
     return "1" in (request.headers.get("DNT"), request.headers.get("Sec-GPC"))
 
 
 def remember_viewer(request: HttpRequest, response: HttpResponse, session_id: str) -> HttpResponse:
-    """Set once and not renewed: after 13 months a viewer is a new one."""
+    """Set the cookie. It is never renewed, so a browser becomes a new viewer after 13 months."""
     response.set_cookie(
         COOKIE, session_id, max_age=COOKIE_AGE, httponly=True, samesite="Lax", secure=request.is_secure()
     )

@@ -1,4 +1,4 @@
-// Captions: on where they were on the last time, and a transcript whose times lead into the video.
+// Remembers whether captions were shown, and makes the times of the transcript seek in the video.
 
 {
   const KEY = "vlog-captions";
@@ -8,13 +8,13 @@
 
   function rememberChoice(controller, video) {
     if (readChoice() === "on") controller.setAttribute("defaultsubtitles", "");
-    // What the viewer asks for counts, not the tracks' own changes: hls.js makes and drops them by itself.
+    // Only the viewer's requests count, not changes of the tracks: hls.js adds and removes tracks by itself.
     for (const request of REQUESTS) {
       controller.addEventListener(request, () => setTimeout(() => writeChoice([...video.textTracks].some(isShown))));
     }
   }
 
-  // A browser may forbid to keep anything.
+  // A browser may block storage: then the choice is not remembered.
   function readChoice() {
     try {
       return localStorage.getItem(KEY);
@@ -27,7 +27,7 @@
     try {
       localStorage.setItem(KEY, shown ? "on" : "off");
     } catch {
-      // then they are off the next time
+      // not remembered
     }
   }
 
@@ -37,7 +37,7 @@
       if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
       video.currentTime = Number(link.dataset.seek);
-      video.play().catch(() => {}); // where the browser wants a click on the video itself, it stands at the moment
+      video.play().catch(() => {}); // if the browser blocks playback, the video stays paused there
       controller.scrollIntoView({ block: "nearest" });
     });
   }

@@ -1,20 +1,20 @@
-// Tells the server what is played, for the counts. Whatever becomes of that, the player does not notice.
+// Reports to the server which parts of a video were played. Failures of these reports do not affect the player.
 
 const REPORT_EVERY = 10_000; // milliseconds
-const MOST = 400; // ranges of one report, which the server wants below 16 KB
+const MAX_RANGES = 400; // of one report, which must stay below 16 KB
 const PATH = "/api/v1/playback/";
 
 const controller = document.getElementById("player");
 if (controller?.dataset.video) follow(controller.querySelector("video"), Number(controller.dataset.video));
 
 function follow(video, id) {
-  // `ranges` is what was played since the last report, in seconds of the video, `open` the one that still grows.
+  // `ranges` are the parts played since the last report, in seconds of the video; `open` is the one that still grows.
   const play = { video, id, state: "idle", token: null, number: 0, ranges: [], open: null, position: 0, quality: null };
-  video.addEventListener("timeupdate", () => look(play));
+  video.addEventListener("timeupdate", () => update(play));
   video.addEventListener("seeking", () => { play.open = null; });
   for (const name of ["pause", "ended"]) {
     video.addEventListener(name, () => {
-      look(play);
+      update(play);
       play.open = null;
       report(play);
     });
@@ -24,8 +24,8 @@ function follow(video, id) {
   addEventListener("pagehide", () => end(play));
 }
 
-// What lies between two looks was played, unless there was a jump; then `open` is null.
-function look(play) {
+// The part between two updates was played, unless the viewer has seeked; then `open` is null.
+function update(play) {
   const { video, open } = play;
   if (video.seeking) return;
   const now = video.currentTime;
@@ -33,26 +33,26 @@ function look(play) {
   else if (!video.paused) play.ranges.push(play.open = [now, now]);
   if (!play.open) return;
   play.position = now;
-  if (play.state === "idle" && played(play)) begin(play);
+  if (play.state === "idle" && played(play)) startSession(play);
   const quality = qualityOf(video);
   if (play.quality && quality !== play.quality) report(play); // a report has one quality
   play.quality = quality;
 }
 
-// The name of a quality is that of its folder. Without hls.js nobody knows it.
+// The name of a quality is the name of its folder; it is only known with hls.js.
 function qualityOf({ hls }) {
   const level = hls?.levels[hls.currentLevel];
   return level ? new URL(level.url[0], location).pathname.split("/").at(-2) : null;
 }
 
-async function begin(play) {
+async function startSession(play) {
   play.state = "starting";
-  const answer = await post("start", JSON.stringify({ video: play.id }));
-  if (answer?.token) {
-    play.token = answer.token;
+  const response = await post("start", JSON.stringify({ video: play.id }));
+  if (response?.token) {
+    play.token = response.token;
     play.state = "counted";
-  } else if (answer && answer.status < 500) play.state = "silent"; // not counted
-  else setTimeout(() => { play.state = "idle"; }, REPORT_EVERY); // the next look tries again
+  } else if (response && response.status < 500) play.state = "silent"; // not counted
+  else setTimeout(() => { play.state = "idle"; }, REPORT_EVERY); // a later update retries
 }
 
 async function report(play) {
@@ -60,20 +60,20 @@ async function report(play) {
   const ranges = take(play);
   const number = ++play.number;
   play.state = "reporting";
-  const answer = await post("report", message(play, ranges));
+  const response = await post("report", message(play, ranges));
   play.state = "counted";
-  if (!answer || answer.status >= 500) {
-    // It goes again with the next one. Under the same number, so that it counts once if it did arrive.
+  if (!response || response.status >= 500) {
+    // The ranges go into the next report, under the same number: if this one did arrive, they are counted once.
     play.ranges.unshift(...ranges);
     if (play.number === number) play.number -= 1;
-  } else if (answer.status !== 204) play.state = "silent";
+  } else if (response.status !== 204) play.state = "silent";
 }
 
 const played = ({ ranges }) => ranges.some(([from, to]) => to > from);
 
-// What was played since the last report; what is played from now on belongs to the next.
+// Returns the parts played since the last report and starts the next report.
 function take(play) {
-  const ranges = play.ranges.filter(([from, to]) => to > from).slice(-MOST);
+  const ranges = play.ranges.filter(([from, to]) => to > from).slice(-MAX_RANGES);
   play.open = play.open && [play.open[1], play.open[1]];
   play.ranges = play.open ? [play.open] : [];
   return ranges;
@@ -85,21 +85,21 @@ function message({ token, number, position, quality }, ranges) {
 
 const rounded = (seconds) => Math.round(seconds * 1000) / 1000;
 
-// The page may come back, from the browser's cache: then the session goes on.
+// The page may be restored from the browser's cache: then the session continues.
 function end(play) {
-  look(play);
+  update(play);
   if (play.state !== "counted" && play.state !== "reporting") return;
   const ranges = take(play);
   play.number += 1;
   navigator.sendBeacon(`${PATH}end`, message(play, ranges));
 }
 
-async function post(what, body) {
+async function post(action, body) {
   const headers = { "Content-Type": "application/json" };
   try {
-    const answer = await fetch(PATH + what, { method: "POST", body, headers, keepalive: true });
-    return { status: answer.status, ...(answer.status === 200 && (await answer.json())) };
+    const response = await fetch(PATH + action, { method: "POST", body, headers, keepalive: true });
+    return { status: response.status, ...(response.status === 200 && (await response.json())) };
   } catch {
-    return null; // the server is away
+    return null; // the server is unreachable
   }
 }

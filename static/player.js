@@ -1,25 +1,25 @@
-// Joins hls.js, which fetches and decodes, with media-chrome, which draws the controls.
+// Connects hls.js, which loads the video, to media-chrome, which shows the controls.
 
 const controller = document.getElementById("player");
 if (controller) start(controller);
 
 function start(controller) {
   const video = controller.querySelector("video");
-  const { src, start } = controller.dataset; // start: seconds, where the address asks for a moment
+  const { src, start } = controller.dataset; // start: the position in seconds, if the address has one
   const player = { controller, video, src, start: Number(start) || -1, growing: "growing" in controller.dataset };
   listenToKeys(player);
   listenToDoubleClick(player);
-  // hls.js first, even where the browser plays HLS by itself: only hls.js offers a choice of qualities.
+  // Prefer hls.js even if the browser plays HLS natively: only hls.js offers a choice of qualities.
   if (window.Hls?.isSupported()) playWithHls(player);
   else if (video.canPlayType("application/vnd.apple.mpegurl")) playNatively(player);
-  else showError(player, "This browser cannot play the video. A newer one will.", null);
+  else showError(player, "This browser cannot play the video. Use a newer one.", null);
 }
 
 function playWithHls(player) {
   const hls = new Hls({
     startFragPrefetch: true,
     startPosition: player.start,
-    fragLoadPolicy: { default: player.growing ? patience() : impatience() },
+    fragLoadPolicy: { default: player.growing ? patientPolicy() : impatientPolicy() },
   });
   player.video.hls = hls;
   player.hls = hls;
@@ -29,23 +29,23 @@ function playWithHls(player) {
   hls.attachMedia(player.video);
 }
 
-// While a video is being made a request for its next segment waits, and may answer 503 in the end. It will come.
-function patience() {
+// While a video is being encoded, a request for its next segment waits and may finally be answered 503: retry for long.
+function patientPolicy() {
   const policy = Hls.DefaultConfig.fragLoadPolicy.default;
   const shouldRetry = (retry, count) => count < retry.maxNumRetry;
   const errorRetry = { maxNumRetry: 60, retryDelayMs: 250, maxRetryDelayMs: 2000, shouldRetry };
   return { ...policy, errorRetry, timeoutRetry: { ...policy.timeoutRetry, maxNumRetry: 60 } };
 }
 
-// hls.js would try for minutes, level after level, before it gave word, and the viewer would see nothing but a spinner.
-function impatience() {
+// By default hls.js retries for minutes, level after level, before it reports an error, and viewers see only a spinner.
+function impatientPolicy() {
   const errorRetry = { maxNumRetry: 2, retryDelayMs: 500, maxRetryDelayMs: 2000 };
   return { ...Hls.DefaultConfig.fragLoadPolicy.default, errorRetry };
 }
 
 function offerQualities(player) {
   const { hls, video, growing } = player;
-  // Automatic choice would take every late segment for a bad connection, so a growing video keeps one level.
+  // Automatic selection would take each late segment for a slow connection, so a growing video keeps one level.
   const automatic = () => (growing ? hls.firstLevel : -1);
   let track;
   hls.on(Hls.Events.MANIFEST_PARSED, (_, { levels }) => {
@@ -64,15 +64,15 @@ function offerQualities(player) {
 }
 
 const RECOVERIES = 3; // of the decoder
-const CALM = 30_000; // after so many milliseconds without an error the count starts anew
-const PAUSE = 5_000; // between attempts to reach the server again
+const RECOVERY_PERIOD = 30_000; // milliseconds without an error after which the count starts again
+const RETRY_DELAY = 5_000; // milliseconds between attempts to reach the server
 
 function surviveErrors(player) {
   const { hls } = player;
   let recoveries = 0;
   let last = 0;
   let timer;
-  const again = () => {
+  const retry = () => {
     clearTimeout(timer);
     if (hls.levels.length) hls.startLoad();
     else hls.loadSource(player.src);
@@ -81,24 +81,24 @@ function surviveErrors(player) {
     if (!data.fatal) return;
     clearTimeout(timer);
     if (data.type === Hls.ErrorTypes.MEDIA_ERROR) {
-      recoveries = Date.now() - last > CALM ? 1 : recoveries + 1;
+      recoveries = Date.now() - last > RECOVERY_PERIOD ? 1 : recoveries + 1;
       last = Date.now();
       if (recoveries <= RECOVERIES) return hls.recoverMediaError();
     }
     const network = data.type === Hls.ErrorTypes.NETWORK_ERROR;
-    if (network && hls.levels.length) timer = setTimeout(again, PAUSE);
-    const playsOn = network && player.video.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA; // from what is buffered
-    if (playsOn) return;
-    showError(player, explain(data), network ? again : () => { recoveries = 0; hls.recoverMediaError(); again(); });
+    if (network && hls.levels.length) timer = setTimeout(retry, RETRY_DELAY);
+    const canContinue = network && player.video.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA; // from the buffer
+    if (canContinue) return;
+    showError(player, explain(data), network ? retry : () => { recoveries = 0; hls.recoverMediaError(); retry(); });
   });
   hls.on(Hls.Events.FRAG_BUFFERED, () => hideError(player));
-  addEventListener("online", () => { if (isErrorShown(player)) again(); });
+  addEventListener("online", () => { if (isErrorShown(player)) retry(); });
 }
 
 function explain(data) {
   if (!navigator.onLine) return "You seem to be offline.";
   const gone = [404, 410].includes(data.response?.code) && data.details === Hls.ErrorDetails.MANIFEST_LOAD_ERROR;
-  if (gone) return "This video is not available any more.";
+  if (gone) return "This video is no longer available.";
   if (data.type === Hls.ErrorTypes.NETWORK_ERROR) return "The video could not be loaded. Please check your connection.";
   return "The video could not be played.";
 }
@@ -116,24 +116,24 @@ const errorBox = ({ controller }) => controller.querySelector(".player-error");
 const isErrorShown = (player) => !errorBox(player).hidden;
 const hideError = (player) => { errorBox(player).hidden = true; };
 
-function showError(player, text, again) {
+function showError(player, text, retry) {
   const box = errorBox(player);
   const button = box.querySelector("button");
   box.querySelector("p").textContent = text;
   box.hidden = false;
-  button.hidden = !again;
+  button.hidden = !retry;
   button.onclick = () => {
     hideError(player);
-    again();
+    retry();
   };
 }
 
-// The keys work wherever the reader is on the page, except where they already mean something.
+// The player's keys work everywhere on the page, except in elements that handle them themselves.
 function listenToKeys({ controller }) {
   const keys = new Set([" ", "k", "m", "f", "c", "j", "l", "<", ">", "ArrowLeft", "ArrowRight"]);
   document.addEventListener("keydown", (event) => {
-    const elsewhere = event.target === document.body || event.target.id === "content";
-    if (!elsewhere || !keys.has(event.key) || event.ctrlKey || event.metaKey || event.altKey) return;
+    const isFree = event.target === document.body || event.target.id === "content";
+    if (!isFree || !keys.has(event.key) || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     controller.keyboardShortcutHandler?.(event);
   });

@@ -1,9 +1,10 @@
-// Suggests known tags in the field of tags. A <datalist> completes a whole field, so each suggestion repeats what
-// stands before the last comma.
+"use strict";
 
-// In a block, because upload.js may write a new page into this one, with the same script.
+// Suggests existing tags while an editor types. A <datalist> completes a whole field, so each suggestion repeats the
+// text before the last comma.
+
 {
-  const AFTER_TYPING = 150; // milliseconds after the last key
+  const DELAY = 150; // milliseconds after the last key
 
   document.addEventListener("DOMContentLoaded", () => {
     document.querySelectorAll("input[data-suggestions]").forEach(suggestIn);
@@ -17,7 +18,7 @@
     let timer;
     field.addEventListener("input", () => {
       clearTimeout(timer);
-      timer = setTimeout(suggest, AFTER_TYPING, field, list);
+      timer = setTimeout(suggest, DELAY, field, list);
     });
   }
 
@@ -26,19 +27,19 @@
     const before = typed.slice(0, typed.lastIndexOf(",") + 1);
     const term = typed.slice(before.length).trim();
     if (!term) return list.replaceChildren();
-    const names = await namesLike(field.dataset.suggestions, term);
+    const names = await fetchNames(field.dataset.suggestions, term);
     if (field.value !== typed) return;
     const chosen = new Set(before.split(",").map((name) => name.trim().toLowerCase()));
     const free = names.filter((name) => !chosen.has(name.toLowerCase()));
     list.replaceChildren(...free.map((name) => new Option("", before ? `${before} ${name}` : name)));
   }
 
-  async function namesLike(address, term) {
+  async function fetchNames(address, term) {
     try {
-      const answer = await fetch(`${address}?term=${encodeURIComponent(term)}`);
-      return answer.ok ? (await answer.json()).names : [];
+      const response = await fetch(`${address}?term=${encodeURIComponent(term)}`);
+      return response.ok ? (await response.json()).names : [];
     } catch (error) {
-      if (!(error instanceof TypeError)) throw error; // fetch's way to say that the network is away
+      if (!(error instanceof TypeError)) throw error; // fetch throws a TypeError when there is no connection
       return [];
     }
   }

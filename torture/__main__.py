@@ -1,4 +1,4 @@
-"""`python -m torture`: break things, print what came of it; exit code 1 where a promise was broken."""
+"""`python -m torture`: break an installation in many ways and print the results; exit code 1 if a rule was violated."""
 
 import argparse
 import importlib
@@ -20,7 +20,7 @@ from torture import network
 from vlog import embedded
 from vlog.environment import BASE_DIR
 
-# A lease so short that nobody waits a minute for each dead machine; longer than the time between two reports.
+# The lease is short, so that a killed machine is noticed soon, but longer than the time between two reports.
 SETTINGS = {
     "VLOG_LEASE_SECONDS": "6",
     "VLOG_SWEEP_SECONDS": "1",
@@ -33,7 +33,7 @@ SETTINGS = {
 
 def main() -> int:
     options = parse()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # an exception, so that the installation goes too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # an exception, so that the installation is removed
     if not network.why_not():
         network.isolate()
     with own_folder(options.dir) as folder:
@@ -42,27 +42,27 @@ def main() -> int:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m torture", description=__doc__)
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="default: each; a+b: both, in one video")
-    parser.add_argument("--rounds", type=positive, default=3, metavar="N", help="of each scenario; default: 3")
-    parser.add_argument("--races", type=int, default=1000, metavar="N", help="for the last piece; default: 1000")
-    parser.add_argument("--seed", type=int, default=secrets.randbelow(1 << 31), help="of the moments; printed")
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="default: all; a+b: both faults in one video")
+    parser.add_argument("--rounds", type=positive, default=3, metavar="N", help="rounds of each scenario; default: 3")
+    parser.add_argument("--races", type=int, default=1000, metavar="N", help="rounds of last-chunk; default: 1000")
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(1 << 31), help="seed of the random moments")
     parser.add_argument(
-        "--patience", type=positive, default=90, metavar="S", help="seconds that anything may take; default: 90"
+        "--patience", type=positive, default=90, metavar="S", help="time-out of every wait, in seconds; default: 90"
     )
-    parser.add_argument("--dir", type=Path, default=tempfile.gettempdir(), help="where the data goes")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where the results go, too")
+    parser.add_argument("--dir", type=Path, default=tempfile.gettempdir(), help="parent folder of the installation")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to this file")
     return parser.parse_args()
 
 
 def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than one, or no number")
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 on")
     return int(text)
 
 
 @contextmanager
 def own_folder(parent: Path) -> Iterator[Path]:
-    """A data folder with running services that this process and all that it starts belong to; it goes afterwards."""
+    """Yield the data folder of a new installation, which this process and its children join; remove it afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="vlog-torture-", dir=parent))
     for name in [name for name in os.environ if name.startswith("VLOG_")]:
         del os.environ[name]
@@ -75,7 +75,7 @@ def own_folder(parent: Path) -> Iterator[Path]:
 
 
 def rounds() -> ModuleType:
-    """Its models need the settings, which need the folder and the services."""
+    """Import torture.rounds late: its models need the settings, and those need the folder and the services."""
     embedded.join()
     django.setup()
     return importlib.import_module("torture.rounds")

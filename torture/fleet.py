@@ -1,4 +1,4 @@
-"""A site without an encoder, and agents at the ends of cables: bare Python, the site's own file, a key, an ffmpeg."""
+"""A site without an encoding node, and remote workers behind network links of their own."""
 
 import http.client
 import os
@@ -8,8 +8,8 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from torture.network import SITE, Cable
-from torture.site import Broken, Site, send
+from torture.network import SITE, Link
+from torture.site import Site, Violation, send
 from transcoding.engine.ffmpeg import processes
 from transcoding.models import Attempt, ChunkKind, TranscodingJob
 from vlog.tests.processes import belonging_to
@@ -17,17 +17,17 @@ from workers import keys
 from workers.models import Worker
 
 AGENTS = 2
-PACE = 8  # seconds of pictures that an encoder reads in a second: it takes time and no cores; faster, ffmpeg stutters
-SKEW = 3600  # seconds by which an agent's clock is ahead
+READ_RATE = 8  # times real time at which encoders read: slow without using a core; a higher rate makes ffmpeg stutter
+CLOCK_SKEW = 3600  # seconds that the second agent's clock is ahead
 
 
 class Agent:
-    """One remote worker; it may be killed and started again."""
+    """A remote worker, which can be killed and started again."""
 
     process: "subprocess.Popen[bytes]"
 
-    def __init__(self, fleet: "Fleet", name: str, cable: Cable, *, key: str = "", skew: int = 0) -> None:
-        self.fleet, self.name, self.cable = fleet, name, cable
+    def __init__(self, fleet: "Fleet", name: str, link: Link, *, key: str = "", skew: int = 0) -> None:
+        self.fleet, self.name, self.link = fleet, name, link
         self.home = fleet.folder / "agents" / name
         self.home.mkdir(parents=True, exist_ok=True)
         self.log = self.home / "log"
@@ -41,97 +41,97 @@ class Agent:
         path.write_text(key)
 
     def start(self, address: str = "") -> None:
-        """Start it, for an address of the site's, and wait until the site knows it."""
-        known = self.said("knows this worker as")
+        """Start the agent with an address of the site, and wait until it has registered."""
+        registered = self.logged("knows this worker as")
         program = [sys.executable, "-I", "-S", str(self.fleet.program), address or self.fleet.address]
         options = ["--key-file", str(self.home / "key"), "--encoder", "libx264", "--threads", "1"]
-        environment = {"PATH": os.environ["PATH"], "HOME": str(self.home), "VLOG_FFMPEG": str(self.fleet.paced)}
-        command = [*self.cable.inside, *self.skewed, *program, *options]
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self.home), "VLOG_FFMPEG": str(self.fleet.slow_ffmpeg)}
+        command = [*self.link.inside, *self.skewed, *program, *options]
         self.process = self.fleet.start(command, self.log, self.home, environment)
         self.fleet.wait(
-            lambda: self.said("knows this worker as") > known or self.is_over(), f"the start of {self.name}"
+            lambda: self.logged("knows this worker as") > registered or self.has_ended(), f"the start of {self.name}"
         )
-        if self.is_over():
-            raise Broken(f"{self.name} does not start: {self.log.read_text(errors='replace')[-500:].strip()}")
+        if self.has_ended():
+            raise Violation(f"{self.name} does not start: {self.log.read_text(errors='replace')[-500:].strip()}")
 
-    def is_over(self) -> bool:
+    def has_ended(self) -> bool:
         return self.process.poll() is not None
 
-    def said(self, words: str) -> int:
-        """How often it said this."""
+    def logged(self, words: str) -> int:
+        """Return how often the agent logged this."""
         return self.log.read_text(errors="replace").count(words) if self.log.exists() else 0
 
     def stop(self) -> None:
-        """Ask it to end, and see that it does as it should."""
+        """Send SIGTERM, and check that the agent exits with 0."""
         self.process.send_signal(signal.SIGTERM)
-        self.ends_with(0)
+        self.wait_for_exit(0)
 
-    def ends_with(self, code: int) -> float:
-        """The seconds until it has ended; raises Broken where its exit code is another one."""
-        seconds = self.fleet.wait(self.is_over, f"the end of {self.name}")
+    def wait_for_exit(self, code: int) -> float:
+        """Return the seconds until the agent exits; raises Violation for another exit code."""
+        seconds = self.fleet.wait(self.has_ended, f"the end of {self.name}")
         if self.process.returncode != code:
-            raise Broken(f"{self.name} ended with {self.process.returncode}, not {code}")
+            raise Violation(f"{self.name} exited with {self.process.returncode}, not {code}")
         return seconds
 
     def processes(self) -> list[int]:
-        """It and its encoders."""
+        """Return the process ids of the agent and its encoders."""
         return belonging_to(self.home)
 
     def encoders(self) -> set[int]:
         return set(self.processes()) & set(self.fleet.encoders())
 
-    def at_work(self) -> Attempt | None:
-        """The attempt at pictures that it is at."""
+    def current_attempt(self) -> Attempt | None:
+        """Return the agent's running attempt at a video chunk."""
         return Attempt.objects.running().filter(worker_name=self.name, kind=ChunkKind.VIDEO).first()
 
 
 class Fleet(Site):
-    """A site that agents reach, each through a cable of its own, and they."""
+    """A site and its agents, each behind a network link of its own."""
 
-    picture = "smptebars=size=160x90:rate=30"  # segments that a slow line can carry
-    sound = ""
-    loops, loops_each = 16, 10  # they are two, and a lease takes its time
+    video = "smptebars=size=160x90:rate=30"  # small segments, for the scenario of a slow link
+    audio = ""
+    loops, loops_each = 16, 10  # two agents share the work, and each fault may last for a lease
 
     def __init__(self, folder: Path, patience: int) -> None:
         super().__init__(folder, patience, host=SITE, programs="web,tasks,beat")
-        self.program, self.paced = folder / "agent.pyz", folder / "ffmpeg-paced"
-        self.pace(0)
+        self.program, self.slow_ffmpeg = folder / "agent.pyz", folder / "slow-ffmpeg"
+        self.set_read_rate(0)
         self.agents: list[Agent] = []
-        self.cables: list[Cable] = []
+        self.links: list[Link] = []
 
-    def pace(self, pace: int) -> None:
-        """How fast encoders read that are started from now on; 0: as fast as they can."""
-        new = self.paced.with_suffix(".new")
-        new.write_text(f'#!/bin/sh\nexec "{processes.executable()}" -readrate {pace} "$@"\n')
+    def set_read_rate(self, rate: int) -> None:
+        """Set how fast encoders read that start from now on, in times real time; 0: without a limit."""
+        new = self.slow_ffmpeg.with_suffix(".new")
+        new.write_text(f'#!/bin/sh\nexec "{processes.executable()}" -readrate {rate} "$@"\n')
         new.chmod(0o755)
-        new.replace(self.paced)
+        new.replace(self.slow_ffmpeg)
 
     @property
     def address(self) -> str:
         return f"http://{self.host}:{self.port}"
 
     def up(self) -> None:
-        """The site and all of its agents; the second one's clock is wrong."""
+        """Start the site and all agents; the clock of the second one is wrong."""
         self.start_site()
         self.program.write_bytes(self.download("/api/worker/v1/agent.pyz"))
-        self.cables = [Cable(number + 1) for number in range(AGENTS)]
-        self._started += [cable.holder for cable in self.cables]
+        self.links = [Link(number + 1) for number in range(AGENTS)]
+        self._started += [link.holder for link in self.links]
         self.agents = [
-            Agent(self, f"agent{number}", cable, skew=SKEW * (number - 1))
-            for number, cable in enumerate(self.cables, start=1)
+            Agent(self, f"agent{number}", link, skew=CLOCK_SKEW * (number - 1))
+            for number, link in enumerate(self.links, start=1)
         ]
         for agent in self.agents:
             agent.start()
 
-    def arrive(self, title: str, clip: Path) -> TranscodingJob:
-        self.pace(PACE)
-        return super().arrive(title, clip)
+    def add_video(self, title: str, clip: Path) -> TranscodingJob:
+        self.set_read_rate(READ_RATE)
+        return super().add_video(title, clip)
 
     def start_site(self) -> None:
         super().up()
 
     def stop_site(self, number: signal.Signals) -> None:
-        """End all that `up` started, or kill all of the site, its database too."""
+        """Stop what `up` started, or kill the whole site with its database."""
         if number == signal.SIGTERM:
             self.supervisor.send_signal(number)
             self.wait(lambda: self.supervisor.poll() is not None, "the end of the site")
@@ -139,17 +139,17 @@ class Fleet(Site):
             self.wait(lambda: not self._kill_site(), "the end of the site")
 
     def _kill_site(self) -> list[int]:
-        """Kill what is here; it may be starting something."""
-        far = set(belonging_to(self.folder / "agents"))
-        here = [pid for pid in belonging_to(self.folder) if pid not in far]
-        send(here, signal.SIGKILL)
-        return here
+        """Kill the site's processes and return their ids; a killed process may just have started another."""
+        agents = set(belonging_to(self.folder / "agents"))
+        site = [pid for pid in belonging_to(self.folder) if pid not in agents]
+        send(site, signal.SIGKILL)
+        return site
 
     def stop(self) -> None:
         super().stop()
-        for cable in self.cables:
-            cable.remove()
-        self.agents, self.cables = [], []
+        for link in self.links:
+            link.remove()
+        self.agents, self.links = [], []
 
     def download(self, path: str) -> bytes:
         with closing(http.client.HTTPConnection(self.host, self.port, timeout=30)) as connection:

@@ -1,4 +1,4 @@
-"""A proxy in front of the site that is no good: it answers 502, or cuts off what it passes on."""
+"""A broken proxy in front of the site: it answers 502, or truncates answers."""
 
 import random
 import socket
@@ -9,19 +9,19 @@ from socketserver import StreamRequestHandler, ThreadingTCPServer
 from torture.network import SITE
 
 ANSWER = b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nContent-Length: 12\r\n\r\n<h1>502</h1>"
-WHOLE = 300_000  # bytes of answers that a connection passes on at most
+MAX_FORWARDED = 300_000  # bytes of answers per connection
 READ = 16 << 10
 
 
 class BadProxy(ThreadingTCPServer):
-    """Every third connection is answered with 502, each other one ends after some bytes of answers."""
+    """Answers a third of all connections with 502, and closes the others after a random number of bytes."""
 
     daemon_threads = True
 
     def __init__(self, port: int, chance: random.Random) -> None:
         super().__init__((SITE, 0), _Connection)
         self.site, self.chance = port, chance
-        self.refused = self.cut = 0
+        self.refused = self.truncated = 0
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -44,20 +44,20 @@ class _Connection(StreamRequestHandler):
                 self.server.refused += 1
                 return
             with socket.create_connection((SITE, self.server.site)) as site:
-                threading.Thread(target=self._pass_requests_on, args=(site,), daemon=True).start()
-                self._pass_answers_on(site, self.server.chance.randrange(WHOLE))
+                threading.Thread(target=self._forward_requests, args=(site,), daemon=True).start()
+                self._forward_answers(site, self.server.chance.randrange(MAX_FORWARDED))
 
-    def _pass_requests_on(self, site: socket.socket) -> None:
+    def _forward_requests(self, site: socket.socket) -> None:
         with suppress(OSError):
             while data := self.connection.recv(READ):
                 site.sendall(data)
             site.shutdown(socket.SHUT_WR)
 
-    def _pass_answers_on(self, site: socket.socket, left: int) -> None:
+    def _forward_answers(self, site: socket.socket, remaining: int) -> None:
         while data := site.recv(READ):
-            self.connection.sendall(data[:left])
-            left -= len(data)
-            if left <= 0:
-                self.server.cut += 1
+            self.connection.sendall(data[:remaining])
+            remaining -= len(data)
+            if remaining <= 0:
+                self.server.truncated += 1
                 self.connection.shutdown(socket.SHUT_RDWR)
                 return

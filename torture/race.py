@@ -1,4 +1,4 @@
-"""Two workers that finish the last two pieces of a video in the same instant."""
+"""Two workers that complete the last two chunks of a video at the same time."""
 
 import random
 import threading
@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from django.db import connection
 
-from torture.site import Broken
+from torture.site import Violation
 from transcoding.engine.contract import Assignment
 from transcoding.engine.plan.ladder import renditions_for
 from transcoding.engine.plan.plan import Plan
@@ -33,44 +33,44 @@ PLAN = Plan(
 
 
 def race(seed: int) -> None:
-    """One round; raises Broken where the last steps are not sent exactly once."""
+    """Run one round; raises Violation unless the last pipeline steps are started exactly once."""
     chance, finished = random.Random(seed), list[int]()
     workers = [nodes.register(f"racer{number}@torture") for number in range(2)]
     video = Video.objects.create_with_slug(title="Race", source_name="clip.mkv")
     job = TranscodingJob.objects.create(video=video, plan=PLAN.to_json())
     queues = [LocalQueue(worker, finished.append, job) for worker in workers]
-    pieces = [_claimed(job, queue, index) for index, queue in enumerate(queues)]
+    chunks = [_claimed(job, queue, index) for index, queue in enumerate(queues)]
     barrier = threading.Barrier(2)
 
-    def complete(queue: LocalQueue, piece: Assignment, late: float) -> None:
+    def complete(queue: LocalQueue, chunk: Assignment, delay: float) -> None:
         try:
             barrier.wait()
-            time.sleep(late)
-            queue.complete(piece)
+            time.sleep(delay)
+            queue.complete(chunk)
         finally:
             connection.close()
 
     with ThreadPoolExecutor(2) as pool:
         ends = [
-            pool.submit(complete, queue, piece, chance.choice([0, chance.uniform(0, 0.002)]))
-            for queue, piece in zip(queues, pieces, strict=True)
+            pool.submit(complete, queue, chunk, chance.choice([0, chance.uniform(0, 0.002)]))
+            for queue, chunk in zip(queues, chunks, strict=True)
         ]
         for end in ends:
             end.result()
-    _look(job, finished)
+    _check(job, finished)
     video.delete()
 
 
 def _claimed(job: TranscodingJob, queue: LocalQueue, index: int) -> Assignment:
     TranscodingChunk.objects.create(job=job, index=index, first_segment=index, last_segment=index)
-    piece = queue.claim([ChunkKind.VIDEO])
-    if piece is None:
-        raise Broken("a piece that waits is not claimed")
-    return piece
+    chunk = queue.claim([ChunkKind.VIDEO])
+    if chunk is None:
+        raise Violation("a pending chunk cannot be claimed")
+    return chunk
 
 
-def _look(job: TranscodingJob, finished: list[int]) -> None:
+def _check(job: TranscodingJob, finished: list[int]) -> None:
     if finished != [job.pk]:
-        raise Broken(f"the last steps were sent {len(finished)} times")
+        raise Violation(f"the last pipeline steps were started {len(finished)} times")
     if set(job.chunks.values_list("status", flat=True)) != {"completed"} or Attempt.objects.running().exists():
-        raise Broken("a completed piece is not closed")
+        raise Violation("a completed chunk is still open")

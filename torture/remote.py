@@ -1,4 +1,4 @@
-"""What befalls remote workers and the way to them; `scenarios` has what befalls the site."""
+"""The faults of remote workers and of the network between them and the site; `scenarios` has those of the site."""
 
 import signal
 import time
@@ -12,152 +12,159 @@ from torture.hostile import Hostile
 from torture.proxy import BadProxy
 from torture.rules import ended
 from torture.scenarios import Round
-from torture.site import Broken, made, send
+from torture.site import Violation, segment_count, send
 from transcoding.models import Attempt, AttemptQuerySet, ChunkKind, Outcome
 from workers import keys
 from workers.models import Worker
 
-SHORT_CUT = 2  # seconds; a lease holds for three times that
+SHORT_OUTAGE = 2  # seconds, a third of the lease
 LOSS = 5  # percent of the packets
 SLOW = 50  # kbit/s
-SOME = 6  # segments: a fault that lasts does so until they are there
+SOME = 6  # segments for which a lasting fault lasts
 
 
 @dataclass
 class RemoteRound(Round):
-    """A video that agents make."""
+    """A video that agents make, and the faults that happen meanwhile."""
 
     site: Fleet
 
-    def moment(self) -> None:
-        """Wait for a moment at which every agent is at work, somewhere in what is left of the video."""
-        begin = made(self.job)
+    def wait_for_moment(self) -> None:
+        """Wait for a random moment at which every agent is working."""
+        begin = segment_count(self.job)
         more = self.chance.randint(0, 3)
-        self.site.wait(lambda: made(self.job) >= begin + more or ended(self.job), "the moment")
-        self.site.wait(lambda: all(agent.at_work() for agent in self.site.agents) or ended(self.job), "work of all")
+        self.site.wait(lambda: segment_count(self.job) >= begin + more or ended(self.job), "a few more segments")
+        self.site.wait(
+            lambda: all(agent.current_attempt() for agent in self.site.agents) or ended(self.job),
+            "an attempt of every agent",
+        )
         time.sleep(self.chance.uniform(0, 0.05))
-        self.at_work = {a.chunk_id: a.number for agent in self.site.agents if (a := agent.at_work()) and a.chunk_id}
-        self.hits += bool(self.at_work)
+        self.running = {
+            a.chunk_id: a.number for agent in self.site.agents if (a := agent.current_attempt()) and a.chunk_id
+        }
+        self.hits += bool(self.running)
 
-    def hurry(self) -> None:
-        """Nothing is broken any more: make the rest as fast as may be."""
-        self.site.pace(0)
+    def remove_limits(self) -> None:
+        """Let the encoders run as fast as they can."""
+        self.site.set_read_rate(0)
 
     def victim(self) -> tuple[Agent, Attempt | None]:
-        """One of the agents, and what it is at."""
+        """Return a random agent and its current attempt."""
         agent = self.chance.choice(self.site.agents)
-        attempt = agent.at_work()
-        self.at_work = {attempt.chunk_id: attempt.number} if attempt and attempt.chunk_id else {}
+        attempt = agent.current_attempt()
+        self.running = {attempt.chunk_id: attempt.number} if attempt and attempt.chunk_id else {}
         return agent, attempt
 
     def progresses(self, segments: int = 1) -> None:
-        """See that so many more segments come."""
-        begin = made(self.job)
-        self.site.wait(lambda: made(self.job) >= begin + segments or ended(self.job), "more segments")
+        """Wait for so many more segments."""
+        begin = segment_count(self.job)
+        self.site.wait(lambda: segment_count(self.job) >= begin + segments or ended(self.job), "more segments")
 
-    def is_lost(self, attempt: Attempt | None) -> None:
-        """See that an attempt ended because nothing was heard of it."""
+    def check_lost(self, attempt: Attempt | None) -> None:
+        """Raise Violation unless the attempt was lost, or completed just before."""
         if attempt is not None:
             attempt.refresh_from_db()
             if attempt.outcome not in {Outcome.LOST, Outcome.COMPLETED}:
-                raise Broken(f"the attempt of an agent that nobody hears is {attempt.outcome}")
+                raise Violation(f"the attempt of an unreachable agent is {attempt.outcome}")
 
 
-def cut_short(round: RemoteRound) -> None:
-    """All cables are pulled, for less than a lease: everybody goes on with what it has."""
-    for cable in round.site.cables:
-        cable.pull()
-    time.sleep(SHORT_CUT)
-    for cable in round.site.cables:
-        cable.plug()
+def short_outage(round: RemoteRound) -> None:
+    """All links fail for less than a lease: every agent continues with its chunk."""
+    for link in round.site.links:
+        link.disconnect()
+    time.sleep(SHORT_OUTAGE)
+    for link in round.site.links:
+        link.connect()
     round.progresses()
-    lost = round.job.attempts.filter(chunk__in=round.at_work, outcome=Outcome.LOST, kind=ChunkKind.VIDEO)
-    round.crashes += lost.count()  # a busy machine may need longer to be heard again
+    lost = round.job.attempts.filter(chunk__in=round.running, outcome=Outcome.LOST, kind=ChunkKind.VIDEO)
+    round.crashes += lost.count()  # on a busy machine the next report may come too late
 
 
-def cut_long(round: RemoteRound) -> None:
-    """A cable is pulled for longer than a lease: another has its piece, and what comes late is refused."""
+def long_outage(round: RemoteRound) -> None:
+    """A link fails for longer than a lease: another worker gets the chunk, and late deliveries are refused."""
     agent, attempt = round.victim()
-    with _pulled(agent):
+    with _disconnected(agent):
         round.recovers()
-        round.is_lost(attempt)
-    _takes_work_again(round, agent)
+        round.check_lost(attempt)
+    _wait_for_claim(round, agent)
 
 
-def cut_for_ever(round: RemoteRound) -> None:
-    """A cable is pulled, and the video is made without that agent."""
+def permanent_outage(round: RemoteRound) -> None:
+    """A link fails for good, and the video is made without that agent."""
     agent, attempt = round.victim()
-    with _pulled(agent):
+    with _disconnected(agent):
         round.recovers()
-        round.is_lost(attempt)
-        round.hurry()
+        round.check_lost(attempt)
+        round.remove_limits()
         round.site.wait(lambda: ended(round.job), "the end of the video")
     round.stops()
 
 
 @contextmanager
-def _pulled(agent: Agent) -> Iterator[None]:
-    agent.cable.pull()
+def _disconnected(agent: Agent) -> Iterator[None]:
+    agent.link.disconnect()
     try:
         yield
     finally:
-        agent.cable.plug()
+        agent.link.connect()
 
 
-def _takes_work_again(round: RemoteRound, agent: Agent) -> None:
+def _wait_for_claim(round: RemoteRound, agent: Agent) -> None:
     newer = Attempt.objects.filter(worker_name=agent.name, pk__gt=round.job.attempts.latest("pk").pk)
-    round.site.wait(lambda: newer.exists() or bool(agent.at_work()) or ended(round.job), f"work of {agent.name}")
+    round.site.wait(
+        lambda: newer.exists() or bool(agent.current_attempt()) or ended(round.job), f"a claim of {agent.name}"
+    )
 
 
-def loss(round: RemoteRound) -> None:
-    """Of all packets, some are lost."""
-    for cable in round.site.cables:
-        cable.lose(LOSS)
+def packet_loss(round: RemoteRound) -> None:
+    """Some packets are lost."""
+    for link in round.site.links:
+        link.set_loss(LOSS)
     round.progresses(SOME)
-    for cable in round.site.cables:
-        cable.lose_nothing()
+    for link in round.site.links:
+        link.remove_loss()
 
 
-def slow(round: RemoteRound) -> None:
-    """A line so slow that segments fill it: they come all the same, and the short lease of these rounds may run out."""
+def slow_link(round: RemoteRound) -> None:
+    """Segments saturate a slow link: they arrive all the same, although the short lease may expire."""
     agent, _ = round.victim()
-    mine = round.job.attempts.filter(worker_name=agent.name, kind=ChunkKind.VIDEO)
-    before = _made_by(mine)
-    agent.cable.slow_down(SLOW)
-    round.site.wait(lambda: _made_by(mine) > before or ended(round.job), "a segment by a slow line")
-    agent.cable.speed_up()
-    round.crashes += mine.filter(outcome=Outcome.LOST).count()
-    if errors := list(mine.filter(outcome=Outcome.FAILED).values_list("error", flat=True)):
-        raise Broken(f"on a slow line, {'; '.join(map(str, errors))}")
+    attempts = round.job.attempts.filter(worker_name=agent.name, kind=ChunkKind.VIDEO)
+    before = _made_by(attempts)
+    agent.link.set_rate(SLOW)
+    round.site.wait(lambda: _made_by(attempts) > before or ended(round.job), "a segment over a slow link")
+    agent.link.remove_rate()
+    round.crashes += attempts.filter(outcome=Outcome.LOST).count()
+    if errors := list(attempts.filter(outcome=Outcome.FAILED).values_list("error", flat=True)):
+        raise Violation(f"attempts over a slow link failed: {'; '.join(map(str, errors))}")
 
 
 def _made_by(attempts: AttemptQuerySet) -> float:
     return sum(attempts.values_list("seconds", flat=True))
 
 
-def web_dies(round: RemoteRound) -> None:
-    """kill -9 of the web server, with the requests in it; it is started again, and agents ask again."""
+def web_killed(round: RemoteRound) -> None:
+    """kill -9 of the web server during requests: it is restarted, and the agents repeat them."""
     before = round.site.web()
     send(before, signal.SIGKILL)
     round.site.wait(lambda: not set(before) & set(round.site.web()), "the end of the web server")
     round.site.wait(round.site.answers, "the site")
-    round.crashes += len(round.at_work)  # a busy machine may need longer than a lease
+    round.crashes += len(round.running)  # a busy machine may need longer than a lease
     round.progresses()
 
 
 def site_restarts(round: RemoteRound) -> None:
-    """The site is stopped, or all of it is killed, and started again; agents wait for it."""
+    """The whole site is stopped or killed, and started again; the agents wait for it."""
     round.site.stop_site(round.chance.choice([signal.SIGTERM, signal.SIGKILL]))
     round.site.start_site()
-    round.crashes += len(round.at_work)  # it may have been away for longer than a lease
+    round.crashes += len(round.running)  # the site may have been down for longer than a lease
     round.progresses()
     for agent in round.site.agents:
-        if agent.is_over():
-            raise Broken(f"{agent.name} ended because the site was away")
+        if agent.has_ended():
+            raise Violation(f"{agent.name} exited because the site was down")
 
 
 def agent_killed(round: RemoteRound) -> None:
-    """kill -9 of an agent: its encoder dies with it, and another has its piece after the lease."""
+    """kill -9 of an agent: its encoder ends with it, and another worker gets the chunk after the lease."""
     agent, _ = round.victim()
     agent.process.kill()
     agent.process.wait()
@@ -167,53 +174,53 @@ def agent_killed(round: RemoteRound) -> None:
 
 
 def agent_frozen(round: RemoteRound) -> None:
-    """An agent stands still until another has its piece, and wakes up: what comes late is refused."""
+    """An agent is suspended until another has its chunk, and continued: late deliveries are refused."""
     agent, attempt = round.victim()
     frozen, encoders = agent.processes(), agent.encoders()
     send(frozen, signal.SIGSTOP)
     round.recovers()
-    round.is_lost(attempt)
+    round.check_lost(attempt)
     send(frozen, signal.SIGCONT)
-    round.stopped.append(round.site.wait(lambda: not encoders & agent.encoders(), "the end of the encoder that woke"))
-    _takes_work_again(round, agent)
+    round.stopped.append(round.site.wait(lambda: not encoders & agent.encoders(), "the end of the continued encoder"))
+    _wait_for_claim(round, agent)
 
 
 def key_shared(round: RemoteRound) -> None:
-    """A second agent with the same key: both work, and neither takes what the other has."""
+    """A second agent uses the same key: both work, and neither disturbs the other's chunk."""
     agent = round.site.agents[0]
-    twin = Agent(round.site, "twin", round.site.cables[1], key=agent.key)
+    twin = Agent(round.site, "twin", round.site.links[1], key=agent.key)
     twin.start()
-    together = Attempt.objects.running().filter(worker_name=agent.name, kind=ChunkKind.VIDEO)
-    round.site.wait(lambda: together.count() > 1 or ended(round.job), "work of both with one key")
+    both = Attempt.objects.running().filter(worker_name=agent.name, kind=ChunkKind.VIDEO)
+    round.site.wait(lambda: both.count() > 1 or ended(round.job), "attempts of both agents")
     before = round.job.attempts.filter(outcome=Outcome.LOST).count()
     round.progresses(SOME)
     if round.job.attempts.filter(outcome=Outcome.LOST).count() > before:
-        raise Broken("two agents with one key take each other's pieces away")
+        raise Violation("two agents with one key lose each other's leases")
     twin.stop()
 
 
 def key_revoked(round: RemoteRound) -> None:
-    """A key is revoked in the middle of a piece: the agent ends, and another has its piece after the lease."""
+    """A key is revoked during a chunk: the agent exits, and another worker gets the chunk after the lease."""
     agent, _ = round.victim()
     worker = Worker.objects.get(worker_name=agent.name)
     keys.revoke(worker)
-    round.stopped.append(agent.ends_with(1))
-    if agent.said("does not know this key") == 0:
-        raise Broken(f"{agent.name} does not say that its key is refused")
+    round.stopped.append(agent.wait_for_exit(1))
+    if agent.logged("does not know this key") == 0:
+        raise Violation(f"{agent.name} does not log that its key is refused")
     round.recovers()
     agent.give_key(keys.issue(worker)[0])
     agent.start()
 
 
 def bad_proxy(round: RemoteRound) -> None:
-    """A proxy in between that answers 502, or cuts off what it passes on."""
+    """A proxy between an agent and the site answers 502, or truncates answers."""
     agent = round.chance.choice(round.site.agents)
     agent.stop()
     proxy = BadProxy(round.site.port, round.chance)
     try:
         agent.start(proxy.address)
-        round.site.wait(lambda: bool(agent.at_work()) or ended(round.job), "work by way of the proxy")
-        round.site.wait(lambda: bool(proxy.refused and proxy.cut) or ended(round.job), "faults of the proxy")
+        round.site.wait(lambda: bool(agent.current_attempt()) or ended(round.job), "an attempt through the proxy")
+        round.site.wait(lambda: bool(proxy.refused and proxy.truncated) or ended(round.job), "faults of the proxy")
         round.progresses()
         round.crashes += 1
         agent.stop()
@@ -223,28 +230,28 @@ def bad_proxy(round: RemoteRound) -> None:
 
 
 def hostile(round: RemoteRound) -> None:
-    """An agent of somebody hostile: nothing that it sends leaves its own claim."""
+    """A hostile agent attacks the site: nothing outside its own claim changes."""
     enemy = Hostile(round.site)
-    given: list[dict[str, Any]] = []
+    claims: list[dict[str, Any]] = []
 
     def has_claimed() -> bool:
-        given.extend(filter(None, [enemy.claim()]))
-        return bool(given) or ended(round.job)
+        claims.extend(filter(None, [enemy.claim()]))
+        return bool(claims) or ended(round.job)
 
     round.site.wait(has_claimed, "a claim")
-    for mine in given:
-        enemy.attack(mine, round.site.agents[0].at_work())
-        enemy.give_back(mine)
+    for own in claims:
+        enemy.attack(own, round.site.agents[0].current_attempt())
+        enemy.release(own)
 
 
-def together(round: RemoteRound) -> None:
-    """A node of the site's own takes part."""
-    round.site.start_node("other", VLOG_FFMPEG=str(round.site.paced))
-    here = round.job.attempts.filter(kind=ChunkKind.VIDEO, worker_name="other@other", seconds__gt=0)
-    far = round.job.attempts.filter(worker_name__in=[agent.name for agent in round.site.agents], seconds__gt=0)
-    round.site.wait(lambda: here.exists() or ended(round.job), "work of the site's own")
-    if not (here.exists() and far.exists()):
-        raise Broken("the site's own node and the agents did not make one video together")
+def mixed_fleet(round: RemoteRound) -> None:
+    """A local node helps the agents."""
+    round.site.start_node("other", VLOG_FFMPEG=str(round.site.slow_ffmpeg))
+    local = round.job.attempts.filter(kind=ChunkKind.VIDEO, worker_name="other@other", seconds__gt=0)
+    remote = round.job.attempts.filter(worker_name__in=[agent.name for agent in round.site.agents], seconds__gt=0)
+    round.site.wait(lambda: local.exists() or ended(round.job), "a segment of the local node")
+    if not (local.exists() and remote.exists()):
+        raise Violation("the local node and the agents did not both make segments")
     send([round.site.node("other"), round.site.child("other")], signal.SIGTERM)
     round.site.wait(lambda: not round.site.node("other"), "the end of the node")
 
@@ -252,7 +259,7 @@ def together(round: RemoteRound) -> None:
 REMOTE: dict[str, Callable[[RemoteRound], None]] = {
     function.__name__.replace("_", "-"): function
     for function in (
-        cut_short, cut_long, loss, slow, web_dies, site_restarts, agent_killed, agent_frozen, key_shared, key_revoked,
-        bad_proxy, hostile, together, cut_for_ever,
+        short_outage, long_outage, packet_loss, slow_link, web_killed, site_restarts, agent_killed, agent_frozen,
+        key_shared, key_revoked, bad_proxy, hostile, mixed_fleet, permanent_outage,
     )
 }  # fmt: skip

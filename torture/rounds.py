@@ -1,4 +1,4 @@
-"""Rounds of scenarios on one site, and the table of what came of them."""
+"""Rounds of the scenarios on one site, and the table of their results."""
 
 import argparse
 import json
@@ -16,9 +16,9 @@ from torture import network
 from torture.fleet import Fleet
 from torture.race import race
 from torture.remote import REMOTE, RemoteRound
-from torture.rules import check, ended, longest_piece, made_twice
+from torture.rules import check, ended, longest_chunk, made_twice
 from torture.scenarios import SCENARIOS, Round
-from torture.site import Broken, Site, made
+from torture.site import Site, Violation, segment_count
 from transcoding import tasks
 from transcoding.engine.ffmpeg import processes
 from videos import archive
@@ -26,17 +26,17 @@ from videos.models import Video
 
 log = logging.getLogger(__name__)
 
-RACE = "last-piece"
+RACE = "last-chunk"
 LOOP = 9  # seconds
 LOG_LINES = 60
 
 
 @dataclass
 class Result:
-    """What came of one scenario, or of several in one video (`a+b`).
+    """The result of one scenario, or of several in one video (`a+b`).
 
-    hits: faults that struck while a piece was at work; made_twice: seconds of pictures, the most of one video;
-    recovery and stopped: seconds of the clock.
+    hits: faults that struck while a chunk was running; made_twice: seconds of video, the maximum of all rounds;
+    recovery and stopped: seconds of real time; broken: the rules that were violated.
     """
 
     scenario: str
@@ -64,24 +64,24 @@ def _spread(seconds: list[float]) -> str:
 
 HEAD = (
     f"{'scenario':<20} {'rounds':>6} {'hits':>6} {'ready':>6} {'failed':>7} {'deleted':>8}"
-    f" {'twice, s':>9} {'attempts':>9} {'goes on, s':>13} {'stops, s':>13}"
+    f" {'twice, s':>9} {'attempts':>9} {'recovery, s':>13} {'stops, s':>13}"
 )
 
 
 def run(options: argparse.Namespace, folder: Path) -> int:
-    """Every scenario that was asked for; the exit code."""
+    """Run the chosen scenarios and return the exit code."""
     missing = network.why_not()
     names = options.scenarios or [RACE, *SCENARIOS, *([] if missing else REMOTE)]
     if reason := _why_not(names, missing):
         print(reason)
         return 2
     if missing and not options.scenarios:
-        print(f"Without remote workers: {missing}.")
+        print(f"Scenarios of remote workers are skipped: {missing}.")
     print(f"seed {options.seed}\n{HEAD}", flush=True)
     results = []
     for result in _results(options, names, folder):
         print(result.line(), flush=True)
-        print("".join(f"    BROKEN {sentence}\n" for sentence in result.broken), end="", flush=True)
+        print("".join(f"    VIOLATION {sentence}\n" for sentence in result.broken), end="", flush=True)
         results.append(result)
     if options.json:
         options.json.write_text(json.dumps([asdict(result) for result in results], indent=2))
@@ -89,26 +89,24 @@ def run(options: argparse.Namespace, folder: Path) -> int:
 
 
 def _why_not(names: list[str], missing: str) -> str:
-    """Why these scenarios cannot be tried; empty where they can."""
+    """Return why these scenarios cannot be run; empty if they can."""
     for faults in (set(name.split("+")) for name in names):
         if unknown := faults - {RACE, *SCENARIOS, *REMOTE}:
             return (
-                f"No such scenario: {', '.join(sorted(unknown))}. Choose of {', '.join([RACE, *SCENARIOS, *REMOTE])}."
+                f"Unknown scenario: {', '.join(sorted(unknown))}. Choose from {', '.join([RACE, *SCENARIOS, *REMOTE])}."
             )
         if faults & set(REMOTE) and missing:
             return f"{', '.join(sorted(faults & set(REMOTE)))}: {missing}."
         if faults & set(REMOTE) and faults - set(REMOTE):
-            return (
-                f"{'+'.join(sorted(faults))}: some are of remote workers and some are not, and those have other sites."
-            )
+            return f"{'+'.join(sorted(faults))}: scenarios of remote workers and others need different sites."
     return ""
 
 
 def _results(options: argparse.Namespace, names: list[str], folder: Path) -> Iterator[Result]:
     if RACE in names:
-        yield _races(options.races, options.seed)  # while no node could take part
-    near = [name for name in names if not _is_remote(name) and name != RACE]
-    for kind, chosen in ((Site, near), (Fleet, [name for name in names if _is_remote(name)])):
+        yield _races(options.races, options.seed)  # before any node runs that could claim the chunks
+    local = [name for name in names if not _is_remote(name) and name != RACE]
+    for kind, chosen in ((Site, local), (Fleet, [name for name in names if _is_remote(name)])):
         if not chosen:
             continue
         site = kind(folder, options.patience)
@@ -130,7 +128,7 @@ def _races(rounds: int, seed: int) -> Result:
         result.rounds += 1
         try:
             race(seed + number)
-        except Broken as error:
+        except Violation as error:
             result.broken.append(f"seed {seed + number}: {error}")
     return result
 
@@ -141,36 +139,36 @@ def _scenario(site: Site, name: str, options: argparse.Namespace) -> Result:
         result.rounds += 1
         try:
             _round(site, name, seed, result)
-        except Broken as error:
+        except Violation as error:
             result.broken.append(f"seed {seed}: {error}")
             _show_log(site)
-            _start_anew(site)
+            _reset(site)
     return result
 
 
 def _round(site: Site, name: str, seed: int, result: Result) -> None:
-    """One video: broken, mended, and held against the rules."""
+    """Make one video while the faults happen, and check the rules."""
     faults = name.split("+")
     loops = site.loops + site.loops_each * (len(faults) - 1)
-    job = site.arrive(name[:100], clip(site, loops))
+    job = site.add_video(name[:100], clip(site, loops))
     tasks.start(job)
     chance = random.Random(f"{name}{seed}")
-    this = RemoteRound(site, job, chance) if isinstance(site, Fleet) else Round(site, job, chance)
+    current = RemoteRound(site, job, chance) if isinstance(site, Fleet) else Round(site, job, chance)
     for fault in faults:
-        this.moment()
+        current.wait_for_moment()
         began = time.monotonic()
-        if isinstance(this, RemoteRound):
-            REMOTE[fault](this)
+        if isinstance(current, RemoteRound):
+            REMOTE[fault](current)
         else:
-            SCENARIOS[fault](this)
-        log.info("%s took %.1f s; %d segments are there", fault, time.monotonic() - began, made(job))
-    if isinstance(this, RemoteRound):
-        this.hurry()
-    result.hits += this.hits
-    result.recovery += this.recovery
-    result.stopped += this.stopped
+            SCENARIOS[fault](current)
+        log.info("%s took %.1f s; %d segments exist", fault, time.monotonic() - began, segment_count(job))
+    if isinstance(current, RemoteRound):
+        current.remove_limits()
+    result.hits += current.hits
+    result.recovery += current.recovery
+    result.stopped += current.stopped
     if Video.objects.filter(pk=job.video_id).exists():
-        _see_the_end(this, result)
+        _check_end(current, result)
         archive.archive(job.video_id, "torture")
         archive.purge(job.video_id)
     else:
@@ -178,27 +176,27 @@ def _round(site: Site, name: str, seed: int, result: Result) -> None:
         result.deleted += 1
 
 
-def _see_the_end(this: Round, result: Result) -> None:
-    job = this.job
-    this.site.wait(lambda: ended(job), "the end of the video")
-    check(this.site, job)
-    twice, most = made_twice(job), max(1, this.crashes) * longest_piece(job)
+def _check_end(current: Round, result: Result) -> None:
+    job = current.job
+    current.site.wait(lambda: ended(job), "the end of the video")
+    check(current.site, job)
+    twice, limit = made_twice(job), max(1, current.crashes) * longest_chunk(job)
     result.made_twice = max(result.made_twice, twice)
     result.attempts = max(result.attempts, job.chunks.aggregate(most=Max("attempt"))["most"] or 0)
-    if twice > most:
-        raise Broken(f"{twice} s were made twice, and {most} s are allowed")
+    if twice > limit:
+        raise Violation(f"{twice} s were made twice, but only {limit} s are allowed")
     result.ready += job.video.status == Video.Status.READY
     result.failed += job.video.status == Video.Status.FAILED
     if job.video.status != Video.Status.READY:
-        raise Broken(f"it is not ready but {job.video.status}: {job.video.error_message}")
+        raise Violation(f"the video is {job.video.status}, not ready: {job.video.error_message}")
 
 
 def clip(site: Site, loops: int) -> Path:
-    """A source of which nothing can be copied: pictures and sound are made of it. It repeats itself."""
+    """Return a looped source whose video and audio must both be encoded."""
     path = site.folder / f"{loops}-{type(site).__name__}.mkv"
     if not path.exists():
         loop = site.folder / f"loop-{path.name}"
-        tracks = [site.picture, *([site.sound] if site.sound else [])]
+        tracks = [site.video, *([site.audio] if site.audio else [])]
         inputs = [part for track in tracks for part in ("-f", "lavfi", "-i", f"{track}:duration={LOOP}")]
         codecs = ("-c:v", "mpeg4", "-q:v", "6", "-g", "50", "-c:a", "flac")
         processes.run(["-y", *inputs, *codecs, str(loop)], timeout=300)
@@ -212,8 +210,8 @@ def _show_log(site: Site) -> None:
         print("\n".join(f"    {log_file.parent.name}| {line[:300]}" for line in lines[-LOG_LINES:]), flush=True)
 
 
-def _start_anew(site: Site) -> None:
-    """What a broken round left must not break the next."""
+def _reset(site: Site) -> None:
+    """Restart the site and remove all videos, so that a violation does not affect the next round."""
     site.stop()
     site.up()
     for video in Video.objects.all():

@@ -1,4 +1,4 @@
-"""What is broken, each while a video is being made; afterwards everything is mended and the video is to be ready."""
+"""The faults of a site. Each happens while a video is made and is then repaired, and the video must become ready."""
 
 import random
 import resource
@@ -11,7 +11,7 @@ import redis
 from django.conf import settings
 
 from torture.rules import ended
-from torture.site import Broken, Site, made, send
+from torture.site import Site, Violation, segment_count, send
 from transcoding import tasks
 from transcoding.models import Attempt, ChunkKind, ChunkStatus, Outcome, Priority, TranscodingChunk, TranscodingJob
 from transcoding.operations import control
@@ -22,17 +22,17 @@ from videos.storage.paths import archive_dir, packages_of, source_path
 from vlog.environment import redis_client_url
 from vlog.tests.processes import kill_all
 
-BELLS = 50
-SMALL = 2000  # bytes: no segment fits into a file of this size
-QUIET = 2.0  # seconds in which nothing may come back
+WAKEUPS = 50
+MAX_FILE = 2000  # bytes: no segment fits into a file of this size
+QUIET = 2.0  # seconds in which nothing may happen
 
 
 @dataclass
 class Round:
-    """One video, and what happens to it.
+    """One video, and the faults that happen while it is made.
 
-    at_work: the attempts that run when it happens, by piece; hits: how often some did; recovery: seconds from a fault
-    to the next attempt at what was at work; stopped: seconds until no encoder runs.
+    running: the attempt of each chunk that ran when the fault happened; hits: how many faults found one; recovery:
+    seconds from a fault to the next attempt at each of these chunks; stopped: seconds until no encoder runs.
     """
 
     site: Site
@@ -40,40 +40,40 @@ class Round:
     chance: random.Random
     recovery: list[float] = field(default_factory=list)
     stopped: list[float] = field(default_factory=list)
-    at_work: dict[int, int] = field(default_factory=dict)
+    running: dict[int, int] = field(default_factory=dict)
     crashes: int = 0
     hits: int = 0
 
-    def moment(self) -> None:
-        """Wait for a moment at which an encoder runs, somewhere in what is left of the video."""
-        begin = made(self.job)
+    def wait_for_moment(self) -> None:
+        """Wait for a random moment at which an encoder runs."""
+        begin = segment_count(self.job)
         more = self.chance.randint(0, 3)
-        self.site.wait(lambda: made(self.job) >= begin + more or ended(self.job), "the moment")
+        self.site.wait(lambda: segment_count(self.job) >= begin + more or ended(self.job), "a few more segments")
         self.site.wait(lambda: bool(self.site.encoders(self.site.child("encode"))) or ended(self.job), "an encoder")
         time.sleep(self.chance.uniform(0, 0.05))
-        running = self.job.chunks.filter(kind=ChunkKind.VIDEO, status=ChunkStatus.RUNNING)
-        self.at_work = dict(running.values_list("pk", "attempt"))
-        self.hits += bool(self.at_work)
+        chunks = self.job.chunks.filter(kind=ChunkKind.VIDEO, status=ChunkStatus.RUNNING)
+        self.running = dict(chunks.values_list("pk", "attempt"))
+        self.hits += bool(self.running)
 
     def recovers(self) -> None:
-        """Note how long it takes until every piece that was at work is taken up again, or waits to be at the end.
+        """Note the seconds until every chunk that was running is claimed again, or pending at the end of the queue.
 
-        There go those of which nothing had come.
+        Chunks without a delivered segment go to the end of the queue.
         """
         self.crashes += 1
-        self.recovery.append(self.site.wait(self._goes_on, "somebody who goes on"))
+        self.recovery.append(self.site.wait(self._has_recovered, "the next attempt"))
 
-    def _goes_on(self) -> bool:
-        pieces = TranscodingChunk.objects.filter(pk__in=self.at_work).exclude(status=ChunkStatus.COMPLETED)
-        pieces = pieces.exclude(status=ChunkStatus.PENDING, priority=Priority.RETRY)
-        return all(attempt > self.at_work[pk] for pk, attempt in pieces.values_list("pk", "attempt"))
+    def _has_recovered(self) -> bool:
+        chunks = TranscodingChunk.objects.filter(pk__in=self.running).exclude(status=ChunkStatus.COMPLETED)
+        chunks = chunks.exclude(status=ChunkStatus.PENDING, priority=Priority.RETRY)
+        return all(attempt > self.running[pk] for pk, attempt in chunks.values_list("pk", "attempt"))
 
     def stops(self) -> None:
-        """Note how long it takes until no encoder runs, and see that it stays so."""
+        """Note the seconds until no encoder runs."""
         self.stopped.append(self.site.wait(lambda: not self.site.encoders(), "the end of the encoder"))
 
-    def goes_on(self) -> None:
-        """See that the video becomes ready, and try it again where it has failed."""
+    def retry(self) -> None:
+        """Wait for the end of the video, and retry it if it failed."""
         self.site.wait(lambda: ended(self.job), "the end of the video")
         if self.job.video.status == Video.Status.FAILED:
             control.retry(self.job)
@@ -84,62 +84,62 @@ def ffmpeg(round: Round) -> None:
     round.crashes += 1
     known = set(round.job.attempts.values_list("pk", flat=True))
     send(round.site.encoders(round.site.child("encode")), signal.SIGKILL)
-    # What has failed comes last, so it is not this piece that is taken up next.
+    # A failed chunk goes to the end of the queue, so the next attempt is at another one.
     newer = round.job.attempts.exclude(pk__in=known)
-    round.recovery.append(round.site.wait(lambda: newer.exists() or ended(round.job), "another piece"))
+    round.recovery.append(round.site.wait(lambda: newer.exists() or ended(round.job), "the next attempt"))
 
 
 def child(round: Round) -> None:
-    """kill -9 of the process that works."""
+    """kill -9 of the working process of a node."""
     send([round.site.child("encode")], signal.SIGKILL)
     round.recovers()
 
 
 def node(round: Round) -> None:
-    """kill -9 of the node; the supervisor starts it again."""
+    """kill -9 of the node; the supervisor restarts it."""
     send([round.site.node("encode")], signal.SIGKILL)
     round.recovers()
 
 
 def steps(round: Round) -> None:
-    """kill -9 of the node that does the steps and the sound, in the middle and again at the end."""
+    """kill -9 of the node that runs the pipeline steps and encodes the audio, once in between and once at the end."""
     send([round.site.node("tasks")], signal.SIGKILL)
-    round.site.wait(lambda: round.job.is_encoded() or ended(round.job), "the last piece")
+    round.site.wait(lambda: round.job.is_encoded() or ended(round.job), "the last chunk")
     time.sleep(round.chance.uniform(0, 0.3))
     send([round.site.node("tasks")], signal.SIGKILL)
 
 
 def everything(round: Round) -> None:
-    """kill -9 of all processes, the database and the broker too; somebody starts it again."""
+    """kill -9 of all processes, including the database and the broker; then everything is started again."""
     kill_all(round.site.folder)
     round.site.up()
     round.recovers()
 
 
 def term(round: Round) -> None:
-    """SIGTERM: the node finishes its piece or gives it back, and ends."""
+    """SIGTERM: the node completes or releases its chunk, and exits."""
     node = round.site.node("encode")
     send([node, round.site.child("encode")], signal.SIGTERM)
     round.stopped.append(round.site.wait(lambda: round.site.node("encode") != node, "the end of the node"))
-    for chunk, number in round.at_work.items():
+    for chunk, number in round.running.items():
         outcome = Attempt.objects.get(chunk=chunk, number=number).outcome
         if outcome not in {Outcome.RELEASED, Outcome.COMPLETED}:
-            raise Broken(f"the attempt of a node that was asked to stop is {outcome}")
+            raise Violation(f"the attempt of a stopped node is {outcome}")
     round.recovers()
 
 
-def bells_lost(round: Round) -> None:
-    """Redis forgets everything."""
+def wakeups_lost(round: Round) -> None:
+    """Redis loses everything."""
     broker().flushall()
 
 
-def broker_dies(round: Round) -> None:
-    """kill -9 of Redis; its keeper starts it again."""
+def broker_killed(round: Round) -> None:
+    """kill -9 of Redis; its keeper restarts it."""
     _restart(round.site, "valkey-server", signal.SIGKILL)
 
 
-def database_dies(round: Round) -> None:
-    """PostgreSQL is stopped or killed, every connection with it; its keeper starts it again."""
+def database_killed(round: Round) -> None:
+    """PostgreSQL is stopped or killed with all connections; its keeper restarts it."""
     _restart(round.site, "postgres -D", round.chance.choice([signal.SIGINT, signal.SIGKILL]))
     round.recovers()
     round.site.wait(round.site.answers, "the pages")
@@ -148,12 +148,12 @@ def database_dies(round: Round) -> None:
 def _restart(site: Site, word: str, number: signal.Signals) -> None:
     pid = site.service(word)
     send([pid], number)
-    site.wait(lambda: site.service(word) not in {0, pid}, f"another {word}")
+    site.wait(lambda: site.service(word) not in {0, pid}, f"the restart of {word}")
 
 
-def bells_doubled(round: Round) -> None:
-    """Every bell rings fifty times, and every step comes again."""
-    for _ in range(BELLS):
+def wakeups_doubled(round: Round) -> None:
+    """Every wake-up is sent fifty times, and every pipeline step is started again."""
+    for _ in range(WAKEUPS):
         notify_workers(ChunkKind.VIDEO)
         notify_workers(ChunkKind.AUDIO)
     tasks.start(round.job)
@@ -162,15 +162,15 @@ def bells_doubled(round: Round) -> None:
 
 
 def machine(round: Round) -> None:
-    """A machine dies with its piece, and does not come back: the lease gives it to somebody else."""
-    _other_works(round)
+    """A machine is lost with its chunk: after the lease another worker claims it."""
+    _start_other(round)
     send(_machine(round.site), signal.SIGKILL)
     round.recovers()
 
 
 def frozen(round: Round) -> None:
-    """A machine stands still until its lease is gone and others have its piece; then it wakes up."""
-    attempt = _other_works(round)
+    """A machine is suspended until its lease has expired and others have its chunk, and then continued."""
+    attempt = _start_other(round)
     if attempt is not None:
         send(_machine(round.site), signal.SIGSTOP)
         round.recovers()
@@ -178,23 +178,23 @@ def frozen(round: Round) -> None:
         round.site.wait(lost.exists, "the end of the lease")
         send(_machine(round.site), signal.SIGCONT)
         encoders = round.site.encoders(round.site.child("other"))
-        what = "the end of the encoder that woke up"
+        what = "the end of the continued encoder"
         round.stopped.append(
             round.site.wait(lambda: not set(encoders) & set(round.site.encoders()), what),
         )
         if lost.get().outcome not in {Outcome.LOST, Outcome.COMPLETED}:
-            raise Broken(f"the attempt of the machine that stood still is {lost.get().outcome}")
+            raise Violation(f"the attempt of the suspended machine is {lost.get().outcome}")
     send(_machine(round.site), signal.SIGKILL)
 
 
-def _other_works(round: Round) -> Attempt | None:
-    """The attempt that another machine is at; None where the video was over before it took one."""
+def _start_other(round: Round) -> Attempt | None:
+    """Start a node on another machine and return its attempt, None if the video ended before it claimed a chunk."""
     round.site.start_node("other")
-    at_work = Attempt.objects.running().filter(worker_name="other@other", kind=ChunkKind.VIDEO)
-    round.site.wait(lambda: at_work.exists() or ended(round.job), "work on another machine")
+    attempts = Attempt.objects.running().filter(worker_name="other@other", kind=ChunkKind.VIDEO)
+    round.site.wait(lambda: attempts.exists() or ended(round.job), "an attempt on the other machine")
     time.sleep(round.chance.uniform(0, 0.1))
-    attempt = at_work.first()
-    round.at_work = {attempt.chunk_id: attempt.number} if attempt and attempt.chunk_id else {}
+    attempt = attempts.first()
+    round.running = {attempt.chunk_id: attempt.number} if attempt and attempt.chunk_id else {}
     return attempt
 
 
@@ -204,77 +204,77 @@ def _machine(site: Site) -> list[int]:
 
 
 def disk(round: Round) -> None:
-    """Nothing can be written any more, for a while."""
+    """For a while no file can be written."""
     child = round.site.child("encode")
     if not child:
         return
     unlimited = resource.prlimit(child, resource.RLIMIT_FSIZE)
-    resource.prlimit(child, resource.RLIMIT_FSIZE, (SMALL, unlimited[1]))
+    resource.prlimit(child, resource.RLIMIT_FSIZE, (MAX_FILE, unlimited[1]))
     failed = Attempt.objects.filter(job=round.job, outcome=Outcome.FAILED)
-    noticed = failed.exclude(pk__in=list(failed.values_list("pk", flat=True)))
-    round.site.wait(lambda: noticed.exists() or ended(round.job), "an error of the disk")
+    new = failed.exclude(pk__in=list(failed.values_list("pk", flat=True)))
+    round.site.wait(lambda: new.exists() or ended(round.job), "a write error")
     resource.prlimit(child, resource.RLIMIT_FSIZE, unlimited)
     if ended(round.job):
-        round.goes_on()
+        round.retry()
 
 
 def source(round: Round) -> None:
-    """The original is gone, for a while."""
+    """For a while the original is missing."""
     path = source_path(round.job.video)
     away = path.with_suffix(".away")
     path.rename(away)
     round.site.wait(lambda: ended(round.job), "the end of the video")
     if round.job.video.status == Video.Status.FAILED and not round.job.video.error_message:
-        raise Broken("it failed without a reason")
+        raise Violation("the video failed without an error message")
     away.rename(path)
-    round.goes_on()
+    round.retry()
 
 
 def archived(round: Round) -> None:
-    """The video is archived, and restored later."""
+    """The video is archived and later restored."""
     archive.archive(round.job.video_id, "torture")
     round.stops()
-    _stays_away(round)
+    _check_absent(round)
     archive.restore(round.job.video_id)
     round.job.video.refresh_from_db()
     round.recovers()
 
 
 def deleted(round: Round) -> None:
-    """The video is deleted for good."""
+    """The video is deleted permanently."""
     video = Video.objects.get(pk=round.job.video_id)
     archive.archive(video.pk, "torture")
     if round.chance.random() < 0.5:
         time.sleep(round.chance.uniform(0, 0.5))
     archive.purge(video.pk)
     round.stops()
-    _stays_away(round)
+    _check_absent(round)
     if source_path(video).parent.exists() or archive_dir(video).exists():
-        raise Broken("files of a deleted video are left")
+        raise Violation("files of a deleted video remain")
 
 
-def _stays_away(round: Round) -> None:
-    """Nothing of the video may come back to where viewers get it."""
+def _check_absent(round: Round) -> None:
+    """Raise Violation if a package of the video or an encoder appears again."""
     end = time.monotonic() + QUIET
     while time.monotonic() < end:
-        left = packages_of(round.job.video)
-        if left or round.site.encoders():
-            raise Broken(f"of a withdrawn video there is again: {left or 'an encoder'}")
+        packages = packages_of(round.job.video)
+        if packages or round.site.encoders():
+            raise Violation(f"a removed video appears again: {packages or 'an encoder'}")
         time.sleep(0.1)
 
 
 def cancelled(round: Round) -> None:
-    """An operator cancels it, and tries it again later."""
+    """An operator cancels the job and later retries it."""
     try:
         control.cancel(round.job, "torture")
     except control.Refused:
-        return  # it was ready before
+        return  # the video was ready already
     round.stops()
-    before = made(round.job)
+    before = segment_count(round.job)
     time.sleep(QUIET)
-    if made(round.job) != before or round.site.encoders():
-        raise Broken("a cancelled video is still being made")
-    round.goes_on()
+    if segment_count(round.job) != before or round.site.encoders():
+        raise Violation("a cancelled video is still encoded")
+    round.retry()
 
 
 def broker() -> "redis.Redis":
@@ -285,7 +285,7 @@ def broker() -> "redis.Redis":
 SCENARIOS: dict[str, Callable[[Round], None]] = {
     function.__name__.replace("_", "-"): function
     for function in (
-        ffmpeg, child, node, steps, everything, term, bells_lost, broker_dies, database_dies, bells_doubled,
+        ffmpeg, child, node, steps, everything, term, wakeups_lost, broker_killed, database_killed, wakeups_doubled,
         machine, frozen, disk, source, archived, deleted, cancelled,
     )
 }  # fmt: skip

@@ -25,25 +25,24 @@ from transcoding.engine.ffmpeg import processes
 from transcoding.engine.package import files
 from transcoding.engine.package.contents import tidy
 from transcoding.engine.plan.media import MediaInfo
+from transcoding.engine.plan.plan import KNOWN_FORMATS
 from transcoding.engine.source.probe import GONE, MediaError
 from transcoding.engine.source.sandbox import read_apart
 from transcoding.engine.speech.transcribe import transcribe_one
 from transcoding.engine.verify import inspect
 from transcoding.engine.work import is_disk_full, work_one
 from transcoding.models import (
-    CANCELLED,
     ChunkKind,
     ChunkStatus,
     PipelineStep,
-    QualityStatus,
     TranscodingChunk,
     TranscodingJob,
 )
-from transcoding.queue import disk_quota, recovery
+from transcoding.queue import disk_quota, incompatible, recovery
 from transcoding.queue.eligibility import QUEUES
-from transcoding.queue.local import LocalQueue
-from transcoding.queue.wakeups import notify_workers, send
+from transcoding.queue.wakeups import finish, notify_workers, send
 from transcoding.steps import captions, layout, posters, publication, storyboards
+from transcoding.steps.queues import queue_for
 from videos.storage import ledger
 from videos.storage.paths import arrival_path, package_dir, reading, source_path
 from vlog import disk, logs
@@ -78,6 +77,10 @@ def step(function: Callable[[TranscodingJob], None]) -> Task:
         job = TranscodingJob.objects.select_related("video").filter(pk=job_id).first()
         if job is None or (job.plan is None and function.__name__ != PipelineStep.PROBE):
             return
+        if job.plan_format not in KNOWN_FORMATS:
+            job.checkpoint(current_step=None)  # never begun, so that the sweep sends it again without an attempt
+            log.warning("«%s» has a plan of format %d: a newer node has to do this step", job.video, job.plan_format)
+            return
         if job.begin(function.__name__):
             with nodes.deferred_sigterm(), _full_disk_costs_nothing(job):
                 function(job)
@@ -99,11 +102,6 @@ def _full_disk_costs_nothing(job: TranscodingJob) -> Iterator[None]:
 def start(job: TranscodingJob) -> None:
     """Send a job on its way; where the broker is away, the sweep will."""
     send(chain(*(task.si(job.pk) for task in (probe, thumbnail, transcode))))
-
-
-def finish(job_id: int) -> None:
-    """Everything is encoded: send the last two steps."""
-    send(chain(master_playlist.si(job_id), finalize.si(job_id)))
 
 
 @step
@@ -214,6 +212,7 @@ def sweep() -> None:
     """
     nodes.mark_stale_offline()
     recovery.release_expired()
+    incompatible.sweep()
     if disk.usage().is_low:
         return
     _notify_workers_again()
@@ -271,7 +270,7 @@ def request_work(sender: Any, **kwargs: object) -> None:
 
 def encode_next(node: str, kinds: Collection[str], only: TranscodingJob | None = None) -> bool:
     """Do one piece of work (of one job) in the name of a node; False where there was none for it."""
-    queue = LocalQueue(_worker(node), finish, only)
+    queue = queue_for(ChunkKind.VIDEO, _worker(node), only)  # the same for pictures and sound
     return work_one(queue, kinds, nodes.stopping, settings.ENCODE_THREADS, reading)
 
 
@@ -285,7 +284,7 @@ def transcribe_next(node: str) -> bool:
 
 def generate_next_storyboard(node: str) -> bool:
     """Draw the pictures of one video in the name of a node; False where there was none for it."""
-    return storyboards.draw_one(storyboards.PictureQueue(_worker(node)), nodes.stopping)
+    return storyboards.draw_one(storyboards.StoryboardQueue(_worker(node)), nodes.stopping)
 
 
 def _worker(node: str) -> Worker:
@@ -301,17 +300,15 @@ def transcribe_again(job: TranscodingJob, language: str = "") -> bool:
 
 
 def retry(job: TranscodingJob) -> None:
-    """Take a failed video up again; what was encoded well is kept."""
+    """Continue a failed video; what was encoded well is kept."""
+    job.refresh_from_db(fields=["cancelled_by", "plan"])
+    was_cancelled = job.cancelled_by is not None
     if not job.reopen():
         return
-    made = job.plan is not None and not job.chunks.encoding().exclude(status=ChunkStatus.COMPLETED).exists()
-    if made and not (job.last_error or "").startswith(CANCELLED):
-        # All was encoded and it still failed: something in the package is wrong, so it is made anew.
+    if job.plan is not None and job.is_encoded() and not was_cancelled:
+        # All was encoded and it still failed, so something in the package is wrong.
         files.remove(package_dir(job.video))
-        job.chunks.encoding().update(status=ChunkStatus.PENDING, failures=0)
-        job.qualities.exclude(status=QualityStatus.SKIPPED).update(
-            status=QualityStatus.PENDING, segments_completed=0, progress_percent=0, completed_at=None
-        )
+        job.restart_package()
     transaction.on_commit(lambda: send_again(job))
 
 

@@ -14,20 +14,24 @@ from videos import archive
 
 
 class MayRestore(BasePermission):
-    message = "Your account may not restore videos."
+    """Allows staff with the permission to change archived videos."""
+
+    message = "Your account does not have permission to restore videos."
 
     def has_permission(self, request: Request, view: Any) -> bool:
         return request.user.is_staff and request.user.has_perm("videos.change_archivedvideo")
 
 
 class RestoredSerializer(serializers.Serializer[Any]):
+    """A video that has been restored."""
+
     id = serializers.IntegerField()
     slug = serializers.CharField()
     url = serializers.CharField(help_text="On this site")
 
 
 class RestoreView(APIView):
-    """Bring a video back from the archive."""
+    """Restore a video from the archive."""
 
     permission_classes = [MayRestore]
 
@@ -35,5 +39,5 @@ class RestoreView(APIView):
     def post(self, request: Request, video_id: int) -> Response:
         video = archive.restore(video_id)
         if video is None:
-            raise NotFound(f"No video {video_id} is in the archive.")
+            raise NotFound(f"There is no video {video_id} in the archive.")
         return Response({"id": video.pk, "slug": video.slug, "url": video.get_absolute_url()})

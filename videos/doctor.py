@@ -1,10 +1,12 @@
-"""What `manage.py doctor` asks about the files of videos: names and counts, where `verify_media` reads every byte."""
+"""Checks of `manage.py doctor` on the files of videos: names and counts only, while `verify_media` reads every byte."""
 
 import secrets
 import time
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
+
+from django.template.defaultfilters import pluralize
 
 from transcoding.engine.package import files
 from transcoding.engine.package.files import UNFINISHED
@@ -19,9 +21,9 @@ DAY = 24 * 3600
 
 
 def check_storage() -> Iterator[Finding]:
-    """Whether the object store does all that is asked of it: write, keep what is there, list, read, delete."""
+    """Check that the object store can write, keep existing objects, list, read and delete."""
     if not paths.is_elsewhere():
-        yield Finding(State.GREEN, "videos lie in the data folder")
+        yield Finding(State.GREEN, "videos are stored in the data folder")
         return
     trial = paths.root() / f"trial-{secrets.token_hex(8)}"
     files.store(trial / "file", b"1")
@@ -29,31 +31,40 @@ def check_storage() -> Iterator[Finding]:
     listed = files.names(trial) == ["file"]
     files.remove(trial)
     if kept and listed and files.names(trial) == []:
-        yield Finding(State.GREEN, "the object store takes, keeps, lists, gives and deletes files")
+        yield Finding(State.GREEN, "the object store can write, keep, list, read and delete files")
     else:
-        sentence = "the object store writes over what is there (If-None-Match: *), or does not list what was written"
-        yield Finding(State.RED, sentence, "Choose another one, or a newer release of it: docs/storage.md.")
+        message = "the object store overwrites existing objects (ignores If-None-Match: *) or does not list new ones"
+        yield Finding(State.RED, message, "Use another store or a newer release of it: docs/storage.md.")
 
 
 def check_videos() -> Iterator[Finding]:
-    """Every ready video against what lies in its folders; those that something is wrong with are looked at twice."""
+    """Check that every ready video has its files; videos that fail are checked twice."""
     suspects = [video.pk for video in _rows(ready()) if not (_plays(video) and paths.source_path(video).is_file())]
-    # Meanwhile one may have been archived.
+    # A video may have been archived between the query and the look at its files.
     suspicious = list(_rows(ready().filter(pk__in=suspects))) if suspects else []
-    dead = [video.title for video in suspicious if not _plays(video)]
-    bare = [video.title for video in suspicious if not paths.source_path(video).is_file()]
-    nameless = list(ready().filter(qualities=None).values_list("title", flat=True))
+    unplayable = [video.title for video in suspicious if not _plays(video)]
+    without_original = [video.title for video in suspicious if not paths.source_path(video).is_file()]
+    without_qualities = list(ready().filter(qualities=None).values_list("title", flat=True))
     findings = []
-    if dead:
-        sentence = f"{len(dead)} videos cannot be played, their files are missing: {titles(dead)}"
-        findings.append(Finding(State.RED, sentence, "manage.py verify_media tells of each what to do."))
-    if nameless:
-        sentence = f"{len(nameless)} videos have no rows of their qualities: {titles(nameless)}"
-        findings.append(Finding(State.RED, sentence, "Restore a backup, or upload their originals again."))
-    if bare:
-        sentence = f"the originals of {len(bare)} videos are missing: {titles(bare)}"
-        findings.append(Finding(State.AMBER, sentence, "They play. Restore the originals from a backup."))
-    yield from findings or [Finding(State.GREEN, f"all {ready().count()} that are ready have their files")]
+    if unplayable:
+        message = f"{_videos(unplayable)} cannot be played because of missing files: {titles(unplayable)}"
+        findings.append(Finding(State.RED, message, "Run manage.py verify_media: it says what to do about each."))
+    if without_qualities:
+        message = f"{_videos(without_qualities)} without rows in video_qualities: {titles(without_qualities)}"
+        findings.append(Finding(State.RED, message, "Restore a backup, or upload the originals again."))
+    if without_original:
+        message = f"{_videos(without_original)} without an original: {titles(without_original)}"
+        findings.append(Finding(State.AMBER, message, "Viewers can watch; restore the originals from a backup."))
+    yield from findings or [Finding(State.GREEN, f"{_number(ready().count(), 'ready video')} with all files")]
+
+
+def _number(count: int, noun: str) -> str:
+    """Return a count with its noun: "1 video", "2 videos"."""
+    return f"{count} {noun}{pluralize(count)}"
+
+
+def _videos(found: list[str]) -> str:
+    return _number(len(found), "video")
 
 
 def _rows(videos: VideoQuerySet) -> Iterator[Video]:
@@ -65,30 +76,33 @@ def _plays(video: Video) -> bool:
 
 
 def check_leftovers() -> Iterator[Finding]:
-    """Files that nobody needs, or that lie where they do not belong."""
+    """Check for misplaced, orphaned, unfinished and unknown files."""
     findings = []
-    if misplaced := list(archive.misplaced()):
-        advice = "beat moves them within a minute."
-        sentence = f"the files of {len(misplaced)} videos lie elsewhere than their rows say"
-        findings.append(Finding(State.AMBER, sentence, advice, _put_in_place))
-    orphans, strangers = paths.orphans()
-    for found, what in ((_old(orphans), "belong to no video"), (_half_written(), "were never finished")):
+    if misplaced := len(list(archive.misplaced())):
+        message = f"the files of {_number(misplaced, 'video')} are misplaced"
+        findings.append(Finding(State.AMBER, message, "The scheduler moves them within a minute.", _reconcile))
+    orphans, unknown = paths.orphans()
+    for found, kind in ((_old(orphans), "without a video"), (_unfinished(), "unfinished")):
         if found:
-            sentence = f"{len(found)} folders or files {what}, for more than a day: {_names(found)}"
-            findings.append(Finding(State.AMBER, sentence, "Delete them.", partial(_remove, found)))
-    if left := uploads.leftovers():
-        sentence = f"{len(left)} uploads were cut off more than a day ago"
-        findings.append(Finding(State.AMBER, sentence, "beat removes them every hour.", _sweep))
-    if strangers:
-        sentence = f"{len(strangers)} entries among the folders of videos are none: {_names(strangers)}"
-        findings.append(Finding(State.AMBER, sentence, "Move them away."))
-    yield from findings or [Finding(State.GREEN, "there are none")]
+            message = f"{_entries(len(found))} {kind} for more than a day: {_names(found)}"
+            findings.append(Finding(State.AMBER, message, "Delete them.", partial(_remove, found)))
+    if interrupted := uploads.leftovers():
+        message = f"{_number(len(interrupted), 'upload')} interrupted more than a day ago"
+        findings.append(Finding(State.AMBER, message, "The scheduler removes them every hour.", _sweep))
+    if unknown:
+        message = f"{_entries(len(unknown))} among the folders of videos that VLog does not know: {_names(unknown)}"
+        findings.append(Finding(State.AMBER, message, "Move them to another folder."))
+    yield from findings or [Finding(State.GREEN, "no leftovers")]
 
 
-def _half_written() -> list[Path]:
-    """In the folders of ready videos, whatever was begun to be written; the ledger knows which to look at."""
+def _entries(count: int) -> str:
+    return f"{count} entr{pluralize(count, 'y,ies')}"
+
+
+def _unfinished() -> list[Path]:
+    """Return old unfinished files of ready videos; the ledger says which videos have any."""
     videos = ready().filter(storage_entry__temporary__gt=0)
-    return _old(part for video in videos for part in paths.package_dir(video).rglob(f".*{UNFINISHED}"))
+    return _old(path for video in videos for path in paths.package_dir(video).rglob(f".*{UNFINISHED}"))
 
 
 def _old(paths: Iterable[Path]) -> list[Path]:
@@ -100,12 +114,12 @@ def _names(paths: list[Path]) -> str:
     return titles([f"{path.parent.name}/{path.name}" for path in paths])
 
 
-def _put_in_place() -> str:
-    return f"The files of {archive.reconcile()} videos were moved to where they belong."
+def _reconcile() -> str:
+    return f"Moved the files of {_number(archive.reconcile(), 'video')} to their folders."
 
 
 def _sweep() -> str:
-    return f"{uploads.sweep_leftovers()} files of uploads were removed."
+    return f"Removed {_number(uploads.sweep_leftovers(), 'interrupted upload')}."
 
 
 def _remove(paths: list[Path]) -> str:
@@ -114,4 +128,4 @@ def _remove(paths: list[Path]) -> str:
             files.remove(path)
         else:
             path.unlink(missing_ok=True)
-    return f"{len(paths)} folders or files were removed: {_names(paths)}."
+    return f"Removed {_entries(len(paths))}: {_names(paths)}."

@@ -1,4 +1,4 @@
-"""Lengths, ages and counts as people read them."""
+"""Durations, ages and counts as text; registered as template filters by `video_extras`."""
 
 from datetime import datetime
 
@@ -13,22 +13,22 @@ UNITS = (
 
 
 def clock(seconds: float) -> str:
-    """A length as players write it: 0:07, 12:34, 1:02:03."""
+    """Return a duration as players show it: 0:07, 12:34, 1:02:03."""
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 def clock_down(moment: float) -> str:
-    """A moment as players write it, never after it: what is said at 7.9 s is found from 0:07."""
+    """Return a position as players show it, rounded down: a caption that starts at 7.9 s is found from 0:07."""
     return clock(int(moment))
 
 
 def age(moment: datetime | None) -> str:
-    """How long ago, in its largest unit: "3 days ago"."""
+    """Return how long ago a moment was, in its largest unit: "3 days ago"."""
     if moment is None:
         return ""
-    seconds = max((timezone.now() - moment).total_seconds(), 0)  # clocks differ
+    seconds = max((timezone.now() - moment).total_seconds(), 0)  # the clocks of two machines may differ
     for unit, length in UNITS:
         if number := int(seconds // length):
             return f"{number} {unit}{'s' if number > 1 else ''} ago"
@@ -36,14 +36,15 @@ def age(moment: datetime | None) -> str:
 
 
 def views(count: int) -> str:
-    """How often a video was played: "1 view", "1,234 views"."""
+    """Return a number of views as text: "1 view", "1,234 views"."""
     return "1 view" if count == 1 else f"{thousands(count)} views"
 
 
 def thousands(count: int) -> str:
+    """Return a number with its thousands separated: "1,234"."""
     return f"{count:,}"
 
 
 def absolute(path: str) -> str:
-    """The address with host, for readers that have none to complete it with."""
+    """Return the full address of a path, for feeds and other readers outside of the site."""
     return f"{settings.BASE_URL}{path}"

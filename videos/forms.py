@@ -1,4 +1,4 @@
-"""The editors' forms."""
+"""The forms of the admin for videos and posters."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from django.urls import reverse_lazy
 from videos.models import Video
 from videos.uploads import clean
 
-MOST_POSTER_BYTES = 10 << 20
-TAGS_HELP = "Separated by commas; new ones are made."
+MAX_POSTER_BYTES = 10 << 20
+TAGS_HELP = "Separated by commas. New tags are created."
 
 
 class TaggedForm(forms.ModelForm):
-    """Tags as one line of text: their table has a composite key, which admin widgets cannot edit."""
+    """A form with tags as one line of text: their table has a composite key, which admin widgets cannot edit."""
 
     tag_names = forms.CharField(
         label="Tags",
@@ -46,16 +46,16 @@ class TaggedForm(forms.ModelForm):
 
 
 class UploadForm(TaggedForm):
-    """A new video: its file, and what is known of it already."""
+    """A new video: its file, title, description, category and tags."""
 
     file = forms.FileField(
-        help_text="Any video file. It is kept as it is; viewers get copies of it.",
+        help_text="Any video file. The original is kept unchanged; viewers get encoded versions of it.",
         widget=forms.FileInput(
-            attrs={"accept": "video/*,.mkv,.ts,.mts,.m2ts,.mxf", "data-room": reverse_lazy("admin:videos_video_room")}
+            attrs={"accept": "video/*,.mkv,.ts,.mts,.m2ts,.mxf", "data-space": reverse_lazy("admin:videos_video_space")}
         ),
     )
     title = forms.CharField(
-        max_length=255, required=False, help_text="Left empty, it is the file's name.", widget=AdminTextInputWidget
+        max_length=255, required=False, help_text="If empty, the name of the file is used.", widget=AdminTextInputWidget
     )
 
     class Meta:
@@ -64,6 +64,8 @@ class UploadForm(TaggedForm):
 
 
 class VideoForm(TaggedForm):
+    """The fields of a video that editors can change."""
+
     class Meta:
         model = Video
         fields = ("title", "slug", "description", "category", "published_at", "publish_early")
@@ -76,29 +78,29 @@ class VideoForm(TaggedForm):
 
 
 class PosterForm(forms.Form):
-    """Another poster: the number of a picture that is offered, or a file of the editor's own."""
+    """Another poster: the number of a candidate from the video, or an uploaded image."""
 
     picture = forms.FileField(
         required=False,
-        help_text=f"JPEG or PNG, at most {filesizeformat(MOST_POSTER_BYTES)}; 1280 x 720 pixels is best.",
+        help_text=f"JPEG or PNG, at most {filesizeformat(MAX_POSTER_BYTES)}, ideally 1280 × 720 pixels.",
         widget=forms.FileInput(attrs={"accept": "image/jpeg,image/png", "required": True}),
     )
     candidate = forms.IntegerField(required=False, min_value=0, max_value=9, widget=forms.HiddenInput)
 
     def clean_picture(self) -> Any:
         picture = self.cleaned_data["picture"]
-        if picture is not None and picture.size > MOST_POSTER_BYTES:
+        if picture is not None and picture.size > MAX_POSTER_BYTES:
             raise forms.ValidationError(
-                f"This picture is larger than {filesizeformat(MOST_POSTER_BYTES)}. Save it as a smaller JPEG."
+                f"This image is larger than {filesizeformat(MAX_POSTER_BYTES)}. Save it as a smaller JPEG."
             )
         return picture
 
     def clean(self) -> dict[str, Any]:
         data = self.cleaned_data
         if not self.errors and data.get("picture") is None and data.get("candidate") is None:
-            raise forms.ValidationError("Choose a picture first.")
+            raise forms.ValidationError("Choose an image first.")
         return data
 
-    def sentences(self) -> list[str]:
-        """What is wrong with what was sent."""
-        return [str(sentence) for sentences in self.errors.values() for sentence in sentences]
+    def messages(self) -> list[str]:
+        """Return the error messages of all fields."""
+        return [str(message) for messages in self.errors.values() for message in messages]

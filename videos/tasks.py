@@ -1,4 +1,4 @@
-"""What beat runs for files. All can run twice, and finish what a killed process began."""
+"""Periodic tasks for files. All are idempotent and complete the work of a killed process."""
 
 import logging
 
@@ -12,27 +12,27 @@ log = logging.getLogger(__name__)
 
 @app.task
 def finish_archives() -> None:
-    """Bring the files of every video where its row says."""
+    """Move misplaced files to where the rows of their videos say."""
     if moved := archive.reconcile():
-        log.warning("the files of %d videos were not where they belong: moved", moved)
+        log.warning("moved the misplaced files of %d video(s)", moved)
 
 
 @app.task
 def purge_archive() -> None:
-    """Delete for good what has been in the archive for its whole time."""
+    """Delete permanently every video whose time in the archive has expired."""
     for video in archive.due():
         archive.purge(video.pk)
 
 
 @app.task
 def sweep_uploads() -> None:
-    """Remove what killed uploads left behind."""
+    """Remove the leftovers of interrupted uploads."""
     if removed := uploads.sweep_leftovers():
-        log.warning("%d files of uploads that were cut off more than a day ago: removed", removed)
+        log.warning("removed the leftovers of %d upload(s) interrupted more than a day ago", removed)
 
 
 @app.task
 def measure_storage() -> None:
-    """Measure every video again: workers write files between the moments that note a row."""
+    """Measure the disk usage of every video again: workers also write files between two updates of its row."""
     for video in Video.objects.iterator(chunk_size=200):
         ledger.note(video)

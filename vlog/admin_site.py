@@ -7,7 +7,7 @@ from vlog import disk
 
 
 class VlogAdminSite(AdminSite):
-    """The stock admin under our name; templates/admin/base_site.html gives it our style sheet."""
+    """Django's admin with the name of VLog; templates/admin/base_site.html adds the style sheet."""
 
     site_header = "VLog"
     site_title = "VLog"
@@ -15,6 +15,6 @@ class VlogAdminSite(AdminSite):
     site_url = "/"
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        """With what everybody who enters should know of the disk; templates/admin/base_site.html shows it."""
+        """Add the warning about the disk, which templates/admin/base_site.html shows to staff."""
         warning = disk.usage().warning if self.has_permission(request) else ""
         return {**super().each_context(request), "disk_warning": warning}

@@ -1,6 +1,6 @@
-"""Operators hear by e-mail and webhook what the doctor finds, once, and when it is over.
+"""Alerts by e-mail and webhook: operators are notified once when a check of the doctor fails, and once when it is over.
 
-The scheduler looks, in a thread of its own: there is one in an installation, and it lives when all workers are dead.
+The scheduler runs the checks, in a thread of its own: an installation has one, and it runs when no worker does.
 """
 
 import json
@@ -14,75 +14,81 @@ from http.client import HTTPException
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.core.cache import cache
 from django.core.mail import send_mail
 from django.db import connections
 
-from vlog import doctor, shared
+from vlog import doctor
 
 log = logging.getLogger(__name__)
 
-Way = Callable[[str, str], None]  # sends a subject and a text
+Channel = Callable[[str, str], None]  # sends a subject and a text
 
-EVERY = 60  # seconds
-PATIENCE = 10  # seconds for a mail server or a webhook
-KEPT = 30 * 24 * 3600  # seconds that a restarted scheduler knows what was told
-MOST = 20  # sentences in a message
+INTERVAL = 60  # seconds
+TIMEOUT = 10  # seconds for a mail server or a webhook
+STATE_SECONDS = 30 * 24 * 3600  # how long a restarted scheduler remembers which alerts were sent
+MAX_SENTENCES = 20  # in a message
 
 
 @dataclass
 class Watch:
-    """What was found by the last look, and what operators were told: advice by sentence."""
+    """The findings of the last check, and those that operators were notified of: advice by finding."""
 
     seen: dict[str, str] = field(default_factory=dict)
-    told: dict[str, str] = field(default_factory=dict)
+    announced: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def resumed(cls) -> "Watch":
-        return cls(**(shared.kept("alerts") or {}))
+        return cls(**(cache.get("alerts") or {}))
 
     def look(self) -> None:
-        """Tell what two looks in a row have found, and what is over; the next one tries again where nobody heard."""
+        """Run the checks, and notify of findings that two runs in a row had and of those that are over.
+
+        If no channel works, the next run tries again.
+        """
         found = {
-            f"{name}: {finding.sentence}": finding.advice
+            f"{name}: {finding.message}": finding.advice
             for name in settings.ALERTED
-            for finding in doctor.ask(settings.DOCTOR[name])
+            for finding in doctor.run_check(settings.DOCTOR[name])
             if finding.state
         }
-        new = [sentence for sentence in found if sentence in self.seen and sentence not in self.told]
-        over = [sentence for sentence in self.told if sentence not in found]
-        if (new or over) and len(tell(*_message(new, over, found))) < len(ways()):
-            self.told = {sentence: found[sentence] for sentence in found if sentence in new or sentence in self.told}
+        new = [finding for finding in found if finding in self.seen and finding not in self.announced]
+        over = [finding for finding in self.announced if finding not in found]
+        if (new or over) and len(send(*_message(new, over, found))) < len(channels()):
+            self.announced = {
+                finding: advice for finding, advice in found.items() if finding in new or finding in self.announced
+            }
         self.seen = found
-        shared.keep("alerts", {"seen": self.seen, "told": self.told}, KEPT)
+        cache.set("alerts", {"seen": self.seen, "announced": self.announced}, STATE_SECONDS)
 
 
 def _message(new: list[str], over: list[str], advice: dict[str, str]) -> tuple[str, str]:
-    """A subject and a text."""
+    """Return a subject and a text."""
     site = urlsplit(settings.BASE_URL).netloc
     first = new[0] if new else f"over: {over[0]}"
     more = f" (and {len(new) + len(over) - 1} more)" if len(new) + len(over) > 1 else ""
-    lines = [f"{sentence}. {advice[sentence]}".rstrip() for sentence in new] + [f"Over: {told}." for told in over]
-    if len(lines) > MOST:
-        lines = [*lines[:MOST], f"And {len(lines) - MOST} more: manage.py doctor tells them."]
+    lines = [f"{finding}. {advice[finding]}".rstrip() for finding in new] + [f"Over: {finding}." for finding in over]
+    if len(lines) > MAX_SENTENCES:
+        lines = [*lines[:MAX_SENTENCES], f"And {len(lines) - MAX_SENTENCES} more: run manage.py doctor to see them."]
     return f"[VLog {site}] {first}{more}"[:200].replace("\n", " "), "\n\n".join([*lines, f"{settings.BASE_URL}/admin/"])
 
 
-def ways() -> dict[str, Way]:
-    """How operators want to hear, by the end of a sentence; empty where nobody does."""
+def channels() -> dict[str, Channel]:
+    """Return the configured channels, by the end of the sentence "The alert was sent …"."""
     known = {"by e-mail": (_mail, settings.ALERT_EMAILS), "to the webhook": (_post, settings.ALERT_WEBHOOK)}
-    return {name: way for name, (way, wanted) in known.items() if wanted}
+    return {name: channel for name, (channel, setting) in known.items() if setting}
 
 
-def tell(subject: str, text: str) -> list[str]:
-    """Send it every way; gives those that failed, of which the log tells why."""
-    return [name for name, way in ways().items() if not _try(name, way, subject, text)]
+def send(subject: str, text: str) -> list[str]:
+    """Send a message through every channel. Returns the names of those that failed; the log says why."""
+    return [name for name, channel in channels().items() if not _try(name, channel, subject, text)]
 
 
-def _try(name: str, way: Way, subject: str, text: str) -> bool:
+def _try(name: str, channel: Channel, subject: str, text: str) -> bool:
     try:
-        way(subject, text)
-    except (OSError, HTTPException, ValueError) as error:  # those of smtplib and urllib are OSErrors
-        # The address of a webhook is a secret, and so is that of the mail server: the errors name neither.
+        channel(subject, text)
+    except (OSError, HTTPException, ValueError) as error:  # the errors of smtplib and urllib are OSErrors
+        # The addresses of the webhook and of the mail server are secrets. These errors contain neither.
         log.warning("an alert could not be sent %s: %s", name, error)
         return False
     return True
@@ -96,23 +102,23 @@ def _post(subject: str, text: str) -> None:
     body = json.dumps({"text": f"{subject}\n\n{text}"}).encode()
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(settings.ALERT_WEBHOOK, body, headers)  # noqa: S310 - http or https: settings.py
-    with urllib.request.urlopen(request, timeout=PATIENCE):  # noqa: S310
+    with urllib.request.urlopen(request, timeout=TIMEOUT):  # noqa: S310
         pass
 
 
-def _keep_looking() -> None:
+def _run() -> None:
     watch = Watch.resumed()
     while True:
-        time.sleep(EVERY)
+        time.sleep(INTERVAL)
         try:
             watch.look()
         except Exception:
-            log.exception("alerts: it could not be looked whether all is well")
+            log.exception("the checks for alerts failed")
         finally:
             connections.close_all()
 
 
-def begin_to_look() -> None:
-    """In a thread that ends with the process; none where nobody wants to hear."""
-    if ways():
-        threading.Thread(target=_keep_looking, name="alerts", daemon=True).start()
+def start() -> None:
+    """Start the thread that sends alerts, which ends with the process. Without a channel there is none."""
+    if channels():
+        threading.Thread(target=_run, name="alerts", daemon=True).start()

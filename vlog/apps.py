@@ -17,4 +17,4 @@ class VlogConfig(AppConfig):
 
 class AdminConfig(admin_apps.AdminConfig):
     default_site = "vlog.admin_site.VlogAdminSite"
-    default = False  # the module is asked for the configuration of "vlog", too
+    default = False  # this module also has the configuration of "vlog"

@@ -1,11 +1,11 @@
-"""One file with all of VLog: the rows of the database, and where it is asked for, the files of the data folder.
+"""Backups: one file with the rows of the database and, on request, the files of the data folder.
 
-    manifest.json             what the archive is and holds: SHA-256 and size of every member, the state of the schema
-    database/<table>          rows as COPY writes them
+    manifest.json             the format, the SHA-256 and size of every member, the state of the schema
+    database/<table>          rows, in the text format of COPY
     files/<folder>/<path>     sources, media, archive
     files/secret-key
 
-It is a ZIP archive that any program for such files can open.
+The file is an ordinary ZIP archive.
 """
 
 import fcntl
@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from django.conf import settings
+from django.core.cache import cache
 from django.db import DatabaseError, transaction
 from django.utils.module_loading import import_string
 
@@ -32,28 +33,28 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 KEY = "secret-key"
 BLOCK = 1 << 20
-PASSES = 3  # through the folders: what was moved while the first one looked is found by the next
+PASSES = 3  # over the folders: the next pass finds the files that were moved during the one before
 HALF_WRITTEN = ".part"
 
 Manifest = dict[str, Any]
 
 
 class BackupError(Exception):
-    """A sentence for the operator: what is wrong and what to do."""
+    """The backup cannot be written or restored; the message says why and what to do."""
 
 
 def write(path: Path, *, with_files: bool) -> Manifest:
-    """Save everything in a file that is there only when it is complete; its manifest. Raises BackupError, OSError.
+    """Write a backup and return its manifest. The file appears when it is complete. Raises BackupError, OSError.
 
-    The rows are those of one moment. The files are those of the videos that have a row then; `gone` lists those that
-    went away before they could be read.
+    All rows are read in one snapshot. The files are those of the videos in that snapshot; `gone` lists those that
+    disappeared before they could be read.
     """
     draft = path.with_name(path.name + HALF_WRITTEN)
     with os.fdopen(os.open(draft, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise BackupError(f"Another backup is just being written to {path}. Wait for it.") from error
+            raise BackupError(f"Another backup is being written to {path}. Wait until it is complete.") from error
         try:
             os.fchmod(file.fileno(), 0o600)
             file.truncate()
@@ -77,11 +78,11 @@ def _write(file: Any, *, with_files: bool) -> Manifest:
             manifest["database"] = {"tables": tables, "migrations": dump.migrations()}
             for table, columns in tables.items():
                 members[f"database/{table}"] = _add(archive, f"database/{table}", dump.rows(table, columns))
-            belongs = import_string(settings.BACKUP_BELONGS)()
-            # After the rows: a sequence knows no snapshot, and must not be behind them.
+            is_included = import_string(settings.BACKUP_BELONGS)()
+            # After the rows: sequences are not part of the snapshot, and must not be behind the rows.
             manifest["database"]["sequences"] = dump.sequences()
         manifest["files"] = with_files
-        manifest["gone"] = _add_files(archive, members, belongs) if with_files else []
+        manifest["gone"] = _add_files(archive, members, is_included) if with_files else []
         manifest["members"] = members
         archive.writestr(MANIFEST, json.dumps(manifest, indent=1))
     return manifest
@@ -90,15 +91,15 @@ def _write(file: Any, *, with_files: bool) -> Manifest:
 def _add(archive: zipfile.ZipFile, name: str | zipfile.ZipInfo, blocks: Iterable[bytes]) -> dict[str, Any]:
     digest, size = hashlib.sha256(), 0
     with archive.open(name, "w", force_zip64=True) as member:
-        for block in _gathered(blocks):
+        for block in _joined(blocks):
             digest.update(block)
             member.write(block)
             size += len(block)
     return {"size": size, "sha256": digest.hexdigest()}
 
 
-def _gathered(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in blocks that are worth a call."""
+def _joined(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the same bytes in larger blocks."""
     buffer = bytearray()
     for block in blocks:
         buffer += block
@@ -108,11 +109,11 @@ def _gathered(blocks: Iterable[bytes]) -> Iterator[bytes]:
     yield bytes(buffer)
 
 
-def _add_files(archive: zipfile.ZipFile, members: dict[str, Any], belongs: Callable[[str], bool]) -> list[str]:
-    """Returns the files that went away before they could be read."""
+def _add_files(archive: zipfile.ZipFile, members: dict[str, Any], is_included: Callable[[str], bool]) -> list[str]:
+    """Add the files, and return the names of those that disappeared before they could be read."""
     gone: set[str] = set()
     for _ in range(PASSES):
-        new = [file for file in _files(belongs) if _member(file) not in members and _member(file) not in gone]
+        new = [file for file in _files(is_included) if _member(file) not in members and _member(file) not in gone]
         for file in new:
             try:
                 members[_member(file)] = _add_file(archive, file)
@@ -125,15 +126,15 @@ def _add_files(archive: zipfile.ZipFile, members: dict[str, Any], belongs: Calla
 
 def _add_file(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
-        info = zipfile.ZipInfo(_member(path))  # stored as it is: video does not become smaller
+        info = zipfile.ZipInfo(_member(path))  # not compressed: video would not become smaller
         info.external_attr = os.fstat(file.fileno()).st_mode << 16
         return _add(archive, info, iter(lambda: file.read(BLOCK), b""))
 
 
-def _files(belongs: Callable[[str], bool]) -> Iterator[Path]:
-    for place in _folders():
-        for entry in sorted(place.iterdir()):
-            if belongs(entry.name):
+def _files(is_included: Callable[[str], bool]) -> Iterator[Path]:
+    for parent in _folders():
+        for entry in sorted(parent.iterdir()):
+            if is_included(entry.name):
                 yield from (path for path in _below(entry) if path.suffix != HALF_WRITTEN)
     yield from (path for path in [settings.DATA_DIR / KEY] if path.exists())
 
@@ -152,16 +153,15 @@ def _member(path: Path) -> str:
 
 
 def verify(path: Path) -> Manifest:
-    """Read every byte and hold it against the manifest, which is returned. Raises BackupError."""
-    with _opened(path) as (archive, manifest):
-        for name, told in manifest["members"].items():
-            found = _sum(archive, name)
-            if found != told:
-                raise BackupError(f"{path} is damaged: {name} is not what was saved. Take another backup.")
+    """Compare every member with the manifest, and return the manifest. Raises BackupError."""
+    with _open(path) as (archive, manifest):
+        for name, expected in manifest["members"].items():
+            if _checksum(archive, name) != expected:
+                raise BackupError(f"{path} is damaged: {name} has changed since it was saved. Use another backup.")
     return manifest
 
 
-def _sum(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
+def _checksum(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
     digest, size = hashlib.sha256(), 0
     for block in _blocks(archive, name):
         digest.update(block)
@@ -176,7 +176,7 @@ def _blocks(archive: zipfile.ZipFile, name: str) -> Iterator[bytes]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, Manifest]]:
+def _open(path: Path) -> Iterator[tuple[zipfile.ZipFile, Manifest]]:
     try:
         with zipfile.ZipFile(path) as archive:
             manifest = json.loads(archive.read(MANIFEST))
@@ -185,82 +185,90 @@ def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, Manifest]]:
     except FileNotFoundError as error:
         raise BackupError(f"There is no file {path}.") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, TypeError) as error:
-        raise BackupError(f"{path} is no backup of VLog, or it is damaged: {error}. Take another backup.") from error
+        raise BackupError(f"{path} is not a backup of VLog, or it is damaged: {error}. Use another backup.") from error
 
 
 def _check(path: Path, archive: zipfile.ZipFile, manifest: Manifest) -> None:
     if manifest["format"] != FORMAT:
-        raise BackupError(f"{path} was written by another release of VLog, in a form that this one does not know.")
+        raise BackupError(
+            f"{path} was written by another release of VLog, in a format that this release does not know."
+        )
     if sorted(archive.namelist()) != sorted([*manifest["members"], MANIFEST]):
-        raise BackupError(f"{path} is damaged: it does not hold what it says. Take another backup.")
+        raise BackupError(f"{path} is damaged: its content differs from its manifest. Use another backup.")
     outside = [name for name in manifest["members"] if not _is_safe(PurePosixPath(name))]
     if outside:
-        raise BackupError(f"{path} is no backup of VLog: it wants to write to {outside[0]!r}.")
+        raise BackupError(f"{path} is not a backup of VLog: it would write to {outside[0]!r}.")
 
 
 def _is_safe(name: PurePosixPath) -> bool:
     if ".." in name.parts or "\\" in str(name):
         return False
-    places = {place.name for place in _folders()}
+    folders = {path.name for path in _folders()}
     return (
         (len(name.parts) == 2 and name.parts[0] == "database")
         or str(name) == f"files/{KEY}"
-        or (len(name.parts) > 2 and name.parts[0] == "files" and name.parts[1] in places)
+        or (len(name.parts) > 2 and name.parts[0] == "files" and name.parts[1] in folders)
     )
 
 
 def restore(path: Path) -> Manifest:
-    """Put the backup in the place of all that is there; its manifest. Raises BackupError; then nothing has changed.
+    """Replace everything with the content of a backup, and return its manifest.
 
-    The database changes in one transaction. The files are unpacked beside the old ones before it and exchanged by
-    renames at its end: a process that is killed just there leaves the old files in `restore/old`, from where the next
-    restore takes them back first.
+    If it raises BackupError, nothing has changed.
+
+    The database changes in one transaction. The files are unpacked before it and exchanged by renames at its end. A
+    process that is killed at that point leaves the old files in `restore/old`; the next restore starts by moving them
+    back.
     """
     manifest = verify(path)
     state = [tuple(migration) for migration in manifest["database"]["migrations"]]
     if newer := dump.unknown(state):
-        raise BackupError(f"{path} is of a newer VLog (this one does not know {newer[0]}). Update VLog first.")
+        raise BackupError(
+            f"{path} was written by a newer VLog (this one does not know the migration {newer[0]}). Update VLog first."
+        )
     work = settings.DATA_DIR / "restore"
-    _put_back(work / "old")
+    _move_back(work / "old")
     shutil.rmtree(work, ignore_errors=True)
     try:
-        with _opened(path) as (archive, _):
+        with _open(path) as (archive, _):
             if manifest["files"]:
                 _unpack(archive, manifest["members"], work / "new")
             with transaction.atomic(durable=True):
                 _load(archive, manifest["database"], state)
                 _exchange(work / "new", work / "old")
     except BaseException as error:
-        _put_back(work / "old")
+        _move_back(work / "old")
         shutil.rmtree(work, ignore_errors=True)
         if isinstance(error, DatabaseError | OSError):
-            raise BackupError(f"It cannot be restored, and nothing was changed: {error}") from error
+            raise BackupError(f"The backup cannot be restored, and nothing was changed: {error}") from error
         raise
+    cache.clear()
     _discard(work)
     return manifest
 
 
 def reset() -> None:
-    """Empty the database and the folders of files; the secret key stays."""
+    """Empty the database and the folders of files. The secret key stays."""
     work = settings.DATA_DIR / "restore"
     shutil.rmtree(work, ignore_errors=True)
     with transaction.atomic(durable=True):
         dump.rebuild()
-        dump.modernise()
+        dump.migrate()
     work.mkdir(mode=0o700)
-    for place in (*_folders(), settings.UPLOADS_DIR):
-        place.rename(work / place.name)
-        folder(place)
+    for path in (*_folders(), settings.UPLOADS_DIR):
+        path.rename(work / path.name)
+        folder(path)
+    cache.clear()
     _discard(work)
 
 
-def is_half_restored() -> bool:
-    """Whether a restore was killed while it exchanged the files: the next one takes them back first."""
+def is_restore_interrupted() -> bool:
+    """Return whether a restore was killed while it exchanged the files. The next one moves them back first."""
     return (settings.DATA_DIR / "restore" / "old").exists()
 
 
-def rubbish() -> list[Path]:
-    """Folders with what a restore or a reset replaced, and could not remove any more."""
+def replaced_folders() -> list[Path]:
+    """Return the folders that a restore or reset replaced and could not remove."""
     return sorted(settings.DATA_DIR.glob("restore-done-*"))
 
 
@@ -269,32 +277,34 @@ def _load(archive: zipfile.ZipFile, database: dict[str, Any], state: list[tuple[
     if {name: set(columns) for name, columns in dump.tables().items()} != {
         name: set(columns) for name, columns in database["tables"].items()
     }:
-        raise BackupError("The backup has other tables than its migrations make: it is of another program's database.")
+        raise BackupError(
+            "The tables of the backup differ from those of its migrations: it is not of a database of VLog."
+        )
     with dump.loading():
         for table, columns in database["tables"].items():
             dump.fill(table, columns, _blocks(archive, f"database/{table}"))
-    dump.go_on_from(database["sequences"])
-    dump.modernise()
+    dump.set_sequences(database["sequences"])
+    dump.migrate()
     for name in settings.AFTER_RESTORE:
         import_string(name)()
 
 
 def _unpack(archive: zipfile.ZipFile, members: dict[str, Any], target: Path) -> None:
     names = [name for name in members if name.startswith("files/")]
-    wanted, free = sum(members[name]["size"] for name in names), disk.usage().free
-    if wanted > free:
+    needed, free = sum(members[name]["size"] for name in names), disk.usage().free
+    if needed > free:
         raise BackupError(
-            f"The files of the backup need {disk.readable(wanted)} beside those that are there, and "
-            f"{disk.readable(free)} are free. Free some room."
+            f"The files of the backup need {disk.readable(needed)} in addition to the present ones, and "
+            f"{disk.readable(free)} is free. Free some space."
         )
-    for place in _folders():
-        folder(target / place.name)
+    for path in _folders():
+        folder(target / path.name)
     for name in names:
-        place = target / PurePosixPath(name).relative_to("files")
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with place.open("wb") as file:
+        path = target / PurePosixPath(name).relative_to("files")
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with path.open("wb") as file:
             file.writelines(_blocks(archive, name))
-        place.chmod(archive.getinfo(name).external_attr >> 16 & 0o777)
+        path.chmod(archive.getinfo(name).external_attr >> 16 & 0o777)
     os.sync()
 
 
@@ -303,26 +313,26 @@ def _exchange(new: Path, old: Path) -> None:
         return
     old.mkdir()
     for entry in sorted(new.iterdir()):
-        place = settings.DATA_DIR / entry.name
-        if place.exists():
-            place.rename(old / entry.name)
-        entry.rename(place)
+        path = settings.DATA_DIR / entry.name
+        if path.exists():
+            path.rename(old / entry.name)
+        entry.rename(path)
 
 
-def _put_back(old: Path) -> None:
+def _move_back(old: Path) -> None:
     for entry in old.iterdir() if old.is_dir() else ():
-        place = settings.DATA_DIR / entry.name
+        path = settings.DATA_DIR / entry.name
         with suppress(FileNotFoundError):
-            place.unlink() if place.is_file() else shutil.rmtree(place)
-        entry.rename(place)
+            path.unlink() if path.is_file() else shutil.rmtree(path)
+        entry.rename(path)
 
 
 def _discard(work: Path) -> None:
-    """Remove what is not needed any more; under another name first, so that nobody takes it back."""
+    """Remove the replaced files. They are renamed first, so that no later restore moves them back."""
     if work.exists():
-        rubbish = work.with_name(f"{work.name}-done-{os.getpid()}")
-        work.rename(rubbish)
-        shutil.rmtree(rubbish, ignore_errors=True)
+        replaced = work.with_name(f"{work.name}-done-{os.getpid()}")
+        work.rename(replaced)
+        shutil.rmtree(replaced, ignore_errors=True)
 
 
 def _sync_folder(path: Path) -> None:

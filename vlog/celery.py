@@ -5,10 +5,13 @@ import time
 
 from celery import Celery
 from celery.signals import after_task_publish, beat_init, celeryd_init, task_prerun
+from django.core.cache import cache
 
-from vlog import embedded, logs, shared
+from vlog import embedded, logs
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vlog.settings")
+
+DAY = 24 * 3600  # seconds
 
 app = Celery("vlog")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -18,28 +21,28 @@ app.autodiscover_tasks()
 @celeryd_init.connect
 @beat_init.connect
 def join_installation(**kwargs: object) -> None:
-    """Hold the embedded services for as long as this worker or scheduler lives."""
+    """Keep the embedded services running for as long as this worker or scheduler runs."""
     embedded.join()
 
 
 @task_prerun.connect
-def forget_the_last(**kwargs: object) -> None:
-    """What this process logs does not concern any more what the task before was about."""
-    logs.begin()
+def clear_log_context(**kwargs: object) -> None:
+    """Remove the log context of the previous task."""
+    logs.clear_context()
 
 
 @beat_init.connect
-def look_for_trouble(**kwargs: object) -> None:
-    from vlog import alerts  # noqa: PLC0415 - Django has to be set up before
+def start_alerts(**kwargs: object) -> None:
+    from vlog import alerts  # noqa: PLC0415 - it needs Django to be set up
 
-    alerts.begin_to_look()
+    alerts.start()
 
 
 @beat_init.connect
-def tell_of_beat(**kwargs: object) -> None:
-    after_task_publish.connect(note_beat)
+def record_heartbeats(**kwargs: object) -> None:
+    after_task_publish.connect(record_heartbeat)
 
 
-def note_beat(**kwargs: object) -> None:
-    """The scheduler lives: it has sent a message just now."""
-    shared.keep("beat", time.time(), 24 * 3600)
+def record_heartbeat(**kwargs: object) -> None:
+    """Store when the scheduler last sent a message: `manage.py doctor` reads it."""
+    cache.set("beat", time.time(), DAY)

@@ -1,22 +1,22 @@
-"""A request's connection to the database."""
+"""The database connection of a request."""
 
 from collections.abc import Callable
 from typing import TypeVar
 
 from django.db import OperationalError, connection
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
-def skip_health_check(ask: Callable[[], Answer]) -> Answer:
-    """The answer to the first question of a request, one that does no harm when it is asked twice.
+def skip_health_check(query: Callable[[], Result]) -> Result:
+    """Return the result of a request's first query, without Django's health check of the connection before it.
 
-    Django would ask before whether the connection still works, which takes as long. Where it is lost, a new one is
-    taken, and the question asked again.
+    The check takes as long as the query. If the connection is lost, the query runs again on a new one, so it must be
+    safe to run twice.
     """
     connection.health_check_done = True  # type: ignore[attr-defined]
     try:
-        return ask()
+        return query()
     except OperationalError:
         connection.close()
-        return ask()
+        return query()

@@ -1,4 +1,4 @@
-"""The disk of the data folder: how much of it is free, and the mark below which nothing large is written any more."""
+"""The disk of the data folder: its free space, and the reserve that VLog leaves free."""
 
 import shutil
 from dataclasses import dataclass
@@ -10,30 +10,31 @@ from django.template.defaultfilters import filesizeformat
 
 @dataclass(frozen=True)
 class Disk:
-    """The file system of a folder, in bytes. free is what may still be written; mark is what of that stays free."""
+    """The file system of a folder, with sizes in bytes. Nothing large is written while `free` is below `reserve`."""
 
     folder: Path
     total: int
     free: int
-    mark: int
+    reserve: int
 
     @property
     def is_low(self) -> bool:
-        return self.free < self.mark
+        return self.free < self.reserve
 
     @property
     def available(self) -> int:
-        """What may be written before the mark is reached."""
-        return max(0, self.free - self.mark)
+        """The bytes that may be written before the reserve is reached."""
+        return max(0, self.free - self.reserve)
 
     @property
     def warning(self) -> str:
-        """What those who look after VLog should know; empty where there is room."""
+        """A message for operators, empty while there is enough space."""
         if not self.is_low:
             return ""
         return (
-            f"The disk of {self.folder}: {readable(self.free)} free, below the mark of {readable(self.mark)}: uploads, "
-            "encoding and captions pause. Free some room, or lower VLOG_DISK_RESERVE; then all goes on by itself."
+            f"The disk of {self.folder} has {readable(self.free)} free, less than the reserve of "
+            f"{readable(self.reserve)}: uploads, encoding and captions are paused. Free some space or lower "
+            "VLOG_DISK_RESERVE, and they resume automatically."
         )
 
 
@@ -43,5 +44,5 @@ def usage() -> Disk:
 
 
 def readable(size: float) -> str:
-    """Bytes as people read them: `1.2 GB`."""
+    """Return a number of bytes for display, such as `1.2 GB`."""
     return str(filesizeformat(size)).replace("\xa0", " ")

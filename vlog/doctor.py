@@ -1,4 +1,4 @@
-"""What `manage.py doctor` finds out: the checks that settings.DOCTOR names, and those of them that know no videos."""
+"""`manage.py doctor`: runs the checks that settings.DOCTOR lists. Those that need no videos are here, too."""
 
 import shutil
 import time
@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.core.cache import cache
 from django.core.checks import ERROR, run_checks
 from django.core.checks.security.base import check_secret_key
 from django.db import DatabaseError, connection
@@ -17,23 +18,23 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 from kombu.exceptions import OperationalError
 
-from vlog import backup, shared
+from vlog import backup
 from vlog.environment import is_loopback
 from vlog.health import Check, Finding, State, redis_answers
 
-CLOCKS_APART = 5  # seconds; a tenth of a lease is lost by then
-OF_OTHERS = 0o077  # permissions
+MAX_CLOCK_DIFFERENCE = 5  # seconds: a twelfth of a lease
+GROUP_AND_OTHERS = 0o077  # permissions
 UNKNOWN = Finding(
-    State.RED, "cannot be told before database and Redis are well", "Mend them, and run the doctor again."
+    State.RED, "cannot be checked without the database and Redis", "Fix those first, then run the doctor again."
 )
 
 
 @dataclass
 class Report:
-    """The findings of each check, and what was mended before, a sentence each."""
+    """The findings of each check, by its name, and a sentence for each problem that was fixed."""
 
     findings: dict[str, list[Finding]] = field(default_factory=dict)
-    mended: list[str] = field(default_factory=list)
+    fixed: list[str] = field(default_factory=list)
 
     @property
     def state(self) -> State:
@@ -41,19 +42,19 @@ class Report:
 
 
 def examine(*, fix: bool) -> Report:
-    """Ask every check; with fix mend what is safe to mend, and ask again those that had something of it."""
+    """Run every check. With fix, correct what is safe to correct, and run the checks with such findings again."""
     report = Report()
     for name, path in settings.DOCTOR.items():
-        findings = ask(path)
-        if fix and (mended := list(_mend(findings))):
-            report.mended += mended
-            findings = ask(path)
+        findings = run_check(path)
+        if fix and (fixed := list(_fix(findings))):
+            report.fixed += fixed
+            findings = run_check(path)
         report.findings[name] = findings
     return report
 
 
-def ask(path: str) -> list[Finding]:
-    """What one check finds, by the dotted path of its function."""
+def run_check(path: str) -> list[Finding]:
+    """Return the findings of one check, given by the dotted path of its function."""
     check: Check = import_string(path)
     try:
         return list(check())
@@ -61,34 +62,34 @@ def ask(path: str) -> list[Finding]:
         return [UNKNOWN]
     except OSError as error:
         advice = (
-            "Give the folder to the user that runs VLog." if error.errno else "Mend that, and run the doctor again."
+            "Give the folder to the user that runs VLog." if error.errno else "Fix that, then run the doctor again."
         )
-        return [Finding(State.RED, f"cannot be told: {error}", advice)]
+        return [Finding(State.RED, f"cannot be checked: {error}", advice)]
 
 
-def _mend(findings: Iterable[Finding]) -> Iterator[str]:
+def _fix(findings: Iterable[Finding]) -> Iterator[str]:
     for finding in findings:
-        if finding.mend is not None:
+        if finding.fix is not None:
             try:
-                yield finding.mend()
+                yield finding.fix()
             except OSError as error:
-                yield f"It could not be mended: {error}."
+                yield f"It could not be fixed: {error}."
 
 
 def check_installation() -> Iterator[Finding]:
-    """What `manage.py check` says: folders, file systems, ffmpeg's name; and what a killed restore left."""
+    """Yield the messages of `manage.py check`, and what an interrupted restore or reset left."""
     findings = [
         Finding(State.RED if message.level >= ERROR else State.AMBER, message.msg.rstrip("."), message.hint or "")
         for message in sorted(run_checks(), key=lambda message: message.id or "")
         if not message.is_silenced()
     ]
-    if backup.is_half_restored():
+    if backup.is_restore_interrupted():
         advice = "Run manage.py restore again, before anything else."
-        findings.append(Finding(State.RED, "a restore was cut off", advice))
-    if rubbish := backup.rubbish():
-        sentence, advice = f"{_names(rubbish)} is left of a restore or a reset", "Delete it."
-        findings.append(Finding(State.AMBER, sentence, advice, partial(_remove, rubbish)))
-    yield from findings or [Finding(State.GREEN, "VLog may write into all its folders")]
+        findings.append(Finding(State.RED, "a restore was interrupted", advice))
+    if replaced := backup.replaced_folders():
+        message = f"a restore or reset could not remove {_names(replaced)}"
+        findings.append(Finding(State.AMBER, message, "Delete it.", partial(_remove, replaced)))
+    yield from findings or [Finding(State.GREEN, "VLog can write to all its folders")]
 
 
 def _remove(folders: list[Path]) -> str:
@@ -105,51 +106,59 @@ def check_settings() -> Iterator[Finding]:
     host = urlsplit(settings.BASE_URL).hostname or ""
     findings = []
     if settings.DEBUG:
-        advice = "Unset VLOG_DEBUG where others reach the site."
-        findings.append(Finding(State.AMBER, "VLOG_DEBUG is set: errors show the code to everybody", advice))
+        advice = "Unset VLOG_DEBUG if others can reach the site."
+        findings.append(
+            Finding(State.AMBER, "VLOG_DEBUG is set: error pages show the source code to every visitor", advice)
+        )
     if not validate_host(host, settings.ALLOWED_HOSTS):
-        sentence = f"{host} of VLOG_BASE_URL is none of VLOG_ALLOWED_HOSTS: under that address everybody gets a 400"
-        findings.append(Finding(State.RED, sentence, "Add it there, or correct VLOG_BASE_URL."))
+        message = (
+            f"VLOG_ALLOWED_HOSTS does not contain {host}, the host of VLOG_BASE_URL: requests to it get status 400"
+        )
+        findings.append(Finding(State.RED, message, "Add it to VLOG_ALLOWED_HOSTS, or correct VLOG_BASE_URL."))
     if not settings.BASE_URL.startswith("https://") and not is_loopback(host):
-        sentence = f"{settings.BASE_URL} is not encrypted: passwords can be read on their way"
-        findings.append(Finding(State.AMBER, sentence, "Put a proxy with TLS in front; set VLOG_BASE_URL to https://…"))
+        message = f"{settings.BASE_URL} is not encrypted: passwords can be read in transit"
+        findings.append(
+            Finding(State.AMBER, message, "Put a proxy with TLS in front, and set VLOG_BASE_URL to https://…")
+        )
     if check_secret_key(None):
-        advice = "Leave VLOG_SECRET_KEY out to have one made, or set 50 random characters. Everybody logs in again."
+        advice = (
+            "Unset VLOG_SECRET_KEY, and VLog creates one, or set 50 random characters. All users must log in again."
+        )
         findings.append(Finding(State.RED, "the secret key can be guessed", advice))
-    kept = settings.DATA_DIR / backup.KEY
-    if kept.exists() and kept.stat().st_mode & OF_OTHERS:
-        sentence, advice = f"others may read {kept}", "Run chmod 600 on it."
-        findings.append(Finding(State.RED, sentence, advice, partial(_make_private, kept)))
-    yield from findings or [Finding(State.GREEN, f"fit together; the site's address is {settings.BASE_URL}")]
+    stored = settings.DATA_DIR / backup.KEY
+    if stored.exists() and stored.stat().st_mode & GROUP_AND_OTHERS:
+        message, advice = f"other users can read {stored}", "Run chmod 600 on it."
+        findings.append(Finding(State.RED, message, advice, partial(_make_private, stored)))
+    yield from findings or [Finding(State.GREEN, f"are consistent; the address of the site is {settings.BASE_URL}")]
 
 
 def _make_private(path: Path) -> str:
     path.chmod(0o600)
-    return f"Only its owner may read {path} now."
+    return f"Only the owner can read {path} now."
 
 
 def check_clock() -> Iterator[Finding]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
-        (there,) = cursor.fetchone()
-    apart = abs((timezone.now() - there).total_seconds())
-    if apart > CLOCKS_APART:
-        sentence = f"this machine's and the database's are {apart:.0f} s apart: leases end too early or too late"
-        yield Finding(State.RED, sentence, "Let both be set by NTP, such as chrony.")
+        (database_time,) = cursor.fetchone()
+    difference = abs((timezone.now() - database_time).total_seconds())
+    if difference > MAX_CLOCK_DIFFERENCE:
+        message = f"the database's clock differs by {difference:.0f} s: leases expire too early or too late"
+        yield Finding(State.RED, message, "Synchronise both with NTP, for example with chrony.")
     else:
-        yield Finding(State.GREEN, "agrees with the database's")
+        yield Finding(State.GREEN, "agrees with the clock of the database")
 
 
 def check_beat() -> Iterator[Finding]:
-    """beat notes each message that it sends; the shortest interval is that of the sweep."""
+    """Check when beat sent its last message. The sweep is what it sends most often."""
     if not redis_answers():
         yield UNKNOWN
         return
-    sent = shared.kept("beat")
+    sent = cache.get("beat")
     age = None if sent is None else max(0.0, time.time() - sent)
     if age is None or age > 60 + 3 * settings.SWEEP_SECONDS:
-        sentence = "has not been heard of for a day" if age is None else f"was last heard of {age:.0f} s ago"
+        message = "has sent no message for a day" if age is None else f"sent its last message {age:.0f} s ago"
         advice = "Start manage.py up, or manage.py up --only beat on one machine."
-        yield Finding(State.RED, f"{sentence}: lost work is not looked for, views are not counted", advice)
+        yield Finding(State.RED, f"{message}: lost work is not recovered, and views are not counted", advice)
     else:
-        yield Finding(State.GREEN, f"was heard of {age:.0f} s ago")
+        yield Finding(State.GREEN, f"sent a message {age:.0f} s ago")

@@ -1,7 +1,7 @@
-"""The database as plain rows: what a backup holds of it, and how they come back.
+"""The rows of the database, as a backup contains them, and how they are loaded.
 
-Rows travel by COPY as text, so that neither pg_dump nor the same release of PostgreSQL is needed. Tables, indexes and
-rules do not travel: the migrations make them.
+Rows are copied as text with COPY, so that neither pg_dump nor the same release of PostgreSQL is needed. Tables, indexes
+and constraints are not part of a backup: the migrations create them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -29,9 +29,9 @@ WHERE p.pronamespace = current_schema()::regnamespace
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
 """
 SEQUENCES = "SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = current_schema()"
-# What is dearer to keep right row by row than to make at once. Unique indexes stay, and partial ones: they are small,
-# and their conditions would come back in other words than the migrations'.
-DEAR = """
+# What is faster to create after loading than to maintain row by row. Unique and partial indexes stay: they are small,
+# and PostgreSQL would return their conditions in other words than those of the migrations.
+RECREATED = """
 SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname),
        format('ALTER TABLE %s ADD CONSTRAINT %I %s', conrelid::regclass, conname, pg_get_constraintdef(oid))
 FROM pg_constraint WHERE connamespace = current_schema()::regnamespace AND contype = 'f'
@@ -46,35 +46,35 @@ Columns = dict[str, list[str]]
 
 @contextmanager
 def snapshot() -> Iterator[None]:
-    """Whatever is read inside is of one moment, whoever writes meanwhile."""
+    """Read one state of the database inside, whatever is written meanwhile."""
     with transaction.atomic(durable=True):
-        _ask("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        _query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         yield
 
 
 def tables() -> Columns:
-    """The columns of each table, by name, without those that the database computes."""
-    return dict(_ask(TABLES))
+    """Return the columns of each table, without the generated ones."""
+    return dict(_query(TABLES))
 
 
 def sequences() -> dict[str, int | None]:
-    """The number that each sequence gave last; None where it gave none yet."""
-    return dict(_ask(SEQUENCES))
+    """Return the last value of each sequence, or None if it was never used."""
+    return dict(_query(SEQUENCES))
 
 
 def migrations() -> list[tuple[str, str]]:
-    """The state of the schema: all migrations that are applied."""
+    """Return the applied migrations, which are the state of the schema."""
     return sorted(MigrationRecorder(connection).applied_migrations())
 
 
 def unknown(state: Iterable[tuple[str, str]]) -> list[str]:
-    """Those of the migrations that this release of VLog does not have."""
+    """Return the migrations that this release of VLog does not have."""
     nodes = MigrationExecutor(connection).loader.graph.nodes
     return [".".join(migration) for migration in state if migration not in nodes]
 
 
 def rows(table: str, columns: list[str]) -> Iterator[bytes]:
-    """A table's rows as COPY writes them."""
+    """Yield the rows of a table in the text format of COPY."""
     with connection.cursor() as cursor, cursor.copy(_copy("COPY {} ({}) TO STDOUT", table, columns)) as copy:
         yield from map(bytes, copy)
 
@@ -86,53 +86,53 @@ def fill(table: str, columns: list[str], blocks: Iterable[bytes]) -> None:
 
 
 def rebuild(state: Iterable[tuple[str, str]] = ()) -> None:
-    """Drop everything and make the tables as these migrations leave them, or the newest; call it in a transaction."""
+    """Drop all tables, and create them in the state of these migrations, or of the latest. Call it in a transaction."""
     if names := [sql.Identifier(name) for name in tables()]:
-        _do(sql.SQL("DROP TABLE {} CASCADE").format(sql.SQL(", ").join(names)))
-    for (function,) in _ask(FUNCTIONS):
-        _do(f"DROP FUNCTION IF EXISTS {function} CASCADE")
-    executor = MigrationExecutor(connection, _settle)
-    executor.migrate(_ends(executor, set(state)))
+        _execute(sql.SQL("DROP TABLE {} CASCADE").format(sql.SQL(", ").join(names)))
+    for (function,) in _query(FUNCTIONS):
+        _execute(f"DROP FUNCTION IF EXISTS {function} CASCADE")
+    executor = MigrationExecutor(connection, _check_deferred)
+    executor.migrate(_targets(executor, set(state)))
 
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Inside, empty tables that take rows quickly: without triggers, foreign keys and most indexes."""
+    """Empty the tables, and leave out triggers, foreign keys and most indexes inside, so that rows load quickly."""
     names = [sql.Identifier(name) for name in tables()]
-    _do(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(names)))
-    dear = _ask(DEAR)
-    for drop, _ in dear:
-        _do(drop)
+    _execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(names)))
+    recreated = _query(RECREATED)
+    for drop, _ in recreated:
+        _execute(drop)
     for name in names:
-        _do(sql.SQL("ALTER TABLE {} DISABLE TRIGGER USER").format(name))
+        _execute(sql.SQL("ALTER TABLE {} DISABLE TRIGGER USER").format(name))
     yield
-    _do("SET LOCAL maintenance_work_mem = '256MB'")
+    _execute("SET LOCAL maintenance_work_mem = '256MB'")
     for name in names:
-        _do(sql.SQL("ALTER TABLE {} ENABLE TRIGGER USER").format(name))
-    for _, make in reversed(dear):
-        _do(make)
+        _execute(sql.SQL("ALTER TABLE {} ENABLE TRIGGER USER").format(name))
+    for _, make in reversed(recreated):
+        _execute(make)
 
 
-def go_on_from(numbers: dict[str, int | None]) -> None:
-    """Let each sequence give the number after this one next."""
-    for name, number in numbers.items():
+def set_sequences(values: dict[str, int | None]) -> None:
+    """Let each sequence continue after its value."""
+    for name, number in values.items():
         if number is None:
-            _do(sql.SQL("ALTER SEQUENCE {} RESTART").format(sql.Identifier(name)))
+            _execute(sql.SQL("ALTER SEQUENCE {} RESTART").format(sql.Identifier(name)))
         else:
-            _do(sql.SQL("SELECT setval({}::regclass, {})").format(_quoted(name), sql.Literal(number)))
+            _execute(sql.SQL("SELECT setval({}::regclass, {})").format(_quoted(name), sql.Literal(number)))
 
 
-def modernise() -> None:
-    """Apply the migrations that are missing, and tell the planner what the tables hold."""
+def migrate() -> None:
+    """Apply the missing migrations, and update the statistics of the planner."""
     ContentType.objects.clear_cache()
-    executor = MigrationExecutor(connection, _settle)
+    executor = MigrationExecutor(connection, _check_deferred)
     executor.migrate(executor.loader.graph.leaf_nodes())
-    call_command("migrate", verbosity=0, interactive=False)  # what Django does after migrations: permissions
-    _do("ANALYZE")
+    call_command("migrate", verbosity=0, interactive=False)  # creates the permissions, too
+    _execute("ANALYZE")
 
 
-def _ends(executor: MigrationExecutor, state: set[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The last migrations of a state: Django would take an earlier one as the wish to go back to it."""
+def _targets(executor: MigrationExecutor, state: set[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the last migrations of a state. For an earlier one, Django would reverse the later ones."""
     graph = executor.loader.graph
     if not state:
         return list(graph.leaf_nodes())
@@ -143,8 +143,8 @@ def _ends(executor: MigrationExecutor, state: set[tuple[str, str]]) -> list[tupl
     )
 
 
-def _settle(action: str, migration: Any = None, fake: bool | None = False, /) -> None:
-    """Rows that a migration writes have deferred checks, and a table with those cannot be altered by the next one."""
+def _check_deferred(action: str, migration: Any = None, fake: bool | None = False, /) -> None:
+    """Check deferred constraints after each migration: the next one cannot alter a table with pending checks."""
     if action == "apply_success":
         connection.check_constraints()
 
@@ -157,12 +157,12 @@ def _quoted(name: str) -> sql.Literal:
     return sql.Literal('"' + name.replace('"', '""') + '"')
 
 
-def _do(statement: str | sql.Composed) -> None:
+def _execute(statement: str | sql.Composed) -> None:
     with connection.cursor() as cursor:
         cursor.execute(statement)
 
 
-def _ask(question: str) -> list[tuple[Any, ...]]:
+def _query(statement: str) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
-        cursor.execute(question)
+        cursor.execute(statement)
         return cursor.fetchall() if cursor.description else []

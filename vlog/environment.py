@@ -1,4 +1,4 @@
-"""What the VLOG_* variables say, for settings.py and for programs that start without Django."""
+"""Parsing of the VLOG_* variables, for settings.py and for programs that start without Django."""
 
 import os
 import re
@@ -15,19 +15,20 @@ from psycopg.conninfo import conninfo_to_dict
 BASE_DIR = Path(__file__).resolve().parent.parent
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 RESERVE = re.compile(r"(\d+(?:\.\d+)?) ?(%|[KMGT]?)(?:I?B)?")
-WEB_THREADS = 8  # of each of the web server's processes
-# How many of them may wait for others at a time; one is always left for what is there.
-WAITING = 3  # for a segment in the making
-TAKING = 2  # for a segment that a remote worker sends
-SENDING = 2  # for a remote worker that reads a source
+REDIS_TIMEOUTS = {"socket_timeout": 2, "socket_connect_timeout": 2}  # seconds
+WEB_THREADS = 8  # in each process of the web server
+# How many of them may wait at a time. One is always left for requests that need not wait.
+WAITING = 3  # for a segment that is being made
+UPLOADS = 2  # of segments, by remote workers
+DOWNLOADS = 2  # of sources, by remote workers
 
 
 class SettingError(ValueError):
-    """A VLOG_* variable has a value that cannot be used; the message names it."""
+    """The value of a VLOG_* variable is invalid; the message names the variable."""
 
 
 def read_secret_files() -> None:
-    """Set VLOG_X to the content of the file that VLOG_X_FILE names. Raises SettingError."""
+    """Set each VLOG_X to the content of the file that VLOG_X_FILE names. Raises SettingError."""
     for name in [name for name in os.environ if name.startswith("VLOG_") and name.endswith("_FILE")]:
         os.environ[name.removesuffix("_FILE")] = _secret(name, Path(os.environ[name]))
 
@@ -44,57 +45,57 @@ def _secret(name: str, path: Path) -> str:
 
 
 def data_dir() -> Path:
-    """The folder of everything VLog keeps. A relative path counts from the project, wherever the command is run."""
+    """Return the data folder. A relative path is relative to the project, not to the working directory."""
     return (BASE_DIR / Path(os.environ.get("VLOG_DATA_DIR") or "var").expanduser()).resolve()
 
 
 @dataclass(frozen=True)
 class Reserve:
-    """What stays free of a disk: the smallest of some shares of it (0 to 1) and some numbers of bytes."""
+    """The disk reserve: the smallest of some shares of the disk (0 to 1) and some sizes in bytes."""
 
     shares: tuple[float, ...] = ()
     sizes: tuple[int, ...] = ()
 
     def of(self, total: int) -> int:
-        """Bytes, of a disk of so many."""
+        """Return the reserve of a disk, given its total size. Both are in bytes."""
         return min([*(int(share * total) for share in self.shares), *self.sizes, total])
 
 
 def parse_reserve(text: str) -> Reserve:
-    """Such as `5%`, `500M`, or `5%, 2G`, of which the smaller counts. Raises SettingError."""
+    """Parse a reserve such as `5%`, `500M` or `5%, 2G`; the smallest value counts. Raises SettingError."""
     matches = [RESERVE.fullmatch(part.strip().upper()) for part in text.split(",")]
-    found = [(float(match[1]), match[2]) for match in matches if match]
-    if len(found) < len(matches) or any(unit == "%" and number >= 100 for number, unit in found):
+    values = [(float(match[1]), match[2]) for match in matches if match]
+    if len(values) < len(matches) or any(unit == "%" and number >= 100 for number, unit in values):
         raise SettingError(
-            "VLOG_DISK_RESERVE must be a share of the disk below 100 %, such as 5%, or a size, such as 500M or 2G, or "
-            f"both with a comma between, of which the smaller counts; it is {text!r}"
+            "VLOG_DISK_RESERVE must be a share below 100 %, such as 5%, a size, such as 500M or 2G, or both "
+            f"separated by a comma, in which case the smaller counts; it is {text!r}"
         )
-    shares = tuple(number / 100 for number, unit in found if unit == "%")
-    return Reserve(shares, tuple(int(number * UNITS[unit]) for number, unit in found if unit != "%"))
+    shares = tuple(number / 100 for number, unit in values if unit == "%")
+    return Reserve(shares, tuple(int(number * UNITS[unit]) for number, unit in values if unit != "%"))
 
 
 def folder(path: Path) -> Path:
-    """The path, where there is now a folder that nobody else may read."""
+    """Return the path, after creating a folder there that only its owner can read."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
 
 
-def kept_secret(path: Path) -> str:
-    """A secret made by whichever process asks first; all others read that one."""
+def stored_secret(path: Path) -> str:
+    """Return the secret in a file. The first process that needs it creates the file."""
     if not path.exists():
         folder(path.parent)
-        _make_secret(path)
+        _create_secret(path)
     return path.read_text(encoding="ascii").strip()
 
 
-def _make_secret(path: Path) -> None:
+def _create_secret(path: Path) -> None:
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="ascii") as file:
             file.write(secrets.token_urlsafe(48))
             file.flush()
             os.fsync(file.fileno())
-        # Unlike a rename, a link never replaces what another process put there first.
+        # Unlike a rename, a link never replaces a file that another process created first.
         os.link(draft, path)
     except FileExistsError:
         pass
@@ -103,19 +104,19 @@ def _make_secret(path: Path) -> None:
 
 
 def parse_database_url(url: str) -> dict[str, Any]:
-    """Django's DATABASES entry for a postgresql:// address. Raises SettingError, which never shows the password."""
-    wrong = "VLOG_DATABASE_URL must look like postgresql://user:password@host:5432/name"
+    """Return the entry of DATABASES for a postgresql:// URL. Raises SettingError, which never shows the password."""
+    message = "VLOG_DATABASE_URL must look like postgresql://user:password@host:5432/name"
     if not url.startswith(("postgresql://", "postgres://")):
-        raise SettingError(wrong)
+        raise SettingError(message)
     try:
         parts: dict[str, Any] = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
-        raise SettingError(wrong) from None  # libpq's own message quotes the address
+        raise SettingError(message) from None  # the message of libpq quotes the URL
     if not str(parts.get("port", "")).replace(",", "").isdigit() and "port" in parts:
-        raise SettingError(f"{wrong}: its port is not a number")
+        raise SettingError(f"{message}: the port is not a number")
     name = parts.pop("dbname", None)
     if not name:
-        raise SettingError(f"{wrong}: the name of the database is missing")
+        raise SettingError(f"{message}: the name of the database is missing")
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": name,
@@ -127,19 +128,20 @@ def parse_database_url(url: str) -> dict[str, Any]:
 
 
 def parse_email_url(url: str) -> dict[str, Any]:
-    """Host, port, user, password, starttls and tls of smtp://, smtp+tls:// (STARTTLS) or smtps://user:password@host:port.
+    """Parse smtp://, smtp+tls:// (STARTTLS) or smtps://user:password@host:port.
 
+    Returns host, port, user, password, starttls and tls.
     Raises SettingError, which never shows the password.
     """
-    wrong = SettingError("VLOG_EMAIL_URL must look like smtp+tls://user:password@host:587, or begin with smtp or smtps")
+    invalid = SettingError("VLOG_EMAIL_URL must look like smtp+tls://user:password@host:587, smtp://… or smtps://…")
     ports = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise wrong from None
+        raise invalid from None
     if parts.scheme not in ports or not parts.hostname:
-        raise wrong
+        raise invalid
     return {
         "host": parts.hostname,
         "port": port or ports[parts.scheme],
@@ -151,22 +153,27 @@ def parse_email_url(url: str) -> dict[str, Any]:
 
 
 def parse_storage_url(url: str, key: str, secret: str) -> dict[str, Any]:
-    """Options of django-storages for s3://BUCKET/PREFIX?endpoint=…&region=…; where its objects are found is
-    `endpoint_url`. Raises SettingError, which never shows the credentials."""
-    parts, wrong = urlsplit(url), "VLOG_STORAGE_URL must look like s3://bucket/prefix?endpoint=https://host&region=name"
-    more = parse_qs(parts.query, keep_blank_values=True)
+    """Return the options of django-storages for s3://BUCKET/PREFIX?endpoint=…&region=….
+
+    Raises SettingError, which never shows the credentials.
+    """
+    parts, message = (
+        urlsplit(url),
+        "VLOG_STORAGE_URL must look like s3://bucket/prefix?endpoint=https://host&region=name",
+    )
+    query = parse_qs(parts.query, keep_blank_values=True)
     if parts.scheme != "s3" or not parts.hostname or parts.netloc != parts.hostname or parts.fragment:
-        raise SettingError(f"{wrong}; the credentials are settings of their own")
-    if unknown := more.keys() - {"endpoint", "region", "addressing"}:
-        raise SettingError(f"{wrong}; it says {', '.join(sorted(unknown))}")
+        raise SettingError(f"{message}; set the credentials in VLOG_STORAGE_KEY and VLOG_STORAGE_SECRET")
+    if unknown := query.keys() - {"endpoint", "region", "addressing"}:
+        raise SettingError(f"{message}; it has unknown options: {', '.join(sorted(unknown))}")
     if bool(key) != bool(secret):
         raise SettingError("VLOG_STORAGE_KEY and VLOG_STORAGE_SECRET belong together: set both or neither")
-    region, endpoint = more.get("region", [""])[0], more.get("endpoint", [""])[0].rstrip("/")
+    region, endpoint = query.get("region", [""])[0], query.get("endpoint", [""])[0].rstrip("/")
     if endpoint and not re.match(r"https?://[^\s/]+$", endpoint):
-        raise SettingError(f"{wrong}; its endpoint must begin with http:// or https:// and a host")
-    addressing = more.get("addressing", ["path" if endpoint else "virtual"])[0]
+        raise SettingError(f"{message}; its endpoint must begin with http:// or https:// and a host")
+    addressing = query.get("addressing", ["path" if endpoint else "virtual"])[0]
     if addressing not in ("path", "virtual"):
-        raise SettingError(f"{wrong}; its addressing must be path or virtual")
+        raise SettingError(f"{message}; its addressing must be path or virtual")
     return {
         "bucket_name": parts.hostname,
         "location": parts.path.strip("/"),
@@ -178,14 +185,14 @@ def parse_storage_url(url: str, key: str, secret: str) -> dict[str, Any]:
 
 
 def origin_of_objects(options: dict[str, Any], base: str) -> str:
-    """The scheme and host that browsers load objects from; base: the address that is put before them, if any."""
+    """Return the scheme and host from which browsers load objects. base: VLOG_MEDIA_BASE_URL, if it is set."""
     scheme, _, rest = (base or str(options["endpoint_url"])).partition("://")
-    before = f"{options['bucket_name']}." if options["addressing_style"] == "virtual" and not base else ""
-    return f"{scheme}://{before}{rest.partition('/')[0]}"
+    host_prefix = f"{options['bucket_name']}." if options["addressing_style"] == "virtual" and not base else ""
+    return f"{scheme}://{host_prefix}{rest.partition('/')[0]}"
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host's name or address means the machine itself, whichever asks."""
+    """Return whether a host name or address is that of the loopback interface."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -193,7 +200,7 @@ def is_loopback(host: str) -> bool:
 
 
 def redis_client_url(url: str) -> str:
-    """The address for redis-py and Django's cache; Celery writes the one of a Unix socket in its own way."""
+    """Return the URL for redis-py and Django's cache. Celery has its own form for a Unix socket."""
     parts = urlsplit(url)
     if parts.scheme != "redis+socket":
         return url

@@ -1,6 +1,6 @@
-"""Whether this process lives, and whether the site can serve. For load balancers and supervisors; needs no account.
+"""Health pages for load balancers and supervisors, without a login: is the process alive, can the site serve?
 
-`manage.py doctor` asks the same checks, and more: settings.DOCTOR names them all.
+`manage.py doctor` runs the same checks and more: settings.DOCTOR lists them.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,17 +12,16 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.defaultfilters import pluralize
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from vlog import disk
-from vlog.environment import redis_client_url
-
-TIMEOUTS = {"socket_timeout": 2, "socket_connect_timeout": 2}
+from vlog.environment import REDIS_TIMEOUTS, redis_client_url
 
 
 class State(IntEnum):
-    """Well; works, but somebody should look; does not work."""
+    """Works; works, but needs attention; does not work."""
 
     GREEN = 0
     AMBER = 1
@@ -31,15 +30,15 @@ class State(IntEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found, and what an operator should do about it; nothing where it is green.
+    """One result of a check. advice: what an operator should do, empty if the state is green.
 
-    mend does it where that is safe, and gives a sentence of what was done.
+    fix: corrects the problem, if that is safe, and returns a sentence that says what was done.
     """
 
     state: State
-    sentence: str
+    message: str
     advice: str = ""
-    mend: Callable[[], str] | None = None
+    fix: Callable[[], str] | None = None
 
 
 Check = Callable[[], Iterator[Finding]]
@@ -54,14 +53,14 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 or 503 with {"ready": bool, "checks": {name: "ok" or a sentence}}.
+    """200 or 503 with {"ready": bool, "checks": {name: "ok" or a message}}.
 
-    Anybody may read it, so advice stays out. A disk without room is told and is no reason for 503: pages and videos are
-    served as before.
+    The page is public, so it gives no advice. A full disk is reported but is no reason for 503: pages and videos are
+    still served.
     """
-    found = {"database": next(check_database()), "redis": next(check_redis()), "disk": next(check_disk())}
-    ready = all(finding.state != State.RED for finding in found.values())
-    checks = {name: finding.sentence if finding.state else "ok" for name, finding in found.items()}
+    findings = {"database": next(check_database()), "redis": next(check_redis()), "disk": next(check_disk())}
+    ready = all(finding.state != State.RED for finding in findings.values())
+    checks = {name: finding.message if finding.state else "ok" for name, finding in findings.items()}
     return JsonResponse({"ready": ready, "checks": checks}, status=200 if ready else 503)
 
 
@@ -72,7 +71,11 @@ def check_database() -> Iterator[Finding]:
         yield Finding(State.RED, "does not answer", "Start PostgreSQL, or check VLOG_DATABASE_URL.")
         return
     if missing := executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        yield Finding(State.RED, f"{len(missing)} migrations are not applied", "Run manage.py migrate.")
+        yield Finding(
+            State.RED,
+            f"{len(missing)} migration{pluralize(len(missing), ' is,s are')} not applied",
+            "Run manage.py migrate.",
+        )
     else:
         yield Finding(State.GREEN, "answers, and all migrations are applied")
 
@@ -84,7 +87,7 @@ def redis_answers() -> bool:
 def check_redis() -> Iterator[Finding]:
     address = redis_client_url(settings.REDIS_URL)
     try:
-        with redis.Redis.from_url(address, **TIMEOUTS) as client:
+        with redis.Redis.from_url(address, **REDIS_TIMEOUTS) as client:
             client.ping()
     except redis.RedisError:
         yield Finding(State.RED, "does not answer", "Start Redis, or check VLOG_REDIS_URL.")
@@ -95,6 +98,6 @@ def check_redis() -> Iterator[Finding]:
 def check_disk() -> Iterator[Finding]:
     now = disk.usage()
     if now.is_low:
-        yield Finding(State.AMBER, "there is little room left: uploads and encoding pause", now.warning)
+        yield Finding(State.AMBER, "little space is left: uploads and encoding are paused", now.warning)
     else:
-        yield Finding(State.GREEN, f"{disk.readable(now.free)} of {disk.readable(now.total)} are free")
+        yield Finding(State.GREEN, f"{disk.readable(now.free)} of {disk.readable(now.total)} is free")

@@ -1,4 +1,4 @@
-"""One line per event, so that the mixed output of several processes can be read, by people or by programs."""
+"""Log formats with one line per event, so that the mixed output of several processes stays readable."""
 
 import json
 import logging
@@ -13,40 +13,40 @@ from types import MappingProxyType
 COLOURS = {logging.WARNING: "\033[33m", logging.ERROR: "\033[31m", logging.CRITICAL: "\033[1;31m"}
 DIM, PLAIN = "\033[2m", "\033[0m"
 
-_subject: ContextVar[MappingProxyType[str, object]] = ContextVar("subject", default=MappingProxyType({}))
+_context: ContextVar[MappingProxyType[str, object]] = ContextVar("context", default=MappingProxyType({}))
 
 
-def begin(**subject: object) -> None:
-    """What this thread logs from now on concerns this, such as `request="5f0c…"`, and nothing before."""
-    _subject.set(MappingProxyType(subject))
+def bind(**context: object) -> None:
+    """Add values, such as `job=12`, to everything that this thread logs from now on."""
+    _context.set(MappingProxyType({**_context.get(), **context}))
 
 
-def bind(**subject: object) -> None:
-    """What this thread logs from now on concerns this as well, such as `job=12`."""
-    begin(**{**_subject.get(), **subject})
+def clear_context() -> None:
+    """Remove the values that were added by `bind`."""
+    _context.set(MappingProxyType({}))
 
 
-class ExpectedAnswers(logging.Filter):
-    """Passes no request that was asked to come again: a segment that is not made yet is nobody's error."""
+class ExpectedResponses(logging.Filter):
+    """Drops responses with 503, which ask the client to try again: a segment that is not made yet is no error."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return getattr(record, "status_code", None) != HTTPStatus.SERVICE_UNAVAILABLE
 
 
 class RefusedRequests(logging.Filter):
-    """Passes what Django refuses in a request, without the traceback: anybody can send a hundred of them."""
+    """Removes the traceback from refused requests, because any client can send hundreds of them."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.name.startswith("django.security."):
             record.exc_info = None
         if record.name == "django.security.DisallowedHost":
-            advice = "If people reach the site under it, set VLOG_BASE_URL to their address, or VLOG_ALLOWED_HOSTS."
+            advice = "If that is an address of this site, add it to VLOG_ALLOWED_HOSTS or set VLOG_BASE_URL to it."
             record.msg, record.args = f"{record.getMessage()} {advice}", ()
         return True
 
 
 class LineFormatter(logging.Formatter):
-    """`HH:MM:SS process  LEVEL  message [job 12]`, in colour on a terminal only."""
+    """Formats a record as `HH:MM:SS process  LEVEL  message [job 12]`, in colour if the output is a terminal."""
 
     def __init__(self, *args: object, colour: bool | None = None, **kwargs: object) -> None:
         super().__init__()
@@ -58,8 +58,8 @@ class LineFormatter(logging.Formatter):
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         head = self._paint(DIM, f"{clock} {self.process:<6}")
         level = self._paint(COLOURS.get(record.levelno, ""), f"{record.levelname:<7}")
-        subject = "".join(self._paint(DIM, f" [{name} {value}]") for name, value in _subject.get().items())
-        return "\n".join([f"{head} {level} {record.message}{subject}", *self._traces(record)])
+        context = "".join(self._paint(DIM, f" [{name} {value}]") for name, value in _context.get().items())
+        return "\n".join([f"{head} {level} {record.message}{context}", *self._traces(record)])
 
     def _traces(self, record: logging.LogRecord) -> list[str]:
         trace = [self.formatException(record.exc_info)] if record.exc_info else []
@@ -70,7 +70,7 @@ class LineFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """A JSON object in a line: time (ISO 8601), process, level, logger, message, exception, and what it concerns."""
+    """Formats a record as one line of JSON: time (ISO 8601), process, level, logger, message, exception, context."""
 
     def format(self, record: logging.LogRecord) -> str:
         event = {
@@ -79,7 +79,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
-            **_subject.get(),
+            **_context.get(),
         }
         if record.exc_info:
             event["exception"] = self.formatException(record.exc_info)

@@ -1,4 +1,4 @@
-"""The files from node_modules that the site serves under /static/vendor/: a list, because whole packages are big."""
+"""The files of node_modules that the site serves under /static/vendor/. They are listed, because packages are large."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from django.core.files.storage import FileSystemStorage, Storage
 
 PREFIX = "vendor"
 
-# A .map file belongs here wherever a script names one: the manifest storage follows the name.
+# The .map file of a script is needed if the script refers to it: the manifest storage follows the reference.
 FILES = (
     "hls.js/dist/hls.min.js",
     "hls.js/dist/hls.min.js.map",
@@ -40,7 +40,7 @@ FILES = (
 
 
 class NodeFilesFinder(BaseFinder):
-    """Finds FILES and nothing else; lists what is there, so that a checkout without node_modules still starts."""
+    """Finds the existing files of FILES, so that a checkout without node_modules starts, too."""
 
     def __init__(self, *args: Any, root: Path | None = None, **kwargs: Any) -> None:
         self.root = root or settings.BASE_DIR / "node_modules"
@@ -48,7 +48,7 @@ class NodeFilesFinder(BaseFinder):
         self.storage.prefix = PREFIX  # type: ignore[attr-defined]  # collectstatic reads it
 
     def check(self, **kwargs: Any) -> list[CheckMessage]:
-        # Once they are collected, an image leaves their sources behind.
+        # A container image has the collected files only.
         folders = (self.root, Path(settings.STATIC_ROOT) / PREFIX)
         missing = [name for name in FILES if not any((folder / name).is_file() for folder in folders)]
         if not missing:
@@ -56,7 +56,7 @@ class NodeFilesFinder(BaseFinder):
         return [
             Warning(
                 f"The player will not work: {len(missing)} of {len(FILES)} files are missing in {self.root}, "
-                f"such as {missing[0]}.",
+                f"for example {missing[0]}.",
                 hint="Run make setup.",
                 id="vlog.W001",
             )
@@ -66,7 +66,7 @@ class NodeFilesFinder(BaseFinder):
         name = path.removeprefix(f"{PREFIX}/")
         found = name != path and name in FILES and (self.root / name).is_file()
         if not found:
-            return []  # as Django's finders do: it would take None for an answer
+            return []  # Django would take None for a result
         return [str(self.root / name)] if find_all else str(self.root / name)
 
     def list(self, ignore_patterns: Any) -> Iterator[tuple[str, Storage]]:

@@ -1,4 +1,4 @@
-"""Queries of Django's that are put together once, where that takes longer than to ask them."""
+"""Querysets that are compiled to SQL once, because compiling them takes longer than running them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -6,42 +6,45 @@ from typing import Any
 from django.db import connection
 from django.db.models import Model, QuerySet
 
-Query = tuple[str, tuple[Any, ...]]  # SQL, and the values of its placeholders
+Query = tuple[str, tuple[Any, ...]]  # SQL and its parameters
 Values = Sequence[Any] | Mapping[str, Any]
 
 
-def composed(rows: QuerySet[Any]) -> Query:
-    """What the database would be asked for these rows."""
-    sql, values = rows.query.sql_with_params()
+def compile_query(queryset: QuerySet[Any]) -> Query:
+    """Return the SQL and parameters of a queryset."""
+    sql, values = queryset.query.sql_with_params()
     return str(sql), tuple(values)
 
 
 def columns(*models: type[Model]) -> str:
-    """All columns of some models, as they stand in SELECT for `fetch`."""
+    """Return the select list that `fetch` expects: all columns of the models, in order."""
     return ", ".join(
         f'"{model._meta.db_table}"."{field.column}"' for model in models for field in model._meta.concrete_fields
     )
 
 
-def finds(sql: str, values: Values) -> bool:
-    """Whether a composed query has any row."""
+def has_rows(sql: str, values: Values) -> bool:
+    """Return whether a compiled query returns any row."""
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         return cursor.fetchone() is not None
 
 
 def fetch(sql: str, values: Values, *models: type[Model]) -> Iterator[tuple[Any, ...]]:
-    """The rows of a composed query, each as one object for each of the models whose columns follow one another."""
+    """Run a compiled query and yield a tuple for each row, with one instance of each model.
+
+    The columns of the models must follow one another, as `columns` lists them.
+    """
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         rows = cursor.fetchall()
     for row in rows:
         columns = iter(row)
-        yield tuple(_loaded(model, columns) for model in models)
+        yield tuple(_instance(model, columns) for model in models)
 
 
-def _loaded(model: type[Model], columns: Iterator[Any]) -> Model:
-    """An object from the next columns."""
+def _instance(model: type[Model], columns: Iterator[Any]) -> Model:
+    """Return an instance made of the next columns."""
     fields = model._meta.concrete_fields
     values = [
         field.from_db_value(value, None, connection) if hasattr(field, "from_db_value") else value

@@ -1,4 +1,4 @@
-"""One file as an answer, whole or a range of its bytes."""
+"""Responses with a file or a range of its bytes."""
 
 import re
 from collections.abc import Sequence
@@ -14,19 +14,22 @@ NUMBER = re.compile(r"\d+")
 
 
 def whole_or_range(request: HttpRequest, path: Path, headers: Sequence[tuple[str, str]]) -> WhiteNoiseFileResponse:
-    """200, 206, 304 or 416 with these headers, which name the type. Raises FileNotFoundError."""
+    """Return a response with status 200, 206, 304 or 416 and these headers, which include the type.
+
+    Raises FileNotFoundError.
+    """
     found = RangedFile(path, list(headers)).get_response(str(request.method), request.META)
     response = WhiteNoiseFileResponse(found.file or (), status=found.status)
-    del response["Content-Type"]  # Django's default, which a 304 would carry into caches
+    del response["Content-Type"]  # Django's default: a 304 with it would change what caches have
     for name, value in found.headers:
         response[name] = value
     return response
 
 
 class RangedFile(StaticFile):
-    """whitenoise's, except that one byte is a range too (`bytes=0-0` asks whether ranges work), and with If-Range.
+    """WhiteNoise's file, with two additions: a range of one byte, by which players probe for ranges, and If-Range.
 
-    The path opens itself, for it may lead elsewhere than to a disk.
+    It opens the file through the path object, which need not be a path on a disk.
     """
 
     def __init__(self, path: Path, headers: list[tuple[str, str]]) -> None:
@@ -34,7 +37,7 @@ class RangedFile(StaticFile):
         self.path = path
 
     def get_response(self, method: str, request_headers: dict[str, Any]) -> Response:
-        if request_headers.get("HTTP_IF_RANGE", self.etag) != self.etag:  # they have a part of another file
+        if request_headers.get("HTTP_IF_RANGE", self.etag) != self.etag:  # the client has a part of another version
             request_headers = {name: value for name, value in request_headers.items() if name != "HTTP_RANGE"}
         response = super().get_response("HEAD" if method == "GET" else method, request_headers)
         if method == "GET" and response.status == HTTPStatus.OK:

@@ -1,4 +1,4 @@
-"""A name for each request, so that what is logged of it can be found again."""
+"""An ID for each request, so that its log lines can be found."""
 
 import re
 import secrets
@@ -9,18 +9,22 @@ from django.http import HttpRequest, HttpResponse
 from vlog import logs
 
 HEADER = "X-Request-ID"
-GIVEN = re.compile(r"[\w.-]{8,64}", re.ASCII)  # by a proxy in front
+VALID = re.compile(r"[\w.-]{8,64}", re.ASCII)
 
 
-def name_requests(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """A middleware: the first of all, so that the others' lines have the name, too."""
+def assign_request_id(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Return the middleware. It must be the first one, so that the log lines of the others have the ID, too.
+
+    A valid ID from a proxy is kept.
+    """
 
     def respond(request: HttpRequest) -> HttpResponse:
-        given = request.headers.get(HEADER, "")
-        name = given if GIVEN.fullmatch(given) else secrets.token_hex(8)
-        logs.begin(request=name)
+        received = request.headers.get(HEADER, "")
+        request_id = received if VALID.fullmatch(received) else secrets.token_hex(8)
+        logs.clear_context()
+        logs.bind(request=request_id)
         response = get_response(request)
-        response.headers[HEADER] = name
+        response.headers[HEADER] = request_id
         return response
 
     return respond

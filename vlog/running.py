@@ -1,4 +1,4 @@
-"""Who of this installation runs just now: `manage.py up` on this machine, Celery's nodes on all of them."""
+"""The running processes of this installation: `manage.py up` on this machine, Celery nodes on all machines."""
 
 from pathlib import Path
 
@@ -7,19 +7,19 @@ from django.conf import settings
 from vlog.celery import app
 from vlog.embedded import places
 
-ANSWER_SECONDS = 2
+REPLY_SECONDS = 2
 
 
-def ups() -> list[int]:
-    """The processes of `manage.py up` for this data folder."""
-    found = [_pid_in(path) for path in sorted(places.run_dir(settings.DATA_DIR).glob("up-*.pid"))]
-    return [pid for pid in found if _is_up(pid)]
+def supervisors() -> list[int]:
+    """Return the process IDs of `manage.py up` with this data folder."""
+    pids = [_pid_in(path) for path in sorted(places.run_dir(settings.DATA_DIR).glob("up-*.pid"))]
+    return [pid for pid in pids if _is_supervisor(pid)]
 
 
 def nodes() -> dict[str, set[str]]:
-    """The queues that each living Celery node takes messages from, by its name. Raises kombu's OperationalError."""
-    answers = app.control.inspect(timeout=ANSWER_SECONDS).active_queues() or {}
-    return {node: {queue["name"] for queue in queues} for node, queues in answers.items()}
+    """Return the queues of each running Celery node, by the name of the node. Raises kombu's OperationalError."""
+    replies = app.control.inspect(timeout=REPLY_SECONDS).active_queues() or {}
+    return {node: {queue["name"] for queue in queues} for node, queues in replies.items()}
 
 
 def _pid_in(path: Path) -> int:
@@ -29,8 +29,8 @@ def _pid_in(path: Path) -> int:
         return 0
 
 
-def _is_up(pid: int) -> bool:
-    """A number that a killed one left may be somebody else's by now."""
+def _is_supervisor(pid: int) -> bool:
+    """Return whether the process is `manage.py up`. A killed one leaves its ID, which another process may have now."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:

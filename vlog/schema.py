@@ -1,4 +1,4 @@
-"""What the tables ask of PostgreSQL that Django has no name for."""
+"""Features of PostgreSQL that the models use and Django does not have."""
 
 from django.db import models
 from django.db.models import Func
@@ -8,6 +8,6 @@ NOW = Func(function="NOW", output_field=models.DateTimeField())
 
 
 class NamedIndex(models.Index):
-    """An index whose name may have the 63 characters of PostgreSQL; Django allows the 30 of Oracle."""
+    """An index with a name of up to 63 characters, as PostgreSQL allows. Django's limit of 30 is that of Oracle."""
 
     max_name_length = 63

@@ -1,8 +1,9 @@
-"""Every setting, read from VLOG_* variables; docs/settings.md lists them.
+"""The settings, read from VLOG_* variables; docs/settings.md lists them.
 
-Any variable NAME may also be given as NAME_FILE, the path of a file that holds the value (for secrets).
+Each variable NAME can also be set as NAME_FILE: the path of a file that contains the value (for secrets).
 """
 
+import json
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,24 +14,26 @@ from django.core.exceptions import ImproperlyConfigured
 from vlog import embedded
 from vlog.environment import (
     BASE_DIR,
+    REDIS_TIMEOUTS,
     data_dir,
     folder,
-    kept_secret,
     origin_of_objects,
     parse_database_url,
     parse_email_url,
     parse_reserve,
     parse_storage_url,
     read_secret_files,
+    redis_client_url,
+    stored_secret,
 )
 from vlog.logs import FORMATTERS
 
 env = environs.Env(prefix="VLOG_")
 is_address = environs.validate.Regexp(r"https?://[^\s/]+", error="must begin with http:// or https:// and a host")
-is_address_or_nothing = environs.validate.Regexp(r"(https?://[^\s/]+.*)?$", error=is_address.error)
+is_address_or_empty = environs.validate.Regexp(r"(https?://[^\s/]+.*)?$", error=is_address.error)
 is_positive = environs.validate.Range(min=1)
 
-# Those of transcoding.engine.codecs.h264, and `auto`.
+# The encoders of transcoding.engine.codecs.h264, and `auto`.
 ENCODERS = ("auto", "h264_nvenc", "h264_qsv", "h264_vaapi", "libx264")
 
 try:
@@ -46,12 +49,12 @@ try:
     STORAGE_URL = env.str("STORAGE_URL", "")
     STORAGE_KEY, STORAGE_SECRET = env.str("STORAGE_KEY", ""), env.str("STORAGE_SECRET", "")
     OBJECTS = parse_storage_url(STORAGE_URL, STORAGE_KEY, STORAGE_SECRET) if STORAGE_URL else {}
-    MEDIA_BASE_URL = env.str("MEDIA_BASE_URL", "", validate=is_address_or_nothing).rstrip("/")
+    MEDIA_BASE_URL = env.str("MEDIA_BASE_URL", "", validate=is_address_or_empty).rstrip("/")
     if MEDIA_BASE_URL and not OBJECTS:
-        raise ValueError("VLOG_MEDIA_BASE_URL stands before what VLOG_STORAGE_URL names: set both, or leave it out")
+        raise ValueError("VLOG_MEDIA_BASE_URL is the address of the objects in VLOG_STORAGE_URL: set both, or unset it")
     ENCODER = env.str("ENCODER", "libx264", validate=environs.validate.OneOf(ENCODERS))
     X264_PRESET = env.str("X264_PRESET", "veryfast")
-    ENCODE_THREADS = env.int("ENCODE_THREADS", 0, validate=environs.validate.Range(min=0))  # 0: one a core
+    ENCODE_THREADS = env.int("ENCODE_THREADS", 0, validate=environs.validate.Range(min=0))  # 0: one per core
     METRICS_TOKEN = env.str("METRICS_TOKEN", "")
     WHISPER_MODEL = env.str("WHISPER_MODEL", "base")
     ALERT_EMAILS = env.str("ALERT_EMAILS", "").replace(",", " ").split()
@@ -67,7 +70,7 @@ try:
     MEDIA_DIR = folder(DATA_DIR / "media")
     ARCHIVE_DIR = folder(DATA_DIR / "archive")
     WHISPER_DIR = folder(DATA_DIR / "whisper")
-    SECRET_KEY = env.str("SECRET_KEY", "") or kept_secret(DATA_DIR / "secret-key")
+    SECRET_KEY = env.str("SECRET_KEY", "") or stored_secret(DATA_DIR / "secret-key")
     DATABASES = {"default": parse_database_url(env.str("DATABASE_URL", "") or embedded.database_url(DATA_DIR))}
     REDIS_URL = env.str("REDIS_URL", "") or embedded.redis_url(DATA_DIR)
 except OSError as error:
@@ -91,12 +94,12 @@ INSTALLED_APPS = [
     "analytics",
 ]
 MIDDLEWARE = [
-    "vlog.request_ids.name_requests",
-    "vlog.traffic.counting",
+    "vlog.request_ids.assign_request_id",
+    "vlog.traffic.count_requests",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
-    "videos.receiving.refuse_what_does_not_fit",
+    "videos.receiving.refuse_large_uploads",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -146,7 +149,7 @@ STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
         "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage",
-        # Whoever collects them need not be who serves them; FILE_UPLOAD_PERMISSIONS is for what editors send.
+        # The user that serves the files may be another one; FILE_UPLOAD_PERMISSIONS is for uploads.
         "OPTIONS": {"file_permissions_mode": 0o644},
     },
 }
@@ -157,7 +160,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "rest_framework.authentication.BasicAuthentication",  # first: it makes the answer to nobody a 401
+        "rest_framework.authentication.BasicAuthentication",  # first, so that an anonymous request gets status 401
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],
@@ -168,11 +171,11 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "ENUM_NAME_OVERRIDES": {"Kind": "workers.api.serializers.REMOTE_KINDS"},
-    "SERVE_AUTHENTICATION": [],  # no secret: docs/ says the same
+    "SERVE_AUTHENTICATION": [],  # public: docs/ says the same
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
 }
 
-# Uploads go straight to a file beside the sources, so that their arrival is a rename.
+# Uploads are written to the file system of the sources, so that a complete one is renamed, not copied.
 FILE_UPLOAD_TEMP_DIR = UPLOADS_DIR
 FILE_UPLOAD_HANDLERS = ["videos.receiving.UploadHandler"]
 FILE_UPLOAD_PERMISSIONS = 0o600
@@ -180,25 +183,25 @@ FILE_UPLOAD_PERMISSIONS = 0o600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BASE_URL.startswith("https://")
 SECURE_SSL_REDIRECT = BASE_URL.startswith("https://")
-# Load balancers, supervisors and Prometheus ask these without TLS.
+# Load balancers, supervisors and Prometheus request these without TLS.
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 31_536_000 if BASE_URL.startswith("https://") else 0
-# Other sites on the same domain are not VLog's to decide about.
+# HSTS for other sites on the same domain is not for VLog to decide.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
-# Where browsers are sent for segments and pictures.
+# The origins from which browsers load segments and images.
 MEDIA_ORIGINS = [origin_of_objects(OBJECTS, MEDIA_BASE_URL)] if OBJECTS else []
 CONTENT_SECURITY_POLICY = {
-    # No pages: one is sent a thousand times a second, the other by a thousand workers.
+    # These are no pages and are requested very often: by players and by workers.
     "EXCLUDE_URL_PREFIXES": ["/api/v1/playback/", "/api/worker/"],
     "DIRECTIVES": {
         "default-src": [SELF],
         "img-src": [SELF, "data:", *MEDIA_ORIGINS],
         "connect-src": [SELF, *MEDIA_ORIGINS],
-        # Media Source Extensions play from a blob, and hls.js begins a track of captions as an empty data address.
+        # Media Source Extensions play from a blob, and hls.js creates a track of captions with an empty data URL.
         "media-src": [SELF, "blob:", "data:", *MEDIA_ORIGINS],
         "worker-src": [SELF, "blob:"],  # hls.js demuxes in a worker made from a blob
         "style-src": [SELF, UNSAFE_INLINE],  # media-chrome's shadow roots carry <style>
@@ -209,10 +212,20 @@ CONTENT_SECURITY_POLICY = {
     },
 }
 
+CACHES = {
+    "default": {
+        "BACKEND": "vlog.cache.TolerantRedisCache",
+        "LOCATION": [redis_client_url(REDIS_URL)],  # a list, because Django splits a string at commas
+        "KEY_PREFIX": "vlog-cache",  # the broker's keys are in the same database
+        # JSON, because loading a pickle can run code that was written to Redis.
+        "OPTIONS": {"serializer": json, **REDIS_TIMEOUTS},
+    }
+}
+
 CELERY_BROKER_URL = REDIS_URL
-CELERY_TASK_IGNORE_RESULT = True  # rows tell how work went; no result backend
+CELERY_TASK_IGNORE_RESULT = True  # the database has the results; there is no result backend
 CELERY_TASK_DEFAULT_QUEUE = "tasks"
-CELERY_TASK_ACKS_LATE = False  # a lost message is rung again by the sweep; see docs/decisions.md
+CELERY_TASK_ACKS_LATE = False  # the sweep sends lost messages again; see docs/decisions.md
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -225,7 +238,7 @@ CELERY_BEAT_SCHEDULE = {
     name.rsplit(".", 1)[-1]: {
         "task": name,
         "schedule": seconds,
-        "options": {"expires": seconds},  # with no worker around they must not pile up
+        "options": {"expires": seconds},  # without a worker they must not accumulate
     }
     for name, seconds in {
         "transcoding.tasks.sweep": SWEEP_SECONDS,
@@ -238,10 +251,10 @@ CELERY_BEAT_SCHEDULE = {
     }.items()
 }
 
-# What the project asks of its apps, by name, because it knows nothing of videos.
+# Functions of the apps, by name, because `vlog` imports none of them.
 BACKUP_BELONGS = "videos.storage.paths.belonging"
 AFTER_RESTORE = ["transcoding.queue.recovery.release_all"]
-# In the order in which `manage.py doctor` tells them.
+# In the order in which `manage.py doctor` prints them.
 DOCTOR = {
     "database": "vlog.health.check_database",
     "redis": "vlog.health.check_redis",
@@ -259,7 +272,7 @@ DOCTOR = {
     "videos": "videos.doctor.check_videos",
     "leftovers": "videos.doctor.check_leftovers",
 }
-# Of these operators hear by themselves.
+# The checks that send alerts.
 ALERTED = ["database", "redis", "disk", "queues", "jobs", "failures"]
 
 LOGGING = {
@@ -267,7 +280,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"chosen": {"()": FORMATTERS[LOG_FORMAT]}},
     "filters": {
-        "expected": {"()": "vlog.logs.ExpectedAnswers"},
+        "expected": {"()": "vlog.logs.ExpectedResponses"},
         "refused": {"()": "vlog.logs.RefusedRequests"},
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "chosen", "filters": ["refused"]}},

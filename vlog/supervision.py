@@ -1,4 +1,4 @@
-"""The processes of one machine under one supervisor in the foreground."""
+"""Runs the processes of one machine under one supervisor in the foreground."""
 
 import contextlib
 import http.client
@@ -20,8 +20,8 @@ from supervisor.supervisord import Supervisor
 
 from vlog.environment import BASE_DIR
 
-# Whoever looks at a page, or waits for the site to start, goes before work in the background.
-BEHIND_THE_SITE = 5
+# Requests, and the start of the site, have priority over work in the background.
+BACKGROUND = 5
 
 logger = logging.getLogger("vlog.up")
 
@@ -40,10 +40,10 @@ class Program:
 
 def celery(name: str, *arguments: str) -> Program:
     command = ("-m", "celery", "--quiet", "-A", "vlog", *arguments)
-    # A worker waits for its running task; its pool process has to hear of the end, too.
-    # And that root runs it was the operator's decision: no warning each time.
+    # A worker waits for its running task, so its pool process must get the signal, too.
+    # Whether root runs it is the operator's decision, so Celery's warning about that is turned off.
     quiet = ("PYTHONWARNINGS=ignore:::celery.platforms",)
-    return Program(name, command, environment=quiet, stop_group=True, nice=BEHIND_THE_SITE)
+    return Program(name, command, environment=quiet, stop_group=True, nice=BACKGROUND)
 
 
 def worker(name: str, *, concurrency: int) -> Program:
@@ -58,14 +58,12 @@ def programs(bind: str) -> dict[str, Program]:
         "tasks": worker("tasks", concurrency=2),
         "encode": worker("encode", concurrency=1),
         "transcribe": worker("transcribe", concurrency=1),
-        # Its schedule never changes, so that there is nothing to keep in a file.
+        # The schedule never changes, so nothing needs to be stored in a file.
         "beat": celery("beat", "beat", "--scheduler", "celery.beat.Scheduler"),
     }
 
 
-SAMPLE = Program(
-    "sample", ("manage.py", "welcome", "--only", "sample"), stop_group=True, once=True, nice=BEHIND_THE_SITE
-)
+SAMPLE = Program("sample", ("manage.py", "welcome", "--only", "sample"), stop_group=True, once=True, nice=BACKGROUND)
 KEEPER_WATCH = Program("keeper", ("-m", "vlog.embedded", "--standby"), rank=10)
 
 
@@ -73,7 +71,7 @@ def configuration(chosen: Iterable[Program], pid_file: Path) -> str:
     chosen = list(chosen)
     head = {"nodaemon": "true", "pidfile": pid_file, "logfile": os.devnull, "logfile_maxbytes": 0, "nocleanup": "true"}
     if os.geteuid() == 0:
-        head["user"] = "root"  # or it warns that nobody else was named
+        head["user"] = "root"  # otherwise supervisor warns that no user is set
     sections = [_section("supervisord", head)]
     for rank in sorted({program.rank for program in chosen}):
         names = ",".join(program.name for program in chosen if program.rank == rank)
@@ -82,7 +80,7 @@ def configuration(chosen: Iterable[Program], pid_file: Path) -> str:
 
 
 def _options(program: Program) -> dict[str, object]:
-    # The kernel ends it when the supervisor is killed.
+    # The kernel ends the program when the supervisor is killed.
     guard = [shutil.which("setpriv") or "setpriv", "--pdeathsig", "TERM", "--"]
     nice = ["nice", "-n", str(program.nice)] if program.nice else []
     return {
@@ -91,7 +89,7 @@ def _options(program: Program) -> dict[str, object]:
         "environment": ",".join((f"VLOG_PROCESS={program.name}", *program.environment)),
         "autorestart": "false" if program.once else "true",
         "startsecs": 0 if program.once else 2,
-        "startretries": 100_000,  # each a second later than the one before
+        "startretries": 100_000,  # the delay grows by one second each time
         "stopwaitsecs": 10,
         "stopasgroup": str(program.stop_group).lower(),
         "killasgroup": "true",
@@ -106,19 +104,19 @@ def _section(name: str, options: dict[str, object]) -> str:
 
 
 def supervise(config: Path, address: tuple[str, int] | None) -> None:
-    """Run until a signal asks for the end and all processes have ended."""
+    """Run until a signal requests the end and all processes have ended."""
     options = _Options()
     options.realize(["-c", str(config)])
     options.first, options.test = True, False
-    with contextlib.suppress(ExitNow):  # that is how its loop ends
+    with contextlib.suppress(ExitNow):  # its loop ends with this exception
         _Supervisor(options, address).main()
 
 
 class _Log(loggers.Logger):
-    """supervisor's messages in the form of everybody else's."""
+    """Writes the messages of supervisor in the format of all other log lines."""
 
     def log(self, level: int, msg: str, **values: Any) -> None:
-        # Its numbers of levels are those of Python's logging.
+        # supervisor's levels have the numbers of Python's logging.
         logger.log(level, msg % values if values else msg)
 
 
@@ -127,12 +125,12 @@ class _Options(ServerOptions):
         self.logger = _Log(loggers.LevelsByName.WARN)
 
     def dup2(self, source: int, target: int) -> None:
-        # Output goes where ours goes, without a detour through pipes: a terminal stays a terminal.
+        # Programs inherit stdout and stderr instead of getting pipes, so that a terminal stays a terminal.
         if target not in {1, 2}:
             super().dup2(source, target)
 
     def get_signal(self) -> int | None:
-        # The terminal was closed: supervisor would start everything anew, for nobody.
+        # When the terminal is closed, supervisor would restart everything.
         number: int | None = super().get_signal()
         return signal.SIGTERM if number == signal.SIGHUP else number
 
@@ -140,14 +138,14 @@ class _Options(ServerOptions):
 class _Supervisor(Supervisor):
     def __init__(self, options: ServerOptions, address: tuple[str, int] | None) -> None:
         super().__init__(options)
-        self.unanswered = address
+        self.unconfirmed = address
 
     def tick(self, now: float | None = None) -> None:
         super().tick(now)
-        if self.unanswered and _answers(self.unanswered):
-            host, port = self.unanswered
-            logger.info("VLog is on http://%s:%d  (Ctrl-C stops it)", host, port)
-            self.unanswered = None
+        if self.unconfirmed and _answers(self.unconfirmed):
+            host, port = self.unconfirmed
+            logger.info("VLog is running at http://%s:%d  (Ctrl-C stops it)", host, port)
+            self.unconfirmed = None
 
 
 def _answers(address: tuple[str, int]) -> bool:

@@ -1,7 +1,7 @@
-"""How many requests the web server's processes answered, and how long each took: counted in memory that they share.
+"""Counters of requests and response times, in memory that the processes of the web server share.
 
-The memory is there before they are forked. Each process counts in a place of its own, which `webserver` gives it, so
-that no lock reaches across processes, and what a killed one has counted stays; it all ends with the server.
+The memory is allocated before the processes are forked. Each process writes to its own slot, which `webserver` assigns,
+so that no lock is needed between processes and the counts of a killed process stay. All counts end with the server.
 """
 
 import mmap
@@ -13,28 +13,28 @@ from collections.abc import Callable, Iterator
 from django.http import HttpRequest, HttpResponse
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
-PLACES = 32  # processes at most, with those that end while others begin
+SLOTS = 32  # most processes at a time, including those that end while others start
 PARTS = ("pages", "admin", "api", "media")
 STATUSES = ("2xx", "3xx", "4xx", "5xx")
-BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)  # seconds; media may wait for eight
-# Of each part: a number of each status, one of each bucket and one above them, the sum of seconds.
-OF_A_PART = len(STATUSES) + len(BOUNDS) + 2
-OF_A_PLACE = len(PARTS) * OF_A_PART
+BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)  # seconds; a request for media may wait for eight
+# For each part: one counter per status, one per bucket and one above the last bound, and the sum of seconds.
+PART_SIZE = len(STATUSES) + len(BOUNDS) + 2
+SLOT_SIZE = len(PARTS) * PART_SIZE
 DOUBLE = 8  # bytes
 
-_counts = memoryview(mmap.mmap(-1, PLACES * OF_A_PLACE * DOUBLE)).cast("d")
+_counts = memoryview(mmap.mmap(-1, SLOTS * SLOT_SIZE * DOUBLE)).cast("d")
 _lock = threading.Lock()
-_place = 0
+_slot = 0
 
 
-def take_place(number: int) -> None:
-    """From now on this process counts there, and no other living one may."""
-    global _place  # noqa: PLW0603 - it is the process's own
-    _place = number % PLACES
+def use_slot(number: int) -> None:
+    """Let this process count in a slot that no other running process uses."""
+    global _slot  # noqa: PLW0603 - each process has its own
+    _slot = number % SLOTS
 
 
-def counting(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """A middleware, before all that answer: it counts until the answer begins."""
+def count_requests(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Return the middleware. It must come before every one that responds; it measures until the response starts."""
 
     def respond(request: HttpRequest) -> HttpResponse:
         started = time.monotonic()
@@ -48,29 +48,29 @@ def counting(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[H
 def count(path: str, status: int, seconds: float) -> None:
     first = path.split("/", 2)[1]
     part = PARTS.index(first) if first in PARTS[1:] else 0
-    begin = _place * OF_A_PLACE + part * OF_A_PART
+    begin = _slot * SLOT_SIZE + part * PART_SIZE
     with _lock:
         _counts[begin + min(max(status // 100, 2), 5) - 2] += 1
         _counts[begin + len(STATUSES) + bisect_left(BOUNDS, seconds)] += 1
-        _counts[begin + OF_A_PART - 1] += seconds
+        _counts[begin + PART_SIZE - 1] += seconds
 
 
 def metrics() -> Iterator[Metric]:
-    """What all processes have counted since the server started."""
-    answered = CounterMetricFamily("vlog_http_requests", "Requests answered.", labels=["part", "status"])
-    took = HistogramMetricFamily("vlog_http_request_seconds", "Until the answer begins.", labels=["part"])
-    totals = [sum(_counts[index::OF_A_PLACE]) for index in range(OF_A_PLACE)]
+    """Yield the totals of all processes since the server started."""
+    responses = CounterMetricFamily("vlog_http_requests", "Requests answered.", labels=["part", "status"])
+    durations = HistogramMetricFamily("vlog_http_request_seconds", "Time until the response starts.", labels=["part"])
+    totals = [sum(_counts[index::SLOT_SIZE]) for index in range(SLOT_SIZE)]
     for number, part in enumerate(PARTS):
-        own = totals[number * OF_A_PART : (number + 1) * OF_A_PART]
+        own = totals[number * PART_SIZE : (number + 1) * PART_SIZE]
         for status, value in zip(STATUSES, own, strict=False):
-            answered.add_metric([part, status], value)
-        took.add_metric([part], list(_buckets(own[len(STATUSES) : -1])), own[-1])
-    yield from (answered, took)
+            responses.add_metric([part, status], value)
+        durations.add_metric([part], list(_buckets(own[len(STATUSES) : -1])), own[-1])
+    yield from (responses, durations)
 
 
 def _buckets(counted: list[float]) -> Iterator[tuple[str, float]]:
-    """Prometheus wants each bucket with all below it."""
-    below = 0.0
+    """Yield cumulative buckets, as Prometheus expects them."""
+    total = 0.0
     for bound, value in zip((*map(str, BOUNDS), "+Inf"), counted, strict=True):
-        below += value
-        yield bound, below
+        total += value
+        yield bound, total

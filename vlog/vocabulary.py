@@ -48,11 +48,11 @@ class Vocabulary:
             if fnmatch(path, pattern):
                 if not exemption:
                     return
-                start = exemption.removeprefix("from ")
-                if start == exemption:
-                    allowed |= set(re.split(r",\s*", exemption))
-                else:
-                    text = text.partition(f"\n{start}\n")[0]
+                for part in re.split(r",\s*", exemption):
+                    if part.startswith("from "):
+                        text = text.partition(f"\n{part.removeprefix('from ')}\n")[0]
+                    else:
+                        allowed.add(part)
         yield from sorted(hit for hit in self._all_hits(path, text) if hit.term not in allowed)
 
     def _all_hits(self, path: str, text: str) -> Iterator[Hit]:

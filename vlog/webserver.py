@@ -1,4 +1,4 @@
-"""gunicorn's settings: `gunicorn -c python:vlog.webserver --bind ADDRESS vlog.wsgi`."""
+"""The settings of gunicorn: `gunicorn -c python:vlog.webserver --bind ADDRESS vlog.wsgi`."""
 
 import gc
 import logging
@@ -14,11 +14,11 @@ from gunicorn.sock import TCPSocket  # type: ignore[import-untyped]
 from vlog import environment, traffic
 from vlog.logs import FORMATTERS, LineFormatter
 
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - not for files of ours: gunicorn makes unnamed ones
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - gunicorn creates unnamed files there
 
 
 class LineLogger(Logger):
-    """gunicorn's own messages in the form of everybody else's."""
+    """Writes gunicorn's messages in the format of all other log lines."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
@@ -28,47 +28,48 @@ class LineLogger(Logger):
         self.error_log.handlers = [handler]
 
     def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        """A client that stands still is nobody's error: its connection is closed, and that is all."""
+        """Log a client that stopped reading as a warning: it is no error of the site."""
         if isinstance(sys.exc_info()[1], TimeoutError):
-            self.warning("a client took nothing for too long, its connection was closed")
+            self.warning("a client stopped reading, its connection was closed")
             return
         super().exception(msg, *args, **kwargs)
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """What is loaded by now stays: the garbage collector need not look at it again, nor copy its pages."""
+    """Keep the garbage collector from copying the pages of loaded objects, and choose a slot for the counters."""
     gc.freeze()
-    # Processes are begun one after the other, and the dead are known: no two living ones get the same place.
-    taken = {other.place for other in server.WORKERS.values()}
-    worker.place = next(place for place in range(traffic.PLACES) if place not in taken)
+    # gunicorn forks one process at a time and forgets those that have ended, so no two running ones share a slot.
+    used = {other.slot for other in server.WORKERS.values()}
+    worker.slot = next(slot for slot in range(traffic.SLOTS) if slot not in used)
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """Each process gets a socket of its own, among which the kernel spreads connections.
+    """Open a listening socket for each process, so that the kernel distributes the connections.
 
-    From a shared one, whoever wakes first takes all that come at the same moment, and one core has all the work.
+    With a shared socket, the process that wakes first accepts all connections that arrive at the same moment, and one
+    core does all the work.
     """
-    traffic.take_place(worker.place)
-    # A page makes thousands of objects and no cycles: collect after tens of pages instead of several times in each.
+    traffic.use_slot(worker.slot)
+    # A page creates thousands of objects and no cycles: collect after tens of pages instead of several times in each.
     gc.set_threshold(50_000, 20, 50)
-    # One that was opened elsewhere and inherited cannot be opened again: it is shared, then.
-    addresses = [listener.getsockname() for listener in server.LISTENERS if _is_ours(listener)]
+    # An inherited socket cannot be opened again, so it stays shared.
+    addresses = [listener.getsockname() for listener in server.LISTENERS if _can_be_reopened(listener)]
     own = [TCPSocket(address, server.cfg, server.log) for address in addresses]
     worker.sockets = [*worker.sockets, *own]
 
 
-def _is_ours(listener: Any) -> bool:
+def _can_be_reopened(listener: Any) -> bool:
     return type(listener) is TCPSocket and bool(listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT))
 
 
 logger_class = LineLogger
 loglevel = "warning"
 worker_class = "gthread"
-# Browsers keep a connection, which stays with its process: with one process a core, one is busy while another waits.
+# A browser's connection stays with one process: with one process per core, one would be busy while another is idle.
 workers = min(2 * (os.cpu_count() or 1), 8)
 threads = environment.WEB_THREADS
 reuse_port = True
-# One import instead of two; no connection is opened at import.
+# The code is imported once, before the fork; importing it opens no connection.
 preload_app = True
 timeout = 60
 graceful_timeout = 5

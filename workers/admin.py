@@ -1,4 +1,4 @@
-"""Who makes the videos, as operators see and steer it."""
+"""The admin of workers and their keys."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,25 +18,25 @@ from workers import control, fleet
 from workers.forms import WorkerForm
 from workers.models import Worker
 
-TRIES_SHOWN = 50
+ATTEMPTS_SHOWN = 50
 
 
 class WorkerList(ChangeList):
-    """The rows of one page, each with its facts: all of them in a fixed number of queries."""
+    """Adds the facts of each worker to the rows of one page, in a fixed number of queries."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         workers = list(self.result_list)
-        for worker, facts in zip(workers, fleet.look_at(workers), strict=True):
+        for worker, facts in zip(workers, fleet.facts_of(workers), strict=True):
             worker.facts = facts
         self.result_list = workers
 
 
 @admin.register(Worker)
 class WorkerAdmin(admin.ModelAdmin):
-    """Nodes enter and report themselves; remote workers are let in by a key, which only the answer to a POST shows."""
+    """Workers. Nodes register themselves; a remote worker needs a key, which only the answer to a POST shows."""
 
-    list_display = ("name", "state", "heard", "at_hand", "speed", "failed", "machine")
+    list_display = ("name", "state", "last_seen", "current_work", "speed", "failed", "machine")
     list_filter = ("status", "worker_type")
     search_fields = ("worker_name", "worker_id")
     ordering = ("worker_name", "id")
@@ -44,7 +44,7 @@ class WorkerAdmin(admin.ModelAdmin):
     change_form_template = "admin/workers/worker.html"
 
     class Media:
-        js = ("admin_live.js",)
+        js = ("live.js",)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return WorkerList
@@ -71,34 +71,38 @@ class WorkerAdmin(admin.ModelAdmin):
             except control.Refused as refusal:
                 form.add_error("name", str(refusal))
             else:
-                self.log_addition(request, worker, "Made, with a key.")
-                return self._show_key(request, worker, key, f"The worker «{worker}» may come.")
+                self.log_addition(request, worker, "Created with a key.")
+                return self._show_key(request, worker, key, f"The worker «{worker}» was created.")
         return self._page(request, "add", "Add a remote worker", form=form)
 
     def change_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.method == "POST":
-            raise PermissionDenied  # nothing of a worker is typed
+            raise PermissionDenied  # a worker has no editable fields
         return super().change_view(request, *args, **kwargs)
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
-        context |= self._about(request, kwargs["obj"])
+        context |= self._page_context(request, kwargs["obj"])
         return super().render_change_form(request, context, *args, **kwargs)
 
     def get_fields(self, request: HttpRequest, obj: Worker | None = None) -> tuple[str, ...]:
-        return ()  # its page tells, and its buttons send the actions of the list
+        return ()  # the page is read-only; its buttons send the actions of the list
 
-    def _about(self, request: HttpRequest, worker: Worker) -> dict[str, Any]:
-        (worker.facts,) = fleet.look_at([worker])  # type: ignore[attr-defined]
-        tries = worker.attempts.select_related("job__video").defer("job__plan", "log_tail")
+    def _page_context(self, request: HttpRequest, worker: Worker) -> dict[str, Any]:
+        (worker.facts,) = fleet.facts_of([worker])  # type: ignore[attr-defined]
+        attempts = worker.attempts.select_related("job__video").defer("job__plan", "log_tail")
         may_see_keys = request.user.has_perm("workers.view_workerapikey")
         return {
             "title": str(worker),
             "subtitle": None,
             "worker": worker,
             "facts": worker.facts,  # type: ignore[attr-defined]
-            "told": [(name, told) for name in fleet.TOLD if (told := fleet.capability(worker, name))],
+            "capabilities": [
+                (name.replace("_", " "), text)
+                for name in fleet.CAPABILITIES
+                if (text := fleet.capability(worker, name))
+            ],
             "keys": worker.api_keys.order_by("-created_at", "-pk") if may_see_keys else None,
-            "tries": tries.order_by("-started_at")[:TRIES_SHOWN],
+            "attempts": attempts.order_by("-started_at")[:ATTEMPTS_SHOWN],
             "may": {
                 "change": self.has_change_permission(request, worker),
                 "issue": self.has_issue_permission(request),
@@ -110,14 +114,14 @@ class WorkerAdmin(admin.ModelAdmin):
         context = {**self.admin_site.each_context(request), "opts": self.opts, "title": title, **context}
         return TemplateResponse(request, f"admin/workers/{name}.html", context)
 
-    def _show_key(self, request: HttpRequest, worker: Worker, key: str, told: str) -> HttpResponse:
-        """In the answer itself: it stands in no address, no message and no log."""
-        context = {"key": key, "told": told, "command": control.invitation(), "caution": control.caution()}
+    def _show_key(self, request: HttpRequest, worker: Worker, key: str, message: str) -> HttpResponse:
+        """Show the key in the answer itself, so that no address, flash message or log contains it."""
+        context = {"key": key, "message": message, "command": control.invitation(), "caution": control.caution()}
         return self._page(request, "key", f"The key of {worker}", worker=worker, **context)
 
-    def _live(self, worker: Worker, what: str) -> SafeString:
-        """A cell of the list that admin_live.js keeps up to date."""
-        context = {"worker": worker, "facts": worker.facts, "what": what}  # type: ignore[attr-defined]
+    def _cell(self, worker: Worker, column: str) -> SafeString:
+        """Render a cell of the list that live.js refreshes."""
+        context = {"worker": worker, "facts": worker.facts, "column": column}  # type: ignore[attr-defined]
         return SafeString(render_to_string("admin/workers/cell.html", context))
 
     @admin.display(description="Name", ordering="worker_name")
@@ -126,67 +130,67 @@ class WorkerAdmin(admin.ModelAdmin):
 
     @admin.display(description="State", ordering="status")
     def state(self, worker: Worker) -> SafeString:
-        return self._live(worker, "state")
+        return self._cell(worker, "state")
 
-    @admin.display(description="Last heard of", ordering="last_heartbeat")
-    def heard(self, worker: Worker) -> SafeString:
-        return self._live(worker, "heard")
+    @admin.display(description="Last seen", ordering="last_heartbeat")
+    def last_seen(self, worker: Worker) -> SafeString:
+        return self._cell(worker, "last_seen")
 
-    @admin.display(description="Works on")
-    def at_hand(self, worker: Worker) -> SafeString:
-        return self._live(worker, "at_hand")
+    @admin.display(description="Current work")
+    def current_work(self, worker: Worker) -> SafeString:
+        return self._cell(worker, "current_work")
 
     @admin.display(description="Speed")
     def speed(self, worker: Worker) -> SafeString:
-        return self._live(worker, "speed")
+        return self._cell(worker, "speed")
 
     @admin.display(description="Failed")
     def failed(self, worker: Worker) -> SafeString:
-        return self._live(worker, "failed")
+        return self._cell(worker, "failed")
 
     @admin.display(description="Machine")
     def machine(self, worker: Worker) -> str:
         return ", ".join(filter(None, [worker.get_worker_type_display(), fleet.machine(worker)]))
 
-    @admin.action(description="Disable: nothing new, and remote work goes back", permissions=["change"])
+    @admin.action(description="Disable selected workers (chunks of remote workers are revoked)", permissions=["change"])
     def disable(self, request: HttpRequest, queryset: QuerySet[Worker]) -> HttpResponse | None:
-        return self._steer(request, queryset, control.disable)
+        return self._apply(request, queryset, control.disable)
 
-    @admin.action(description="Enable", permissions=["change"])
+    @admin.action(description="Enable selected workers", permissions=["change"])
     def enable(self, request: HttpRequest, queryset: QuerySet[Worker]) -> HttpResponse | None:
-        return self._steer(request, queryset, control.enable)
+        return self._apply(request, queryset, control.enable)
 
-    @admin.action(description="Drain: nothing new, it finishes what it has", permissions=["change"])
+    @admin.action(description="Drain selected workers (they finish their chunks)", permissions=["change"])
     def drain(self, request: HttpRequest, queryset: QuerySet[Worker]) -> HttpResponse | None:
         by = request.user.get_username()
-        return self._steer(request, queryset, lambda worker: control.drain(worker, by))
+        return self._apply(request, queryset, lambda worker: control.drain(worker, by))
 
-    @admin.action(description="Make a new key", permissions=["issue"])
+    @admin.action(description="Issue a new key", permissions=["issue"])
     def new_key(self, request: HttpRequest, queryset: QuerySet[Worker]) -> HttpResponse | None:
-        """Of one worker: a page shows one key."""
+        """Issue a key to one worker: the next page shows only one."""
         if queryset.count() != 1:
-            self.message_user(request, "Choose one worker: its key is shown on the next page.", messages.ERROR)
+            self.message_user(request, "Select exactly one worker: the next page shows its key.", messages.ERROR)
             return None
         worker = queryset.get()
         try:
-            key, told = control.rotate(worker)
+            key, message = control.rotate(worker)
         except control.Refused as refusal:
             self.message_user(request, str(refusal), messages.WARNING)
             return self._back(request, worker)
-        self.log_change(request, worker, told)
-        return self._show_key(request, worker, key, told)
+        self.log_change(request, worker, message)
+        return self._show_key(request, worker, key, message)
 
     @admin.action(description="Revoke all keys", permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[Worker]) -> HttpResponse | None:
-        """All of them, or from a worker's page the one that is named."""
+        """Revoke all keys of the workers, or the one that the button of a worker's page names."""
         prefix = request.POST.get("key", "")
-        return self._steer(request, queryset, lambda worker: control.revoke(worker, prefix=prefix))
+        return self._apply(request, queryset, lambda worker: control.revoke(worker, prefix=prefix))
 
-    @admin.action(description="Delete", permissions=["delete"])
+    @admin.action(description="Delete selected workers", permissions=["delete"])
     def delete_selected(self, request: HttpRequest, queryset: QuerySet[Worker]) -> HttpResponse | None:
         if "post" not in request.POST:
-            return actions.delete_selected(self, request, queryset)  # asks first
-        return self._steer(request, queryset, control.delete)
+            return actions.delete_selected(self, request, queryset)  # the page that asks for confirmation
+        return self._apply(request, queryset, control.delete)
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         try:
@@ -199,24 +203,25 @@ class WorkerAdmin(admin.ModelAdmin):
         control.delete(obj)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """The workers alone: whoever may delete them may delete their keys."""
+        """Name only the workers: permission to delete them includes their keys."""
         return [str(worker) for worker in objs], {}, set(), []
 
-    def _steer(
-        self, request: HttpRequest, workers: QuerySet[Worker], act: Callable[[Worker], str]
+    def _apply(
+        self, request: HttpRequest, queryset: QuerySet[Worker], action: Callable[[Worker], str]
     ) -> HttpResponse | None:
-        chosen = list(workers)
-        for worker in chosen:
+        """Call a function for each worker, log it and show its message."""
+        workers = list(queryset)
+        for worker in workers:
             try:
-                told = act(worker)
+                message = action(worker)
             except control.Refused as refusal:
                 self.message_user(request, str(refusal), messages.WARNING)
             else:
-                self.log_change(request, worker, told)
-                self.message_user(request, told, messages.SUCCESS)
-        return self._back(request, chosen[0]) if chosen else None
+                self.log_change(request, worker, message)
+                self.message_user(request, message, messages.SUCCESS)
+        return self._back(request, workers[0]) if workers else None
 
     def _back(self, request: HttpRequest, worker: Worker) -> HttpResponse | None:
-        """To the worker's page where its buttons were used; None: to the list."""
+        """Return to the worker's page if its buttons were used; None returns to the list."""
         page = reverse("admin:workers_worker_change", args=[worker.pk])
         return HttpResponseRedirect(page) if "from_page" in request.POST else None

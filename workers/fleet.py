@@ -1,6 +1,6 @@
-"""What operators want to know of workers: what they have at hand, how fast they are, how often they fail.
+"""What operators see of workers: their state, their chunks, their speed and their failures.
 
-`look_at` reads it in a fixed number of queries, however many workers there are.
+`facts_of` reads it in a fixed number of queries, however many workers there are.
 """
 
 from collections import defaultdict
@@ -15,42 +15,45 @@ from django.utils import timezone
 from django.utils.timesince import timesince
 
 from transcoding.models import Attempt, ChunkKind, ChunkStatus, Outcome, TranscodingChunk
-from transcoding.operations.insight import MEASURED, name_of
+from transcoding.operations.insight import name_of
+from transcoding.operations.snapshot import MEASURED
 from vlog.disk import readable
-from workers.models import SET_ASIDE, Worker
+from workers.models import Worker
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-TOLD = ("cores", "memory", "encoders", "whisper", "ffmpeg", "agent", "host", "system", "python")
+CAPABILITIES = ("cores", "memory", "encoders", "whisper", "ffmpeg", "agent", "plan_formats", "host", "system", "python")
 
 
 @dataclass(frozen=True)
-class Hold:
-    """A piece of work that a worker has."""
+class HeldChunk:
+    """A chunk that a worker is making: its video's id and title, and its name, such as `segments 3-6`."""
 
     video: int
     title: str
-    piece: str
+    name: str
 
 
 @dataclass(frozen=True)
 class Facts:
-    """state: active, offline, disabled, drained or set aside; why: what to say beside one of the last two.
+    """The facts of one worker.
 
-    hour, day: seconds of video made in a second of its work, of what was begun in that time; None: nothing was.
-    failed: attempts that it failed within a day.
+    state: active, offline, disabled, drained or suspended; reason: of the last two.
+    speed_hour, speed_day: seconds of video made per second of work, of the attempts begun in that time; None if there
+    were none.
+    failed: failed attempts within a day.
     """
 
     state: str
-    why: str
-    at_hand: tuple[Hold, ...] = ()
-    hour: float | None = None
-    day: float | None = None
+    reason: str
+    chunks: tuple[HeldChunk, ...] = ()
+    speed_hour: float | None = None
+    speed_day: float | None = None
     failed: int = 0
 
 
-def look_at(workers: Sequence[Worker]) -> list[Facts]:
-    """The facts of each of these workers."""
-    held, figures = _held(workers), _figures(workers)
+def facts_of(workers: Sequence[Worker]) -> list[Facts]:
+    """Return the facts of each of these workers."""
+    held, figures = _held_chunks(workers), _figures(workers)
     return [
         Facts(*state_of(worker), held.get(worker.worker_id, ()), **figures.get(worker.worker_id, {}))
         for worker in workers
@@ -58,70 +61,69 @@ def look_at(workers: Sequence[Worker]) -> list[Facts]:
 
 
 def state_of(worker: Worker) -> tuple[str, str]:
-    """What to call the state of a worker, and what to say beside it: who drained it, or why it was set aside."""
+    """Return the state of a worker, and the reason: who drained it, or why it is suspended."""
     reason = worker.held_back or ""
-    if worker.status == Worker.Status.DISABLED or not reason:
+    if worker.status == Worker.Status.DISABLED or worker.hold is None:
         return worker.status, reason
-    if reason.startswith(SET_ASIDE):
-        return "set aside", reason.removeprefix(SET_ASIDE).strip()
-    return "drained", reason.removeprefix("drained").strip()
+    return worker.hold, reason.removeprefix(worker.hold).lstrip(": ")
 
 
 def capability(worker: Worker, name: str) -> str:
-    """What it told of itself, as text; empty where it told nothing."""
-    told = {**(worker.capabilities or {}), **(worker.metadata or {})}.get(name, "")
-    if name == "memory" and isinstance(told, int):
-        return readable(told)
-    return ", ".join(map(str, told)) if isinstance(told, list) else str(told)
+    """Return a value that the worker reported as text; empty if it reported none."""
+    value = {**(worker.capabilities or {}), **(worker.metadata or {})}.get(name, "")
+    if name == "memory" and isinstance(value, int):
+        return readable(value)
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def machine(worker: Worker) -> str:
-    """What it is, in short: `16 cores, libx264, h264_nvenc`; empty where it told nothing."""
+    """Return a short description such as `16 cores, libx264, h264_nvenc`; empty if the worker reported nothing."""
     cores = capability(worker, "cores")
-    return ", ".join(filter(None, [cores and f"{cores} cores", capability(worker, "encoders")]))
+    number = cores and f"{cores} core{'' if cores == '1' else 's'}"
+    return ", ".join(filter(None, [number, capability(worker, "encoders")]))
 
 
-def _held(workers: Sequence[Worker]) -> dict[Any, tuple[Hold, ...]]:
+def _held_chunks(workers: Sequence[Worker]) -> dict[Any, tuple[HeldChunk, ...]]:
     rows = TranscodingChunk.objects.filter(worker__in=workers, status=ChunkStatus.RUNNING).order_by("pk")
     columns = ("job__video", "job__video__title", "kind", "first_segment", "last_segment")
-    held: dict[Any, tuple[Hold, ...]] = defaultdict(tuple)
-    for worker, video, title, *piece in rows.values_list("worker_id", *columns):
-        held[worker] += (Hold(video, title, name_of(*piece)),)
+    held: dict[Any, tuple[HeldChunk, ...]] = defaultdict(tuple)
+    for worker, video, title, *chunk in rows.values_list("worker_id", *columns):
+        held[worker] += (HeldChunk(video, title, name_of(*chunk)),)
     return held
 
 
 def _figures(workers: Sequence[Worker]) -> dict[Any, dict[str, Any]]:
     now = timezone.now()
     measured = Q(kind=ChunkKind.VIDEO, outcome__in=MEASURED, seconds__gt=0)
-    took = Coalesce("ended_at", now) - F("started_at")
-    lately = measured & Q(started_at__gte=now - HOUR)
+    elapsed = Coalesce("ended_at", now) - F("started_at")
+    in_last_hour = measured & Q(started_at__gte=now - HOUR)
     rows = (
         Attempt.objects.filter(worker__in=workers, started_at__gte=now - DAY)
         .values("worker_id")
         .annotate(
-            made_hour=Sum("seconds", filter=lately),
-            took_hour=Sum(took, filter=lately),
+            made_hour=Sum("seconds", filter=in_last_hour),
+            elapsed_hour=Sum(elapsed, filter=in_last_hour),
             made_day=Sum("seconds", filter=measured),
-            took_day=Sum(took, filter=measured),
+            elapsed_day=Sum(elapsed, filter=measured),
             failed=Count("pk", filter=Q(outcome=Outcome.FAILED)),
         )
     )
     return {
         row["worker_id"]: {
-            "hour": _speed(row["made_hour"], row["took_hour"]),
-            "day": _speed(row["made_day"], row["took_day"]),
+            "speed_hour": _speed(row["made_hour"], row["elapsed_hour"]),
+            "speed_day": _speed(row["made_day"], row["elapsed_day"]),
             "failed": row["failed"],
         }
         for row in rows
     }
 
 
-def _speed(made: float | None, took: timedelta | None) -> float | None:
-    return made / took.total_seconds() if made and took else None
+def _speed(made: float | None, elapsed: timedelta | None) -> float | None:
+    return made / elapsed.total_seconds() if made and elapsed else None
 
 
 def ago(moment: datetime | None) -> str:
-    """A moment that has gone, as people say it: `12 s ago`, `never`."""
+    """Return the time since a moment, such as `12 s ago`; `never` for None."""
     if moment is None:
         return "never"
     seconds = max(0.0, (timezone.now() - moment).total_seconds())

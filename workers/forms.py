@@ -1,18 +1,16 @@
-"""What administrators type to let a worker in."""
+"""The form that creates a remote worker."""
 
 from django import forms
 
 
 class WorkerForm(forms.Form):
-    """A remote worker to be, and how long its key is good for."""
+    """The name of a remote worker, and the lifetime of its key."""
 
-    name = forms.CharField(
-        max_length=100, help_text="What you will know it by: letters, digits, dots, hyphens and underscores."
-    )
+    name = forms.CharField(max_length=100, help_text="Letters, digits, dots, hyphens and underscores.")
     days = forms.IntegerField(
         required=False,
         min_value=1,
         max_value=3650,
-        label="Days that its key is good for",
-        help_text="Empty: until it is revoked.",
+        label="Days until the key expires",
+        help_text="Leave it empty for a key that never expires.",
     )

@@ -48,7 +48,7 @@ def _beginning_with(prefix: str) -> Iterator[WorkerApiKey]:
 @cache
 def _beginning_query() -> str:
     rows = WorkerApiKey.objects.filter(key_prefix="", revoked_at=None).select_related("worker")
-    return queries.composed(rows)[0]
+    return queries.compile_query(rows)[0]
 
 
 def usable() -> QuerySet[WorkerApiKey]:

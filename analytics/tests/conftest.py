@@ -1,4 +1,4 @@
-"""A video to play, and a browser that plays it."""
+"""A public video, and a player that reports to the site."""
 
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ def video(db):
 
 @pytest.fixture
 def send(client):
-    """Send a message as a page of ours does: send("start", video=1)."""
+    """Send a message as a page of the site does: send("start", video=1)."""
 
     def post(what, headers=None, **message):
         headers = {"User-Agent": BROWSER, "Sec-Fetch-Site": "same-origin", **(headers or {})}
@@ -34,7 +34,7 @@ def send(client):
 
 @pytest.fixture
 def token(send, video):
-    """Of a session that began a minute ago."""
+    """The token of a session that started a minute ago."""
     token = send("start", video=video.pk).json()["token"]
     pass_time(60)
     return token
@@ -42,7 +42,7 @@ def token(send, video):
 
 @pytest.fixture
 def report(send, token):
-    """Report, with as much as is not said left empty: report(1, ranges=[[0, 10]])."""
+    """Send a report; omitted fields are empty: report(1, ranges=[[0, 10]])."""
 
     def post(number, what="report", /, **message):
         return send(what, **{"token": token, "number": number, "ranges": [], "position": 0, "quality": None, **message})
@@ -51,7 +51,7 @@ def report(send, token):
 
 
 def pass_time(seconds):
-    """Let all sessions have begun, reported and ended that much earlier."""
+    """Move the start, the report and the end of all sessions into the past."""
     earlier = {name: F(name) - timedelta(seconds=seconds) for name in ("started_at", "reported_at", "ended_at")}
     PlaybackSession.objects.update(**earlier)
 

@@ -1,4 +1,4 @@
-"""What the player sends: taken, ignored or refused."""
+"""The player's messages: accepted, ignored or refused."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from analytics.beacons import FASTEST, MAX_BODY, SLACK, BadBeacon, NotThere, is_bot, parse, read_report
+from analytics.beacons import MAX_BODY, MAX_SPEED, TOLERANCE, BadBeacon, NotFound, is_bot, parse, read_report
 from analytics.models import PlaybackSession, Viewer
 from analytics.tests.conftest import BROWSER, pass_time, the_session
 from videos.tests.factories import VideoFactory
@@ -28,7 +28,7 @@ MONTH = 30 * 24 * 3600  # seconds
 
 
 def sentence(response):
-    """The refusal's text, which must be a sentence in JSON."""
+    """Return the reason for a refusal, which must be a sentence in JSON."""
     (text,) = response.json().values()
     assert re.fullmatch(r"[A-Za-z].+\.", text)
     return text
@@ -123,7 +123,7 @@ def test_no_page_sets_the_cookie(client, video):
 
 
 @pytest.mark.parametrize("header", ["DNT", "Sec-GPC"])
-def test_who_asks_for_privacy_is_counted_without_a_viewer_and_loses_the_cookie(send, client, video, header):
+def test_a_private_browser_is_counted_without_a_viewer_and_loses_the_cookie(send, client, video, header):
     assert not send("start", {header: "1"}, video=video.pk).cookies
     client.cookies["vlog_viewer"] = "a" * 43
     response = send("start", {header: "1"}, video=video.pk)
@@ -222,14 +222,14 @@ def test_nine_tenths_are_complete_and_stay_so(report, position, completed):
 
 
 def test_a_position_a_little_beyond_the_end_is_the_end(report):
-    report(1, ranges=[[55, 60 + SLACK]], position=60 + SLACK)
+    report(1, ranges=[[55, 60 + TOLERANCE]], position=60 + TOLERANCE)
     assert the_session().max_position == 60
 
 
 def test_no_report_claims_more_than_the_time_since_the_last_one_at_the_highest_speed(report):
     report(1, ranges=[[0, 60]] * 100, quality="720p")
     first = the_session()
-    assert first.duration_watched == pytest.approx(60 * FASTEST + SLACK, abs=2)
+    assert first.duration_watched == pytest.approx(60 * MAX_SPEED + TOLERANCE, abs=2)
     assert first.quality_seconds == {"720p": first.duration_watched}
     report(2, ranges=[[0, 60]])
     assert the_session().duration_watched - first.duration_watched == pytest.approx(0, abs=2)
@@ -238,19 +238,19 @@ def test_no_report_claims_more_than_the_time_since_the_last_one_at_the_highest_s
 def test_many_reports_together_claim_no_more_than_one(report):
     for number in range(1, 50):
         report(number, ranges=[[0, 60]])
-    assert the_session().duration_watched == pytest.approx(60 * FASTEST + SLACK, abs=5)
+    assert the_session().duration_watched == pytest.approx(60 * MAX_SPEED + TOLERANCE, abs=5)
 
 
 def test_a_pause_is_no_store_of_seconds(report):
     report(1, ranges=[[0, 10]])
     pass_time(10)
     report(2, ranges=[[0, 60]])
-    assert the_session().duration_watched == pytest.approx(10 + 10 * FASTEST + SLACK, abs=2)
+    assert the_session().duration_watched == pytest.approx(10 + 10 * MAX_SPEED + TOLERANCE, abs=2)
 
 
 def test_the_highest_speed_is_that_of_the_player():
     text = (settings.BASE_DIR / "templates/videos/player.html").read_text()
-    assert max(map(float, re.search(r'rates="([\d. ]+)"', text)[1].split())) == FASTEST
+    assert max(map(float, re.search(r'rates="([\d. ]+)"', text)[1].split())) == MAX_SPEED
 
 
 def test_an_end_is_a_report_and_says_when(report):
@@ -305,7 +305,7 @@ NUMBERS = ["NaN", "Infinity", "-Infinity", "1e999"]
 
 @pytest.mark.parametrize("what", ["start", "report", "end"])
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: repr(body[:9]))
-def test_what_is_no_json_object_is_refused(client, video, what, body):
+def test_what_is_not_a_json_object_is_refused(client, video, what, body):
     response = client.post(f"/api/v1/playback/{what}", body, content_type="text/plain", headers={"User-Agent": "x"})
     assert response.status_code == 400
     assert sentence(response)
@@ -313,7 +313,7 @@ def test_what_is_no_json_object_is_refused(client, video, what, body):
 
 @pytest.mark.parametrize("number", NUMBERS)
 @pytest.mark.parametrize("place", ['"ranges": [[0, %s]], "position": 0', '"ranges": [], "position": %s'])
-def test_what_is_no_number_is_refused(client, token, number, place):
+def test_what_is_not_a_number_is_refused(client, token, number, place):
     body = f'{{"token": "{token}", "number": 1, "quality": null, {place % number}}}'
     response = client.post("/api/v1/playback/report", body, content_type="application/json")
     assert response.status_code == 400
@@ -362,7 +362,7 @@ def test_only_pages_of_this_site_may_send(video, what, headers, allowed):
 
 # Cost
 
-# Notes how the transaction that updates a session is going to commit.
+# Records the synchronous_commit of the transaction that updates a session.
 WITNESS = """
 CREATE TABLE seen (how text);
 CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS
@@ -371,7 +371,7 @@ CREATE TRIGGER see AFTER UPDATE ON playback_sessions FOR EACH ROW EXECUTE FUNCTI
 """
 
 
-def test_a_report_is_one_statement_and_asks_for_nobodys_session(report, django_assert_num_queries):
+def test_a_report_is_one_statement_and_reads_no_login_session(report, django_assert_num_queries):
     with django_assert_num_queries(1):
         assert report(1, ranges=[[0, 10]], position=10, quality="720p").status_code == 204
 
@@ -451,7 +451,7 @@ def test_any_body_is_an_object_or_refused(body):
 
 @given(MESSAGES)
 def test_any_message_is_a_report_of_possible_numbers_or_refused(message):
-    with suppress(BadBeacon, NotThere):
+    with suppress(BadBeacon, NotFound):
         report = read_report(message)
         assert 0 <= report.played < float("inf")
         assert all(0 <= start <= end <= report.furthest for start, end in message["ranges"])
@@ -465,6 +465,8 @@ def test_whatever_is_reported_the_row_stays_possible(report, reports):
         ranges = [sorted(pair) for pair in pairs]
         assert report(number, ranges=ranges, position=0, quality="720p").status_code == 204
     session = the_session()
-    assert 0 <= session.duration_watched <= (timezone.now() - session.started_at).total_seconds() * FASTEST + SLACK
+    assert (
+        0 <= session.duration_watched <= (timezone.now() - session.started_at).total_seconds() * MAX_SPEED + TOLERANCE
+    )
     assert session.last_report == max([0, *(number for number, _ in reports)])
     assert session.quality_seconds.get("720p", 0) == pytest.approx(session.duration_watched)

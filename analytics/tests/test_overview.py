@@ -21,7 +21,7 @@ ADDRESS = "/admin/analytics/overview/"
 
 @pytest.fixture
 def play(video):
-    """Sessions that began some days ago: play(3, count=2, duration_watched=30)."""
+    """Create sessions that started some days ago: play(3, count=2, duration_watched=30)."""
 
     def create(days_ago=0, count=1, **fields):
         start = timezone.now() - timedelta(days=days_ago)
@@ -34,7 +34,7 @@ def play(video):
 
 @pytest.fixture
 def editor(client):
-    """Log in somebody with these permissions."""
+    """Log in a user with these permissions."""
 
     def login(*permissions, staff=True):
         user = User.objects.create_user("editor", is_staff=staff)
@@ -45,7 +45,7 @@ def editor(client):
 
 
 def figures(client):
-    """The page's totals as they are written."""
+    """Return the totals as the page shows them."""
     return re.findall(r"<dd>(.+?)</dd>", client.get(ADDRESS).content.decode())
 
 
@@ -121,7 +121,7 @@ def queries(client):
     return len(context)
 
 
-def test_the_page_asks_as_often_for_three_videos_as_for_one(play, admin_client):
+def test_the_number_of_queries_does_not_grow_with_the_videos(play, admin_client):
     play()
     rollups.roll_up()
     with_one = queries(admin_client)

@@ -1,4 +1,4 @@
-"""Who plays a video in Chromium is found in the rows as they played it."""
+"""Playing a video in Chromium writes the rows that describe it."""
 
 import pytest
 from django.db.models import Max
@@ -11,7 +11,7 @@ from videos.tests.live import until
 
 pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
-LENGTH = 20  # seconds
+DURATION = 20  # seconds
 VIDEO = "document.querySelector('video')"
 NO_PROGRAM = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
 
@@ -20,14 +20,14 @@ NO_PROGRAM = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Ge
 def video(lasting_rows, tmp_path_factory):
     """A published video of 20 seconds."""
     folder = tmp_path_factory.mktemp("playback")
-    source = ("-f", "lavfi", "-i", f"testsrc2=size=640x360:rate=25:duration={LENGTH}")
+    source = ("-f", "lavfi", "-i", f"testsrc2=size=640x360:rate=25:duration={DURATION}")
     clip = clips.make(folder / "clip.mp4", *source, *clips.H264, "-g", "50")
     return live.publish(clip, "Played", folder / "node.log")
 
 
 @pytest.fixture
 def visit(video, address, browser):
-    """Open the video's page as a person does; the page's `sessions` are those that begin from now on."""
+    """Open the page of the video; `sessions` are those that start from now on."""
     contexts = []
 
     def open_page(**options):
@@ -67,10 +67,10 @@ def test_who_sees_the_end_has_completed_it_and_a_second_time_counts_in_the_same_
     page.evaluate(f"{VIDEO}.playbackRate = 2")
     page.evaluate(f"{VIDEO}.play()")
     until(page, f"{VIDEO}.ended")
-    wait_for(page.sessions.filter(max_position__gt=LENGTH - 0.5).exists, "the last report")
+    wait_for(page.sessions.filter(max_position__gt=DURATION - 0.5).exists, "the last report")
     first = page.sessions.get()
     assert first.completed
-    assert first.duration_watched == pytest.approx(LENGTH, abs=1.5)
+    assert first.duration_watched == pytest.approx(DURATION, abs=1.5)
     page.evaluate(f"{VIDEO}.play()")
     until(page, f"!{VIDEO}.ended && {VIDEO}.currentTime > 3")
     page.evaluate(f"{VIDEO}.pause()")
@@ -101,7 +101,7 @@ def test_a_program_plays_and_sends_nothing_more(visit):
 
 
 @pytest.mark.parametrize("answer", [lambda route: route.abort(), lambda route: route.fulfill(status=500)])
-def test_when_nobody_counts_the_video_plays_on_and_nothing_is_shown(visit, answer):
+def test_when_reports_fail_the_video_plays_on_and_no_error_is_shown(visit, answer):
     page = visit()
     page.route("**/api/v1/playback/**", answer)
     page.evaluate(f"{VIDEO}.play()")

@@ -1,4 +1,4 @@
-"""Counts of days and views, whenever and however often they are made."""
+"""Roll-ups of days and views, at any time and any number of times."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -21,7 +21,7 @@ DAY = date(2026, 5, 17)
 
 @pytest.fixture
 def play(video):
-    """A session: play(day=DAY, viewer=viewer, duration_watched=30)."""
+    """Create a session: play(day=DAY, viewer=viewer, duration_watched=30)."""
 
     def create(day=DAY, hour=12, **fields):
         start = datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
@@ -37,7 +37,7 @@ def viewer(name):
 
 
 def days(*columns):
-    """The counted days, in their order."""
+    """Return the counted days in their order."""
     columns = columns or ("views", "unique_viewers", "watch_seconds", "completions")
     return list(DailyViews.objects.order_by("video", "day").values_list(*columns))
 
@@ -105,7 +105,7 @@ def test_a_session_that_comes_late_to_a_counted_day_is_counted(play, video):
     assert view_count(video) == 2
 
 
-def test_a_count_that_was_cut_off_before_its_end_is_made_again(play, video, monkeypatch):
+def test_an_interrupted_count_is_repeated(play, video, monkeypatch):
     play()
     play()
     monkeypatch.setattr(rollups, "MARK", "SELECT 1 / 0, %s, %s")
@@ -119,7 +119,7 @@ def test_a_count_that_was_cut_off_before_its_end_is_made_again(play, video, monk
 
 def test_a_session_that_reports_while_it_is_counted_is_counted_again(play, monkeypatch):
     play()
-    # The report that arrives between the count and the mark.
+    # A report that arrives between the count and the mark.
     report = "UPDATE playback_sessions SET last_report = 1, duration_watched = 9, rolled_up = FALSE;"
     monkeypatch.setattr(rollups, "COUNT_VIEWS", f"{rollups.COUNT_VIEWS}; {report}")
     rollups._roll_up_batch()
@@ -159,36 +159,36 @@ def test_with_nothing_to_count_nothing_happens(video):
     assert days() == []
 
 
-# Sessions that end without a word
+# Stale sessions
 
 
 @pytest.mark.parametrize(("minutes", "ended"), [(4, False), (6, True)])
-def test_a_session_that_is_silent_for_minutes_ended_with_its_last_report(token, report, minutes, ended):
+def test_a_stale_session_ended_with_its_last_report(token, report, minutes, ended):
     report(1, ranges=[[0, 10]])
     pass_time(60 * minutes)
-    assert rollups.sweep() == ended
+    assert rollups.end_stale_sessions() == ended
     session = the_session()
     assert session.ended_at == (session.reported_at if ended else None)
-    assert rollups.sweep() == 0
+    assert rollups.end_stale_sessions() == 0
 
 
 def test_a_session_without_a_report_ended_when_it_began(token):
     pass_time(600)
-    rollups.sweep()
+    rollups.end_stale_sessions()
     assert the_session().ended_at == the_session().started_at
 
 
-def test_an_end_that_was_told_stays(report):
+def test_an_end_that_was_reported_stays(report):
     report(1, "end", ranges=[[0, 10]])
     pass_time(600)
     before = the_session().ended_at
-    assert rollups.sweep() == 0
+    assert rollups.end_stale_sessions() == 0
     assert the_session().ended_at == before
 
 
 def test_who_plays_on_after_the_sweep_has_not_ended(report):
     pass_time(600)
-    rollups.sweep()
+    rollups.end_stale_sessions()
     report(1, ranges=[[0, 10]])
     assert the_session().ended_at is None
 
@@ -218,7 +218,7 @@ def test_a_celery_node_does_it(play, tmp_path):
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, None), (1, "1 view"), (2, "2 views"), (1234, "1,234 views")])
-def test_the_watch_page_and_the_cards_tell_how_often_a_video_was_played(client, video, count, text):
+def test_the_watch_page_and_the_cards_show_the_number_of_views(client, video, count, text):
     Video.objects.update(view_count=count)
     for path in ("/", video.get_absolute_url()):
         page = client.get(path).content.decode()

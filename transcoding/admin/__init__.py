@@ -1,4 +1,4 @@
-"""What editors and operators see of the making of videos."""
+"""The admin pages of jobs and transcriptions."""
 
 from transcoding.admin.jobs import JobAdmin
 from transcoding.admin.transcriptions import TranscriptionAdmin

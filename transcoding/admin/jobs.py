@@ -1,4 +1,4 @@
-"""How each video is being made: a list of jobs, a page of each, and what can be done about it."""
+"""The admin pages of jobs: the list, the page of each job, and the actions."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,10 +18,9 @@ from transcoding.operations import control
 from transcoding.operations.insight import inspect_jobs
 from videos.models import Video
 
-TRIES_SHOWN = 200  # a job that is tried again for days must not make a page without end
+MAX_ATTEMPTS = 200  # on the page of a job, which may be retried for days
 
-
-# What is being made first, then what has failed.
+# Unfinished jobs come first, then failed ones.
 RANK = Case(
     When(video__status__in=UNFINISHED, then=Value(0)),
     When(video__status=Video.Status.FAILED, then=Value(1)),
@@ -30,7 +29,7 @@ RANK = Case(
 
 
 class JobList(ChangeList):
-    """The rows of one page, each with its insight: all of them in a fixed number of queries."""
+    """Adds the insight to each row of a page, in a fixed number of queries."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -42,7 +41,7 @@ class JobList(ChangeList):
 
 @admin.register(TranscodingJob)
 class JobAdmin(admin.ModelAdmin):
-    """Nobody edits a job: who may change videos can cancel it, try it again, or have it encoded again."""
+    """Jobs cannot be edited. Users who may change videos can cancel, retry and re-encode them."""
 
     list_display = ("title", "state", "speed", "now", "attempts")
     list_filter = ("video__status", "current_step")
@@ -53,7 +52,7 @@ class JobAdmin(admin.ModelAdmin):
     change_form_template = "admin/transcoding/job.html"
 
     class Media:
-        js = ("admin_live.js",)
+        js = ("live.js",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TranscodingJob]:
         jobs = super().get_queryset(request).filter(video__deleted_at=None)
@@ -71,18 +70,18 @@ class JobAdmin(admin.ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: TranscodingJob | None = None) -> bool:
         return False
 
-    def has_steer_permission(self, request: HttpRequest) -> bool:
-        """For the actions: to say what becomes of a video is to change it."""
-        return request.user.has_perm("videos.change_video")
+    def has_manage_job_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may run the actions."""
+        return request.user.has_perm("transcoding.manage_job")
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         return super().changelist_view(request, {"title": "Jobs"})
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
-        context |= self._about(kwargs["obj"]) | {"may_steer": self.has_steer_permission(request)}
+        context |= self._context(kwargs["obj"]) | {"can_manage": self.has_manage_job_permission(request)}
         return super().render_change_form(request, context, *args, **kwargs)
 
-    def _about(self, job: TranscodingJob) -> dict[str, Any]:
+    def _context(self, job: TranscodingJob) -> dict[str, Any]:
         (insight,) = inspect_jobs([job])
         return {
             "title": job.video.title,
@@ -90,12 +89,12 @@ class JobAdmin(admin.ModelAdmin):
             "job": job,
             "insight": insight,
             "rungs": sorted(job.qualities.all(), key=lambda rung: display_order(rung.quality)),
-            "tries": job.attempts.order_by("-pk")[:TRIES_SHOWN],
+            "attempts": job.attempts.order_by("-pk")[:MAX_ATTEMPTS],
         }
 
-    def _live(self, job: TranscodingJob, what: str) -> SafeString:
-        """A cell of the list that admin_live.js keeps up to date while the job is not finished."""
-        context = {"job": job, "insight": job.insight, "what": what}  # type: ignore[attr-defined]
+    def _live(self, job: TranscodingJob, column: str) -> SafeString:
+        """Return a cell of the list, which live.js updates while the job is unfinished."""
+        context = {"job": job, "insight": job.insight, "what": column}  # type: ignore[attr-defined]
         return SafeString(render_to_string("admin/transcoding/job_cell.html", context))
 
     @admin.display(description="Video", ordering="video__title")
@@ -110,48 +109,48 @@ class JobAdmin(admin.ModelAdmin):
     def speed(self, job: TranscodingJob) -> SafeString:
         return self._live(job, "speed")
 
-    @admin.display(description="Now")
+    @admin.display(description="Activity")
     def now(self, job: TranscodingJob) -> SafeString:
         return self._live(job, "now")
 
-    @admin.display(description="Tries")
+    @admin.display(description="Attempts")
     def attempts(self, job: TranscodingJob) -> SafeString:
         return self._live(job, "attempts")
 
-    @admin.action(description="Try again", permissions=["steer"])
+    @admin.action(description="Retry", permissions=["manage_job"])
     def retry(self, request: HttpRequest, queryset: QuerySet[TranscodingJob]) -> HttpResponse | None:
-        return self._steer(request, queryset, control.retry)
+        return self._apply(request, queryset, control.retry)
 
-    @admin.action(description="Cancel", permissions=["steer"])
+    @admin.action(description="Cancel", permissions=["manage_job"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[TranscodingJob]) -> HttpResponse | None:
         by = request.user.get_username()
-        return self._steer(request, queryset, lambda job: control.cancel(job, by))
+        return self._apply(request, queryset, lambda job: control.cancel(job, by))
 
-    @admin.action(description="Encode again from scratch", permissions=["steer"])
+    @admin.action(description="Re-encode", permissions=["manage_job"])
     def encode_again(self, request: HttpRequest, queryset: QuerySet[TranscodingJob]) -> HttpResponse | None:
-        """First asks, because viewers lose the videos for a while; the answer comes as a second call."""
+        """Ask for confirmation first, because viewers cannot watch the videos meanwhile."""
         if "confirmed" in request.POST:
-            return self._steer(request, queryset, control.encode_again)
+            return self._apply(request, queryset, control.encode_again)
         context = {
             **self.admin_site.each_context(request),
-            "title": "Encode again from scratch?",
+            "title": "Re-encode these videos?",
             "opts": self.opts,
             "jobs": queryset,
             "from_page": "from_page" in request.POST,
         }
         return TemplateResponse(request, "admin/transcoding/encode_again.html", context)
 
-    def _steer(
-        self, request: HttpRequest, jobs: QuerySet[TranscodingJob], act: Callable[[TranscodingJob], str]
+    def _apply(
+        self, request: HttpRequest, jobs: QuerySet[TranscodingJob], action: Callable[[TranscodingJob], str]
     ) -> HttpResponse | None:
         for job in jobs:
             try:
-                told = act(job)
+                message = action(job)
             except control.Refused as refusal:
                 self.message_user(request, str(refusal), messages.WARNING)
             else:
-                self.log_change(request, job, told)
-                self.message_user(request, told, messages.SUCCESS)
+                self.log_change(request, job, message)
+                self.message_user(request, message, messages.SUCCESS)
         one = jobs.first() if "from_page" in request.POST else None
         page = "admin:transcoding_transcodingjob_change"
         return None if one is None else HttpResponseRedirect(reverse(page, args=[one.pk]))

@@ -1,4 +1,4 @@
-"""What editors see of captions: what was heard, what waits, and how to have it heard again."""
+"""The admin pages of transcriptions: the list, the form that requests one, and the actions."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
+from django.template.defaultfilters import pluralize
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
@@ -19,8 +20,8 @@ from videos.models import Transcription, Video
 
 LANGUAGES = sorted(((code, captions.name_of(code)) for code in LANG_INFO if len(code) == 2), key=lambda pair: pair[1])
 OFF = (
-    "No captions are made: VLOG_WHISPER_MODEL is “none”. Set it to the name of a model, such as base, or to the path "
-    "of weights, and restart VLog."
+    "Captions are off, because VLOG_WHISPER_MODEL is “none”. Set it to the name of a model, such as base, or to the "
+    "path of weights, and restart VLog."
 )
 
 
@@ -29,7 +30,7 @@ class TranscriptionForm(forms.ModelForm):
         label="Spoken language",
         choices=[("", "Detected"), *LANGUAGES],
         required=False,
-        help_text="Choose it where the wrong one was detected. Saving has the video heard again.",
+        help_text="Choose a language if the wrong one was detected. Saving transcribes the video again.",
     )
 
     class Meta:
@@ -41,13 +42,15 @@ class TranscriptionForm(forms.ModelForm):
         if "video" in self.fields:
             videos = Video.objects.alive().filter(status=Video.Status.READY, transcription=None, job__isnull=False)
             self.fields["video"].queryset = videos.order_by("title")  # type: ignore[attr-defined]
-            self.fields["video"].help_text = "A published video that has not been heard yet."
+            self.fields["video"].help_text = "A published video that was not transcribed yet."
 
     def clean(self) -> dict[str, Any]:
         if not captions.is_enabled():
             raise forms.ValidationError(OFF)
         if self.instance.status in (Transcription.Status.PENDING, Transcription.Status.PROCESSING) and self.instance.pk:
-            raise forms.ValidationError("It waits or is being heard just now. Cancel it in the list first, or wait.")
+            raise forms.ValidationError(
+                "This transcription is pending or running. Wait until it is finished, or cancel it in the list first."
+            )
         return super().clean() or self.cleaned_data
 
 
@@ -60,10 +63,10 @@ class TranscriptionAdmin(admin.ModelAdmin):
     list_per_page = 50
     search_fields = ("video__title", "transcript_text")
     ordering = ("-id",)
-    actions = ("hear_again", "cancel")
+    actions = ("transcribe_again", "cancel")
 
     class Media:
-        js = ("admin_live.js",)
+        js = ("live.js",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Transcription]:
         return super().get_queryset(request).filter(video__deleted_at=None)
@@ -77,7 +80,7 @@ class TranscriptionAdmin(admin.ModelAdmin):
         return ("state", "language_name", "word_count", "took", "transcript_text") if obj else ()
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """To add a video is to have it heard, which those may who may have it heard again."""
+        """Adding a row requests a transcription, so it needs the same permission as transcribing again."""
         return self.has_change_permission(request)
 
     def has_delete_permission(self, request: HttpRequest, obj: Transcription | None = None) -> bool:
@@ -89,12 +92,12 @@ class TranscriptionAdmin(admin.ModelAdmin):
         return super().changelist_view(request, extra_context)
 
     def save_model(self, request: HttpRequest, obj: Transcription, form: ModelForm, change: bool) -> None:
-        """The rest of the row is the workers': only what the editor asks for is written, by those who know how."""
+        """Request the transcription. All other columns of the row are written by workers."""
         language = form.cleaned_data["given_language"]
         if tasks.transcribe_again(obj.video.job, language):
-            self.message_user(request, "The video will be heard.", messages.SUCCESS)
+            self.message_user(request, "The video will be transcribed.", messages.SUCCESS)
         else:
-            self.message_user(request, "The video cannot be heard: look at its state below.", messages.WARNING)
+            self.message_user(request, "The video cannot be transcribed now: see its state below.", messages.WARNING)
         obj.pk = Transcription.objects.get(video=obj.video_id).pk
 
     @admin.display(description="State", ordering="status")
@@ -105,30 +108,33 @@ class TranscriptionAdmin(admin.ModelAdmin):
     def language_name(self, row: Transcription) -> str:
         return captions.name_of(row.language) if row.word_count else ""
 
-    @admin.display(description="Took", ordering="duration_seconds")
+    @admin.display(description="Time taken", ordering="duration_seconds")
     def took(self, row: Transcription) -> str:
         return clock(row.duration_seconds) if row.duration_seconds is not None else ""
 
-    @admin.action(description="Hear again", permissions=["change"])
-    def hear_again(self, request: HttpRequest, queryset: QuerySet[Transcription]) -> None:
+    @admin.action(description="Transcribe again", permissions=["change"])
+    def transcribe_again(self, request: HttpRequest, queryset: QuerySet[Transcription]) -> None:
         if not captions.is_enabled():
             self.message_user(request, OFF, messages.ERROR)
             return
-        taken = sum(tasks.transcribe_again(job, language) for job, language in self._jobs(queryset))
-        if taken:
-            self.message_user(request, f"{taken} will be heard.", messages.SUCCESS)
+        number = sum(tasks.transcribe_again(job, language) for job, language in self._jobs(queryset))
+        if number:
+            message = f"{number} video{pluralize(number)} will be transcribed."
+            self.message_user(request, message, messages.SUCCESS)
         else:
             self.message_user(
-                request, "None of them can: they wait or are being heard, or have no sound.", messages.WARNING
+                request,
+                "None of these videos can be transcribed: they are pending, being transcribed, or have no audio.",
+                messages.WARNING,
             )
 
     @admin.action(description="Cancel", permissions=["change"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Transcription]) -> None:
-        stopped = sum(captions.cancel(job, request.user.get_username()) for job, _ in self._jobs(queryset))
-        if stopped:
-            self.message_user(request, f"{stopped} cancelled.", messages.SUCCESS)
+        number = sum(captions.cancel(job, request.user.get_username()) for job, _ in self._jobs(queryset))
+        if number:
+            self.message_user(request, f"{number} transcription{pluralize(number)} cancelled.", messages.SUCCESS)
         else:
-            self.message_user(request, "None of them waits or is being heard.", messages.WARNING)
+            self.message_user(request, "None of these transcriptions is pending or running.", messages.WARNING)
 
     def _jobs(self, queryset: QuerySet[Transcription]) -> list[tuple[TranscodingJob, str]]:
         rows = queryset.select_related("video__job")

@@ -1,7 +1,7 @@
-"""What Prometheus reads: docs/monitoring.md describes each figure.
+"""The metrics for Prometheus; docs/monitoring.md describes each.
 
-All but the web server's own counts is read from the database and Redis when somebody asks, so that every process of the
-site says the same; in a fixed number of queries, each over an index or over one row for each video at most.
+All except the counters of the web server are read from the database and Redis at each request, so that every process
+reports the same. The number of queries is fixed, and each uses an index or reads at most one row per video.
 """
 
 from collections.abc import Iterable, Iterator
@@ -26,8 +26,7 @@ from transcoding.models import UNFINISHED, Attempt, TranscodingChunk, Transcodin
 from videos.models import StorageEntry, Video
 from videos.storage import ledger
 from vlog import disk, traffic
-from vlog.environment import redis_client_url
-from vlog.health import TIMEOUTS
+from vlog.environment import REDIS_TIMEOUTS, redis_client_url
 from workers.models import SILENT_SECONDS, Worker
 
 RECENT = timedelta(hours=1)
@@ -37,7 +36,7 @@ QUEUES = ("tasks", "encode", "transcribe")
 @never_cache
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """For whoever has the token. An address would prove nothing: behind a proxy all have the proxy's."""
+    """Serve the metrics to requests with the token. Addresses would prove nothing: behind a proxy all are the same."""
     if not settings.METRICS_TOKEN:
         return HttpResponseNotFound("Metrics are off: set VLOG_METRICS_TOKEN.\n", content_type="text/plain")
     if not constant_time_compare(request.headers.get("Authorization", ""), f"Bearer {settings.METRICS_TOKEN}"):
@@ -49,10 +48,10 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 class Site(Collector):
-    """All of it. A service that does not answer is told as such, and what it knows is left out."""
+    """Collects all metrics. If a service does not answer, `vlog_up` says so, and its metrics are left out."""
 
     def describe(self) -> Iterable[Metric]:
-        return ()  # or the registry would collect to learn the names
+        return ()  # otherwise the registry would collect the metrics to learn their names
 
     def collect(self) -> Iterator[Metric]:
         yield from traffic.metrics()
@@ -68,10 +67,12 @@ class Site(Collector):
 
 
 def space() -> Iterator[Metric]:
-    found = disk.usage()
-    yield gauge("vlog_disk_total_bytes", "The size of the data folder's disk.", found.total)
-    yield gauge("vlog_disk_free_bytes", "What is free of it.", found.free)
-    yield gauge("vlog_disk_reserve_bytes", "What stays free: below it uploads and encoding pause.", found.mark)
+    usage = disk.usage()
+    yield gauge("vlog_disk_total_bytes", "The size of the data folder's disk.", usage.total)
+    yield gauge("vlog_disk_free_bytes", "The free space of that disk.", usage.free)
+    yield gauge(
+        "vlog_disk_reserve_bytes", "The reserve: with less free space uploads and encoding are paused.", usage.reserve
+    )
 
 
 def rows() -> Iterator[Metric]:
@@ -80,36 +81,38 @@ def rows() -> Iterator[Metric]:
     yield gauge("vlog_archived_videos", "Videos in the archive.", archived.count())
     jobs = TranscodingJob.objects.filter(video__in=alive.filter(status__in=UNFINISHED))
     step = jobs.annotate(step=Coalesce("current_step", "video__status"))
-    yield counted("vlog_jobs", "Videos in the making, by the step they are at.", step, "step")
+    yield counted("vlog_jobs", "Unfinished jobs by their pipeline step.", step, "step")
     chunks = TranscodingChunk.objects.open().not_archived()
-    yield counted("vlog_chunks", "Pieces of work that wait or run.", chunks, "kind", "status")
+    yield counted("vlog_chunks", "Pending and running chunks.", chunks, "kind", "status")
     yield from fleet()
     yield from attempts()
-    taken = StorageEntry.objects.aggregate(**{name: Coalesce(Sum(name), 0) for name in ledger.BYTES})
-    stored = GaugeMetricFamily("vlog_stored_bytes", "What videos take, as last measured.", labels=["part"])
-    for name, value in taken.items():
+    sizes = StorageEntry.objects.aggregate(**{name: Coalesce(Sum(name), 0) for name in ledger.BYTES})
+    stored = GaugeMetricFamily("vlog_stored_bytes", "The storage that videos use, as last measured.", labels=["part"])
+    for name, value in sizes.items():
         stored.add_metric([name], float(value))
     yield stored
 
 
 def fleet() -> Iterator[Metric]:
-    heard = Q(last_heartbeat__gte=Now() - timedelta(seconds=SILENT_SECONDS))
+    seen = Q(last_heartbeat__gte=Now() - timedelta(seconds=SILENT_SECONDS))
     workers = Worker.objects.order_by().values_list("worker_type", "status")
     known = GaugeMetricFamily("vlog_workers", "Workers.", labels=["type", "status"])
-    silent = GaugeMetricFamily("vlog_silent_workers", "Active ones without a sign of life.", labels=["type", "status"])
-    for kind, status, number, talking in workers.annotate(number=Count("pk"), talking=Count("pk", filter=heard)):
+    silent = GaugeMetricFamily(
+        "vlog_silent_workers", "Active workers without a recent heartbeat.", labels=["type", "status"]
+    )
+    for kind, status, number, live in workers.annotate(number=Count("pk"), live=Count("pk", filter=seen)):
         known.add_metric([kind, status], number)
         if status == Worker.Status.ACTIVE:
-            silent.add_metric([kind, status], number - talking)
+            silent.add_metric([kind, status], number - live)
     yield from (known, silent)
 
 
 def attempts() -> Iterator[Metric]:
-    """Those that began within the last hour: in the whole table there are more each day."""
+    """Count the attempts of the last hour only, because the table grows."""
     recent = Attempt.objects.filter(started_at__gte=timezone.now() - RECENT)
     names = ["kind", "outcome"]
-    number = GaugeMetricFamily("vlog_recent_attempts", "Attempts begun within an hour.", labels=names)
-    made = GaugeMetricFamily("vlog_recent_made_seconds", "Seconds of video made in them.", labels=names)
+    number = GaugeMetricFamily("vlog_recent_attempts", "Attempts that began within the last hour.", labels=names)
+    made = GaugeMetricFamily("vlog_recent_made_seconds", "Seconds of video that they made.", labels=names)
     took = GaugeMetricFamily("vlog_recent_work_seconds", "Seconds that they took.", labels=names)
     worked = Sum(Coalesce(F("ended_at"), Now()) - F("started_at"))
     sums = recent.order_by().values_list(*names).annotate(number=Count("pk"), made=Sum("seconds"), worked=worked)
@@ -122,7 +125,7 @@ def attempts() -> Iterator[Metric]:
 
 def queues() -> Iterator[Metric]:
     waiting = GaugeMetricFamily("vlog_queue_messages", "Messages that no node has taken.", labels=["queue"])
-    with redis.Redis.from_url(redis_client_url(settings.REDIS_URL), **TIMEOUTS) as client:
+    with redis.Redis.from_url(redis_client_url(settings.REDIS_URL), **REDIS_TIMEOUTS) as client:
         pipeline: Any = client.pipeline(transaction=False)
         for name in QUEUES:
             pipeline.llen(name)
@@ -136,7 +139,7 @@ def gauge(name: str, text: str, value: float) -> Metric:
 
 
 def counted(name: str, text: str, rows: Any, *labels: str) -> Metric:
-    """How many rows there are of each combination of these columns."""
+    """Return a metric with the number of rows for each combination of values of these columns."""
     family = GaugeMetricFamily(name, text, labels=labels)
     for *values, number in rows.order_by().values_list(*labels).annotate(Count("pk")):
         family.add_metric(values, number)

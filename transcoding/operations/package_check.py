@@ -1,4 +1,4 @@
-"""Files against rows: whether each ready video has what viewers are promised, and what lies there beside it."""
+"""Checks of published files against the database and the rules of HLS: `manage.py verify_media`."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -20,7 +20,7 @@ PACKAGE = re.compile(r"(\d+)-([0-9a-f]{32})")
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong with a video, a sentence each, and what to do about it; advice is empty where nothing is wrong."""
+    """The problems of a video, a sentence each, and what to do about them. advice is empty if there are none."""
 
     video: Video
     problems: list[str]
@@ -29,24 +29,24 @@ class Finding:
 
 
 def ready() -> VideoQuerySet:
-    """The videos that there is something to find of."""
+    """Return the videos that can be checked."""
     return Video.objects.alive().filter(status=Video.Status.READY)
 
 
 def audit(videos: VideoQuerySet) -> Iterator[Finding]:
-    """Look at every video; those that something is wrong with come last, and are looked at twice.
+    """Yield a finding for each video. Those with problems come last and are checked twice.
 
-    Meanwhile one may have been archived, or have got its captions.
+    The video may have been archived or have got its captions during the first check.
     """
     suspects = []
     for video in _with_rows(videos):
-        finding = _look(video)
+        finding = _check(video)
         if finding.problems:
             suspects.append(video.pk)
         else:
             yield finding
     if suspects:
-        yield from map(_look, _with_rows(ready().filter(pk__in=suspects)))
+        yield from map(_check, _with_rows(ready().filter(pk__in=suspects)))
 
 
 def _with_rows(videos: VideoQuerySet) -> Iterator[Video]:
@@ -54,7 +54,7 @@ def _with_rows(videos: VideoQuerySet) -> Iterator[Video]:
     return rows.order_by("pk").iterator(chunk_size=BATCH)
 
 
-def _look(video: Video) -> Finding:
+def _check(video: Video) -> Finding:
     package = package_dir(video)
     report = _report(video, package)
     if not report.problems:
@@ -62,7 +62,7 @@ def _look(video: Video) -> Finding:
     report.problems += _caption_problems(video)
     is_broken, has_source = bool(report.problems), source_path(video).is_file()
     if not has_source:
-        report.problems.append(f"its original, {_source(video)}, is missing")
+        report.problems.append(f"its source, {_source(video)}, is missing")
     if package.is_dir() and not (package / "poster.jpg").is_file():
         report.warnings.append("it has no poster")
     if package.is_dir() and not (package / "storyboard.vtt").is_file():
@@ -75,7 +75,7 @@ def _report(video: Video, package: Path) -> Report:
     if not package.is_dir():
         return Report([f"its folder, media/{package_name(video)}, is missing"])
     if job is None or job.plan is None:
-        return Report(["it has no plan that its files could be held against"])
+        return Report(["it has no plan to check its files against"])
     try:
         plan = Plan.from_json(job.plan)
     except (KeyError, TypeError, ValueError):
@@ -84,23 +84,23 @@ def _report(video: Video, package: Path) -> Report:
 
 
 def _row_problems(video: Video, renditions: Collection[StoredRendition]) -> Iterator[str]:
-    """The rows that a publication writes, against what is there."""
+    """Yield the differences between the rows of a publication and the files."""
     rungs = {rendition.key: rendition for rendition in renditions if rendition.size}
     rows = {row.quality: row for row in video.qualities.all()}
-    yield from (f"its row of {name} is missing" for name in rungs if name not in rows)
-    yield from (f"its row of {name} stands for no files" for name in rows if name not in rungs)
+    yield from (f"its row for {name} is missing" for name in rungs if name not in rows)
+    yield from (f"its row for {name} has no files" for name in rows if name not in rungs)
     for name in rungs.keys() & rows.keys():
         yield from _quality_problems(rows[name], rungs[name])
     longest = max(rung.duration for rung in rungs.values())
     if abs(video.duration - longest) > 1 / min(rung.rate for rung in rungs.values()):
-        yield f"its row says that it lasts {video.duration:.3f} s, and it lasts {float(longest):.3f} s"
+        yield f"its row says a duration of {video.duration:.3f} s, but it lasts {float(longest):.3f} s"
 
 
 def _quality_problems(row: VideoQuality, rung: StoredRendition) -> Iterator[str]:
     if (row.width, row.height) != rung.size:
-        yield f"its row of {rung.key} says {row.width}x{row.height}, and it is {'x'.join(map(str, rung.size or ()))}"
+        yield f"its row for {rung.key} says {row.width}x{row.height}, but it is {'x'.join(map(str, rung.size or ()))}"
     if abs(1000 * row.bitrate - rung.bitrate) > TOLERANCE * rung.bitrate + 1000:
-        yield f"its row of {rung.key} says {row.bitrate} kbit/s, and it has {rung.bitrate // 1000}"
+        yield f"its row for {rung.key} says {row.bitrate} kbit/s, but it has {rung.bitrate // 1000}"
 
 
 def _caption_problems(video: Video) -> Iterator[str]:
@@ -114,7 +114,7 @@ def _advice(video: Video, *, is_broken: bool, has_source: bool) -> str:
         return f"Restore media/{package_name(video)} from a backup, or upload {_source(video)} again as a new video."
     if is_broken:
         return f"Restore media/{package_name(video)} and {_source(video)} from a backup."
-    return "" if has_source else f"It plays; restore {_source(video)} from a backup."
+    return "" if has_source else f"The video plays; restore {_source(video)} from a backup."
 
 
 def _source(video: Video) -> str:
@@ -122,9 +122,10 @@ def _source(video: Video) -> str:
 
 
 def orphans() -> list[str]:
-    """Folders that belong to no video, a sentence each that says what to do.
+    """Return a sentence for each folder without a video, with what to do.
 
-    They are listed before the rows are read: a row is there before its folders. What is gone by then was moved.
+    The folders are listed before the rows are read, because a row exists before its folders. A folder that has
+    disappeared since was moved.
     """
     folders = _entries(packages()), _entries(sources())
     keys = dict(Video.objects.alive().values_list("pk", "media_key").iterator())
@@ -142,14 +143,14 @@ def _entries(folder: Path) -> list[Path]:
 def _about_package(name: str, keys: dict[int, str]) -> str:
     match = PACKAGE.fullmatch(name)
     if match is None:
-        return "is no video's folder. Move it out of there."
+        return "is not the folder of a video. Move it elsewhere."
     key = keys.get(int(match[1]))
     if key is None:
-        return "belongs to no video outside of the archive. Delete it if the worker's sweep does not move it."
-    return "" if key == match[2] else "lies under an old key. The worker's sweep moves it; see that one is running."
+        return "belongs to no video outside the archive. Delete it if the sweep does not move it."
+    return "" if key == match[2] else "has an old media key. The sweep moves it: make sure that a worker is running."
 
 
 def _about_source(name: str, keys: dict[int, str]) -> str:
     if name.isdecimal() and int(name) in keys:
         return ""
-    return "belongs to no video outside of the archive. Delete it if the worker's sweep does not move it."
+    return "belongs to no video outside the archive. Delete it if the sweep does not move it."

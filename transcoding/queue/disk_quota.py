@@ -61,10 +61,10 @@ def reserve(job: TranscodingJob, size: int) -> bool:
 def why_never(size: int) -> str:
     """Why so many bytes will never fit, whatever is deleted; empty where they may."""
     now = disk.usage()
-    if size <= now.total - now.mark:
+    if size <= now.total - now.reserve:
         return ""
     return (
-        f"It needs about {readable(size)}, and the whole disk has {readable(now.total)}, of which {readable(now.mark)} "
+        f"It needs about {readable(size)}, and the disk has {readable(now.total)}, of which {readable(now.reserve)} "
         "stay free. Move the data folder to a larger disk, then try again."
     )
 

@@ -2,7 +2,7 @@
 
 import logging
 
-from celery import Signature
+from celery import Signature, chain
 from kombu.exceptions import OperationalError
 
 from transcoding.models import ChunkKind
@@ -22,6 +22,12 @@ def notify_workers(kind: str) -> None:
     """Wake one worker up, because a chunk of this kind may be waiting."""
     # By name: the tasks themselves stand above the queue.
     send(app.signature(f"transcoding.tasks.{TASKS[ChunkKind(kind)]}", immutable=True))
+
+
+def finish(job_id: int) -> None:
+    """Send the last two steps of a job, because all of it is encoded."""
+    steps = ("master_playlist", "finalize")
+    send(chain(*(app.signature(f"transcoding.tasks.{step}", (job_id,), immutable=True) for step in steps)))
 
 
 def send(signature: Signature) -> None:

@@ -11,7 +11,7 @@ from transcoding.engine.package.files import store
 from transcoding.engine.plan.ladder import skipped_for
 from transcoding.engine.plan.media import MediaInfo
 from transcoding.engine.plan.plan import Plan, chunks, make_plan
-from transcoding.models import UNFINISHED, ChunkKind, QualityProgress, QualityStatus, TranscodingChunk, TranscodingJob
+from transcoding.models import ChunkKind, QualityProgress, TranscodingChunk, TranscodingJob
 from transcoding.queue import disk_quota
 from videos.models import Video
 from videos.storage.paths import package_dir, packages_of, written_here
@@ -40,8 +40,10 @@ def lay_out(job: TranscodingJob, media: MediaInfo) -> bool:
             return True  # the same step runs twice, and the other was first
         if not disk_quota.reserve(job, size):
             return False
-        if not Video.objects.filter(pk=job.video_id, status__in=UNFINISHED).update(
-            duration=media.duration, source_width=media.video.width, source_height=media.video.height
+        if (
+            not Video.objects.filter(pk=job.video_id)
+            .unfinished()
+            .update(duration=media.duration, source_width=media.video.width, source_height=media.video.height)
         ):
             return False
         for left in packages_of(job.video):  # of an earlier plan, with other boundaries and another encoder
@@ -64,7 +66,7 @@ def _quality_rows(job: TranscodingJob, plan: Plan, media: MediaInfo) -> list[Qua
     skipped = skipped_for(media.video.width, media.video.height)
     return [
         *(QualityProgress(job=job, quality=each.key, segments_total=len(plan.timeline)) for each in plan.video),
-        *(QualityProgress(job=job, quality=name, status=QualityStatus.SKIPPED) for name in skipped),
+        *(QualityProgress.skipped(job, name) for name in skipped),
     ]
 
 

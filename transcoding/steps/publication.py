@@ -1,18 +1,16 @@
 """The end of a job: playlists that tell what was really made, and the rows that publish it."""
 
 import logging
-from datetime import datetime
 from pathlib import Path
 
 from django.db import transaction
-from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from transcoding.engine.package import playlists
 from transcoding.engine.package.contents import StoredRendition, caption_languages, read_rendition
 from transcoding.engine.package.files import store
 from transcoding.engine.plan.plan import Plan
-from transcoding.models import ChunkKind, QualityStatus, TranscodingJob
+from transcoding.models import ChunkKind, TranscodingJob
 from transcoding.steps import captions, storyboards
 from videos.models import Video, VideoQuality
 from videos.storage import ledger
@@ -40,22 +38,13 @@ def _store_text(path: Path, text: str) -> None:
 
 def publish(job: TranscodingJob, renditions: list[StoredRendition]) -> list[ChunkKind]:
     """Make the video ready, with all that the schema tells of it, in one transaction; gives the work it opens."""
-    now = timezone.now()
     with transaction.atomic():
-        published = Video.objects.alive().filter(pk=job.video_id, status=Video.Status.PROCESSING)
-        if not published.update(
-            status=Video.Status.READY,
-            error_message=None,
-            duration=float(renditions[0].duration),
-            published_at=Coalesce("published_at", now),
-        ):
+        if not Video.objects.alive().filter(pk=job.video_id).complete(float(renditions[0].duration)):
             return []  # archived or published meanwhile
         VideoQuality.objects.filter(video=job.video_id).delete()
         VideoQuality.objects.bulk_create(_video_qualities(job, renditions))
-        job.qualities.exclude(status=QualityStatus.SKIPPED).update(
-            status=QualityStatus.COMPLETED, progress_percent=100, completed_at=Coalesce("completed_at", now)
-        )
-        _close(job, now)
+        job.qualities.planned().complete()
+        _close(job)
         storyboards.open_for(job)
         opened = [ChunkKind.STORYBOARD] + [ChunkKind.TRANSCRIPTION] * captions.open_for(job)
     ledger.note(Video.objects.get(pk=job.video_id))
@@ -73,11 +62,11 @@ def _video_qualities(job: TranscodingJob, renditions: list[StoredRendition]) -> 
     ]
 
 
-def _close(job: TranscodingJob, now: datetime) -> None:
-    """The audit: who finished it, and when."""
+def _close(job: TranscodingJob) -> None:
+    """Record which worker finished the job, and when."""
     job.refresh_from_db(fields=["worker"])
     job.checkpoint(
-        completed_at=now,
+        completed_at=timezone.now(),
         progress_percent=100,
         last_error=None,
         worker=None,

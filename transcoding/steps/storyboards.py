@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from django.db import transaction
@@ -17,7 +17,7 @@ from transcoding.engine.package.files import store
 from transcoding.engine.pictures import Picture, Storyboard, sheet_name
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.work import Pulse
-from transcoding.models import ChunkKind, ChunkStatus, Priority, TranscodingChunk, TranscodingJob, lease_end
+from transcoding.models import ChunkKind, Priority, TranscodingChunk, TranscodingJob, lease_end
 from transcoding.queue.local import assignment_of
 from transcoding.queue.post_publish import PostPublishQueue
 from transcoding.steps import posters
@@ -30,11 +30,9 @@ AT_ONCE = 5  # videos of an earlier release that are opened together
 
 
 def open_for(job: TranscodingJob) -> None:
-    """Have the pictures of a video drawn that is just being published. Call it in a transaction."""
-    fresh = {"status": ChunkStatus.PENDING, "failures": 0, "error": None, "lease_expires_at": None}
-    TranscodingChunk.objects.update_or_create(
-        job=job, kind=ChunkKind.STORYBOARD, defaults={**fresh, "priority": Priority.LAST}
-    )
+    """Ask for the storyboard of a video that is being published. Call it in a transaction."""
+    chunk, _ = TranscodingChunk.objects.get_or_create(job=job, kind=ChunkKind.STORYBOARD)
+    TranscodingChunk.objects.filter(pk=chunk.pk).reset(priority=Priority.LAST)
 
 
 def open_missing() -> int:
@@ -56,10 +54,10 @@ def _open_late(job: TranscodingJob) -> bool:
         return is_ready
 
 
-class PictureQueue(PostPublishQueue):
+class StoryboardQueue(PostPublishQueue):
     """The queue of videos whose pictures are still to be drawn."""
 
-    def claim(self, kinds: object = None) -> Assignment | None:
+    def claim(self, kinds: Collection[str] = (ChunkKind.STORYBOARD,)) -> Assignment | None:
         chunk = self._claim_row(ChunkKind.STORYBOARD)
         if chunk is None:
             return None
@@ -71,10 +69,11 @@ class PictureQueue(PostPublishQueue):
             raise LeaseLost  # it is gone, or made anew
         return package_dir(video)
 
-    def report(self, assignment: Assignment) -> None:
+    def report(self, assignment: Assignment, percent: int | None = None) -> None:
+        """Renew the lease; the percentage is not used, because a storyboard takes seconds."""
         self._guarded(assignment, lease_expires_at=lease_end())
 
-    def publish(self, assignment: Assignment, storyboard: Storyboard, candidates: list[Picture]) -> None:
+    def put(self, assignment: Assignment, storyboard: Storyboard, candidates: list[Picture]) -> None:
         """Put the files beside the video, with the rows that tell of them."""
         with transaction.atomic():
             video = self._finish(assignment)
@@ -99,7 +98,7 @@ def install(storyboard: Storyboard, package: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def draw_one(queue: PictureQueue, stop: threading.Event) -> bool:
+def draw_one(queue: StoryboardQueue, stop: threading.Event) -> bool:
     """Claim a video, draw its pictures, put them in place; False where there was none."""
     assignment = queue.claim()
     if assignment is None:
@@ -111,7 +110,7 @@ def draw_one(queue: PictureQueue, stop: threading.Event) -> bool:
     return True
 
 
-def _draw(queue: PictureQueue, assignment: Assignment, stop: threading.Event) -> None:
+def _draw(queue: StoryboardQueue, assignment: Assignment, stop: threading.Event) -> None:
     check = Pulse(queue, assignment, stop)
     try:
         package = queue.package_of(assignment)
@@ -119,7 +118,7 @@ def _draw(queue: PictureQueue, assignment: Assignment, stop: threading.Event) ->
             smallest = min(assignment.plan.first_video, key=lambda rung: rung.width * rung.height)
             storyboard = pictures.storyboard(package / smallest.key, Path(folder))
             check()
-            queue.publish(assignment, storyboard, _candidates(assignment, Path(folder), check))
+            queue.put(assignment, storyboard, _candidates(assignment, Path(folder), check))
     except ShuttingDown:
         queue.release(assignment)
     except (FfmpegError, BrokenBoxes, BrokenStream, OSError) as error:

@@ -1,4 +1,4 @@
-"""What the pages of jobs say in figures."""
+"""Filters for the pages of jobs and workers."""
 
 from django import template
 from django.utils import timezone
@@ -13,16 +13,17 @@ register.filter("duration", insight.duration)
 
 @register.filter
 def first_line(text: str) -> str:
-    """Of an error with a log: the log stands elsewhere."""
+    """Return the first line of an error, without the log that follows it."""
     return text.partition("\n")[0]
 
 
 @register.filter
-def piece(attempt: Attempt) -> str:
+def chunk_name(attempt: Attempt) -> str:
+    """Return the name of the chunk of an attempt, such as `segments 3-6`."""
     return insight.name_of(attempt.kind, attempt.first_segment, attempt.last_segment)
 
 
 @register.filter
 def took(attempt: Attempt) -> float:
-    """Seconds, so far or in all."""
+    """Return the seconds that an attempt took, or has taken so far."""
     return ((attempt.ended_at or timezone.now()) - attempt.started_at).total_seconds()

@@ -117,7 +117,7 @@ class TestBadInput:
         assert sentence == f"There is no file or folder {tmp_path}/nothing.mp4."
 
     def test_an_empty_folder(self, tmp_path):
-        assert refused(tmp_path) == (2, f"The folder {tmp_path} holds no files.")
+        assert refused(tmp_path) == (2, f"The folder {tmp_path} contains no files.")
 
     def test_an_unknown_category_names_those_that_exist(self, short):
         Category.objects.create(name="Known")

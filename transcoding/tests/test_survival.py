@@ -11,10 +11,10 @@ from vlog.tests.torture import torture
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
 # Several faults in one video, so that the site starts once and few videos are made.
-PROCESSES = "bells-doubled+ffmpeg+child+node+term+bells-lost+broker-dies+database-dies+everything"
+PROCESSES = "wakeups-doubled+ffmpeg+child+node+term+wakeups-lost+broker-killed+database-killed+everything"
 MACHINES = "machine+frozen"
 PEOPLE = "disk+cancelled+archived+source+steps"
-GROUPS = {"last-piece": 0, PROCESSES: 9, MACHINES: 2, PEOPLE: 5, "deleted": 1}
+GROUPS = {"last-chunk": 0, PROCESSES: 9, MACHINES: 2, PEOPLE: 5, "deleted": 1}
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def results(tmp_path_factory):
 
 
 def test_two_workers_that_finish_at_once_send_the_last_steps_once(results):
-    assert (results["last-piece"]["broken"], results["last-piece"]["rounds"]) == ([], 20)
+    assert (results["last-chunk"]["broken"], results["last-chunk"]["rounds"]) == ([], 20)
 
 
 @pytest.mark.parametrize("group", [PROCESSES, MACHINES, PEOPLE])

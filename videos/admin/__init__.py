@@ -1,4 +1,4 @@
-"""What editors do."""
+"""The admin of videos, categories, tags, storage and the archive."""
 
 from videos.admin.archive import ArchivedVideoAdmin
 from videos.admin.catalogue import CategoryAdmin, TagAdmin

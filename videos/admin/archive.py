@@ -20,7 +20,7 @@ from videos.models import ArchivedVideo, Video
 
 @admin.register(ArchivedVideo)
 class ArchivedVideoAdmin(admin.ModelAdmin):
-    """What the archive holds: to be restored, or deleted for good with a permission of its own."""
+    """The archived videos, which can be restored or, with a permission of its own, deleted permanently."""
 
     list_display = ("title", "address", "archived", "archived_by", "days_left", "size")
     list_select_related = ("archive_entry",)
@@ -48,11 +48,11 @@ class ArchivedVideoAdmin(admin.ModelAdmin):
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions = dict(super().get_actions(request))
         if (action := actions.get("delete_selected")) is not None:
-            actions["delete_selected"] = (action[0], action[1], "Delete for good")
+            actions["delete_selected"] = (action[0], action[1], "Delete permanently")
         return actions
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """The videos alone: whoever may delete them may delete what hangs on them."""
+        """List the videos only: the permission to delete them includes their related rows."""
         return [str(video) for video in objs], {}, set(), []
 
     def delete_model(self, request: HttpRequest, obj: Video) -> None:
@@ -70,7 +70,7 @@ class ArchivedVideoAdmin(admin.ModelAdmin):
     def archived(self, video: Video) -> str:
         return date_format(localtime(video.deleted_at), "DATETIME_FORMAT")
 
-    @admin.display(description="By", ordering="archive_entry__archived_by")
+    @admin.display(description="Archived by", ordering="archive_entry__archived_by")
     def archived_by(self, video: Video) -> str:
         return video.archive_entry.archived_by
 
@@ -82,7 +82,7 @@ class ArchivedVideoAdmin(admin.ModelAdmin):
     def size(self, video: Video) -> str:
         return filesizeformat(video.archive_entry.size)
 
-    @admin.action(description="Restore", permissions=["change"])
+    @admin.action(description="Restore selected videos", permissions=["change"])
     def restore_selected(self, request: HttpRequest, queryset: QuerySet[ArchivedVideo]) -> None:
         for video in queryset:
             self._restore(request, video)
@@ -99,10 +99,11 @@ class ArchivedVideoAdmin(admin.ModelAdmin):
         old = video.archive_entry.slug
         restored = archive.restore(video.pk)
         if restored is None:
-            return  # somebody else did it in the meantime
+            return  # another user has restored or deleted it meanwhile
         self.log_change(request, restored, "Restored from the archive.")
-        message = format_html('“<a href="{}">{}</a>” is back.', restored.get_absolute_url(), restored)
+        message = format_html('“<a href="{}">{}</a>” was restored.', restored.get_absolute_url(), restored)
         self.message_user(request, message, messages.SUCCESS)
         if restored.slug != old:
-            told = f"/watch/{old}/ belongs to another video now, so “{restored}” is at {restored.get_absolute_url()}"
-            self.message_user(request, told, messages.WARNING)
+            moved = restored.get_absolute_url()
+            message = f"Another video now uses /watch/{old}/, so “{restored}” has moved to {moved}."
+            self.message_user(request, message, messages.WARNING)

@@ -6,6 +6,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.defaultfilters import pluralize
 from django.template.response import TemplateResponse
 from django.urls import path
 
@@ -13,22 +14,22 @@ from videos import merging
 from videos.models import Category, Tag
 from videos.uploads import clean
 
-ALIVE = Q(videos__deleted_at=None)
+NOT_ARCHIVED = Q(videos__deleted_at=None)
 SUGGESTIONS = 10
 
 
 class NamedAdmin(admin.ModelAdmin):
-    """Categories and tags: a name, an address, and how many videos."""
+    """The base of the admin of categories and tags: a name, a slug and the number of videos."""
 
     list_display = ("name", "slug", "number_of_videos")
     search_fields = ("name", "slug")
-    ordering = ("name", "pk")  # that of the model is lost where rows are counted
+    ordering = ("name", "pk")  # annotating with a count drops the ordering of the model
     prepopulated_fields = {"slug": ("name",)}
     actions = ("merge",)
-    fate = ""  # of the videos, when the row is deleted
+    deletion_note = ""  # what happens to the videos when the row is deleted
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).annotate(number=Count("videos", filter=ALIVE))
+        return super().get_queryset(request).annotate(number=Count("videos", filter=NOT_ARCHIVED))
 
     @admin.display(description="Videos", ordering="number")
     def number_of_videos(self, row: Any) -> int:
@@ -36,23 +37,26 @@ class NamedAdmin(admin.ModelAdmin):
         return number
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """What the confirmation says: the row and what becomes of its videos, not each link between the two."""
+        """List each row and what happens to its videos, instead of every link between them."""
         allowed = self.has_delete_permission(request)
-        named = [f"{row}: {self.fate.format(n=row.videos.filter(deleted_at=None).count())}" for row in objs]
+        named = [f"{row}: {self._deletion_note(row.videos.filter(deleted_at=None).count())}" for row in objs]
         name = str(self.opts.verbose_name)
         counts = {str(self.opts.verbose_name_plural): len(named)}
         return named, counts, set() if allowed else {name}, []
 
+    def _deletion_note(self, count: int) -> str:
+        return f"{count} video{pluralize(count)} will {self.deletion_note}"
+
     @admin.action(description="Merge the selected %(verbose_name_plural)s", permissions=["delete"])
     def merge(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        """First asks which one stays; the answer comes as a second call."""
+        """Ask which row to keep; the confirmation form calls this action again."""
         rows = list(queryset.order_by("name", "pk"))
         if len(rows) < 2:
-            self.message_user(request, "Select at least two: one of them stays.", messages.WARNING)
+            self.message_user(request, "Select at least two to merge.", messages.WARNING)
             return None
         kept = next((row for row in rows if str(row.pk) == request.POST.get("kept")), None)
         if kept is None:
-            return self._ask_which_stays(request, rows)
+            return self._confirm_merge(request, rows)
         try:
             merging.merge(kept, [row for row in rows if row != kept])
         except merging.GoneError as error:
@@ -60,33 +64,33 @@ class NamedAdmin(admin.ModelAdmin):
             return None
         names = ", ".join(str(row) for row in rows if row != kept)
         self.log_change(request, kept, f"Merged with {names}.")
-        self.message_user(request, f"{names}: now part of {kept}.", messages.SUCCESS)
+        self.message_user(request, f"Merged {names} into {kept}.", messages.SUCCESS)
         return None
 
-    def _ask_which_stays(self, request: HttpRequest, rows: list[Any]) -> HttpResponse:
-        most = max(rows, key=lambda row: row.number)
+    def _confirm_merge(self, request: HttpRequest, rows: list[Any]) -> HttpResponse:
+        largest = max(rows, key=lambda row: row.number)
         title = f"Merge {len(rows)} {self.opts.verbose_name_plural}"
         context = {**self.admin_site.each_context(request), "title": title, "opts": self.opts, "rows": rows}
-        return TemplateResponse(request, "admin/videos/merge.html", {**context, "most": most})
+        return TemplateResponse(request, "admin/videos/merge.html", {**context, "largest": largest})
 
 
 @admin.register(Category)
 class CategoryAdmin(NamedAdmin):
     fields = ("name", "slug", "description")
-    fate = "its videos ({n}) stay, without a category"
+    deletion_note = "remain without a category"
 
 
 @admin.register(Tag)
 class TagAdmin(NamedAdmin):
     fields = ("name", "slug")
-    fate = "its videos ({n}) stay, without this tag"
+    deletion_note = "lose this tag"
 
     def get_urls(self) -> list[Any]:
         names = self.admin_site.admin_view(self.names)
         return [path("names/", names, name="videos_tag_names"), *super().get_urls()]
 
     def names(self, request: HttpRequest) -> HttpResponse:
-        """Names of tags for the words after `?term=`, as JSON: those that begin so, the most used first."""
+        """Return the names of tags that begin with `?term=` as JSON, the most used first."""
         user = request.user
         if not any(user.has_perm(f"videos.{right}") for right in ("view_tag", "add_video", "change_video")):
             raise PermissionDenied

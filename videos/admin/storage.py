@@ -18,9 +18,9 @@ from vlog.disk import readable
 
 @admin.register(StorageEntry)
 class StorageAdmin(admin.ModelAdmin):
-    """Who takes how much of the disk, the largest first: a page to read."""
+    """The disk usage of each video, the largest first; read-only."""
 
-    list_display = ("video_title", "whole", "of_source", "of_renditions", "of_extras", "where")
+    list_display = ("video_title", "total_size", "original_size", "renditions_size", "extras_size", "location")
     list_display_links = None
     list_select_related = ("video",)
     list_per_page = 50
@@ -33,7 +33,7 @@ class StorageAdmin(admin.ModelAdmin):
         return [path("", view, name="videos_storageentry_changelist")]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[StorageEntry]:
-        return super().get_queryset(request).annotate(taken=ledger.TOTAL)
+        return super().get_queryset(request).annotate(all_bytes=ledger.TOTAL)
 
     def get_ordering(self, request: HttpRequest) -> tuple[Any, ...]:
         return (ledger.TOTAL.desc(), "pk")
@@ -54,7 +54,7 @@ class StorageAdmin(admin.ModelAdmin):
         return False
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        figures = {"disk": disk.usage(), "promised": disk_quota.reserved(), "totals": ledger.totals()}
+        figures = {"disk": disk.usage(), "reserved": disk_quota.reserved(), "totals": ledger.totals()}
         return super().changelist_view(request, {"title": "Storage", **figures})
 
     @admin.display(description="Video", ordering="video__title")
@@ -62,22 +62,22 @@ class StorageAdmin(admin.ModelAdmin):
         name = "videos_archivedvideo_change" if entry.video.deleted_at else "videos_video_change"
         return format_html('<a href="{}">{}</a>', reverse(f"admin:{name}", args=[entry.pk]), entry.video)
 
-    @admin.display(description="On the disk", ordering="taken")
-    def whole(self, entry: StorageEntry) -> str:
+    @admin.display(description="Disk usage", ordering="all_bytes")
+    def total_size(self, entry: StorageEntry) -> str:
         return readable(entry.total)
 
-    @admin.display(description="The file", ordering="source")
-    def of_source(self, entry: StorageEntry) -> str:
+    @admin.display(description="Original", ordering="source")
+    def original_size(self, entry: StorageEntry) -> str:
         return readable(entry.source)
 
     @admin.display(description="Renditions", ordering="renditions")
-    def of_renditions(self, entry: StorageEntry) -> str:
+    def renditions_size(self, entry: StorageEntry) -> str:
         return readable(entry.renditions)
 
-    @admin.display(description="Pictures, captions", ordering="extras")
-    def of_extras(self, entry: StorageEntry) -> str:
+    @admin.display(description="Images, captions", ordering="extras")
+    def extras_size(self, entry: StorageEntry) -> str:
         return readable(entry.extras)
 
-    @admin.display(description="Where", ordering="video__deleted_at")
-    def where(self, entry: StorageEntry) -> str:
-        return "in the archive" if entry.video.deleted_at else ""
+    @admin.display(description="Location", ordering="video__deleted_at")
+    def location(self, entry: StorageEntry) -> str:
+        return "Archive" if entry.video.deleted_at else "Site"

@@ -1,5 +1,6 @@
-"""Videos in the admin: upload, edit, publish."""
+"""Videos in the admin: upload, edit, publish, archive."""
 
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.db.models import DateTimeField, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404
+from django.template.defaultfilters import pluralize
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
 from django.utils.formats import date_format
@@ -33,20 +35,22 @@ from vlog.disk import readable
 
 @admin.register(Video)
 class VideoAdmin(admin.ModelAdmin):
-    list_display = ("picture", "title", "state", "length", "category", "created")
-    list_display_links = ("picture", "title")
+    """The videos that are not in the archive."""
+
+    list_display = ("poster", "title", "state", "length", "category", "created")
+    list_display_links = ("poster", "title")
     list_filter = ("status", "category")
     list_select_related = ("category", "job")
     list_per_page = 50
     search_fields = ("title", "description", "slug")
     ordering = ("-created_at", "-id")
     autocomplete_fields = ("category",)
-    actions = ("try_again", "archive_selected")
-    # The video may be published while its form lies open: the date is written only if the editor changed it.
+    actions = ("retry_failed", "archive_selected")
+    # The video may be published while its form is open: the date is saved only if the editor changed it.
     formfield_overrides = {DateTimeField: {"show_hidden_initial": True}}
 
     class Media:
-        js = ("admin_live.js", "upload.js")
+        js = ("live.js", "upload.js")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Video]:
         return super().get_queryset(request).filter(deleted_at=None)
@@ -54,23 +58,23 @@ class VideoAdmin(admin.ModelAdmin):
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         return [
-            path("room/", wrap(self.room_view), name="videos_video_room"),
+            path("space/", wrap(self.space_view), name="videos_video_space"),
             path("<int:video_id>/poster/", wrap(self.poster_view), name="videos_video_poster"),
             *super().get_urls(),
         ]
 
-    def room_view(self, request: HttpRequest) -> JsonResponse:
-        """Whether a file of `?bytes=` would be taken, asked before it is sent: {"told": "" or why not}."""
+    def space_view(self, request: HttpRequest) -> JsonResponse:
+        """Check before an upload whether a file of `?bytes=` fits: {"error": "" or the reason why not}."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         size = request.GET.get("bytes", "")
         if not (size.isascii() and size.isdecimal() and len(size) < 19):
-            return JsonResponse({"told": "Say how large the file is: ?bytes=NUMBER."}, status=400)
+            return JsonResponse({"error": "Give the size of the file: ?bytes=NUMBER."}, status=400)
         try:
             disk_quota.check(int(size))
         except disk_quota.InsufficientSpace as refusal:
-            return JsonResponse({"told": str(refusal)})
-        return JsonResponse({"told": ""})
+            return JsonResponse({"error": str(refusal)})
+        return JsonResponse({"error": ""})
 
     def get_form(self, request: HttpRequest, obj: Video | None = None, change: bool = False, **kwargs: Any) -> Any:
         return super().get_form(request, obj, change, **{**kwargs, "form": VideoForm if obj else UploadForm})
@@ -80,9 +84,9 @@ class VideoAdmin(admin.ModelAdmin):
             return [(None, {"fields": ("file", "title", "description", "category", "tag_names", "publish_early")})]
         return [
             (None, {"fields": ("progress",)}),
-            ("What viewers read", {"fields": ("title", "description", "category", "tag_names")}),
+            ("Description", {"fields": ("title", "description", "category", "tag_names")}),
             ("Publication", {"fields": ("slug", "published_at", "publish_early")}),
-            ("The file", {"fields": ("source_name", "source_size", "length", "storage", "created_at")}),
+            ("File", {"fields": ("source_name", "source_size", "length", "storage", "created_at")}),
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Video | None = None) -> tuple[str, ...]:
@@ -94,38 +98,38 @@ class VideoAdmin(admin.ModelAdmin):
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), "gallery": gallery})
 
     def poster_view(self, request: HttpRequest, video_id: int) -> HttpResponse:
-        """Take one of the pictures that are offered, or the editor's own, as the poster."""
+        """Set the poster: one of the candidates, or an uploaded image."""
         if not self.has_change_permission(request):
             raise PermissionDenied
         video = get_object_or_404(self.get_queryset(request), pk=video_id)
         form = PosterForm(request.POST, request.FILES)
         if request.method == "POST" and form.is_valid():
-            self._take_poster(request, video, form)
+            self._set_poster(request, video, form)
         elif request.method == "POST":
-            self.message_user(request, " ".join(form.sentences()), messages.ERROR)
+            self.message_user(request, " ".join(form.messages()), messages.ERROR)
         return HttpResponseRedirect(reverse("admin:videos_video_change", args=[video.pk]) + "#poster")
 
-    def _take_poster(self, request: HttpRequest, video: Video, form: PosterForm) -> None:
-        sent, number = form.cleaned_data["picture"], form.cleaned_data["candidate"]
+    def _set_poster(self, request: HttpRequest, video: Video, form: PosterForm) -> None:
+        image, number = form.cleaned_data["picture"], form.cleaned_data["candidate"]
         try:
-            if sent is None:
-                taken = posters.choose(video.pk, number)
+            if image is None:
+                changed = posters.choose(video.pk, number)
             else:
-                taken = posters.send(video.pk, Path(sent.temporary_file_path()))
+                changed = posters.send(video.pk, Path(image.temporary_file_path()))
         except NotAPicture as error:
             self.message_user(request, str(error), messages.ERROR)
             return
-        if not taken:
-            self.message_user(request, "This picture is not offered any more. Choose another one.", messages.ERROR)
+        if not changed:
+            self.message_user(request, "This image is no longer available. Choose another one.", messages.ERROR)
             return
-        self.log_change(request, video, "Chose another poster.")
-        self.message_user(request, "The poster is changed.", messages.SUCCESS)
+        self.log_change(request, video, "Changed the poster.")
+        self.message_user(request, "The poster was changed.", messages.SUCCESS)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         return {name: action for name, action in super().get_actions(request).items() if name != "delete_selected"}
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Nothing that hangs on a video goes with it into the archive."""
+        """List the videos only: archiving deletes no related rows."""
         return [str(video) for video in objs], {}, set(), []
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
@@ -140,7 +144,7 @@ class VideoAdmin(admin.ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Video, form: ModelForm, change: bool) -> None:
         if change:
-            # The rest of the row is the workers', who may have written it since it was read.
+            # Workers write the other columns and may have done so since the row was read.
             obj.save(update_fields=[name for name in form.changed_data if name in VideoForm.Meta.fields])
             return
         data = form.cleaned_data
@@ -153,15 +157,22 @@ class VideoAdmin(admin.ModelAdmin):
             tags=data["tag_names"],
             publish_early=data["publish_early"],
         )
-        obj.__dict__.update(video.__dict__)  # the admin goes on with the row that the upload made
+        obj.__dict__.update(video.__dict__)  # the admin continues with the row that the upload created
+
+    def response_add(self, request: HttpRequest, obj: Video, post_url_continue: str | None = None) -> HttpResponse:
+        """Answer upload.js with the next page's address: following a redirect, it would use up that page's message."""
+        response = super().response_add(request, obj, post_url_continue)
+        if request.headers.get("X-Requested-With") == "XMLHttpRequest" and response.has_header("Location"):
+            return HttpResponse(status=HTTPStatus.CREATED, headers={"Location": response["Location"]})
+        return response
 
     def save_related(self, request: HttpRequest, form: ModelForm, formsets: Any, change: bool) -> None:
-        if change:  # an upload has its tags already
+        if change:  # a new video has its tags already
             super().save_related(request, form, formsets, change)
             form.instance.tags.set(uploads.tags_named(form.cleaned_data["tag_names"]))
 
     @admin.display(description="")
-    def picture(self, video: Video) -> SafeString:
+    def poster(self, video: Video) -> SafeString:
         if video.status != Video.Status.READY:
             return SafeString('<span class="no-poster"></span>')
         return format_html('<img class="poster" src="{}" alt="" loading="lazy">', poster_url(video))
@@ -182,66 +193,67 @@ class VideoAdmin(admin.ModelAdmin):
 
     @admin.display(description="Created", ordering="created_at")
     def created(self, video: Video) -> SafeString:
-        """The day alone: the exact time would cost the titles their room."""
+        """Show the day only: the exact time would take the width that titles need."""
         moment = localtime(video.created_at)
         day, exact = date_format(moment, "j M Y"), date_format(moment, "DATETIME_FORMAT")
         return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exact, day)
 
-    @admin.display(description="Size in pixels")
+    @admin.display(description="Resolution")
     def source_size(self, video: Video) -> str:
-        return f"{video.source_width} x {video.source_height}" if video.source_width else ""
+        return f"{video.source_width} × {video.source_height}" if video.source_width else ""
 
-    @admin.display(description="On the disk")
+    @admin.display(description="Disk usage")
     def storage(self, video: Video) -> str:
-        """Such as: The file: 1.2 GB; renditions: 640.0 MB (1080p 400.0 MB, …)."""
         entry = getattr(video, "storage_entry", None)
-        return told_storage(entry) if entry else "not measured yet"
+        return describe_storage(entry) if entry else "Not measured yet"
 
-    @admin.action(description="Try again what failed", permissions=["change"])
-    def try_again(self, request: HttpRequest, queryset: QuerySet[Video]) -> None:
+    @admin.action(description="Retry failed", permissions=["change"])
+    def retry_failed(self, request: HttpRequest, queryset: QuerySet[Video]) -> None:
         failed = [video for video in queryset.select_related("job") if video.status == Video.Status.FAILED]
         for video in failed:
             tasks.retry(video.job)
         if failed:
-            self.message_user(request, f"{len(failed)} taken up again.", messages.SUCCESS)
+            self.message_user(request, f"Retrying {len(failed)} video{pluralize(failed)}.", messages.SUCCESS)
         else:
             self.message_user(request, "None of these videos has failed.", messages.WARNING)
 
     @admin.action(description="Move to the archive", permissions=["delete"])
     def archive_selected(self, request: HttpRequest, queryset: QuerySet[Video]) -> None:
-        """Without asking again: it can be undone."""
+        """Archive without a confirmation, because it can be undone."""
         by = request.user.get_username()
         titles = [str(video) for video in queryset if archive.archive(video.pk, by)]
         self.log_deletions(request, queryset)
         self.message_user(request, archived_message(titles), messages.SUCCESS)
 
 
-def told_storage(entry: StorageEntry) -> str:
+def describe_storage(entry: StorageEntry) -> str:
+    """Return the disk usage as text: "Original: 1.2 GB; renditions: 640.0 MB (1080p 400.0 MB, …)"."""
     order = sorted(entry.folders.items(), key=lambda item: display_order(item[0]))
-    each = ", ".join(f"{'sound' if name == 'audio' else name} {readable(size)}" for name, size in order)
-    parts = [f"The file: {readable(entry.source)}"]
+    each = ", ".join(f"{name} {readable(size)}" for name, size in order)
+    parts = [f"Original: {readable(entry.source)}"]
     if entry.renditions:
         parts.append(f"renditions: {readable(entry.renditions)} ({each})")
     if entry.extras:
-        parts.append(f"pictures, captions and playlists: {readable(entry.extras)}")
+        parts.append(f"images, captions and playlists: {readable(entry.extras)}")
     return "; ".join(parts)
 
 
 def gallery_of(video: Video) -> dict[str, Any]:
-    """What the video's page shows of its pictures: the poster, and those that an editor can choose instead."""
-    there = find_media(f"{package_name(video)}/poster.jpg") is not None
-    offered = [
+    """Return the current poster of a video, the candidates that can replace it, and the form for an upload."""
+    has_poster = find_media(f"{package_name(video)}/poster.jpg") is not None
+    candidates = [
         {"number": number, "is_current": current, "url": package_url(video, posters.candidate_name(number))}
         for number, current in posters.offered(video)
     ]
-    return {"poster": poster_url(video) if there else "", "offered": offered, "form": PosterForm()}
+    return {"poster": poster_url(video) if has_poster else "", "candidates": candidates, "form": PosterForm()}
 
 
 def archived_message(titles: list[str]) -> SafeString:
-    what = f"“{titles[0]}” is" if len(titles) == 1 else f"{len(titles)} videos are"
+    """Return the message after one or more videos were archived."""
+    subject = f"“{titles[0]}” was" if len(titles) == 1 else f"{len(titles)} videos were"
     return format_html(
-        '{} in the archive. The <a href="{}">archived videos</a> can be restored for {} days.',
-        what,
+        '{} moved to the archive. <a href="{}">Archived videos</a> can be restored for {} days.',
+        subject,
         reverse("admin:videos_archivedvideo_changelist"),
         settings.ARCHIVE_RETENTION_DAYS,
     )

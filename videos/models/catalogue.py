@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib.postgres.functions import RandomUUID
 from django.db import IntegrityError, models, transaction
 from django.db.models import ExpressionWrapper, F, Q, Value
-from django.db.models.functions import Cast, Replace
+from django.db.models.functions import Cast, Coalesce, Replace
 from django.utils import timezone
 
 from videos.models.addresses import SLUG_ATTEMPTS, address_of, free_slug_in, is_slug_collision
@@ -27,7 +27,7 @@ class VideoStatus(models.TextChoices):
 
 
 def new_media_key() -> str:
-    """128 random bits as 32 hexadecimal digits."""
+    """Return 128 random bits as 32 hexadecimal digits."""
     return secrets.token_hex(16)
 
 
@@ -56,8 +56,10 @@ class Category(models.Model):
 
 class TagQuerySet(models.QuerySet["Tag"]):
     def named(self, name: str) -> "Tag":
-        """The tag of that name, whatever the case; made where there is none, also when others make it, or one with the
-        same slug, at the same time."""
+        """Return the tag of this name, ignoring case, and create it if there is none.
+
+        Safe against concurrent writers of the same tag, or of another tag with the same slug.
+        """
         for _ in range(SLUG_ATTEMPTS - 1):
             try:
                 with transaction.atomic(using=self.db):
@@ -80,7 +82,7 @@ class Tag(models.Model):
         ordering = ["name"]
         constraints = [
             models.UniqueConstraint(fields=["name"], name="uq_tags_name"),
-            # The tag page's look-up. One index is both: the schema's UNIQUE and the index that it names.
+            # For the tag page. The schema asks for UNIQUE and for an index of this name: one index is both.
             models.UniqueConstraint(fields=["slug"], name="ix_tags_slug"),
         ]
 
@@ -97,19 +99,19 @@ class Tag(models.Model):
 
 class VideoQuerySet(models.QuerySet["Video"]):
     def alive(self) -> "VideoQuerySet":
-        """Those that are not in the archive."""
+        """Videos that are not in the archive."""
         return self.filter(deleted_at__isnull=True)
 
     def public(self) -> "VideoQuerySet":
-        """Those that every viewer may watch now."""
+        """Videos that every viewer may watch now."""
         return self.alive().filter(watchable=True, published_at__lte=timezone.now())
 
     def newest(self) -> "VideoQuerySet":
-        """In the order of publication, the latest first."""
+        """Order by publication, the latest first."""
         return self.order_by("-published_at", "-id")
 
     def create_with_slug(self, *, title: str, **fields: Any) -> "Video":
-        """A new row whose slug is made from the title, also when others write the same title at the same time."""
+        """Create a video with a slug made from its title; safe against concurrent writers of the same title."""
         for _ in range(SLUG_ATTEMPTS - 1):
             try:
                 with transaction.atomic(using=self.db):
@@ -119,17 +121,43 @@ class VideoQuerySet(models.QuerySet["Video"]):
                     raise
         return self.create(title=title, slug=free_slug(title), **fields)
 
+    def unfinished(self) -> "VideoQuerySet":
+        return self.filter(status__in=[VideoStatus.PENDING, VideoStatus.PROCESSING])
+
+    def process(self) -> int:
+        """Note that the videos are being made; returns their number."""
+        return self.update(status=VideoStatus.PROCESSING)
+
+    def fail(self, reason: str) -> int:
+        """Note that the videos will not be made until they are retried; returns their number."""
+        return self.update(status=VideoStatus.FAILED, error_message=reason)
+
+    def reopen(self) -> int:
+        """Note that failed videos are being made again; returns their number."""
+        return self.filter(status=VideoStatus.FAILED).update(status=VideoStatus.PROCESSING, error_message=None)
+
+    def complete(self, duration: float) -> int:
+        """Note that videos in the making are ready, and publish those that no editor has scheduled."""
+        published_at = Coalesce("published_at", timezone.now())
+        return self.filter(status=VideoStatus.PROCESSING).update(
+            status=VideoStatus.READY, error_message=None, duration=duration, published_at=published_at
+        )
+
+    def restart(self) -> int:
+        """Withdraw one video to make it again from its source, under another media key."""
+        return self.update(status=VideoStatus.PENDING, error_message=None, media_key=new_media_key())
+
 
 class Video(models.Model):
-    """One video, from its upload to its end.
+    """A video, from its upload until it is purged.
 
     pending ──▶ processing ──▶ ready
                  ▲      │
            retry │      ▼
                  └── failed
 
-    Beside the status: `deleted_at` set means archived, whatever the status; `published_at` in the future or NULL
-    means not public yet. A video is public when it is ready, or with `publish_early` as soon as it plays.
+    A video with `deleted_at` is archived, whatever its status. With `published_at` in the future or NULL it is not
+    public yet. A published video is public when it is ready, or with `publish_early` as soon as it plays.
     """
 
     Status = VideoStatus
@@ -156,7 +184,7 @@ class Video(models.Model):
     created_at = models.DateTimeField(default=timezone.now, db_default=NOW, editable=False)
     published_at = models.DateTimeField(null=True, blank=True)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # Part of the media address; it changes when a video is withdrawn, so that old addresses stop working.
+    # Part of the media address; it changes when a video is archived, so that old addresses stop working.
     media_key = models.CharField(
         max_length=32,
         default=new_media_key,
@@ -178,7 +206,7 @@ class Video(models.Model):
     )
     poster_version = models.IntegerField(default=0, db_default=0, editable=False, help_text="Counts its changes")
     source_name = models.CharField(max_length=255, blank=True, default="", db_default="", editable=False)
-    # Kept by the roll-up of playback sessions: pages must not count them.
+    # Maintained by the roll-up of playback sessions, so that pages need not count them.
     view_count = models.IntegerField(default=0, db_default=0, editable=False)
     tags = models.ManyToManyField(Tag, through="VideoTag", related_name="videos", blank=True)
 
@@ -191,8 +219,8 @@ class Video(models.Model):
             models.Index(fields=["category"], name="ix_videos_category_id"),
             models.Index(fields=["created_at"], name="ix_videos_created_at"),  # the admin's list
             models.Index(fields=["published_at"], name="ix_videos_published_at"),  # newest()
-            models.Index(fields=["deleted_at"], name="ix_videos_deleted_at"),  # what the archive may purge
-            # public().newest(), page by page and counted, without a look at what is not public
+            models.Index(fields=["deleted_at"], name="ix_videos_deleted_at"),  # what purge_archive may delete
+            # public().newest(), by page and counted, without reading videos that are not public
             models.Index(
                 F("published_at").desc(),
                 F("id").desc(),
@@ -219,6 +247,8 @@ class Video(models.Model):
 
 
 class VideoTag(models.Model):
+    """The link between a video and one of its tags."""
+
     pk = models.CompositePrimaryKey("video_id", "tag_id")
     video = models.ForeignKey(Video, models.CASCADE, db_constraint=False, db_index=False)
     tag = models.ForeignKey(Tag, models.CASCADE, db_constraint=False, db_index=False)
@@ -235,7 +265,7 @@ class VideoTag(models.Model):
 
 
 class VideoQuality(models.Model):
-    """A rendition that viewers of a ready video can choose."""
+    """A rendition that viewers of a ready video can choose in the player."""
 
     video = models.ForeignKey(Video, models.CASCADE, related_name="qualities", db_constraint=False, db_index=False)
     quality = models.CharField(max_length=10)
@@ -247,7 +277,7 @@ class VideoQuality(models.Model):
         db_table = "video_qualities"
         verbose_name_plural = "video qualities"
         constraints = [
-            # Its index also finds the rows of one video, for the watch page and for ON DELETE.
+            # Its index also serves the watch page and ON DELETE, which look up the rows of one video.
             models.UniqueConstraint(fields=["video", "quality"], name="uq_video_quality"),
             models.CheckConstraint(
                 condition=Q(width__gte=0, height__gte=0, bitrate__gte=0), name="ck_video_qualities_sizes"
@@ -259,5 +289,5 @@ class VideoQuality(models.Model):
 
 
 def free_slug(title: str) -> str:
-    """A slug for a video of that title which no video has yet; see `free_slug_in`."""
+    """Return a slug for a video of this title that no other video has; see `free_slug_in`."""
     return free_slug_in(Video, title)

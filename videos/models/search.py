@@ -1,4 +1,4 @@
-"""The words that the search finds."""
+"""The full-text index of videos."""
 
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
@@ -8,7 +8,7 @@ from videos.models.catalogue import Video
 
 
 class SearchDocument(models.Model):
-    """The words of a video's title, tags and description: triggers keep the rows, whoever writes the others."""
+    """The indexed words of a video's title, tags and description; database triggers maintain the rows."""
 
     video = models.OneToOneField(
         Video, models.CASCADE, primary_key=True, related_name="search_document", db_constraint=False
@@ -17,7 +17,7 @@ class SearchDocument(models.Model):
 
     class Meta:
         db_table = "search_documents"
-        default_permissions = ()  # nobody writes them
+        default_permissions = ()  # only triggers write these rows
         indexes = [GinIndex(fields=["document"], name="ix_search_documents_document")]
 
     def __str__(self) -> str:

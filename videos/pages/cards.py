@@ -1,4 +1,4 @@
-"""What lists show of a video: plain rows, because dozens of model instances would take most of a page's time."""
+"""The fields of a video that lists show, as plain rows: model instances would take most of a page's time."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -13,7 +13,7 @@ COLUMNS = (
 
 
 class Card(NamedTuple):
-    """A public video; duration in seconds."""
+    """A public video in a list; duration in seconds."""
 
     pk: int
     title: str
@@ -40,5 +40,5 @@ class Card(NamedTuple):
 
 
 def cards(videos: VideoQuerySet) -> list[Card]:
-    """The cards of some videos, in one query."""
+    """Return the cards of these videos, in one query."""
     return [Card(*row) for row in videos.values_list(*COLUMNS)]

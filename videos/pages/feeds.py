@@ -1,4 +1,4 @@
-"""What programs read: feeds of the latest videos, the map of the site, and what robots may fetch."""
+"""RSS feeds of the latest videos, the sitemap and robots.txt."""
 
 import re
 from datetime import datetime
@@ -21,17 +21,17 @@ from videos.storage.paths import poster_url
 
 LATEST = 30
 FRESH_SECONDS = 300
-MOST_ADDRESSES = 50_000  # of one sitemap, says sitemaps.org
-NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # Char, in the XML recommendation
+MAX_ADDRESSES = 50_000  # of one sitemap, according to sitemaps.org
+NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # Char, in the XML recommendation
 
 
 def xml_text(text: str) -> str:
-    """The text without the characters that XML has no way to write."""
-    return NO_XML.sub("", text)
+    """Return the text without the characters that XML cannot represent."""
+    return NOT_XML.sub("", text)
 
 
 class MediaFeed(Rss201rev2Feed):
-    """RSS with a picture for each item, as Media RSS has it."""
+    """RSS with a thumbnail for each item, as defined by Media RSS."""
 
     def rss_attributes(self) -> dict[str, str]:
         return {**super().rss_attributes(), "xmlns:media": "http://search.yahoo.com/mrss/"}
@@ -42,7 +42,7 @@ class MediaFeed(Rss201rev2Feed):
 
 
 class LatestFeed(Feed):
-    """The latest public videos, with addresses below VLOG_BASE_URL."""
+    """The feed of the latest public videos, with addresses below VLOG_BASE_URL."""
 
     feed_type = MediaFeed
 
@@ -90,6 +90,8 @@ class LatestFeed(Feed):
 
 
 class CategoryFeed(LatestFeed):
+    """The feed of one category."""
+
     def get_object(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Category | Tag:
         return get_object_or_404(Category, slug=kwargs["slug"])
 
@@ -98,6 +100,8 @@ class CategoryFeed(LatestFeed):
 
 
 class TagFeed(CategoryFeed):
+    """The feed of one tag."""
+
     def get_object(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Category | Tag:
         return get_object_or_404(Tag, slug=kwargs["slug"])
 
@@ -108,9 +112,9 @@ class TagFeed(CategoryFeed):
 @require_safe
 @cache_control(public=True, max_age=FRESH_SECONDS)
 def sitemap(request: HttpRequest) -> HttpResponse:
-    """The home page, the categories, and the latest videos, as many as one file may name."""
+    """List the home page, the categories and as many of the latest videos as one file may contain."""
     paths = [reverse("home"), reverse("browse"), *(row.get_absolute_url() for row in Category.objects.all())]
-    slugs = Video.objects.public().newest().values_list("slug", flat=True)[: MOST_ADDRESSES - len(paths)]
+    slugs = Video.objects.public().newest().values_list("slug", flat=True)[: MAX_ADDRESSES - len(paths)]
     paths += [reverse("watch", args=[slug]) for slug in slugs]
     lines = [f"<url><loc>{escape(absolute(path))}</loc></url>" for path in paths]
     head = '<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">'
@@ -120,5 +124,6 @@ def sitemap(request: HttpRequest) -> HttpResponse:
 @require_safe
 @cache_control(public=True, max_age=FRESH_SECONDS)
 def robots(request: HttpRequest) -> HttpResponse:
+    """Keep robots out of the admin and the search."""
     lines = ["User-agent: *", "Disallow: /admin/", "Disallow: /search/", f"Sitemap: {absolute(reverse('sitemap'))}"]
     return HttpResponse("\n".join([*lines, ""]), content_type="text/plain; charset=utf-8")

@@ -1,4 +1,4 @@
-"""What viewers get: pages, and the files of a video."""
+"""The public pages, and the delivery of a video's files."""
 
 from http import HTTPStatus
 from pathlib import Path
@@ -30,12 +30,11 @@ from vlog import ranges
 PAGE_SIZE = 24
 MORE_VIDEOS = 4
 PAGES_AHEAD = 50
-MOST_TAGS = 200  # on the page of all shelves, those with the most videos
+MAX_TAGS = 200  # on the browse page: the tags with the most videos
 
-REDIRECTED = "private, max-age=300"  # shorter than a signed address is good
+REDIRECTED = "private, max-age=300"  # less than the lifetime of a signed address
 
-
-# A page differs with who asks, and what it shows may be withdrawn at any moment.
+# A page depends on the account, and a video may be withdrawn at any moment.
 no_cache = cache_control(no_cache=True)
 
 
@@ -62,7 +61,7 @@ def tag(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def list_page(request: HttpRequest, template: str, videos: VideoQuerySet, **context: Any) -> HttpResponse:
-    """A page of the videos, the latest first. What lies before it is counted in an index and not read."""
+    """Render a page of the videos, the latest first; earlier pages are counted in an index and not read."""
     number = request.GET.get("page", "1")
     page = page_or_404(LongPaginator(videos.newest().values_list("pk"), number), number)
     shown = cards(Video.objects.filter(pk__in=page.object_list).newest())
@@ -70,23 +69,24 @@ def list_page(request: HttpRequest, template: str, videos: VideoQuerySet, **cont
 
 
 class LongPaginator(Paginator):
-    """Counts no further than some pages ahead: to count all of a large catalogue takes longer than to show a page."""
+    """A paginator that counts only some pages ahead: counting a large catalogue takes longer than showing a page."""
 
     def __init__(self, rows: QuerySet[Any], number: str) -> None:
         super().__init__(rows, PAGE_SIZE)
-        self.most = PAGE_SIZE * (PAGES_AHEAD + (int(number) if number.isdecimal() and len(number) < 6 else 1))
+        self.limit = PAGE_SIZE * (PAGES_AHEAD + (int(number) if number.isdecimal() and len(number) < 6 else 1))
 
     @cached_property
     def count(self) -> int:
-        return self.object_list[: self.most].count()  # type: ignore[attr-defined]
+        return self.object_list[: self.limit].count()  # type: ignore[attr-defined]
 
 
 def numbers_of(page: "Page[Any]") -> list[int | str]:
-    """The numbers of the pages that a page links to, with an ellipsis for those left out."""
+    """Return the numbers of the pages to link to, with an ellipsis for each gap."""
     return list(page.paginator.get_elided_page_range(page.number, on_each_side=2, on_ends=1))
 
 
 def page_or_404(paginator: "Paginator[Any]", number: str) -> "Page[Any]":
+    """Return a page of the paginator, or raise Http404 if there is none of this number."""
     try:
         return paginator.page(number)
     except InvalidPage as error:
@@ -96,11 +96,11 @@ def page_or_404(paginator: "Paginator[Any]", number: str) -> "Page[Any]":
 @require_safe
 @no_cache
 def browse(request: HttpRequest) -> HttpResponse:
-    """All categories, and the tags used most, each with its number of public videos."""
+    """Show all categories and the most used tags, each with its number of public videos."""
     videos = Video.objects.public().order_by()
     by_category = dict(videos.exclude(category=None).values_list("category").annotate(Count("pk")))
     used = VideoTag.objects.filter(video__in=videos).values_list("tag").annotate(number=Count("video"))
-    by_tag = dict(used.order_by("-number", "tag")[:MOST_TAGS])
+    by_tag = dict(used.order_by("-number", "tag")[:MAX_TAGS])
     categories = [(row, by_category[row.pk]) for row in Category.objects.filter(pk__in=by_category)]
     tags = [(row, by_tag[row.pk]) for row in Tag.objects.filter(pk__in=by_tag)]
     return render(request, "videos/browse.html", {"categories": categories, "tags": tags})
@@ -110,14 +110,14 @@ def browse(request: HttpRequest) -> HttpResponse:
 @no_cache
 def search_page(request: HttpRequest) -> HttpResponse:
     text, number = request.GET.get("q", ""), request.GET.get("page", "1")
-    offset = (page_or_404(Paginator(range(search.MOST_RESULTS), PAGE_SIZE), number).number - 1) * PAGE_SIZE
+    offset = (page_or_404(Paginator(range(search.MAX_RESULTS), PAGE_SIZE), number).number - 1) * PAGE_SIZE
     try:
         found = search.find(text, limit=PAGE_SIZE, offset=offset)
     except search.NulError as error:
         return render(request, "videos/search.html", {"error": str(error)}, status=HTTPStatus.BAD_REQUEST)
     if offset and not found.hits:
-        raise Http404("There are not so many results")
-    text = " ".join(text[: search.MOST_CHARACTERS].split())
+        raise Http404("The search has fewer pages of results")
+    text = " ".join(text[: search.MAX_CHARACTERS].split())
     page = page_or_404(Paginator(range(found.total), PAGE_SIZE), number)
     more = {"page": page, "page_numbers": numbers_of(page), "query": urlencode({"q": text}) + "&"}
     return render(request, "videos/search.html", {"text": text, "found": found, **more})
@@ -126,6 +126,7 @@ def search_page(request: HttpRequest) -> HttpResponse:
 @require_safe
 @no_cache
 def watch(request: HttpRequest, slug: str) -> HttpResponse:
+    """Show a public video to everyone, and a preview of any other video to editors."""
     videos = Video.objects.alive().select_related("category").annotate(language=F("transcription__language"))
     video = videos.filter(slug=slug).first()
     if video is None:
@@ -140,7 +141,7 @@ def watch(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def gone_or_404(request: HttpRequest, slug: str) -> HttpResponse:
-    """410 for the address that a public video had until it was archived; of others nobody learns."""
+    """Answer 410 for the former address of an archived public video; others are 404, as if they never existed."""
     was_public = {"video__watchable": True, "video__published_at__lte": timezone.now()}
     if ArchiveEntry.objects.filter(slug=slug, **was_public).exists():
         return render(request, "410.html", status=HTTPStatus.GONE)
@@ -148,7 +149,7 @@ def gone_or_404(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def related(video: Video) -> list[Card]:
-    """The latest other videos, those of its category first."""
+    """Return the cards of the latest other videos, those of the same category first."""
     others = Video.objects.public().exclude(pk=video.pk).newest()
     near = cards(others.filter(category=video.category_id)[:MORE_VIDEOS]) if video.category_id else []
     if len(near) == MORE_VIDEOS:
@@ -157,59 +158,61 @@ def related(video: Video) -> list[Card]:
 
 
 def start_of(request: HttpRequest, video: Video) -> int:
-    """The second at which `?t=` asks the player to start; 0 where it says nothing that makes sense."""
+    """Return the second at which `?t=` asks the player to start; 0 if it is missing or invalid."""
     text = request.GET.get("t", "")
     second = int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else 0
     return second if second < video.duration else 0
 
 
 def is_public(video: Video) -> bool:
-    """`VideoQuerySet.public()`, asked of a row at hand."""
+    """Whether a video that is already loaded is public; the counterpart of `VideoQuerySet.public()`."""
     published = video.published_at is not None and video.published_at <= timezone.now()
     return published and video.watchable and video.deleted_at is None
 
 
 def may_preview(user: User | AnonymousUser) -> bool:
+    """Whether the user may see videos that are not public."""
     return user.is_staff and user.has_perm("videos.view_video")
 
 
 def is_playable(video: Video) -> bool:
-    """Whether there is something to watch, be it ready or still growing."""
+    """Whether the video can be played, finished or still being encoded."""
     working = video.status in (Video.Status.READY, Video.Status.PROCESSING)
     return working and paths.find_media(f"{paths.package_name(video)}/master.m3u8") is not None
 
 
 @require_safe
 def media(request: HttpRequest, address: str) -> HttpResponseBase:
-    """One file of a package. Asks no row and touches no session: the key in the address is the permission.
+    """Serve one file of a package, without a row or a session: the key in the address is the permission.
 
-    Only where a segment is still to be made, the rows tell, and the request waits for it.
+    Only for a segment that is not made yet, the rows are read and the request waits for it.
     """
     try:
         path = paths.find_media(address) or demand.wait_for(address)
         if path is None:
             return media_not_found()
         return playlist(request, path) if path.suffix == ".m3u8" else file(request, path)
-    except FileNotFoundError:  # withdrawn since it was found
+    except FileNotFoundError:  # withdrawn after it was found
         return media_not_found()
     except (demand.NotYet, StoreError):
         return media_not_yet()
 
 
 def media_not_found() -> HttpResponse:
-    """Plain, for a page would ask who is logged in; not to be kept, for the file may be about to appear."""
+    """Return a 404 in plain text, since a page would read the session; uncached, since the file may appear soon."""
     return HttpResponseNotFound("Not found\n", content_type="text/plain", headers={"Cache-Control": "no-store"})
 
 
 def media_not_yet() -> HttpResponse:
+    """Return a 503 for a file that is not made yet or whose store is unreachable."""
     headers = {"Cache-Control": "no-store", "Retry-After": "1", "Content-Type": "text/plain"}
     return HttpResponse("Not made yet\n", status=HTTPStatus.SERVICE_UNAVAILABLE, headers=headers)
 
 
 @gzip_page
 def playlist(request: HttpRequest, path: Path) -> HttpResponse:
-    """Playlists are replaced while a video is made, so each use asks whether they still hold."""
-    # Before the content: a tag that is too old is asked about again, one too new never.
+    """Serve a playlist. Playlists are replaced while a video is encoded, so clients revalidate them on each use."""
+    # Before the content is read: an outdated tag is revalidated, but a tag newer than its content would stay.
     etag, modified = files.version(path), http_date(path.stat().st_mtime)
     headers = {**delivery.headers(path), "Last-Modified": modified, "ETag": etag}
     response = HttpResponse(path.read_bytes(), headers=headers)
@@ -217,9 +220,9 @@ def playlist(request: HttpRequest, path: Path) -> HttpResponse:
 
 
 def file(request: HttpRequest, path: Path) -> HttpResponseBase:
-    """Whatever else; what does not change, from the store itself where it answers viewers."""
+    """Serve any other file; redirect to the store for immutable files if it serves viewers itself."""
     address = "" if path.suffix in delivery.REPLACED else files.address(path, str(request.method))
-    if address and "?" not in address and "v" in request.GET:  # of the poster that stands there now
+    if address and "?" not in address and "v" in request.GET:  # of the current poster
         address += "?" + urlencode({"v": request.GET["v"]})
     if address:
         return HttpResponseRedirect(address, headers={"Cache-Control": REDIRECTED})

@@ -1,4 +1,4 @@
-"""The requests that are made to an object store: repeated while it is busy, and what went wrong in words.
+"""Requests to the object store: retries while it is busy, and errors translated for operators.
 
 An object is named by its path below the prefix of VLOG_STORAGE_URL.
 """
@@ -20,10 +20,10 @@ from django.core.files.storage import storages
 
 from transcoding.engine.package.files import StoreError
 
-PIECE = 64 << 10  # bytes of an answer that are taken at a time
-RESUMED, LONGEST_PAUSE = 6, 8  # times that a torn answer is asked for again, and seconds before that at most
-# A busy or absent store is asked six times, within about half a minute. The newer checksums, which not every store
-# knows, are left out: all that is written goes with its MD5.
+READ_SIZE = 64 << 10  # bytes read from a response at a time
+RESUMED, LONGEST_PAUSE = 6, 8  # attempts to read one object after interruptions; longest pause between them, in seconds
+# A busy or unreachable store is tried six times, within about half a minute. The newer checksums are left out because
+# not every store supports them: every upload carries its MD5.
 CLIENT: dict[str, Any] = {
     "retries": {"mode": "standard", "total_max_attempts": 6},
     "connect_timeout": 10,
@@ -32,13 +32,15 @@ CLIENT: dict[str, Any] = {
     **dict.fromkeys(("request_checksum_calculation", "response_checksum_validation"), "when_required"),
 }
 FAIL_FAST = {"retries": {"mode": "standard", "total_max_attempts": 2}, "connect_timeout": 2, "read_timeout": 4}
-NOT_THERE = {"404", "NoSuchKey", "NoSuchUpload", "NotFound"}
-THERE = {"412", "PreconditionFailed"}
+NOT_FOUND = {"404", "NoSuchKey", "NoSuchUpload", "NotFound"}
+EXISTS = {"412", "PreconditionFailed"}
 REFUSED = {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"}
 
 
 @dataclass(frozen=True)
 class Bucket:
+    """A bucket of the store, and the prefix below which all objects of this site lie."""
+
     client: Any
     name: str
     prefix: str
@@ -49,37 +51,38 @@ class Bucket:
 
 @cache
 def _bucket_of(process: int, fail_fast: bool) -> Bucket:
-    """One client for all threads of a process; a forked one must not go on with its parent's connections."""
-    chosen = settings.STORAGES["objects"]
-    told = Config(
+    """One client for all threads of a process; a forked process must not reuse its parent's connections."""
+    storage = settings.STORAGES["objects"]
+    config = Config(
         **CLIENT | (FAIL_FAST if fail_fast else {}),
-        s3={"addressing_style": chosen["OPTIONS"]["addressing_style"]},
+        s3={"addressing_style": storage["OPTIONS"]["addressing_style"]},
         signature_version="s3v4",
     )
-    options = {**chosen["OPTIONS"], "client_config": told}
-    backend: Any = storages.create_storage({"BACKEND": chosen["BACKEND"], "OPTIONS": options})
+    options = {**storage["OPTIONS"], "client_config": config}
+    backend: Any = storages.create_storage({"BACKEND": storage["BACKEND"], "OPTIONS": options})
     return Bucket(backend.connection.meta.client, backend.bucket_name, backend.location.strip("/"))
 
 
 def bucket(*, fail_fast: bool = False) -> Bucket:
+    """Return the bucket of VLOG_STORAGE_URL, with this process's client."""
     return _bucket_of(os.getpid(), fail_fast)
 
 
 def forget() -> None:
-    """Ask the settings anew."""
+    """Drop the clients, so that the next request reads the settings again."""
     _bucket_of.cache_clear()
 
 
 def ask(operation: str, path: PurePosixPath, **more: Any) -> dict[str, Any]:
-    """One call, which the client itself repeats some times, ever later, while the store is busy or away."""
-    there = bucket(fail_fast=getattr(path, "fail_fast", False))
+    """Send one request about an object; the client retries it with growing pauses while the store is busy."""
+    target = bucket(fail_fast=getattr(path, "fail_fast", False))
     with translate_errors(operation, path):
-        answer: dict[str, Any] = getattr(there.client, operation)(Bucket=there.name, Key=there.key(path), **more)
-        return answer
+        response: dict[str, Any] = getattr(target.client, operation)(Bucket=target.name, Key=target.key(path), **more)
+        return response
 
 
 class translate_errors:  # noqa: N801 - a context manager, without the cost of a generator's
-    """Says what went wrong in the words of a file system, or in a sentence for the operator. No address, no key."""
+    """Raise the client's errors as those of a file system or as StoreError; messages contain no address and no key."""
 
     def __init__(self, operation: str, path: PurePosixPath) -> None:
         self.operation, self.path = operation, path
@@ -94,29 +97,29 @@ class translate_errors:  # noqa: N801 - a context manager, without the cost of a
             raise self._failure(type(error).__name__) from error
 
     def _refusal(self, code: str, error: ClientError) -> OSError:
-        if code in NOT_THERE:
-            return FileNotFoundError(errno.ENOENT, "There is no such object in the store", str(self.path))
-        if code in THERE and self.operation == "put_object":
-            sent_again = error.response["ResponseMetadata"].get("RetryAttempts", 0)
-            return FileExistsError(sent_again, "There is such an object in the store", str(self.path))
+        if code in NOT_FOUND:
+            return FileNotFoundError(errno.ENOENT, "No such object in the store", str(self.path))
+        if code in EXISTS and self.operation == "put_object":
+            retries = error.response["ResponseMetadata"].get("RetryAttempts", 0)
+            return FileExistsError(retries, "The object already exists in the store", str(self.path))
         if code in REFUSED:
             return StoreError(
-                f"The object store refuses {self.operation} of {self.path} ({code}): see that its key is right and may "
-                "list, read, write and delete in the bucket (docs/storage.md)."
+                f"The object store refused {self.operation} of {self.path} ({code}). Check that its key is correct and "
+                "has permission to list, read, write and delete in the bucket (docs/storage.md)."
             )
         return self._failure(code)
 
     def _failure(self, reason: str) -> StoreError:
         return StoreError(
-            f"The object store did not do {self.operation} of {self.path}, however often it was asked ({reason}): see "
-            "that it runs and can be reached. What failed is tried again."
+            f"The object store did not complete {self.operation} of {self.path} after several attempts ({reason}). "
+            "Check that it is running and reachable. The operation is retried."
         )
 
 
 def listed(prefix: str, **more: Any) -> Iterator[dict[str, Any]]:
-    """What the store tells of the keys that begin so, and of their beginnings up to a delimiter."""
-    there = bucket()
-    pages = iter(there.client.get_paginator("list_objects_v2").paginate(Bucket=there.name, Prefix=prefix, **more))
+    """Yield the store's entries for the keys with this prefix, and the common prefixes up to a delimiter."""
+    target = bucket()
+    pages = iter(target.client.get_paginator("list_objects_v2").paginate(Bucket=target.name, Prefix=prefix, **more))
     while True:
         with translate_errors("list_objects_v2", PurePosixPath(prefix)):
             page = next(pages, None)
@@ -129,15 +132,15 @@ def listed(prefix: str, **more: Any) -> Iterator[dict[str, Any]]:
 
 
 def fetch(path: PurePosixPath, start: int = 0, end: int | None = None) -> bytes:
-    """Bytes of an object. What came of an answer before it was torn is not asked for again."""
+    """Return bytes of an object; an interrupted response is resumed where it broke off."""
     data, tag = bytearray(), dict[str, str]()
     for attempt in range(RESUMED):
-        asked = {"Range": f"bytes={start + len(data)}-{'' if end is None else end - 1}"}
-        answer = ask("get_object", path, **tag, **(asked if data or start or end is not None else {}))
-        tag = {"IfMatch": answer["ETag"]}
+        wanted = {"Range": f"bytes={start + len(data)}-{'' if end is None else end - 1}"}
+        response = ask("get_object", path, **tag, **(wanted if data or start or end is not None else {}))
+        tag = {"IfMatch": response["ETag"]}
         try:
-            for part in answer["Body"].iter_chunks(PIECE):
-                data += part
+            for block in response["Body"].iter_chunks(READ_SIZE):
+                data += block
         except BotoCoreError:
             if attempt + 1 == RESUMED:
                 with translate_errors("get_object", path):
@@ -149,4 +152,4 @@ def fetch(path: PurePosixPath, start: int = 0, end: int | None = None) -> bytes:
 
 
 def _pause(attempt: int) -> None:
-    time.sleep(random.random() * min(2**attempt, LONGEST_PAUSE))  # noqa: S311 - so that not all come again at once
+    time.sleep(random.random() * min(2**attempt, LONGEST_PAUSE))  # noqa: S311 - so that not all retry at the same moment

@@ -1,4 +1,4 @@
-"""Who takes how much of the disk: a row for each video, written when files were made, and measured again by beat."""
+"""Disk usage by video: one row each, written when files are made and measured again periodically."""
 
 import re
 from collections import Counter
@@ -23,8 +23,8 @@ TOTAL = sum((F(name) for name in BYTES[1:]), F(BYTES[0]))
 
 
 @dataclass(frozen=True)
-class Taken:
-    """Bytes of one video on the disk; folders has those of each rendition by its name."""
+class Usage:
+    """The bytes that one video takes on the disk; `folders` maps the name of each rendition to its bytes."""
 
     source: int
     renditions: int
@@ -37,31 +37,31 @@ class Taken:
         return self.source + self.renditions + self.extras + self.temporary
 
 
-def measure(video: Video) -> Taken:
-    """What lies on the disk, in the archive or outside of it; writes no row."""
-    sources, packages = _places(video)
+def measure(video: Video) -> Usage:
+    """Return the disk usage of a video, archived or not, without writing its row."""
+    sources, packages = _folders(video)
     source = sum(files.sizes(sources).values())
     found: Counter[str] = Counter()
     for package in packages:
         for name, size in files.sizes(package).items():
             found[_part_of(PurePosixPath(name))] += size
     folders = {name: size for name, size in sorted(found.items()) if RENDITION.fullmatch(name)}
-    return Taken(source, sum(folders.values()), found["extras"], found["temporary"], folders)
+    return Usage(source, sum(folders.values()), found["extras"], found["temporary"], folders)
 
 
-def note(video: Video) -> Taken:
-    """Measure a video and write its row; without one where the video is gone by then."""
-    taken = measure(video)
+def note(video: Video) -> Usage:
+    """Measure a video and write its row, unless the video has been purged meanwhile."""
+    usage = measure(video)
     with transaction.atomic():
-        # Its row is held, so that it cannot be purged in between.
+        # The lock keeps a purge from deleting the video in between.
         if Video.objects.select_for_update(no_key=True).filter(pk=video.pk).exists():
-            columns: dict[str, Any] = {**vars(taken), "measured_at": timezone.now()}
+            columns: dict[str, Any] = {**vars(usage), "measured_at": timezone.now()}
             StorageEntry.objects.update_or_create(video_id=video.pk, defaults=columns)
-    return taken
+    return usage
 
 
 def totals() -> dict[str, int]:
-    """Bytes of all videos by the rows: one number for each kind, that of the archive, and of all."""
+    """Return the bytes of all videos according to the rows: by kind, of the archive, and in total."""
     sums: dict[str, int] = StorageEntry.objects.aggregate(**{name: Coalesce(Sum(name), 0) for name in BYTES})
     rows = StorageEntry.objects.filter(video__deleted_at__isnull=False)
     archived = rows.aggregate(bytes=Coalesce(Sum(TOTAL), 0))["bytes"]
@@ -69,7 +69,8 @@ def totals() -> dict[str, int]:
     return {**found, "total": sum(found.values()), "archive": int(archived)}
 
 
-def _places(video: Video) -> tuple[Path, list[Path]]:
+def _folders(video: Video) -> tuple[Path, list[Path]]:
+    """Return the folder of a video's original and the folders of its package."""
     if video.deleted_at is not None:
         home = paths.archive_dir(video)
         return home / "source", [home / "media"]
@@ -77,7 +78,7 @@ def _places(video: Video) -> tuple[Path, list[Path]]:
 
 
 def _part_of(path: PurePosixPath) -> str:
-    """Which part of a package a file belongs to: a rendition by its name, extras, or temporary."""
+    """Return which part of a package a file belongs to: the name of a rendition, "extras" or "temporary"."""
     if any(part.endswith(UNFINISHED) for part in path.parts):
         return "temporary"
     return path.parts[0] if len(path.parts) > 1 and RENDITION.fullmatch(path.parts[0]) else "extras"

@@ -1,3 +1,5 @@
+"""Template filters and tags of the public pages."""
+
 from collections.abc import Iterable
 
 from django import template
@@ -16,12 +18,12 @@ for function in (clock, age, views, thousands):
 register.simple_tag(absolute)
 
 
-# A page has dozens of the following, and a template takes ten times as long for each.
+# A page uses the following tags dozens of times, and an included template would take ten times as long for each.
 
 
 @register.simple_tag
 def grid(cards: Iterable[Card], eager: int = 0) -> SafeString:
-    """Cards side by side; the pictures of the first `eager` ones are fetched at once."""
+    """Render cards in a grid; the posters of the first `eager` ones are not loaded lazily."""
     items = "\n".join(
         f'<li class="card">{thumb(card, number >= eager)}'
         f'<h2 class="card-title"><a href="{card.url}">{escape(card.title)}</a></h2>{meta(card)}</li>'
@@ -32,18 +34,18 @@ def grid(cards: Iterable[Card], eager: int = 0) -> SafeString:
 
 @register.simple_tag
 def thumb(card: Card, lazy: bool = False) -> SafeString:
-    """The picture of a card, with the length."""
+    """Render the poster of a card, with the duration."""
     loading = ' loading="lazy"' if lazy else ""
-    length = f'<span class="badge"><span class="visually-hidden">Length: </span>{clock(card.duration)}</span>'
-    return mark_safe(  # noqa: S308 - an address and a length of our own
+    duration = f'<span class="badge"><span class="visually-hidden">Duration: </span>{clock(card.duration)}</span>'
+    return mark_safe(  # noqa: S308 - an address of this site and a number
         f'<div class="thumb"><img src="{card.poster}" alt="" width="640" height="360"{loading} decoding="async">'
-        f"{length if card.duration else ''}</div>"
+        f"{duration if card.duration else ''}</div>"
     )
 
 
 @register.simple_tag
 def meta(card: Card) -> SafeString:
-    """The line below a card's title: its category, its age, and how often it was played."""
+    """Render the line below a card's title: its category, its age and its views."""
     parts = [f'<time datetime="{card.published_at.isoformat()}">{age(card.published_at)}</time>']
     if card.category is not None:
         parts.insert(0, f'<a href="{card.category_url}">{escape(card.category)}</a>')
@@ -54,7 +56,7 @@ def meta(card: Card) -> SafeString:
 
 @register.simple_tag
 def transcript(cues: Iterable[tuple[float, str]]) -> SafeString:
-    """The lines of a transcript: (start in seconds, text) of each caption."""
+    """Render the lines of a transcript from the start (in seconds) and the text of each caption."""
     lines = (
         f'<li><a href="?t={int(start)}" data-seek="{start:.3f}"><span class="visually-hidden">Go to </span>'
         f"{clock_down(start)}</a> <span>{escape(text)}</span></li>"
@@ -65,14 +67,17 @@ def transcript(cues: Iterable[tuple[float, str]]) -> SafeString:
 
 @register.simple_tag
 def poster(video: Video) -> str:
+    """Return the address of the poster."""
     return paths.poster_url(video)
 
 
 @register.simple_tag
 def storyboard(video: Video) -> str:
+    """Return the address of the storyboard; empty if there is none."""
     return paths.storyboard_url(video)
 
 
 @register.simple_tag
 def master(video: Video) -> str:
+    """Return the address of the master playlist."""
     return paths.package_url(video, "master.m3u8")

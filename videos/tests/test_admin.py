@@ -1,4 +1,4 @@
-"""What editors do in the admin, and what others may not."""
+"""Videos, categories and tags in the admin: what editors do, and what others may not do."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -44,7 +44,7 @@ def staff(*permissions):
 
 @pytest.fixture
 def editor(client):
-    """Logged in: somebody who may see, add and change videos, categories and tags."""
+    """Log in an editor who may see, add and change videos, categories and tags."""
     user = staff(*(f"{verb}_{what}" for verb in ("view", "add", "change") for what in ("video", "category", "tag")))
     client.force_login(user)
     return user
@@ -52,7 +52,7 @@ def editor(client):
 
 @pytest.fixture
 def upload(client, editor, django_capture_on_commit_callbacks):
-    """Send the form as a browser does, with a real file."""
+    """Submit the form as a browser does, with a real file."""
 
     def send(name="My_walk.mp4", content=CONTENT, **fields):
         data = {"title": "", "description": "", "category": "", "tag_names": "", **fields}
@@ -66,7 +66,7 @@ def upload(client, editor, django_capture_on_commit_callbacks):
 
 @pytest.fixture
 def change(client, editor):
-    """Send the form of a video as a browser does: with all that its page shows, but for what is changed here."""
+    """Submit the form of a video as a browser does: with all values of its page, except those changed here."""
 
     def send(video, page=None, **fields):
         form = (page or client.get(url(video))).context["adminform"].form
@@ -161,7 +161,7 @@ class TestTheList:
         ("fields", "shown", "busy"),
         [
             ({"status": "pending"}, "Pending", True),
-            ({"status": "processing"}, "40 % made", True),
+            ({"status": "processing"}, "40 % encoded", True),
             ({"status": "ready"}, "Ready", False),
             ({"status": "failed", "error_message": "No <b>sound</b>"}, "No &lt;b&gt;sound&lt;/b&gt;", False),
         ],
@@ -235,6 +235,12 @@ class TestUploading:
         assert not settings.SOURCES_DIR.exists()
         assert list(settings.UPLOADS_DIR.iterdir()) == []
 
+    def test_from_the_script_is_answered_with_the_next_address_which_shows_the_message(self, client, editor):
+        data = {"title": "A walk", "tag_names": "", "file": SimpleUploadedFile("walk.mp4", CONTENT)}
+        response = client.post(ADD, data, headers={"X-Requested-With": "XMLHttpRequest"})
+        assert (response.status_code, response["Location"], response.content) == (201, LIST, b"")
+        assert "was added successfully" in text(client.get(LIST))
+
     @pytest.mark.parametrize("name", ["../../evil.mp4", "x" * 400 + ".mp4", "a;b$(c).mp4", "é🎬.mp4"])
     def test_takes_any_name(self, upload, settings, name):
         upload(name=name)
@@ -262,13 +268,13 @@ class TestOneVideo:
         ):
             job.qualities.create(quality=quality, status=status, segments_total=total, segments_completed=made)
         page = text(client.get(url(job.video)))
-        assert re.findall(r'<tr class="(\w+)">\s*<td>(\w+)</td>\s*<td>([\w ]+)</td>\s*<td>([\w ]*)</td>', page) == [
-            ("skipped", "1080p", "above the source", ""),
+        assert re.findall(r'<tr class="(\w+)">\s*<td>(\w+)</td>\s*<td>([\w ()]+)</td>\s*<td>([\w ]*)</td>', page) == [
+            ("skipped", "1080p", "Skipped (source is smaller)", ""),
             ("in_progress", "720p", "In Progress", "4 of 10"),
             ("completed", "360p", "Completed", "10 of 10"),
         ]
-        assert "Step: Transcode. Attempt 2 of 3, after: it went &lt;silent&gt;" in page
-        assert "1280 x 720" in page
+        assert "Step: Transcode. Attempt 2 of 3. Last error: it went &lt;silent&gt;" in page
+        assert "1280 × 720" in page
         assert 'data-live="progress" data-busy' in page
 
     @pytest.mark.parametrize(
@@ -276,7 +282,7 @@ class TestOneVideo:
         [
             ({"status": "failed", "error_message": "No <b>picture</b>"}, "No &lt;b&gt;picture&lt;/b&gt;"),
             ({"status": "failed"}, "No reason was recorded."),
-            ({"status": "pending"}, "The file has arrived and waits for a worker."),
+            ({"status": "pending"}, "The upload is complete and waits for a worker."),
             ({"status": "processing"}, "Step: waiting."),
         ],
     )
@@ -366,11 +372,11 @@ class TestOneVideo:
         assert not Tag.objects.exists()
 
 
-class TestTryingAgain:
+class TestRetrying:
     @pytest.fixture
     def act(self, client, editor, django_capture_on_commit_callbacks):
         def send(*videos):
-            data = {"action": "try_again", "_selected_action": [video.pk for video in videos]}
+            data = {"action": "retry_failed", "_selected_action": [video.pk for video in videos]}
             with django_capture_on_commit_callbacks(execute=True):
                 return text(client.post(LIST, data, follow=True))
 
@@ -379,7 +385,7 @@ class TestTryingAgain:
     def test_takes_up_what_failed_and_leaves_the_others(self, act):
         videos = [VideoFactory(status=status) for status in ("failed", "failed", "pending", "ready")]
         jobs = [TranscodingJobFactory(video=video) for video in videos]
-        assert "2 taken up again." in act(*videos)
+        assert "Retrying 2 videos." in act(*videos)
         assert [Video.objects.get(pk=video.pk).status for video in videos] == [
             "processing", "processing", "pending", "ready"
         ]  # fmt: skip
@@ -393,7 +399,7 @@ class TestTryingAgain:
     def test_is_for_those_who_may_change(self, client):
         client.force_login(staff("view_video"))
         video = TranscodingJobFactory(video__status="failed").video
-        client.post(LIST, {"action": "try_again", "_selected_action": [video.pk]})
+        client.post(LIST, {"action": "retry_failed", "_selected_action": [video.pk]})
         video.refresh_from_db()
         assert video.status == "failed"
 

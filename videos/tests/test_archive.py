@@ -241,7 +241,7 @@ class TestCommands:
         assert "«Walk» is in the archive until" in told
         assert "restore_video walk" in told
         call_command("restore_video", "walk")
-        assert "«Walk» is back: http://127.0.0.1:8000/watch/walk/" in capsys.readouterr().out
+        assert "Restored «Walk»: http://127.0.0.1:8000/watch/walk/" in capsys.readouterr().out
 
     def test_a_new_address_is_told(self, video, capsys):
         call_command("archive_video", "walk")
@@ -249,9 +249,11 @@ class TestCommands:
         call_command("restore_video", "walk")
         captured = capsys.readouterr()
         assert "/watch/walk-2/" in captured.out
-        assert "belongs to another video" in captured.err
+        assert "Another video now uses /watch/walk/" in captured.err
 
-    @pytest.mark.parametrize(("command", "words"), [("archive_video", "no video 'x'"), ("restore_video", "'x' is in")])
+    @pytest.mark.parametrize(
+        ("command", "words"), [("archive_video", "no video 'x'"), ("restore_video", "no video 'x' in the archive")]
+    )
     def test_an_unknown_slug_is_wrong_use(self, command, words):
         with pytest.raises(CommandError, match=words) as error:
             call_command(command, "x")
@@ -270,13 +272,13 @@ class TestCommands:
     def test_purge_tells_what_and_a_dry_run_deletes_nothing(self, video, folders, capsys):
         archive.archive(video.pk, by="ann")
         call_command("purge_archive")
-        assert "0 videos archived 30 days ago or more: deleted for good." in capsys.readouterr().out
+        assert "0 videos archived 30 days ago or more: deleted permanently." in capsys.readouterr().out
         Video.objects.update(deleted_at=timezone.now() - timedelta(days=31))
         call_command("purge_archive", "--dry-run")
         told = capsys.readouterr().out
         assert "«Walk», archived on" in told
         assert "30 bytes" in told
-        assert "1 video archived 30 days ago or more: would be deleted for good." in told
+        assert "1 video archived 30 days ago or more: would be deleted permanently." in told
         assert tree(folders) == away(video)
         call_command("purge_archive")
         assert tree(folders) == set()

@@ -1,4 +1,4 @@
-"""Deleting in the admin archives; the archive restores, or deletes for good; and the same over HTTP."""
+"""Deleting in the admin archives; the archive restores or deletes permanently; restoring over HTTP."""
 
 import base64
 from datetime import timedelta
@@ -47,8 +47,8 @@ class TestArchiving:
         one, other = (with_files(VideoFactory(title=title)) for title in ("Lake", "Hill"))
         data = {"action": "archive_selected", "_selected_action": [one.pk, other.pk]}
         page = text(client.post(VIDEOS, data, follow=True))
-        assert "2 videos are in the archive" in page
-        assert f'<a href="{ARCHIVE}">archived videos</a> can be restored for 30 days' in page
+        assert "2 videos were moved to the archive." in page
+        assert f'<a href="{ARCHIVE}">Archived videos</a> can be restored for 30 days.' in page
         assert not Video.objects.alive().exists()
         assert set(ArchiveEntry.objects.values_list("archived_by", flat=True)) == {user.username}
         assert LogEntry.objects.filter(user=user).count() == 2
@@ -58,9 +58,9 @@ class TestArchiving:
         video = with_files(VideoFactory(title="Lake"))
         question = text(client.get(f"{VIDEOS}{video.pk}/delete/"))
         assert "Move “Lake” to the archive?" in question
-        assert "restored for 30 days" in question
+        assert "restore it for 30 days" in question
         page = text(client.post(f"{VIDEOS}{video.pk}/delete/", {"post": "yes"}, follow=True))
-        assert "“Lake” is in the archive." in page
+        assert "“Lake” was moved to the archive." in page
         video.refresh_from_db()
         assert tree(folders) == away(video)
 
@@ -73,7 +73,7 @@ class TestArchiving:
         assert client.post(f"{VIDEOS}{video.pk}/delete/", {"post": "yes"}).status_code == 403
         assert Video.objects.alive().get() == video
 
-    def test_nothing_is_deleted_for_good_from_the_list(self, client, log_in):
+    def test_nothing_is_deleted_permanently_from_the_list(self, client, log_in):
         log_in(*MAY_ARCHIVE)
         video = VideoFactory()
         assert "delete_selected" not in text(client.get(VIDEOS))
@@ -107,7 +107,7 @@ class TestTheArchive:
         VideoFactory(slug="hill")
         data = {"action": "restore_selected", "_selected_action": [one.pk, other.pk]}
         page = text(client.post(ARCHIVE, data, follow=True))
-        assert "/watch/hill/ belongs to another video now" in page
+        assert "Another video now uses /watch/hill/, so “" in page
         assert {video.slug for video in Video.objects.alive()} == {"lake", "hill", "hill-2"}
 
     def test_restores_from_the_page(self, client, log_in):
@@ -117,14 +117,14 @@ class TestTheArchive:
         assert f'formaction="{ARCHIVE}{video.pk}/restore/"' in page
         assert "Save" not in page
         page = text(client.post(f"{ARCHIVE}{video.pk}/restore/", follow=True))
-        assert '“<a href="/watch/lake/">Lake</a>” is back.' in page
+        assert '“<a href="/watch/lake/">Lake</a>” was restored.' in page
         assert client.post(f"{ARCHIVE}{video.pk}/restore/").status_code == 404
 
-    def test_deletes_for_good_after_a_question(self, client, log_in, folders):  # noqa: F811
+    def test_deletes_permanently_after_a_question(self, client, log_in, folders):  # noqa: F811
         log_in(*MAY_PURGE)
         one, other = archived(title="Lake"), archived(title="Hill")
         question = text(client.get(f"{ARCHIVE}{one.pk}/delete/"))
-        assert "Delete “Lake” for good?" in question
+        assert "Delete “Lake” permanently?" in question
         assert "cannot be undone" in question
         client.post(f"{ARCHIVE}{one.pk}/delete/", {"post": "yes"})
         data = {"action": "delete_selected", "_selected_action": [other.pk]}
@@ -156,7 +156,7 @@ class TestApi:
         response = client.post(self.address(video))
         assert response.json() == {"id": video.pk, "slug": "lake", "url": "/watch/lake/"}
         again = client.post(self.address(video))
-        assert (again.status_code, again.json()) == (404, {"detail": f"No video {video.pk} is in the archive."})
+        assert (again.status_code, again.json()) == (404, {"detail": f"There is no video {video.pk} in the archive."})
 
     def test_a_script_gives_name_and_password(self, client):
         user = staff(*MAY_RESTORE)

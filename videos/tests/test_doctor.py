@@ -1,4 +1,4 @@
-"""What the doctor says of rows and files, each time after one of them was broken."""
+"""Findings of the doctor on rows and files, each after one of them was broken."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ def walk():
 
 
 def ready(title):
-    """A published video as the doctor looks at it."""
+    """Create a published video with the files that the doctor checks."""
     video = VideoFactory(public=True, title=title)
     VideoQuality.objects.create(video=video, quality="720p", width=1280, height=720, bitrate=2000)
     for path in (source_path(video), package_dir(video) / "master.m3u8"):
@@ -44,15 +44,15 @@ def ready(title):
     return video
 
 
-def told(check):
-    """The one finding of a check: its state and its sentence."""
+def finding_of(check):
+    """Return the state and the message of a check's only finding."""
     (finding,) = check()
-    return finding.state, finding.sentence
+    return finding.state, finding.message
 
 
-def mended(check):
+def fixed(check):
     (finding,) = check()
-    return finding.mend()
+    return finding.fix()
 
 
 def age(*paths):
@@ -62,33 +62,33 @@ def age(*paths):
 
 class TestStorage:
     def test_a_disk_needs_no_trial(self):
-        assert told(doctor.check_storage) == (GREEN, "videos lie in the data folder")
+        assert finding_of(doctor.check_storage) == (GREEN, "videos are stored in the data folder")
 
     def test_an_object_store_is_tried(self, store, monkeypatch):
-        state, sentence = told(doctor.check_storage)
-        assert (state, files.sizes(root())) == (GREEN, {}), sentence
+        state, message = finding_of(doctor.check_storage)
+        assert (state, files.sizes(root())) == (GREEN, {}), message
         keeping = files.store
 
         def forgetful(path, data, *, replace=True):
             return keeping(path, data)
 
         monkeypatch.setattr(files, "store", forgetful)
-        assert told(doctor.check_storage)[0] == RED
+        assert finding_of(doctor.check_storage)[0] == RED
         assert files.sizes(root()) == {}
 
-    def test_one_that_is_away_is_told_of(self, store, monkeypatch):
+    def test_one_that_is_unreachable_is_reported(self, store, monkeypatch):
         monkeypatch.setitem(bucket.CLIENT, "retries", {"mode": "standard", "total_max_attempts": 1})
         bucket.forget()
         store.faults = lambda method, path: "slow"
         (finding,) = ask("videos.doctor.check_storage")
         assert finding.state == RED
-        assert finding.sentence.startswith("cannot be told: The object store did not do put_object")
+        assert finding.message.startswith("cannot be told: The object store did not complete put_object")
         assert finding.advice == "Mend that, and run the doctor again."
 
 
 class TestVideos:
     def test_where_all_is_there(self, walk):
-        assert told(doctor.check_videos) == (GREEN, "all 1 that are ready have their files")
+        assert finding_of(doctor.check_videos) == (GREEN, "1 ready video with all files")
 
     @pytest.mark.parametrize("what", ["package", "playlist", "key"])
     def test_without_a_playlist_nobody_can_watch(self, walk, what):
@@ -98,27 +98,27 @@ class TestVideos:
             (package_dir(walk) / "master.m3u8").unlink()
         else:
             Video.objects.filter(pk=walk.pk).update(media_key="0" * 32)
-        assert told(doctor.check_videos) == (RED, "1 videos cannot be played, their files are missing: «Walk»")
+        assert finding_of(doctor.check_videos) == (RED, "1 video cannot be played because of missing files: «Walk»")
 
     def test_of_many_three_are_named(self):
         for number in range(5):
             shutil.rmtree(package_dir(ready(f"Walk {number}")))
-        state, sentence = told(doctor.check_videos)
+        state, message = finding_of(doctor.check_videos)
         assert state == RED
-        assert sentence.startswith("5 videos cannot be played")
-        assert sentence.endswith(" and 2 more")
+        assert message.startswith("5 videos cannot be played because")
+        assert message.endswith(" and 2 more")
 
     def test_without_rows_of_its_qualities(self, walk):
         walk.qualities.all().delete()
-        assert told(doctor.check_videos) == (RED, "1 videos have no rows of their qualities: «Walk»")
+        assert finding_of(doctor.check_videos) == (RED, "1 video without rows in video_qualities: «Walk»")
 
     def test_without_its_original_it_plays(self, walk):
         source_path(walk).unlink()
-        assert told(doctor.check_videos) == (AMBER, "the originals of 1 videos are missing: «Walk»")
+        assert finding_of(doctor.check_videos) == (AMBER, "1 video without an original: «Walk»")
 
     def test_what_is_not_ready_may_lack_anything(self):
         VideoFactory()
-        assert told(doctor.check_videos)[0] == GREEN
+        assert finding_of(doctor.check_videos)[0] == GREEN
 
     @pytest.mark.parametrize("count", [1, 3])
     def test_it_asks_as_often_for_one_as_for_three(self, count, django_assert_num_queries):
@@ -132,28 +132,26 @@ class TestVideos:
 
 class TestLeftovers:
     def test_where_there_are_none(self, walk):
-        assert told(doctor.check_leftovers) == (GREEN, "there are none")
+        assert finding_of(doctor.check_leftovers) == (GREEN, "no leftovers")
 
     def test_files_under_an_old_key_are_moved(self, walk):
         Video.objects.filter(pk=walk.pk).update(media_key="0" * 32)
-        assert told(doctor.check_leftovers) == (AMBER, "the files of 1 videos lie elsewhere than their rows say")
-        assert mended(doctor.check_leftovers) == "The files of 1 videos were moved to where they belong."
-        assert told(doctor.check_leftovers)[0] == told(doctor.check_videos)[0] == GREEN
+        assert finding_of(doctor.check_leftovers) == (AMBER, "the files of 1 video are misplaced")
+        assert fixed(doctor.check_leftovers) == "Moved the files of 1 video to their folders."
+        assert finding_of(doctor.check_leftovers)[0] == finding_of(doctor.check_videos)[0] == GREEN
 
     def test_folders_without_a_row_go_after_a_day(self, folders, walk):
         orphans = [folders / name for name in ("sources/77", f"media/77-{'0' * 32}", "archive/77")]
         for orphan in orphans:
             (orphan / "deep").mkdir(parents=True)
-        assert told(doctor.check_leftovers)[0] == GREEN
+        assert finding_of(doctor.check_leftovers)[0] == GREEN
         age(*orphans, package_dir(walk), source_path(walk).parent)
-        state, sentence = told(doctor.check_leftovers)
-        assert (state, sentence[:73]) == (
-            AMBER,
-            "3 folders or files belong to no video, for more than a day: «sources/77»,",
-        )
-        assert mended(doctor.check_leftovers).startswith("3 folders or files were removed: ")
+        state, message = finding_of(doctor.check_leftovers)
+        assert state == AMBER
+        assert message.startswith("3 entries without a video for more than a day: «sources/77»,")
+        assert fixed(doctor.check_leftovers).startswith("Removed 3 entries: ")
         assert not any(orphan.exists() for orphan in orphans)
-        assert told(doctor.check_videos)[0] == GREEN
+        assert finding_of(doctor.check_videos)[0] == GREEN
 
     def test_the_archive_belongs_to_its_videos(self, folders, walk):
         Video.objects.filter(pk=walk.pk).update(deleted_at="2026-01-01T00:00Z")
@@ -162,30 +160,30 @@ class TestLeftovers:
         shutil.rmtree(package_dir(walk))
         shutil.rmtree(source_path(walk).parent)
         age(home)
-        assert told(doctor.check_leftovers)[0] == GREEN
+        assert finding_of(doctor.check_leftovers)[0] == GREEN
 
     def test_what_was_half_written_goes_after_a_day(self, walk):
         part = package_dir(walk) / ".00000.m4s.0123.part"
         part.write_text("x")
         StorageEntry.objects.create(video=walk, temporary=1)
-        assert told(doctor.check_leftovers)[0] == GREEN  # somebody may be writing it
+        assert finding_of(doctor.check_leftovers)[0] == GREEN  # a worker may be writing it
         age(part)
-        assert "1 folders or files were never finished" in told(doctor.check_leftovers)[1]
-        mended(doctor.check_leftovers)
+        assert "1 entry unfinished for more than a day" in finding_of(doctor.check_leftovers)[1]
+        fixed(doctor.check_leftovers)
         assert not part.exists()
         assert (package_dir(walk) / "master.m3u8").exists()
 
     def test_uploads_that_were_cut_off(self, folders):
         half = folders / "uploads/half.upload"
         half.write_text("x")
-        assert told(doctor.check_leftovers)[0] == GREEN
+        assert finding_of(doctor.check_leftovers)[0] == GREEN
         age(half)
-        assert told(doctor.check_leftovers) == (AMBER, "1 uploads were cut off more than a day ago")
-        assert mended(doctor.check_leftovers) == "1 files of uploads were removed."
+        assert finding_of(doctor.check_leftovers) == (AMBER, "1 upload interrupted more than a day ago")
+        assert fixed(doctor.check_leftovers) == "Removed 1 interrupted upload."
         assert not half.exists()
 
     def test_what_is_no_folder_of_a_video_is_left_to_people(self, folders):
         (folders / "media/holiday.mp4").write_text("x")
         (finding,) = doctor.check_leftovers()
-        assert (finding.state, finding.mend) == (AMBER, None)
-        assert finding.sentence == "1 entries among the folders of videos are none: «media/holiday.mp4»"
+        assert (finding.state, finding.fix) == (AMBER, None)
+        assert finding.message == "1 entry among the folders of videos that VLog does not know: «media/holiday.mp4»"

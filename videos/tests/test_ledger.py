@@ -1,4 +1,4 @@
-"""Who takes how much of the disk: measured, kept in rows, shown to editors, told by the command."""
+"""Disk usage by video: measured, recorded in rows, shown to editors and by the command."""
 
 import io
 import json
@@ -65,10 +65,10 @@ def row(video):
 class TestMeasuring:
     def test_every_file_is_counted_once_and_by_its_kind(self, made):
         video = made()
-        taken = ledger.note(video)
+        usage = ledger.note(video)
         assert row(video) == PARTS
-        assert (taken.total, taken.folders) == (TOTAL, {"720p": 1010, "audio": 200})
-        assert StorageEntry.objects.get().folders == taken.folders
+        assert (usage.total, usage.folders) == (TOTAL, {"720p": 1010, "audio": 200})
+        assert StorageEntry.objects.get().folders == usage.folders
 
     def test_a_video_without_files_takes_nothing(self):
         assert ledger.note(VideoFactory()).total == 0
@@ -112,10 +112,10 @@ class TestAdmin:
         video = made()
         ledger.note(video)
         page = editor.get(f"/admin/videos/video/{video.pk}/change/").content.decode().replace("\xa0", " ")
-        assert "The file: 4.9 KB; renditions: 1.2 KB (720p 1010 bytes, sound 200 bytes); pictures, captions" in page
+        assert "Original: 4.9 KB; renditions: 1.2 KB (720p 1010 bytes, audio 200 bytes); images, captions" in page
 
     def test_a_video_that_was_never_measured_says_so(self, editor, made):
-        assert "not measured yet" in editor.get(f"/admin/videos/video/{made().pk}/change/").content.decode()
+        assert "Not measured yet" in editor.get(f"/admin/videos/video/{made().pk}/change/").content.decode()
 
     def test_the_largest_stand_first_and_the_archive_is_named(self, editor, made):
         small, large, archived = made(title="Small"), made(source=90_000, title="Large"), made(source=9000, title="Old")
@@ -125,7 +125,7 @@ class TestAdmin:
         page = editor.get(STORAGE).content.decode()
         places = [page.index(f">{title}</a>") for title in ("Large", "Old", "Small")]
         assert places == sorted(places)
-        assert page.count("in the archive") == 1
+        assert page.count(">Archive</td>") == 1
         assert f"/admin/videos/archivedvideo/{archived.pk}/change/" in page
         smallest = editor.get(STORAGE, {"o": "2"}).content.decode()
         assert smallest.index(">Small</a>") < smallest.index(">Large</a>")
@@ -172,11 +172,11 @@ class TestCommand:
 
     def test_for_people_it_is_a_table(self, made):
         made(title="Walk")
-        said = self.run()
-        assert "«Walk»" in said
-        assert "stay free" in said
-        assert "Mended" in said
-        assert "Nobody's" not in said
+        output = self.run()
+        assert "«Walk»" in output
+        assert "kept as the disk reserve" in output
+        assert "Corrected" in output
+        assert "Orphans" not in output
 
     def test_an_archived_video_has_the_slug_that_people_know(self, made):
         video = made()

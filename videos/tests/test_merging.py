@@ -64,7 +64,7 @@ class TestMerging:
         kept, other = factory(), factory()
         give(other, VideoFactory(slug="v"))
         type(kept).objects.filter(pk=kept.pk).delete()
-        with pytest.raises(GoneError, match="Choose another one to stay"):
+        with pytest.raises(GoneError, match="Choose another one to keep"):
             merge(kept, [other])
         assert names(other) == ["v"]
 
@@ -82,10 +82,10 @@ class TestTheAction:
         kept, other = factory(name="Kept"), factory(name="Other")
         give(other, VideoFactory(slug="v1"), VideoFactory(slug="v2"))
         page = text(act(client, kind, "merge", [kept, other]))
-        assert "Which one stays?" in page
+        assert f"Choose the {kind} to keep." in page
         assert f'value="{other.pk}" required checked> Other (other, 2 videos)' in page
         assert type(kept).objects.count() == 2
-        assert "Other: now part of Kept." in text(act(client, kind, "merge", [kept, other], kept=kept.pk))
+        assert "Merged Other into Kept." in text(act(client, kind, "merge", [kept, other], kept=kept.pk))
         assert names(kept) == ["v1", "v2"]
         assert LogEntry.objects.get().change_message == "Merged with Other."
 
@@ -98,7 +98,7 @@ class TestTheAction:
     @pytest.mark.parametrize("chosen", ["", "0", "x", "999999"])
     def test_a_choice_that_is_none_of_them_is_asked_again(self, client, editor, kind, factory, chosen):
         rows = [factory(), factory()]
-        assert "Which one stays?" in text(act(client, kind, "merge", rows, kept=chosen))
+        assert f"Choose the {kind} to keep." in text(act(client, kind, "merge", rows, kept=chosen))
         assert rows[0]._meta.model.objects.count() == 2
 
     @KINDS
@@ -112,18 +112,18 @@ class TestTheAction:
 class TestDeleting:
     @pytest.mark.parametrize("action", [True, False])
     @pytest.mark.parametrize(
-        ("kind", "factory", "fate"),
+        ("kind", "factory", "note"),
         [
-            ("category", CategoryFactory, "Woods: its videos (1) stay, without a category"),
-            ("tag", TagFactory, "Woods: its videos (1) stay, without this tag"),
+            ("category", CategoryFactory, "Woods: 1 video will remain without a category"),
+            ("tag", TagFactory, "Woods: 1 video will lose this tag"),
         ],
     )
-    def test_the_confirmation_says_what_becomes_of_the_videos(self, client, editor, kind, factory, fate, action):
+    def test_the_confirmation_says_what_becomes_of_the_videos(self, client, editor, kind, factory, note, action):
         row, video = factory(name="Woods"), VideoFactory()
         give(row, video)
         address = f"/admin/videos/{kind}/{row.pk}/delete/"
         page = text(act(client, kind, "delete_selected", [row]) if action else client.get(address))
-        assert fate in page
+        assert note in page
         if action:
             act(client, kind, "delete_selected", [row], post="yes")
         else:

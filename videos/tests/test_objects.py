@@ -1,4 +1,4 @@
-"""Paths in an object store: what they answer, what they cost, and what they make of a store that is busy or away."""
+"""Paths in an object store: their results, their requests, and how they handle a busy or unreachable store."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from django.db import connections
 
 from transcoding.engine.package import files
 from transcoding.engine.package.files import StoreError
-from videos.storage import bucket, objects
+from videos.storage import bucket, multipart, objects, reader
 from videos.storage.objects import ObjectPath
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -19,15 +19,15 @@ MIB = 1 << 20
 
 @pytest.fixture
 def impatient(monkeypatch):
-    """The client asks twice and not six times."""
+    """Let the client try twice instead of six times."""
     monkeypatch.setitem(bucket.CLIENT, "retries", {"mode": "standard", "total_max_attempts": 2})
     bucket.forget()
 
 
 def once(fault, method, beginning=""):
-    """The first request of that method to such an object meets the fault."""
-    left = [fault]
-    return lambda how, path: left.pop() if left and how == method and beginning in path else None
+    """Let the first request of that method to such an object fail."""
+    remaining = [fault]
+    return lambda how, path: remaining.pop() if remaining and how == method and beginning in path else None
 
 
 class TestPaths:
@@ -39,8 +39,8 @@ class TestPaths:
         assert not files.store(path, b"third", replace=False)
         assert files.store(path.with_name("00001.m4s"), b"fourth", replace=False)
         assert path.read_bytes() == b"second!"
-        told = objects.ask("head_object", path)
-        assert (told["ContentType"], told["CacheControl"]) == (
+        head = objects.ask("head_object", path)
+        assert (head["ContentType"], head["CacheControl"]) == (
             "video/iso.segment",
             "public, max-age=31536000, immutable",
         )
@@ -97,7 +97,7 @@ class TestPaths:
             assert file.read(8) == data[3 * MIB :][:8]
             file.seek(-5, os.SEEK_END)
             assert file.read() == data[-5:]
-        assert store.sent["GET"] <= 2 * objects.BLOCK + 5
+        assert store.sent["GET"] <= 2 * reader.BLOCK + 5
         with path.open("rb") as file:
             assert file.read() == data
         files.store(path, b"")
@@ -125,14 +125,15 @@ class TestFaults:
     def test_one_that_stays_is_a_sentence_without_secrets(self, store, impatient):
         path = ObjectPath("media/7-ab/480p/00000.m4s")
         store.faults = lambda method, path: "slow"
+        message = r"after several attempts \((SlowDown|503)\)\. Check that it is running"
         for call in (lambda: files.store(path, b"x"), path.read_bytes, path.is_file, path.is_dir):
-            with pytest.raises(StoreError, match=r"however often .* \((SlowDown|503)\): see that it runs") as error:
+            with pytest.raises(StoreError, match=message) as error:
                 call()
             assert "a-key" not in str(error.value)
             assert "secret" not in str(error.value)
         assert len(store.asked) == 8
         store.faults = lambda method, path: "cut"
-        with pytest.raises(StoreError, match="can be reached"):
+        with pytest.raises(StoreError, match="reachable"):
             files.store(path, b"x")
 
     def test_whoever_holds_a_thread_of_the_site_is_not_kept(self, store):
@@ -169,16 +170,16 @@ def read_half(path):
 class TestArrival:
     @pytest.fixture
     def arrived(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(objects, "PART", 5 * MIB)  # the least that S3 takes
+        monkeypatch.setattr(multipart, "PART_SIZE", 5 * MIB)  # the smallest that S3 accepts
         path = tmp_path / "disk" / "sources" / "7" / "original.mp4"
         path.parent.mkdir()
         path.write_bytes(os.urandom(17 * MIB))
         return path
 
     def test_a_file_goes_up_and_then_goes(self, arrived):
-        data, told, path = arrived.read_bytes(), [], ObjectPath("sources/7/original.mp4")
-        files.receive(path, arrived, lambda: told.append(1))
-        assert told
+        data, calls, path = arrived.read_bytes(), [], ObjectPath("sources/7/original.mp4")
+        files.receive(path, arrived, lambda: calls.append(1))
+        assert calls
         assert path.read_bytes() == data
         assert not arrived.parent.exists()
         files.receive(path, arrived, lambda: None)
@@ -192,8 +193,8 @@ class TestArrival:
         assert ObjectPath(path).read_bytes() == data
         assert not arrived.exists()
         assert 1 <= [method for method, _ in store.asked].count("PUT") <= 2
-        there = bucket.bucket()
-        assert "Uploads" not in there.client.list_multipart_uploads(Bucket=there.name)
+        target = bucket.bucket()
+        assert "Uploads" not in target.client.list_multipart_uploads(Bucket=target.name)
 
     def test_killed_before_the_file_went_it_is_not_sent_again(self, store, arrived):
         path = ObjectPath("sources/7/original.mp4")
@@ -211,18 +212,18 @@ class TestArrival:
 
 
 def killed_at_part(number, path, arrived):
-    """Send it, a part at a time, in a process that is killed when it comes to that part."""
+    """Upload the file, a part at a time, in a process that is killed before it sends that part."""
     connections.close_all()
     child = os.fork()
     if child:
         return os.WIFSIGNALED(os.waitpid(child, 0)[1])
-    ask = objects.ask
+    ask = multipart.ask
 
     def die(operation, path, **more):
         if more.get("PartNumber") == number:
             os.kill(os.getpid(), signal.SIGKILL)
         return ask(operation, path, **more)
 
-    objects.ask, objects.UPLOADING = die, 1
+    multipart.ask, multipart.PARALLEL_PARTS = die, 1
     files.receive(path, arrived, lambda: None)
     os._exit(0)

@@ -133,7 +133,7 @@ def test_an_empty_list_says_so(client, shelf, address):
 
 
 @pytest.mark.parametrize(
-    ("permissions", "invitation"), [([], "Log in and upload the first one."), (["add_video"], "Upload a video")]
+    ("permissions", "invitation"), [([], "Log in to upload the first one."), (["add_video"], "Upload a video")]
 )
 def test_an_empty_site_invites_those_who_may_to_upload(client, permissions, invitation):
     if permissions:
@@ -155,7 +155,7 @@ def test_the_way_to_the_admin_is_for_staff(client):
 def test_an_unknown_address_is_answered_by_our_own_page(client, address):
     response = client.get(address)
     assert response.status_code == 404
-    assert "There is nothing at this address" in response.content.decode()
+    assert "Page not found" in response.content.decode()
     assert "site-header" in response.content.decode()
 
 
@@ -231,11 +231,11 @@ class TestPreviewing:
         ("fields", "expected"),
         [
             ({"status": "pending"}, "Waiting for a worker"),
-            ({"status": "processing"}, "Being made: 40 %"),
+            ({"status": "processing"}, "Encoding: 40 %"),
             ({"status": "failed", "error_message": "No <sound> in it"}, "No &lt;sound&gt; in it"),
             ({"status": "failed"}, "No reason was recorded."),
             ({"published_at": None}, "Ready, but not published"),
-            ({"published_at": timezone.now().replace(year=2999, month=5, day=4)}, "Not public before 4 May 2999"),
+            ({"published_at": timezone.now().replace(year=2999, month=5, day=4)}, "Not public until 4 May 2999"),
         ],
     )
     def test_it_tells_how_far_the_video_is(self, client, shelf, fields, expected):
@@ -249,7 +249,8 @@ class TestPreviewing:
     )
     def test_it_asks_again_as_long_as_something_happens(self, client, shelf, status, busy):
         shelf("walk", status=status, published_at=None)
-        assert ("data-refresh" in page(client, "/watch/walk/")) is busy
+        text = page(client, "/watch/walk/")
+        assert ("data-busy" in text) is ("data-reload" in text) is busy
 
     @pytest.mark.parametrize(
         ("status", "package", "playable"),
@@ -271,6 +272,7 @@ class TestPreviewing:
         assert ("<media-controller" in text) is playable
         assert ("player.js" in text) is playable
         assert ("data-growing" in text) is (playable and status != "ready")
+        assert ("data-reload" in text) is (status in ("pending", "processing") and not playable)
 
     def test_an_archived_video_has_no_preview(self, client, shelf):
         shelf("gone", deleted_at=timezone.now())
@@ -317,7 +319,7 @@ class TestWithdrawn:
         response = client.get("/watch/walk/")
         assert response.status_code == 410
         text = response.content.decode()
-        assert "This video has been withdrawn" in text
+        assert "This video has been removed" in text
         assert "Top secret" not in text
         assert client.get(f"/watch/x{video.pk}/").status_code == 404
 
@@ -353,7 +355,7 @@ class TestBrowsing:
         assert "Unused" not in text
 
     def test_it_says_where_there_is_nothing(self, client):
-        assert "No categories and tags yet" in page(client, "/browse/")
+        assert "No categories or tags yet" in page(client, "/browse/")
 
     @pytest.mark.parametrize("address", ["/category/walks/", "/tag/woods/"])
     def test_a_shelf_tells_how_many_there_are(self, client, shelf, address):
@@ -378,7 +380,7 @@ class TestSearching:
         text = page(client, "/search/?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E")
         assert "<script>alert" not in text
         assert 'value="&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;"' in text
-        assert "Nothing was found" in text
+        assert "No results" in text
 
     @pytest.mark.parametrize("address", ["/search/", "/search/?q=", "/search/?q=+++", "/search/?q=%E2%80%8B"])
     def test_without_words_it_explains_itself(self, client, address):
@@ -387,7 +389,7 @@ class TestSearching:
     @pytest.mark.parametrize("query", ["the", "-walk", '"', "x" * 10_000, "%ff", "%s", "walk%20" * 1000])
     def test_anything_may_be_typed(self, client, shelf, query):
         shelf("walk", title="Hill")
-        assert "Nothing was found" in page(client, f"/search/?q={query}")
+        assert "No results" in page(client, f"/search/?q={query}")
 
     def test_a_nul_is_refused_with_a_sentence(self, client):
         response = client.get("/search/?q=a%00b")

@@ -305,7 +305,7 @@ def test_a_video_that_is_gone_is_said_and_another_try_plays_it_when_it_is_back(v
     page = visit("/")
     open_with(page, "**/master.m3u8", lambda route: route.fulfill(status=404), address + video.get_absolute_url())
     message = page.get_by_role("alert")
-    message.get_by_text("not available any more").wait_for(timeout=PATIENCE * 1000)
+    message.get_by_text("no longer available").wait_for(timeout=PATIENCE * 1000)
     page.unroute("**/master.m3u8")
     message.get_by_role("button", name="Try again").click()
     play(page)

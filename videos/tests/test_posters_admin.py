@@ -1,4 +1,4 @@
-"""The poster on a video's page in the admin: what is offered, chosen, sent, and refused."""
+"""The poster on a video's page in the admin: candidates, choices, uploads and refusals."""
 
 import io
 
@@ -55,7 +55,7 @@ def change(video):
 
 
 def take(client, video, **data):
-    """The sentence that the editor reads afterwards."""
+    """Send the form and return the message that the editor reads afterwards."""
     response = client.post(reverse("admin:videos_video_poster", args=[video.pk]), data)
     assert (response.status_code, response["Location"]) == (302, change(video) + "#poster")
     page = client.get(change(video)).content.decode()
@@ -80,25 +80,25 @@ def test_the_page_offers_what_was_found_and_marks_the_poster(client, editor, vid
     page = client.get(change(video)).content.decode()
     assert [page.count(package_url(video, f"poster-{number}.jpg")) for number in range(3)] == [1, 1, 1]
     assert page.count('aria-pressed="true"') == 1
-    assert page.index('value="1" aria-pressed') < page.index("The poster now")
+    assert page.index('value="1" aria-pressed') < page.index("Current poster</span>")
 
 
 def test_before_there_are_pictures_the_page_says_when(client, editor):
     video = VideoFactory()
     page = client.get(change(video)).content.decode()
     assert "There is no poster yet." in page
-    assert "appear here some seconds after the video is ready" in page
+    assert "appear here a few seconds after the video is ready" in page
 
 
 def test_the_editor_chooses_one(client, editor, video):
-    assert take(client, video, candidate="2") == "The poster is changed."
+    assert take(client, video, candidate="2") == "The poster was changed."
     assert poster_of(video) == chosen_poster_path(video).read_bytes() == b"picture 2"
     assert Video.objects.get(pk=video.pk).poster_version == 1
     assert f'src="{package_url(video, "poster.jpg")}?v=1"' in client.get(change(video)).content.decode()
 
 
 def test_the_editor_sends_one(client, editor, video, settings):
-    assert take(client, video, picture=sent(png())) == "The poster is changed."
+    assert take(client, video, picture=sent(png())) == "The poster was changed."
     image = Image.open(io.BytesIO(poster_of(video)))
     assert (image.format, image.size) == ("JPEG", (640, 360))
     assert list(settings.UPLOADS_DIR.iterdir()) == [], "what was sent is kept"
@@ -107,8 +107,8 @@ def test_the_editor_sends_one(client, editor, video, settings):
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        ({}, "Choose a picture first."),
-        ({"candidate": "7"}, "This picture is not offered any more. Choose another one."),
+        ({}, "Choose an image first."),
+        ({"candidate": "7"}, "This image is no longer available. Choose another one."),
         ({"candidate": "../../1"}, "Enter a whole number."),
         ({"candidate": "-1"}, "Ensure this value is greater than or equal to 0."),
         (
@@ -125,8 +125,8 @@ def test_what_makes_no_sense_is_refused_with_a_sentence(client, editor, video, d
 
 
 def test_a_picture_that_is_too_large_is_refused(client, editor, video, monkeypatch):
-    monkeypatch.setattr(forms, "MOST_POSTER_BYTES", 100)
-    assert take(client, video, picture=sent(png())).startswith("This picture is larger than")
+    monkeypatch.setattr(forms, "MAX_POSTER_BYTES", 100)
+    assert take(client, video, picture=sent(png())).startswith("This image is larger than")
     assert poster_of(video) == b"picture 1"
 
 

@@ -1,8 +1,9 @@
-"""Uploads that do not fit: refused before their bytes are taken, or at the byte that does not fit."""
+"""Uploads that do not fit: refused before their bytes are read, or when the disk becomes full."""
 
 import http.client
 import os
 import subprocess
+from contextlib import closing
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,7 +15,7 @@ from videos.tests.factories import TranscodingJobFactory
 from videos.tests.live import chromium, site
 from vlog.environment import Reserve
 
-ADD, ROOM = "/admin/videos/video/add/", "/admin/videos/video/room/"
+ADD, SPACE = "/admin/videos/video/add/", "/admin/videos/video/space/"
 HUGE = 1 << 50
 FORM = {"title": "", "description": "", "category": "", "tag_names": ""}
 
@@ -49,7 +50,7 @@ def test_below_the_mark_no_file_is_taken_and_its_bytes_are_not_read(editor, sett
     settings.DISK_RESERVE = Reserve(shares=(1.0,))
     response = send(editor)
     assert response.status_code == 507
-    assert "There is no room for 98" in text(response)
+    assert "The upload of 98" in text(response)
     assert not Video.objects.exists()
     assert list(settings.UPLOADS_DIR.iterdir()) == []
 
@@ -62,7 +63,7 @@ def test_what_was_promised_to_others_is_not_given_away(editor):
 def test_forms_without_a_file_are_taken_on_a_disk_that_is_low(editor, settings):
     settings.DISK_RESERVE = Reserve(shares=(1.0,))
     assert editor.post("/admin/videos/tag/add/", {"name": "Sea", "slug": "sea"}).status_code == 302
-    assert editor.post(ADD, FORM).status_code == 200  # the form again, which asks for a file
+    assert editor.post(ADD, FORM).status_code == 200  # the form with an error: the file is missing
 
 
 def test_a_length_that_is_no_number_is_no_crash(editor):
@@ -71,24 +72,24 @@ def test_a_length_that_is_no_number_is_no_crash(editor):
 
 
 @pytest.mark.parametrize(
-    ("size", "status", "told"),
-    [("1000", 200, ""), (str(HUGE), 200, "There is no room for it: it has 1.0 PB, and "), ("", 400, "Say how large")],
+    ("size", "status", "error"),
+    [("1000", 200, ""), (str(HUGE), 200, "There is no room for it: it has 1.0 PB, and "), ("", 400, "Give the size")],
 )
-def test_the_form_asks_before_it_sends(editor, size, status, told):
-    response = editor.get(ROOM, {"bytes": size})
+def test_the_form_asks_before_it_sends(editor, size, status, error):
+    response = editor.get(SPACE, {"bytes": size})
     assert response.status_code == status
-    assert response.json()["told"].startswith(told)
-    assert bool(response.json()["told"]) == bool(told)
+    assert response.json()["error"].startswith(error)
+    assert bool(response.json()["error"]) == bool(error)
 
 
 @pytest.mark.parametrize("size", ["-1", "1e9", "²", "9" * 30])
 def test_what_is_no_size_is_refused(editor, size):
-    assert editor.get(ROOM, {"bytes": size}).status_code == 400
+    assert editor.get(SPACE, {"bytes": size}).status_code == 400
 
 
 @pytest.fixture
 def tiny_uploads(settings, tmp_path):
-    """A file system of a megabyte for what arrives."""
+    """A file system of one megabyte for uploads."""
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=False).returncode:
@@ -103,10 +104,10 @@ def tiny_uploads(settings, tmp_path):
 def test_a_disk_that_becomes_full_while_a_file_arrives_is_told_and_nothing_stays(editor, tiny_uploads):
     response = send(editor, 3 << 20)
     assert response.status_code == 507
-    assert "became full while the file arrived" in text(response)
+    assert "became full during the upload" in text(response)
     assert list(tiny_uploads.iterdir()) == []
     assert not Video.objects.exists()
-    assert send(editor).status_code == 302  # the next one finds room
+    assert send(editor).status_code == 302  # the next one fits
 
 
 @pytest.mark.django_db(transaction=True)
@@ -121,7 +122,7 @@ def test_a_real_server_answers_before_the_bytes_are_sent_and_the_editor_reads_wh
         page.fill("[name=password]", "open-sesame")
         page.click("[type=submit]")
         job = TranscodingJobFactory(plan={}, reserved_bytes=HUGE)
-        assert "There is no room for 1.0" in announce(address, 1 << 40)
+        assert "The upload of 1.0" in announce(address, 1 << 40)
         page.set_input_files("[name=file]", file)
         page.click("[name=_save]")
         page.wait_for_selector(".upload-meter.failed", timeout=90_000)
@@ -133,12 +134,12 @@ def test_a_real_server_answers_before_the_bytes_are_sent_and_the_editor_reads_wh
 
 
 def announce(address, size):
-    """What a server says to the head of an upload, of which not one byte is sent."""
-    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=90)
-    connection.putrequest("POST", ADD)
-    connection.putheader("Content-Type", "multipart/form-data; boundary=x")
-    connection.putheader("Content-Length", str(size))
-    connection.endheaders()
-    response = connection.getresponse()
-    assert response.status == 507
-    return response.read().decode()
+    """Return the server's answer to the headers of an upload, of which no byte is sent."""
+    with closing(http.client.HTTPConnection(urlsplit(address).netloc, timeout=90)) as connection:
+        connection.putrequest("POST", ADD)
+        connection.putheader("Content-Type", "multipart/form-data; boundary=x")
+        connection.putheader("Content-Length", str(size))
+        connection.endheaders()
+        response = connection.getresponse()
+        assert response.status == 507
+        return response.read().decode()

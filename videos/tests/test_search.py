@@ -8,7 +8,7 @@ from django.db import DataError, connection, connections, transaction
 from django.utils import timezone
 
 from videos.models import Cue, SearchDocument, Tag, Video, VideoTag
-from videos.pages.search import MOST_CHARACTERS, MOST_RESULTS, NulError, excerpt, find, highlighted
+from videos.pages.search import MAX_CHARACTERS, MAX_RESULTS, NulError, excerpt, find, highlighted
 from videos.tests.factories import CategoryFactory, TagFactory, VideoFactory
 from videos.tests.test_pages import HIDDEN
 
@@ -126,7 +126,7 @@ class TestFinding:
 
     def test_what_is_too_long_is_cut(self):
         video("walk", title="A walk")
-        assert slugs(("walk " * MOST_CHARACTERS) + "lake") == ["walk"]
+        assert slugs(("walk " * MAX_CHARACTERS) + "lake") == ["walk"]
 
     def test_a_nul_is_refused_with_a_sentence(self):
         with pytest.raises(NulError, match="Type the words again"):
@@ -159,11 +159,11 @@ class TestFinding:
     def test_more_than_are_ranked_are_not_counted(self, more):
         Video.objects.bulk_create(
             Video(title="Walk", slug=f"walk-{n}", status="ready", published_at=timezone.now())
-            for n in range(MOST_RESULTS + more)
+            for n in range(MAX_RESULTS + more)
         )
         found = find("walk", limit=10)
-        assert (found.total, found.more) == (MOST_RESULTS, bool(more))
-        assert find("walk", limit=10, offset=MOST_RESULTS).hits == []
+        assert (found.total, found.more) == (MAX_RESULTS, bool(more))
+        assert find("walk", limit=10, offset=MAX_RESULTS).hits == []
 
     @pytest.mark.parametrize("rows", [1, 3])
     def test_it_needs_two_queries(self, rows, django_assert_num_queries):

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 
-from videos.management.commands.welcome import SAMPLE_SECONDS, SAMPLE_TITLE, draw_sample
+from videos.management.commands.welcome import SAMPLE_SECONDS, SAMPLE_TITLE, generate_sample
 from videos.models import Video
 
 
@@ -67,7 +67,7 @@ def test_only_the_first_start_publishes_a_sample_whoever_kills_it(settings, tmp_
 
 
 def test_the_sample_is_what_players_and_the_copying_of_streams_like(tmp_path):
-    with av.open(draw_sample(tmp_path / "sample.mp4")) as clip:
+    with av.open(generate_sample(tmp_path / "sample.mp4")) as clip:
         video, audio = clip.streams.video[0], clip.streams.audio[0]
         assert (video.codec_context.name, video.width, video.height) == ("h264", 1280, 720)
         assert (video.average_rate, video.codec_context.pix_fmt) == (30, "yuv420p")

@@ -1,4 +1,4 @@
-"""Installations of VLog beside the test run's own, and a database of its own which may be destroyed."""
+"""Further installations of VLog, and a separate database that tests may destroy."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ from vlog.tests.processes import belonging_to, environment_for, kill_all, wait_u
 
 @pytest.fixture
 def new_dir(tmp_path: Path) -> Iterator[Path]:
-    """The data folder of an installation that nobody has started yet; its processes end with the test."""
+    """The data folder of an installation that was never started. Its processes end with the test."""
     folder = tmp_path / "data"
     yield folder
     kill_all(folder)
@@ -28,7 +28,7 @@ def new_dir(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def data_dir(new_dir: Path, database: Path) -> Path:
-    """That of one which has run before, so that nobody waits for its database to be made."""
+    """The data folder of an installation that has run before, so that its database exists."""
     new_dir.mkdir(mode=0o700)
     shutil.copytree(database, new_dir / "postgres")
     return new_dir
@@ -36,14 +36,14 @@ def data_dir(new_dir: Path, database: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a database that was made and shut down."""
+    """The folder of a database that was created and shut down."""
     folder = tmp_path_factory.mktemp("made") / "data"
     run_apart(folder, "-c", "from vlog import embedded; embedded.join(); embedded.leave()")
     return folder / "postgres"
 
 
 def run_apart(folder: Path, *arguments: str) -> None:
-    """Run Python in an installation, until it and the services have ended."""
+    """Run Python in an installation, and return when it and the services have ended."""
     try:
         subprocess.run([sys.executable, *arguments], cwd=BASE_DIR, env=environment_for(folder), check=True)
         wait_until(lambda: not belonging_to(folder), "the end of the services")
@@ -53,7 +53,7 @@ def run_apart(folder: Path, *arguments: str) -> None:
 
 @pytest.fixture(scope="module")
 def empty_database(django_db_blocker: Any) -> Iterator[str]:
-    """The name of a database with all tables, to be copied."""
+    """The name of an empty database with all tables, as a template."""
     with django_db_blocker.unblock():
         main, name = connection.settings_dict["NAME"], f"care_{os.getpid()}"
         execute(f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}")
@@ -68,8 +68,8 @@ def empty_database(django_db_blocker: Any) -> Iterator[str]:
 def installation(
     empty_database: str, django_db_blocker: Any, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
-    """The data folder; the connection is to a fresh copy of the empty database."""
-    monkeypatch.setattr(running, "ANSWER_SECONDS", 0.1)  # nobody is there to answer
+    """The data folder of an installation whose database is a new copy of the empty one."""
+    monkeypatch.setattr(running, "REPLY_SECONDS", 0.1)  # no node replies
     with django_db_blocker.unblock():
         main, name = connection.settings_dict["NAME"], f"{empty_database}_used"
         execute(f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name} TEMPLATE {empty_database}")

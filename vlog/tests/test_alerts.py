@@ -1,4 +1,4 @@
-"""A real mail server and a real web server hear of a disk that fills."""
+"""Alerts about a full disk, sent to a real mail server and a real web server."""
 
 import io
 import json
@@ -13,16 +13,16 @@ from aiosmtpd.controller import Controller
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
 
-from vlog import alerts, shared
+from vlog import alerts
 from vlog.alerts import Watch
 from vlog.environment import SettingError, parse_email_url, parse_reserve
 from vlog.tests.processes import reserve_port
 
-LOW = "disk: there is little room left: uploads and encoding pause"
+LOW = "disk: little space is left: uploads and encoding are paused"
 
 
 class Mailbox:
-    """What a mail server has taken."""
+    """The messages that a mail server has received."""
 
     def __init__(self):
         self.messages = []
@@ -47,7 +47,7 @@ def mailbox(settings):
 
 @pytest.fixture
 def hook(settings):
-    """What was posted to a webhook; its status may be changed."""
+    """A webhook that stores what is posted. A test may change its status."""
 
     class Hook(BaseHTTPRequestHandler):
         posted, status = [], 200
@@ -71,14 +71,14 @@ def hook(settings):
 def only_the_disk(settings):
     settings.ALERTED, settings.ALERT_EMAILS, settings.ALERT_WEBHOOK = ["disk"], [], ""
     settings.BASE_URL = "https://vlog.example.org"
-    shared.keep("alerts", None, 1)
+    cache.delete("alerts")
     yield
-    shared.keep("alerts", None, 1)
+    cache.delete("alerts")
 
 
 @pytest.fixture
 def disk(settings):
-    """Fills it, or makes room."""
+    """Return a function that makes the disk low, or not."""
 
     def fill(*, low):
         settings.DISK_RESERVE = parse_reserve("99.9%" if low else "1K")
@@ -88,7 +88,7 @@ def disk(settings):
     return fill
 
 
-def test_what_two_looks_have_found_is_told_once_and_its_end_once(mailbox, hook, disk):
+def test_what_two_runs_found_is_sent_once_and_its_end_once(mailbox, hook, disk):
     watch = Watch()
     watch.look()
     disk(low=True)
@@ -110,7 +110,7 @@ def test_what_two_looks_have_found_is_told_once_and_its_end_once(mailbox, hook, 
     assert [mail["Subject"] for _, mail in mailbox[1:]] == [f"[VLog vlog.example.org] over: {LOW}"]
 
 
-def test_what_is_over_before_the_second_look_is_not_told(mailbox, disk):
+def test_what_is_over_before_the_second_run_is_not_sent(mailbox, disk):
     watch = Watch()
     for low in (True, False, True, False):
         disk(low=low)
@@ -118,7 +118,7 @@ def test_what_is_over_before_the_second_look_is_not_told(mailbox, disk):
     assert mailbox == []
 
 
-def test_a_restarted_scheduler_knows_what_was_told(mailbox, disk):
+def test_a_restarted_scheduler_knows_what_was_sent(mailbox, disk):
     disk(low=True)
     watch = Watch()
     watch.look()
@@ -127,7 +127,7 @@ def test_a_restarted_scheduler_knows_what_was_told(mailbox, disk):
     assert len(mailbox) == 1
 
 
-def test_one_way_that_fails_keeps_nobody_from_hearing_by_the_other(mailbox, hook, disk, caplog):
+def test_a_failing_channel_does_not_stop_the_other(mailbox, hook, disk, caplog):
     hook.status = 500
     disk(low=True)
     watch = Watch()
@@ -138,7 +138,7 @@ def test_one_way_that_fails_keeps_nobody_from_hearing_by_the_other(mailbox, hook
     assert said == ["an alert could not be sent to the webhook: HTTP Error 500: Internal Server Error"]
 
 
-def test_where_nobody_could_be_told_the_next_look_tries_again(hook, disk, caplog):
+def test_if_no_channel_works_the_next_run_tries_again(hook, disk, caplog):
     caplog.set_level(logging.WARNING)
     hook.status = 503
     disk(low=True)
@@ -152,24 +152,24 @@ def test_where_nobody_could_be_told_the_next_look_tries_again(hook, disk, caplog
     assert "secret-path" not in caplog.text
 
 
-def test_of_much_trouble_the_beginning_is_told():
+def test_a_long_message_is_shortened():
     new = [f"failures: «Video {number}» failed: no picture" for number in range(30)]
-    subject, text = alerts._message(new, ["disk: full"], dict.fromkeys(new, "Try again."))
+    subject, text = alerts._message(new, ["disk: full"], dict.fromkeys(new, "Retry it."))
     assert subject == f"[VLog vlog.example.org] {new[0]} (and 30 more)"
-    assert text.count("Try again.") == 20
-    assert "And 11 more: manage.py doctor tells them." in text
+    assert text.count("Retry it.") == 20
+    assert "And 11 more: run manage.py doctor to see them." in text
 
 
 class TestTheCommand:
-    def test_it_sends_every_way(self, mailbox, hook):
+    def test_it_sends_through_every_channel(self, mailbox, hook):
         out = io.StringIO()
         call_command("test_alert", stdout=out)
-        assert out.getvalue() == "Sent by e-mail and to the webhook.\n"
+        assert out.getvalue() == "The alert was sent by e-mail and to the webhook.\n"
         assert len(mailbox) == len(hook.posted) == 1
 
     def test_one_that_fails_is_named(self, mailbox, hook):
         hook.status = 404
-        with pytest.raises(CommandError, match="It could not be sent to the webhook") as error:
+        with pytest.raises(CommandError, match="The alert could not be sent to the webhook") as error:
             call_command("test_alert")
         assert error.value.returncode == 1
         assert len(mailbox) == 1

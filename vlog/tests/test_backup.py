@@ -1,4 +1,4 @@
-"""A database of its own, which may be destroyed, and a data folder with it."""
+"""Backup, restore and reset, with a database and a data folder that may be destroyed."""
 
 import hashlib
 import json
@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("installation")
 
 
 def fill(data: Path) -> None:
-    """A row in every table, and files in every folder."""
+    """Create a row in every table and files in every folder."""
     execute(ROWS, "UPDATE videos SET description = E'tab\\t back\\\\slash\\nline \u2603', id = DEFAULT WHERE FALSE")
     execute("SELECT setval('videos_id_seq', 41)")
     key = execute("SELECT media_key FROM videos")[0][0]
@@ -45,12 +46,12 @@ def fill(data: Path) -> None:
 
 
 def all_rows() -> dict[str, list[str]]:
-    """Every column of every row of every table, also what the database computes."""
+    """Return every column of every row of every table, including the generated ones."""
     return {table: sorted(str(row) for row in execute(f'SELECT * FROM "{table}"')) for table in dump.tables()}  # noqa: S608
 
 
 def structure() -> list[tuple[Any, ...]]:
-    """Every constraint, index, trigger and column, as PostgreSQL describes it."""
+    """Return every constraint, index, trigger and column, as PostgreSQL describes it."""
     return execute("""
         SELECT conrelid::regclass::text, conname::text, pg_get_constraintdef(oid) FROM pg_constraint
         UNION ALL SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
@@ -174,7 +175,9 @@ def test_an_older_schema_is_brought_up_to_date(installation, tmp_path):
     User.objects.create_user("anna")
     call_command("migrate", "analytics", "zero", verbosity=0)
     backup.write(tmp_path / "old.zip", with_files=False)
+    cache.set("of-the-old-database", 1)
     backup.restore(tmp_path / "old.zip")
+    assert cache.get("of-the-old-database") is None
     assert execute("SELECT count(*) FROM playback_sessions") == [(0,)]
     assert User.objects.get().username == "anna"
     run("migrate", "--check")
@@ -204,7 +207,7 @@ def test_a_restore_that_fails_changes_nothing(installation, tmp_path, monkeypatc
         exchange = backup._exchange
         monkeypatch.setattr(backup, "_exchange", lambda *places: (exchange(*places), fails()))
     else:
-        monkeypatch.setattr(*{"rows": (dump, "go_on_from"), "exchange": (backup, "_exchange")}[moment], fails)
+        monkeypatch.setattr(*{"rows": (dump, "set_sequences"), "exchange": (backup, "_exchange")}[moment], fails)
     with pytest.raises(CommandError, match=r"nothing was changed: .*No space left"):
         run("restore", str(tmp_path / "vlog.zip"), "--yes")
     assert all_rows() == rows
@@ -242,8 +245,8 @@ def damaged(archive: Path, how: str) -> None:
     if how == "cut off":
         archive.write_bytes(content[: len(content) // 2])
     elif how == "a byte":
-        place = content.index(b"original" * 10)
-        archive.write_bytes(content[:place] + b"X" + content[place + 1 :])
+        position = content.index(b"original" * 10)
+        archive.write_bytes(content[:position] + b"X" + content[position + 1 :])
     elif how == "another program's":
         with zipfile.ZipFile(archive, "w") as other:
             other.writestr("letter.txt", "Dear")
@@ -257,19 +260,19 @@ def damaged(archive: Path, how: str) -> None:
 def evil(archive: Path) -> None:
     with zipfile.ZipFile(archive, "w") as other:
         name, content = "files/media/../../../etc/cron.d/x", b"* * * * * root true"
-        told = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        member = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         other.writestr(name, content)
-        other.writestr("manifest.json", json.dumps({"format": 1, "members": {name: told}}))
+        other.writestr("manifest.json", json.dumps({"format": 1, "members": {name: member}}))
 
 
 @pytest.mark.parametrize(
     ("how", "sentence"),
     [
-        ("cut off", "is no backup of VLog, or it is damaged"),
+        ("cut off", "is not a backup of VLog, or it is damaged"),
         ("a byte", "damaged"),
-        ("another program's", "is no backup of VLog"),
-        ("more than it says", "does not hold what it says"),
-        ("evil", "wants to write to"),
+        ("another program's", "is not a backup of VLog"),
+        ("more than it says", "its content differs from its manifest"),
+        ("evil", "would write to"),
     ],
 )
 def test_a_damaged_archive_is_told_and_never_restored(installation, tmp_path, how, sentence):
@@ -298,9 +301,9 @@ def test_verifying_asks_no_database(installation, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("backup", "/nowhere/at/all.zip"), "name a file in a folder that exists"),
-        (("backup", "/tmp"), "name a file"),  # noqa: S108
-        (("backup", "x.zip", "--verify", "--with-files"), "by itself"),
+        (("backup", "/nowhere/at/all.zip"), "choose a file in an existing folder"),
+        (("backup", "/tmp"), "choose a file"),  # noqa: S108
+        (("backup", "x.zip", "--verify", "--with-files"), "cannot be combined"),
     ],
 )
 def test_wrong_use_ends_with_2(arguments, sentence):
@@ -345,7 +348,9 @@ def test_reset_leaves_an_empty_installation_with_its_secret(installation):
     fill(installation)
     (installation / "uploads/half").write_text("x")
     User.objects.create_user("anna")
+    cache.set("of-the-old-database", 1)
     run("reset", "--yes")
+    assert cache.get("of-the-old-database") is None
     assert list(all_hashes(installation)) == ["secret-key"]
     assert not User.objects.exists()
     assert execute("SELECT count(*) FROM videos") == [(0,)]
@@ -356,5 +361,5 @@ def test_reset_leaves_an_empty_installation_with_its_secret(installation):
 def test_a_database_and_a_redis_in_use_are_not_replaced(installation, monkeypatch):
     monkeypatch.setattr(running, "nodes", lambda: {"encode@here": {"encode"}})
     for command in (("restore", "x.zip", "--yes"), ("reset", "--yes")):
-        with pytest.raises(CommandError, match="Workers run: encode@here"):
+        with pytest.raises(CommandError, match="Workers are running: encode@here"):
             run(*command)

@@ -11,7 +11,7 @@ def test_an_installation_as_it_is_made_has_nothing_to_complain_about():
 def test_a_folder_that_is_gone_is_named(settings, tmp_path):
     settings.SOURCES_DIR = tmp_path / "gone"
     (error,) = checks.check_data_folder()
-    assert (error.id, error.msg) == ("vlog.E001", f"VLog may not write into {tmp_path}/gone.")
+    assert (error.id, error.msg) == ("vlog.E001", f"VLog cannot write to {tmp_path}/gone.")
 
 
 def test_uploads_on_another_file_system_than_sources_are_refused(settings, tmp_path):

@@ -1,4 +1,4 @@
-"""The mark below which nothing large is written, and who is told of it."""
+"""The disk reserve, and where the warning about it appears."""
 
 import shutil
 from pathlib import Path
@@ -40,21 +40,21 @@ def test_a_mark_that_makes_no_sense_is_named(text):
 
 def test_what_is_told_are_the_bytes_of_the_data_folder(settings, tmp_path):
     settings.DATA_DIR, settings.DISK_RESERVE = tmp_path, Reserve(sizes=(1000,))
-    there = disk.usage()
-    assert (there.folder, there.total, there.mark) == (tmp_path, shutil.disk_usage(tmp_path).total, 1000)
-    assert 0 < there.free < there.total
+    found = disk.usage()
+    assert (found.folder, found.total, found.reserve) == (tmp_path, shutil.disk_usage(tmp_path).total, 1000)
+    assert 0 < found.free < found.total
 
 
-@pytest.mark.parametrize(("free", "is_low", "room"), [(999, True, 0), (1000, False, 0), (1500, False, 500)])
-def test_a_disk_is_low_below_its_mark(free, is_low, room):
-    there = Disk(Path("/srv"), 10_000, free, 1000)
-    assert (there.is_low, there.available, bool(there.warning)) == (is_low, room, is_low)
+@pytest.mark.parametrize(("free", "is_low", "available"), [(999, True, 0), (1000, False, 0), (1500, False, 500)])
+def test_a_disk_is_low_below_its_reserve(free, is_low, available):
+    found = Disk(Path("/srv"), 10_000, free, 1000)
+    assert (found.is_low, found.available, bool(found.warning)) == (is_low, available, is_low)
 
 
 def test_the_warning_says_how_much_and_what_to_do():
     assert Disk(Path("/srv/vlog"), 100 * GIB, int(1.2 * GIB), 5 * GIB).warning == (
-        "The disk of /srv/vlog: 1.2 GB free, below the mark of 5.0 GB: uploads, encoding and captions pause. "
-        "Free some room, or lower VLOG_DISK_RESERVE; then all goes on by itself."
+        "The disk of /srv/vlog has 1.2 GB free, less than the reserve of 5.0 GB: uploads, encoding and captions are "
+        "paused. Free some space or lower VLOG_DISK_RESERVE, and they resume automatically."
     )
 
 
@@ -70,8 +70,8 @@ class TestLow:
     def test_the_site_is_ready_and_says_that_it_is_short_of_room(self, client):
         response = client.get("/readyz")
         assert response.status_code == 200
-        told = "there is little room left: uploads and encoding pause"
-        assert response.json() == {"ready": True, "checks": {"database": "ok", "redis": "ok", "disk": told}}
+        message = "little space is left: uploads and encoding are paused"
+        assert response.json() == {"ready": True, "checks": {"database": "ok", "redis": "ok", "disk": message}}
 
     @pytest.mark.parametrize("path", ["/admin/", "/admin/videos/video/"])
     def test_whoever_enters_the_admin_reads_the_warning(self, client, path):

@@ -1,4 +1,4 @@
-"""`manage.py doctor`: each test breaks a thing, and sees what is said of it."""
+"""`manage.py doctor`: each test breaks something and reads the finding."""
 
 import json
 import re
@@ -8,13 +8,14 @@ from io import StringIO
 
 import pytest
 from celery.signals import after_task_publish
+from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.db import connections
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
-from vlog import doctor, running, shared
-from vlog.celery import app, note_beat, tell_of_beat
+from vlog import doctor, running
+from vlog.celery import app, record_heartbeat, record_heartbeats
 from vlog.environment import BASE_DIR, Reserve
 from vlog.health import State, check_database, check_disk, check_redis
 from vlog.tests.test_health import UNREACHABLE
@@ -25,24 +26,24 @@ GREEN, AMBER, RED = State.GREEN, State.AMBER, State.RED
 
 @pytest.fixture(autouse=True)
 def folder(settings, tmp_path, monkeypatch):
-    """A data folder with nothing in it; nobody else notes a beat meanwhile."""
+    """An empty data folder, and a scheduler that has just sent a message."""
     settings.DATA_DIR = tmp_path
     for name in ("uploads", "sources", "media", "archive"):
         (tmp_path / name).mkdir()
         setattr(settings, f"{name.upper()}_DIR", tmp_path / name)
-    monkeypatch.setattr(running, "ANSWER_SECONDS", 0.1)  # no node is there to answer
-    shared.keep("beat", time.time(), 60)
+    monkeypatch.setattr(running, "REPLY_SECONDS", 0.1)  # no node replies
+    cache.set("beat", time.time(), 60)
     return tmp_path
 
 
-def told(check):
-    """The one finding of a check: its state, and all that it says."""
+def finding_of(check):
+    """Return the state and the text of the only finding of a check."""
     (finding,) = check()
-    return finding.state, f"{finding.sentence}. {finding.advice}".strip()
+    return finding.state, f"{finding.message}. {finding.advice}".strip()
 
 
 def run(*arguments):
-    """The exit code, what is printed, and what is said beside it."""
+    """Return the exit code, the output and the error message."""
     out = StringIO()
     try:
         call_command("doctor", *arguments, stdout=out)
@@ -65,19 +66,19 @@ def without_database(transactional_db):
 
 
 def test_without_a_database_it_says_so_and_what_it_can_all_the_same(without_database):
-    code, out, beside = run()
+    code, out, error = run()
     assert code == 1
     assert "red    database      does not answer. Start PostgreSQL, or check VLOG_DATABASE_URL." in out
-    assert "red    videos        cannot be told before database and Redis are well." in out
+    assert "red    videos        cannot be checked without the database and Redis." in out
     assert "green  redis         answers.\n" in out
-    assert beside.startswith("VLog is not well: database, clock, ")
+    assert error.startswith("Not everything works: database, clock, ")
 
 
 @pytest.mark.django_db
 def test_programs_get_the_same_as_json():
-    code, out, beside = run("--json")
+    code, out, error = run("--json")
     report = json.loads(out)
-    assert (code, report["state"], beside) == (1, "red", "VLog is not well: queues.")  # nobody works here
+    assert (code, report["state"], error) == (1, "red", "Not everything works: queues.")  # no node runs here
     assert report["checks"][0] == {
         "check": "database",
         "state": "green",
@@ -108,8 +109,8 @@ def test_it_mends_what_is_safe_and_looks_again(settings, folder):
     assert re.findall(r"^(\w+) +(\S+)", out, re.MULTILINE) == [
         ("green", "installation"),
         ("green", "settings"),
-        ("mended", "restore-done-7"),
-        ("mended", "Only"),
+        ("fixed", "restore-done-7"),
+        ("fixed", "Only"),
     ]
     assert (folder / "secret-key").stat().st_mode & 0o777 == 0o600
 
@@ -121,7 +122,7 @@ def test_what_cannot_be_read_is_red(settings, folder):
     (folder / "sources").write_text("a file")
     code, out, _ = run()
     assert code == 1
-    assert re.search(r"^red +leftovers +cannot be told: .+Not a directory.+ Give the folder to the user", out)
+    assert re.search(r"^red +leftovers +cannot be checked: .+Not a directory.+ Give the folder to the user", out)
 
 
 def test_every_check_stands_in_the_docs(settings):
@@ -134,96 +135,96 @@ def test_every_check_stands_in_the_docs(settings):
 
 @pytest.mark.django_db
 def test_the_database():
-    assert told(check_database) == (GREEN, "answers, and all migrations are applied.")
+    assert finding_of(check_database) == (GREEN, "answers, and all migrations are applied.")
     MigrationRecorder.Migration.objects.filter(app="sessions").delete()
-    assert told(check_database) == (RED, "1 migrations are not applied. Run manage.py migrate.")
+    assert finding_of(check_database) == (RED, "1 migration is not applied. Run manage.py migrate.")
 
 
 def test_redis(settings):
-    assert told(check_redis) == (GREEN, "answers.")
+    assert finding_of(check_redis) == (GREEN, "answers.")
     settings.REDIS_URL = UNREACHABLE
-    assert told(check_redis) == (RED, "does not answer. Start Redis, or check VLOG_REDIS_URL.")
-    assert told(doctor.check_beat)[1].startswith("cannot be told")
+    assert finding_of(check_redis) == (RED, "does not answer. Start Redis, or check VLOG_REDIS_URL.")
+    assert finding_of(doctor.check_beat)[1].startswith("cannot be checked")
 
 
 def test_the_disk(settings):
-    assert told(check_disk)[0] == GREEN
+    assert finding_of(check_disk)[0] == GREEN
     settings.DISK_RESERVE = Reserve(shares=(1.0,))
-    state, text = told(check_disk)
+    state, text = finding_of(check_disk)
     assert state == AMBER
-    assert "Free some room, or lower VLOG_DISK_RESERVE" in text
+    assert "Free some space or lower VLOG_DISK_RESERVE" in text
 
 
 def test_the_installation(settings, folder):
-    assert told(doctor.check_installation)[0] == GREEN
+    assert finding_of(doctor.check_installation)[0] == GREEN
     settings.SOURCES_DIR = folder / "gone"
     (folder / "gone").symlink_to("/proc/self")
-    assert [(finding.state, finding.sentence) for finding in doctor.check_installation()] == [
-        (RED, f"VLog may not write into {folder}/gone"),
-        (RED, f"{folder}/uploads and {folder}/gone lie on different file systems"),
+    assert [(finding.state, finding.message) for finding in doctor.check_installation()] == [
+        (RED, f"VLog cannot write to {folder}/gone"),
+        (RED, f"{folder}/uploads and {folder}/gone are on different file systems"),
     ]
 
 
 def test_a_restore_that_was_cut_off(folder):
     (folder / "restore/old").mkdir(parents=True)
-    assert told(doctor.check_installation) == (
+    assert finding_of(doctor.check_installation) == (
         RED,
-        "a restore was cut off. Run manage.py restore again, before anything else.",
+        "a restore was interrupted. Run manage.py restore again, before anything else.",
     )
 
 
 @pytest.mark.parametrize(
     ("name", "value", "state", "sentence"),
     [
-        ("DEBUG", True, AMBER, "errors show the code to everybody"),
-        ("ALLOWED_HOSTS", ["example.org"], RED, "127.0.0.1 of VLOG_BASE_URL is none of VLOG_ALLOWED_HOSTS"),
+        ("DEBUG", True, AMBER, "error pages show the source code to every visitor"),
+        ("ALLOWED_HOSTS", ["example.org"], RED, "VLOG_ALLOWED_HOSTS does not contain 127.0.0.1"),
         ("BASE_URL", "http://example.org", AMBER, "http://example.org is not encrypted"),
         ("SECRET_KEY", "secret", RED, "the secret key can be guessed"),
     ],
 )
 def test_settings(settings, name, value, state, sentence):
     settings.ALLOWED_HOSTS = ["127.0.0.1", "example.org"]
-    assert told(doctor.check_settings)[0] == GREEN
+    assert finding_of(doctor.check_settings)[0] == GREEN
     setattr(settings, name, value)
-    found = told(doctor.check_settings)
+    found = finding_of(doctor.check_settings)
     assert found[0] == state
     assert sentence in found[1]
 
 
 @pytest.mark.parametrize("address", ["http://localhost:8000", "http://[::1]:8000", "https://example.org"])
-def test_addresses_that_nobody_listens_in_on(settings, address):
+def test_addresses_that_need_no_encryption(settings, address):
     settings.BASE_URL, settings.ALLOWED_HOSTS = address, ["*"]
-    assert told(doctor.check_settings) == (GREEN, f"fit together; the site's address is {address}.")
+    assert finding_of(doctor.check_settings) == (GREEN, f"are consistent; the address of the site is {address}.")
 
 
 @pytest.mark.django_db
 def test_the_clock(monkeypatch):
-    assert told(doctor.check_clock) == (GREEN, "agrees with the database's.")
+    assert finding_of(doctor.check_clock) == (GREEN, "agrees with the clock of the database.")
     now = timezone.now
     monkeypatch.setattr(timezone, "now", lambda: now() - timedelta(minutes=5))
-    state, text = told(doctor.check_clock)
+    state, text = finding_of(doctor.check_clock)
     assert state == RED
-    assert re.match(r"this machine's and the database's are 3\d\d s apart", text)
+    assert re.match(r"the database's clock differs by 3\d\d s: leases expire", text)
 
 
 def test_beat(settings):
-    shared.keep("beat", time.time() - 30, 60)
-    assert told(doctor.check_beat)[0] == GREEN
-    shared.keep("beat", time.time() - 600, 60)
-    state, text = told(doctor.check_beat)
+    cache.set("beat", time.time() - 30, 60)
+    assert finding_of(doctor.check_beat)[0] == GREEN
+    cache.set("beat", time.time() - 600, 60)
+    state, text = finding_of(doctor.check_beat)
     assert state == RED
-    assert re.match(r"was last heard of 6\d\d s ago: lost work is not looked for", text)
-    shared.keep("beat", None, 60)
-    assert told(doctor.check_beat)[1].startswith("has not been heard of for a day")
+    assert re.match(r"sent its last message 6\d\d s ago: lost work is not recovered", text)
+    cache.delete("beat")
+    assert finding_of(doctor.check_beat)[1].startswith("has sent no message for a day")
 
 
-def test_beat_tells_of_itself_with_each_message():
-    shared.keep("beat", None, 60)
-    tell_of_beat()
+def test_beat_is_recorded_with_each_message():
+    cache.delete("beat")
+    record_heartbeats()
     try:
-        app.send_task("nobody.does.this", queue="doctor")
+        app.send_task("no.such.task", queue="doctor")
     finally:
-        after_task_publish.disconnect(note_beat)
+        after_task_publish.disconnect(record_heartbeat)
         with app.connection_for_write() as connection:
             connection.default_channel.queue_delete("doctor")
-    assert told(doctor.check_beat)[0] == GREEN
+    assert finding_of(doctor.check_beat)[0] == GREEN

@@ -11,16 +11,16 @@ from vlog.environment import (
     BASE_DIR,
     SettingError,
     data_dir,
-    kept_secret,
     origin_of_objects,
     parse_database_url,
     parse_storage_url,
     read_secret_files,
     redis_client_url,
+    stored_secret,
 )
 from vlog.tests.processes import environment_for
 
-SOMEWHERE = {"VLOG_DATABASE_URL": "postgresql://nobody@db.invalid/vlog", "VLOG_REDIS_URL": "redis://db.invalid"}
+SOMEWHERE = {"VLOG_DATABASE_URL": "postgresql://ann@db.invalid/vlog", "VLOG_REDIS_URL": "redis://db.invalid"}
 
 
 @pytest.fixture(autouse=True)
@@ -62,16 +62,16 @@ def test_a_file_without_a_usable_secret_is_an_error_that_names_the_variable(monk
 
 def test_a_secret_is_made_once_and_for_its_owner_only(tmp_path):
     path = tmp_path / "new" / "secret"
-    secret = kept_secret(path)
+    secret = stored_secret(path)
     assert len(secret) >= 50
-    assert kept_secret(path) == secret
+    assert stored_secret(path) == secret
     assert [stat.S_IMODE(entry.stat().st_mode) for entry in (path, path.parent)] == [0o600, 0o700]
 
 
 def test_all_who_ask_for_a_new_secret_at_once_get_the_same(tmp_path):
     path = tmp_path / "secret"
     with ThreadPoolExecutor(16) as pool:
-        secrets = set(pool.map(lambda _: kept_secret(path), range(64)))
+        secrets = set(pool.map(lambda _: stored_secret(path), range(64)))
     assert len(secrets) == 1
     assert [entry.name for entry in tmp_path.iterdir()] == ["secret"]
 

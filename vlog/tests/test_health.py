@@ -31,7 +31,7 @@ def test_the_site_is_not_ready_before_its_migrations_are_applied(client):
     MigrationRecorder.Migration.objects.filter(app="sessions").delete()
     response = client.get("/readyz")
     assert response.status_code == 503
-    assert response.json()["checks"]["database"] == "1 migrations are not applied"
+    assert response.json()["checks"]["database"] == "1 migration is not applied"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -11,10 +11,10 @@ from vlog.logs import JsonFormatter, LineFormatter
 
 
 @pytest.fixture(autouse=True)
-def _no_subject():
-    logs.begin()
+def _no_context():
+    logs.clear_context()
     yield
-    logs.begin()
+    logs.clear_context()
 
 
 def record(level: int, message: str, *args: object, **more: object) -> logging.LogRecord:
@@ -39,7 +39,7 @@ def test_a_refused_request_is_one_line_that_says_what_to_set(client, settings):
         console.setStream(before)
     (line,) = written.getvalue().splitlines()
     assert "'elsewhere.example.org'" in line
-    assert "set VLOG_BASE_URL to their address" in line
+    assert "add it to VLOG_ALLOWED_HOSTS" in line
 
 
 def test_a_line_tells_time_process_level_and_message(monkeypatch):
@@ -70,20 +70,21 @@ def test_an_exception_comes_with_its_traceback():
 
 
 def test_a_line_ends_with_what_it_concerns():
-    logs.begin(request="abc")
+    logs.bind(request="abc")
     logs.bind(job=12, chunk=3)
     assert (
         LineFormatter(colour=False)
         .format(record(logging.INFO, "read"))
         .endswith("read [request abc] [job 12] [chunk 3]")
     )
-    logs.begin(job=13)
+    logs.clear_context()
+    logs.bind(job=13)
     assert LineFormatter(colour=False).format(record(logging.INFO, "read")).endswith("read [job 13]")
 
 
 def test_as_json_an_event_is_one_line(monkeypatch):
     monkeypatch.setenv("VLOG_PROCESS", "encode")
-    logs.begin(job=12)
+    logs.bind(job=12)
     try:
         raise ValueError("a\nb")
     except ValueError:

@@ -36,7 +36,7 @@ def _collected() -> None:
 
 @pytest.fixture(scope="module")
 def database(database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One that was migrated, too."""
+    """A data folder with a migrated database."""
     folder = tmp_path_factory.mktemp("migrated")
     migrated = shutil.copytree(database, folder / "postgres")
     run_apart(folder, "manage.py", "migrate", "--verbosity", "0")
@@ -61,7 +61,7 @@ def status_of(port: int, path: str) -> int | None:
 
 
 def run_up(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """With services elsewhere, that nobody is to ask."""
+    """Return the environment with the addresses of services that must not be used."""
     env = environment_for(data_dir, VLOG_DATABASE_URL="postgresql://db/vlog", VLOG_REDIS_URL="redis://cache")
     command = [sys.executable, "manage.py", "up", *arguments]
     return subprocess.run(command, cwd=BASE_DIR, env=env, capture_output=True, text=True, check=False)
@@ -111,15 +111,15 @@ def test_up_runs_everything_restarts_what_dies_and_ends_cleanly(new_dir, port):
     wait_until(up.is_ready, "the site")
     wait_until(lambda: all(up.pid(name) for name in PROGRAMS), "all programs")
     wait_until(lambda: "tasks@" in up.text() and "encode@" in up.text(), "ready workers")
-    assert f"VLog is on http://127.0.0.1:{port}  (Ctrl-C stops it)" in up.text()
+    assert f"VLog is running at http://127.0.0.1:{port}  (Ctrl-C stops it)" in up.text()
 
     assert "Traceback" not in up.text()
 
-    wait_until(lambda: run_doctor(new_dir).returncode == 0, "beat and all nodes to be heard of")
+    wait_until(lambda: run_doctor(new_dir).returncode == 0, "beat and all nodes")
 
     before = {name: up.pid(name) for name in PROGRAMS}
     for pid in before.values():
-        kill(pid)  # whoever loses a process or the database by that may say so at length
+        kill(pid)  # processes that lose the database may log tracebacks
     wait_until(lambda: all(up.pid(name) not in {0, pid} for name, pid in before.items()), "their successors")
     wait_until(up.is_ready, "the site after its restart")
     wait_until(lambda: up.text().count("tasks@") == up.text().count("encode@") == 2, "workers ready again")

@@ -71,7 +71,7 @@ def test_an_exemption_of_some_terms_exempts_no_other():
 
 
 def test_what_a_release_said_stays_and_what_is_new_is_looked_at():
-    text = "# Changelog\n\n## Unreleased\n- Somebody.\n\n## 0.1.0\n- Nobody.\n"
+    text = "# Changelog\n\n## Unreleased\n- Somebody: *Try again* is *Retry job*.\n\n## 0.1.0\n- Nobody.\n"
     assert found("CHANGELOG.md", text) == [(4, "somebody")]
 
 

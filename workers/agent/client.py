@@ -1,4 +1,4 @@
-"""The queue of work over HTTP, for workers far from the site's storage: the calls of docs/workers-api.md. No Django."""
+"""The queue of work over HTTP, for workers without the site's storage: the calls of docs/workers-api.md. No Django."""
 
 import hashlib
 import json
@@ -21,119 +21,125 @@ from workers.agent.source import RemoteSource
 
 log = logging.getLogger(__name__)
 
-REPORTING = 3  # seconds between two reports; so soon a cancelled encoder stops
-EACH_LEASE = 4  # reports at least
-PARTING = 5  # seconds to give back what the worker has, once it is asked to end
-SENT = 3  # times at most, where what arrives is not what was sent
-LONGEST_ERROR = 8000  # characters; the end of ffmpeg's log says most
+REPORT_SECONDS = 3  # between two reports; a cancelled encoder stops within this time
+REPORTS_PER_LEASE = 4  # at least, where leases are short
+FAREWELL_SECONDS = 5  # to complete, fail or release a chunk once the agent is being stopped
+MAX_UPLOADS = 3  # of one segment, where the site receives other bytes than were sent
+MAX_ERROR = 8000  # characters; the end of ffmpeg's log is the part that explains a failure
 ORDERS: dict[str, type[Exception]] = {"complete": Yield, "give_back": ShuttingDown}
 
 
-class Hold(threading.Thread):
-    """Keeps one piece's lease, on a connection of its own: a segment may be under way for longer than the lease.
+class LeaseKeeper(threading.Thread):
+    """A thread that renews a chunk's lease on its own connection, because sending a segment may outlast the lease.
 
-    It ends when the piece is over; why is in `verdict`, which is raised by check.
+    It ends with the chunk. `error` is then the reason, which `check` raises.
     """
 
     def __init__(
-        self, site: Site, assignment: Assignment, lease: float, stop: threading.Event, cut: Callable[[], None]
+        self, site: Site, assignment: Assignment, lease: float, stop: threading.Event, interrupt: Callable[[], None]
     ):
         super().__init__(daemon=True, name=f"lease of {assignment.chunk}")
-        self.path, self.attempt, self.stop, self.cut = f"chunks/{assignment.chunk}/", assignment.attempt, stop, cut
+        self.path, self.attempt = f"chunks/{assignment.chunk}/", assignment.attempt
+        self.stop, self.interrupt = stop, interrupt
         self.percent: int | None = None
-        self.verdict: Exception | None = None
-        self._every = min(REPORTING, lease / EACH_LEASE)
+        self.error: Exception | None = None
+        self._interval = min(REPORT_SECONDS, lease / REPORTS_PER_LEASE)
         self._connection, self._ended = Connection(site), threading.Event()
 
     def check(self) -> None:
-        """Raises what ended the piece, or ShuttingDown where the worker is to end."""
-        if self.verdict is not None:
-            raise self.verdict
+        """Raise the error that ended the chunk, or ShuttingDown if the agent is being stopped."""
+        if self.error is not None:
+            raise self.error
         if self.stop.is_set():
             raise ShuttingDown
 
     def check_source(self) -> None:
-        """As check, but for orders: the encoder follows those, and must not find its source broken meanwhile."""
-        if self.verdict is not None and not isinstance(self.verdict, Yield | ShuttingDown):
-            raise self.verdict
+        """Raise the error that ended the chunk, unless it is an order.
 
-    def judge(self, verdict: Exception) -> None:
-        """The piece is over: nothing more is delivered of it, also not what is under way."""
+        The encoder itself obeys orders, and must not see a broken source before it has done so.
+        """
+        if self.error is not None and not isinstance(self.error, Yield | ShuttingDown):
+            raise self.error
+
+    def abort(self, error: Exception) -> None:
+        """End the chunk with this error and interrupt the request under way."""
         if not self._ended.is_set():
-            self.verdict = self.verdict or verdict
-            self.cut()
+            self.error = self.error or error
+            self.interrupt()
 
     def end(self) -> None:
-        """Renew it no more."""
+        """Stop renewing the lease."""
         self._ended.set()
-        self._connection.cut()
+        self._connection.interrupt()
 
     def run(self) -> None:
-        while not self._ended.wait(self._every) and self.verdict is None:
-            told = {"attempt": self.attempt, "percent": self.percent}
+        while not self._ended.wait(self._interval) and self.error is None:
+            message = {"attempt": self.attempt, "percent": self.percent}
             try:
-                answer = self._connection.tell(f"{self.path}report", told, self._go_on)
+                answer = self._connection.post(f"{self.path}report", message, self._check_ended)
             except (LeaseLost, Refused, Disabled, Rejected) as error:
-                self.judge(error)
+                self.abort(error)
             except ShuttingDown:
                 break
             else:
                 if order := ORDERS.get(answer.get("order", "")):
-                    self.judge(order())
+                    self.abort(order())
         self._connection.close()
 
-    def _go_on(self) -> None:
+    def _check_ended(self) -> None:
         if self._ended.is_set():
             raise ShuttingDown
 
 
 class RemoteQueue:
-    """Claims pieces for one worker and sends what it makes of them; used by one thread.
+    """The queue of one worker, which claims chunks and delivers their segments; used by one thread.
 
-    Besides what every queue raises, each call may raise Disabled and Refused.
+    Besides the exceptions of every queue, each call may raise Disabled and Refused.
     """
 
     def __init__(self, site: Site, sources: SourceServer, stop: threading.Event) -> None:
         self.site, self.sources, self.stop = site, sources, stop
         self.again_in, self.held_back = 0.0, ""
         self._connection = Connection(site)
-        self._hold: Hold | None = None
+        self._keeper: LeaseKeeper | None = None
         self._source: RemoteSource | None = None
-        self._language, self._parting = "", False
+        self._language, self._is_finishing = "", False
 
     def claim(self, kinds: Collection[str]) -> Assignment | None:
-        """Raises ShuttingDown where the worker is to end before the site has answered."""
-        self.let_go()
-        self._parting = False
-        asked = {"kinds": list(kinds), "claim": str(uuid4())}
-        answer = self._connection.tell("claim", asked, self._unless_stopped)
+        """Claim a chunk, or return None. Raises ShuttingDown if the agent is stopped before the site has answered."""
+        self.close_chunk()
+        self._is_finishing = False
+        message = {"kinds": list(kinds), "claim": str(uuid4())}
+        answer = self._connection.post("claim", message, self._check_stopped)
         try:
             self.again_in, self.held_back = float(answer["again_in"]), answer.get("held_back") or ""
-            return self._take(answer["assignment"]) if answer["assignment"] else None
+            return self._accept(answer["assignment"]) if answer["assignment"] else None
         except (KeyError, TypeError, ValueError) as error:
             raise Refused(
-                f"{self.site.address} gives work that this agent does not understand ({error!r}): get a new one there."
+                f"This agent does not understand the work that {self.site.address} sent ({error!r}): "
+                "download agent.pyz from the site again."
             ) from error
 
-    def _take(self, given: Mapping[str, Any]) -> Assignment:
-        plan = read_plan(given["plan"])
-        facts: dict[str, Any] = {name: int(given[name]) for name in ("chunk", "attempt", "first", "last", "tier")}
-        facts |= {"kind": given["kind"], "title": str(given["title"]), "urgent": bool(given["urgent"])}
+    def _accept(self, data: Mapping[str, Any]) -> Assignment:
+        """Return the assignment of a claim's answer; from now on its lease is renewed and its source is served."""
+        plan = read_plan(data["plan"])
+        facts: dict[str, Any] = {name: int(data[name]) for name in ("chunk", "attempt", "first", "last", "tier")}
+        facts |= {"kind": data["kind"], "title": str(data["title"]), "urgent": bool(data["urgent"])}
         assignment = Assignment(**facts, source="", plan=plan)
         if not 0 <= assignment.first <= assignment.last < len(assignment.timeline):
-            raise ValueError("a piece outside of its video")
-        self._language = given.get("language") or ""
-        self._hold = Hold(self.site, assignment, float(given["lease"]), self.stop, self._connection.cut)
+            raise ValueError("the chunk lies outside its video")
+        self._language = data.get("language") or ""
+        self._keeper = LeaseKeeper(self.site, assignment, float(data["lease"]), self.stop, self._connection.interrupt)
         self._source = RemoteSource(
             Connection(self.site),
             f"chunks/{assignment.chunk}/source?attempt={assignment.attempt}",
-            int(given["source"]["size"]),
-            str(given["source"]["etag"]),
-            hashlib.sha256(json.dumps(given["plan"]).encode()).hexdigest(),
-            self._hold.check_source,
-            self._hold.judge,
+            int(data["source"]["size"]),
+            str(data["source"]["etag"]),
+            hashlib.sha256(json.dumps(data["plan"]).encode()).hexdigest(),
+            self._keeper.check_source,
+            self._keeper.abort,
         )
-        self._hold.start()
+        self._keeper.start()
         return Assignment(**{**vars(assignment), "source": self.sources.serve(self._source)})
 
     def language_of(self, assignment: Assignment) -> str:
@@ -144,32 +150,32 @@ class RemoteQueue:
         digest = b64encode(hashlib.sha256(data).digest()).decode()
         headers = {"Content-Type": "application/octet-stream", "Content-Digest": f"sha-256=:{digest}:"}
         path = f"chunks/{assignment.chunk}/segments/{rendition}/{name}?attempt={assignment.attempt}"
-        hold = self._held()
-        for again in reversed(range(SENT)):
+        keeper = self._current_keeper()
+        for remaining in reversed(range(MAX_UPLOADS)):
             try:
-                answer = self._connection.call("PUT", path, data, headers, hold.check)
+                answer = self._connection.call("PUT", path, data, headers, keeper.check)
                 break
             except Garbled:
-                if not again:
+                if not remaining:
                     raise
-        hold.check()
+        keeper.check()
         if order := ORDERS.get(answer.get("order", "")):
             raise order
 
     def report(self, assignment: Assignment, percent: int | None = None) -> None:
-        """The lease is renewed anyway: take note of the percentage, and hear what became of the piece."""
-        hold = self._held()
-        hold.percent = hold.percent if percent is None else percent
-        hold.check()
+        """Pass the percentage to the thread that renews the lease, and raise the error that has ended the chunk."""
+        keeper = self._current_keeper()
+        keeper.percent = keeper.percent if percent is None else percent
+        keeper.check()
 
     def warn(self, assignment: Assignment, sentence: str) -> None:
-        told = {"attempt": assignment.attempt, "sentence": sentence}
-        self._connection.tell(f"chunks/{assignment.chunk}/warn", told, self._held().check)
+        message = {"attempt": assignment.attempt, "sentence": sentence}
+        self._connection.post(f"chunks/{assignment.chunk}/warn", message, self._current_keeper().check)
 
     def complete(self, assignment: Assignment) -> None:
         try:
             self._finish(assignment, "complete")
-        except Rejected as error:  # something is missing after all
+        except Rejected as error:  # the site misses a segment
             self.fail(assignment, str(error))
 
     def publish(self, assignment: Assignment, transcript: Transcript) -> None:
@@ -177,55 +183,63 @@ class RemoteQueue:
         self._finish(assignment, "transcript", language=transcript.language, captions=captions)
 
     def fail(self, assignment: Assignment, error: str, *, final: bool = False) -> None:
-        if isinstance(self._held().verdict, EncodeError):
-            error = str(self._held().verdict)  # that is why ffmpeg failed, too
-        error = error.replace("\0", "")[-LONGEST_ERROR:].strip() or "it said nothing"
+        cause = self._current_keeper().error
+        if isinstance(cause, EncodeError):
+            error = str(cause)  # ffmpeg failed for this reason
+        error = error.replace("\0", "")[-MAX_ERROR:].strip() or "ffmpeg failed without a message"
         self._finish(assignment, "fail", error=error, final=final)
 
     def release(self, assignment: Assignment, reason: str = "") -> None:
         self._finish(assignment, "give_back", reason=reason)
 
-    def _finish(self, assignment: Assignment, call: str, **told: Any) -> None:
-        """The last word about a piece; the lease runs on by itself meanwhile."""
-        hold = self._held()
-        if isinstance(hold.verdict, LeaseLost | Disabled | Refused):
-            raise hold.verdict
-        hold.end()
-        self._parting = True
+    def _finish(self, assignment: Assignment, call: str, **fields: Any) -> None:
+        """Send the last message about a chunk. From now on its lease is not renewed."""
+        keeper = self._current_keeper()
+        if isinstance(keeper.error, LeaseLost | Disabled | Refused):
+            raise keeper.error
+        keeper.end()
+        self._is_finishing = True
         path = f"chunks/{assignment.chunk}/{call}"
-        self._connection.tell(path, {"attempt": assignment.attempt, **told}, self._until_parted())
+        self._connection.post(path, {"attempt": assignment.attempt, **fields}, self._farewell_check())
 
-    def _until_parted(self) -> Callable[[], None]:
-        """A check that leaves some seconds once the worker is to end."""
-        asked: list[float] = []
+    def _farewell_check(self) -> Callable[[], None]:
+        """Return a check that raises ShuttingDown some seconds after the agent was asked to stop."""
+        deadline: float | None = None
 
         def check() -> None:
+            nonlocal deadline
             if self.stop.is_set():
-                asked.append(time.monotonic())
-                if asked[-1] - asked[0] > PARTING:
-                    log.warning("%s could not be told of the end; the lease will run out", self.site.address)
+                now = time.monotonic()
+                deadline = deadline or now + FAREWELL_SECONDS
+                if now > deadline:
+                    log.warning("%s did not answer the last message; the lease will expire", self.site.address)
                     raise ShuttingDown
 
         return check
 
-    def _unless_stopped(self) -> None:
+    def _check_stopped(self) -> None:
         if self.stop.is_set():
             raise ShuttingDown
 
-    def _held(self) -> Hold:
-        if self._hold is None:
+    def _current_keeper(self) -> LeaseKeeper:
+        if self._keeper is None:
             raise LeaseLost
-        return self._hold
+        return self._keeper
 
-    def let_go(self) -> None:
-        """Nothing more is done for the last piece."""
-        if self._hold is not None:
-            self._hold.end()
+    def close_chunk(self) -> None:
+        """Stop renewing the lease of the last chunk and serving its source."""
+        if self._keeper is not None:
+            self._keeper.end()
         if self._source is not None:
             self.sources.withdraw(self._source)
-        self._hold = self._source = None
+        self._keeper = self._source = None
 
-    def cut(self) -> None:
-        """End what is under way, because the worker is to end; but not its last word."""
-        if not self._parting:
-            self._connection.cut()
+    def close(self) -> None:
+        """Release what the queue holds; its thread ends."""
+        self.close_chunk()
+        self._connection.close()
+
+    def interrupt(self) -> None:
+        """End the request under way because the agent is being stopped, unless it is the last one about a chunk."""
+        if not self._is_finishing:
+            self._connection.interrupt()

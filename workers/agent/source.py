@@ -1,4 +1,4 @@
-"""The source of a remote worker's piece: its ranges come from the site. No Django here."""
+"""The source of a remote worker's chunk, whose byte ranges are fetched from the site. No Django here."""
 
 from collections.abc import Callable, Hashable
 
@@ -9,14 +9,15 @@ from workers.agent.connection import Answer, Connection, Disabled, Refused, Unan
 
 
 class RemoteSource(Source):
-    """The source of one piece, by its byte ranges.
+    """The source of one chunk, fetched by byte ranges.
 
-    check raises where the piece is over; judge is told what the site says of it, before ffmpeg sees an end.
+    check raises if the chunk has ended. abort is called with the error that ends it before ffmpeg sees the end of the
+    file, so that a failed download is not taken for a damaged source.
     """
 
     over = (LeaseLost, Yield, ShuttingDown, Disabled, Refused, EncodeError)
 
-    def __init__(  # noqa: PLR0913 - what a source is, and whom to ask and to tell
+    def __init__(  # noqa: PLR0913 - three facts of the file, where to fetch it, two callbacks
         self,
         connection: Connection,
         path: str,
@@ -24,49 +25,55 @@ class RemoteSource(Source):
         etag: str,
         same: Hashable,
         check: Callable[[], None],
-        judge: Callable[[Exception], None],
+        abort: Callable[[Exception], None],
     ) -> None:
-        """same: equal for all pieces that have this source."""
+        """same: equal for all chunks that have this source."""
         super().__init__(size, (same, size, etag))
         self._connection, self._path, self._etag = connection, path, etag
-        self._check, self._judge = check, judge
+        self._check, self._abort = check, abort
         self._closed = False
 
     def close(self) -> None:
         self._closed = True
-        self._connection.cut()
+        self._connection.interrupt()
+        if self._lock.acquire(blocking=False):  # otherwise a thread is reading, and closes the connection itself
+            self._connection.close()
+            self._lock.release()
 
     def fetch(self, start: int, end: int) -> bytes:
-        """Bytes of the source; what came before the network went away is not asked for again."""
+        """Return bytes of the source. Bytes that arrived before the connection broke are not requested again."""
         data = bytearray()
         try:
             while len(data) < end - start:
-                self._connection.insist(lambda: self._ask(start, end, data), self._go_on)
+                self._connection.retry(lambda: self._request(start, end, data), self._check_open)
         except self.over as error:
-            self._judge(error)
+            self._abort(error)
             raise
+        finally:
+            if self._closed:
+                self._connection.close()
         return bytes(data)
 
-    def _ask(self, start: int, end: int, data: bytearray) -> None:
-        asked = start + len(data)
-        headers = {"Range": f"bytes={asked}-{end - 1}", "If-Range": self._etag}
+    def _request(self, start: int, end: int, data: bytearray) -> None:
+        begin = start + len(data)
+        headers = {"Range": f"bytes={begin}-{end - 1}", "If-Range": self._etag}
         before = len(data)
         try:
-            answer = self._connection.request("GET", self._path, headers=headers, into=data, check=self._go_on)
+            answer = self._connection.request("GET", self._path, headers=headers, into=data, check=self._check_open)
         except Unanswered:
             if len(data) == before:
                 raise
-            self._connection.close()  # something came: ask for the rest at once
+            self._connection.close()  # part of it arrived: request the rest at once
             return
-        if not self._is_wanted(answer, asked) or start + len(data) > end:
+        if not self._is_range_from(answer, begin) or start + len(data) > end:
             raise EncodeError("The original has changed since this video was planned. Upload it as a new video.")
         if len(data) == before:
             raise Unanswered("its answer was empty")
 
-    def _is_wanted(self, answer: Answer, asked: int) -> bool:
-        return answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {asked}-")
+    def _is_range_from(self, answer: Answer, begin: int) -> bool:
+        return answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {begin}-")
 
-    def _go_on(self) -> None:
+    def _check_open(self) -> None:
         if self._closed:
             raise ShuttingDown
         self._check()

@@ -1,8 +1,9 @@
-"""What all calls of the workers' API have in common: how a body is read, and how a call is refused."""
+"""What all calls of the worker API share: reading a body, limits on concurrency, and errors."""
 
+import functools
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any, cast
@@ -14,30 +15,32 @@ from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 from rest_framework.utils import json
 from rest_framework.views import APIView
 
-from transcoding.engine.contract import PROTOCOL, LeaseLost
+from transcoding.engine.contract import PROTOCOL, LeaseLost, ShuttingDown, Yield
 from transcoding.engine.encode import EncodeError
 from transcoding.engine.verify.deliveries import InvalidDelivery
 from transcoding.engine.work import is_disk_full
-from vlog.environment import SENDING, TAKING
+from transcoding.queue.local import NotSupported
+from vlog.environment import DOWNLOADS, UPLOADS
 from workers.api.authentication import HasKey, KeyAuthentication
 from workers.models import Worker
 
 BLOCK = 64 * 1024  # bytes that are read at a time
-PATIENCE = 60  # seconds without a byte before whoever sends or takes them counts as gone
-MESSAGE = 64 * 1024  # bytes of a message, unless its call says otherwise
+SOCKET_TIMEOUT = 60  # seconds without a byte sent or received
+MAX_MESSAGE = 64 * 1024  # bytes, unless the view allows more
 
 
 class Conflict(APIException):
     status_code = 409
-    default_detail = "The lease is lost: this chunk is not yours, at this attempt, any more. Stop, and claim anew."
+    default_detail = "The lease is lost: this worker no longer holds this attempt. Stop it and claim another chunk."
 
 
 class LengthRequired(APIException):
     status_code = 411
-    default_detail = "Send the body with its Content-Length."
+    default_detail = "Send the body with a Content-Length."
 
 
 class TooLarge(APIException):
@@ -49,7 +52,7 @@ class Unprocessable(APIException):
 
 
 class NotNow(APIException):
-    """Raised with the seconds after which it may be tried again."""
+    """The site cannot answer now; the worker may retry after so many seconds."""
 
     status_code = 503
 
@@ -58,62 +61,62 @@ class NotNow(APIException):
         self.wait = wait
 
 
-class Places:
-    """How many requests of a kind may hold a thread of this process at a time; above that, 503 at once."""
+class ConcurrencyLimit:
+    """How many requests of one kind may hold a thread of this process at a time; further requests get 503 at once."""
 
     def __init__(self, number: int) -> None:
-        self._places = threading.BoundedSemaphore(number)
+        self._semaphore = threading.BoundedSemaphore(number)
 
-    def take(self) -> None:
-        if not self._places.acquire(blocking=False):
-            raise NotNow("The site takes and sends as much as it can at the moment.", 1)
+    def acquire(self) -> None:
+        if not self._semaphore.acquire(blocking=False):
+            raise NotNow("The site handles as many uploads and downloads as it can: send the request again later.", 1)
 
-    def leave(self) -> None:
-        self._places.release()
+    def release(self) -> None:
+        self._semaphore.release()
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        self.take()
+        self.acquire()
         try:
             yield
         finally:
-            self.leave()
+            self.release()
 
 
-taking, sending = Places(TAKING), Places(SENDING)
+uploads, downloads = ConcurrencyLimit(UPLOADS), ConcurrencyLimit(DOWNLOADS)
 
 
-def mind_silence(request: Request) -> None:
-    """Let nobody hold a thread who neither sends nor takes anything; the next request begins with a patient socket."""
+def limit_silence(request: Request) -> None:
+    """Set a time-out on the socket, so that a stalled client does not hold a thread; gunicorn resets it afterwards."""
     connection = request.META.get("gunicorn.socket")
     if isinstance(connection, socket.socket):
-        connection.settimeout(PATIENCE)
+        connection.settimeout(SOCKET_TIMEOUT)
 
 
-def read_body(request: Request, most: int) -> bytes:
-    """All of the body. Raises TooLarge before it is read, ParseError where it is cut off."""
+def read_body(request: Request, limit: int) -> bytes:
+    """Return the whole body. Raises TooLarge before reading it, and ParseError if it ends too soon."""
     length = int(request.META["CONTENT_LENGTH"])
-    if length > most:
-        raise TooLarge(f"{length} bytes are more than the {most} that this can have.")
-    mind_silence(request)
+    if length > limit:
+        raise TooLarge(f"The body has {length} bytes, and at most {limit} are allowed here.")
+    limit_silence(request)
     content = BytesIO()
     try:
-        while (left := length - content.tell()) and (block := request._request.read(min(left, BLOCK))):
+        while (remaining := length - content.tell()) and (block := request._request.read(min(remaining, BLOCK))):
             content.write(block)
     except UnreadablePostError:
-        left = length
-    if left:
+        remaining = length
+    if remaining:
         raise ParseError("The body ended before its Content-Length.")
     return content.getvalue()
 
 
 class MessageParser(BaseParser):
-    """JSON of a bounded length, and nothing that is no JSON: no NaN, no depth that Python cannot follow."""
+    """Parses JSON of a limited length, strictly: NaN and nesting too deep for Python are errors."""
 
     media_type = "application/json"
 
     def parse(self, stream: object, media_type: object = None, parser_context: Any = None) -> Any:
-        body = read_body(parser_context["request"], parser_context["view"].longest)
+        body = read_body(parser_context["request"], parser_context["view"].max_message)
         try:
             return json.loads(body.decode())
         except (ValueError, RecursionError) as error:
@@ -121,26 +124,49 @@ class MessageParser(BaseParser):
 
 
 class OneRenderer(DefaultContentNegotiation):
-    """Whatever is said to be accepted: each call has one kind of answer."""
+    """Ignores the Accept header, because each call has one type of answer."""
 
     def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> tuple[BaseRenderer, str]:
         return renderers[0], renderers[0].media_type
 
 
+def validated(serializer: type[Serializer[Any]], data: Any) -> dict[str, Any]:
+    """Return the fields of a message; raises ValidationError."""
+    return dict(_instance(serializer).run_validation(data))
+
+
+@functools.cache
+def _instance(serializer: type[Serializer[Any]]) -> Serializer[Any]:
+    """Return one instance for all messages: it keeps no state, and copying its fields costs more than validating."""
+    return serializer()
+
+
+def order_after(call: Callable[[], None]) -> Response:
+    """Call a method of the queue, and answer with the order that follows from how it ends."""
+    order = "go_on"
+    try:
+        call()
+    except Yield:
+        order = "complete"
+    except ShuttingDown:
+        order = "give_back"
+    return Response({"order": order})
+
+
 class WorkerView(APIView):
-    """A call of docs/workers-api.md. longest: the bytes of its message at most."""
+    """A call of docs/workers-api.md. max_message: how many bytes its message may have."""
 
     authentication_classes = [KeyAuthentication]
     permission_classes = [HasKey]
     parser_classes = [MessageParser]
     content_negotiation_class = OneRenderer
     metadata_class = None
-    longest = MESSAGE
+    max_message = MAX_MESSAGE
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         if (coding := request.headers.get("Content-Encoding", "identity")) != "identity":
-            raise UnsupportedMediaType(coding, "Send the body as it is, without a Content-Encoding.")
+            raise UnsupportedMediaType(coding, "Send the body uncompressed, without a Content-Encoding.")
         length = request.META.get("CONTENT_LENGTH") or ""
         if request.method in ("POST", "PUT") and not (length.isdecimal() and len(length) < 19):
             raise LengthRequired
@@ -160,23 +186,25 @@ class WorkerView(APIView):
 
 
 def _refusal(error: Exception) -> Exception:
-    """How the worker is told of an error; one that nobody foresaw stays what it is."""
+    """Return the API's exception for an error of the queue; any other error is returned unchanged."""
     if isinstance(error, LeaseLost):
         return Conflict()
     if isinstance(error, InvalidDelivery | EncodeError):
         return Unprocessable(str(error))
     if is_disk_full(error):
-        return NotNow("The site's disk is full: send it again later.", 10)
+        return NotNow("The site's disk is full: send the request again later.", 10)
+    if isinstance(error, NotSupported):
+        return ParseError(str(error))
     if isinstance(error, ValidationError):
         return ParseError(_first_sentence(error.detail))
     return error
 
 
-def _first_sentence(detail: Any, place: str = "") -> str:
-    """Of all that is wrong with a message, the first, behind the name of its field."""
+def _first_sentence(detail: Any, field: str = "") -> str:
+    """Return the first error of a message, after the name of its field."""
     if isinstance(detail, dict | list) and detail:
         name, inner = next(iter(detail.items())) if isinstance(detail, dict) else (0, detail[0])
-        deeper = f"{place}.{name}" if isinstance(detail, dict) and name != "non_field_errors" else place
-        return _first_sentence(inner, deeper)
-    sentence = f"{place.lstrip('.')}: {detail}" if place else str(detail)
+        inner_field = f"{field}.{name}" if isinstance(detail, dict) and name != "non_field_errors" else field
+        return _first_sentence(inner, inner_field)
+    sentence = f"{field.lstrip('.')}: {detail}" if field else str(detail)
     return sentence.encode(errors="replace").decode()  # it may quote half of a surrogate pair

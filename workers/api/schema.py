@@ -1,4 +1,4 @@
-"""What /api/schema/ says of the workers' API, beside what its serializers tell by themselves."""
+"""The parts of the worker API's OpenAPI schema that do not follow from its serializers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,21 +11,24 @@ from transcoding.engine.contract import PROTOCOL
 from workers.api import serializers
 
 REFUSALS = {
-    400: "It makes no sense",
-    401: "No key, or no good one",
+    400: "The request is invalid",
+    401: "The key is missing or invalid",
     403: "The worker is disabled",
     409: "The lease is lost",
-    411: "A body without its length",
-    413: "A body that is too long",
-    415: "Not what this call takes",
-    422: "Not what the plan says",
+    411: "The body has no Content-Length",
+    413: "The body is too long",
+    415: "The media type is wrong",
+    422: "The content differs from the plan",
     426: "The agent is too old",
-    429: "Too often: again after Retry-After",
-    503: "Not now: again after Retry-After",
+    429: "Too many requests: retry after Retry-After",
+    503: "Not now: retry after Retry-After",
 }
 AGENT = OpenApiParameter("VLog-Agent", {"type": "integer", "minimum": PROTOCOL}, OpenApiParameter.HEADER, required=True)
 ATTEMPT = OpenApiParameter(
-    "attempt", {"type": "integer", "minimum": 1, "maximum": serializers.LARGEST}, required=True, description="The fence"
+    "attempt",
+    {"type": "integer", "minimum": 1, "maximum": serializers.MAX_INTEGER},
+    required=True,
+    description="Of the claim",
 )
 CHUNK = OpenApiParameter("chunk", {"type": "integer", "minimum": 0}, OpenApiParameter.PATH)
 RENDITION = OpenApiParameter(
@@ -49,6 +52,6 @@ class KeyScheme(OpenApiAuthenticationExtension):
 
 
 def described(answers: dict[Any, Any], *parameters: OpenApiParameter, **more: Any) -> Callable[[Any], Any]:
-    """What is said of one call: its answers by status, and its parameters beside those of all."""
+    """Return the decorator that describes a call: its answers by status, and its own parameters."""
     refusals = {code: OpenApiResponse(serializers.RefusalSerializer, text) for code, text in REFUSALS.items()}
     return extend_schema(responses=refusals | answers, parameters=[AGENT, *parameters], **more)

@@ -9,15 +9,15 @@ from transcoding.models import ChunkKind
 from videos.storage.paths import LANGUAGE
 from workers.models import Worker
 
-LARGEST = 2**31 - 1  # of a number in the database
-MOST_CAPTIONS = 20_000  # eleven hours, one every two seconds
-LONGEST = 16_000  # characters that are kept of an error
+MAX_INTEGER = 2**31 - 1  # of PostgreSQL's integer
+MAX_CAPTIONS = 20_000  # eleven hours, one every two seconds
+MAX_ERROR = 16_000  # characters that are stored of an error
 
 REMOTE_KINDS = [kind.value for kind in (ChunkKind.VIDEO, ChunkKind.AUDIO, ChunkKind.TRANSCRIPTION)]
 
 
 class NumberField(serializers.FloatField):
-    """A number, and no text that could be read as one: `nan` is within all bounds."""
+    """A JSON number. Text is refused: DRF would convert "nan", which is within all bounds."""
 
     def to_internal_value(self, data: Any) -> float:
         if isinstance(data, bool) or not isinstance(data, int | float):
@@ -26,11 +26,11 @@ class NumberField(serializers.FloatField):
 
 
 class LogField(serializers.CharField):
-    """The end of a log may hold anything: what PostgreSQL does not take is left out, and what is too long cut off."""
+    """The end of a log, which may contain anything: NUL and lone surrogates are removed, and it is truncated."""
 
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data).replace("\0", "")
-        return text.encode(errors="replace").decode()[:LONGEST]
+        return text.encode(errors="replace").decode()[:MAX_ERROR]
 
 
 class CapabilitiesSerializer(Serializer[Any]):
@@ -40,6 +40,12 @@ class CapabilitiesSerializer(Serializer[Any]):
     ffmpeg = serializers.CharField(max_length=200, required=False, allow_blank=True)
     whisper = serializers.CharField(max_length=200, required=False, help_text="The model's name")
     agent = serializers.CharField(max_length=100, required=False)
+    plan_formats = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=MAX_INTEGER),
+        max_length=100,
+        required=False,
+        help_text="The formats of plans that the agent can read; missing: 1 only",
+    )
 
 
 class MetadataSerializer(Serializer[Any]):
@@ -53,14 +59,14 @@ class HeartbeatSerializer(Serializer[Any]):
     metadata = MetadataSerializer(required=False)
 
 
-class HeardSerializer(Serializer[Any]):
+class RegisteredSerializer(Serializer[Any]):
     worker = serializers.CharField()
     again_in = serializers.IntegerField(help_text="Seconds")
 
 
 class ClaimSerializer(Serializer[Any]):
     kinds = serializers.ListField(child=serializers.ChoiceField(REMOTE_KINDS), min_length=1, max_length=8)
-    claim = serializers.UUIDField(help_text="The same again gets the same assignment as long as it is held")
+    claim = serializers.UUIDField(help_text="A repeated claim returns the same assignment while the lease holds")
 
 
 class SourceSerializer(Serializer[Any]):
@@ -77,20 +83,20 @@ class AssignmentSerializer(Serializer[Any]):
     first = serializers.IntegerField()
     last = serializers.IntegerField()
     tier = serializers.IntegerField()
-    urgent = serializers.BooleanField(help_text="Somebody waits for its first segment")
+    urgent = serializers.BooleanField(help_text="A viewer is waiting for its first segment")
     lease = serializers.IntegerField(help_text="Seconds")
     source = SourceSerializer()  # type: ignore[assignment]
-    language = serializers.CharField(required=False, help_text="Of a transcription; empty: to be detected")
+    language = serializers.CharField(required=False, help_text="Of a transcription; empty: detect it")
 
 
 class ClaimedSerializer(Serializer[Any]):
     assignment = AssignmentSerializer(allow_null=True)
     again_in = serializers.IntegerField(help_text="Seconds")
-    held_back = serializers.CharField(allow_null=True, help_text="Why this worker gets nothing new")
+    held_back = serializers.CharField(allow_null=True, help_text="Why this worker gets no new work")
 
 
 class AttemptSerializer(Serializer[Any]):
-    attempt = serializers.IntegerField(min_value=1, max_value=LARGEST)
+    attempt = serializers.IntegerField(min_value=1, max_value=MAX_INTEGER)
 
 
 class ReportSerializer(AttemptSerializer):
@@ -113,7 +119,7 @@ class CaptionSerializer(Serializer[Any]):
 
 class TranscriptSerializer(AttemptSerializer):
     language = serializers.RegexField(f"^{LANGUAGE}$", max_length=10, allow_blank=True, help_text="BCP 47")
-    captions = CaptionSerializer(many=True, max_length=MOST_CAPTIONS)  # type: ignore[call-arg]
+    captions = CaptionSerializer(many=True, max_length=MAX_CAPTIONS)  # type: ignore[call-arg]
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs["captions"] and not attrs["language"]:
@@ -126,15 +132,15 @@ class FailSerializer(AttemptSerializer):
     final = serializers.BooleanField(default=False)
 
 
-class GiveBackSerializer(AttemptSerializer):
+class ReleaseSerializer(AttemptSerializer):
     reason = serializers.CharField(max_length=500, allow_blank=True, default="")
 
 
 class RefusalSerializer(Serializer[Any]):
-    detail = serializers.CharField(help_text="A sentence")
+    detail = serializers.CharField(help_text="The reason, as a sentence")
 
 
-def told(worker: Worker, message: dict[str, Any]) -> dict[str, Any]:
-    """What of a heartbeat is news: the columns to be written."""
+def changed_columns(worker: Worker, message: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns of a worker that a heartbeat changes."""
     columns = {"capabilities": message["capabilities"], "metadata": message.get("metadata", {})}
     return {name: value for name, value in columns.items() if getattr(worker, name) != value}

@@ -1,4 +1,4 @@
-"""The agent as one file: those modules of ours that it is made of, and nothing else."""
+"""The agent as one file, `agent.pyz`: the modules of this project that it imports, and no others."""
 
 import ast
 import io
@@ -9,42 +9,42 @@ from pathlib import Path
 
 from django.conf import settings
 
-# What runs: the agent, and what it starts in a process of its own.
+# The agent, and the program that it starts in a process of its own.
 ROOTS = ("workers.agent.__main__", "transcoding.engine.speech.recognition")
 SHEBANG = b"#!/usr/bin/env python3\n"
 MAIN = 'import runpy\n\nrunpy.run_module("workers.agent", run_name="__main__", alter_sys=True)\n'
-MOMENT = (1980, 1, 1, 0, 0, 0)  # the earliest that the format knows: the same sources make the same bytes
+TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # of every entry, so that the same sources always make the same bytes
 
 
 @cache
 def agent() -> bytes:
-    """`agent.pyz`, made once by each process."""
+    """Return the content of `agent.pyz`, which each process makes once."""
     files = {str(path.relative_to(settings.BASE_DIR)): path.read_text() for path in sources(ROOTS)}
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in sorted((files | {"__main__.py": MAIN}).items()):
-            entry = zipfile.ZipInfo(name, MOMENT)
+            entry = zipfile.ZipInfo(name, TIMESTAMP)
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, text, zipfile.ZIP_DEFLATED)
     return SHEBANG + content.getvalue()
 
 
 def sources(roots: tuple[str, ...]) -> set[Path]:
-    """The files of these modules and of all of ours that they import, however deep; raises FileNotFoundError."""
+    """Return the files of modules and, recursively, of what they import from this project. Raises FileNotFoundError."""
     found: set[Path] = set()
-    waiting = [(root, _file(root)) for root in roots]
-    while waiting:
-        module, path = waiting.pop()
+    pending = [(root, _file(root)) for root in roots]
+    while pending:
+        module, path = pending.pop()
         if path is None:
-            raise FileNotFoundError(f"the agent needs the module {module}, which is not there")
+            raise FileNotFoundError(f"the agent needs the module {module}, which is missing")
         if path not in found:
             found.add(path)
-            waiting += [(name, file) for name in _named(module, path) if (file := _file(name)) is not None]
+            pending += [(name, file) for name in _imports(module, path) if (file := _file(name)) is not None]
     return found
 
 
-def _named(module: str, path: Path) -> Iterator[str]:
-    """Whatever could be a module among the names that one imports; the packages that it lies in, too."""
+def _imports(module: str, path: Path) -> Iterator[str]:
+    """Yield every imported name that may be a module, and the packages that contain this module."""
     yield from (module.rsplit(".", depth)[0] for depth in range(1, module.count(".") + 1))
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -55,6 +55,6 @@ def _named(module: str, path: Path) -> Iterator[str]:
 
 
 def _file(module: str) -> Path | None:
-    """The file of a module of ours; None for those of others."""
+    """Return the file of a module of this project, None for any other module."""
     path: Path = settings.BASE_DIR.joinpath(*module.split("."))
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)

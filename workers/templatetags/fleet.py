@@ -1,4 +1,4 @@
-"""What the pages of workers say."""
+"""Filters for the pages about workers."""
 
 from django import template
 

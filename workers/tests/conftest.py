@@ -1,4 +1,4 @@
-"""A remote worker as the site sees it, and pieces of a real video for it."""
+"""A remote worker as the site sees it, and the chunks of a real video."""
 
 import base64
 import hashlib
@@ -9,24 +9,24 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 
-from transcoding import tasks
 from transcoding.engine.source.probe import read_media
+from transcoding.queue import wakeups
 from transcoding.steps.layout import lay_out
 from transcoding.tests import clips
 from videos.models import Video
 from videos.storage.paths import source_path
 from videos.tests.factories import TranscodingJobFactory, WorkerFactory
 from workers import keys
-from workers.api import views
 
 BASE = "/api/worker/v1/"
 
 
 class Agent:
-    """Says what an agent says, with the headers that it sends."""
+    """Sends the requests of an agent, with its headers."""
 
     def __init__(self, worker, key):
         self.worker, self.client = worker, Client(headers={"Authorization": f"Bearer {key}", "VLog-Agent": "1"})
+        self.downloads = []
 
     def post(self, call, message=None, **headers):
         return self.client.post(BASE + call, json.dumps(message or {}), content_type="application/json", **headers)
@@ -46,7 +46,8 @@ class Agent:
 
     def source(self, assignment, **headers):
         address = f"{BASE}chunks/{assignment['chunk']}/source?attempt={assignment['attempt']}"
-        return self.client.get(address, headers=headers)
+        self.downloads.append(self.client.get(address, headers=headers))
+        return self.downloads[-1]
 
 
 def digest_of(data):
@@ -54,19 +55,24 @@ def digest_of(data):
 
 
 @pytest.fixture(autouse=True)
-def fresh_memory():
+def empty_cache():
     cache.clear()
-    views._remote_workers.cache_clear()
 
 
 @pytest.fixture
 def new_agent(db):
+    agents = []
+
     def make(**columns):
         worker = WorkerFactory(**columns)
         key, _ = keys.issue(worker)
-        return Agent(worker, key)
+        agents.append(Agent(worker, key))
+        return agents[-1]
 
-    return make
+    yield make
+    for agent in agents:
+        for response in agent.downloads:
+            response.close()
 
 
 @pytest.fixture
@@ -82,21 +88,21 @@ def short_clip(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def made(short_clip):
-    """Its plan, and all that is made of it, by rendition and number."""
+    """Its plan, and its segments by rendition and number."""
     return clips.encoded(short_clip)
 
 
 @pytest.fixture
 def finished(monkeypatch):
-    """The jobs whose last steps were sent."""
+    """The jobs whose last steps were started."""
     ended = []
-    monkeypatch.setattr(tasks, "finish", ended.append)
+    monkeypatch.setattr(wakeups, "finish", ended.append)
     return ended
 
 
 @pytest.fixture
 def job(db, settings, tmp_path, short_clip, finished):
-    """The short clip's, laid out; its file is there."""
+    """The job of the short clip, laid out, with its source in place."""
     settings.DATA_DIR = tmp_path
     settings.MEDIA_DIR, settings.SOURCES_DIR = tmp_path / "media", tmp_path / "sources"
     settings.X264_PRESET = "ultrafast"

@@ -24,13 +24,13 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("broker")]
 LIST = "/admin/workers/worker/"
 
 
-MAY_STEER = ("view_worker", "change_worker")
-MAY_ALL = (*MAY_STEER, "add_worker", "delete_worker", "view_workerapikey", "add_workerapikey", "change_workerapikey")
+OPERATE = ("view_worker", "change_worker")
+ADMINISTER = (*OPERATE, "add_worker", "delete_worker", "view_workerapikey", "add_workerapikey", "change_workerapikey")
 
 
 @pytest.fixture
 def enter(client, django_user_model):
-    """Make the client somebody with these permissions."""
+    """Log the client in with these permissions."""
 
     def log_in(*permissions):
         user = django_user_model.objects.create_user("ann", is_staff=True)
@@ -43,15 +43,15 @@ def enter(client, django_user_model):
 
 @pytest.fixture
 def operator(enter):
-    return enter(*MAY_STEER)
+    return enter(*OPERATE)
 
 
 @pytest.fixture
 def administrator(enter):
-    return enter(*MAY_ALL)
+    return enter(*ADMINISTER)
 
 
-def heard(seconds, **columns):
+def last_seen(seconds, **columns):
     return WorkerFactory(last_heartbeat=timezone.now() - timedelta(seconds=seconds), **columns)
 
 
@@ -71,7 +71,7 @@ def address(worker):
 
 
 def at_work(worker):
-    """Let it make one piece in ten seconds, fail another, and have a third."""
+    """Let a worker complete a chunk in ten seconds, fail another one and hold a third."""
     job = laid_out(video__title="Harbour at dawn")
     queue = LocalQueue(worker, lambda number: None, job)
     made = queue.claim(VIDEO)
@@ -85,7 +85,7 @@ def at_work(worker):
 
 
 def test_the_list_and_a_page_show_what_each_does(client, operator):
-    worker = heard(1, worker_name="encode@oak", capabilities={"cores": 12, "encoders": ["libx264", "h264_nvenc"]})
+    worker = last_seen(1, worker_name="encode@oak", capabilities={"cores": 12, "encoders": ["libx264", "h264_nvenc"]})
     job = at_work(worker)
     link = f'<a href="/admin/videos/video/{job.video_id}/change/">Harbour at dawn</a>, segments 3-5'
     for path in (LIST, address(worker)):
@@ -102,28 +102,28 @@ def test_the_list_and_a_page_show_what_each_does(client, operator):
 @pytest.mark.parametrize(
     ("columns", "label", "reason"),
     [
-        ({"status": "disabled", "held_back": "drained by ann"}, "Disabled", "drained by ann"),
-        ({"held_back": "drained by ann"}, "Drained", "by ann"),
-        ({"held_back": "set aside: it failed"}, "Set aside", "it failed"),
+        ({"status": "disabled", "hold": "drained", "held_back": "drained by ann"}, "Disabled", "drained by ann"),
+        ({"hold": "drained", "held_back": "drained by ann"}, "Drained", "by ann"),
+        ({"hold": "suspended", "held_back": "suspended: it failed"}, "Suspended", "it failed"),
         ({"status": "offline"}, "Offline", ""),
     ],
 )
-def test_whoever_gets_no_work_is_shown_with_the_reason(client, operator, columns, label, reason):
-    worker = heard(1, **columns)
+def test_a_worker_without_new_work_is_shown_with_the_reason(client, operator, columns, label, reason):
+    worker = last_seen(1, **columns)
     for path in (LIST, address(worker)):
         shown = page(client, path)
         assert f'<span class="label">{label}</span>' in shown
         assert reason.lower() in shown.lower()
 
 
-def test_a_worker_that_was_never_heard_of_is_shown_too(client, operator):
+def test_a_worker_without_a_heartbeat_is_shown_too(client, operator):
     worker = WorkerFactory(last_heartbeat=None, capabilities=None)
     assert re.search(r">\s*never\s*<", page(client))
     assert re.search(r">\s*nothing\s*<", page(client, address(worker)))
 
 
-def test_the_last_seconds_are_told_in_seconds(client, operator):
-    heard(12)
+def test_a_recent_heartbeat_is_shown_in_seconds(client, operator):
+    last_seen(12)
     assert re.search(r">\s*[1-5][0-9] s ago\s*<", page(client))
 
 
@@ -136,7 +136,7 @@ def test_a_name_is_no_markup(client, operator):
 def test_the_list_and_a_page_cost_the_same_number_of_queries_for_any_number(client, administrator):
     counts = []
     for number in range(3):
-        worker = heard(1, worker_name=f"w{number}")
+        worker = last_seen(1, worker_name=f"w{number}")
         at_work(worker)
         for _ in range(number + 1):
             keys.issue(worker)
@@ -150,8 +150,8 @@ def test_the_list_and_a_page_cost_the_same_number_of_queries_for_any_number(clie
 def test_a_disabled_worker_gets_no_work_until_it_is_enabled(client, operator):
     node = NodeFactory(worker_id=nodes.worker_id_of("encode@here"), worker_name="encode@here")
     laid_out()
-    told = act(client, "disable", node).content.decode()
-    assert "«encode@here» is disabled. What it works on now, it finishes." in told
+    page_text = act(client, "disable", node).content.decode()
+    assert "«encode@here» is disabled. What it works on now, it finishes." in page_text
     assert not tasks.encode_next("encode@here", ["video"])
     nodes.beat_once("encode@here")
     assert Worker.objects.get().status == "disabled"
@@ -160,8 +160,8 @@ def test_a_disabled_worker_gets_no_work_until_it_is_enabled(client, operator):
     assert Worker.objects.get().status == "active"
 
 
-def test_a_drained_worker_is_told_by_whom(client, operator):
-    worker = heard(1)
+def test_a_drained_worker_is_shown_with_who_drained_it(client, operator):
+    worker = last_seen(1)
     response = act(client, "drain", worker, from_page="yes")
     assert response.redirect_chain[0][0] == address(worker)
     assert "Drained by ann. It takes no new work until it is enabled." in response.content.decode()
@@ -203,14 +203,14 @@ class TestKeys:
             ({"name": "a", "days": "soon"}, "Enter a whole number."),
         ],
     )
-    def test_what_makes_no_sense_is_told_beside_its_field(self, client, administrator, data, sentence):
+    def test_invalid_values_are_refused_beside_their_field(self, client, administrator, data, sentence):
         WorkerFactory(worker_name="taken")
         assert sentence in client.post(f"{LIST}add/", data).content.decode()
         assert Worker.objects.count() == 1
         assert not WorkerApiKey.objects.exists()
 
     def test_another_key_and_the_older_one_revoked(self, client, administrator):
-        worker = heard(1, worker_name="garage")
+        worker = last_seen(1, worker_name="garage")
         old, _ = keys.issue(worker)
         assert f"{old[:8]}…" in page(client, address(worker))
         new = self.KEY.search(act(client, "new_key", worker, from_page="yes").content.decode())[1]
@@ -223,8 +223,8 @@ class TestKeys:
         assert keys.find(new) is None
 
     def test_a_page_shows_one_key(self, client, administrator):
-        workers = heard(1), heard(1)
-        assert "Choose one worker" in act(client, "new_key", *workers).content.decode()
+        workers = last_seen(1), last_seen(1)
+        assert "Select exactly one worker" in act(client, "new_key", *workers).content.decode()
         assert not WorkerApiKey.objects.exists()
 
     def test_a_node_needs_none(self, client, administrator):
@@ -232,8 +232,8 @@ class TestKeys:
         assert "needs no key" in act(client, "new_key", node).content.decode()
         assert 'value="new_key"' not in page(client, address(node))
 
-    def test_who_may_steer_sees_and_makes_no_keys(self, client, operator):
-        worker = heard(1)
+    def test_an_operator_sees_and_issues_no_keys(self, client, operator):
+        worker = last_seen(1)
         key, _ = keys.issue(worker)
         assert key[:8] not in page(client, address(worker))
         for action in ("new_key", "revoke"):
@@ -244,13 +244,13 @@ class TestKeys:
         assert client.post(f"{LIST}add/", {"name": "garage"}).status_code == 403
 
     def test_a_worker_is_not_added_without_the_right_to_make_its_key(self, client, enter):
-        enter(*MAY_STEER, "add_worker")
+        enter(*OPERATE, "add_worker")
         assert client.post(f"{LIST}add/", {"name": "garage"}).status_code == 403
 
 
 class TestDeletion:
-    def test_it_is_asked_first_and_then_its_work_goes_back(self, client, administrator):
-        worker = heard(1, worker_name="garage")
+    def test_after_a_confirmation_its_chunks_are_revoked(self, client, administrator):
+        worker = last_seen(1, worker_name="garage")
         job = at_work(worker)
         assert "Are you sure" in page(client, f"{LIST}{worker.pk}/delete/")
         client.post(f"{LIST}{worker.pk}/delete/", {"post": "yes"})
@@ -258,14 +258,14 @@ class TestDeletion:
         assert not job.chunks.filter(status="running").exists()
 
     def test_several_from_the_list(self, client, administrator):
-        workers = heard(1), heard(1)
+        workers = last_seen(1), last_seen(1)
         assert "Are you sure" in act(client, "delete_selected", *workers).content.decode()
         assert Worker.objects.count() == 2
         act(client, "delete_selected", *workers, post="yes")
         assert not Worker.objects.exists()
 
     def test_a_node_that_runs_is_refused_with_the_reason(self, client, administrator):
-        node = heard(1, worker_type="local", worker_name="encode@here")
+        node = last_seen(1, worker_type="local", worker_name="encode@here")
         response = client.post(f"{LIST}{node.pk}/delete/", {"post": "yes"}, follow=True)
         assert response.redirect_chain[0][0] == address(node)
         assert "stop it first" in response.content.decode()
@@ -273,9 +273,9 @@ class TestDeletion:
         assert Worker.objects.exists()
 
 
-def test_whoever_may_only_look_changes_nothing(client, operator):
+def test_view_permission_alone_changes_nothing(client, operator):
     operator.user_permissions.set(Permission.objects.filter(codename="view_worker"))
-    worker = heard(1)
+    worker = last_seen(1)
     assert 'name="action"' not in page(client)
     client.post(LIST, {"action": "disable", "_selected_action": [worker.pk]})
     assert client.get(f"{LIST}add/").status_code == 403
@@ -285,6 +285,6 @@ def test_whoever_may_only_look_changes_nothing(client, operator):
 
 
 def test_its_page_has_nothing_to_save(client, operator):
-    worker = heard(1)
+    worker = last_seen(1)
     assert 'name="_save"' not in page(client, address(worker))
     assert client.post(address(worker), {"status": "disabled"}).status_code == 403

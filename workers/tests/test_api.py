@@ -1,4 +1,4 @@
-"""The workers' API, call by call, as an agent uses it and as somebody would who means harm."""
+"""The worker API, call by call, as an agent uses it and as an attacker would."""
 
 import gzip
 import io
@@ -9,12 +9,14 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from transcoding.engine.contract import INIT
 from transcoding.engine.package.contents import segment_name
+from transcoding.engine.plan.plan import KNOWN_FORMATS
 from transcoding.models import ChunkStatus, Priority, TranscodingChunk, TranscodingJob
 from transcoding.queue import recovery
 from transcoding.steps import captions
@@ -23,18 +25,18 @@ from videos import archive
 from videos.models import Transcription, Video
 from videos.storage.paths import package_dir, source_path
 from videos.tests.factories import WorkerFactory
-from vlog import shared
-from workers.api import views
-from workers.api.requests import MESSAGE, PATIENCE, sending, taking
+from workers.api.requests import MAX_MESSAGE, SOCKET_TIMEOUT, downloads, uploads
 from workers.models import Worker
 from workers.tests.conftest import BASE
 
 LOST = "The lease is lost"
-SAID = [{"start": 0.0, "end": 1.5, "text": "good morning"}, {"start": 1.5, "end": 3.0, "text": "<all> & everybody"}]
+CAPTIONS = [{"start": 0.0, "end": 1.5, "text": "good morning"}, {"start": 1.5, "end": 3.0, "text": "<all> & everybody"}]
+
+FACTS = {"encoders": ["libx264"], "plan_formats": list(KNOWN_FORMATS)}
 
 
 def deliver(agent, assignment, segments, rendition="360p", last=None):
-    """An init segment and the segments of one rendition; gives what was ordered after each."""
+    """Deliver an init segment and the segments of one rendition; return the order after each."""
     indexes = range(assignment["first"], (assignment["last"] if last is None else last) + 1)
     answers = [agent.put(assignment, rendition, "init", segments[rendition, INIT])]
     answers += [agent.put(assignment, rendition, index, segments[rendition, index]) for index in indexes]
@@ -52,15 +54,15 @@ def files(job):
 
 
 @pytest.fixture
-def hearing(agent, job, settings):
-    """The worker hears, and the video is published and waits to be heard."""
+def transcribing(agent, job, settings):
+    """A job whose video this worker can transcribe."""
     settings.WHISPER_MODEL = "tiny"
-    Worker.objects.filter(pk=agent.worker.pk).update(capabilities={"encoders": ["libx264"], "whisper": "tiny"})
+    Worker.objects.filter(pk=agent.worker.pk).update(capabilities=FACTS | {"whisper": "tiny"})
     return job
 
 
 def publish(job, segments):
-    """As far as captions need a package."""
+    """Make the package as far as captions need it, and publish the video."""
     folder = package_dir(job.video)
     for (rendition, index), data in segments.items():
         (folder / rendition).mkdir(parents=True, exist_ok=True)
@@ -98,10 +100,10 @@ class TestAWholeVideo:
 
 
 class TestClaim:
-    def test_an_assignment_tells_all_that_a_worker_needs(self, agent, job, settings):
-        told = agent.claim("video")
+    def test_an_assignment_has_all_that_a_worker_needs(self, agent, job, settings):
+        held = agent.claim("video")
         path = source_path(job.video)
-        assert told == {
+        assert held == {
             "chunk": job.chunks.get(kind="video", first_segment=0).pk,
             "attempt": 1,
             "kind": "video",
@@ -112,13 +114,13 @@ class TestClaim:
             "tier": 0,
             "urgent": True,
             "lease": settings.LEASE_SECONDS,
-            "source": {"size": path.stat().st_size, "etag": told["source"]["etag"]},
+            "source": {"size": path.stat().st_size, "etag": held["source"]["etag"]},
         }
-        assert agent.source(told)["ETag"] == told["source"]["etag"]
+        assert agent.source(held)["ETag"] == held["source"]["etag"]
         agent.worker.refresh_from_db()
         assert agent.worker.current_job == job
 
-    def test_no_address_on_this_machine_is_told(self, agent, job, settings):
+    def test_an_assignment_has_no_path_of_this_machine(self, agent, job, settings):
         assert str(settings.SOURCES_DIR) not in json.dumps(agent.claim("video"))
 
     def test_the_same_question_again_has_the_same_answer_as_long_as_it_holds(self, agent, job):
@@ -132,19 +134,19 @@ class TestClaim:
 
     def test_the_same_question_while_it_is_being_answered_is_to_come_again(self, agent, job):
         claim = uuid4()
-        name = f"claim:{agent.worker.pk}:{claim}"
-        assert shared.begin(name, 60)
+        name = f"claim:{agent.worker.pk}:{claim}:lock"
+        assert cache.add(name, 1, 60)
         answer = agent.post("claim", {"kinds": ["video"], "claim": str(claim)})
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
-        shared.end(name)
+        cache.delete(name)
         first = agent.claim("video", claim=claim)
         assert agent.claim("video", claim=claim) == first
 
-    def test_somebody_elses_question_is_another_one(self, new_agent, job):
+    def test_the_same_claim_of_another_worker_is_another_claim(self, new_agent, job):
         claim = uuid4()
         assert new_agent().claim("video", claim=claim)["chunk"] != new_agent().claim("video", claim=claim)["chunk"]
 
-    def test_what_is_there_already_is_not_asked_for(self, agent, job, made):
+    def test_segments_in_the_storage_are_not_assigned_again(self, agent, job, made):
         _, segments = made
         first = job.chunks.get(kind="video", first_segment=0)
         first.last_segment = 1
@@ -169,21 +171,21 @@ class TestClaim:
 
     @pytest.mark.parametrize("encoders", [["h264_nvenc"], ["libx264", "h264_nvenc"]])
     def test_pictures_are_for_those_who_have_their_encoder(self, agent, job, encoders):
-        Worker.objects.filter(pk=agent.worker.pk).update(capabilities={"encoders": encoders})
+        Worker.objects.filter(pk=agent.worker.pk).update(capabilities=FACTS | {"encoders": encoders})
         assert (agent.claim("video") is not None) == ("libx264" in encoders)
 
-    def test_only_those_who_hear_are_asked_to(self, agent, hearing, made):
-        publish(hearing, made[1])
-        Worker.objects.update(capabilities={"encoders": ["libx264"]})
+    def test_only_workers_with_whisper_are_given_transcriptions(self, agent, transcribing, made):
+        publish(transcribing, made[1])
+        Worker.objects.update(capabilities=FACTS)
         assert agent.claim("transcription") is None
-        Worker.objects.update(capabilities={"encoders": ["libx264"], "whisper": "tiny"})
-        told = agent.claim("transcription")
-        assert (told["kind"], told["language"]) == ("transcription", "")
+        Worker.objects.update(capabilities=FACTS | {"whisper": "tiny"})
+        held = agent.claim("transcription")
+        assert (held["kind"], held["language"]) == ("transcription", "")
 
-    def test_whoever_is_held_back_finishes_what_it_has_and_gets_nothing_new(self, agent, job):
+    def test_a_drained_worker_finishes_its_chunk_and_gets_no_other(self, agent, job):
         claim = uuid4()
         first = agent.claim("video", claim=claim)
-        Worker.objects.update(held_back="drained by ann")
+        Worker.objects.update(hold="drained", held_back="drained by ann")
         answer = agent.post("claim", {"kinds": ["video"], "claim": str(uuid4())}).json()
         assert (answer["assignment"], answer["held_back"]) == (None, "drained by ann")
         assert agent.claim("video", claim=claim) == first
@@ -192,11 +194,11 @@ class TestClaim:
     def test_without_the_original_nothing_can_be_made(self, agent, job):
         source_path(job.video).unlink()
         assert agent.claim("video") is None
-        assert "The original is not in the storage" in job.chunks.get(kind="video", failures=1).error
+        assert "The original is not in the storage: put it back" in job.chunks.get(kind="video", failures=1).error
 
-    def test_a_large_fleet_asks_less_often(self, agent, job):
+    def test_a_large_fleet_claims_less_often(self, agent, job):
         def interval():
-            views._remote_workers.cache_clear()
+            cache.delete("remote-workers")
             return agent.post("claim", {"kinds": ["audio"], "claim": str(uuid4())}).json()["again_in"]
 
         assert interval() == 2
@@ -216,7 +218,7 @@ class TestClaim:
 
 
 class TestHeartbeat:
-    def test_what_a_worker_tells_of_itself_is_kept(self, agent):
+    def test_capabilities_and_metadata_are_stored(self, agent):
         capabilities = {
             "encoders": ["libx264"],
             "cores": 8,
@@ -224,6 +226,7 @@ class TestHeartbeat:
             "ffmpeg": "7.1",
             "whisper": "base",
             "agent": "1",
+            "plan_formats": [1, 2],
         }
         metadata = {"host": "büro", "system": "Linux", "python": "3.11.2"}
         answer = agent.post("heartbeat", {"capabilities": capabilities, "metadata": metadata})
@@ -239,7 +242,7 @@ class TestHeartbeat:
             agent.post("heartbeat", message)
         assert [query["sql"].split()[0] for query in captured] == ["SELECT"]
 
-    def test_what_it_did_not_ask_for_is_left_out(self, agent):
+    def test_unknown_fields_are_left_out(self, agent):
         agent.post("heartbeat", {"capabilities": {"encoders": [], "status": "admin"}, "held_back": None, "id": 7})
         agent.worker.refresh_from_db()
         assert agent.worker.capabilities == {"encoders": []}
@@ -247,87 +250,87 @@ class TestHeartbeat:
 
 class TestOrders:
     def test_a_report_renews_the_lease(self, agent, job, settings):
-        told = agent.claim("video")
+        held = agent.claim("video")
         soon = timezone.now() + timedelta(seconds=1)
         TranscodingChunk.objects.update(lease_expires_at=soon)
-        assert agent.say("report", told).json() == {"order": "go_on"}
-        assert row(told).lease_expires_at > soon + timedelta(seconds=settings.LEASE_SECONDS - 10)
+        assert agent.say("report", held).json() == {"order": "go_on"}
+        assert row(held).lease_expires_at > soon + timedelta(seconds=settings.LEASE_SECONDS - 10)
 
-    def test_where_another_part_is_waited_for_nothing_begun_is_given_back(self, agent, job):
-        told = agent.claim("video")
+    def test_a_chunk_not_begun_is_released_for_a_demanded_one(self, agent, job):
+        held = agent.claim("video")
         job.chunks.filter(kind="video", first_segment=1).update(priority=Priority.DEMANDED)
-        assert agent.say("report", told).json() == {"order": "give_back"}
-        assert agent.say("give_back", told).status_code == 204
+        assert agent.say("report", held).json() == {"order": "give_back"}
+        assert agent.say("give_back", held).status_code == 204
         assert agent.claim("video")["first"] == 1
 
-    def test_where_the_piece_was_cut_the_rest_is_somebody_elses(self, agent, job, made):
+    def test_a_split_chunk_is_complete_before_its_rest(self, agent, job, made):
         _, segments = made
         chunk = job.chunks.get(kind="video", first_segment=0)
         job.chunks.filter(kind="video", first_segment=1).delete()
         TranscodingChunk.objects.filter(pk=chunk.pk).update(last_segment=1)
-        told = agent.claim("video")
-        assert told["last"] == 1
-        row(told).split(1, Priority.NORMAL)
-        assert deliver(agent, told, segments, last=0) == ["go_on", "go_on"]
-        assert agent.put(told, "360p", 1, segments["360p", 1]).json() == {"order": "complete"}
+        held = agent.claim("video")
+        assert held["last"] == 1
+        row(held).split(1, Priority.NORMAL)
+        assert deliver(agent, held, segments, last=0) == ["go_on", "go_on"]
+        assert agent.put(held, "360p", 1, segments["360p", 1]).json() == {"order": "complete"}
         assert files(job) == ["360p/00000.m4s", "360p/init.mp4"]
-        assert agent.say("complete", told).status_code == 204
+        assert agent.say("complete", held).status_code == 204
 
-    def test_a_piece_with_a_segment_missing_is_not_complete(self, agent, job, made):
-        told = agent.claim("video")
-        assert agent.put(told, "360p", "init", made[1]["360p", INIT]).status_code == 200
-        answer = agent.say("complete", told)
+    def test_a_chunk_with_a_segment_missing_is_not_complete(self, agent, job, made):
+        held = agent.claim("video")
+        assert agent.put(held, "360p", "init", made[1]["360p", INIT]).status_code == 200
+        answer = agent.say("complete", held)
         assert answer.status_code == 422
         assert answer.json()["detail"] == "Segment 0 is missing: deliver it in 360p first."
-        assert row(told).status == ChunkStatus.RUNNING
+        assert row(held).status == ChunkStatus.RUNNING
 
     def test_warnings_reach_the_editor(self, agent, job):
-        told = agent.claim("video")
+        held = agent.claim("video")
         for _ in range(2):
-            assert agent.say("warn", told, sentence="The file is damaged.").status_code == 204
+            assert agent.say("warn", held, sentence="The file is damaged.").status_code == 204
         job.refresh_from_db()
         assert job.plan["warnings"] == ["The file is damaged."]
 
     def test_warnings_have_an_end(self, agent, job):
-        told = agent.claim("video")
+        held = agent.claim("video")
         TranscodingJob.objects.update(plan={**job.plan, "warnings": [f"No {number}." for number in range(50)]})
-        assert agent.say("warn", told, sentence="One more.").status_code == 400
+        assert agent.say("warn", held, sentence="One more.").status_code == 400
 
     def test_a_failure_spends_an_attempt_and_a_final_one_all(self, agent, job):
-        told = agent.claim("video")
-        assert agent.say("fail", told, error="ffmpeg failed\nlog").status_code == 204
-        assert (row(told).failures, row(told).status) == (1, ChunkStatus.PENDING)
+        held = agent.claim("video")
+        assert agent.say("fail", held, error="ffmpeg failed\nlog").status_code == 204
+        assert (row(held).failures, row(held).status) == (1, ChunkStatus.PENDING)
         other = agent.claim("audio")
         assert agent.say("fail", other, error="no sound", final=True).status_code == 204
         job.video.refresh_from_db()
         assert job.video.status == Video.Status.FAILED
 
     def test_the_log_of_a_failure_may_hold_anything(self, agent, job):
-        told = agent.claim("video")
-        assert agent.say("fail", told, error="bad \0 bytes \ud800\n" + "x" * 30_000).status_code == 204
-        assert row(told).error.startswith("bad  bytes ?\nxxx")
-        assert len(row(told).error) == 16_000
+        held = agent.claim("video")
+        assert agent.say("fail", held, error="bad \0 bytes \ud800\n" + "x" * 30_000).status_code == 204
+        assert row(held).error.startswith("bad  bytes ?\nxxx")
+        assert len(row(held).error) == 16_000
 
-    def test_what_is_given_back_is_unspent(self, agent, job):
-        told = agent.claim("video")
-        assert agent.say("give_back", told, reason="").status_code == 204
-        assert (row(told).failures, row(told).status, row(told).worker) == (0, ChunkStatus.PENDING, None)
+    def test_a_released_chunk_spends_no_attempt(self, agent, job):
+        held = agent.claim("video")
+        assert agent.say("give_back", held, reason="").status_code == 204
+        assert (row(held).failures, row(held).status, row(held).worker) == (0, ChunkStatus.PENDING, None)
 
 
 class TestTheFence:
-    """Whatever a worker does not hold is answered alike: nothing tells whether it exists."""
+    """A chunk that a worker does not hold is always answered alike, existing or not."""
 
     CALLS = [
         ("report", {}),
         ("warn", {"sentence": "x"}),
         ("complete", {}),
-        ("transcript", {"language": "en", "captions": SAID}),
+        ("transcript", {"language": "en", "captions": CAPTIONS}),
         ("fail", {"error": "x"}),
         ("give_back", {}),
     ]
 
     def answers(self, agent, assignment, segments):
-        """Of all calls about a chunk."""
+        """Return the answers of all calls about a chunk."""
         said = [agent.say(call, assignment, **message) for call, message in self.CALLS]
         return [*said, agent.source(assignment), agent.put(assignment, "360p", 0, segments["360p", 0])]
 
@@ -335,58 +338,58 @@ class TestTheFence:
         for answer in self.answers(agent, assignment, segments):
             assert (answer.status_code, answer.json()["detail"][: len(LOST)]) == (409, LOST)
 
-    def test_another_workers_chunk_is_nobodys_whatever_attempt_is_named(self, agent, new_agent, job, made):
-        told, other = agent.claim("video"), new_agent()
+    def test_another_workers_chunk_is_refused_at_every_attempt(self, agent, new_agent, job, made):
+        held, other = agent.claim("video"), new_agent()
         for attempt in (1, 2):
-            self.check_lost(other, {**told, "attempt": attempt}, made[1])
+            self.check_lost(other, {**held, "attempt": attempt}, made[1])
         assert files(job) == []
-        assert row(told).worker == agent.worker
-        assert agent.say("report", told).status_code == 200
+        assert row(held).worker == agent.worker
+        assert agent.say("report", held).status_code == 200
 
     def test_an_older_attempt_is_over(self, agent, job, made):
-        told = agent.claim("video")
-        agent.say("give_back", told)
-        self.check_lost(agent, told, made[1])
+        held = agent.claim("video")
+        agent.say("give_back", held)
+        self.check_lost(agent, held, made[1])
         agent.claim("video")
-        self.check_lost(agent, told, made[1])
+        self.check_lost(agent, held, made[1])
 
     @pytest.mark.parametrize("chunk", [0, 2**31 - 1, 2**31, 2**63, 10**40])
     def test_a_chunk_that_never_was_is_lost(self, agent, job, made, chunk):
         self.check_lost(agent, {"chunk": chunk, "attempt": 1}, made[1])
 
     def test_a_completed_one_is_over(self, agent, job, made):
-        told = agent.claim("video")
-        deliver(agent, told, made[1])
-        agent.say("complete", told)
-        self.check_lost(agent, told, made[1])
+        held = agent.claim("video")
+        deliver(agent, held, made[1])
+        agent.say("complete", held)
+        self.check_lost(agent, held, made[1])
 
     def test_what_went_to_the_archive_is_lost(self, agent, job, made):
-        told = agent.claim("video")
+        held = agent.claim("video")
         archive.archive(job.video_id, by="ann")
-        self.check_lost(agent, told, made[1])
+        self.check_lost(agent, held, made[1])
 
     def test_a_deleted_video_is_lost(self, agent, job, made):
-        told = agent.claim("video")
+        held = agent.claim("video")
         Video.objects.all().delete()
-        self.check_lost(agent, told, made[1])
+        self.check_lost(agent, held, made[1])
 
-    def test_a_late_worker_harms_nobody_who_came_after(self, agent, new_agent, job, made):
-        told, other = agent.claim("video"), new_agent()
+    def test_a_late_worker_does_not_disturb_the_next_one(self, agent, new_agent, job, made):
+        held, other = agent.claim("video"), new_agent()
         TranscodingChunk.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
         recovery.release_expired()
         taken = other.claim("video")
-        assert taken["chunk"] == told["chunk"]
-        self.check_lost(agent, told, made[1])
+        assert taken["chunk"] == held["chunk"]
+        self.check_lost(agent, held, made[1])
         deliver(other, taken, made[1])
         assert other.say("complete", taken).status_code == 204
 
 
 class TestSegments:
     def test_the_same_again_is_no_harm(self, agent, job, made):
-        told = agent.claim("video")
+        held = agent.claim("video")
         for _ in range(2):
-            assert deliver(agent, told, made[1]) == ["go_on", "go_on"]
-        assert job.attempts.get(chunk=told["chunk"]).seconds == pytest.approx(2)
+            assert deliver(agent, held, made[1]) == ["go_on", "go_on"]
+        assert job.attempts.get(chunk=held["chunk"]).seconds == pytest.approx(2)
 
     def test_a_segment_before_its_init_segment_cannot_be_looked_at(self, agent, job, made):
         answer = agent.put(agent.claim("video"), "360p", 0, made[1]["360p", 0])
@@ -397,17 +400,17 @@ class TestSegments:
 
     def test_what_is_not_as_planned_is_not_kept(self, agent, job, made):
         _, segments = made
-        told = agent.claim("video")
-        agent.put(told, "360p", "init", segments["360p", INIT])
+        held = agent.claim("video")
+        agent.put(held, "360p", "init", segments["360p", INIT])
         for data in (segments["360p", 1], segments["audio", 0], segments["360p", INIT], b"<html>"):
-            assert agent.put(told, "360p", 0, data).status_code == 422
+            assert agent.put(held, "360p", 0, data).status_code == 422
         assert files(job) == ["360p/init.mp4"]
 
     def test_another_init_segment_than_the_first_is_refused(self, agent, job, made):
         init = made[1]["360p", INIT]
-        told = agent.claim("video")
-        agent.put(told, "360p", "init", init)
-        answer = agent.put(told, "360p", "init", init.replace(b"Lavf", b"Love").replace(b"isom", b"mp41"))
+        held = agent.claim("video")
+        agent.put(held, "360p", "init", init)
+        answer = agent.put(held, "360p", "init", init.replace(b"Lavf", b"Love").replace(b"isom", b"mp41"))
         assert answer.status_code == 422
         assert "a rung has one encoder" in answer.json()["detail"]
 
@@ -425,92 +428,92 @@ class TestSegments:
         "index", ["-1", "2", "99999", "100000", "1" * 400, "\u0660", "0.0", "00000.m4s", "INIT", "x"]
     )
     def test_only_segments_of_the_video(self, agent, job, made, index):
-        told = agent.claim("video")
-        agent.put(told, "360p", "init", made[1]["360p", INIT])
-        assert agent.put(told, "360p", index, made[1]["360p", 0]).status_code == 400
+        held = agent.claim("video")
+        agent.put(held, "360p", "init", made[1]["360p", INIT])
+        assert agent.put(held, "360p", index, made[1]["360p", 0]).status_code == 400
 
     def test_those_before_the_chunk_are_not_its_own(self, agent, job, made):
         agent.claim("video")
-        told = agent.claim("video")
-        answer = agent.put(told, "360p", 0, made[1]["360p", 0])
+        held = agent.claim("video")
+        answer = agent.put(held, "360p", 0, made[1]["360p", 0])
         assert (answer.status_code, answer.json()["detail"]) == (400, "This chunk has the segments 1 to 1, and init.")
 
     @pytest.mark.parametrize(
         "digest", ["", "sha-256=::", "sha-256=:AAAA:", "md5=:AAAA:", "sha-256=:" + "A" * 43 + "=:"]
     )
     def test_a_body_with_another_digest_or_none_is_not_taken(self, agent, job, made, digest):
-        told = agent.claim("video")
-        assert agent.put(told, "360p", "init", made[1]["360p", INIT], digest=digest).status_code == 400
+        held = agent.claim("video")
+        assert agent.put(held, "360p", "init", made[1]["360p", INIT], digest=digest).status_code == 400
         assert files(job) == []
 
     def test_more_than_there_can_be_is_refused_before_it_is_read(self, agent, job):
-        told = agent.claim("video")
+        held = agent.claim("video")
         data = b"\0" * 10_000
-        answer = agent.put(told, "360p", "init", data)
+        answer = agent.put(held, "360p", "init", data)
         assert (answer.status_code, answer.json()["detail"]) == (
             413,
-            "10000 bytes are more than the 8192 that this can have.",
+            "The body has 10000 bytes, and at most 8192 are allowed here.",
         )
-        address = f"{BASE}chunks/{told['chunk']}/segments/360p/0?attempt=1"
+        address = f"{BASE}chunks/{held['chunk']}/segments/360p/0?attempt=1"
         answer = agent.client.put(address, b"x", content_type="application/octet-stream", CONTENT_LENGTH=str(10**15))
         assert answer.status_code == 413
 
     def test_a_body_without_its_length_is_refused(self, agent, job):
-        told = agent.claim("video")
-        address = f"{BASE}chunks/{told['chunk']}/segments/360p/0?attempt=1"
+        held = agent.claim("video")
+        address = f"{BASE}chunks/{held['chunk']}/segments/360p/0?attempt=1"
         for length in ("", "-1", "x", "9" * 30):
             answer = agent.client.put(address, b"x", content_type="application/octet-stream", CONTENT_LENGTH=length)
             assert answer.status_code == 411
 
     def test_a_body_that_ends_too_soon_is_not_kept(self, agent, job):
-        told = agent.claim("video")
-        address = f"{BASE}chunks/{told['chunk']}/segments/360p/init?attempt=1"
+        held = agent.claim("video")
+        address = f"{BASE}chunks/{held['chunk']}/segments/360p/init?attempt=1"
         cut_off = {"CONTENT_LENGTH": "100", "wsgi.input": io.BytesIO(b"x")}
         answer = agent.client.put(address, b"x", content_type="application/octet-stream", **cut_off)
         assert (answer.status_code, answer.json()["detail"]) == (400, "The body ended before its Content-Length.")
 
     def test_a_compressed_body_is_refused_unopened(self, agent, job):
-        told = agent.claim("video")
+        held = agent.claim("video")
         bomb = gzip.compress(b"\0" * 10_000_000)
-        assert agent.put(told, "360p", "init", bomb, **{"Content-Encoding": "gzip"}).status_code == 415
+        assert agent.put(held, "360p", "init", bomb, **{"Content-Encoding": "gzip"}).status_code == 415
         answer = agent.client.post(
             BASE + "claim", bomb, content_type="application/json", headers={"Content-Encoding": "gzip"}
         )
         assert answer.status_code == 415
 
     def test_only_bytes_are_a_segment(self, agent, job):
-        told = agent.claim("video")
-        address = f"{BASE}chunks/{told['chunk']}/segments/360p/init?attempt=1"
+        held = agent.claim("video")
+        address = f"{BASE}chunks/{held['chunk']}/segments/360p/init?attempt=1"
         for kind in ("application/json", "multipart/form-data", "text/html"):
             assert agent.client.put(address, b"{}", content_type=kind).status_code == 415
 
     def test_no_more_than_some_threads_take_segments(self, agent, job, made):
-        told = agent.claim("video")
-        with taking.held(), taking.held():
-            answer = agent.put(told, "360p", "init", made[1]["360p", INIT])
+        held = agent.claim("video")
+        with uploads.held(), uploads.held():
+            answer = agent.put(held, "360p", "init", made[1]["360p", INIT])
             assert (answer.status_code, answer["Retry-After"]) == (503, "1")
-        assert agent.put(told, "360p", "init", made[1]["360p", INIT]).status_code == 200
+        assert agent.put(held, "360p", "init", made[1]["360p", INIT]).status_code == 200
 
     def test_a_full_disk_is_a_matter_of_waiting(self, agent, job, made, monkeypatch):
         def full(*arguments, **options):
             raise OSError(28, os.strerror(28))
 
-        told = agent.claim("video")
+        held = agent.claim("video")
         monkeypatch.setattr("transcoding.queue.local.store", full)
-        answer = agent.put(told, "360p", "init", made[1]["360p", INIT])
+        answer = agent.put(held, "360p", "init", made[1]["360p", INIT])
         assert (answer.status_code, answer["Retry-After"]) == (503, "10")
-        assert row(told).failures == 0
+        assert row(held).failures == 0
 
     @pytest.mark.parametrize("number", [1, 3])
     def test_a_delivery_costs_as_many_queries_however_much_else_there_is(self, agent, job, made, number):
-        told = agent.claim("video")
+        held = agent.claim("video")
         for _ in range(number):
             laid_out()
             agent.claim("video")
-        agent.put(told, "360p", "init", made[1]["360p", INIT])
+        agent.put(held, "360p", "init", made[1]["360p", INIT])
         with CaptureQueriesContext(connection) as captured:
-            agent.put(told, "360p", 0, made[1]["360p", 0])
-        assert len(captured) == 10
+            agent.put(held, "360p", 0, made[1]["360p", 0])
+        assert len(captured) == 11
 
 
 class TestTheSource:
@@ -518,87 +521,87 @@ class TestTheSource:
         return b"".join(response.streaming_content)
 
     def test_is_read_by_ranges(self, agent, job, short_clip):
-        told, whole = agent.claim("video"), short_clip.read_bytes()
-        answer = agent.source(told, Range="bytes=100-199")
+        held, whole = agent.claim("video"), short_clip.read_bytes()
+        answer = agent.source(held, Range="bytes=100-199")
         assert (answer.status_code, self.body(answer)) == (206, whole[100:200])
         assert answer["Content-Range"] == f"bytes 100-199/{len(whole)}"
         assert (answer["Content-Type"], answer["Cache-Control"]) == (
             "application/octet-stream",
             "private, no-transform",
         )
-        assert self.body(agent.source(told)) == whole
+        assert self.body(agent.source(held)) == whole
 
     def test_a_part_of_another_file_is_not_added_to_this_one(self, agent, job, short_clip):
-        told = agent.claim("video")
-        same = agent.source(told, **{"Range": "bytes=0-9", "If-Range": told["source"]["etag"]})
+        held = agent.claim("video")
+        same = agent.source(held, **{"Range": "bytes=0-9", "If-Range": held["source"]["etag"]})
         assert (same.status_code, len(self.body(same))) == (206, 10)
         os.utime(source_path(job.video), (1, 1))
-        other = agent.source(told, **{"Range": "bytes=0-9", "If-Range": told["source"]["etag"]})
+        other = agent.source(held, **{"Range": "bytes=0-9", "If-Range": held["source"]["etag"]})
         assert (other.status_code, len(self.body(other))) == (200, short_clip.stat().st_size)
-        assert other["ETag"] != told["source"]["etag"]
+        assert other["ETag"] != held["source"]["etag"]
 
     def test_beyond_its_end_is_nothing(self, agent, job):
         assert agent.source(agent.claim("video"), Range="bytes=99999999-").status_code == 416
 
     @pytest.mark.parametrize("attempt", ["", "0", "-1", "x", "1.5", "9" * 30, "9" * 5000, "1\0"])
     def test_an_attempt_that_is_none_makes_no_sense(self, agent, job, attempt):
-        told = agent.claim("video")
-        assert agent.source({**told, "attempt": attempt}).status_code == 400
+        held = agent.claim("video")
+        assert agent.source({**held, "attempt": attempt}).status_code == 400
 
     def test_no_more_than_some_threads_send_it(self, agent, job):
-        told = agent.claim("video")
-        open_answers = [agent.source(told), agent.source(told)]
-        assert agent.source(told).status_code == 503
+        held = agent.claim("video")
+        open_answers = [agent.source(held), agent.source(held)]
+        assert agent.source(held).status_code == 503
         for answer in open_answers:
             self.body(answer)  # the client closes what it has read
         for _ in range(3):
-            assert self.body(agent.source(told))
-        assert sending._places.acquire(blocking=False)
-        sending.leave()
+            assert self.body(agent.source(held))
+        with downloads.held():
+            assert self.body(agent.source(held))
 
     def test_one_that_is_gone_leaves_no_place_taken(self, agent, job):
-        told = agent.claim("video")
+        held = agent.claim("video")
         source_path(job.video).unlink()
         for _ in range(4):
-            assert agent.source(told).status_code == 409
+            assert agent.source(held).status_code == 409
 
 
 class TestTranscripts:
-    def test_what_was_heard_is_published(self, agent, hearing, made):
-        publish(hearing, made[1])
-        told = agent.claim("transcription")
-        assert agent.say("report", told, percent=40).json() == {"order": "go_on"}
+    def test_a_transcript_is_published(self, agent, transcribing, made):
+        publish(transcribing, made[1])
+        held = agent.claim("transcription")
+        assert agent.say("report", held, percent=40).json() == {"order": "go_on"}
         assert Transcription.objects.get().progress_percent == 40
-        assert agent.say("transcript", told, language="en", captions=SAID).status_code == 204
-        heard = Transcription.objects.get()
-        assert (heard.status, heard.language, heard.word_count) == ("completed", "en", 5)
-        assert [cue.text for cue in hearing.video.cues.all()] == ["good morning", "<all> & everybody"]
-        assert "&lt;all&gt; &amp; everybody" in (package_dir(hearing.video) / "captions/en.vtt").read_text()
+        assert agent.say("transcript", held, language="en", captions=CAPTIONS).status_code == 204
+        transcription = Transcription.objects.get()
+        assert (transcription.status, transcription.language, transcription.word_count) == ("completed", "en", 5)
+        assert [cue.text for cue in transcribing.video.cues.all()] == ["good morning", "<all> & everybody"]
+        assert "&lt;all&gt; &amp; everybody" in (package_dir(transcribing.video) / "captions/en.vtt").read_text()
 
-    def test_silence_has_no_language(self, agent, hearing, made):
-        publish(hearing, made[1])
+    def test_silence_has_no_language(self, agent, transcribing, made):
+        publish(transcribing, made[1])
         assert agent.say("transcript", agent.claim("transcription"), language="", captions=[]).status_code == 204
         assert Transcription.objects.get().error_message == captions.NO_SPEECH
 
-    def test_the_editors_language_is_told(self, agent, hearing, made):
-        publish(hearing, made[1])
+    def test_the_given_language_is_part_of_the_assignment(self, agent, transcribing, made):
+        publish(transcribing, made[1])
         Transcription.objects.update(given_language="de")
         assert agent.claim("transcription")["language"] == "de"
 
-    def test_it_may_fail_and_be_given_back(self, agent, hearing, made):
-        publish(hearing, made[1])
+    def test_it_may_fail_and_be_released(self, agent, transcribing, made):
+        publish(transcribing, made[1])
         agent.say("give_back", agent.claim("transcription"))
-        told = agent.claim("transcription")
-        assert agent.say("fail", told, error="no memory").status_code == 204
+        held = agent.claim("transcription")
+        assert agent.say("fail", held, error="no memory").status_code == 204
         assert Transcription.objects.get().error_message == "no memory"
 
     @pytest.mark.parametrize(
         "message",
         [
-            {"language": "", "captions": SAID},
-            {"language": "../../x", "captions": SAID},
-            {"language": "en/x", "captions": SAID},
-            {"language": "EN", "captions": SAID},
+            {"language": "", "captions": CAPTIONS},
+            {"language": "../../x", "captions": CAPTIONS},
+            {"language": "en/x", "captions": CAPTIONS},
+            {"language": "EN", "captions": CAPTIONS},
             {"language": "en", "captions": [{"start": "nan", "end": 1, "text": "x"}]},
             {"language": "en", "captions": [{"start": True, "end": 1, "text": "x"}]},
             {"language": "en", "captions": [{"start": 0, "end": 1e300, "text": "x"}]},
@@ -606,33 +609,33 @@ class TestTranscripts:
             {"language": "en", "captions": [{"start": 0, "end": 1, "text": "a\0b"}]},
             {"language": "en", "captions": [{"start": 0, "end": 1, "text": "\ud800"}]},
             {"language": "en", "captions": [{"start": 0, "end": 1}]},
-            {"language": "en", "captions": SAID[:1] * 20_001},
-            {"language": "en", "captions": {"0": SAID[0]}},
+            {"language": "en", "captions": CAPTIONS[:1] * 20_001},
+            {"language": "en", "captions": {"0": CAPTIONS[0]}},
             {"language": ["en"], "captions": []},
             {"captions": []},
         ],
-        ids=str,
+        ids=lambda message: str(message)[:80],
     )
-    def test_what_makes_no_sense_is_refused(self, agent, hearing, made, message):
-        publish(hearing, made[1])
-        told = agent.claim("transcription")
-        assert agent.say("transcript", told, **message).status_code == 400
-        assert agent.say("report", told).status_code == 200
+    def test_what_makes_no_sense_is_refused(self, agent, transcribing, made, message):
+        publish(transcribing, made[1])
+        held = agent.claim("transcription")
+        assert agent.say("transcript", held, **message).status_code == 400
+        assert agent.say("report", held).status_code == 200
 
-    def test_captions_beyond_the_end_are_left_out(self, agent, hearing, made):
-        publish(hearing, made[1])
+    def test_captions_beyond_the_end_are_left_out(self, agent, transcribing, made):
+        publish(transcribing, made[1])
         beyond = [{"start": 3.5, "end": 9.0, "text": "late"}, {"start": 100, "end": 101, "text": "later"}]
         agent.say("transcript", agent.claim("transcription"), language="en", captions=beyond)
-        assert [(cue.start, cue.end) for cue in hearing.video.cues.all()] == [(3.5, 4.0)]
+        assert [(cue.start, cue.end) for cue in transcribing.video.cues.all()] == [(3.5, 4.0)]
 
-    def test_each_kind_is_completed_in_its_own_way(self, agent, hearing, made):
+    def test_each_kind_is_completed_in_its_own_way(self, agent, transcribing, made):
         video = agent.claim("video")
-        assert agent.say("transcript", video, language="en", captions=SAID).status_code == 400
+        assert agent.say("transcript", video, language="en", captions=CAPTIONS).status_code == 400
         agent.say("give_back", video)
-        publish(hearing, made[1])
-        heard = agent.claim("transcription")
-        assert agent.say("complete", heard).status_code == 400
-        assert agent.put(heard, "360p", 0, made[1]["360p", 0]).status_code == 400
+        publish(transcribing, made[1])
+        held = agent.claim("transcription")
+        assert agent.say("complete", held).status_code == 400
+        assert agent.put(held, "360p", 0, made[1]["360p", 0]).status_code == 400
 
 
 class TestHostileMessages:
@@ -659,6 +662,8 @@ class TestHostileMessages:
             ("heartbeat", {"capabilities": {"encoders": ["x"] * 21}}),
             ("heartbeat", {"capabilities": {"encoders": [], "cores": 2**70}}),
             ("heartbeat", {"capabilities": {"encoders": [], "memory": -1}}),
+            ("heartbeat", {"capabilities": {"encoders": [], "plan_formats": [0]}}),
+            ("heartbeat", {"capabilities": {"encoders": [], "plan_formats": ["2"] * 101}}),
             ("heartbeat", {"capabilities": {"encoders": [], "ffmpeg": {"a": []}}}),
             ("heartbeat", {"capabilities": {"encoders": []}, "metadata": {"host": "\ud800"}}),
             ("heartbeat", {"capabilities": [], "metadata": "x"}),
@@ -679,7 +684,7 @@ class TestHostileMessages:
         assert answer.status_code == 400
         assert answer.json()["detail"].split(".")[0].split(":")[0] in message | {"capabilities": 0}
 
-    @pytest.mark.parametrize(("call", "most"), [("claim", MESSAGE), ("chunks/1/transcript", 8 << 20)])
+    @pytest.mark.parametrize(("call", "most"), [("claim", MAX_MESSAGE), ("chunks/1/transcript", 8 << 20)])
     def test_long_ones_are_refused_before_they_are_read(self, agent, call, most):
         answer = agent.client.post(BASE + call, b"{}", content_type="application/json", CONTENT_LENGTH=str(most + 1))
         assert answer.status_code == 413
@@ -707,19 +712,19 @@ def test_answers_set_no_cookie_and_carry_nothing_for_browsers(agent):
     assert "Content-Security-Policy" not in answer.headers
 
 
-def test_whoever_stands_still_is_given_up_in_the_end(agent, job):
-    """gunicorn hands over its socket; the next request begins with a patient one."""
+def test_a_stalled_client_times_out(agent, job):
+    """gunicorn passes its socket on, and resets the time-out before the next request."""
     ours, theirs = socket.socketpair()
-    told = agent.claim("video")
+    held = agent.claim("video")
     with ours, theirs:
-        address = f"{BASE}chunks/{told['chunk']}/source?attempt=1"
+        address = f"{BASE}chunks/{held['chunk']}/source?attempt=1"
         assert b"".join(agent.client.get(address, **{"gunicorn.socket": ours}).streaming_content)
-        assert ours.gettimeout() == PATIENCE
+        assert ours.gettimeout() == SOCKET_TIMEOUT
 
 
 @pytest.mark.parametrize("address", ["", "nothing", "claim/", "chunks/1", "chunks/one/report"])
 def test_of_an_address_that_never_was_json_says_so(client, db, address):
     answer = client.get(BASE + address)
     assert answer.status_code == 404
-    assert answer.json() == {"detail": "There is no such call: docs/workers-api.md has all of them."}
+    assert answer.json() == {"detail": "There is no such call. docs/workers-api.md lists all calls."}
     assert answer.headers["VLog-Agent"] == "1"

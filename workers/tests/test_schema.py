@@ -1,4 +1,4 @@
-"""What /api/schema/ says, and whether the workers' API keeps to it whatever it is sent."""
+"""The OpenAPI schema, and whether the worker API follows it for every request."""
 
 import hypothesis
 import pytest
@@ -28,7 +28,7 @@ CALLS = ["heartbeat", "claim", *(f"chunks/{{chunk}}/{call}" for call in ABOUT_CH
 
 @pytest.fixture
 def same_connection():
-    """The site itself closes connections that are in a transaction; Django's test client prevents that, too."""
+    """Keep the connection, and its transaction, between requests, as Django's test client does."""
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
     yield
@@ -38,8 +38,8 @@ def same_connection():
 
 @pytest.fixture
 def call(agent, job, same_connection, monkeypatch):
-    """Each of the calls that need a key: call("post", "claim")."""
-    monkeypatch.setattr(authentication, "MOST_REQUESTS", 10**6)
+    """Return a call that needs a key: call("post", "claim")."""
+    monkeypatch.setattr(authentication, "MAX_REQUESTS", 10**6)
     schema = schemathesis.openapi.from_wsgi(SCHEMA, WSGIHandler())
     return lambda method, name: schema[BASE + name][method]
 
@@ -65,7 +65,7 @@ def test_every_answer_is_one_that_is_described(call, headers, name):
 
 
 @pytest.mark.parametrize(("accept", "begin"), [("application/json", b"{"), ("application/yaml", b"openapi: 3")])
-def test_everybody_may_read_it(client, db, accept, begin):
+def test_it_is_public(client, db, accept, begin):
     answer = client.get("/api/schema/", headers={"Accept": accept})
     assert answer.status_code == 200
     assert answer.content.startswith(begin)

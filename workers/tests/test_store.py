@@ -1,4 +1,4 @@
-"""A remote worker whose site keeps its files in an object store: the site stands between the two."""
+"""A remote worker of a site with an object store; all transfers go through the site."""
 
 import pytest
 

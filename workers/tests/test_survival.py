@@ -1,4 +1,4 @@
-"""Whatever befalls remote workers and the way to them, nothing is lost: a round of each scenario of `make torture`."""
+"""Faults of remote workers and of their network lose nothing: a round of each scenario of `make torture`."""
 
 import pytest
 
@@ -13,8 +13,8 @@ pytestmark = [
 
 # All in one video, so that the site and its agents start once.
 FAULTS = (
-    "cut-short", "cut-long", "loss", "slow", "web-dies", "site-restarts", "agent-killed", "agent-frozen", "key-shared",
-    "key-revoked", "bad-proxy", "hostile", "together", "cut-for-ever",
+    "short-outage", "long-outage", "packet-loss", "slow-link", "web-killed", "site-restarts", "agent-killed",
+    "agent-frozen", "key-shared", "key-revoked", "bad-proxy", "hostile", "mixed-fleet", "permanent-outage",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""`manage.py worker`, as operators and their programs read it."""
+"""`manage.py worker`, for operators and for programs."""
 
 import json
 from datetime import timedelta
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("broker")]
 
 
 def run(*arguments):
-    """What it says on its standard output, and what beside it."""
+    """Return what the command writes to its standard output and to its standard error."""
     out, beside = StringIO(), StringIO()
     call_command("worker", *arguments, stdout=out, stderr=beside)
     return out.getvalue(), beside.getvalue()
@@ -36,8 +36,8 @@ def refusal(*arguments):
 
 
 def at_work(name="encode@oak", factory=NodeFactory):
-    """A worker that has made one piece in ten seconds, failed another, and has a third."""
-    facts = {"cores": 12, "encoders": ["libx264", "h264_nvenc"], "memory": 2 << 30}
+    """Return a worker that has completed a chunk in ten seconds, failed another one and holds a third."""
+    facts = {"cores": 12, "encoders": ["libx264", "h264_nvenc"], "memory": 2 << 30, "plan_formats": [1, 2]}
     worker = factory(worker_name=name, last_heartbeat=timezone.now(), capabilities=facts, metadata={"host": "oak"})
     job = laid_out(video__title="A walk")
     queue = LocalQueue(worker, lambda number: None, job)
@@ -52,7 +52,7 @@ def at_work(name="encode@oak", factory=NodeFactory):
 
 
 @pytest.mark.parametrize("arguments", [(), ("list",)])
-def test_the_list_tells_who_is_there_and_what_each_does(arguments):
+def test_the_list_names_the_workers_and_their_work(arguments):
     at_work()
     WorkerFactory(worker_name="garage", last_heartbeat=None, status="offline")
     heading, oak, garage = run(*arguments)[0].splitlines()
@@ -70,25 +70,30 @@ def test_the_list_tells_who_is_there_and_what_each_does(arguments):
         assert part in oak, part
 
 
-def test_without_anybody_it_says_so():
-    assert run()[0] == "There is no worker yet. Start one: manage.py up, or manage.py worker create NAME\n"
+def test_an_empty_list_is_a_sentence():
+    assert run()[0] == "There are no workers yet. Start one: manage.py up, or manage.py worker create NAME\n"
 
 
-def test_whoever_is_held_back_is_told_with_the_reason_and_the_way_out():
-    WorkerFactory(worker_name="garage", held_back="set aside: it failed three pieces in a row")
-    told = run()[0]
-    assert "set aside" in told.splitlines()[1]
-    assert told.endswith("garage is set aside: it failed three pieces in a row\n  manage.py worker enable garage\n")
+def test_a_suspended_worker_is_listed_with_the_reason_and_the_command_that_enables_it():
+    reason = "suspended: it failed three chunks in a row"
+    WorkerFactory(worker_name="garage", hold="suspended", held_back=reason)
+    output = run()[0]
+    assert "suspended" in output.splitlines()[1]
+    assert output.endswith(f"garage is {reason}\n  manage.py worker enable garage\n")
 
 
 def test_the_list_is_there_for_programs():
     worker = at_work()
-    (told,) = json.loads(run("list", "--json")[0])
-    assert (told["id"], told["name"], told["type"], told["state"]) == (
+    (output,) = json.loads(run("list", "--json")[0])
+    assert (output["id"], output["name"], output["type"], output["state"]) == (
         *(worker.worker_id, "encode@oak", "local", "active"),
     )
-    assert [held["piece"] for held in told["at_hand"]] == ["segments 3-5"]
-    assert (told["speed_hour"], told["speed_day"], told["failed_day"]) == (pytest.approx(2.5), pytest.approx(2.5), 1)
+    assert [held["piece"] for held in output["at_hand"]] == ["segments 3-5"]
+    assert (output["speed_hour"], output["speed_day"], output["failed_day"]) == (
+        pytest.approx(2.5),
+        pytest.approx(2.5),
+        1,
+    )
     Worker.objects.all().delete()
     assert json.loads(run("list", "--json")[0]) == []
 
@@ -97,10 +102,10 @@ def test_what_is_long_past_is_not_counted():
     at_work()
     Attempt.objects.filter(outcome="completed").update(started_at=timezone.now() - timedelta(hours=2))
     Attempt.objects.filter(outcome="failed").update(started_at=timezone.now() - timedelta(hours=25))
-    (told,) = json.loads(run("list", "--json")[0])
-    assert told["speed_hour"] is None
-    assert told["speed_day"] < 0.01
-    assert told["failed_day"] == 0
+    (output,) = json.loads(run("list", "--json")[0])
+    assert output["speed_hour"] is None
+    assert output["speed_day"] < 0.01
+    assert output["failed_day"] == 0
 
 
 def test_the_number_of_queries_does_not_grow_with_the_workers():
@@ -113,29 +118,30 @@ def test_the_number_of_queries_does_not_grow_with_the_workers():
     assert counts == [3, 3, 3]
 
 
-def test_show_tells_everything_of_one():
+def test_show_has_everything_about_one_worker():
     worker = at_work("garage", WorkerFactory)
     key, _ = keys.issue(worker, timezone.now() + timedelta(days=1))
     old, row = keys.issue(worker)
     keys.revoke(worker, prefix=old[:8])
-    told = run("show", "garage")[0]
+    output = run("show", "garage")[0]
     for part in (
-        *("garage\n", "Type:       remote", "Works on:   «A walk» segments 3-5", "Failed:     1 within a day"),
-        *("Speed:      2.5x in the last hour, 2.5x in the last day", "Memory:     2.0 GB", "Host:       oak"),
-        *(f"{key[:8]}…, made ", ", last used never, expires ", f"{row.key_prefix}…", ", revoked "),
+        *("garage\n", "Type:         remote", "Current work: «A walk» segments 3-5", "Failed:       1 within a day"),
+        "Plan formats: 1, 2",
+        *("Speed:        2.5x in the last hour, 2.5x in the last day", "Memory:       2.0 GB", "Host:         oak"),
+        *(f"{key[:8]}…, created ", ", last used never, expires ", f"{row.key_prefix}…", ", revoked "),
         *("segment 0: completed after 10 s", "segments 1-2: failed after 0 s: broken"),
     ):
-        assert part in told, f"{part}\n{told}"
-    assert key not in told
-    assert key[:9] not in told
+        assert part in output, f"{part}\n{output}"
+    assert key not in output
+    assert key[:9] not in output
 
 
 def test_show_is_there_for_programs():
     worker = at_work("garage", WorkerFactory)
     _, row = keys.issue(worker)
-    told = json.loads(run("show", worker.worker_id, "--json")[0])
-    assert [key["key_prefix"] for key in told["keys"]] == [row.key_prefix]
-    assert [attempt["outcome"] for attempt in told["tried"]] == ["running", "failed", "completed"]
+    output = json.loads(run("show", worker.worker_id, "--json")[0])
+    assert [key["key_prefix"] for key in output["keys"]] == [row.key_prefix]
+    assert [attempt["outcome"] for attempt in output["tried"]] == ["running", "failed", "completed"]
 
 
 def test_create_prints_the_key_alone_and_how_to_start(settings):
@@ -144,7 +150,7 @@ def test_create_prints_the_key_alone_and_how_to_start(settings):
     row = keys.find(out.strip())
     assert row.worker.worker_name == "garage"
     assert (row.expires_at - timezone.now()).days == 29
-    assert "shown this once" in beside
+    assert "shown only once" in beside
     assert "curl -fsSO https://video.example.org/api/worker/v1/agent.pyz" in beside
     assert out.strip() not in beside
     assert "finds itself" not in beside
@@ -187,8 +193,8 @@ def test_disable_enable_drain_delete():
 
 def test_a_name_that_several_have_is_refused_and_the_id_serves():
     first, _ = WorkerFactory(worker_name="twin"), WorkerFactory(worker_name="twin")
-    code, told = refusal("disable", "twin")
-    assert (code, "by its id" in told) == (2, True)
+    code, output = refusal("disable", "twin")
+    assert (code, "Use the id of one" in output) == (2, True)
     run("disable", first.worker_id)
     assert Worker.objects.get(status="disabled") == first
 
@@ -201,6 +207,6 @@ def test_a_name_that_several_have_is_refused_and_the_id_serves():
         ("revoke", "a", "--older", "--key", "x"),
     ],
 )
-def test_wrong_use_is_told_in_a_sentence(arguments):
+def test_wrong_usage_is_refused(arguments):
     with pytest.raises(CommandError):
         run(*arguments)

@@ -12,14 +12,20 @@ from workers.api import zipapp
 # What the agent is made of and what it is not, by a tree of modules of its own.
 TREE = {
     "workers/__init__.py": "",
-    "workers/agent.py": "import json\nfrom workers import client\n\nif __name__ == '__main__':\n    client.main()\n",
-    "workers/client.py": "from transcoding.engine.plan.plan import NAME\n\n\ndef main():\n    print(NAME)\n",
+    "workers/agent/__init__.py": "",
+    "workers/agent/__main__.py": "import json\nfrom workers.agent import client\n\nclient.main()\n",
+    "workers/agent/client.py": "from transcoding.engine.plan.plan import NAME\n\n\ndef main():\n    print(NAME)\n",
     "workers/models.py": "import django\n",
     "transcoding/__init__.py": "",
-    "transcoding/plan.py": "def late():\n    from transcoding import deep\n    return deep\n\n\nNAME = 'planned'\n",
-    "transcoding/deep/__init__.py": "from transcoding.deep.inner import *\n",
-    "transcoding/deep/inner.py": "",
-    "transcoding/listen.py": "import whisper\n",
+    "transcoding/engine/__init__.py": "",
+    "transcoding/engine/plan/__init__.py": "",
+    "transcoding/engine/plan/plan.py": (
+        "def late():\n    from transcoding.engine import deep\n    return deep\n\n\nNAME = 'planned'\n"
+    ),
+    "transcoding/engine/deep/__init__.py": "from transcoding.engine.deep.inner import *\n",
+    "transcoding/engine/deep/inner.py": "",
+    "transcoding/engine/speech/__init__.py": "",
+    "transcoding/engine/speech/recognition.py": "import whisper\n",
 }
 MADE_OF = {*TREE} - {"workers/models.py"}
 
@@ -54,13 +60,13 @@ def test_the_same_sources_make_the_same_bytes(tree):
 
 
 def test_a_module_that_is_missing_is_an_error(tree):
-    (tree / "workers/agent.py").unlink()
-    with pytest.raises(FileNotFoundError, match=r"the agent needs the module workers\.agent"):
+    (tree / "workers/agent/__main__.py").unlink()
+    with pytest.raises(FileNotFoundError, match=r"the agent needs the module workers\.agent\.__main__"):
         zipapp.agent()
 
 
 def test_the_agent_itself_needs_nothing_but_python(tmp_path):
-    """In a folder of its own, without any package: as an operator starts it on another machine."""
+    """Without any package, as on another machine."""
     zipapp.agent.cache_clear()
     file = tmp_path / "agent.pyz"
     file.write_bytes(zipapp.agent())
@@ -69,10 +75,11 @@ def test_the_agent_itself_needs_nothing_but_python(tmp_path):
     assert ran.stderr == ""
     assert "--key-file" in ran.stdout
     with zipfile.ZipFile(file) as archive:
-        assert not {name for name in archive.namelist() if name.endswith(("models.py", "api.py", "nodes.py"))}
+        sites_own = ("workers/api/", "workers/models", "workers/nodes", "transcoding/models/", "transcoding/queue/")
+        assert not {name for name in archive.namelist() if name.startswith(sites_own)}
 
 
-def test_everybody_may_fetch_it(tree, client, django_assert_num_queries, db):
+def test_it_is_public(tree, client, django_assert_num_queries, db):
     with django_assert_num_queries(0):
         answer = client.get("/api/worker/v1/agent.pyz")
     assert (answer.status_code, answer["Content-Type"]) == (200, "application/zip")

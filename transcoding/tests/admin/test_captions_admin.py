@@ -1,4 +1,4 @@
-"""What editors do with transcriptions."""
+"""The admin pages of transcriptions, as an editor uses them."""
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -76,31 +76,31 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(editor):
 
 
 @pytest.mark.parametrize("status", ["completed", "failed"])
-def test_any_end_can_be_heard_again(editor, status):
+def test_finished_ones_can_be_transcribed_again(editor, status):
     found = video(status=status, error_message="It was too loud.", given_language="de")
-    assert "1 will be heard." in act(editor, "hear_again", found)
+    assert "1 video will be transcribed." in act(editor, "transcribe_again", found)
     assert (row(found).status, row(found).error_message, row(found).given_language) == ("pending", None, "de")
     assert found.job.chunks.get().kind == "transcription"
 
 
-def test_what_waits_is_not_heard_twice(editor):
-    assert "None of them can" in act(editor, "hear_again", waiting())
+def test_a_pending_one_is_not_transcribed_twice(editor):
+    assert "None of these videos can be transcribed" in act(editor, "transcribe_again", waiting())
 
 
 def test_a_cancel_says_who(editor):
     found = waiting()
-    assert "1 cancelled." in act(editor, "cancel", found)
+    assert "1 transcription cancelled." in act(editor, "cancel", found)
     assert (row(found).status, row(found).error_message) == ("failed", "Cancelled by ada.")
     assert found.job.chunks.get().status == "cancelled"
-    assert "None of them waits" in act(editor, "cancel", found)
+    assert "None of these transcriptions is pending" in act(editor, "cancel", found)
 
 
-def test_another_language_has_it_heard_again(editor):
+def test_another_language_transcribes_it_again(editor):
     found = video(status="completed", language="en")
     address = f"{LIST}{found.transcription.pk}/change/"
     assert "Spoken language" in editor.get(address).content.decode()
     text = editor.post(address, {"given_language": "cy"}, follow=True).content.decode()
-    assert "The video will be heard." in text
+    assert "The video will be transcribed." in text
     assert (row(found).status, row(found).given_language) == ("pending", "cy")
 
 
@@ -111,10 +111,10 @@ def test_a_language_that_there_is_not_is_refused(editor):
     assert row(found).status == "completed"
 
 
-def test_the_form_of_one_that_is_being_heard_changes_nothing(editor):
+def test_the_form_of_a_running_one_changes_nothing(editor):
     found = waiting()
     text = editor.post(f"{LIST}{found.transcription.pk}/change/", {"given_language": "de"}).content.decode()
-    assert "It waits or is being heard just now." in text
+    assert "This transcription is pending or running." in text
     assert row(found).given_language == ""
 
 
@@ -133,7 +133,7 @@ def test_where_captions_are_switched_off_it_says_what_to_do(editor, settings):
     settings.WHISPER_MODEL = "none"
     found = video(status="failed", error_message="Cancelled by ada.")
     assert OFF in editor.get(LIST).content.decode()
-    assert OFF in act(editor, "hear_again", found)
+    assert OFF in act(editor, "transcribe_again", found)
     assert OFF in editor.post(f"{LIST}{found.transcription.pk}/change/", {"given_language": ""}).content.decode()
     assert row(found).status == "failed"
 

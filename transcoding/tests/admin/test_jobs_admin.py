@@ -1,4 +1,4 @@
-"""Jobs as editors and operators see them in the admin, and what those who may can do."""
+"""The admin pages of jobs, and who may use the actions."""
 
 import re
 
@@ -29,7 +29,7 @@ def own_folders(settings, tmp_path):
 
 @pytest.fixture
 def enter(client, django_user_model):
-    """Make the client somebody with these permissions."""
+    """Log the client in as a user with these permissions."""
 
     def log_in(*permissions):
         user = django_user_model.objects.create_user("ada", is_staff=True)
@@ -78,7 +78,7 @@ def test_the_list_tells_how_each_stands_and_why_it_waits(editor):
     TranscodingJobFactory(video__title="Broken", video__status="failed", video__error_message="It has no pictures.")
     text = page(editor)
     for part in (
-        *("Harbour at dawn", "16 %", "encode@here makes segment 0.", ", transcode"),
+        *("Harbour at dawn", "16 %", "encode@here is making segment 0.", ", transcode"),
         *("Newcomer", "start one with manage.py up --only tasks", "It has no pictures."),
     ):
         assert part in text
@@ -92,7 +92,7 @@ def test_what_is_not_finished_is_kept_up_to_date_by_itself(editor):
     text = page(editor)
     assert f'data-live="now-{job.pk}" data-busy' in text
     assert f'data-live="now-{done.pk}">' in text
-    assert "admin_live.js" in text
+    assert "live.js" in text
 
 
 def test_archived_videos_are_not_in_the_list(editor):
@@ -132,7 +132,7 @@ def test_a_page_tells_everything_of_one(editor):
     queue.fail(queue.claim(VIDEO), "ffmpeg ended with code 1: <odd>\nmoov atom not found")
     text = page(editor, address(job))
     for part in (
-        *("encode@here makes segment 0.", "1 of 6", "above the source", "encode@there", "segments 1-2"),
+        *("encode@here is making segment 0.", "1 of 6", "Skipped (source is smaller)", "encode@there", "segments 1-2"),
         *("<summary>ffmpeg ended with code 1: &lt;odd&gt;</summary>", "moov atom not found</pre>", "Attempt 2 of 3"),
         f"/admin/videos/video/{job.video_id}/change/",
     ):
@@ -154,8 +154,8 @@ def test_its_page_and_that_of_its_video_tell_the_warnings(editor):
     assert "Warnings of its making:" in page(editor, pages[0])
 
 
-def test_a_job_that_nobody_has_begun_has_a_page(editor):
-    assert "No worker has taken a piece" in page(editor, address(TranscodingJobFactory()))
+def test_a_job_without_attempts_has_a_page(editor):
+    assert "No worker has claimed a chunk" in page(editor, address(TranscodingJobFactory()))
 
 
 def test_the_videos_page_leads_to_its_job(editor):
@@ -214,7 +214,7 @@ def test_who_may_only_look_can_do_nothing(enter):
     assert client.post(f"{LIST}{job.pk}/delete/", {"post": "yes"}).status_code == 403
 
 
-def test_nobody_edits_a_job(editor):
+def test_jobs_cannot_be_edited(editor):
     job = at_work()
     assert editor.post(address(job), {"current_step": "finalize"}).status_code == 403
     assert editor.post(f"{LIST}{job.pk}/delete/", {"post": "yes"}).status_code == 403

@@ -208,7 +208,7 @@ def test_a_store_that_is_away_fails_the_piece_with_a_sentence_and_the_next_try_g
     errors = Attempt.objects.filter(outcome="failed").values_list("error", flat=True)
     assert errors
     for error in errors:
-        assert error.startswith("The object store did not do get_object of sources/")
+        assert error.startswith("The object store did not complete get_object of sources/")
     assert "segment" not in str(TranscodingJob.objects.get().plan["warnings"])
     store.faults = lambda method, path: None
     make(job)
@@ -273,7 +273,7 @@ def test_an_installation_moves_and_goes_on_where_it_was_killed(client, store, se
     settings.STORAGES = elsewhere
     impatient()
     store.faults = lambda method, path: "slow" if method == "PUT" and "captions" in path else None
-    with pytest.raises(CommandError, match="object store did not do"):
+    with pytest.raises(CommandError, match="object store did not complete"):
         call_command("move_files")
     store.faults = lambda method, path: None
     call_command("move_files")

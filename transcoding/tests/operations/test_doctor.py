@@ -26,32 +26,33 @@ GREEN, AMBER, RED = State.GREEN, State.AMBER, State.RED
 LONG_AGO = timedelta(hours=1)
 
 
-def told(check):
-    """Its findings: states and sentences."""
-    return [(finding.state, finding.sentence) for finding in check()]
+def findings_of(check):
+    """Return the states and messages of the findings of a check."""
+    return [(finding.state, finding.message) for finding in check()]
 
 
 @pytest.mark.django_db
 class TestQueues:
     @pytest.fixture(autouse=True)
     def nodes(self, monkeypatch):
-        monkeypatch.setattr(running, "ANSWER_SECONDS", 0.1)  # nobody is there to answer
+        monkeypatch.setattr(running, "REPLY_SECONDS", 0.1)  # no node replies
 
-    def test_where_nobody_works(self, settings):
-        encode, tasks = (RED, "nobody takes work from encode"), (RED, "nobody takes work from tasks")
-        assert told(doctor.check_queues) == [encode, tasks]
+    def test_without_any_node(self, settings):
+        encode, tasks = (RED, "no node takes work from encode"), (RED, "no node takes work from tasks")
+        assert findings_of(doctor.check_queues) == [encode, tasks]
         settings.WHISPER_MODEL = "base"
-        assert told(doctor.check_queues) == [encode, tasks, (AMBER, "nobody takes work from transcribe")]
+        assert findings_of(doctor.check_queues) == [encode, tasks, (AMBER, "no node takes work from transcribe")]
 
     def test_a_remote_worker_encodes_while_it_lives(self):
         worker = WorkerFactory(last_heartbeat=timezone.now())
-        assert told(doctor.check_queues) == [(RED, "nobody takes work from tasks")]
+        assert findings_of(doctor.check_queues) == [(RED, "no node takes work from tasks")]
         type(worker).objects.update(last_heartbeat=timezone.now() - LONG_AGO)
-        assert (RED, "nobody takes work from encode") in told(doctor.check_queues)
+        assert (RED, "no node takes work from encode") in findings_of(doctor.check_queues)
 
     def test_one_that_is_held_back_is_named_with_its_reason(self):
-        NodeFactory(worker_name="encode@here", last_heartbeat=timezone.now(), held_back="drained by anna")
-        assert (AMBER, "encode@here takes no new work: drained by anna") in told(doctor.check_queues)
+        held = {"hold": "drained", "held_back": "drained by anna"}
+        NodeFactory(worker_name="encode@here", last_heartbeat=timezone.now(), **held)
+        assert (AMBER, "the worker encode@here takes no new work: drained by anna") in findings_of(doctor.check_queues)
 
 
 class TestFfmpeg:
@@ -71,30 +72,30 @@ class TestFfmpeg:
         _forget()
 
     def test_the_one_of_the_packages_encodes(self):
-        ((state, sentence),) = told(doctor.check_ffmpeg)
+        ((state, sentence),) = findings_of(doctor.check_ffmpeg)
         assert state == GREEN
         assert sentence.endswith(" encodes with libx264")
 
     def test_one_that_does_not_run(self, program, tmp_path):
         program("exit 1")
         sentence = f"{tmp_path}/ffmpeg is no ffmpeg that runs: install one, or name it in VLOG_FFMPEG"
-        assert told(doctor.check_ffmpeg) == [(RED, sentence)]
+        assert findings_of(doctor.check_ffmpeg) == [(RED, sentence)]
 
     def test_one_that_does_not_encode(self, program, tmp_path):
         program('case "$*" in *-version*) echo ffmpeg version 1.0;; *) echo Unknown encoder libx264 >&2; exit 1;; esac')
-        assert told(doctor.check_ffmpeg) == [
-            (RED, f"{tmp_path}/ffmpeg does not encode: Unknown encoder libx264"),
+        assert findings_of(doctor.check_ffmpeg) == [
+            (RED, f"{tmp_path}/ffmpeg cannot encode: Unknown encoder libx264"),
         ]
 
     def test_hardware_that_is_asked_for_and_not_there(self, settings):
         settings.ENCODER = "h264_vaapi"
-        ((state, sentence),) = told(doctor.check_ffmpeg)
+        ((state, sentence),) = findings_of(doctor.check_ffmpeg)
         assert state == AMBER
-        assert sentence.startswith("h264_vaapi cannot be used here, libx264 takes its place: ")
+        assert sentence.startswith("h264_vaapi cannot be used here, libx264 replaces it: ")
 
     def test_hardware_that_is_not_there_is_not_missed(self, settings):
         settings.ENCODER = "auto"
-        assert told(doctor.check_ffmpeg)[0][0] == GREEN
+        assert findings_of(doctor.check_ffmpeg)[0][0] == GREEN
 
 
 def _forget():
@@ -109,20 +110,20 @@ class TestWhisper:
         return tmp_path
 
     def test_none_is_wanted(self):
-        assert told(doctor.check_whisper) == [(GREEN, "VLOG_WHISPER_MODEL is none: no captions are made")]
+        assert findings_of(doctor.check_whisper) == [(GREEN, "VLOG_WHISPER_MODEL is none: no captions are made")]
 
     def test_weights_are_fetched_when_they_are_needed(self, settings, folder):
         settings.WHISPER_MODEL = "turbo"
-        assert told(doctor.check_whisper) == [(AMBER, "the weights of turbo are not there yet")]
+        assert findings_of(doctor.check_whisper) == [(AMBER, "the weights of turbo are not downloaded yet")]
         (folder / "large-v3-turbo.pt").touch()
-        assert told(doctor.check_whisper) == [(GREEN, "the weights of turbo are there")]
+        assert findings_of(doctor.check_whisper) == [(GREEN, "the weights of turbo exist")]
 
     def test_a_file_that_is_named_must_be_there(self, settings, folder):
         settings.WHISPER_MODEL = f"{folder}/weights"
-        sentence = f"VLOG_WHISPER_MODEL names {folder}/weights, and no such file is there"
-        assert told(doctor.check_whisper) == [(RED, sentence)]
+        sentence = f"VLOG_WHISPER_MODEL is {folder}/weights, and there is no such file"
+        assert findings_of(doctor.check_whisper) == [(RED, sentence)]
         (folder / "weights").touch()
-        assert told(doctor.check_whisper) == [(GREEN, f"the weights of {folder}/weights are there")]
+        assert findings_of(doctor.check_whisper) == [(GREEN, f"the weights of {folder}/weights exist")]
 
 
 @pytest.mark.django_db
@@ -133,13 +134,13 @@ class TestJobs:
         return TranscodingJobFactory(video=video, last_checkpoint=timezone.now() - LONG_AGO)
 
     def test_where_nothing_is_to_be_done(self):
-        assert told(doctor.check_jobs) == [(GREEN, "move, or there are none")]
+        assert findings_of(doctor.check_jobs) == [(GREEN, "make progress, or there are none")]
 
-    def test_one_that_nobody_works_at(self, job):
-        sentence = "1 videos wait, and nothing has moved for half an hour: «Walk»"
-        assert told(doctor.check_jobs) == [(RED, sentence)]
+    def test_one_that_no_worker_makes(self, job):
+        sentence = "1 video waits, and no job has made progress for half an hour: «Walk»"
+        assert findings_of(doctor.check_jobs) == [(RED, sentence)]
         job.checkpoint()
-        assert told(doctor.check_jobs)[0][0] == GREEN
+        assert findings_of(doctor.check_jobs)[0][0] == GREEN
 
     def test_one_that_waits_behind_others(self, job):
         lease = timezone.now() + timedelta(minutes=1)
@@ -149,13 +150,13 @@ class TestJobs:
             status=ChunkStatus.RUNNING,
             lease_expires_at=lease,
         )
-        assert told(doctor.check_jobs)[0][0] == GREEN
+        assert findings_of(doctor.check_jobs)[0][0] == GREEN
 
-    def test_one_that_waits_for_room_on_the_disk_is_told_elsewhere(self, job):
+    def test_one_that_waits_for_disk_space_does_not_count(self, job):
         TranscodingJob.objects.update(reserved_bytes=1 << 40)
-        assert told(doctor.check_jobs)[0][0] == GREEN
+        assert findings_of(doctor.check_jobs)[0][0] == GREEN
 
-    def test_progress_that_cannot_be_true_is_counted_again(self, job):
+    def test_wrong_progress_is_corrected(self, job):
         done = TranscodingJobFactory(video=VideoFactory(public=True), completed_at=timezone.now())
         job.checkpoint()
         for rung, columns in {
@@ -166,9 +167,9 @@ class TestJobs:
         }.items():
             QualityProgress.objects.create(quality=rung, **columns)
         (finding,) = doctor.check_jobs()
-        assert (finding.state, finding.sentence[:6]) == (AMBER, "2 rows")
-        assert finding.mend() == "The progress of 2 rows was counted again."
-        assert told(doctor.check_jobs)[0][0] == GREEN
+        assert (finding.state, finding.message[:6]) == (AMBER, "2 rows")
+        assert finding.fix() == "The progress of 2 rows was corrected."
+        assert findings_of(doctor.check_jobs)[0][0] == GREEN
         assert dict(QualityProgress.objects.values_list("quality", "progress_percent")) == {
             "720p": 75,
             "480p": 75,
@@ -181,7 +182,7 @@ class TestJobs:
 class TestFailures:
     def test_none(self):
         VideoFactory(status="ready")
-        assert told(doctor.check_failures) == [(GREEN, "none: no video has failed")]
+        assert findings_of(doctor.check_failures) == [(GREEN, "none: no video has failed")]
 
     def test_videos_with_their_reasons_the_last_ten(self):
         for number in range(12):
@@ -192,7 +193,8 @@ class TestFailures:
                 last_checkpoint=timezone.now() + timedelta(minutes=number),
             )
         VideoFactory(status="failed", deleted_at=timezone.now())
-        found = told(doctor.check_failures)
+        found = findings_of(doctor.check_failures)
+        assert f"manage.py jobs show {Video.objects.get(title='Walk 11').pk} " in next(doctor.check_failures()).advice
         assert found == [(AMBER, f"«Walk {number}» failed: No picture in it") for number in range(11, 1, -1)]
 
     def test_a_worker_that_went_silent_at_work_until_it_is_back(self):
@@ -208,10 +210,10 @@ class TestFailures:
             started_at=now,
             ended_at=now,
         )
-        silent = "the worker far went silent at work, and has not been heard of since"
-        assert told(doctor.check_failures) == [(AMBER, silent)]
+        silent = "the worker far went offline while it held a chunk, and has not been seen since"
+        assert findings_of(doctor.check_failures) == [(AMBER, silent)]
         Worker.objects.update(status="active")
-        assert told(doctor.check_failures) == [(GREEN, "none: no video has failed")]
+        assert findings_of(doctor.check_failures) == [(GREEN, "none: no video has failed")]
         Worker.objects.update(status="offline")
         Attempt.objects.filter(pk=attempt.pk).update(ended_at=now - 2 * LONG_AGO)
-        assert told(doctor.check_failures) == [(GREEN, "none: no video has failed")]
+        assert findings_of(doctor.check_failures) == [(GREEN, "none: no video has failed")]

@@ -1,6 +1,7 @@
-"""`manage.py jobs`, as operators and their programs read it."""
+"""The output of `manage.py jobs`, for operators and for programs."""
 
 import json
+import re
 from io import StringIO
 
 import pytest
@@ -51,9 +52,10 @@ def test_the_list_tells_what_runs_and_why_the_rest_waits(arguments):
     deliver_all(queue, claimed)
     TranscodingJobFactory(video__slug="swim")
     heading, first, second = run(*arguments).splitlines()
-    assert heading.split() == ["ID", "VIDEO", "STATE", "STEP", "DONE", "SPEED", "LEFT", "TRIES", "NOW"]
+    headings = ["ID", "VIDEO", "STATE", "STEP", "DONE", "SPEED", "TIME LEFT", "ATTEMPTS", "ACTIVITY"]
+    assert re.split(r"  +", heading) == headings
     assert first.split()[1:6] == ["walk", "processing", "transcode", "16", "%"]
-    assert first.endswith("encode@here makes segment 0.")
+    assert first.endswith("encode@here is making segment 0.")
     assert second.split()[1:5] == ["swim", "pending", "-", "0"]
     assert second.endswith("manage.py up --only tasks.")
 
@@ -74,17 +76,22 @@ def test_the_list_leaves_out_what_has_ended_unless_it_is_asked_for():
 
 
 def test_empty_lists_say_so():
-    assert run() == "Nothing is being made, and nothing waits.\n"
-    assert run("list", "--failed") == "Nothing has failed.\n"
+    assert run() == "No unfinished jobs.\n"
+    assert run("list", "--failed") == "No failed jobs.\n"
 
 
 def test_the_list_is_there_for_programs():
     job = walk()
     queue_of(job, name="encode@here").claim(VIDEO)
-    (told,) = json.loads(run("list", "--json"))
-    assert told["why"] == "encode@here makes segment 0."
-    assert (told["id"], told["slug"], told["title"], told["state"]) == (job.video_id, "walk", "A walk", "processing")
-    assert (told["workers"], told["attempts"], told["speed"]) == (["encode@here"], 1, None)
+    (values,) = json.loads(run("list", "--json"))
+    assert values["why"] == "encode@here is making segment 0."
+    assert (values["id"], values["slug"], values["title"], values["state"]) == (
+        job.video_id,
+        "walk",
+        "A walk",
+        "processing",
+    )
+    assert (values["workers"], values["attempts"], values["speed"]) == (["encode@here"], 1, None)
     assert json.loads(run("list", "--failed", "--json")) == []
 
 
@@ -107,10 +114,10 @@ def test_show_tells_everything_of_one():
     text = run("show", "walk")
     for part in (
         f"«A walk», video {job.video_id}",
-        "Slug:     walk",
-        "Worker:   encode@here",
+        "Slug:      walk",
+        "Worker:    encode@here",
         "720p    33 %  2 of 6 segments, in progress",
-        "2160p  above the source",
+        "2160p  skipped (source is smaller)",
         "2 pending",
         "1 running",
         "encode@here  segment 0, attempt 1: failed after",
@@ -125,16 +132,16 @@ def test_show_is_there_for_programs():
     job = walk()
     queue = queue_of(job, name="encode@here")
     queue.fail(queue.claim(VIDEO), "broken")
-    told = json.loads(run("show", str(job.video_id), "--json"))
-    assert told["slug"] == "walk"
-    assert told["pieces"] == {"pending": 3}
-    assert told["qualities"][-1] == {
+    values = json.loads(run("show", str(job.video_id), "--json"))
+    assert values["slug"] == "walk"
+    assert values["pieces"] == {"pending": 3}
+    assert values["qualities"][-1] == {
         "quality": "360p",
         "status": "pending",
         "segments_completed": 0,
         "segments_total": 6,
     }
-    (attempt,) = told["tried"]
+    (attempt,) = values["tried"]
     assert (attempt["outcome"], attempt["error"], attempt["worker_name"]) == ("failed", "broken", "encode@here")
 
 
@@ -154,7 +161,7 @@ def test_a_job_without_anything_yet_can_be_shown():
 def test_an_archived_video_is_found_by_its_old_slug():
     job = walk()
     archive.archive(job.video_id, by="ann")
-    assert "State:    archived" in run("show", "walk")
+    assert "State:     archived" in run("show", "walk")
     assert "restored" not in refusal("retry", "walk")[1]
     assert refusal("retry", "walk")[0] == 1
 
@@ -165,10 +172,10 @@ def test_a_slug_of_digits_goes_before_a_number():
     assert f"«2024», video {job.video_id}" in run("show", str(other.video_id))
 
 
-@pytest.mark.parametrize("text", ["nobody", "99999999", "9" * 30, "²", ""])
+@pytest.mark.parametrize("text", ["no-such-slug", "99999999", "9" * 30, "²", ""])
 def test_a_video_that_there_is_not_is_wrong_use(text):
-    code, told = refusal("show", text)
-    assert (code, "There is no video" in told) == (2, True)
+    code, values = refusal("show", text)
+    assert (code, "There is no job of a video" in values) == (2, True)
 
 
 def test_cancel_and_retry():
@@ -208,7 +215,7 @@ def test_one_quality_is_made_anew():
 @pytest.mark.parametrize(
     "arguments", [("retry",), ("dance",), ("list", "--all", "--failed"), ("retry", "a", "--again", "--quality", "720p")]
 )
-def test_wrong_use_is_told_by_the_parser(arguments):
+def test_wrong_use_is_refused_by_the_parser(arguments):
     with pytest.raises(CommandError):
         run(*arguments)
 
@@ -217,7 +224,7 @@ def test_wrong_use_is_told_by_the_parser(arguments):
     ("seconds", "text"),
     [(None, ""), (0, "0 s"), (89, "89 s"), (90, "2 min"), (3600, "1 h 0 min"), (7800, "2 h 10 min")],
 )
-def test_times_are_as_exact_as_anybody_needs(seconds, text):
+def test_durations_are_rounded(seconds, text):
     assert duration(seconds) == text
 
 

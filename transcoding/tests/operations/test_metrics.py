@@ -1,4 +1,4 @@
-"""What Prometheus reads."""
+"""The metrics for Prometheus."""
 
 import re
 from datetime import timedelta
@@ -34,7 +34,7 @@ def ask(client, token=TOKEN):
 
 @pytest.fixture
 def read(client):
-    """The samples as Prometheus reads them: read()["vlog_videos", "ready"] is a number; labels by their names."""
+    """Return a function that reads the samples: read()["vlog_videos", "ready"] is a number."""
 
     def samples():
         response = ask(client)
@@ -74,7 +74,7 @@ def test_without_a_token_there_are_no_metrics(client, settings):
         assert (response.status_code, response.content) == (404, b"Metrics are off: set VLOG_METRICS_TOKEN.\n")
 
 
-def test_they_are_kept_by_nobody_and_read_within_the_house_without_tls(client, settings):
+def test_they_are_not_cached_and_need_no_tls(client, settings):
     settings.SECURE_SSL_REDIRECT = True
     assert "no-store" in ask(client)["Cache-Control"]
 
@@ -155,14 +155,14 @@ def test_what_is_stored_and_what_is_free(read, settings):
 
 def test_messages_that_wait_are_counted(read):
     app.control.purge()
-    app.send_task("nobody.takes.it", queue="encode")
+    app.send_task("no.such.task", queue="encode")
     try:
         assert [read()["vlog_queue_messages", queue] for queue in ("tasks", "encode", "transcribe")] == [0, 1, 0]
     finally:
         app.control.purge()
 
 
-def test_without_redis_the_rest_is_told(read, settings):
+def test_without_redis_the_other_metrics_are_there(read, settings):
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     found = read()
     assert (found["vlog_up", "redis"], found["vlog_up", "database"]) == (0, 1)
@@ -170,7 +170,7 @@ def test_without_redis_the_rest_is_told(read, settings):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_without_a_database_the_rest_is_told(read):
+def test_without_a_database_the_other_metrics_are_there(read):
     connection = connections["default"]
     connection.close()
     name, connection.settings_dict["NAME"] = connection.settings_dict["NAME"], "not-there"

@@ -1,4 +1,4 @@
-"""`manage.py verify_media`: what it says of files and rows that fit, and of each way in which they do not."""
+"""`manage.py verify_media`: its output for intact files and rows, and for each kind of damage."""
 
 import io
 import json
@@ -47,7 +47,7 @@ def own_folders(settings, tmp_path):
 
 @pytest.fixture
 def published(package):
-    """Rows and files of a video, as after its publication."""
+    """Create the rows and files of a published video."""
 
     def publish(slug="beach", **columns):
         video = VideoFactory(public=True, slug=slug, duration=3.0, **columns)
@@ -63,7 +63,7 @@ def published(package):
 
 
 def run(*arguments):
-    """The exit code, what is printed, and what is said beside it."""
+    """Return the exit code, the output and the message beside it."""
     out, beside = io.StringIO(), io.StringIO()
     try:
         call_command("verify_media", *arguments, stdout=out, stderr=beside)
@@ -73,7 +73,7 @@ def run(*arguments):
 
 
 def remaining(video):
-    """What to do where the original is there."""
+    """Return the advice if the source exists."""
     name = package_name(video)
     return f"Restore media/{name} from a backup, or upload sources/{video.pk}/original.mp4 again as a new video."
 
@@ -81,17 +81,17 @@ def remaining(video):
 def test_where_all_is_well_it_says_so_of_each(published):
     for slug in SLUGS:
         published(slug)
-    assert run() == (0, "".join(f"{slug}: ok\n" for slug in SLUGS), "3 videos: all is well.\n")
+    assert run() == (0, "".join(f"{slug}: ok\n" for slug in SLUGS), "3 videos checked, no problems found.\n")
 
 
 def test_an_empty_site_is_well():
-    assert run() == (0, "", "0 videos: all is well.\n")
+    assert run() == (0, "", "0 videos checked, no problems found.\n")
 
 
 def test_one_that_is_named_is_looked_at_alone(published):
     published("beach")
     shutil.rmtree(package_dir(published("holiday")))
-    assert run("beach") == (0, "beach: ok\n", "1 video: all is well.\n")
+    assert run("beach") == (0, "beach: ok\n", "1 video checked, no problems found.\n")
 
 
 @pytest.mark.parametrize("columns", [{"status": "failed"}, {"deleted_at": timezone.now()}, {"slug": "other"}])
@@ -99,7 +99,7 @@ def test_one_that_is_not_there_or_not_ready_is_wrong_use(published, columns):
     Video.objects.filter(pk=published("beach").pk).update(**columns)
     code, out, why = run("beach", "nowhere")
     assert (code, out) == (2, "")
-    assert why.startswith("No ready video has the address 'beach', 'nowhere'.")
+    assert why.startswith("There is no ready video with the slug 'beach' or 'nowhere'.")
 
 
 def test_a_broken_one_is_named_with_what_to_do_behind_those_that_are_well(published):
@@ -107,7 +107,7 @@ def test_a_broken_one_is_named_with_what_to_do_behind_those_that_are_well(publis
     published("holiday")
     (package_dir(broken) / "240p" / segment_name(1)).unlink()
     code, out, why = run()
-    assert (code, why) == (1, "Something is wrong with 1 of 2 videos.")
+    assert (code, why) == (1, "Found problems in 1 of 2 videos.")
     well, wrong = out.splitlines()
     assert well == "holiday: ok"
     assert wrong == f"beach: 240p/00001.m4s is missing. {remaining(broken)}"
@@ -160,14 +160,14 @@ def lost_captions(video):
 
 WRONG = [
     (no_folder, "its folder, media/{package}, is missing"),
-    (no_plan, "it has no plan that its files could be held against"),
-    (no_job, "it has no plan that its files could be held against"),
+    (no_plan, "it has no plan to check its files against"),
+    (no_job, "it has no plan to check its files against"),
     (old_plan, "its plan cannot be read by this release"),
-    (no_rows, "its row of 240p is missing"),
-    (rows_too_many, "its row of 1080p stands for no files"),
-    (other_row(height=238), "its row of 240p says 320x238, and it is 320x240"),
-    (other_row(bitrate=9), "its row of 240p says 9 kbit/s, and it has {bitrate}"),
-    (other_duration, "its row says that it lasts 4.000 s, and it lasts 3.000 s"),
+    (no_rows, "its row for 240p is missing"),
+    (rows_too_many, "its row for 1080p has no files"),
+    (other_row(height=238), "its row for 240p says 320x238, but it is 320x240"),
+    (other_row(bitrate=9), "its row for 240p says 9 kbit/s, but it has {bitrate}"),
+    (other_duration, "its row says a duration of 4.000 s, but it lasts 3.000 s"),
     (lost_captions, "its captions, media/captions/en.vtt, are missing"),
 ]
 
@@ -191,9 +191,9 @@ def test_an_original_that_is_gone_is_a_problem_and_a_poster_a_warning(published)
     code, out, _ = run("--json")
     (found,) = json.loads(out)["videos"]
     assert (code, found["ok"], found["slug"], found["id"]) == (1, False, "beach", video.pk)
-    assert found["problems"] == [f"its original, sources/{video.pk}/original.mp4, is missing"]
+    assert found["problems"] == [f"its source, sources/{video.pk}/original.mp4, is missing"]
     assert found["warnings"][-1] == "it has no poster"
-    assert found["advice"] == f"It plays; restore sources/{video.pk}/original.mp4 from a backup."
+    assert found["advice"] == f"The video plays; restore sources/{video.pk}/original.mp4 from a backup."
 
 
 @pytest.mark.parametrize(
@@ -242,24 +242,24 @@ def test_folders_that_belong_to_no_video_are_named(published, settings):
         store(settings.MEDIA_DIR / name / "master.m3u8", b"")
     store(settings.SOURCES_DIR / "987654321" / "original.mp4", b"")
     code, out, why = run("--json")
-    assert (code, why) == (1, "Something is wrong with 6 folders without a video.")
-    nobody = "belongs to no video outside of the archive. Delete it if the worker's sweep does not move it."
+    assert (code, why) == (1, "Found 6 folders without a video.")
+    orphan = "belongs to no video outside the archive. Delete it if the sweep does not move it."
     assert sorted(json.loads(out)["strays"]) == sorted(
         [
-            f"media/{old} lies under an old key. The worker's sweep moves it; see that one is running.",
-            f"media/987654321-{'1' * 32} {nobody}",
-            f"media/{package_name(archived)} {nobody}",
-            "media/notes is no video's folder. Move it out of there.",
-            f"sources/{archived.pk} {nobody}",
-            f"sources/987654321 {nobody}",
+            f"media/{old} has an old media key. The sweep moves it: make sure that a worker is running.",
+            f"media/987654321-{'1' * 32} {orphan}",
+            f"media/{package_name(archived)} {orphan}",
+            "media/notes is not the folder of a video. Move it elsewhere.",
+            f"sources/{archived.pk} {orphan}",
+            f"sources/987654321 {orphan}",
         ]
     )
-    assert run("beach")[0] == 0, "whoever asks for one video is told of it alone"
+    assert run("beach")[0] == 0, "with a slug, only that video is checked"
 
 
 def test_videos_that_are_still_made_are_left_alone(published):
     Video.objects.filter(pk=published().pk).update(status="processing")
-    assert run() == (0, "", "0 videos: all is well.\n")
+    assert run() == (0, "", "0 videos checked, no problems found.\n")
 
 
 @pytest.mark.parametrize("break_them", [False, True])

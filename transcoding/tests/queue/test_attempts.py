@@ -6,7 +6,8 @@ from django.utils import timezone
 from transcoding.engine.contract import INIT, LeaseLost
 from transcoding.engine.package.contents import segment_name
 from transcoding.engine.package.files import store
-from transcoding.models import ERROR_LENGTH, LOG_LENGTH, Attempt, ChunkKind, TranscodingChunk
+from transcoding.models import Attempt, ChunkKind, TranscodingChunk
+from transcoding.models.attempt import ERROR_LENGTH, LOG_LENGTH
 from transcoding.steps import captions
 from transcoding.steps.captions import TranscriptionQueue
 from transcoding.tests.queue.test_local import AUDIO, RUNGS, VIDEO, audio, deliver_all, expire, laid_out, queue_of
@@ -118,7 +119,7 @@ def test_silence_loses_it_and_the_next_claim_opens_another():
     queue_of(job).claim(VIDEO)
     assert outcomes(job) == ["lost", "running"]
     assert [attempt.number for attempt in job.attempts.order_by("pk")] == [1, 2]
-    assert "went silent" in job.attempts.get(number=1).error
+    assert "stopped reporting" in job.attempts.get(number=1).error
 
 
 def test_a_worker_that_stops_gives_back():

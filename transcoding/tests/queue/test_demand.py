@@ -9,7 +9,6 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
-from transcoding import tasks
 from transcoding.engine.contract import INIT, LeaseLost, ShuttingDown, Yield
 from transcoding.engine.package.contents import segment_name
 from transcoding.engine.package.files import store
@@ -26,11 +25,11 @@ FRAMES = 3000  # of which the pieces are the segments 0, 1-2, 3-6, 7-14 and 15-1
 
 
 @pytest.fixture
-def bells(monkeypatch):
-    """The kinds that are rung for, instead of messages that nobody takes here."""
-    rung = []
-    monkeypatch.setattr(tasks, "ring", rung.append)
-    return rung
+def wakeups(monkeypatch):
+    """The kinds of chunk that workers are woken up for; no message is sent."""
+    kinds = []
+    monkeypatch.setattr(demand, "notify_workers", kinds.append)
+    return kinds
 
 
 def pieces(job, kind="video"):
@@ -56,31 +55,31 @@ def put(job, *segments):
 
 @pytest.mark.django_db
 class TestPieces:
-    def test_a_waiting_piece_is_cut_where_the_segment_begins(self, bells):
+    def test_a_waiting_piece_is_cut_where_the_segment_begins(self, wakeups):
         job = laid_out()
         ask(job, 4)
         assert pieces(job) == [(0, 0, "pending", 1), (1, 2, "pending", 1), (3, 3, "pending", 1), (4, 5, "pending", 0)]
-        assert bells == ["video", "video"]
+        assert wakeups == ["video", "video"]
         assert queue_of().claim(VIDEO).first == 4
 
-    def test_a_piece_that_begins_with_it_comes_first_whole(self, bells):
+    def test_a_piece_that_begins_with_it_comes_first_whole(self, wakeups):
         job = laid_out()
         ask(job, 3)
         assert pieces(job) == [(0, 0, "pending", 1), (1, 2, "pending", 1), (3, 5, "pending", 0)]
 
-    def test_what_a_killed_worker_has_made_of_it_is_no_reason_to_cut(self, bells):
+    def test_what_a_killed_worker_has_made_of_it_is_no_reason_to_cut(self, wakeups):
         job = laid_out()
         put(job, 3)
         ask(job, 4)
         assert pieces(job)[-1] == (3, 5, "pending", 0)
         assert queue_of().claim(VIDEO).first == 4
 
-    def test_near_the_end_of_a_piece_the_next_one_is_taken_along(self, bells):
+    def test_near_the_end_of_a_piece_the_next_one_is_taken_along(self, wakeups):
         job = laid_out(frames=FRAMES)
         ask(job, 13)
         assert [piece[:2] for piece in pieces(job)] == [(0, 0), (1, 2), (3, 6), (7, 12), (13, 18)]
 
-    def test_but_not_one_that_somebody_has(self, bells):
+    def test_but_not_one_that_somebody_has(self, wakeups):
         job = laid_out(frames=FRAMES)
         job.chunks.filter(first_segment__lt=15).update(status="completed")
         queue_of().claim(VIDEO)
@@ -88,7 +87,7 @@ class TestPieces:
         ask(job, 13)
         assert [piece[:2] for piece in pieces(job)[3:]] == [(7, 12), (13, 14), (15, 18)]
 
-    def test_only_the_newest_demand_of_a_video_counts(self, bells):
+    def test_only_the_newest_demand_of_a_video_counts(self, wakeups):
         job, other = laid_out(), laid_out()
         ask(other, 5)
         ask(job, 4)
@@ -96,23 +95,23 @@ class TestPieces:
         assert [piece[0] for piece in pieces(job) if piece[3] == 0] == [2]
         assert [piece[0] for piece in pieces(other) if piece[3] == 0] == [5]
 
-    def test_asked_twice_it_is_cut_and_rung_for_once(self, bells):
+    def test_asked_twice_it_is_cut_and_rung_for_once(self, wakeups):
         job = laid_out()
         ask(job, 4)
         before = pieces(job)
         ask(job, 4)
-        assert (pieces(job), len(bells)) == (before, 2)
+        assert (pieces(job), len(wakeups)) == (before, 2)
 
-    def test_what_a_worker_is_about_to_deliver_is_waited_for(self, bells):
+    def test_what_a_worker_is_about_to_deliver_is_waited_for(self, wakeups):
         job = laid_out(frames=30 * 30)
         job.chunks.filter(first_segment__lt=3).update(status="completed")
         queue_of().claim(VIDEO)
         before = pieces(job)
         for segment in (3, 4, 5):
             ask(job, segment)
-        assert (pieces(job), bells) == (before, [])
+        assert (pieces(job), wakeups) == (before, [])
 
-    def test_what_lies_further_ahead_of_a_worker_is_cut_off_from_its_piece(self, bells):
+    def test_what_lies_further_ahead_of_a_worker_is_cut_off_from_its_piece(self, wakeups):
         job = laid_out(frames=FRAMES)
         job.chunks.filter(first_segment__lt=7).update(status="completed")
         queue = queue_of()
@@ -126,7 +125,7 @@ class TestPieces:
         assert [piece[:2] for piece in pieces(job)[3:6]] == [(7, 7), (8, 10), (11, 14)]
         assert queue.claim(VIDEO).first == 11
 
-    def test_the_piece_is_that_of_the_renditions_tier(self, bells):
+    def test_the_piece_is_that_of_the_renditions_tier(self, wakeups):
         job = laid_out(width=2560, height=1440)
         demand.demand(job, plan_of(job), ChunkKind.VIDEO, 4, tier=1)
         assert [(piece.first_segment, piece.priority) for piece in job.chunks.filter(tier=0)] == [
@@ -134,32 +133,32 @@ class TestPieces:
             (1, 1),
             (3, 1),
         ]
-        assert queue_of().claim(VIDEO).rungs[0].name == "1440p"
+        assert queue_of().claim(VIDEO).renditions[0].key == "1440p"
 
-    def test_a_silent_workers_piece_is_cut_like_a_waiting_one(self, bells):
+    def test_a_silent_workers_piece_is_cut_like_a_waiting_one(self, wakeups):
         job = laid_out()
         job.chunks.filter(first_segment__lt=3).update(status="completed")
         expire(queue_of().claim(VIDEO))
         ask(job, 4)
         assert [piece[:2] for piece in pieces(job)[-2:]] == [(3, 3), (4, 5)]
 
-    def test_sound_is_cut_like_pictures(self, bells):
+    def test_sound_is_cut_like_pictures(self, wakeups):
         job = laid_out(sound=audio(codec="mp3"))
         last = job.chunks.get(kind="audio").last_segment
         ask(job, 2, ChunkKind.AUDIO)
         assert pieces(job, "audio") == [(0, 1, "pending", 1), (2, last, "pending", 0)]
-        assert bells == ["audio", "audio"]
+        assert wakeups == ["audio", "audio"]
 
-    def test_copied_sound_is_there_in_a_moment_and_comes_first_whole(self, bells):
+    def test_copied_sound_is_there_in_a_moment_and_comes_first_whole(self, wakeups):
         job = laid_out(sound=audio(codec="mp3"))
         job.plan["audio"]["copied"] = True
         job.save()
         ask(job, 2, ChunkKind.AUDIO)
         ((first, _, status, priority),) = pieces(job, "audio")
         assert (first, status, priority) == (0, "pending", 0)
-        assert bells == ["audio", "audio"]
+        assert wakeups == ["audio", "audio"]
 
-    def test_whoever_encodes_sound_leaves_the_rest_to_be_made_at_once(self, bells):
+    def test_whoever_encodes_sound_leaves_the_rest_to_be_made_at_once(self, wakeups):
         job = laid_out(sound=audio(codec="mp3"), frames=3600)
         worker = queue_of()
         begun = worker.claim([ChunkKind.AUDIO])
@@ -172,18 +171,18 @@ class TestPieces:
         assert following.first == 8
         assert pieces(job, "audio")[0] == (0, 1, "completed", 1)
 
-    def test_a_video_is_not_cut_to_shreds(self, bells):
+    def test_a_video_is_not_cut_to_shreds(self, wakeups):
         job = laid_out(frames=30 * 60 * 60)
         planned = job.chunks.count()
         for segment in range(5, 500, 2):
             ask(job, segment)
         assert job.chunks.count() <= demand.PIECES * (1 + planned) + 1
 
-    def test_what_is_made_already_changes_nothing(self, bells):
+    def test_what_is_made_already_changes_nothing(self, wakeups):
         job = laid_out()
         job.chunks.update(status="completed")
         ask(job, 4)
-        assert ({piece[2] for piece in pieces(job)}, bells) == ({"completed"}, [])
+        assert ({piece[2] for piece in pieces(job)}, wakeups) == ({"completed"}, [])
 
 
 @pytest.mark.django_db
@@ -194,7 +193,7 @@ class TestWorkers:
         job.chunks.filter(first_segment__lt=7).update(status="completed")
         return job
 
-    def test_a_worker_leaves_the_rest_when_another_part_is_waited_for(self, bells, job):
+    def test_a_worker_leaves_the_rest_when_another_part_is_waited_for(self, wakeups, job):
         queue = queue_of()
         claimed = queue.claim(VIDEO)
         deliver(queue, claimed, INIT, 7)
@@ -212,7 +211,7 @@ class TestWorkers:
             order.append(claimed.first)
         assert order[:2] == [15, 9]
 
-    def test_it_stops_only_when_every_rung_has_the_segment(self, bells, job):
+    def test_it_stops_only_when_every_rung_has_the_segment(self, wakeups, job):
         queue = queue_of()
         claimed = queue.claim(VIDEO)
         ask(job, 15)
@@ -222,7 +221,7 @@ class TestWorkers:
         with pytest.raises(Yield):
             queue.deliver(claimed, last, 7, b"segment")
 
-    def test_the_last_segment_of_a_piece_ends_it_as_always(self, bells, job):
+    def test_the_last_segment_of_a_piece_ends_it_as_always(self, wakeups, job):
         queue = queue_of()
         claimed = queue.claim(VIDEO)
         put(job, *range(7, 14))
@@ -231,7 +230,7 @@ class TestWorkers:
         queue.complete(claimed)
         assert pieces(job)[3][:3] == (7, 14, "completed")
 
-    def test_its_next_report_stops_it_too_with_what_is_whole(self, bells, job):
+    def test_its_next_report_stops_it_too_with_what_is_whole(self, wakeups, job):
         queue = queue_of()
         claimed = queue.claim(VIDEO)
         deliver(queue, claimed, 7, 8)
@@ -243,7 +242,7 @@ class TestWorkers:
         queue.complete(claimed)
         assert [piece[:3] for piece in pieces(job)[3:5]] == [(7, 8, "completed"), (9, 14, "pending")]
 
-    def test_one_that_has_nothing_whole_yet_gives_its_piece_back(self, bells, job):
+    def test_one_that_has_nothing_whole_yet_gives_its_piece_back(self, wakeups, job):
         queue = queue_of()
         claimed = queue.claim(VIDEO)
         ask(job, 15)
@@ -253,7 +252,7 @@ class TestWorkers:
         assert pieces(job)[3] == (7, 14, "pending", 1)
         assert queue.claim(VIDEO).first == 15
 
-    def test_what_somebody_waits_for_is_made_to_the_end_of_a_segment(self, bells, job):
+    def test_what_somebody_waits_for_is_made_to_the_end_of_a_segment(self, wakeups, job):
         ask(job, 12)
         queue = queue_of()
         claimed = queue.claim(VIDEO)
@@ -262,13 +261,13 @@ class TestWorkers:
         with pytest.raises(Yield):
             deliver(queue, claimed, 12)
 
-    def test_another_videos_demand_stops_nobody(self, bells, job):
+    def test_another_videos_demand_stops_nobody(self, wakeups, job):
         queue = queue_of(job)
         claimed = queue.claim(VIDEO)
         ask(laid_out(), 4)
         deliver(queue, claimed, 7)
 
-    def test_two_workers_get_what_was_one_piece_and_nothing_twice(self, bells, job):
+    def test_two_workers_get_what_was_one_piece_and_nothing_twice(self, wakeups, job):
         first, second = queue_of(name="first"), queue_of(name="second")
         claimed = first.claim(VIDEO)
         ask(job, 11)
@@ -282,7 +281,7 @@ class TestWorkers:
         second.complete(rest)
         assert [piece[:3] for piece in pieces(job)[3:5]] == [(7, 10, "completed"), (11, 14, "completed")]
 
-    def test_a_worker_whose_lease_is_lost_splits_nothing(self, bells, job):
+    def test_a_worker_whose_lease_is_lost_splits_nothing(self, wakeups, job):
         queue = queue_of()
         claimed = queue.claim(VIDEO)
         ask(job, 15)
@@ -296,7 +295,7 @@ class TestWorkers:
 @pytest.mark.django_db
 class TestRequests:
     @pytest.fixture
-    def job(self, bells, settings):
+    def job(self, wakeups, settings):
         settings.MEDIA_DIR.mkdir()
         return laid_out()
 
@@ -331,26 +330,26 @@ class TestRequests:
         [{"status": "ready"}, {"status": "failed"}, {"status": "pending"}, {"deleted_at": timezone.now()}],
         ids=lambda columns: next(iter(columns)),
     )
-    def test_only_a_video_in_the_making_is_waited_for(self, client, job, bells, columns):
+    def test_only_a_video_in_the_making_is_waited_for(self, client, job, wakeups, columns):
         Video.objects.filter(pk=job.video_id).update(**columns)
         assert client.get(self.address(job, "720p/00004.m4s")).status_code == 404
-        assert bells == []
+        assert wakeups == []
 
-    def test_another_key_is_an_unknown_address(self, client, job, bells):
+    def test_another_key_is_an_unknown_address(self, client, job, wakeups):
         address = f"/media/{job.video_id}-{'0' * 32}/720p/00004.m4s"
-        assert (client.get(address).status_code, bells) == (404, [])
+        assert (client.get(address).status_code, wakeups) == (404, [])
 
     @pytest.mark.usefixtures("impatient")
-    def test_no_more_than_some_of_the_threads_wait(self, client, job, bells):
+    def test_no_more_than_some_of_the_threads_wait(self, client, job, wakeups):
         for _ in range(WAITING):
             demand._places.acquire()
         try:
             assert client.get(self.address(job, "720p/00004.m4s")).status_code == 503
-            assert bells == []
+            assert wakeups == []
         finally:
             demand._places.release(WAITING)
         client.get(self.address(job, "720p/00004.m4s"))
-        assert bells == ["video", "video"]
+        assert wakeups == ["video", "video"]
 
     @pytest.mark.usefixtures("impatient")
     def test_an_init_segment_is_waited_for_too(self, client, job):
@@ -359,7 +358,7 @@ class TestRequests:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_demands_and_deliveries_at_the_same_time_lose_and_double_nothing(bells):
+def test_demands_and_deliveries_at_the_same_time_lose_and_double_nothing(wakeups):
     job = laid_out(frames=FRAMES)
     plan, made = plan_of(job), []
 

@@ -146,7 +146,12 @@ class TestClaims:
                 " FROM transcoding_jobs, generate_series(10, 109) n WHERE id <> %s",
                 [job.pk],
             )
-            cursor.execute("ANALYZE transcoding_chunks, transcoding_jobs, videos, workers")
+            cursor.execute(
+                "INSERT INTO transcoding_attempts (job_id, kind, number, worker_id, started_at, ended_at, outcome)"
+                " SELECT job.id, 'video', 1, workers.worker_id, now(), now(), 'incompatible'"
+                " FROM transcoding_jobs job, workers WHERE worker_name = 'another'"
+            )
+            cursor.execute("ANALYZE transcoding_chunks, transcoding_jobs, transcoding_attempts, videos, workers")
         queue = queue_of()
         with CaptureQueriesContext(connection) as captured:
             assert queue.claim([kind]).first in (10, 11)
@@ -157,6 +162,8 @@ class TestClaims:
         scans = [node for node in nodes_of(plan) if node.get("Relation Name") == "transcoding_chunks"]
         assert [(node["Index Name"], node["Actual Rows"]) for node in scans] == [("ix_transcoding_chunks_claim", 1)]
         assert not [node for node in nodes_of(plan) if node["Node Type"] == "Sort"]
+        refused = [node for node in nodes_of(plan) if node.get("Relation Name") == "transcoding_attempts"]
+        assert {node["Index Name"] for node in refused} == {"ix_attempts_incompatible"}
 
     def test_an_assignment_tells_all_that_a_worker_needs(self):
         job = laid_out(video__title="A walk", video__source_name="walk.MKV")
@@ -167,7 +174,7 @@ class TestClaims:
         assert claimed.plan.to_json() == job.plan
 
     def test_what_is_logged_from_then_on_concerns_it(self):
-        logs.begin()
+        logs.clear_context()
         job = laid_out()
         claimed = queue_of().claim(VIDEO)
         line = LineFormatter(colour=False).format(logging.makeLogRecord({"msg": "encoding"}))
@@ -356,7 +363,7 @@ class TestLeases:
         chunk = row(queue_of(job).claim(VIDEO))
         job.refresh_from_db()
         assert (chunk.failures, job.attempt_number) == (1, 2)
-        assert "went silent" in job.last_error
+        assert "stopped reporting" in job.last_error
 
     def test_an_init_segment_alone_is_no_delivery(self):
         job = laid_out()
@@ -479,7 +486,7 @@ class TestFailures:
         piece = silent.claim(VIDEO)
         other.claim(VIDEO)
         expire(piece)
-        row(piece).lose_lease()
+        row(piece).expire()
         assert not Worker.objects.exclude(current_job=None).exists()
 
     def test_silence_fails_a_video_too_and_the_claim_goes_on_to_the_next(self):
@@ -489,7 +496,7 @@ class TestFailures:
         assert row(claimed).job == other
         job.video.refresh_from_db()
         assert job.video.status == "failed"
-        assert "went silent" in job.video.error_message
+        assert "stopped reporting" in job.video.error_message
         assert set(job.chunks.values_list("status", flat=True)) == {"failed", "cancelled"}
 
 

@@ -16,7 +16,7 @@ from transcoding.models import ChunkStatus, TranscodingChunk
 from transcoding.operations import control
 from transcoding.queue import recovery
 from transcoding.steps import posters, storyboards
-from transcoding.steps.storyboards import PictureQueue, draw_one, open_missing
+from transcoding.steps.storyboards import StoryboardQueue, draw_one, open_missing
 from transcoding.tests import clips
 from transcoding.tests.conftest import make
 from videos import archive
@@ -42,7 +42,7 @@ def published(published, film):
 
 
 def queue():
-    return PictureQueue(NodeFactory())
+    return StoryboardQueue(NodeFactory())
 
 
 def draw(stop=NEVER):

@@ -1,4 +1,4 @@
-"""`manage.py archive_video SLUG`: withdraw a video; it can come back."""
+"""`manage.py archive_video SLUG`: move a video to the archive; it can be restored."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -11,17 +11,17 @@ from videos.models import Video
 
 
 class Command(BaseCommand):
-    help = "Withdraw a video: its addresses stop working, its files are kept until the archive is purged."
+    help = "Move a video to the archive: its addresses stop working, its files are kept until it is purged."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("slug", help="the last part of its address, as in /watch/SLUG/")
+        parser.add_argument("slug", help="the last part of the video's address, as in /watch/SLUG/")
 
     def handle(self, *, slug: str, **options: Any) -> None:
         video = Video.objects.alive().filter(slug=slug).first()
         if video is None or not archive.archive(video.pk, by="manage.py"):
-            raise CommandError(f"There is no video {slug!r} outside of the archive.", returncode=WRONG_USE)
+            raise CommandError(f"There is no video {slug!r} that could be archived.", returncode=WRONG_USE)
         video.refresh_from_db()
         day = archive.purge_on(video)
         self.stdout.write(
-            f"«{video}» is in the archive until {day:%-d %B %Y}. Bring it back with: manage.py restore_video {slug}"
+            f"«{video}» is in the archive until {day:%-d %B %Y}. To restore it, run: manage.py restore_video {slug}"
         )

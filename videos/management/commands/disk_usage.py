@@ -1,4 +1,4 @@
-"""`manage.py disk_usage`: who takes how much of the disk, measured now, and what lies there that belongs to nobody."""
+"""`manage.py disk_usage`: measure the disk usage of every video, and list files that belong to no video."""
 
 import json
 from argparse import ArgumentParser
@@ -21,10 +21,10 @@ LARGEST = 10
 
 
 class Command(BaseCommand):
-    help = "Measure what every video takes on the disk, mend the rows that said otherwise, and list what is nobody's."
+    help = "Measure the disk usage of every video, correct the recorded sizes, and list files without a video."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--json", action="store_true", help="for programs: bytes, and every video")
+        parser.add_argument("--json", action="store_true", help="print JSON: sizes in bytes, and every video")
 
     def handle(self, *, json: bool, **options: Any) -> None:
         videos = sorted(_measured(), key=lambda row: (-row["total"], row["id"]))
@@ -38,40 +38,40 @@ class Command(BaseCommand):
 
 
 def _measured() -> Iterator[dict[str, Any]]:
-    """Every video with its bytes; recorded is what its row said, None where that was right."""
+    """Yield the disk usage of every video; `recorded` is the size in its row, or None if that was correct."""
     for video in Video.objects.select_related("storage_entry", "archive_entry").iterator(chunk_size=200):
         before = getattr(video, "storage_entry", None)
-        taken = ledger.note(video)
+        usage = ledger.note(video)
         entry = getattr(video, "archive_entry", None)
-        said = before.total if before else 0
+        recorded = before.total if before else 0
         yield {
             "id": video.pk,
             "slug": entry.slug if entry else video.slug,
             "title": video.title,
             "archived": video.deleted_at is not None,
-            **vars(taken),
-            "total": taken.total,
-            "recorded": None if said == taken.total else said,
+            **vars(usage),
+            "total": usage.total,
+            "recorded": None if recorded == usage.total else recorded,
         }
 
 
 def _disk() -> dict[str, Any]:
     now = disk.usage()
-    promised = disk_quota.reserved()
     return {
         "folder": str(now.folder),
         "total": now.total,
         "free": now.free,
-        "mark": now.mark,
-        "promised": promised,
+        "mark": now.reserve,
+        "promised": disk_quota.reserved(),
         "low": now.is_low,
     }
 
 
 def _unknown_in_archive() -> list[str]:
+    """Return a sentence for each folder of the archive that belongs to no archived video."""
     known = {str(number) for number in Video.objects.filter(deleted_at__isnull=False).values_list("pk", flat=True)}
     names = sorted(name for name in files.names(paths.archives()) if name not in known)
-    # What is being purged goes by itself.
+    # A folder that is being purged is deleted by that purge.
     return [f"archive/{name} belongs to no archived video. Delete it." for name in names if "purged-" not in name]
 
 
@@ -82,13 +82,13 @@ def _json(report: dict[str, Any]) -> str:
 def _text(report: dict[str, Any]) -> str:
     now, sums = report["disk"], report["totals"]
     lines = [
-        f"The disk of {now['folder']}: {readable(now['free'])} of {readable(now['total'])} free; "
-        f"{readable(now['mark'])} stay free, {readable(now['promised'])} are promised to videos that are being made.",
+        f"Disk of {now['folder']}: {readable(now['free'])} of {readable(now['total'])} free, "
+        f"{readable(now['mark'])} kept as the disk reserve, {readable(now['promised'])} reserved for unfinished jobs.",
         "",
         *(f"{name:<11}{readable(size):>10}" for name, size in sums.items()),
         *_section("Largest", [_line(video) for video in report["videos"][:LARGEST]]),
-        *_section("Mended", [_mended(video) for video in report["videos"] if video["recorded"] is not None]),
-        *_section("Nobody's", report["orphans"]),
+        *_section("Corrected", [_corrected(video) for video in report["videos"] if video["recorded"] is not None]),
+        *_section("Orphans", report["orphans"]),
     ]
     return "\n".join(lines)
 
@@ -98,11 +98,11 @@ def _section(title: str, lines: list[str]) -> list[str]:
 
 
 def _line(video: dict[str, Any]) -> str:
-    where = ", archived" if video["archived"] else ""
+    archived = ", archived" if video["archived"] else ""
     parts = f"source {readable(video['source'])}, renditions {readable(video['renditions'])}"
-    return f"{readable(video['total']):>10}  «{video['title']}» ({video['slug']}{where}): {parts}"
+    return f"{readable(video['total']):>10}  «{video['title']}» ({video['slug']}{archived}): {parts}"
 
 
-def _mended(video: dict[str, Any]) -> str:
-    said, is_now = readable(video["recorded"]), readable(video["total"])
-    return f"«{video['title']}» ({video['slug']}): its row said {said}, the disk says {is_now}"
+def _corrected(video: dict[str, Any]) -> str:
+    recorded, measured = readable(video["recorded"]), readable(video["total"])
+    return f"«{video['title']}» ({video['slug']}): recorded {recorded}, measured {measured}"

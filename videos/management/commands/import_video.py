@@ -18,6 +18,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from django.db.models import Q
+from django.template.defaultfilters import pluralize
 
 from transcoding import tasks
 from transcoding.models import ChunkKind, TranscodingJob
@@ -26,8 +27,8 @@ from videos import uploads
 from videos.models import Category, Video
 from workers import nodes
 
-LOOK_SECONDS = 0.5
-BAR = 30  # characters
+POLL_SECONDS = 0.5
+BAR_WIDTH = 30  # characters
 WRONG_USE = 2
 
 
@@ -38,24 +39,24 @@ class Command(BaseCommand):
         parser.add_argument("path", type=Path, metavar="FILE", help="a video file, or a folder of them")
         parser.add_argument("--title", default="", help="default: the file's name")
         parser.add_argument("--category", default="", help="an existing category, by name or slug")
-        parser.add_argument("--tags", default="", help="separated by commas; unknown ones are made")
+        parser.add_argument("--tags", default="", help="separated by commas; unknown tags are created")
         parser.add_argument("--publish-early", action="store_true", help="publish as soon as it plays")
         parser.add_argument("--wait", action="store_true", help="show progress until everything is ready or failed")
 
     def handle(self, *, path: Path, title: str, category: str, tags: str, wait: bool, **options: Any) -> None:
         files = self._files(path, title)
-        about = {
+        fields = {
             "title": title,
             "category": self._category(category) if category else None,
             "tags": [name.strip() for name in tags.split(",") if name.strip()],
             "publish_early": options["publish_early"],
         }
-        videos = [self._import(file, about) for file in files]
+        videos = [self._import(file, fields) for file in files]
         if wait:
             with _quiet_workers():
                 failed = [video for video in videos if not self._wait(video)]
             if failed:
-                raise CommandError(f"{len(failed)} of {len(videos)} failed.", returncode=1)
+                raise CommandError(f"{len(failed)} of {len(videos)} video{pluralize(videos)} failed.", returncode=1)
 
     def _files(self, path: Path, title: str) -> list[Path]:
         if path.is_file():
@@ -64,9 +65,9 @@ class Command(BaseCommand):
             raise CommandError(f"There is no file or folder {path}.", returncode=WRONG_USE)
         files = sorted(entry for entry in path.iterdir() if entry.is_file() and not entry.name.startswith("."))
         if not files:
-            raise CommandError(f"The folder {path} holds no files.", returncode=WRONG_USE)
+            raise CommandError(f"The folder {path} contains no files.", returncode=WRONG_USE)
         if title:
-            raise CommandError("--title is for one file; those of a folder are named after the files.", returncode=2)
+            raise CommandError("--title is for one file; a folder's videos are named after their files.", returncode=2)
         return files
 
     def _category(self, text: str) -> Category:
@@ -79,19 +80,19 @@ class Command(BaseCommand):
             )
         return category
 
-    def _import(self, file: Path, about: dict[str, Any]) -> Video:
+    def _import(self, file: Path, fields: dict[str, Any]) -> Video:
         copy = self._copy(file)
         try:
-            video = uploads.accept(copy, name=file.name, **about)
+            video = uploads.accept(copy, name=file.name, **fields)
         except uploads.UploadError as error:
             raise CommandError(f"{file}: {error}", returncode=1) from error
         finally:
-            copy.unlink(missing_ok=True)  # taken over by now, or refused
+            copy.unlink(missing_ok=True)  # accepted and renamed, or refused
         self.stdout.write(f"Imported {uploads.clean(file.name)} as «{video.title}» (video {video.pk}).")
         return video
 
     def _copy(self, file: Path) -> Path:
-        """A copy beside the sources, so that its arrival is a rename."""
+        """Copy a file into the uploads folder, on the disk of the sources, so that accepting it is a rename."""
         settings.UPLOADS_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             disk_quota.check(file.stat().st_size)
@@ -105,8 +106,8 @@ class Command(BaseCommand):
         return Path(name)
 
     def _wait(self, video: Video) -> bool:
-        """Show progress until the video is ready (True) or failed; do the work here where no worker runs."""
-        job, line, here = video.job, _ProgressLine(self), None
+        """Show progress until the video is ready (True) or failed; encode in this process if no worker is running."""
+        job, line, work = video.job, _ProgressLine(self), None
         with ThreadPoolExecutor(1) as pool:
             try:
                 while True:
@@ -114,26 +115,27 @@ class Command(BaseCommand):
                     video.refresh_from_db()
                     line.show(video, job)
                     if video.status in (Video.Status.READY, Video.Status.FAILED):
-                        return self._tell_end(video)
-                    here = self._help(pool, here, job)
-                    time.sleep(LOOK_SECONDS)
+                        return self._report_result(video)
+                    work = self._work(pool, work, job)
+                    time.sleep(POLL_SECONDS)
             except KeyboardInterrupt:
                 nodes.stopping.set()
                 raise CommandError(
-                    f"Stopped. «{video.title}» stays in the queue and goes on as soon as a worker runs.", returncode=1
+                    f"Stopped. «{video.title}» stays in the queue and continues as soon as a worker runs.", returncode=1
                 ) from None
 
-    def _help(
-        self, pool: ThreadPoolExecutor, here: "Future[None] | None", job: TranscodingJob
+    def _work(
+        self, pool: ThreadPoolExecutor, work: "Future[None] | None", job: TranscodingJob
     ) -> "Future[None] | None":
-        if here is not None and here.done():
-            here.result()  # raises what the work raised
-            here = None
-        if here is None and not nodes.has_active_nodes("tasks", "encode") and not disk_quota.blocks(job):
-            return pool.submit(_work_here, job)
-        return here
+        """Start encoding in this process where no worker can do it; return the work that is running."""
+        if work is not None and work.done():
+            work.result()  # raises the exception of the work, if any
+            work = None
+        if work is None and not nodes.has_active_nodes("tasks", "encode") and not disk_quota.blocks(job):
+            return pool.submit(_encode, job)
+        return work
 
-    def _tell_end(self, video: Video) -> bool:
+    def _report_result(self, video: Video) -> bool:
         if video.status == Video.Status.READY:
             self.stdout.write(f"Ready: {settings.BASE_URL}{video.get_absolute_url()}")
             return True
@@ -143,7 +145,7 @@ class Command(BaseCommand):
 
 @contextmanager
 def _quiet_workers() -> Iterator[None]:
-    """The progress tells what workers in this process would write into the log."""
+    """Silence the log of the work in this process, which would repeat the progress line."""
     log = logging.getLogger("transcoding")
     before = log.level
     log.setLevel(logging.WARNING)
@@ -154,7 +156,7 @@ def _quiet_workers() -> Iterator[None]:
 
 
 class _ProgressLine:
-    """A bar that moves on a terminal; elsewhere a line each ten percent or step."""
+    """A progress bar on a terminal; elsewhere a line for every ten percent and every step."""
 
     def __init__(self, command: BaseCommand) -> None:
         self.out, self.moving = command.stdout, sys.stdout.isatty()
@@ -163,10 +165,10 @@ class _ProgressLine:
     def show(self, video: Video, job: TranscodingJob) -> None:
         percent, step = job.progress_percent, job.current_step or "waiting for a worker"
         if disk_quota.blocks(job):
-            step = "waiting for room"
+            step = "waiting for disk space"
         if self.moving:
-            done = BAR * percent // 100
-            self.out.write(f"\r{'█' * done}{'░' * (BAR - done)} {percent:3} %  {step:<24}", ending="")
+            done = BAR_WIDTH * percent // 100
+            self.out.write(f"\r{'█' * done}{'░' * (BAR_WIDTH - done)} {percent:3} %  {step:<24}", ending="")
             self.out.flush()
             if video.status in (Video.Status.READY, Video.Status.FAILED):
                 self.out.write("")
@@ -177,8 +179,8 @@ class _ProgressLine:
             self.out.write(text)
 
 
-def _work_here(job: TranscodingJob) -> None:
-    """All steps and pieces of one job, in this process; other workers may join at any time."""
+def _encode(job: TranscodingJob) -> None:
+    """Run all steps and chunks of one job in this process; other workers may join at any time."""
     node = f"import@{socket.gethostname()}-{os.getpid()}"
     nodes.register(node)
     try:

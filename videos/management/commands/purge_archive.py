@@ -1,4 +1,4 @@
-"""`manage.py purge_archive`: delete for good what has been in the archive for its whole time."""
+"""`manage.py purge_archive`: delete permanently the videos whose time in the archive has expired."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -11,10 +11,10 @@ from videos import archive
 
 
 class Command(BaseCommand):
-    help = "Delete for good, rows and files, every video that has been archived for VLOG_ARCHIVE_RETENTION_DAYS."
+    help = "Delete permanently, rows and files, every video that has been archived for VLOG_ARCHIVE_RETENTION_DAYS."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="only tell what would be deleted")
+        parser.add_argument("--dry-run", action="store_true", help="only list what would be deleted")
 
     def handle(self, *, dry_run: bool, **options: Any) -> None:
         videos = list(archive.due().select_related("archive_entry"))
@@ -22,5 +22,5 @@ class Command(BaseCommand):
             if dry_run or archive.purge(video.pk):
                 size = filesizeformat(video.archive_entry.size).replace("\xa0", " ")
                 self.stdout.write(f"«{video}», archived on {video.deleted_at:%-d %B %Y}, {size}")
-        what = f"{len(videos)} video{pluralize(videos)} archived {settings.ARCHIVE_RETENTION_DAYS} days ago or more"
-        self.stdout.write(f"{what}: {'would be deleted' if dry_run else 'deleted'} for good.")
+        subject = f"{len(videos)} video{pluralize(videos)} archived {settings.ARCHIVE_RETENTION_DAYS} days ago or more"
+        self.stdout.write(f"{subject}: {'would be deleted' if dry_run else 'deleted'} permanently.")

@@ -1,3 +1,5 @@
+"""`manage.py welcome`: prepare a new installation, with an account and a sample video."""
+
 import argparse
 import secrets
 import shutil
@@ -19,8 +21,8 @@ SAMPLE_TITLE = "The Game of Life"
 SAMPLE_SECONDS = 24
 SAMPLE_TIMEOUT = 300.0  # for slow machines; two cores take some seconds
 
-# Small pictures, enlarged at the end: a gradient that turns, and above it cells that live and die.
-PICTURES = (
+# Generated at a small size and enlarged at the end: a rotating gradient below Conway's Game of Life.
+VIDEO = (
     f"gradients=s=320x180:r=30:d={SAMPLE_SECONDS}:n=5:speed=0.012:type=spiral:seed=1"
     ":c0=0x1b1f5e:c1=0x7a3b9c:c2=0xe2725b:c3=0xf6c667:c4=0x2a9d8f,format=gbrp[colours];"
     "life=s=64x36:r=10:mold=12:ratio=0.12:seed=7:life_color=white:death_color=0xffe0b0:mold_color=black,"
@@ -29,27 +31,28 @@ PICTURES = (
 )
 
 
-def _note(base: int, step: int, pace: str, fade: int) -> str:
-    """A plucked string that walks through the scale, one note every half second."""
-    pitch = rf"{base}*pow(2\,mod(floor({pace}*2)*{step}\,12)/12)"
-    return rf"0.25*exp(-{fade}*mod({pace}\,0.5))*sin(2*PI*t*{pitch})"
+def _notes(base: int, step: int, clock: str, fade: int) -> str:
+    """Return the expression of a plucked string that plays a note of a scale every half second."""
+    pitch = rf"{base}*pow(2\,mod(floor({clock}*2)*{step}\,12)/12)"
+    return rf"0.25*exp(-{fade}*mod({clock}\,0.5))*sin(2*PI*t*{pitch})"
 
 
 def _drone(base: int) -> str:
+    """Return the expression of a quiet bass note that changes every four seconds."""
     return rf"0.08*sin(2*PI*t*{base}*pow(2\,mod(floor(t/4)*5\,12)/12))"
 
 
-SOUND = (
-    f"aevalsrc='{_note(220, 7, 't', 3)}+{_drone(110)}|{_note(440, 5, '(t+0.25)', 2)}+{_drone(165)}'"
+AUDIO = (
+    f"aevalsrc='{_notes(220, 7, 't', 3)}+{_drone(110)}|{_notes(440, 5, '(t+0.25)', 2)}+{_drone(165)}'"
     f":s=48000:d={SAMPLE_SECONDS},afade=t=out:st={SAMPLE_SECONDS - 2}:d=2[a]"
 )
 
 
 class Command(BaseCommand):
-    help = "Prepares a new installation: an administrator's account, once, and a sample video on the first start."
+    help = "Prepare a new installation: create an administrator's account and, on the first start, a sample video."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--only", choices=PARTS, action="append", help="one of both; the default is both")
+        parser.add_argument("--only", choices=PARTS, action="append", help="create only this; default: both")
 
     def handle(self, *, only: list[str] | None, **options: Any) -> None:
         call_command("migrate", verbosity=0)
@@ -65,33 +68,33 @@ class Command(BaseCommand):
             return
         password = secrets.token_urlsafe(12)
         users.create_superuser("admin", password=password)
-        # Before the commit: killed in between, the next start makes and shows another one.
+        # Before the commit: after a crash in between, the next start creates the account and shows its password.
         self.stdout.write(_box("user      admin", f"password  {password}", f"address   {settings.BASE_URL}/admin/"))
         self.stdout.flush()
 
     def make_sample(self) -> None:
         done = settings.DATA_DIR / "sample-made"
         if not done.exists() and not Video.objects.exists():
-            for left in settings.UPLOADS_DIR.glob("sample-*"):  # of a start that was killed
-                shutil.rmtree(left)
+            for leftover in settings.UPLOADS_DIR.glob("sample-*"):  # of a start that was killed
+                shutil.rmtree(leftover)
             with tempfile.TemporaryDirectory(dir=settings.UPLOADS_DIR, prefix="sample-") as folder:
-                clip = draw_sample(Path(folder) / "sample.mp4")
+                clip = generate_sample(Path(folder) / "sample.mp4")
                 uploads.accept(clip, name=clip.name, title=SAMPLE_TITLE)
-        # Whoever deletes the sample does not want it back.
+        # A sample that was deleted is not created again.
         done.touch()
 
 
-def draw_sample(path: Path) -> Path:
-    """A clip whose keyframes and sound let VLog copy instead of encode what it can."""
-    graph = ["-filter_complex", f"{PICTURES};{SOUND}", "-map", "[v]", "-map", "[a]"]
+def generate_sample(path: Path) -> Path:
+    """Generate a clip whose keyframes and audio VLog can copy instead of encoding them."""
+    graph = ["-filter_complex", f"{VIDEO};{AUDIO}", "-map", "[v]", "-map", "[a]"]
     video = ["-c:v", "libx264", "-preset", "superfast", "-crf", "24", "-g", "60", "-sc_threshold", "0"]
-    audio = ["-c:a", "aac", "-b:a", "128k", "-t", str(SAMPLE_SECONDS)]  # the cells would live for ever
+    audio = ["-c:a", "aac", "-b:a", "128k", "-t", str(SAMPLE_SECONDS)]  # the Game of Life would run without end
     processes.run([*graph, *video, *audio, "-movflags", "+faststart", str(path)], timeout=SAMPLE_TIMEOUT)
     return path
 
 
 def _box(*lines: str) -> str:
-    text = ["Your administrator's account; the password is shown this once:", "", *lines]
+    text = ["Your administrator's account. The password is shown only once:", "", *lines]
     width = max(map(len, text))
     rule = "+" + "-" * (width + 4) + "+"
     return "\n".join([rule, *(f"|  {line:<{width}}  |" for line in text), rule])

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.template.defaultfilters import pluralize
 
 from vlog import backup
 from vlog.disk import readable
@@ -15,20 +16,24 @@ WRONG_USE = 2
 
 class Command(BaseCommand):
     help = (
-        "Save the database, and with --with-files all videos, in one file, while the site runs. "
-        "Exit code 0: it is complete, 1: it failed, 2: wrong use."
+        "Write the database, and with --with-files all videos, to one file. The site may keep running. "
+        "Exit code 0: the backup is complete, 1: it failed, 2: wrong use."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", type=Path, metavar="FILE", help="one that is there is replaced")
-        parser.add_argument("--with-files", action="store_true", help="also originals, packages, archive, secret key")
+        parser.add_argument("file", type=Path, metavar="FILE", help="an existing file is replaced")
+        parser.add_argument(
+            "--with-files", action="store_true", help="include sources, packages, the archive and the secret key"
+        )
         parser.add_argument("--verify", action="store_true", help="check FILE instead of writing it")
 
     def handle(self, *, file: Path, with_files: bool, verify: bool, **options: Any) -> None:
         if verify and with_files:
-            raise CommandError("--verify finds out by itself whether FILE has files.", returncode=WRONG_USE)
+            raise CommandError(
+                "--verify cannot be combined with --with-files: it checks whatever FILE contains.", returncode=WRONG_USE
+            )
         if not verify:
-            check_place(file)
+            check_path(file)
         try:
             manifest = backup.verify(file) if verify else backup.write(file, with_files=with_files)
         except backup.BackupError as error:
@@ -38,23 +43,27 @@ class Command(BaseCommand):
         self.stdout.write(summary(file, manifest))
         if gone := manifest["gone"]:
             self.stderr.write(
-                f"{len(gone)} file(s) went away before they could be saved, such as {gone[0]}: their video was "
-                "changed, archived or deleted meanwhile. Save again where that matters."
+                f"{len(gone)} file{pluralize(len(gone))} disappeared before being saved, for example {gone[0]}: the "
+                "video was changed, archived or deleted meanwhile. Run the backup again if you need them."
             )
 
 
-def check_place(file: Path) -> None:
-    place = file.resolve()
-    if not place.parent.is_dir() or place.is_dir():
-        raise CommandError(f"{file} cannot be written: name a file in a folder that exists.", returncode=WRONG_USE)
+def check_path(file: Path) -> None:
+    path = file.resolve()
+    if not path.parent.is_dir() or path.is_dir():
+        raise CommandError(f"{file} cannot be written: choose a file in an existing folder.", returncode=WRONG_USE)
     folders = (settings.SOURCES_DIR, settings.MEDIA_DIR, settings.ARCHIVE_DIR)
-    if any(place.is_relative_to(folder) for folder in folders):
-        raise CommandError(f"{file} lies among the files that are saved. Choose another folder.", returncode=WRONG_USE)
+    if any(path.is_relative_to(folder) for folder in folders):
+        raise CommandError(
+            f"{file} is in a folder that is part of the backup. Choose another folder.", returncode=WRONG_USE
+        )
 
 
 def summary(file: Path, manifest: backup.Manifest) -> str:
-    """Such as `vlog.zip: 24 tables and 1 200 files, 3.4 GB, of 2026-11-23T12:00:00+00:00`."""
+    """Return a line such as `vlog.zip: 24 tables and 1200 files, 3.4 GB, of 2026-11-23T12:00:00+00:00`."""
     members = manifest["members"]
     files = sum(name.startswith("files/") for name in members)
     size = readable(sum(member["size"] for member in members.values()))
-    return f"{file}: {len(members) - files} tables and {files} files, {size}, of {manifest['created_at']}"
+    return (
+        f"{file}: {len(members) - files} tables and {files} file{pluralize(files)}, {size}, of {manifest['created_at']}"
+    )

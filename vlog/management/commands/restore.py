@@ -17,20 +17,20 @@ WRONG_USE = 2
 
 class Command(BaseCommand):
     help = (
-        "Put a backup in the place of everything that is there: all of it, or, where it fails, nothing. Stop the site "
-        "before. Exit code 0: it is restored, 1: it failed and nothing was changed, 2: wrong use."
+        "Replace everything with the content of a backup. If that fails, nothing is changed. Stop the site first. "
+        "Exit code 0: the backup is restored, 1: it failed and nothing was changed, 2: wrong use."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", type=Path, metavar="FILE", help="one that `manage.py backup` wrote")
-        parser.add_argument("--yes", action="store_true", help="do not ask")
-        parser.add_argument("--force", action="store_true", help="even while the site or its workers run")
+        parser.add_argument("file", type=Path, metavar="FILE", help="a file that `manage.py backup` wrote")
+        parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+        parser.add_argument("--force", action="store_true", help="continue even if the site or workers are running")
 
     def handle(self, *, file: Path, yes: bool, force: bool, **options: Any) -> None:
         if not force:
-            check_nobody_works()
+            check_not_running()
         if not yes:
-            confirm(f"replaces the database and, where {file} has any, the files in {settings.DATA_DIR}")
+            confirm(f"replaces the database and, if {file} contains files, those in {settings.DATA_DIR}")
         try:
             manifest = backup.restore(file)
         except backup.BackupError as error:
@@ -40,26 +40,26 @@ class Command(BaseCommand):
         self.stdout.write(f"Restored from {summary(file, manifest)}")
 
 
-def check_nobody_works() -> None:
-    if pids := running.ups():
-        raise CommandError(f"VLog runs here (process {pids[0]}). Stop it first; --force does it all the same.")
+def check_not_running() -> None:
+    if pids := running.supervisors():
+        raise CommandError(f"VLog is running here (process {pids[0]}). Stop it first, or use --force.")
     try:
         nodes = running.nodes()
     except OperationalError as error:
         raise CommandError(
-            "Redis does not answer, so nobody can tell whether workers run. Start it, or use --force when none does."
+            "Redis does not answer, so it is unknown whether workers run. Start Redis, or use --force if none does."
         ) from error
     if nodes:
         names = ", ".join(sorted(nodes))
-        raise CommandError(f"Workers run: {names}. Stop them first; --force does it all the same.")
+        raise CommandError(f"Workers are running: {names}. Stop them first, or use --force.")
 
 
-def confirm(what: str) -> None:
-    """Go on only when the name of the database is typed."""
+def confirm(effect: str) -> None:
+    """Return if the user types the name of the database. Raises CommandError otherwise."""
     name = connection.settings_dict["NAME"]
     try:
-        typed = input(f"This {what}. What is there now is lost. Type {name} to go on: ")
+        typed = input(f"This {effect}. The present data is lost. Type {name} to continue: ")
     except EOFError as error:
-        raise CommandError("Nobody is there to ask: add --yes.", returncode=WRONG_USE) from error
+        raise CommandError("There is no terminal for the confirmation: add --yes.", returncode=WRONG_USE) from error
     if typed.strip() != name:
         raise CommandError("Nothing was changed.")

@@ -8,12 +8,12 @@ from vlog import alerts
 
 
 class Command(BaseCommand):
-    help = "Send an alert that means nothing to everybody who would hear of trouble. Exit code 1: not every way works."
+    help = "Send a test alert through every channel. Exit code 0: all were sent, 1: some failed, 2: no channel is set."
 
     def handle(self, **options: Any) -> None:
-        if not alerts.ways():
-            raise CommandError("Nobody would hear: set VLOG_ALERT_EMAILS or VLOG_ALERT_WEBHOOK.", returncode=2)
-        failed = alerts.tell("[VLog] This is a test", "Somebody ran manage.py test_alert: alerts arrive here.")
+        if not alerts.channels():
+            raise CommandError("Alerts are off: set VLOG_ALERT_EMAILS or VLOG_ALERT_WEBHOOK.", returncode=2)
+        failed = alerts.send("[VLog] Test alert", "This message was sent by manage.py test_alert. Alerts arrive here.")
         if failed:
-            raise CommandError(f"It could not be sent {' or '.join(failed)}; the log above says why.")
-        self.stdout.write(f"Sent {' and '.join(alerts.ways())}.")
+            raise CommandError(f"The alert could not be sent {' or '.join(failed)}. The log above says why.")
+        self.stdout.write(f"The alert was sent {' and '.join(alerts.channels())}.")

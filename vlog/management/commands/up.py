@@ -20,27 +20,32 @@ def program_names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     unknown = [name for name in names if name not in NAMES]
     if unknown:
-        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(NAMES)}")
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is unknown: choose from {', '.join(NAMES)}")
     return names
 
 
 def port_number(text: str) -> int:
     if not 1 <= (number := int(text)) <= 65535:
-        raise argparse.ArgumentTypeError(f"{number} is not a port: choose one from 1 to 65535")
+        raise argparse.ArgumentTypeError(f"{number} is not a port: choose a number from 1 to 65535")
     return number
 
 
 class Command(BaseCommand):
-    help = "Runs VLog in the foreground: the web server, the workers and the scheduler, or some of them."
+    help = "Run VLog in the foreground: the web server, the workers and the scheduler, or some of them."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--port", type=port_number, default=8000)
-        parser.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="0.0.0.0: reachable from outside")
+        parser.add_argument("--port", type=port_number, default=8000, help="default: 8000")
         parser.add_argument(
-            "--only", type=program_names, default=NAMES, metavar="NAMES", help=f"some of {','.join(NAMES)}"
+            "--bind",
+            default="127.0.0.1",
+            metavar="ADDRESS",
+            help="the address to listen on; 0.0.0.0: all (default: 127.0.0.1)",
+        )
+        parser.add_argument(
+            "--only", type=program_names, default=NAMES, metavar="NAMES", help=f"run only some of {','.join(NAMES)}"
         )
 
-        parser.add_argument("--sample", action="store_true", help="on the very first start, publish a sample video")
+        parser.add_argument("--sample", action="store_true", help="publish a sample video on the first start")
 
     def handle(self, *, port: int, bind: str, only: list[str], sample: bool, **options: Any) -> None:
         if "web" in only:
@@ -49,7 +54,7 @@ class Command(BaseCommand):
         host = "127.0.0.1" if bind in EVERYWHERE else bind
         os.environ.setdefault("VLOG_BASE_URL", f"http://{_bracketed(host)}:{port}")
         call_command("migrate", verbosity=0)
-        # The supervisor forks; no child may share a connection with it.
+        # The supervisor forks, and its children must not share its connections.
         connections.close_all()
         programs = chosen_programs(f"{_bracketed(bind)}:{port}", only, sample=sample)
         config = write_configuration(programs, name="-".join(only))
@@ -64,14 +69,14 @@ def check_port(bind: str, port: int) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
-        advice = f"Choose another one, such as --port {port + 1} (make run PORT={port + 1}), or free this one."
+        advice = f"Choose another port, such as --port {port + 1} (make run PORT={port + 1}), or free this one."
         reason = (error.strerror or str(error)).lower()
         raise CommandError(f"VLog cannot use port {port} on {bind}: {reason}. {advice}", returncode=2) from error
 
 
 def check_static_files() -> None:
     if not (Path(settings.STATIC_ROOT) / "staticfiles.json").exists():
-        raise CommandError("The site's static files are not in place: run make setup")
+        raise CommandError("The static files of the site are missing: run make setup")
 
 
 def chosen_programs(bind: str, names: list[str], *, sample: bool) -> list[supervision.Program]:

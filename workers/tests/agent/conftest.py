@@ -1,4 +1,4 @@
-"""A small film, what is made of it on this machine, and a site that has it made."""
+"""A small video, its segments as this machine makes them, and a site with its chunks."""
 
 import threading
 
@@ -21,7 +21,7 @@ NEVER = threading.Event()
 
 
 class Film:
-    """A file, its plan, and each segment of it by rendition and number (-1: init)."""
+    """A file, its plan, and its segments by rendition and number (-1: init)."""
 
     def __init__(self, path):
         self.path = path
@@ -37,7 +37,7 @@ class Film:
 
 @pytest.fixture(scope="session")
 def film(tmp_path_factory):
-    """Four seconds in two chunks; nothing of it can be copied."""
+    """Four seconds in two chunks, all to be encoded."""
     path = tmp_path_factory.mktemp("film") / "film.mp4"
     sparing = ("-c:v", "mpeg4", "-q:v", "5", "-g", "30", "-c:a", "aac", "-ac", "1")
     return Film(clips.numbered(path, 120, "30", *sparing))
@@ -60,14 +60,14 @@ def sources():
 
 @pytest.fixture
 def hasty(monkeypatch):
-    """Time between tries passes quickly."""
+    """Shorten the pauses between retries."""
     monkeypatch.setattr(connection, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(connection, "LONGEST_PAUSE", 0.02)
+    monkeypatch.setattr(connection, "MAX_PAUSE", 0.02)
 
 
 @pytest.fixture
 def queue_of(hasty, sources):
-    """queue_of(site) → a worker's queue there."""
+    """queue_of(site) → the queue of a worker of this site."""
     made = []
 
     def make(site, stop=NEVER, key=KEY):
@@ -76,4 +76,4 @@ def queue_of(hasty, sources):
 
     yield make
     for queue in made:
-        queue.let_go()
+        queue.close()

@@ -1,4 +1,4 @@
-"""A site that behaves as docs/workers-api.md says, in a thread; and that misbehaves where a test asks for it."""
+"""A site that follows docs/workers-api.md, in a thread, and misbehaves on demand."""
 
 import hashlib
 import io
@@ -19,8 +19,8 @@ PATIENCE = 120  # seconds for anything to happen at all
 
 
 @dataclass
-class Piece:
-    """A chunk and what became of it."""
+class Chunk:
+    """A chunk and its state."""
 
     number: int
     kind: str
@@ -36,13 +36,13 @@ class Piece:
 
 
 class StubSite(ThreadingHTTPServer):
-    """misdeeds: functions of the handler that answer in its stead; each once, the first request that matches."""
+    """misdeeds: functions that answer instead of the handler, each once, the first request that matches."""
 
     daemon_threads = True
 
     def __init__(self, lease=60):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.lease, self.pieces, self.delivered, self.said = lease, {}, {}, []
+        self.lease, self.chunks, self.delivered, self.said = lease, {}, {}, []
         self.key, self.disabled, self.held_back, self.version, self.etag = KEY, False, None, "1", ETAG
         self.misdeeds, self.orders, self.downloaded, self.transcript, self.language = [], {}, 0, None, ""
         self.lock = threading.RLock()
@@ -58,18 +58,18 @@ class StubSite(ThreadingHTTPServer):
         self.server_close()
 
     def add(self, plan, source, *kinds):
-        """The pieces of a video."""
+        """Add the chunks of a video."""
         for kind in kinds or ("video", "audio"):
             runs = [(chunk.first, chunk.last) for chunk in chunks(plan.timeline)] if kind == "video" else [(0, 0)]
             if kind == "audio":
                 runs = [(0, len(plan.audio[0].timeline) - 1)]
             for first, last in runs:
-                number = 41 + len(self.pieces)
-                self.pieces[number] = Piece(number, kind, plan, first, last, source)
+                number = 41 + len(self.chunks)
+                self.chunks[number] = Chunk(number, kind, plan, first, last, source)
         return self
 
     def misbehave(self, pattern, misdeed, times=1):
-        """pattern: what `POST claim` and so on begin with."""
+        """pattern: of requests, such as `POST claim`."""
         self.misdeeds += [(re.compile(pattern), misdeed)] * times
 
     def calls(self, pattern):
@@ -82,7 +82,7 @@ class StubSite(ThreadingHTTPServer):
             time.sleep(0.05)
 
     def handle_error(self, request, client_address):
-        """Agents hang up."""
+        """Ignore agents that close the connection."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -125,16 +125,16 @@ class Handler(BaseHTTPRequestHandler):
             return getattr(self, self.call)(json.loads(self.read()))
         number, call, rendition, index = found.groups()
         body = self.read()
-        told = json.loads(body) if self.command == "POST" else {"attempt": int(self.path.rpartition("=")[2])}
+        message = json.loads(body) if self.command == "POST" else {"attempt": int(self.path.rpartition("=")[2])}
         with self.server.lock:
-            piece = self.server.pieces.get(int(number))
-            if piece is None or (piece.attempt, piece.state) != (told["attempt"], "running"):
+            chunk = self.server.chunks.get(int(number))
+            if chunk is None or (chunk.attempt, chunk.state) != (message["attempt"], "running"):
                 return self.answer(409, {"detail": "the lease is lost"})
             if call == "source":
-                return self.source(piece)
+                return self.source(chunk)
             if call == "segments":
-                return self.segment(piece, rendition, index, body)
-            return getattr(self, f"piece_{call}")(piece, told)
+                return self.segment(chunk, rendition, index, body)
+            return getattr(self, f"chunk_{call}")(chunk, message)
 
     def read(self):
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -147,32 +147,32 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def heartbeat(self, told):
-        self.server.heartbeat = told
+    def heartbeat(self, message):
+        self.server.heartbeat = message
         self.answer(200, {"worker": "attic", "again_in": 0.1})
 
-    def claim(self, told):
+    def claim(self, message):
         with self.server.lock:
-            pieces = self.server.pieces.values()
-            again = [piece for piece in pieces if piece.claim == told["claim"] and piece.state == "running"]
-            waiting = [p for p in pieces if p.state == "pending" and p.kind in told["kinds"]]
-            piece = next(iter(again or waiting), None)
-            if piece is not None and not again:
-                piece.attempt, piece.state, piece.claim = piece.attempt + 1, "running", told["claim"]
+            chunks = self.server.chunks.values()
+            again = [chunk for chunk in chunks if chunk.claim == message["claim"] and chunk.state == "running"]
+            waiting = [p for p in chunks if p.state == "pending" and p.kind in message["kinds"]]
+            chunk = next(iter(again or waiting), None)
+            if chunk is not None and not again:
+                chunk.attempt, chunk.state, chunk.claim = chunk.attempt + 1, "running", message["claim"]
         held_back = self.server.held_back
-        given = None if piece is None or held_back else self.assignment(piece)
+        given = None if chunk is None or held_back else self.assignment(chunk)
         self.answer(200, {"assignment": given, "again_in": 0.1, "held_back": held_back})
 
-    def assignment(self, piece):
+    def assignment(self, chunk):
         return {
-            "chunk": piece.number, "attempt": piece.attempt, "kind": piece.kind, "title": "Harbour at dawn",
-            "plan": piece.plan.to_json(), "first": piece.first, "last": piece.last, "tier": 0, "urgent": False,
+            "chunk": chunk.number, "attempt": chunk.attempt, "kind": chunk.kind, "title": "Harbour at dawn",
+            "plan": chunk.plan.to_json(), "first": chunk.first, "last": chunk.last, "tier": 0, "urgent": False,
             "lease": self.server.lease, "language": self.server.language,
-            "source": {"size": piece.source.stat().st_size, "etag": ETAG},
+            "source": {"size": chunk.source.stat().st_size, "etag": ETAG},
         }  # fmt: skip
 
-    def source(self, piece):
-        data = piece.source.read_bytes()
+    def source(self, chunk):
+        data = chunk.source.read_bytes()
         asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers["Range"])
         if self.headers["If-Range"] != self.server.etag:
             self.send_response(200)
@@ -188,41 +188,41 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(part)
 
-    def segment(self, piece, rendition, index, body):
+    def segment(self, chunk, rendition, index, body):
         digest = b64encode(hashlib.sha256(body).digest()).decode()
         if self.headers["Content-Digest"] != f"sha-256=:{digest}:":
             return self.answer(422, {"detail": "the bytes are not those of the digest"})
         self.server.delivered[rendition, index] = body
         return self.answer(200, {"order": self.server.orders.pop(f"PUT {rendition}/{index}", "go_on")})
 
-    def piece_report(self, piece, told):
-        if told["percent"] is not None:
-            piece.percents.append(told["percent"])
+    def chunk_report(self, chunk, message):
+        if message["percent"] is not None:
+            chunk.percents.append(message["percent"])
         self.answer(200, {"order": self.server.orders.pop("report", "go_on")})
 
-    def piece_warn(self, piece, told):
-        self.server.said.append(told["sentence"])
+    def chunk_warn(self, chunk, message):
+        self.server.said.append(message["sentence"])
         self.answer(204)
 
-    def piece_complete(self, piece, told):
-        piece.state = "completed"
+    def chunk_complete(self, chunk, message):
+        chunk.state = "completed"
         self.answer(204)
 
-    def piece_transcript(self, piece, told):
-        self.server.transcript, piece.state = told, "completed"
+    def chunk_transcript(self, chunk, message):
+        self.server.transcript, chunk.state = message, "completed"
         self.answer(204)
 
-    def piece_fail(self, piece, told):
-        piece.state, piece.error = "failed", told["error"]
+    def chunk_fail(self, chunk, message):
+        chunk.state, chunk.error = "failed", message["error"]
         self.answer(204)
 
-    def piece_give_back(self, piece, told):
-        piece.state, piece.error = "pending", told["reason"]
+    def chunk_give_back(self, chunk, message):
+        chunk.state, chunk.error = "pending", message["reason"]
         self.answer(204)
 
 
 def hang_up(handler):
-    """Close without a word."""
+    """Close the connection without an answer."""
     handler.close_connection = True
 
 
@@ -235,7 +235,7 @@ def says(status, headers=None, detail="not now"):
 
 
 def truncated(handler):
-    """Answer rightly, but for the last bytes."""
+    """Answer correctly, but without the last bytes."""
     whole = handler.wfile
     handler.wfile = _Cut(whole)
     handler.dispatch()
@@ -244,7 +244,7 @@ def truncated(handler):
 
 
 def unheard(handler):
-    """Do what is asked, and hang up without an answer."""
+    """Handle the request, and close the connection without an answer."""
     whole, handler.wfile = handler.wfile, io.BytesIO()
     handler.dispatch()
     handler.wfile = whole

@@ -1,4 +1,4 @@
-"""The agent and the real site: a video of which this machine encodes nothing itself."""
+"""The agent and the real site: the whole video is made by the agent."""
 
 import subprocess
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def program(tmp_path):
-    """As the site serves it."""
+    """The agent as the site serves it."""
     path = tmp_path / "agent.pyz"
     path.write_bytes(zipapp.agent())
     return path

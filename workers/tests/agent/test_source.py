@@ -1,8 +1,8 @@
-"""The editor's file on the loopback: only what is read is fetched, and the network may be away."""
+"""The source on the loopback interface: only what ffmpeg reads is fetched, and the network may fail."""
 
 import http.client
 import subprocess
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from urllib.parse import urlsplit
 
 import pytest
@@ -30,7 +30,7 @@ RATE = ("-c:v", "mpeg2video", "-b:v", "3M", "-minrate", "3M", "-maxrate", "3M", 
 
 @pytest.fixture(scope="module")
 def long_film(tmp_path_factory):
-    """The same pictures in a container of choice, about 9 MB."""
+    """The same video in different containers, about 9 MB."""
     folder = tmp_path_factory.mktemp("long")
     first = clips.make(folder / "end.mp4", *BUSY, *TONE, *RATE, "-c:a", "mp2")
 
@@ -45,7 +45,7 @@ def long_film(tmp_path_factory):
 
 @pytest.fixture
 def planned():
-    """planned(path, kinds) → a site that has a file made."""
+    """planned(path, kinds) → a site with the chunks of a file."""
     sites = []
 
     def make(path, *kinds):
@@ -66,22 +66,22 @@ class TestBytes:
         queue = queue_of(site)
         while work_one(queue, KINDS, NEVER):
             pass
-        assert {piece.state for piece in site.pieces.values()} == {"completed"}
+        assert {chunk.state for chunk in site.chunks.values()} == {"completed"}
         assert site.downloaded <= 1.02 * path.stat().st_size
 
     @pytest.mark.parametrize("name", ["end.mp4", "front.mp4", "film.mkv"])
-    def test_of_one_piece_nothing_is_fetched_but_what_it_needs(self, long_film, planned, queue_of, sources, name):
+    def test_of_one_chunk_nothing_is_fetched_but_what_it_needs(self, long_film, planned, queue_of, sources, name):
         path = long_film(name, *(("-movflags", "+faststart") if name == "front.mp4" else ()))
         site = planned(path, "video")
         sources.cache = Cache()
-        piece = site.pieces[43]  # from the third segment on
+        chunk = site.chunks[43]  # from the third segment on
         for other in (41, 42, 44):
-            site.pieces.get(other, piece).state = "completed"
-        piece.state = "pending"
+            site.chunks.get(other, chunk).state = "completed"
+        chunk.state = "pending"
         assert work_one(queue_of(site), KINDS, NEVER)
-        assert piece.state == "completed"
-        first, last = piece.plan.timeline.bounds(piece.first)[0], piece.plan.timeline.bounds(piece.last)[1]
-        needed = path.stat().st_size * (last - first + 25) / piece.plan.timeline.end
+        assert chunk.state == "completed"
+        first, last = chunk.plan.timeline.bounds(chunk.first)[0], chunk.plan.timeline.bounds(chunk.last)[1]
+        needed = path.stat().st_size * (last - first + 25) / chunk.plan.timeline.end
         assert site.downloaded <= 1.1 * needed + AHEAD
 
     def test_the_cache_is_bounded_and_keeps_what_was_read_last(self):
@@ -101,10 +101,10 @@ class TestServing:
         return urlsplit(queue_of(site).claim(KINDS).source)
 
     def ask(self, address, path=None, asked=None):
-        connection = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
-        connection.request("GET", path or address.path, headers={"Range": asked} if asked else {})
-        answer = connection.getresponse()
-        return answer.status, answer.read(), answer.headers
+        with closing(http.client.HTTPConnection(address.hostname, address.port, timeout=60)) as connection:
+            connection.request("GET", path or address.path, headers={"Range": asked} if asked else {})
+            answer = connection.getresponse()
+            return answer.status, answer.read(), answer.headers
 
     def test_the_file_by_its_bytes(self, address, film):
         data = film.path.read_bytes()
@@ -119,14 +119,14 @@ class TestServing:
     def test_no_such_bytes(self, address, asked):
         assert self.ask(address, asked=asked)[0] == 416
 
-    def test_nobody_reads_without_the_address(self, address):
+    def test_the_address_is_needed_to_read(self, address):
         assert self.ask(address, path="/")[0] == 404
         assert self.ask(address, path=address.path[:-1])[0] == 404
 
-    def test_once_the_piece_is_over_nobody_reads(self, site, queue_of):
+    def test_after_the_chunk_nothing_is_served(self, site, queue_of):
         queue = queue_of(site)
         address = urlsplit(queue.claim(KINDS).source)
-        queue.let_go()
+        queue.close_chunk()
         assert self.ask(address)[0] == 404
 
     def test_it_listens_on_this_machine_only(self, sources: SourceServer):
@@ -139,18 +139,18 @@ class TestTrouble:
         sources.cache = Cache()
         site.misbehave("GET", misdeed, times=5)
         assert work_one(queue_of(site), ("audio",), NEVER)
-        assert site.pieces[43].state == "completed"
+        assert site.chunks[43].state == "completed"
         assert {name: data for name, data in site.delivered.items() if name[0] == "audio"} == {
             name: data for name, data in film.made.items() if name[0] == "audio"
         }
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_a_source_that_has_changed_is_no_damaged_one(self, site, queue_of, sources, kind):
-        """Nothing is mended with pictures that stand, or with silence."""
+        """No frame is repeated and no silence is inserted."""
         sources.cache = Cache()
         site.etag = '"another"'
         assert work_one(queue_of(site), (kind,), NEVER)
-        (failed,) = [piece for piece in site.pieces.values() if piece.state == "failed"]
+        (failed,) = [chunk for chunk in site.chunks.values() if chunk.state == "failed"]
         assert failed.error == "The original has changed since this video was planned. Upload it as a new video."
         assert site.delivered == {}
 
@@ -158,12 +158,12 @@ class TestTrouble:
         ("status", "raised", "state"),
         [(409, None, "running"), (403, Disabled, "running"), (401, Refused, "running"), (404, None, "failed")],
     )
-    def test_a_refused_source_ends_the_piece_and_mends_nothing(self, site, queue_of, sources, status, raised, state):
+    def test_a_refused_source_ends_the_chunk_and_conceals_nothing(self, site, queue_of, sources, status, raised, state):
         sources.cache = Cache()
         site.misbehave("GET", says(status), times=1000)
         with pytest.raises(raised) if raised else nullcontext():
             work_one(queue_of(site), ("audio",), NEVER)
-        assert site.pieces[43].state == state
+        assert site.chunks[43].state == state
         assert site.delivered == {}
 
     @pytest.mark.parametrize(("order", "state"), [("complete", "completed"), ("give_back", "pending")])
@@ -177,15 +177,15 @@ class TestTrouble:
 
         site.misbehave("GET", late)
         assert work_one(queue_of(site), ("video",), NEVER)
-        assert site.pieces[41].state == state
+        assert site.chunks[41].state == state
 
 
-def test_whisper_hears_from_the_address_what_it_hears_from_the_file(site, film, queue_of):
+def test_whisper_reads_the_same_sound_from_the_address_as_from_the_file(site, film, queue_of):
     address = queue_of(site).claim(KINDS).source
-    with _sound(film.plan, address) as afar, _sound(film.plan, str(film.path)) as near:
-        heard = afar.read(4 * SPEECH_RATE)
-        assert len(heard) > 3 * SPEECH_RATE
-        assert heard.tolist() == near.read(4 * SPEECH_RATE).tolist()
+    with _sound(film.plan, address) as remote, _sound(film.plan, str(film.path)) as local:
+        sound = remote.read(4 * SPEECH_RATE)
+        assert len(sound) > 3 * SPEECH_RATE
+        assert sound.tolist() == local.read(4 * SPEECH_RATE).tolist()
 
 
 def test_the_key_is_on_no_command_line(site, queue_of):
@@ -205,10 +205,10 @@ def test_any_other_name_is_a_files(path):
 
 
 def test_an_address_on_the_loopback_leads_nowhere_else(tmp_path, site, queue_of):
-    """A playlist instead of a film would have ffmpeg open other files."""
+    """A playlist in place of the video would make ffmpeg open other files."""
     film = tmp_path / "film.mp4"
     film.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n/etc/passwd\n")
-    site.pieces[41].source = film
+    site.chunks[41].source = film
     address = queue_of(site).claim(KINDS).source
     command = [processes.executable(), "-v", "error", *input_arguments(address), "-f", "null", "-"]
     said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

@@ -1,0 +1,93 @@
+"""The cache that all processes of the site share, in Redis. The site works without it."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import redis
+from django.core.cache.backends.redis import RedisCache, RedisCacheClient
+
+WARNING_SECONDS = 60
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+
+class TolerantClient(RedisCacheClient):
+    """Django's client, which behaves like an empty cache while Redis does not answer.
+
+    `add` returns True then, as that of Django's dummy cache does: a lock that cannot be stored must not stop the work.
+    """
+
+    warned_at = float("-inf")  # on the class, because each thread has a client of its own
+
+    def add(self, key: Any, value: Any, timeout: Any) -> bool:
+        return self._call(super().add, key, value, timeout, fallback=True)
+
+    def get(self, key: Any, default: Any) -> Any:
+        return self._call(super().get, key, default, fallback=default)
+
+    def set(self, key: Any, value: Any, timeout: Any) -> None:
+        self._call(super().set, key, value, timeout, fallback=None)
+
+    def touch(self, key: Any, timeout: Any) -> bool:
+        return self._call(super().touch, key, timeout, fallback=False)
+
+    def delete(self, key: Any) -> bool:
+        return self._call(super().delete, key, fallback=False)
+
+    def get_many(self, keys: Any) -> dict[Any, Any]:
+        return self._call(super().get_many, keys, fallback={})
+
+    def has_key(self, key: Any) -> bool:
+        return self._call(super().has_key, key, fallback=False)
+
+    def incr(self, key: Any, delta: int) -> int:
+        """Raise ValueError for an unknown key. Without Redis every key is unknown."""
+        value = self._call(super().incr, key, delta, fallback=None)
+        if value is None:
+            raise ValueError(f"Key {key!r} not found.")
+        return value
+
+    def set_many(self, data: Any, timeout: Any) -> None:
+        self._call(super().set_many, data, timeout, fallback=None)
+
+    def delete_many(self, keys: Any) -> None:
+        self._call(super().delete_many, keys, fallback=None)
+
+    def delete_prefix(self, prefix: str) -> None:
+        self._call(self._delete_prefix, prefix, fallback=None)
+
+    def _delete_prefix(self, prefix: str) -> None:
+        client = self.get_client(write=True)
+        for key in client.scan_iter(f"{prefix}*"):
+            client.delete(key)
+
+    def _call(self, method: Callable[..., Result], *arguments: Any, fallback: Result) -> Result:
+        """Return the result of the method, or the fallback while Redis does not answer."""
+        try:
+            return method(*arguments)
+        except redis.RedisError as error:
+            self._warn(error)
+            return fallback
+
+    def _warn(self, error: redis.RedisError) -> None:
+        now = time.monotonic()
+        if now - TolerantClient.warned_at >= WARNING_SECONDS:
+            TolerantClient.warned_at = now
+            log.warning("Redis does not answer, so nothing is cached: %s", error)
+
+
+class TolerantRedisCache(RedisCache):
+    """The backend that `CACHES` names."""
+
+    def __init__(self, server: Any, params: dict[str, Any]) -> None:
+        super().__init__(server, params)
+        self._class = TolerantClient
+
+    def clear(self) -> None:
+        """Delete the keys of this cache. Django's method empties the whole database, and Celery's messages with it."""
+        client: TolerantClient = self._cache  # type: ignore[assignment]
+        client.delete_prefix(f"{self.key_prefix}:")
