@@ -317,7 +317,7 @@ def _attempt_at(assignment: Assignment) -> AttemptQuerySet:
 
 
 def _share(plan: Plan, rendition: str, index: int) -> float:
-    """The seconds of the video that a segment stands for; all rungs together make the whole."""
+    """The seconds of the video that a segment stands for; all renditions of a kind together make the whole."""
     made = plan.rendition(rendition)
     alike = len(plan.video) if made.kind == ChunkKind.VIDEO else len(plan.audio)
     return float(plan.timeline_of(made).seconds(index) / alike)
