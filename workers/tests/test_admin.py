@@ -164,7 +164,7 @@ def test_a_drained_worker_is_shown_with_who_drained_it(client, operator):
     worker = last_seen(1)
     response = act(client, "drain", worker, from_page="yes")
     assert response.redirect_chain[0][0] == address(worker)
-    assert "Drained by ann. It takes no new work until it is enabled." in response.content.decode()
+    assert "Drained by ann. It claims no chunks until it is enabled." in response.content.decode()
     assert LogEntry.objects.get().user.username == "ann"
 
 
