@@ -48,7 +48,8 @@ request = function()
   return wrk.format("POST", "/api/worker/v1/%s", headers, body)
 end
 """
-HEARTBEAT = {"capabilities": {"encoders": ["libx264"], "cores": 4}, "metadata": {"host": "bench"}}
+CAPABILITIES = {"encoders": ["libx264"], "cores": 4, "plan_formats": [1, 2]}
+HEARTBEAT = {"capabilities": CAPABILITIES, "metadata": {"host": "bench"}}
 JOBS = """
 WITH made AS (
     INSERT INTO videos (title, slug, description, status, source_name, duration)

@@ -25,21 +25,20 @@ from transcoding.engine.ffmpeg import processes
 from transcoding.engine.package import files
 from transcoding.engine.package.contents import tidy
 from transcoding.engine.plan.media import MediaInfo
+from transcoding.engine.plan.plan import KNOWN_FORMATS
 from transcoding.engine.source.probe import GONE, MediaError
 from transcoding.engine.source.sandbox import read_apart
 from transcoding.engine.speech.transcribe import transcribe_one
 from transcoding.engine.verify import inspect
 from transcoding.engine.work import is_disk_full, work_one
 from transcoding.models import (
-    CANCELLED,
     ChunkKind,
     ChunkStatus,
     PipelineStep,
-    QualityStatus,
     TranscodingChunk,
     TranscodingJob,
 )
-from transcoding.queue import disk_quota, recovery
+from transcoding.queue import disk_quota, incompatible, recovery
 from transcoding.queue.eligibility import QUEUES
 from transcoding.queue.wakeups import finish, notify_workers, send
 from transcoding.steps import captions, layout, posters, publication, storyboards
@@ -77,6 +76,10 @@ def step(function: Callable[[TranscodingJob], None]) -> Task:
         logs.bind(job=job_id)
         job = TranscodingJob.objects.select_related("video").filter(pk=job_id).first()
         if job is None or (job.plan is None and function.__name__ != PipelineStep.PROBE):
+            return
+        if job.plan_format not in KNOWN_FORMATS:
+            job.checkpoint(current_step=None)  # never begun, so that the sweep sends it again without an attempt
+            log.warning("«%s» has a plan of format %d: a newer node has to do this step", job.video, job.plan_format)
             return
         if job.begin(function.__name__):
             with nodes.deferred_sigterm(), _full_disk_costs_nothing(job):
@@ -177,7 +180,7 @@ def finalize(job: TranscodingJob) -> None:
         job.fail("What was encoded breaks the rules of HLS and was not published: " + "; ".join(report.problems[:5]))
         return
     job.warn(*(f"{warning}." for warning in report.warnings))
-    for kind in publication.publish(job, report.renditions[: len(plan.rungs)]):
+    for kind in publication.publish(job, report.renditions[: len(plan.video)]):
         notify_workers(kind)
 
 
@@ -209,6 +212,7 @@ def sweep() -> None:
     """
     nodes.mark_stale_offline()
     recovery.release_expired()
+    incompatible.sweep()
     if disk.usage().is_low:
         return
     _notify_workers_again()
@@ -296,17 +300,15 @@ def transcribe_again(job: TranscodingJob, language: str = "") -> bool:
 
 
 def retry(job: TranscodingJob) -> None:
-    """Take a failed video up again; what was encoded well is kept."""
+    """Continue a failed video; what was encoded well is kept."""
+    job.refresh_from_db(fields=["cancelled_by", "plan"])
+    was_cancelled = job.cancelled_by is not None
     if not job.reopen():
         return
-    made = job.plan is not None and not job.chunks.encoding().exclude(status=ChunkStatus.COMPLETED).exists()
-    if made and not (job.last_error or "").startswith(CANCELLED):
-        # All was encoded and it still failed: something in the package is wrong, so it is made anew.
+    if job.plan is not None and job.is_encoded() and not was_cancelled:
+        # All was encoded and it still failed, so something in the package is wrong.
         files.remove(package_dir(job.video))
-        job.chunks.encoding().update(status=ChunkStatus.PENDING, failures=0)
-        job.qualities.exclude(status=QualityStatus.SKIPPED).update(
-            status=QualityStatus.PENDING, segments_completed=0, progress_percent=0, completed_at=None
-        )
+        job.restart_package()
     transaction.on_commit(lambda: send_again(job))
 
 

@@ -16,21 +16,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from transcoding.engine.package import files
-from transcoding.models import Attempt, ChunkStatus, Outcome, TranscodingChunk, TranscodingJob
-from videos.models import (
-    SLUG_ATTEMPTS,
-    ArchiveEntry,
-    Transcription,
-    Video,
-    VideoQuerySet,
-    free_slug,
-    is_slug_collision,
-    new_media_key,
-)
+from transcoding.models import Outcome, TranscodingChunk, TranscodingJob
+from videos.models import ArchiveEntry, Transcription, Video, VideoQuerySet
 from videos.storage import paths
 from workers.models import Worker
 
@@ -46,10 +37,7 @@ def archive(video_id: int, by: str) -> bool:
         video = _lock(video_id, Video.objects.alive())
         if video is None:
             return False
-        entry = ArchiveEntry.objects.create(video=video, slug=video.slug, archived_by=by[:150])
-        video.deleted_at, video.media_key = timezone.now(), new_media_key()
-        video.slug = video.media_key  # its own is free for another video, and comes back with it
-        video.save(update_fields=["deleted_at", "media_key", "slug"])
+        entry = ArchiveEntry.objects.archive(video, by)
         _stop_work(video)
         relocate(video)
         _tell_where_captions_are(video)
@@ -68,10 +56,7 @@ def restore(video_id: int) -> Video | None:
         video = _lock(video_id, Video.objects.filter(deleted_at__isnull=False))
         if video is None:
             return None
-        entry = ArchiveEntry.objects.filter(video=video).first()
-        video.deleted_at = None
-        _save_with_slug(video, entry.slug if entry else video.title)
-        ArchiveEntry.objects.filter(video=video).delete()
+        ArchiveEntry.objects.restore(video)
         relocate(video)
         _tell_where_captions_are(video)
     log.info("«%s» was restored: %s", video, video.get_absolute_url())
@@ -149,14 +134,9 @@ def _lock(video_id: int, videos: VideoQuerySet) -> Video | None:
 
 
 def _stop_work(video: Video) -> None:
-    """Whoever encodes a piece of it, or hears it, loses the lease, and stops at the next report or delivery."""
-    TranscodingChunk.objects.filter(job__video=video, status=ChunkStatus.RUNNING).update(
-        status=ChunkStatus.PENDING, lease_expires_at=None
-    )
-    Attempt.objects.filter(job__video=video).end(Outcome.CANCELLED)
+    """Take the chunks of a video from their workers, which stop at the next report or delivery."""
+    TranscodingChunk.objects.filter(job__video=video).running().release(Outcome.CANCELLED)
     Worker.objects.filter(current_job__video=video).update(current_job=None)
-    heard = Transcription.objects.filter(video=video, status=Transcription.Status.PROCESSING)
-    heard.update(status=Transcription.Status.PENDING, progress_percent=0)
 
 
 def _tell_where_captions_are(video: Video) -> None:
@@ -164,20 +144,6 @@ def _tell_where_captions_are(video: Video) -> None:
     for row in Transcription.objects.filter(video=video, vtt_path__isnull=False):
         row.vtt_path = str((package / "captions" / f"{row.language}.vtt").relative_to(paths.root()))
         row.save(update_fields=["vtt_path"])
-
-
-def _save_with_slug(video: Video, slug: str) -> None:
-    for _ in range(SLUG_ATTEMPTS):
-        video.slug = free_slug(slug) if Video.objects.filter(slug=slug).exists() else slug
-        try:
-            with transaction.atomic():
-                video.save(update_fields=["deleted_at", "slug"])
-        except IntegrityError as error:
-            if not is_slug_collision(error):
-                raise
-        else:
-            return
-    raise IntegrityError(f"every slug like {slug} is being taken")
 
 
 def misplaced() -> Iterator[int]:

@@ -23,35 +23,35 @@ class TolerantClient(RedisCacheClient):
 
     warned_at = float("-inf")  # on the class, because each thread has a client of its own
 
-    def add(self, key: str, value: Any, timeout: int | None) -> bool:
+    def add(self, key: Any, value: Any, timeout: Any) -> bool:
         return self._call(super().add, key, value, timeout, fallback=True)
 
-    def get(self, key: str, default: Any) -> Any:
+    def get(self, key: Any, default: Any) -> Any:
         return self._call(super().get, key, default, fallback=default)
 
-    def set(self, key: str, value: Any, timeout: int | None) -> None:
+    def set(self, key: Any, value: Any, timeout: Any) -> None:
         self._call(super().set, key, value, timeout, fallback=None)
 
-    def touch(self, key: str, timeout: int | None) -> bool:
+    def touch(self, key: Any, timeout: Any) -> bool:
         return self._call(super().touch, key, timeout, fallback=False)
 
-    def delete(self, key: str) -> bool:
+    def delete(self, key: Any) -> bool:
         return self._call(super().delete, key, fallback=False)
 
-    def get_many(self, keys: Any) -> dict[str, Any]:
+    def get_many(self, keys: Any) -> dict[Any, Any]:
         return self._call(super().get_many, keys, fallback={})
 
-    def has_key(self, key: str) -> bool:
+    def has_key(self, key: Any) -> bool:
         return self._call(super().has_key, key, fallback=False)
 
-    def incr(self, key: str, delta: int) -> int:
+    def incr(self, key: Any, delta: int) -> int:
         """Raise ValueError for an unknown key. Without Redis every key is unknown."""
         value = self._call(super().incr, key, delta, fallback=None)
         if value is None:
             raise ValueError(f"Key {key!r} not found.")
         return value
 
-    def set_many(self, data: dict[str, Any], timeout: int | None) -> None:
+    def set_many(self, data: Any, timeout: Any) -> None:
         self._call(super().set_many, data, timeout, fallback=None)
 
     def delete_many(self, keys: Any) -> None:
@@ -89,4 +89,5 @@ class TolerantRedisCache(RedisCache):
 
     def clear(self) -> None:
         """Delete the keys of this cache. Django's method empties the whole database, and Celery's messages with it."""
-        self._cache.delete_prefix(f"{self.key_prefix}:")
+        client: TolerantClient = self._cache  # type: ignore[assignment]
+        client.delete_prefix(f"{self.key_prefix}:")

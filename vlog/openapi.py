@@ -7,19 +7,18 @@ from django.http import HttpResponse
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
-from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 
 class SchemaView(SpectacularAPIView):
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
-        renderer = type(request.accepted_renderer)
-        return HttpResponse(_document(renderer), content_type=f"{renderer.media_type}; charset=utf-8")
+        media_type = request.accepted_renderer.media_type
+        return HttpResponse(_document(media_type), content_type=f"{media_type}; charset=utf-8")
 
 
 @cache
-def _document(renderer: type[BaseRenderer]) -> bytes:
+def _document(media_type: str) -> str | bytes:
     """Return the document in one format. It takes a second and changes with a release only, so a process keeps it."""
-    document: bytes = renderer().render(SchemaGenerator().get_schema(public=True), renderer_context={})
-    return document
+    renderer = next(one for one in SchemaView.renderer_classes if one.media_type == media_type)
+    return renderer().render(SchemaGenerator().get_schema(public=True), renderer_context={})

@@ -17,7 +17,7 @@ from transcoding.queue import recovery
 from transcoding.queue.wakeups import notify_workers
 from vlog.environment import is_loopback
 from workers import keys
-from workers.models import DRAINED, SILENT_SECONDS, Worker
+from workers.models import SILENT_SECONDS, Worker
 
 NAME = re.compile(r"\w(?:[\w.-]{0,98}\w)?")
 TURN = 0x776F726B  # the number of the advisory lock that names are taken under
@@ -42,7 +42,7 @@ def create(name: str, days: int | None = None) -> tuple[Worker, str]:
                 f"There is a worker «{name}» already. Choose another name, or make another key for it: "
                 f"manage.py worker rotate {name}"
             )
-        worker = Worker.objects.create(worker_name=name, status=Worker.Status.OFFLINE)
+        worker = Worker.objects.create_offline(name)
         key, _ = keys.issue(worker, _end(days))
     return worker, key
 
@@ -80,7 +80,7 @@ def revoke(worker: Worker, *, older: bool = False, prefix: str = "") -> str:
 
 def disable(worker: Worker) -> str:
     """Give it nothing new; what a remote worker has goes back at once, and a node finishes its own."""
-    Worker.objects.filter(pk=worker.pk).update(status=Worker.Status.DISABLED)  # first: it must not claim anew
+    Worker.objects.filter(pk=worker.pk).disable()  # first, so that it cannot claim again
     if worker.worker_type == Worker.Type.LOCAL:
         return f"«{worker}» is disabled. What it works on now, it finishes."
     return f"«{worker}» is disabled.{_revoke(worker, 'the worker was disabled')}"
@@ -88,15 +88,13 @@ def disable(worker: Worker) -> str:
 
 def enable(worker: Worker) -> str:
     """Let it work again, whatever kept it; its next heartbeat makes it active, if it lives."""
-    row = Worker.objects.filter(pk=worker.pk)
-    row.update(held_back=None)
-    row.filter(status=Worker.Status.DISABLED).update(status=Worker.Status.OFFLINE)
+    Worker.objects.filter(pk=worker.pk).enable()
     return f"«{worker}» is enabled. It is active with its next sign of life."
 
 
 def drain(worker: Worker, by: str) -> str:
     """Let it finish what it has, and take nothing new."""
-    Worker.objects.filter(pk=worker.pk).update(held_back=f"{DRAINED} {by}")
+    Worker.objects.filter(pk=worker.pk).drain(by)
     return f"«{worker}» is drained: it finishes what it has and takes nothing new, until it is enabled."
 
 

@@ -18,7 +18,7 @@ from transcoding.models import Attempt, ChunkKind, ChunkStatus, Outcome, Transco
 from transcoding.operations.insight import name_of
 from transcoding.operations.snapshot import MEASURED
 from vlog.disk import readable
-from workers.models import SET_ASIDE, Worker
+from workers.models import Worker
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 CAPABILITIES = ("cores", "memory", "encoders", "whisper", "ffmpeg", "agent", "plan_formats", "host", "system", "python")
@@ -63,11 +63,9 @@ def facts_of(workers: Sequence[Worker]) -> list[Facts]:
 def state_of(worker: Worker) -> tuple[str, str]:
     """Return the state of a worker, and the reason: who drained it, or why it is suspended."""
     reason = worker.held_back or ""
-    if worker.status == Worker.Status.DISABLED or not reason:
+    if worker.status == Worker.Status.DISABLED or worker.hold is None:
         return worker.status, reason
-    if reason.startswith(SET_ASIDE):
-        return "suspended", reason.removeprefix(SET_ASIDE).strip()
-    return "drained", reason.removeprefix("drained").strip()
+    return worker.hold, reason.removeprefix(worker.hold).lstrip(": ")
 
 
 def capability(worker: Worker, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Celery nodes, and commands that do the work themselves: they register as local workers and report themselves."""
+"""Celery nodes, and commands that work themselves: how they register as local workers and send heartbeats."""
 
 import ctypes
 import logging
@@ -15,10 +15,10 @@ from uuid import NAMESPACE_DNS, uuid5
 from celery.signals import worker_init, worker_process_init, worker_ready, worker_shutdown
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connections
-from django.db.models import Case, QuerySet, Value, When
 from django.utils import timezone
 
 from transcoding.engine.ffmpeg import encoders
+from transcoding.engine.plan.plan import KNOWN_FORMATS
 from workers.models import SILENT_SECONDS, Worker
 
 log = logging.getLogger(__name__)
@@ -26,25 +26,26 @@ log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 20
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
-# Set in a pool process when it is asked to end: whoever works gives the work back.
+# Set in a pool process that is asked to end: the running task releases its chunk.
 stopping = threading.Event()
 
 _stop_heartbeat = threading.Event()
 
 
 def worker_id_of(node: str) -> str:
-    """The identity of a node: the same after every restart."""
+    """Return the identity of a node, which is the same after every restart."""
     return str(uuid5(NAMESPACE_DNS, f"{node}.vlog"))
 
 
 def register(node: str) -> Worker:
-    """Enter a node into the workers' table, or bring it back to life there; an operator's `disabled` stays."""
+    """Create or update the row of a node, which is active from now on unless an operator has disabled it."""
     now = timezone.now()
     facts = {
         "cores": os.cpu_count(),
         "system": platform.platform(),
         "python": platform.python_version(),
         "encoders": encoders.usable(settings.ENCODER),
+        "plan_formats": list(KNOWN_FORMATS),
     }
     worker, _ = Worker.objects.update_or_create(
         worker_id=worker_id_of(node),
@@ -57,35 +58,28 @@ def register(node: str) -> Worker:
             "capabilities": facts,
         },
     )
-    Worker.objects.filter(pk=worker.pk, status=Worker.Status.OFFLINE).update(status=Worker.Status.ACTIVE)
+    Worker.objects.filter(pk=worker.pk).mark_active()
     worker.refresh_from_db()
     return worker
 
 
 def leave(node: str) -> None:
-    """The node ends: nobody waits for it any more."""
-    active = Worker.objects.filter(worker_id=worker_id_of(node), status=Worker.Status.ACTIVE)
-    active.update(status=Worker.Status.OFFLINE, current_job=None)
+    """Record that the node has stopped."""
+    Worker.objects.filter(worker_id=worker_id_of(node)).mark_offline()
 
 
 def has_active_nodes(*prefixes: str) -> bool:
-    """Whether a node that takes new work exists for each of these queues, such as `encode`."""
+    """Return whether each of these queues, such as `encode`, has a node that claims."""
     nodes = Worker.objects.available()
     return all(nodes.filter(worker_name__startswith=f"{prefix}@").exists() for prefix in prefixes)
 
 
 def beat_once(node: str) -> None:
-    record_heartbeat(Worker.objects.filter(worker_id=worker_id_of(node)))
-
-
-def record_heartbeat(workers: QuerySet[Worker]) -> None:
-    """They live, also those that had been called offline; `disabled` stays."""
-    revived = Case(When(status=Worker.Status.OFFLINE, then=Value(Worker.Status.ACTIVE)), default="status")
-    workers.update(last_heartbeat=timezone.now(), status=revived)
+    Worker.objects.filter(worker_id=worker_id_of(node)).record_heartbeat()
 
 
 def mark_stale_offline() -> None:
-    """Whoever has not been heard of for a while is offline, however it ended."""
+    """Record that workers have stopped which sent no heartbeat for a while, however they ended."""
     Worker.objects.mark_stale_offline(SILENT_SECONDS)
 
 
@@ -100,7 +94,7 @@ def _beat(node: str) -> None:
 
 @worker_init.connect
 def register_node(sender: Any, **kwargs: object) -> None:
-    """Before the node takes work: a claim needs a row in `workers`."""
+    """Register before the node claims: a claim needs a row in `workers`."""
     register(sender.hostname)
     connections.close_all()  # the pool's processes are forked from here
 
@@ -118,13 +112,13 @@ def leave_node(sender: Any, **kwargs: object) -> None:
 
 @worker_process_init.connect
 def tie_to_parent(**kwargs: object) -> None:
-    """A pool process dies with its node."""
+    """Have the kernel end a pool process together with its node."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @contextmanager
 def deferred_sigterm() -> Iterator[None]:
-    """While a task runs, SIGTERM asks it to come to an end and does not end the process.
+    """While a task runs, have SIGTERM ask the task to end instead of ending the process.
 
     Set for each task, because billiard resets the handlers after `worker_process_init`.
     """

@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
+from transcoding.engine.renditions import display_order
 from transcoding.models import UNFINISHED, TranscodingJob
 from transcoding.operations import control
 from transcoding.operations.insight import inspect_jobs
@@ -70,8 +71,8 @@ class JobAdmin(admin.ModelAdmin):
         return False
 
     def has_manage_job_permission(self, request: HttpRequest) -> bool:
-        """Return whether the user may run the actions, which change the video."""
-        return request.user.has_perm("videos.change_video")
+        """Return whether the user may run the actions."""
+        return request.user.has_perm("transcoding.manage_job")
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         return super().changelist_view(request, {"title": "Jobs"})
@@ -87,7 +88,7 @@ class JobAdmin(admin.ModelAdmin):
             "subtitle": None,
             "job": job,
             "insight": insight,
-            "rungs": sorted(job.qualities.all(), key=lambda rung: -int(rung.quality.rstrip("p"))),
+            "rungs": sorted(job.qualities.all(), key=lambda rung: display_order(rung.quality)),
             "attempts": job.attempts.order_by("-pk")[:MAX_ATTEMPTS],
         }
 

@@ -1,16 +1,16 @@
-"""How far the making of each video has come."""
+"""The making of each video: its job, qualities, chunks and attempts."""
 
-from transcoding.models.attempt import Attempt, AttemptQuerySet, Outcome
+from transcoding.models.attempt import Attempt, AttemptQuerySet
 from transcoding.models.chunk import ChunkQuerySet, TranscodingChunk
 from transcoding.models.job import JobQuerySet, TranscodingJob
-from transcoding.models.quality import QualityProgress
+from transcoding.models.quality import QualityProgress, QualityQuerySet
 from transcoding.models.states import (
-    CANCELLED,
+    LEASE_EXPIRED,
     POST_PUBLISH,
-    SILENT,
     UNFINISHED,
     ChunkKind,
     ChunkStatus,
+    Outcome,
     PipelineStep,
     Priority,
     QualityStatus,
@@ -19,9 +19,8 @@ from transcoding.models.states import (
 )
 
 __all__ = [
-    "CANCELLED",
+    "LEASE_EXPIRED",
     "POST_PUBLISH",
-    "SILENT",
     "UNFINISHED",
     "Attempt",
     "AttemptQuerySet",
@@ -33,6 +32,7 @@ __all__ = [
     "PipelineStep",
     "Priority",
     "QualityProgress",
+    "QualityQuerySet",
     "QualityStatus",
     "TranscodingChunk",
     "TranscodingJob",

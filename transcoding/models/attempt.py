@@ -1,27 +1,19 @@
-"""Who tried to make which piece, when, and how it ended: the record that operators read.
+"""The record of attempts: which worker claimed which chunk, when, and how that ended.
 
-A row is opened by the claim and closed by whatever ends it, in the transaction that changes the piece itself.
+The claim opens a row; the method that changes the chunk closes it, in the same transaction.
 """
 
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from transcoding.models.states import Outcome
 from workers.models import Worker
 
 # Foreign keys carry db_constraint=False because the migrations write the constraints, with their ON DELETE rules.
 
-ERROR_LENGTH = 500  # characters of the sentence that lists show
+ERROR_LENGTH = 500  # characters of the message that lists show
 LOG_LENGTH = 4000  # characters of the end of an encoder's log
-
-
-class Outcome(models.TextChoices):
-    RUNNING = "running"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    LOST = "lost"
-    RELEASED = "given_back", "Given back"
-    CANCELLED = "cancelled"
 
 
 class AttemptQuerySet(models.QuerySet["Attempt"]):
@@ -29,11 +21,15 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         return self.filter(outcome=Outcome.RUNNING)
 
     def spent(self) -> "AttemptQuerySet":
-        """Those that count against their piece: it failed, or its worker fell silent before it delivered anything."""
+        """Return the attempts that count: failed, or lost before anything was delivered."""
         return self.filter(Q(outcome=Outcome.FAILED) | Q(outcome=Outcome.LOST, seconds=0))
 
+    def incompatible(self) -> "AttemptQuerySet":
+        """Return the attempts of workers that could not continue what another encoder began."""
+        return self.filter(outcome=Outcome.INCOMPATIBLE)
+
     def end(self, outcome: Outcome, error: str = "") -> None:
-        """Close those that run; of a long error, the first line and the end are kept."""
+        """Close the running attempts; of a long error, the first line and the end are kept."""
         text = error.replace("\0", "").strip()  # PostgreSQL takes no NUL, and a log may hold anything
         first, _, more = text.partition("\n")
         self.running().update(
@@ -43,18 +39,21 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
             log_tail=text[-LOG_LENGTH:] if more or len(first) > ERROR_LENGTH else "",
         )
 
-    def made(self, seconds: float) -> None:
-        """Note that so much more was made."""
+    def add_seconds(self, seconds: float) -> None:
+        """Add to the seconds of video that the running attempts have made."""
         self.running().update(seconds=F("seconds") + seconds)
 
 
 class Attempt(models.Model):
-    """One claim of one piece.
+    """One claim of one chunk.
 
-    running ──▶ completed | failed | lost (its worker went silent) | given_back (its worker stops) | cancelled
+    running ──▶ completed | failed | cancelled
+            ──▶ lost            the worker stopped reporting
+            ──▶ given_back      released, because the worker stops or an operator revoked the chunk
+            ──▶ incompatible    released, because another encoder began the rendition
 
-    `seconds` counts what was made of the video: a segment in one of three rungs is a third of its length. What a
-    piece is stands here again, because a piece may go and the record stays.
+    `seconds` counts what was made of the video: a segment in one of three rungs counts as a third of its duration.
+    The chunk's kind, tier and segments are repeated here, because the record outlives the chunk.
     """
 
     job = models.ForeignKey(
@@ -73,7 +72,7 @@ class Attempt(models.Model):
     tier = models.IntegerField(default=0, db_default=0)
     first_segment = models.IntegerField(default=0, db_default=0)
     last_segment = models.IntegerField(default=0, db_default=0)
-    number = models.IntegerField(help_text="The piece's attempt, from 1")
+    number = models.IntegerField(help_text="The chunk's attempt, from 1")
     worker = models.ForeignKey(
         Worker,
         models.SET_NULL,
@@ -84,7 +83,7 @@ class Attempt(models.Model):
         db_constraint=False,
         db_index=False,
     )
-    worker_name = models.CharField(max_length=100, default="", db_default="", help_text="Stays when the worker goes")
+    worker_name = models.CharField(max_length=100, default="", db_default="", help_text="Outlives the worker")
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=20, choices=Outcome, default=Outcome.RUNNING, db_default=Outcome.RUNNING)
@@ -98,9 +97,12 @@ class Attempt(models.Model):
         db_table = "transcoding_attempts"
         indexes = [
             models.Index(fields=["job"], name="ix_transcoding_attempts_job_id"),
-            models.Index(fields=["started_at"], name="ix_transcoding_attempts_start"),  # how fast the workers are now
+            models.Index(fields=["started_at"], name="ix_transcoding_attempts_start"),  # the workers' speed
             # The last attempts of a worker, and its figures.
             models.Index(fields=["worker", "started_at"], name="ix_transcoding_attempts_worker"),
+            models.Index(  # the claim: whether the worker is incompatible with a tier
+                fields=["job", "worker"], name="ix_attempts_incompatible", condition=Q(outcome=Outcome.INCOMPATIBLE)
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["chunk", "number"], name="uq_attempt"),

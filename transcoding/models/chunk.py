@@ -10,63 +10,119 @@ from django.db import models, transaction
 from django.db.models import F, OuterRef, Q, Subquery
 from django.utils import timezone
 
-from transcoding.models.attempt import Attempt, Outcome
+from transcoding.models.attempt import Attempt
 from transcoding.models.job import TranscodingJob
-from transcoding.models.states import POST_PUBLISH, SILENT, ChunkKind, ChunkStatus, Priority, given_up
-from videos.models import Transcription
+from transcoding.models.states import (
+    LEASE_EXPIRED,
+    POST_PUBLISH,
+    ChunkKind,
+    ChunkStatus,
+    Outcome,
+    Priority,
+    given_up,
+)
+from videos.models import Transcription, TranscriptionQuerySet
 from workers.models import Worker
 
 
 class ChunkQuerySet(models.QuerySet["TranscodingChunk"]):
     def open(self) -> "ChunkQuerySet":
-        """Those that somebody works on or has yet to."""
+        """Return the chunks that are pending or running."""
         return self.filter(status__in=[ChunkStatus.PENDING, ChunkStatus.RUNNING])
 
+    def running(self) -> "ChunkQuerySet":
+        return self.filter(status=ChunkStatus.RUNNING)
+
     def encoding(self) -> "ChunkQuerySet":
-        """Those that a video cannot be published without: it is heard and drawn afterwards."""
+        """Return the chunks that the publication waits for: captions and the storyboard come afterwards."""
         return self.exclude(kind__in=POST_PUBLISH)
 
     def transcriptions(self) -> "ChunkQuerySet":
         return self.filter(kind=ChunkKind.TRANSCRIPTION)
 
     def expired(self) -> "ChunkQuerySet":
-        """Those whose worker has not been heard of for the time of a lease."""
-        return self.filter(status=ChunkStatus.RUNNING, lease_expires_at__lt=timezone.now())
+        """Return the running chunks whose lease has expired."""
+        return self.running().filter(lease_expires_at__lt=timezone.now())
 
     def not_archived(self) -> "ChunkQuerySet":
-        """Those of videos that are not in the archive; the others wait for their video's return."""
+        """Return the chunks of videos outside the archive; the others wait until their video is restored."""
         return self.filter(job__video__deleted_at=None)
 
     def claimable(self) -> "ChunkQuerySet":
-        # As a question about each piece: a join lets PostgreSQL read through all videos before the first piece.
+        # A subquery for each chunk: with a join, PostgreSQL reads through all videos before the first chunk.
         alive = TranscodingJob.objects.filter(pk=OuterRef("job"), video__deleted_at=None)
-        return self.filter(status=ChunkStatus.PENDING, job=Subquery(alive.values("pk")))
+        return self.filter(status=ChunkStatus.PENDING, restarting=False, job=Subquery(alive.values("pk")))
 
     def in_order_of_work(self) -> "ChunkQuerySet":
-        """What somebody waits for; then the first chunk of every video before the second of any; retries at the end."""
+        """Return demanded chunks first, then the first chunk of every video before the second of any, then retries."""
         return self.order_by("priority", "index", "job_id", "tier", "first_segment")
 
     def demanded(self) -> "ChunkQuerySet":
-        """Those that somebody waits for and nobody works on."""
+        """Return the pending chunks that a viewer waits for."""
         return self.filter(priority=Priority.DEMANDED, status=ChunkStatus.PENDING)
 
+    def in_tier_of(self, chunk: "TranscodingChunk") -> "ChunkQuerySet":
+        """Return the chunks of the same job, kind and tier, which together make the same renditions."""
+        return self.filter(job=chunk.job_id, kind=chunk.kind, tier=chunk.tier)
+
     def held_by(self, worker: Worker, chunk: int, attempt: int) -> "ChunkQuerySet":
-        """The one chunk, as long as this attempt is the newest, runs and is this worker's.
+        """Return the one chunk, as long as this attempt is the newest, runs and is this worker's.
 
         Every write after a claim goes through it.
         """
         return self.filter(pk=chunk, attempt=attempt, worker=worker, status=ChunkStatus.RUNNING)
 
+    def complete(self) -> int:
+        """Complete the chunks and their attempts; returns the number of chunks."""
+        done: dict[str, Any] = {"status": ChunkStatus.COMPLETED, "completed_at": timezone.now()}
+        done |= {"lease_expires_at": None, "error": None}
+        return len(self._end(Outcome.COMPLETED, done))
+
+    def release(self, outcome: Outcome = Outcome.RELEASED, reason: str = "") -> int:
+        """Return the chunks to the queue without spending an attempt; returns their number."""
+        back = {"status": ChunkStatus.PENDING, "worker": None, "lease_expires_at": None}
+        chunks = self._end(outcome, back, reason)
+        for chunk in chunks:
+            chunk.transcription().reset()
+        return len(chunks)
+
+    def cancel(self) -> int:
+        """Cancel the open chunks; returns their number."""
+        return len(self.open()._end(Outcome.CANCELLED, {"status": ChunkStatus.CANCELLED, "lease_expires_at": None}))
+
+    def reset(self, reason: str = "", priority: Priority = Priority.NORMAL) -> int:
+        """Return the chunks to the queue as if no worker had ever had them; attempts that run are cancelled.
+
+        Only `attempt` goes on counting, because it is the fence. Returns the number of chunks.
+        """
+        fresh: dict[str, Any] = dict.fromkeys(("worker", "error", "lease_expires_at", "started_at", "completed_at"))
+        fresh |= {"status": ChunkStatus.PENDING, "priority": priority, "failures": 0, "delivered": False}
+        return len(self._end(Outcome.CANCELLED, fresh, reason))
+
+    def _end(self, outcome: Outcome, columns: dict[str, Any], error: str = "") -> list["TranscodingChunk"]:
+        """Write columns of the chunks and close their running attempts, in one transaction."""
+        with transaction.atomic():
+            locked = self.select_for_update(of=("self",), no_key=True).only("pk", "kind", "job")
+            chunks: list[TranscodingChunk] = list(locked)
+            if chunks:
+                TranscodingChunk.objects.filter(pk__in=[chunk.pk for chunk in chunks]).update(**columns)
+                Attempt.objects.filter(chunk__in=chunks).end(outcome, error)
+            return chunks
+
 
 class TranscodingChunk(models.Model):
-    """A piece of a job that one worker does in one go: a run of segments in all rungs of one tier.
+    """A run of segments in all rungs of one tier, which one worker makes in one go.
 
-    pending ──claim──▶ running ──▶ completed
-       ▲                  │ ├────▶ failed        attempts spent
-       └──lease expired───┘ └────▶ cancelled
+    pending ──claim──▶ running ──complete──▶ completed
+       ▲                  │ ├──fail────────▶ failed        attempts spent
+       └─release, expire──┘ └──cancel──────▶ cancelled
+       ◀──────────reset────────────────────  from every state
 
-    `attempt` counts the claims and is the fence: whoever writes names it, and loses where it has moved on.
+    `attempt` counts the claims and is the fence: every write names it, and changes nothing where it is not the newest.
     `failures` counts the attempts spent. `last_segment` is inclusive.
+
+    `restarting`: no worker can continue the tier, and its segments are about to be removed; `restarted_at`: when that
+    was done, which happens once.
     """
 
     job = models.ForeignKey(TranscodingJob, models.CASCADE, related_name="chunks", db_constraint=False, db_index=False)
@@ -91,6 +147,8 @@ class TranscodingChunk(models.Model):
     )
     attempt = models.IntegerField(default=0, db_default=0)
     failures = models.IntegerField(default=0, db_default=0)
+    restarting = models.BooleanField(default=False, db_default=False, editable=False)
+    restarted_at = models.DateTimeField(null=True, blank=True, editable=False)
     delivered = models.BooleanField(
         default=False, db_default=False, help_text="Whether a segment arrived since the last claim"
     )
@@ -105,14 +163,14 @@ class TranscodingChunk(models.Model):
         db_table = "transcoding_chunks"
         indexes = [
             models.Index(fields=["job"], name="ix_transcoding_chunks_job_id"),
-            # The claim: the first waiting chunk of a kind in the queryset's order_of_work, FOR UPDATE SKIP LOCKED. It
-            # stays as small as the work that is left, however many chunks the table keeps, or workers have.
+            # The claim: the first pending chunk of a kind in the order of work, FOR UPDATE SKIP LOCKED. The index is
+            # as small as the remaining work, however many chunks are complete or running.
             models.Index(
                 fields=["kind", "priority", "index", "job", "tier", "first_segment"],
                 name="ix_transcoding_chunks_claim",
                 condition=Q(status=ChunkStatus.PENDING),
             ),
-            models.Index(  # whose lease has expired
+            models.Index(  # expired leases
                 fields=["lease_expires_at"],
                 name="ix_transcoding_chunks_lease",
                 condition=Q(status=ChunkStatus.RUNNING),
@@ -140,11 +198,10 @@ class TranscodingChunk(models.Model):
         return self.lease_expires_at is not None and self.lease_expires_at < timezone.now()
 
     def split(self, segment: int, priority: Priority) -> "TranscodingChunk":
-        """End before a segment and leave the rest to a new piece. Call it with the job and this row locked."""
+        """End before a segment and return a new chunk with the rest. Call it with the job and this row locked."""
+        copied = ("job_id", "kind", "tier", "index", "last_segment", "restarting", "restarted_at")
         rest = TranscodingChunk(
-            **{name: getattr(self, name) for name in ("job_id", "kind", "tier", "index", "last_segment")},
-            first_segment=segment,
-            priority=priority,
+            **{name: getattr(self, name) for name in copied}, first_segment=segment, priority=priority
         )
         self.last_segment = segment - 1
         self.save(update_fields=["last_segment"])
@@ -153,68 +210,63 @@ class TranscodingChunk(models.Model):
         return rest
 
     def absorb_next(self) -> None:
-        """Take over the piece that follows, if nobody has begun it. Call it with the job locked."""
-        following = TranscodingChunk.objects.filter(
-            job=self.job_id, kind=self.kind, tier=self.tier, first_segment=self.last_segment + 1, attempt=0
-        ).first()
-        if following is not None:
-            self.last_segment = following.last_segment
+        """Join the following chunk to this one, unless a worker has begun it. Call it with the job locked."""
+        following = TranscodingChunk.objects.in_tier_of(self).filter(first_segment=self.last_segment + 1, attempt=0)
+        if (chunk := following.first()) is not None:
+            self.last_segment = chunk.last_segment
             self.save(update_fields=["last_segment"])
-            following.delete()
+            chunk.delete()
 
-    def lose_lease(self) -> None:
-        """Put an expired chunk back; without a segment delivered it costs an attempt.
+    def expire(self) -> None:
+        """Return a chunk whose lease has expired to the queue; spends an attempt unless a segment was delivered.
 
-        A worker that dies late has done its share.
+        A worker that dies later than that has made progress.
         """
         with transaction.atomic():
             self.job.lock()
             expired = TranscodingChunk.objects.expired().select_for_update(of=("self",)).select_related("job__video")
             chunk = expired.filter(pk=self.pk).first()
             if chunk is None:
-                return  # somebody else was faster, or its worker was heard of after all
-            Attempt.objects.filter(chunk=chunk).end(Outcome.LOST, SILENT)
+                return  # another process was faster, or the worker has reported after all
             Worker.objects.filter(worker_id=chunk.worker_id, current_job=chunk.job_id).update(current_job=None)
             agent = Worker.objects.filter(worker_id=chunk.worker_id, worker_type=Worker.Type.REMOTE)
-            agent.mark_stale_offline(settings.LEASE_SECONDS)  # so that nobody leaves the piece to it
+            agent.mark_stale_offline(settings.LEASE_SECONDS)  # so that no worker leaves the chunk to it
             if chunk.delivered or chunk.job.video.deleted_at is not None:
-                chunk.release()
+                TranscodingChunk.objects.filter(pk=chunk.pk).release(Outcome.LOST, LEASE_EXPIRED)
             else:
-                chunk.spend_attempt(f"{SILENT} before it delivered anything")
+                chunk.spend_attempt(f"{LEASE_EXPIRED} before it delivered anything", Outcome.LOST)
 
-    def release(self) -> None:
-        """Let somebody else have it, unspent."""
-        self.status, self.lease_expires_at = ChunkStatus.PENDING, None
-        self.save(update_fields=["status", "lease_expires_at"])
-        self._tell_transcription(status=Transcription.Status.PENDING, progress_percent=0)
+    def spend_attempt(self, error: str, outcome: Outcome = Outcome.FAILED, *, final: bool = False) -> None:
+        """Count a failure and close the attempt; the last failure allowed, or a final one, fails the video.
 
-    def spend_attempt(self, error: str, *, final: bool = False) -> None:
-        """Note a failure; the last one allowed, or one that is final, fails the video. Call it with the job locked.
-
-        Where it was only to be heard or drawn, it stays as it is: the chunk fails, and its transcription.
+        A failed transcription or storyboard leaves the video as it is. Call it with the job and this row locked.
         """
+        Attempt.objects.filter(chunk=self).end(outcome, error)
         self.failures, self.error = self.failures + 1, error
         is_over = final or self.failures >= self.job.max_attempts
         self.status = ChunkStatus.FAILED if is_over else ChunkStatus.PENDING
+        self.priority = Priority.RETRY if outcome == Outcome.FAILED else self.priority
         self.lease_expires_at = None
         self.save(update_fields=["failures", "error", "status", "lease_expires_at", "priority"])
+        message = error if self.kind in POST_PUBLISH else f"{self}: {error}"
+        reason = self._given_up(message) if is_over and not final else message
         if self.kind not in POST_PUBLISH:
-            told = f"{self}: {error}"
-            self.job.note_failure(self.failures, told)
+            self.job.note_failure(self.failures, message)
             if is_over:
-                self.job.fail(told if final else self._given_up(told))
+                self.job.fail(reason)
         elif is_over:
-            reason, now = error if final else self._given_up(error), timezone.now()
-            self._tell_transcription(status=Transcription.Status.FAILED, error_message=reason, completed_at=now)
+            self.transcription().fail(reason)
         else:
-            self._tell_transcription(status=Transcription.Status.PENDING, error_message=error, progress_percent=0)
+            self.transcription().reset(error)
 
     def _given_up(self, error: str) -> str:
-        """The sentence for the editor; a worker that fell silent has not told that it is the file."""
+        """Return the message for the editor; only failures show that the file is at fault, expired leases do not."""
         spent = Attempt.objects.spent().filter(chunk=self).order_by("-number")[: self.failures]
         failed_on = [attempt.worker_name for attempt in reversed(spent) if attempt.outcome == Outcome.FAILED]
         return given_up(self.failures, error, list(dict.fromkeys(failed_on)))
 
-    def _tell_transcription(self, **columns: Any) -> None:
-        if self.kind == ChunkKind.TRANSCRIPTION:
-            Transcription.objects.filter(video__job=self.job_id).update(**columns)
+    def transcription(self) -> TranscriptionQuerySet:
+        """Return the transcription that this chunk is to make; none of another kind of chunk."""
+        if self.kind != ChunkKind.TRANSCRIPTION:
+            return Transcription.objects.none()
+        return Transcription.objects.filter(video__job=self.job_id)

@@ -7,22 +7,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db import models, transaction
-from django.db.models import Q
-from django.db.models.functions import Coalesce, Greatest
+from django.db.models import Q, Value
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast, Coalesce, Greatest
 from django.utils import timezone
 
-from transcoding.engine.plan.ladder import Rung
-from transcoding.models.attempt import Attempt, Outcome
-from transcoding.models.states import (
-    POST_PUBLISH,
-    UNFINISHED,
-    ChunkKind,
-    ChunkStatus,
-    PipelineStep,
-    Priority,
-    QualityStatus,
-    given_up,
-)
+from transcoding.engine.plan.plan import Plan
+from transcoding.engine.renditions import VideoRendition
+from transcoding.models.states import ChunkKind, ChunkStatus, PipelineStep, given_up
 from videos.models import Video, VideoQuality
 from vlog.schema import NamedIndex
 from workers.models import Worker
@@ -33,14 +25,16 @@ from workers.models import Worker
 
 class JobQuerySet(models.QuerySet["TranscodingJob"]):
     def waiting_for_space(self) -> "JobQuerySet":
-        """Those that were analysed and cannot be laid out before there is room on the disk."""
+        """Return the jobs that were analysed and need more space than the disk has available."""
         return self.filter(plan__isnull=True, reserved_bytes__isnull=False)
 
 
 class TranscodingJob(models.Model):
-    """The making of one video, as a whole.
+    """The making of one video.
 
     `current_step` goes probe → thumbnail → transcode → master_playlist → finalize; `completed_at` ends it.
+    The state is the video's: begin() makes it processing, fail() and cancel() failed, reopen() processing again.
+    `cancelled_by` tells a cancelled job from a failed one.
     The worker and claim columns are those of the worker that last claimed or renewed one of its chunks.
     """
 
@@ -65,6 +59,9 @@ class TranscodingJob(models.Model):
     attempt_number = models.IntegerField(default=1, db_default=1)
     max_attempts = models.IntegerField(default=3, db_default=3)
     last_error = models.TextField(null=True, blank=True)
+    cancelled_by = models.CharField(
+        max_length=150, null=True, blank=True, editable=False, help_text="Who cancelled it; NULL: it was not cancelled"
+    )
     # No foreign keys: these two outlive the worker.
     processed_by_worker_id = models.CharField(max_length=36, null=True, blank=True)
     processed_by_worker_name = models.CharField(max_length=100, null=True, blank=True)
@@ -72,11 +69,17 @@ class TranscodingJob(models.Model):
     reserved_bytes = models.BigIntegerField(
         null=True, blank=True, editable=False, help_text="What its making is expected to write; without a plan it waits"
     )
+    plan_format = models.GeneratedField(  # a column, because the claim must not read the whole plan for it
+        expression=Coalesce(Cast(KT("plan__format"), models.IntegerField()), Value(1)),
+        output_field=models.IntegerField(),
+        db_persist=True,
+    )
 
     objects = JobQuerySet.as_manager()
 
     class Meta:
         db_table = "transcoding_jobs"
+        permissions = [("manage_job", "Can cancel, retry and re-encode")]
         indexes = [
             # Stale job detection. The other index of the schema, ix_transcoding_jobs_video_id, is the one below
             # the video's UNIQUE constraint, which the migration renames.
@@ -89,25 +92,26 @@ class TranscodingJob(models.Model):
                 condition=Q(attempt_number__gte=1, max_attempts__gte=1), name="ck_transcoding_jobs_attempts"
             ),
             models.CheckConstraint(condition=Q(reserved_bytes__gte=0), name="ck_transcoding_jobs_reserved"),
+            models.CheckConstraint(condition=~Q(cancelled_by=""), name="ck_transcoding_jobs_cancelled"),
         ]
 
     def __str__(self) -> str:
         return f"Job of {self.video}"
 
     def lock(self) -> None:
-        """Hold the job until the transaction ends; whoever writes several rows of a job locks it before them."""
+        """Lock the job until the transaction ends; every writer of several rows of a job locks it before them."""
         # Not FOR UPDATE, which would wait for a claim that refers to the job while it holds a chunk.
         TranscodingJob.objects.select_for_update(no_key=True).filter(pk=self.pk).first()
 
-    def publish_early(self, rungs: Iterable[Rung]) -> None:
-        """Let viewers in where the editor wants that as soon as the video plays; the qualities are those planned."""
-        wanted = Video.objects.alive().filter(pk=self.video_id, status=Video.Status.PROCESSING, publish_early=True)
+    def publish_early(self, rungs: Iterable[VideoRendition]) -> None:
+        """Publish a video that plays, where the editor asked for that; the qualities are the planned ones."""
+        ready = Video.objects.alive().filter(pk=self.video_id, status=Video.Status.PROCESSING, publish_early=True)
         with transaction.atomic():
-            if wanted.filter(published_at=None).update(published_at=timezone.now()):
+            if ready.filter(published_at=None).update(published_at=timezone.now()):
                 planned = [
                     VideoQuality(
                         video_id=self.video_id,
-                        quality=rung.name,
+                        quality=rung.key,
                         width=rung.width,
                         height=rung.height,
                         bitrate=rung.bitrate,
@@ -117,30 +121,29 @@ class TranscodingJob(models.Model):
                 VideoQuality.objects.bulk_create(planned, ignore_conflicts=True)
 
     def begin(self, step: str) -> bool:
-        """Enter a step; False where nothing is wanted of it: the video is ready, failed, archived or gone.
+        """Enter a step; False where the video is ready, failed, archived or gone.
 
-        Nor are the last steps wanted as long as a piece is missing: a message may be older than a new beginning.
+        False, too, for the last steps as long as a chunk is missing: the message may be older than a restart.
         """
         if step in {PipelineStep.MASTER_PLAYLIST, PipelineStep.FINALIZE} and not self.is_encoded():
             return False
-        wanted = Video.objects.alive().filter(pk=self.video_id, status__in=UNFINISHED)
-        if not wanted.update(status=Video.Status.PROCESSING):
+        if not Video.objects.alive().filter(pk=self.video_id).unfinished().process():
             return False
         now = timezone.now()
         self._write(current_step=step, last_checkpoint=now, started_at=Coalesce("started_at", now))
         return True
 
     def is_encoded(self) -> bool:
-        """Whether every piece is complete that the video cannot be published without."""
-        pieces = self.chunks.encoding()
-        return pieces.exists() and not pieces.exclude(status=ChunkStatus.COMPLETED).exists()
+        """Return whether every chunk is complete that the publication waits for."""
+        chunks = self.chunks.encoding()
+        return chunks.exists() and not chunks.exclude(status=ChunkStatus.COMPLETED).exists()
 
     def checkpoint(self, **columns: Any) -> None:
-        """Note that the work moved on."""
+        """Record progress: `last_checkpoint`, and other columns."""
         self._write(last_checkpoint=timezone.now(), **columns)
 
     def warn(self, *sentences: str) -> None:
-        """Note for the editor what of it is not as it should be; the same again is no harm."""
+        """Add warnings for the editor; known ones are not repeated."""
         with transaction.atomic():
             self.lock()
             self.refresh_from_db(fields=["plan"])
@@ -151,76 +154,89 @@ class TranscodingJob(models.Model):
 
     @property
     def warnings(self) -> list[str]:
-        """Sentences for the editor: what of the source is not there, and what could be better of what was made."""
+        """Return the warnings for the editor: what is missing of the source, and what could be better."""
         return list((self.plan or {}).get("warnings", ()))
 
     def spend_attempt(self, number: int, error: str) -> None:
-        """Note that a step has now failed `number` times; the last time allowed fails the video."""
+        """Record that a step has failed `number` times; the last attempt allowed fails the video."""
         self.note_failure(number, error)
         if number >= self.max_attempts:
             self.fail(given_up(number, error))
 
     def note_failure(self, number: int, error: str) -> None:
-        """Note that a piece or a step has now failed `number` times."""
+        """Record that a chunk or a step has failed `number` times."""
         self._write(attempt_number=Greatest("attempt_number", min(number + 1, self.max_attempts)), last_error=error)
 
-    def fail(self, reason: str) -> bool:
-        """End the job: nothing more is made of the video until it is tried again; its files stay.
+    def cancel(self, by: str) -> bool:
+        """End the job at an operator's request; False where the video is ready or has failed already."""
+        return self.fail(f"Cancelled by {by}.", cancelled_by=by[:150])
 
-        False where the video is ready or has failed already.
-        """
+    def fail(self, reason: str, *, cancelled_by: str | None = None) -> bool:
+        """End the job until it is retried; the files are kept. False where the video is ready or has failed already."""
         with transaction.atomic():
             self.lock()
-            if not Video.objects.filter(pk=self.video_id, status__in=UNFINISHED).update(
-                status=Video.Status.FAILED, error_message=reason
-            ):
+            if not Video.objects.filter(pk=self.video_id).unfinished().fail(reason):
                 return False
-            self._write(last_error=reason, worker=None, claim_expires_at=None)
-            self.chunks.encoding().open().update(status=ChunkStatus.CANCELLED, lease_expires_at=None)
-            self.attempts.exclude(kind__in=POST_PUBLISH).end(Outcome.CANCELLED)
+            self._write(last_error=reason, cancelled_by=cancelled_by, worker=None, claim_expires_at=None)
+            self.chunks.encoding().cancel()
             self.free_workers()
-            self.qualities.filter(status__in=[QualityStatus.PENDING, QualityStatus.IN_PROGRESS]).update(
-                status=QualityStatus.FAILED, error_message=reason
-            )
+            self.qualities.unfinished().fail(reason)
             return True
 
-    def restart_pictures(self, encoder: str, warning: str) -> None:
-        """Have every picture encoded again by another encoder. Call it with the job locked and the segments gone."""
-        self._write(plan={**(self.plan or {}), "encoder": encoder, "warnings": [*self.warnings, warning]})
-        pieces = self.chunks.filter(kind=ChunkKind.VIDEO)
-        Attempt.objects.running().filter(chunk__in=pieces).end(Outcome.CANCELLED, warning)
+    def restart_encoding(self, encoder: str, warning: str) -> None:
+        """Have all pictures encoded again by another encoder. Call it with the job locked and the segments removed."""
+        plan = Plan.from_json(self.plan or {}).begun_anew(encoder=encoder)
+        self._write(plan={**plan.to_json(), "warnings": [*self.warnings, warning]})
+        self.chunks.filter(kind=ChunkKind.VIDEO).reset(warning)
         self.free_workers()
-        pieces.update(status=ChunkStatus.PENDING, failures=0, lease_expires_at=None, priority=Priority.NORMAL)
-        self.qualities.exclude(status=QualityStatus.SKIPPED).update(
-            status=QualityStatus.PENDING, segments_completed=0, progress_percent=0, completed_at=None
-        )
+        self.qualities.planned().reset()
+
+    def restart_tier(self, kind: str, tier: int, qualities: Iterable[str], warning: str) -> None:
+        """Have a tier made again by other workers. Call it with the job locked and the segments removed."""
+        self.warn(warning)
+        chunks = self.chunks.filter(kind=kind, tier=tier)
+        chunks.reset(warning)
+        chunks.update(restarting=False, restarted_at=timezone.now())
+        self.free_workers()
+        self.qualities.filter(quality__in=qualities).reset()
+
+    def restart_quality(self, quality: str) -> None:
+        """Have one quality made again. Call it with the job locked, and remove the segments in the transaction."""
+        self.chunks.filter(kind=ChunkKind.VIDEO).reset()
+        self.free_workers()
+        self.qualities.filter(quality=quality).reset()
+
+    def restart_package(self) -> None:
+        """Have all renditions made again by the same plan, because the package was removed."""
+        with transaction.atomic():
+            self.lock()
+            self.chunks.encoding().reset()
+            self.qualities.planned().reset()
 
     def free_workers(self) -> None:
-        """Note that nobody works on it: whoever loses a lease does not say so."""
+        """Clear `current_job` of the job's workers: a worker that loses its lease does not report that."""
         Worker.objects.filter(current_job=self.pk).update(current_job=None)
 
     def reopen(self) -> bool:
-        """Take a failed video up again with all its attempts; what was made is kept. False where it had not failed."""
+        """Continue a failed video with all its attempts; what was made is kept. False where it has not failed."""
         with transaction.atomic():
             self.lock()
-            failed = Video.objects.alive().filter(pk=self.video_id, status=Video.Status.FAILED)
-            if not failed.update(status=Video.Status.PROCESSING, error_message=None):
+            if not Video.objects.alive().filter(pk=self.video_id).reopen():
                 return False
-            self._write(attempt_number=1, last_error=None, last_checkpoint=timezone.now())
-            self.chunks.encoding().filter(status__in=[ChunkStatus.FAILED, ChunkStatus.CANCELLED]).update(
-                status=ChunkStatus.PENDING, failures=0, error=None, priority=Priority.NORMAL
-            )
-            self.qualities.filter(status=QualityStatus.FAILED).update(status=QualityStatus.PENDING, error_message=None)
+            self._write(attempt_number=1, last_error=None, cancelled_by=None, last_checkpoint=timezone.now())
+            self.chunks.encoding().filter(status__in=[ChunkStatus.FAILED, ChunkStatus.CANCELLED]).reset()
+            self.qualities.reopen()
             return True
 
-    def forget(self) -> None:
-        """Begin from nothing: the next probe lays it out. Call it with the job locked. Attempts stay as a record."""
-        self.attempts.filter(kind=ChunkKind.STORYBOARD).end(Outcome.CANCELLED)  # it shows what is about to go
+    def restart(self) -> None:
+        """Start over with the probe, under another media key. Call it with the job locked. The attempts are kept."""
+        Video.objects.filter(pk=self.video_id).restart()
+        self.chunks.filter(kind=ChunkKind.STORYBOARD).cancel()  # it shows pictures that are about to go
         self.chunks.exclude(kind=ChunkKind.TRANSCRIPTION).delete()
         self.qualities.all().delete()
         self._write(
             **dict.fromkeys(("plan", "reserved_bytes", "current_step", "started_at", "completed_at")),
-            **dict.fromkeys(("last_error", "worker")),
+            **dict.fromkeys(("last_error", "cancelled_by", "worker")),
             **dict.fromkeys(("claimed_at", "claim_expires_at", "processed_by_worker_id", "processed_by_worker_name")),
             progress_percent=0,
             attempt_number=1,

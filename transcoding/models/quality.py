@@ -4,16 +4,69 @@
 # ruff: noqa: DJ001
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce, Greatest
+from django.utils import timezone
 
 from transcoding.models.job import TranscodingJob
 from transcoding.models.states import QualityStatus
 
 
-class QualityProgress(models.Model):
-    """How far one rung has come.
+class QualityQuerySet(models.QuerySet["QualityProgress"]):
+    def planned(self) -> "QualityQuerySet":
+        """Return the qualities that are made; the others are above the source."""
+        return self.exclude(status=QualityStatus.SKIPPED)
 
-    pending ──▶ in_progress ──▶ completed | failed        skipped: the rung is above the source
+    def unfinished(self) -> "QualityQuerySet":
+        return self.filter(status__in=[QualityStatus.PENDING, QualityStatus.IN_PROGRESS])
+
+    def record_segments(self, count: int) -> None:
+        """Raise the progress to a number of stored segments; with the last one the quality is complete."""
+        now = timezone.now()
+        self.update(
+            status=QualityStatus.IN_PROGRESS,
+            started_at=Coalesce("started_at", now),
+            segments_completed=Greatest("segments_completed", count),
+        )
+        self.update_percentage()
+        self.filter(segments_completed=F("segments_total")).update(
+            status=QualityStatus.COMPLETED, completed_at=Coalesce("completed_at", now)
+        )
+
+    def update_percentage(self) -> int:
+        """Compute the percentage from the segments; returns the number of rows."""
+        return self.update(progress_percent=100 * F("segments_completed") / F("segments_total"))
+
+    def complete(self) -> int:
+        """Mark the qualities as completely made; returns their number."""
+        completed_at = Coalesce("completed_at", timezone.now())
+        return self.update(status=QualityStatus.COMPLETED, progress_percent=100, completed_at=completed_at)
+
+    def fail(self, reason: str) -> None:
+        self.update(status=QualityStatus.FAILED, error_message=reason)
+
+    def reopen(self) -> None:
+        """Continue failed qualities; what was made of them counts."""
+        self.filter(status=QualityStatus.FAILED).update(status=QualityStatus.PENDING, error_message=None)
+
+    def reset(self) -> None:
+        """Start the qualities over, because their segments were removed."""
+        self.update(
+            status=QualityStatus.PENDING,
+            segments_completed=0,
+            progress_percent=0,
+            started_at=None,
+            completed_at=None,
+            error_message=None,
+        )
+
+
+class QualityProgress(models.Model):
+    """The progress of one rung.
+
+    pending ──▶ in_progress ──▶ completed        skipped: the rung is above the source
+       ▲             │
+       └── failed ◀──┘
     """
 
     job = models.ForeignKey(
@@ -29,6 +82,8 @@ class QualityProgress(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     completed_at = models.DateTimeField(null=True, blank=True)
     error_message = models.TextField(null=True, blank=True)
+
+    objects = QualityQuerySet.as_manager()
 
     class Meta:
         db_table = "quality_progress"
@@ -46,3 +101,8 @@ class QualityProgress(models.Model):
 
     def __str__(self) -> str:
         return f"{self.quality}: {self.get_status_display()}"
+
+    @classmethod
+    def skipped(cls, job: TranscodingJob, quality: str) -> "QualityProgress":
+        """Return an unsaved row for a rung above the source."""
+        return cls(job=job, quality=quality, status=QualityStatus.SKIPPED)

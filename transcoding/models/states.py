@@ -1,4 +1,4 @@
-"""The states of jobs, qualities and chunks."""
+"""The states of jobs, qualities, chunks and attempts."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -24,7 +24,7 @@ class QualityStatus(models.TextChoices):
     IN_PROGRESS = "in_progress"
     COMPLETED = "completed"
     FAILED = "failed"
-    SKIPPED = "skipped"
+    SKIPPED = "skipped", "Skipped (source is smaller)"
 
 
 class ChunkKind(models.TextChoices):
@@ -45,29 +45,36 @@ class ChunkStatus(models.TextChoices):
     CANCELLED = "cancelled"
 
 
+class Outcome(models.TextChoices):
+    """How an attempt ended."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    LOST = "lost"
+    RELEASED = "given_back", "Released"
+    CANCELLED = "cancelled"
+    INCOMPATIBLE = "incompatible"
+
+
 class Priority(models.IntegerChoices):
-    DEMANDED = 0, "somebody waits for it"
+    DEMANDED = 0, "a viewer waits for it"
     NORMAL = 1
     RETRY = 2, "it has failed before"
-    LAST = 3, "nobody misses it for now"
+    LAST = 3, "everything else comes first"
 
 
-CANCELLED = "Cancelled by"
-
-
-SILENT = "the worker that had it went silent"
-
-
+LEASE_EXPIRED = "the worker stopped reporting"
 UNFINISHED = (Video.Status.PENDING, Video.Status.PROCESSING)
 
 
 def lease_end(now: datetime | None = None) -> datetime:
-    """When a lease that is taken or renewed now runs out."""
+    """Return when a lease expires that is claimed or renewed now."""
     return (now or timezone.now()) + timedelta(seconds=settings.LEASE_SECONDS)
 
 
 def given_up(number: int, error: str, workers: Sequence[str] = ()) -> str:
-    """Why there is no further attempt, for the editor; what fails on several workers is to blame itself."""
+    """Return why there is no further attempt, for the editor; workers: the names of those on which it failed."""
     if len(workers) > 1:
         where = f"{apnumber(len(workers))} workers ({', '.join(workers)})"
         return f"It failed on {where}, so it is the file, not a worker. The last error: {error}"

@@ -7,25 +7,15 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.template.defaultfilters import pluralize
 from django.utils import timezone
 
 from transcoding import tasks
 from transcoding.engine.package import files
 from transcoding.engine.work import REPORT_SECONDS
-from transcoding.models import (
-    CANCELLED,
-    SILENT,
-    UNFINISHED,
-    Attempt,
-    ChunkKind,
-    ChunkStatus,
-    Outcome,
-    Priority,
-    QualityStatus,
-    TranscodingJob,
-)
+from transcoding.models import LEASE_EXPIRED, UNFINISHED, Outcome, QualityStatus, TranscodingJob
 from transcoding.operations.insight import MISSED_REPORTS
-from videos.models import Video, new_media_key
+from videos.models import Video
 from videos.storage.paths import package_dir
 
 
@@ -36,7 +26,7 @@ class Refused(Exception):
 def cancel(job: TranscodingJob, by: str) -> str:
     """End the making of a video; whoever encodes a piece of it loses the lease with the next report."""
     video = _alive(job)
-    if not job.fail(f"{CANCELLED} {by}."):
+    if not job.cancel(by):
         state = Video.objects.filter(pk=video.pk).values_list("status", flat=True).first()
         if state == Video.Status.READY:
             raise Refused(f"«{video}» is ready, so there is nothing to cancel. To withdraw it, archive it.")
@@ -54,10 +44,10 @@ def retry(job: TranscodingJob) -> str:
     if video.status == Video.Status.FAILED:
         tasks.retry(job)
         return f"«{video}» is taken up again; what was made well is kept."
-    given_back = _free(job)
+    released = _release_unreported(job)
     transaction.on_commit(lambda: tasks.send_again(job))
-    pieces = f" Pieces taken back from silent workers: {given_back}." if given_back else ""
-    return f"«{video}» is not finished: what is left to do was sent again.{pieces}"
+    chunks = f" {released} chunk{pluralize(released)} of workers that stopped reporting will be claimed again."
+    return f"«{video}» is not finished: the remaining work was sent again.{chunks if released else ''}"
 
 
 def encode_again(job: TranscodingJob) -> str:
@@ -72,10 +62,7 @@ def encode_again(job: TranscodingJob) -> str:
             raise Refused(f"«{video}» is being made. Cancel it first, then it can be encoded again.")
         if job.chunks.transcriptions().open().exists():
             raise Refused(f"«{video}» is being heard. Wait for its captions or cancel them first.")
-        Video.objects.filter(pk=video.pk).update(
-            status=Video.Status.PENDING, error_message=None, media_key=new_media_key()
-        )
-        job.forget()
+        job.restart()
         transaction.on_commit(lambda: tasks.start(job))
     return f"«{video}» is encoded again from scratch. Viewers cannot watch it until it is ready."
 
@@ -87,15 +74,8 @@ def redo(job: TranscodingJob, quality: str) -> str:
         video = _alive(job)
         _check_redo(job, video, quality)
         job.reopen()
-        pieces = job.chunks.filter(kind=ChunkKind.VIDEO)
-        Attempt.objects.filter(chunk__in=pieces).end(Outcome.CANCELLED)
-        job.free_workers()
-        fresh = {"status": ChunkStatus.PENDING, "priority": Priority.NORMAL, "failures": 0}
-        pieces.update(**fresh, error=None, lease_expires_at=None)
-        job.qualities.filter(quality=quality).update(
-            status=QualityStatus.PENDING, segments_completed=0, progress_percent=0, started_at=None, completed_at=None
-        )
-        # Before the commit: afterwards somebody may have begun to fill it again.
+        job.restart_quality(quality)
+        # Before the commit: afterwards a worker may have begun to fill it again.
         files.remove(package_dir(video) / quality)
         transaction.on_commit(lambda: tasks.start(job))
     return f"{quality} of «{video}» is made anew."
@@ -125,15 +105,12 @@ def _alive(job: TranscodingJob) -> Video:
     return video
 
 
-def _free(job: TranscodingJob) -> int:
-    """Take pieces away from workers that have missed their reports, unspent; those that report keep theirs."""
+def _release_unreported(job: TranscodingJob) -> int:
+    """Release the chunks of workers that have missed their reports; returns their number."""
     limit = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS - MISSED_REPORTS * REPORT_SECONDS)
     with transaction.atomic():
         job.lock()
-        silent = job.chunks.encoding().filter(status=ChunkStatus.RUNNING, lease_expires_at__lt=limit)
-        pieces = list(silent.select_for_update())
-        for piece in pieces:
-            Attempt.objects.filter(chunk=piece).end(Outcome.LOST, SILENT)
-            piece.release()
+        late = job.chunks.encoding().running().filter(lease_expires_at__lt=limit)
+        number = late.release(Outcome.LOST, LEASE_EXPIRED)
         job.checkpoint()
-    return len(pieces)
+    return number

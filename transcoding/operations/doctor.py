@@ -10,14 +10,15 @@ from django.db.models import F, Q, QuerySet
 from django.template.defaultfilters import pluralize
 from django.utils import timezone
 
+from transcoding.engine.codecs.h264 import SOFTWARE
 from transcoding.engine.ffmpeg import encoders, processes
-from transcoding.engine.ffmpeg.commands import SOFTWARE
 from transcoding.models import (
     Attempt,
     ChunkKind,
     ChunkStatus,
     Outcome,
     QualityProgress,
+    QualityQuerySet,
     QualityStatus,
     TranscodingChunk,
     TranscodingJob,
@@ -151,14 +152,13 @@ def _wrong_progress() -> QuerySet[QualityProgress]:
     return rungs.exclude(progress_percent=100 * F("segments_completed") / F("segments_total"))
 
 
-def _unfinished_progress() -> QuerySet[QualityProgress]:
+def _unfinished_progress() -> QualityQuerySet:
     """Return the rows of published videos that are not complete."""
     done = QualityProgress.objects.filter(job__completed_at__isnull=False, job__video__status=Video.Status.READY)
     return done.exclude(status=QualityStatus.SKIPPED).exclude(status=QualityStatus.COMPLETED, progress_percent=100)
 
 
 def _correct_progress() -> str:
-    now = timezone.now()
     corrected = _wrong_progress().update(progress_percent=100 * F("segments_completed") / F("segments_total"))
-    corrected += _unfinished_progress().update(status=QualityStatus.COMPLETED, progress_percent=100, completed_at=now)
+    corrected += _unfinished_progress().complete()
     return f"The progress of {corrected} row{pluralize(corrected)} was corrected."

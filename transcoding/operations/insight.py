@@ -112,7 +112,8 @@ def _why_unfinished(job: TranscodingJob, snapshot: QueueSnapshot) -> str:
         return NO_REDIS
     video = [chunk for chunk in own if chunk.kind == ChunkKind.VIDEO]
     kind = ChunkKind.VIDEO if video else ChunkKind.AUDIO
-    obstacle = _no_worker(kind, snapshot.workers) or (video and _no_encoder(video[0].encoder, snapshot.workers))
+    obstacle = _no_worker(kind, snapshot.workers) or (own and _outdated(kind, own[0].plan_format, snapshot.workers))
+    obstacle = obstacle or (video and _no_encoder(video[0].encoder, snapshot.workers))
     return obstacle or (_position(job.pk, kind, snapshot) if own else STEPS[step])
 
 
@@ -144,6 +145,13 @@ def _no_worker(kind: ChunkKind, workers: Iterable[WorkerState]) -> str:
         state = " or ".join(["is disabled"] * disabled + [f"takes no new work ({'; '.join(held)})"] * bool(held))
         return f"Every {name} {state}: enable one under Workers in the admin, or {start}."
     return f"No {name} is running: {start}."
+
+
+def _outdated(kind: ChunkKind, plan_format: int, workers: Iterable[WorkerState]) -> str:
+    """Return that no available worker knows a plan format, or nothing if one knows it."""
+    if any(worker.available and worker.takes(kind) and plan_format in worker.plan_formats for worker in workers):
+        return ""
+    return f"No worker can make this: it needs plan format {plan_format}; upgrade the workers."
 
 
 def _no_encoder(encoder: str, workers: Iterable[WorkerState]) -> str:

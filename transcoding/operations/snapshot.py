@@ -11,7 +11,7 @@ from django.db.models import BooleanField, Count, ExpressionWrapper, F, OuterRef
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from transcoding.engine.ffmpeg.commands import SOFTWARE
+from transcoding.engine.codecs.h264 import SOFTWARE
 from transcoding.engine.timeline import Timeline
 from transcoding.models import Attempt, ChunkKind, ChunkStatus, Outcome, TranscodingChunk, TranscodingJob
 from transcoding.queue import disk_quota, eligibility
@@ -27,7 +27,7 @@ class PendingChunk:
     """A pending or running chunk of any job.
 
     remaining: seconds of video that are not made yet; since_report: seconds since its worker last reported, None unless
-    it is running; encoder: the one that its plan requires.
+    it is running; encoder, plan_format: those that its plan requires.
     """
 
     job: int
@@ -39,6 +39,7 @@ class PendingChunk:
     worker: str = ""
     since_report: float | None = None
     encoder: str = SOFTWARE
+    plan_format: int = eligibility.FIRST_FORMAT
 
     @property
     def running(self) -> bool:
@@ -60,6 +61,7 @@ class WorkerState:
     steps: bool = False
     held_back: str = ""
     encoders: tuple[str, ...] = (SOFTWARE,)
+    plan_formats: tuple[int, ...] = (eligibility.FIRST_FORMAT,)
 
     def takes(self, kind: str) -> bool:
         return self.encodes if kind == ChunkKind.VIDEO else self.steps
@@ -128,13 +130,13 @@ def _queue(now: datetime) -> list[PendingChunk]:
     return [_pending_chunk(now, plans.get(job), title, made, job, *rest) for title, made, job, *rest in rows]
 
 
-_PlanFacts = tuple[Timeline, str]  # the timeline and the encoder of a plan
+_PlanFacts = tuple[Timeline, str, int]  # the timeline, the encoder and the format of a plan
 
 
 def _pending_chunk(
     now: datetime, plan: _PlanFacts | None, title: str, made: float | None, job: int, *row: Any
 ) -> PendingChunk:
-    timeline, encoder = plan or (None, SOFTWARE)
+    timeline, encoder, plan_format = plan or (None, SOFTWARE, eligibility.FIRST_FORMAT)
     kind, first, last, status, expires, worker = row
     since_report = None
     if status == ChunkStatus.RUNNING:
@@ -143,15 +145,16 @@ def _pending_chunk(
     if timeline and kind == ChunkKind.VIDEO:
         length = sum(float(timeline.seconds(index)) for index in range(first, last + 1))
     remaining = max(0.0, length - (made or 0))
-    return PendingChunk(job, title, kind, first, last, remaining, worker or "a worker", since_report, encoder)
+    who = worker or "a worker"
+    return PendingChunk(job, title, kind, first, last, remaining, who, since_report, encoder, plan_format)
 
 
 def _plans(jobs: set[int]) -> dict[int, _PlanFacts]:
     plans = TranscodingJob.objects.filter(pk__in=jobs, plan__isnull=False)
-    rows = plans.values_list("pk", "plan__timeline", "plan__encoder")
+    rows = plans.values_list("pk", "plan__timeline", "plan__encoder", "plan_format")
     return {
-        job: (Timeline(Fraction(data["unit"]), tuple(data["starts"]), data["end"]), encoder or SOFTWARE)
-        for job, data, encoder in rows
+        job: (Timeline(Fraction(data["unit"]), tuple(data["starts"]), data["end"]), encoder or SOFTWARE, plan_format)
+        for job, data, encoder, plan_format in rows
         if data
     }
 
@@ -174,7 +177,8 @@ def _worker_states(now: datetime, encoded: set[str | None]) -> list[WorkerState]
             encodes=worker.encodes or worker.worker_id in encoded,
             steps=worker.steps,
             held_back=worker.held_back or "",
-            encoders=tuple((worker.capabilities or {}).get("encoders") or [SOFTWARE]),
+            encoders=eligibility.encoders_of(worker),
+            plan_formats=eligibility.formats_of(worker),
         )
         for worker in workers.order_by("worker_name")
     ]

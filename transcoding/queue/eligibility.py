@@ -1,24 +1,34 @@
-"""Which worker may take which piece: the rules of the fleet, as conditions of the one query that claims.
+"""Which worker may claim which chunk: the rules of the fleet, as conditions of the one query that claims.
 
-So they hold for Celery nodes and remote workers alike; docs/fleet.md tells them to operators.
+They hold for Celery nodes and remote workers alike; docs/fleet.md describes them for operators.
 """
 
 import logging
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, Q, Subquery
+from django.db.models import Case, Exists, OuterRef, Q, Subquery, Value, When
 from django.db.models.fields.json import KT
+from django.db.models.functions import Coalesce
 from django.db.models.lookups import In
 from django.utils import timezone
 
-from transcoding.engine.ffmpeg.commands import SOFTWARE
-from transcoding.models import Attempt, ChunkKind, ChunkStatus, Outcome, TranscodingChunk, TranscodingJob
-from workers.models import SET_ASIDE, Worker, WorkerQuerySet
+from transcoding.engine.codecs.h264 import SOFTWARE
+from transcoding.engine.plan.plan import KNOWN_FORMATS
+from transcoding.models import (
+    Attempt,
+    AttemptQuerySet,
+    ChunkKind,
+    ChunkStatus,
+    Outcome,
+    TranscodingChunk,
+    TranscodingJob,
+)
+from workers.models import Worker, WorkerQuerySet
 
 log = logging.getLogger(__name__)
 
-# The Celery queue of each kind; `manage.py up` calls a node after the one that it takes.
+# The Celery queue of each kind; `manage.py up` names a node after the queue that it consumes.
 QUEUES = {
     ChunkKind.VIDEO: "encode",
     ChunkKind.AUDIO: "tasks",
@@ -26,68 +36,114 @@ QUEUES = {
     ChunkKind.TRANSCRIPTION: "transcribe",
 }
 NODES = r"^(encode|tasks|transcribe|import)@"
-LEFT_TO_OTHERS = timedelta(minutes=5)  # others may be busy, or not ask for such pieces after all
+ENCODED = (ChunkKind.VIDEO, ChunkKind.AUDIO)  # an encoder makes them
+LEFT_TO_OTHERS = timedelta(minutes=5)  # the others may be busy, or not ask for such chunks after all
 IN_A_ROW = 3
 LOOKED_BACK = timedelta(days=1)
-TURN = 0x666C6565  # the number of the advisory lock that workers are set aside under
+TURN = 0x666C6565  # the number of the advisory lock under which workers are suspended
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+FIRST_FORMAT = 1  # of workers and plans of the releases before formats had numbers
+
+
+def encoders_of(worker: Worker) -> tuple[str, ...]:
+    """Return the encoders that a worker has tried with success."""
+    return tuple((worker.capabilities or {}).get("encoders") or [SOFTWARE])
+
+
+def formats_of(worker: Worker) -> tuple[int, ...]:
+    """Return the plan formats that a worker knows."""
+    return tuple((worker.capabilities or {}).get("plan_formats") or [FIRST_FORMAT])
 
 
 def suits(worker: Worker, kind: str) -> Q:
-    """Of the open pieces of a kind, those that a worker could make; none while it is kept from work."""
+    """Return the condition for the pending chunks of a kind that a worker can make; none while it may not claim."""
     allowed = Exists(Worker.objects.allowed().filter(_equipped(kind), pk=worker.pk))
-    if kind != ChunkKind.VIDEO:
-        return Q(allowed)
-    known = (worker.capabilities or {}).get("encoders") or [SOFTWARE]
-    # A query of its own for each piece: a join makes PostgreSQL guess that few have the encoder, and sort them all.
-    encoder = Subquery(TranscodingJob.objects.filter(pk=OuterRef("job")).values(encoder=KT("plan__encoder")))
-    return Q(allowed) & Q(In(encoder, known))
+    formats = set(formats_of(worker)) & set(KNOWN_FORMATS)  # this process reads the plan, too
+    # Subqueries for each chunk: a join makes PostgreSQL guess that few jobs match, and sort all chunks.
+    job = TranscodingJob.objects.filter(pk=OuterRef("job"))
+    condition = Q(allowed) & Q(In(Subquery(job.values("plan_format")), sorted(formats)))
+    if kind == ChunkKind.VIDEO:
+        encoder = Subquery(job.values(encoder=KT("plan__encoder")))
+        condition &= Q(In(encoder, encoders_of(worker)))
+    if kind in ENCODED:
+        refused = _incompatible_since(OuterRef("restarted_at")).filter(
+            job=OuterRef("job"), kind=OuterRef("kind"), tier=OuterRef("tier"), worker=worker
+        )
+        # In a CASE, because PostgreSQL makes a join of a NOT EXISTS.
+        condition &= Q(Case(When(Exists(refused), then=Value(False)), default=Value(True)))
+    return condition
 
 
-def is_left_to_others(worker: Worker, piece: TranscodingChunk) -> bool:
-    """Whether it failed on this worker lately, and another one is there that it has not failed on."""
-    if not piece.failures:
+def _incompatible_since(restarted_at: object) -> AttemptQuerySet:
+    """Return the attempts of workers that could not continue a tier as it has been since its restart."""
+    return Attempt.objects.incompatible().filter(ended_at__gt=Coalesce(restarted_at, Value(NEVER)))
+
+
+def is_left_to_others(worker: Worker, chunk: TranscodingChunk) -> bool:
+    """Return whether the chunk failed on this worker lately, and a worker is available on which it has not failed."""
+    if not chunk.failures:
         return False
-    spent = Attempt.objects.spent().filter(chunk=piece, ended_at__gt=timezone.now() - LEFT_TO_OTHERS)
+    spent = Attempt.objects.spent().filter(chunk=chunk, ended_at__gt=timezone.now() - LEFT_TO_OTHERS)
     failed_on = set(spent.values_list("worker_id", flat=True)) - {None}
-    return worker.worker_id in failed_on and _others(worker, piece).exclude(worker_id__in=failed_on).exists()
+    return worker.worker_id in failed_on and _others(worker, chunk).exclude(worker_id__in=failed_on).exists()
 
 
 def takes(kind: str) -> Q:
-    """Those workers that ask for pieces of a kind; a node that somebody gave a name of his own may ask for any."""
+    """Return the condition for the workers that claim chunks of a kind.
+
+    A node whose name an operator chose may claim any.
+    """
     is_node = Q(worker_name__startswith=f"{QUEUES[ChunkKind(kind)]}@") | ~Q(worker_name__regex=NODES)
     return _equipped(kind) & (Q(worker_type=Worker.Type.REMOTE) | is_node)
 
 
 def _equipped(kind: str) -> Q:
-    """Those workers that have what such pieces need."""
+    """Return the condition for the workers that have what such chunks need."""
     local = Q(worker_type=Worker.Type.LOCAL)
     if kind == ChunkKind.STORYBOARD:
-        return local  # it is drawn from the package itself
+        return local  # it is made from the package itself
     return local | Q(capabilities__has_key="whisper") if kind == ChunkKind.TRANSCRIPTION else Q()
 
 
-def _others(worker: Worker, piece: TranscodingChunk) -> WorkerQuerySet:
-    """Who else would take such a piece now."""
-    others = Worker.objects.available().filter(takes(piece.kind)).exclude(pk=worker.pk)
-    if piece.kind != ChunkKind.VIDEO:
-        return others
-    return others.filter(capabilities__encoders__contains=(piece.job.plan or {}).get("encoder"))
+def knows(plan_format: int) -> Q:
+    """Return the condition for the workers that know a plan format."""
+    said = Q(capabilities__plan_formats__contains=plan_format)
+    return said if plan_format != FIRST_FORMAT else said | ~Q(capabilities__has_key="plan_formats")
 
 
-def set_aside_failing(chunk: int) -> None:
-    """Hold back whoever failed a piece that was just completed, and the two before it, which others completed too.
+def able(chunk: TranscodingChunk) -> WorkerQuerySet:
+    """Return the available workers that would claim such a chunk, if no encoder had begun its renditions."""
+    workers = Worker.objects.available().filter(takes(chunk.kind), knows(chunk.job.plan_format))
+    if chunk.kind != ChunkKind.VIDEO:
+        return workers
+    return workers.filter(capabilities__encoders__contains=(chunk.job.plan or {}).get("encoder"))
 
-    Never the last who is left. Call it in the transaction that completes the piece.
+
+def compatible(chunk: TranscodingChunk) -> WorkerQuerySet:
+    """Return the available workers that can make a chunk: able ones whose encoder can continue its renditions."""
+    refused = _incompatible_since(chunk.restarted_at).filter(job=chunk.job_id, kind=chunk.kind, tier=chunk.tier)
+    return able(chunk).exclude(Exists(refused.filter(worker=OuterRef("worker_id"))))
+
+
+def _others(worker: Worker, chunk: TranscodingChunk) -> WorkerQuerySet:
+    return compatible(chunk).exclude(pk=worker.pk)
+
+
+def suspend_failing(chunk: int) -> None:
+    """Suspend the workers that failed a chunk that was just completed, and the two before it.
+
+    Only where other workers completed all three, and never the last available worker. Call it in the transaction that
+    completes the chunk.
     """
     failures = Attempt.objects.filter(chunk=chunk, outcome=Outcome.FAILED, worker=OuterRef("worker_id"))
     for worker in Worker.objects.allowed().filter(Exists(failures)):
         failed = _failed_in_a_row(worker)
         if any(attempt.chunk_id == chunk for attempt in failed):
-            _set_aside(worker, chunk, failed[0].error or "not recorded")
+            _suspend(worker, chunk, failed[0].error or "not recorded")
 
 
 def _failed_in_a_row(worker: Worker) -> list[Attempt]:
-    """Its last attempts, the newest first, where all of them failed on pieces that others completed; else none."""
+    """Return the worker's last attempts, newest first, if all failed on chunks that others completed; else none."""
     ended = Attempt.objects.filter(worker=worker, outcome__in=[Outcome.COMPLETED, Outcome.FAILED])
     recent = ended.filter(started_at__gt=timezone.now() - LOOKED_BACK).select_related("chunk")
     last = list(recent.order_by("-started_at", "-pk")[:IN_A_ROW])
@@ -102,11 +158,11 @@ def _failed_in_a_row(worker: Worker) -> list[Attempt]:
     return last if len(done) == IN_A_ROW else []
 
 
-def _set_aside(worker: Worker, chunk: int, error: str) -> None:
+def _suspend(worker: Worker, chunk: int, error: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TURN])  # two must not each count on the other
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TURN])  # two suspensions must not count on each other
     if not _others(worker, TranscodingChunk.objects.select_related("job").get(pk=chunk)).exists():
         return
-    reason = f"{SET_ASIDE} it failed three pieces in a row that others could do; the last error: {error}"
-    if Worker.objects.allowed().filter(pk=worker.pk).update(held_back=reason):
-        transaction.on_commit(lambda: log.warning("the worker %s is %s", worker, reason))
+    reason = f"it failed three chunks in a row that others could make; the last error: {error}"
+    if Worker.objects.filter(pk=worker.pk).suspend(reason):
+        transaction.on_commit(lambda: log.warning("the worker %s is suspended: %s", worker, reason))

@@ -9,33 +9,31 @@ from typing import Any
 
 from django.core.cache import cache
 from django.db import transaction
-from django.db.models import F, Sum
-from django.db.models.functions import Coalesce, Greatest
+from django.db.models import Sum
 from django.utils import timezone
 
+from transcoding.engine.codecs.h264 import SOFTWARE
 from transcoding.engine.contract import INIT, Assignment, LeaseLost, ShuttingDown, Yield
 from transcoding.engine.encode import EncodeError
-from transcoding.engine.ffmpeg.commands import SOFTWARE
 from transcoding.engine.package.contents import remove_segments, segment_name, segments_there
 from transcoding.engine.package.files import store
-from transcoding.engine.plan.ladder import Rung
 from transcoding.engine.plan.plan import Plan
+from transcoding.engine.renditions import Rendition
 from transcoding.engine.speech.transcribe import Transcript
 from transcoding.models import (
     Attempt,
     AttemptQuerySet,
     ChunkKind,
     ChunkQuerySet,
-    ChunkStatus,
     Outcome,
     Priority,
     QualityProgress,
-    QualityStatus,
     TranscodingChunk,
     TranscodingJob,
+    claim,
     lease_end,
 )
-from transcoding.queue import claims, eligibility
+from transcoding.queue import claims, eligibility, incompatible
 from videos.storage.paths import package_dir, source_path
 from vlog import disk, logs
 from workers.models import Worker
@@ -92,14 +90,14 @@ class LocalQueue:
                 chunk = claims.find(self.worker, kind, self._scope, tuple(left))
                 is_left = chunk is not None and eligibility.is_left_to_others(self.worker, chunk)
                 if chunk is not None and not is_left:
-                    claims.take(self.worker, chunk)
+                    claim.take(self.worker, chunk)
             # The job's row is written without holding the chunk's: others lock them in the opposite order.
             if chunk is None:
                 if not self._lose_leases(kind):
                     return None
             elif is_left:
                 left.append(chunk.pk)
-            elif claims.begin(self.worker, chunk):
+            elif claim.begin(self.worker, chunk):
                 return chunk
             else:
                 with suppress(LeaseLost):
@@ -112,36 +110,48 @@ class LocalQueue:
         expired = TranscodingChunk.objects.not_archived().expired().filter(claims.of(self._scope), kind=kind)
         silent = list(expired.select_related("job"))
         for chunk in silent:
-            chunk.lose_lease()
+            chunk.expire()
         return bool(silent)
 
     def deliver(self, assignment: Assignment, rendition: str, index: int, data: bytes) -> None:
         self._renew(assignment, delivered=index != INIT)
         folder = self._packages[assignment.chunk] / rendition
         if index == INIT:
-            _store_init(folder / "init.mp4", data)
+            self._store_init(assignment, folder / "init.mp4", data)
             return
         if store(folder / segment_name(index), data, replace=False):
-            _attempt_at(assignment).made(_share(assignment.plan, rendition, index))
+            _attempt_at(assignment).add_seconds(_share(assignment.plan, rendition, index))
             self._note_delivery(assignment, rendition, index)
+
+    def _store_init(self, assignment: Assignment, path: Path, data: bytes) -> None:
+        """Store the init segment, or compare it: fragments of another one could not be decoded together with these.
+
+        Raises LeaseLost where the chunk was released for that, and EncodeError where it is a failure.
+        """
+        if store(path, data, replace=False) or path.read_bytes() == data:
+            return
+        error = f"another encoder began {path.parent.name} with other parameters, and a rendition has one throughout"
+        if not incompatible.release(self._mine(assignment), error):
+            raise EncodeError(error)
+        log.warning("the worker %s released a chunk: %s", self.worker, error)
+        self._forget_package(assignment)
+        raise LeaseLost
 
     def _note_delivery(self, assignment: Assignment, rendition: str, index: int) -> None:
         if self._plays(assignment):
-            TranscodingJob.objects.get(chunks=assignment.chunk).publish_early(assignment.plan.tier(0))
-        if rendition != "audio":
+            TranscodingJob.objects.get(chunks=assignment.chunk).publish_early(assignment.plan.first_video)
+        if assignment.kind == ChunkKind.VIDEO:
             _count_segments(assignment.chunk, rendition, self._packages[assignment.chunk] / rendition)
-        if rendition == "audio" or self._are_there(assignment, assignment.rungs, index):
+        if self._are_there(assignment, assignment.renditions, index):
             self._heed_demand(assignment, index)
 
     def _plays(self, assignment: Assignment) -> bool:
-        sound = self._packages[assignment.chunk] / "audio" / segment_name(0)
-        pictures = self._are_there(assignment, assignment.plan.tier(0), 0)
-        return pictures and (assignment.plan.audio is None or sound.is_file())
+        return self._are_there(assignment, (*assignment.plan.first_video, *assignment.plan.audio), 0)
 
-    def _are_there(self, assignment: Assignment, rungs: Iterable[Rung], index: int) -> bool:
-        """Whether each of the rungs has this segment."""
+    def _are_there(self, assignment: Assignment, renditions: Iterable[Rendition], index: int) -> bool:
+        """Return whether each of the renditions has this segment."""
         package = self._packages[assignment.chunk]
-        return all((package / rung.name / segment_name(index)).is_file() for rung in rungs)
+        return all((package / rendition.key / segment_name(index)).is_file() for rendition in renditions)
 
     def _heed_demand(self, assignment: Assignment, index: int) -> None:
         """Stop after this segment where the rest was given to another piece, or another piece is waited for."""
@@ -167,9 +177,9 @@ class LocalQueue:
         """Return what a worker must know of this kind of work beside the assignment, as fields of its message."""
         return {}
 
-    def renditions(self, assignment: Assignment) -> tuple[str, ...]:
-        """Return the names under which segments may be delivered."""
-        return assignment.renditions
+    def keys(self, assignment: Assignment) -> tuple[str, ...]:
+        """Return the keys of the renditions of which segments may be delivered."""
+        return assignment.keys
 
     def publish(self, assignment: Assignment, transcript: Transcript) -> None:
         """Complete a transcription; raises NotSupported, because this kind of work has no transcript."""
@@ -213,14 +223,12 @@ class LocalQueue:
 
     def complete(self, assignment: Assignment) -> None:
         with transaction.atomic():
-            # Workers that finish two chunks in the same instant queue up here, so that exactly one sees the end.
+            # Workers that finish two chunks at the same time queue up here, so that exactly one sees the end.
             job = self._lock_job(assignment)
-            self._guarded(
-                assignment, status=ChunkStatus.COMPLETED, completed_at=timezone.now(), lease_expires_at=None, error=None
-            )
-            _attempt_at(assignment).end(Outcome.COMPLETED)
-            eligibility.set_aside_failing(assignment.chunk)
-            if not job.chunks.encoding().exclude(status=ChunkStatus.COMPLETED).exists():
+            if not self._mine(assignment).complete():
+                raise LeaseLost
+            eligibility.suspend_failing(assignment.chunk)
+            if job.is_encoded():
                 transaction.on_commit(lambda: self.finished(job.pk))
         self._forget_package(assignment)
 
@@ -232,20 +240,19 @@ class LocalQueue:
             chunk = held.select_for_update(of=("self",)).first()
             if chunk is None:
                 raise LeaseLost
-            _attempt_at(assignment).end(Outcome.FAILED, error)
             if chunk.kind == ChunkKind.VIDEO and assignment.plan.encoder != SOFTWARE:
+                _attempt_at(assignment).end(Outcome.FAILED, error)
                 self._fall_back(job, assignment.plan)
             else:
-                chunk.priority = Priority.RETRY
                 chunk.spend_attempt(error, final=final)
         self._forget_package(assignment)
 
     def _fall_back(self, job: TranscodingJob, plan: Plan) -> None:
-        """Make the pictures anew in software, all of them, because a rung has one encoder; that costs no attempt."""
-        for rung in plan.rungs:
-            if not rung.copied:  # before the rows change: killed in between, the next failure comes here again
-                remove_segments(package_dir(job.video) / rung.name)
-        job.restart_pictures(SOFTWARE, f"{plan.encoder} failed on this video, so all of it was encoded by {SOFTWARE}.")
+        """Have all pictures encoded again in software, because a rung has one encoder; that spends no attempt."""
+        for rung in plan.video:
+            if not rung.copied:  # before the rows change: killed in between, the next failure leads here again
+                remove_segments(package_dir(job.video) / rung.key)
+        job.restart_encoding(SOFTWARE, f"{plan.encoder} failed on this video, so all of it was encoded by {SOFTWARE}.")
 
     def _lock_job(self, assignment: Assignment) -> TranscodingJob:
         jobs = TranscodingJob.objects.select_for_update(of=("self",), no_key=True)
@@ -255,9 +262,8 @@ class LocalQueue:
         return job
 
     def release(self, assignment: Assignment, reason: str = "") -> None:
-        with transaction.atomic():
-            self._guarded(assignment, status=ChunkStatus.PENDING, worker=None, lease_expires_at=None)
-            _attempt_at(assignment).end(Outcome.RELEASED, reason)
+        if not self._mine(assignment).release(Outcome.RELEASED, reason):
+            raise LeaseLost
         self._forget_package(assignment)
 
     def _guarded(self, assignment: Assignment, **columns: Any) -> None:
@@ -284,7 +290,7 @@ def _is_disk_low() -> bool:
 
 def first_missing(chunk: TranscodingChunk, plan: Plan, package: Path) -> int:
     """Where to begin or go on; beyond the last where all is there. The storage tells, not a counter."""
-    names = ["audio"] if chunk.kind == ChunkKind.AUDIO else [rung.name for rung in plan.tier(chunk.tier)]
+    names = [rendition.key for rendition in plan.together(chunk.kind, chunk.tier)]
     there = set.intersection(*(segments_there(package / name) for name in names))
     wanted = range(chunk.first_segment, chunk.last_segment + 1)
     return next((index for index in wanted if index not in there), chunk.last_segment + 1)
@@ -312,34 +318,14 @@ def _attempt_at(assignment: Assignment) -> AttemptQuerySet:
 
 def _share(plan: Plan, rendition: str, index: int) -> float:
     """The seconds of the video that a segment stands for; all rungs together make the whole."""
-    if rendition == "audio" and plan.audio:
-        return float(plan.audio.timeline.seconds(index))
-    return float(plan.timeline.seconds(index) / len(plan.rungs))
-
-
-def _store_init(path: Path, data: bytes) -> None:
-    """The first init segment of a rendition is its contract: fragments of another cannot be decoded under it."""
-    if not store(path, data, replace=False) and path.read_bytes() != data:
-        raise EncodeError(
-            f"another encoder began {path.parent.name} with other parameters; a rung has one encoder throughout"
-        )
+    made = plan.rendition(rendition)
+    alike = len(plan.video) if made.kind == ChunkKind.VIDEO else len(plan.audio)
+    return float(plan.timeline_of(made).seconds(index) / alike)
 
 
 def _count_segments(chunk: int, rendition: str, folder: Path) -> None:
-    """Bring the rung's and the job's progress up to what is in the storage."""
-    count = len(segments_there(folder))
-    now = timezone.now()
-    rungs = QualityProgress.objects.filter(job__chunks=chunk)
-    rungs.filter(quality=rendition).update(
-        status=QualityStatus.IN_PROGRESS,
-        started_at=Coalesce("started_at", now),
-        segments_completed=Greatest("segments_completed", count),
-    )
-    rungs.filter(quality=rendition).update(progress_percent=100 * F("segments_completed") / F("segments_total"))
-    rungs.filter(quality=rendition, segments_completed=F("segments_total")).update(
-        status=QualityStatus.COMPLETED, completed_at=Coalesce("completed_at", now)
-    )
-    sums = rungs.exclude(status=QualityStatus.SKIPPED).aggregate(
-        done=Sum("segments_completed"), all=Sum("segments_total")
-    )
+    """Update the progress of the rung and the job from the stored segments."""
+    qualities = QualityProgress.objects.filter(job__chunks=chunk)
+    qualities.filter(quality=rendition).record_segments(len(segments_there(folder)))
+    sums = qualities.planned().aggregate(done=Sum("segments_completed"), all=Sum("segments_total"))
     TranscodingJob.objects.filter(chunks=chunk).update(progress_percent=100 * sums["done"] // sums["all"])

@@ -1,4 +1,4 @@
-"""What was left lying by workers and messages that are gone."""
+"""Recovery from workers and messages that were lost."""
 
 from datetime import timedelta
 
@@ -8,56 +8,53 @@ from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from transcoding.models import UNFINISHED, Attempt, ChunkStatus, Outcome, PipelineStep, TranscodingChunk, TranscodingJob
+from transcoding.models import UNFINISHED, Attempt, Outcome, PipelineStep, TranscodingChunk, TranscodingJob
 from workers.models import Worker
 
 
 def release_expired() -> None:
-    """Put the chunks of silent workers back, or fail their videos where the attempts are spent."""
+    """Return chunks with expired leases to the queue, or fail their videos where the attempts are spent."""
     expired = TranscodingChunk.objects.expired().select_related("job__video")
-    # What is heard of a video in the archive goes back, too: nothing may seem to be heard that nobody hears.
+    # The transcription of an archived video, too: it must not show as running.
     for chunk in (expired.not_archived() | expired.transcriptions()).distinct():
-        chunk.lose_lease()
+        chunk.expire()
 
 
 def release_all() -> None:
-    """A backup knows who was at work when it was made, and nobody is any more: all that goes back, unspent."""
-    for chunk in TranscodingChunk.objects.filter(status=ChunkStatus.RUNNING).select_related("job"):
-        chunk.release()
-    Attempt.objects.all().end(Outcome.RELEASED, "a backup was restored")
-    Worker.objects.update(current_job=None)
-    Worker.objects.filter(status=Worker.Status.ACTIVE).update(status=Worker.Status.OFFLINE)
+    """Release every chunk after a backup was restored: the workers of the time when it was made are gone."""
+    reason = "a backup was restored"
+    with transaction.atomic():
+        TranscodingChunk.objects.running().release(Outcome.RELEASED, reason)
+        Attempt.objects.all().end(Outcome.RELEASED, reason)  # also those whose chunk has gone
+        Worker.objects.update(current_job=None)
+        Worker.objects.all().mark_offline()
 
 
 def expire_leases_of(worker_id: str, seconds: int = 0) -> None:
-    """Let nobody wait longer than so many seconds for a worker that is known to have gone."""
+    """Shorten the leases of a worker that is known to have stopped, to so many seconds from now."""
     end = timezone.now() + timedelta(seconds=seconds)
-    held = TranscodingChunk.objects.filter(worker__worker_id=worker_id, status=ChunkStatus.RUNNING)
+    held = TranscodingChunk.objects.running().filter(worker__worker_id=worker_id)
     held.filter(lease_expires_at__gt=end).update(lease_expires_at=end)
 
 
 def revoke(worker: Worker, reason: str) -> list[TranscodingChunk]:
-    """Put back, unspent, all that a worker has; with its next word it hears that its lease is lost."""
-    held = TranscodingChunk.objects.filter(worker=worker, status=ChunkStatus.RUNNING)
-    pieces = [piece for piece in held.select_related("job") if _revoke(piece, worker, reason)]
+    """Take all chunks from a worker without spending attempts; its next call finds the lease lost."""
+    held = TranscodingChunk.objects.running().filter(worker=worker).select_related("job")
+    chunks = [chunk for chunk in held if _revoke(chunk, worker, reason)]
     Worker.objects.filter(pk=worker.pk).update(current_job=None)
-    return pieces
+    return chunks
 
 
-def _revoke(piece: TranscodingChunk, worker: Worker, reason: str) -> bool:
+def _revoke(chunk: TranscodingChunk, worker: Worker, reason: str) -> bool:
+    """Return False where the worker has completed or lost the chunk meanwhile."""
     with transaction.atomic():
-        piece.job.lock()
-        held = TranscodingChunk.objects.held_by(worker, piece.pk, piece.attempt)
-        chunk = held.select_for_update().first()
-        if chunk is None:
-            return False  # it is done, or somebody else's
-        Attempt.objects.filter(chunk=chunk).end(Outcome.RELEASED, reason)
-        chunk.release()
-        return True
+        chunk.job.lock()
+        held = TranscodingChunk.objects.held_by(worker, chunk.pk, chunk.attempt)
+        return bool(held.release(Outcome.RELEASED, reason))
 
 
 def stalled() -> list[TranscodingJob]:
-    """Jobs that wait for a step and not for a chunk or room, and have not moved for as long as a lease."""
+    """Return the jobs that wait for a step, not for a chunk or disk space, and have not moved for a lease's time."""
     since = timezone.now() - timedelta(seconds=settings.LEASE_SECONDS)
     open_chunks = TranscodingChunk.objects.encoding().open().filter(job=OuterRef("pk"))
     jobs = TranscodingJob.objects.filter(video__status__in=UNFINISHED, video__deleted_at=None)

@@ -9,7 +9,6 @@ from typing import Any
 from django.conf import settings
 from django.conf.locale import LANG_INFO
 from django.db import transaction
-from django.utils import timezone
 
 from transcoding.engine.contract import Assignment, LeaseLost
 from transcoding.engine.formats import boxes, webvtt
@@ -20,14 +19,14 @@ from transcoding.engine.package.files import UNFINISHED, store
 from transcoding.engine.package.playlists import CaptionTrack
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.speech.transcribe import Transcript, Whisper
-from transcoding.models import Attempt, ChunkKind, ChunkStatus, Outcome, TranscodingChunk, TranscodingJob, lease_end
+from transcoding.models import ChunkKind, TranscodingChunk, TranscodingJob, lease_end
 from transcoding.queue.local import NotSupported, assignment_of
 from transcoding.queue.post_publish import PostPublishQueue
 from videos.models import Cue, Transcription, Video
 from videos.storage.paths import package_dir, root
 
-NO_SOUND = "The video has no sound, so there are no captions."
-NO_SPEECH = "No speech was heard, so there are no captions. If somebody speaks, choose the language and try again."
+NO_AUDIO = "The video has no audio, so there are no captions."
+NO_SPEECH = "No speech was found, so there are no captions. Choose the language and transcribe again if there is some."
 
 
 def is_enabled() -> bool:
@@ -66,30 +65,22 @@ def ask_again(job: TranscodingJob, language: str = "") -> bool:
 
 
 def _open(job: TranscodingJob, language: str) -> bool:
-    sound = job.plan is not None and job.plan["audio"] is not None
-    columns: dict[str, Any] = {"status": Transcription.Status.PENDING, "error_message": None, "completed_at": None}
-    if not sound:
-        now = timezone.now()
-        columns |= {"status": Transcription.Status.COMPLETED, "completed_at": now, "word_count": 0}
-        columns |= {"error_message": NO_SOUND}
-    columns |= {"given_language": language, "progress_percent": 0 if sound else 100}
-    Transcription.objects.update_or_create(video_id=job.video_id, defaults=columns)
-    if sound:
-        fresh = {"status": ChunkStatus.PENDING, "failures": 0, "error": None, "lease_expires_at": None}
-        TranscodingChunk.objects.update_or_create(job=job, kind=ChunkKind.TRANSCRIPTION, defaults=fresh)
-    return sound
+    if job.plan is None or not Plan.from_json(job.plan).audio:
+        Transcription.objects.skip(job.video_id, NO_AUDIO)
+        return False
+    Transcription.objects.request(job.video_id, language)
+    chunk, _ = TranscodingChunk.objects.get_or_create(job=job, kind=ChunkKind.TRANSCRIPTION)
+    TranscodingChunk.objects.filter(pk=chunk.pk).reset()
+    return True
 
 
 def cancel(job: TranscodingJob, by: str) -> bool:
-    """Stop the hearing of a video, wherever it is: its worker loses its lease. False where there is nothing to stop."""
+    """Cancel the transcription of a video: its worker loses the lease. False where none is pending or running."""
     with transaction.atomic():
         job.lock()
-        if not job.chunks.transcriptions().open().update(status=ChunkStatus.CANCELLED, lease_expires_at=None):
+        if not job.chunks.transcriptions().cancel():
             return False
-        job.attempts.filter(kind=ChunkKind.TRANSCRIPTION).end(Outcome.CANCELLED)
-        Transcription.objects.filter(video=job.video_id).update(
-            status=Transcription.Status.FAILED, error_message=f"Cancelled by {by}.", completed_at=timezone.now()
-        )
+        Transcription.objects.filter(video=job.video_id).fail(f"Cancelled by {by}.")
         return True
 
 
@@ -99,12 +90,10 @@ class TranscriptionQueue(PostPublishQueue):
     def claim(self, kinds: Collection[str] = (ChunkKind.TRANSCRIPTION,)) -> Assignment | None:
         while (chunk := self._claim_row(ChunkKind.TRANSCRIPTION)) is not None:
             assignment = assignment_of(chunk, Plan.from_json(chunk.job.plan or {}), chunk.first_segment)
-            now = timezone.now()
-            try:
-                self._write(assignment, {}, status="processing", started_at=now, progress_percent=0, error_message=None)
-            except LeaseLost:
-                continue  # cancelled in the same instant
-            return assignment
+            with transaction.atomic():
+                if self._mine(assignment).select_for_update().exists():
+                    chunk.transcription().start()
+                    return assignment  # else it was cancelled meanwhile
         return None
 
     def language_of(self, assignment: Assignment) -> str:
@@ -118,11 +107,13 @@ class TranscriptionQueue(PostPublishQueue):
         raise NotSupported("A transcription is completed by its transcript.")
 
     def report(self, assignment: Assignment, percent: int | None = None) -> None:
-        """Renew the lease; nobody waits for the words of a video in the archive."""
-        if TranscodingChunk.objects.filter(pk=assignment.chunk, job__video__deleted_at__isnull=False).exists():
-            raise LeaseLost
-        moved = {} if percent is None else {"progress_percent": percent}
-        self._write(assignment, {"lease_expires_at": lease_end()}, **moved)
+        """Renew the lease; raises LeaseLost where the video was archived."""
+        with transaction.atomic():
+            if not self._mine(assignment).not_archived().update(lease_expires_at=lease_end()):
+                raise LeaseLost
+            if percent is not None:
+                transcriptions = Transcription.objects.filter(video__job__chunks=assignment.chunk)
+                transcriptions.update(progress_percent=percent)
 
     def publish(self, assignment: Assignment, transcript: Transcript) -> None:
         """Put the captions beside the video and its words into the database, all or nothing."""
@@ -133,7 +124,7 @@ class TranscriptionQueue(PostPublishQueue):
                 path = install(staging, package_dir(video), transcript.language)
                 Cue.objects.filter(video=video).delete()
                 Cue.objects.bulk_create(Cue(video=video, **asdict(caption)) for caption in transcript.captions)
-                self._close(video, transcript, path)
+                self._complete(video, transcript, path)
         except FileNotFoundError as error:
             if package == self._package(assignment) and package.exists():
                 raise
@@ -143,28 +134,10 @@ class TranscriptionQueue(PostPublishQueue):
     def _package(self, assignment: Assignment) -> Path:
         return package_dir(Video.objects.get(job__chunks=assignment.chunk))
 
-    def _close(self, video: Video, transcript: Transcript, path: Path | None) -> None:
-        row, now = Transcription.objects.get(video=video), timezone.now()
-        row.status, row.completed_at, row.progress_percent = Transcription.Status.COMPLETED, now, 100
-        row.language = transcript.language or row.given_language or row.language
-        row.duration_seconds = (now - (row.started_at or now)).total_seconds()
-        row.transcript_text, row.word_count = transcript.text, transcript.words
-        row.vtt_path = str(path.relative_to(root())) if path else None
-        row.error_message = None if path else NO_SPEECH
-        row.save()
-
-    def release(self, assignment: Assignment, reason: str = "") -> None:
-        chunk = {"status": ChunkStatus.PENDING, "worker": None, "lease_expires_at": None}
-        with transaction.atomic():
-            self._write(assignment, chunk, status=Transcription.Status.PENDING, progress_percent=0)
-            Attempt.objects.filter(chunk=assignment.chunk).end(Outcome.RELEASED, reason)
-        self._forget_package(assignment)
-
-    def _write(self, assignment: Assignment, chunk: dict[str, Any], **columns: Any) -> None:
-        """Write to the chunk and the transcription as long as they are ours."""
-        with transaction.atomic():
-            self._guarded(assignment, **(chunk or {"attempt": assignment.attempt}))
-            Transcription.objects.filter(video__job__chunks=assignment.chunk).update(**columns)
+    def _complete(self, video: Video, transcript: Transcript, path: Path | None) -> None:
+        vtt_path, error = (str(path.relative_to(root())), None) if path else (None, NO_SPEECH)
+        row = Transcription.objects.get(video=video)
+        row.complete(transcript.language, transcript.text, transcript.words, vtt_path, error)
 
 
 @contextmanager
@@ -194,7 +167,7 @@ def _write_files(folder: Path, first_time: int, plan: Plan, transcript: Transcri
 
 def _first_time(package: Path, plan: Plan) -> int:
     """When the picture's first fragment begins, in ticks of the MPEG clock."""
-    rendition = package / plan.rungs[0].name
+    rendition = package / plan.video[0].key
     timescale = boxes.timescale((rendition / "init.mp4").read_bytes())
     first = next(iter(boxes.scan_fragments(rendition / segment_name(0))))
     return first.start * webvtt.MPEG_CLOCK // timescale

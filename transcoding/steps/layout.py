@@ -3,15 +3,15 @@
 from django.conf import settings
 from django.db import transaction
 
+from transcoding.engine.codecs.h264 import SOFTWARE
 from transcoding.engine.ffmpeg import encoders, processes
-from transcoding.engine.ffmpeg.commands import SOFTWARE
 from transcoding.engine.ffmpeg.estimate import package_bytes
 from transcoding.engine.package import files, playlists
 from transcoding.engine.package.files import store
 from transcoding.engine.plan.ladder import skipped_for
 from transcoding.engine.plan.media import MediaInfo
 from transcoding.engine.plan.plan import Plan, chunks, make_plan
-from transcoding.models import UNFINISHED, ChunkKind, QualityProgress, QualityStatus, TranscodingChunk, TranscodingJob
+from transcoding.models import ChunkKind, QualityProgress, TranscodingChunk, TranscodingJob
 from transcoding.queue import disk_quota
 from videos.models import Video
 from videos.storage.paths import package_dir, packages_of, written_here
@@ -40,8 +40,10 @@ def lay_out(job: TranscodingJob, media: MediaInfo) -> bool:
             return True  # the same step runs twice, and the other was first
         if not disk_quota.reserve(job, size):
             return False
-        if not Video.objects.filter(pk=job.video_id, status__in=UNFINISHED).update(
-            duration=media.duration, source_width=media.video.width, source_height=media.video.height
+        if (
+            not Video.objects.filter(pk=job.video_id)
+            .unfinished()
+            .update(duration=media.duration, source_width=media.video.width, source_height=media.video.height)
         ):
             return False
         for left in packages_of(job.video):  # of an earlier plan, with other boundaries and another encoder
@@ -63,8 +65,8 @@ def _encoder() -> str:
 def _quality_rows(job: TranscodingJob, plan: Plan, media: MediaInfo) -> list[QualityProgress]:
     skipped = skipped_for(media.video.width, media.video.height)
     return [
-        *(QualityProgress(job=job, quality=rung.name, segments_total=len(plan.timeline)) for rung in plan.rungs),
-        *(QualityProgress(job=job, quality=name, status=QualityStatus.SKIPPED) for name in skipped),
+        *(QualityProgress(job=job, quality=each.key, segments_total=len(plan.timeline)) for each in plan.video),
+        *(QualityProgress.skipped(job, name) for name in skipped),
     ]
 
 
@@ -81,20 +83,20 @@ def _chunk_rows(job: TranscodingJob, plan: Plan) -> list[TranscodingChunk]:
         for tier in plan.tiers
         for chunk in pieces
     ]
-    if plan.audio:
-        rows.append(TranscodingChunk(job=job, kind=ChunkKind.AUDIO, last_segment=len(plan.audio.timeline) - 1))
+    rows += [
+        TranscodingChunk(
+            job=job, kind=ChunkKind.AUDIO, tier=audio.tier, index=audio.tier, last_segment=len(audio.timeline) - 1
+        )
+        for audio in plan.audio
+    ]
     return rows
 
 
 def write_planned_playlists(job: TranscodingJob) -> None:
     """Complete playlists before anything is encoded; those that were measured later stay."""
     package, plan = package_dir(job.video), plan_of(job)
-    timelines = {rung.name: plan.timeline for rung in plan.rungs}
-    if plan.audio:
-        timelines["audio"] = plan.audio.timeline
-    for name, timeline in timelines.items():
-        store(package / name / "index.m3u8", playlists.planned_playlist(timeline).encode(), replace=False)
-    master = playlists.master_playlist(
-        playlists.provisional_variants(plan), audio_language=plan.audio.language if plan.audio else None
-    )
+    for rendition in (*plan.video, *plan.audio):
+        text = playlists.planned_playlist(plan.timeline_of(rendition))
+        store(package / rendition.key / "index.m3u8", text.encode(), replace=False)
+    master = playlists.master_playlist(playlists.provisional_variants(plan), plan.audio, plan.subtitles)
     store(package / "master.m3u8", master.encode(), replace=False)

@@ -1,18 +1,16 @@
 """The end of a job: playlists that tell what was really made, and the rows that publish it."""
 
 import logging
-from datetime import datetime
 from pathlib import Path
 
 from django.db import transaction
-from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from transcoding.engine.package import playlists
-from transcoding.engine.package.contents import Rendition, caption_languages, read_rendition
+from transcoding.engine.package.contents import StoredRendition, caption_languages, read_rendition
 from transcoding.engine.package.files import store
 from transcoding.engine.plan.plan import Plan
-from transcoding.models import ChunkKind, QualityStatus, TranscodingJob
+from transcoding.models import ChunkKind, TranscodingJob
 from transcoding.steps import captions, storyboards
 from videos.models import Video, VideoQuality
 from videos.storage import ledger
@@ -22,15 +20,14 @@ log = logging.getLogger(__name__)
 
 def write_playlists(package: Path, plan: Plan) -> None:
     """Replace all playlists by what the segments really are, each atomically, the master last."""
-    renditions = [read_rendition(package / rung.name) for rung in plan.rungs]
-    audio = read_rendition(package / "audio") if plan.audio else None
-    for rendition in [*renditions, *([audio] if audio else [])]:
-        _store_text(package / rendition.name / "index.m3u8", playlists.media_playlist(rendition.seconds()))
+    renditions = [read_rendition(package / rendition.key) for rendition in plan.video]
+    audio = [read_rendition(package / rendition.key) for rendition in plan.audio]
+    for rendition in [*renditions, *audio]:
+        _store_text(package / rendition.key / "index.m3u8", playlists.media_playlist(rendition.seconds()))
     for rendition in renditions:
-        _store_text(package / rendition.name / "iframes.m3u8", playlists.iframe_playlist(rendition))
+        _store_text(package / rendition.key / "iframes.m3u8", playlists.iframe_playlist(rendition))
     variants = [playlists.measured_variant(plan, rendition, audio) for rendition in renditions]
-    language = plan.audio.language if plan.audio else None
-    master = playlists.master_playlist(variants, audio_language=language)
+    master = playlists.master_playlist(variants, plan.audio, plan.subtitles)
     tracks = captions.tracks_of(caption_languages(package))
     _store_text(package / "master.m3u8", playlists.with_captions(master, tracks))
 
@@ -39,24 +36,15 @@ def _store_text(path: Path, text: str) -> None:
     store(path, text.encode())
 
 
-def publish(job: TranscodingJob, renditions: list[Rendition]) -> list[ChunkKind]:
+def publish(job: TranscodingJob, renditions: list[StoredRendition]) -> list[ChunkKind]:
     """Make the video ready, with all that the schema tells of it, in one transaction; gives the work it opens."""
-    now = timezone.now()
     with transaction.atomic():
-        published = Video.objects.alive().filter(pk=job.video_id, status=Video.Status.PROCESSING)
-        if not published.update(
-            status=Video.Status.READY,
-            error_message=None,
-            duration=float(renditions[0].duration),
-            published_at=Coalesce("published_at", now),
-        ):
+        if not Video.objects.alive().filter(pk=job.video_id).complete(float(renditions[0].duration)):
             return []  # archived or published meanwhile
         VideoQuality.objects.filter(video=job.video_id).delete()
         VideoQuality.objects.bulk_create(_video_qualities(job, renditions))
-        job.qualities.exclude(status=QualityStatus.SKIPPED).update(
-            status=QualityStatus.COMPLETED, progress_percent=100, completed_at=Coalesce("completed_at", now)
-        )
-        _close(job, now)
+        job.qualities.planned().complete()
+        _close(job)
         storyboards.open_for(job)
         opened = [ChunkKind.STORYBOARD] + [ChunkKind.TRANSCRIPTION] * captions.open_for(job)
     ledger.note(Video.objects.get(pk=job.video_id))
@@ -64,21 +52,21 @@ def publish(job: TranscodingJob, renditions: list[Rendition]) -> list[ChunkKind]
     return opened
 
 
-def _video_qualities(job: TranscodingJob, renditions: list[Rendition]) -> list[VideoQuality]:
+def _video_qualities(job: TranscodingJob, renditions: list[StoredRendition]) -> list[VideoQuality]:
     return [
         VideoQuality(
-            video=job.video, quality=rung.name, width=rung.size[0], height=rung.size[1], bitrate=rung.bitrate // 1000
+            video=job.video, quality=rung.key, width=rung.size[0], height=rung.size[1], bitrate=rung.bitrate // 1000
         )
         for rung in renditions
         if rung.size
     ]
 
 
-def _close(job: TranscodingJob, now: datetime) -> None:
-    """The audit: who finished it, and when."""
+def _close(job: TranscodingJob) -> None:
+    """Record which worker finished the job, and when."""
     job.refresh_from_db(fields=["worker"])
     job.checkpoint(
-        completed_at=now,
+        completed_at=timezone.now(),
         progress_percent=100,
         last_error=None,
         worker=None,

@@ -17,7 +17,7 @@ from transcoding.engine.package.files import store
 from transcoding.engine.pictures import Picture, Storyboard, sheet_name
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.work import Pulse
-from transcoding.models import ChunkKind, ChunkStatus, Priority, TranscodingChunk, TranscodingJob, lease_end
+from transcoding.models import ChunkKind, Priority, TranscodingChunk, TranscodingJob, lease_end
 from transcoding.queue.local import assignment_of
 from transcoding.queue.post_publish import PostPublishQueue
 from transcoding.steps import posters
@@ -30,11 +30,9 @@ AT_ONCE = 5  # videos of an earlier release that are opened together
 
 
 def open_for(job: TranscodingJob) -> None:
-    """Have the pictures of a video drawn that is just being published. Call it in a transaction."""
-    fresh = {"status": ChunkStatus.PENDING, "failures": 0, "error": None, "lease_expires_at": None}
-    TranscodingChunk.objects.update_or_create(
-        job=job, kind=ChunkKind.STORYBOARD, defaults={**fresh, "priority": Priority.LAST}
-    )
+    """Ask for the storyboard of a video that is being published. Call it in a transaction."""
+    chunk, _ = TranscodingChunk.objects.get_or_create(job=job, kind=ChunkKind.STORYBOARD)
+    TranscodingChunk.objects.filter(pk=chunk.pk).reset(priority=Priority.LAST)
 
 
 def open_missing() -> int:
@@ -117,8 +115,8 @@ def _draw(queue: StoryboardQueue, assignment: Assignment, stop: threading.Event)
     try:
         package = queue.package_of(assignment)
         with scratch() as folder:
-            smallest = min(assignment.plan.rungs, key=lambda rung: rung.width * rung.height)
-            storyboard = pictures.storyboard(package / smallest.name, Path(folder))
+            smallest = min(assignment.plan.first_video, key=lambda rung: rung.width * rung.height)
+            storyboard = pictures.storyboard(package / smallest.key, Path(folder))
             check()
             queue.put(assignment, storyboard, _candidates(assignment, Path(folder), check))
     except ShuttingDown:

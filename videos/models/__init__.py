@@ -2,7 +2,7 @@
 
 from videos.models.addresses import SLUG_ATTEMPTS, address_below, address_of, free_slug_in, is_slug_collision
 from videos.models.archive import ArchivedVideo, ArchiveEntry
-from videos.models.captions import Cue, Transcription, TranscriptionStatus
+from videos.models.captions import Cue, Transcription, TranscriptionQuerySet, TranscriptionStatus
 from videos.models.catalogue import (
     Category,
     Tag,
@@ -27,6 +27,7 @@ __all__ = [
     "StorageEntry",
     "Tag",
     "Transcription",
+    "TranscriptionQuerySet",
     "TranscriptionStatus",
     "Video",
     "VideoQuality",

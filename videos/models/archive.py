@@ -1,13 +1,34 @@
-"""The archive: what is known of a deleted video."""
+"""The archive: deleted videos, until they are restored or purged."""
 
-from django.db import models
+from django.db import IntegrityError, models, transaction
 from django.db.models import Q
+from django.utils import timezone
 
-from videos.models.catalogue import Video
+from videos.models.addresses import SLUG_ATTEMPTS, is_slug_collision
+from videos.models.catalogue import Video, free_slug, new_media_key
+
+
+class ArchiveQuerySet(models.QuerySet["ArchiveEntry"]):
+    def archive(self, video: Video, by: str) -> "ArchiveEntry":
+        """Archive a video and return its entry. All its addresses stop working: slug and media key change.
+
+        Call it with the video locked.
+        """
+        entry = self.create(video=video, slug=video.slug, archived_by=by[:150])
+        video.deleted_at, video.media_key = timezone.now(), new_media_key()
+        video.slug = video.media_key  # other videos may take its own, which comes back with it
+        video.save(update_fields=["deleted_at", "media_key", "slug"])
+        return entry
+
+    def restore(self, video: Video) -> None:
+        """Take a video out of the archive, with its own slug if that is free. Call it with the video locked."""
+        entry = self.filter(video=video).first()
+        _save_restored(video, entry.slug if entry else video.title)
+        self.filter(video=video).delete()
 
 
 class ArchiveEntry(models.Model):
-    """What is known of an archived video beside `videos.deleted_at`: there as long as the video is in the archive."""
+    """The facts about an archived video beside `videos.deleted_at`; the row exists while the video is archived."""
 
     video = models.OneToOneField(
         Video, models.CASCADE, primary_key=True, related_name="archive_entry", db_constraint=False
@@ -16,10 +37,12 @@ class ArchiveEntry(models.Model):
     archived_by = models.CharField(max_length=150, blank=True, default="", db_default="")
     size = models.BigIntegerField(default=0, db_default=0, help_text="Bytes of all its files")
 
+    objects = ArchiveQuerySet.as_manager()
+
     class Meta:
         db_table = "archive_entries"
         verbose_name_plural = "archive entries"
-        indexes = [models.Index(fields=["slug"], name="ix_archive_entries_slug")]  # its address is gone, not unknown
+        indexes = [models.Index(fields=["slug"], name="ix_archive_entries_slug")]  # answers 410, not 404
         constraints = [models.CheckConstraint(condition=Q(size__gte=0), name="ck_archive_entries_size")]
 
     def __str__(self) -> str:
@@ -27,8 +50,23 @@ class ArchiveEntry(models.Model):
 
 
 class ArchivedVideo(Video):
-    """The same rows, where editors restore and administrators delete for good: with permissions of its own."""
+    """The archived videos in the admin, with permissions of their own to restore and to delete permanently."""
 
     class Meta:
         proxy = True
         verbose_name = "archived video"
+
+
+def _save_restored(video: Video, slug: str) -> None:
+    video.deleted_at = None
+    for _ in range(SLUG_ATTEMPTS):
+        video.slug = free_slug(slug) if Video.objects.filter(slug=slug).exists() else slug
+        try:
+            with transaction.atomic():
+                video.save(update_fields=["deleted_at", "slug"])
+        except IntegrityError as error:
+            if not is_slug_collision(error):
+                raise
+        else:
+            return
+    raise IntegrityError(f"every slug like {slug} is being taken")

@@ -3,10 +3,13 @@
 # Nullable text columns are the schema's: NULL says "never set" where '' would be a value.
 # ruff: noqa: DJ001
 
+from typing import Any
+
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.db.models import F, Func, Q
+from django.utils import timezone
 
 from videos.models.catalogue import Video
 
@@ -18,8 +21,41 @@ class TranscriptionStatus(models.TextChoices):
     FAILED = "failed"
 
 
+class TranscriptionQuerySet(models.QuerySet["Transcription"]):
+    def request(self, video_id: int, language: str = "") -> None:
+        """Ask for a transcription; the language is detected unless it is given. The captions of before are kept."""
+        fresh: dict[str, Any] = {"status": TranscriptionStatus.PENDING, "progress_percent": 0}
+        fresh |= {"given_language": language, **dict.fromkeys(("started_at", "completed_at", "error_message"))}
+        self.update_or_create(video_id=video_id, defaults=fresh)
+
+    def skip(self, video_id: int, reason: str) -> None:
+        """Complete the transcription of a video that needs none."""
+        done: dict[str, Any] = {"status": TranscriptionStatus.COMPLETED, "progress_percent": 100, "word_count": 0}
+        done |= {"completed_at": timezone.now(), "error_message": reason, "given_language": ""}
+        self.update_or_create(video_id=video_id, defaults=done)
+
+    def start(self) -> int:
+        """Note that a worker has begun; returns the number of transcriptions."""
+        return self.update(
+            status=TranscriptionStatus.PROCESSING, started_at=timezone.now(), progress_percent=0, error_message=None
+        )
+
+    def running(self) -> "TranscriptionQuerySet":
+        return self.filter(status=TranscriptionStatus.PROCESSING)
+
+    def reset(self, error: str | None = None) -> int:
+        """Note that another worker begins again; error: why the last one failed."""
+        return self.update(
+            status=TranscriptionStatus.PENDING, started_at=None, completed_at=None, progress_percent=0,
+            error_message=error,
+        )  # fmt: skip
+
+    def fail(self, reason: str) -> int:
+        return self.update(status=TranscriptionStatus.FAILED, error_message=reason, completed_at=timezone.now())
+
+
 class Transcription(models.Model):
-    """The words of one video.
+    """The captions of one video in the making, and its transcript.
 
     pending ──▶ processing ──▶ completed
                  ▲      │
@@ -49,6 +85,8 @@ class Transcription(models.Model):
     word_count = models.IntegerField(null=True, blank=True)
     error_message = models.TextField(null=True, blank=True)
 
+    objects = TranscriptionQuerySet.as_manager()
+
     class Meta:
         db_table = "transcriptions"
         constraints = [
@@ -61,9 +99,19 @@ class Transcription(models.Model):
     def __str__(self) -> str:
         return f"Transcription of {self.video}"
 
+    def complete(self, language: str, text: str, words: int, vtt_path: str | None, error: str | None) -> None:
+        """Store the transcript; language: empty where nothing was said, error: why there are no captions."""
+        now = timezone.now()
+        self.status, self.completed_at, self.progress_percent = TranscriptionStatus.COMPLETED, now, 100
+        self.language = language or self.given_language or self.language
+        self.duration_seconds = (now - (self.started_at or now)).total_seconds()
+        self.transcript_text, self.word_count = text, words
+        self.vtt_path, self.error_message = vtt_path, error
+        self.save()
+
 
 class Cue(models.Model):
-    """One caption: what is said from one second of the video to another."""
+    """One caption: the text between two seconds of the video."""
 
     video = models.ForeignKey(Video, models.CASCADE, related_name="cues", db_constraint=False, db_index=False)
     start = models.FloatField(help_text="Seconds")

@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib.postgres.functions import RandomUUID
 from django.db import IntegrityError, models, transaction
 from django.db.models import ExpressionWrapper, F, Q, Value
-from django.db.models.functions import Cast, Replace
+from django.db.models.functions import Cast, Coalesce, Replace
 from django.utils import timezone
 
 from videos.models.addresses import SLUG_ATTEMPTS, address_of, free_slug_in, is_slug_collision
@@ -120,6 +120,32 @@ class VideoQuerySet(models.QuerySet["Video"]):
                 if not is_slug_collision(error):
                     raise
         return self.create(title=title, slug=free_slug(title), **fields)
+
+    def unfinished(self) -> "VideoQuerySet":
+        return self.filter(status__in=[VideoStatus.PENDING, VideoStatus.PROCESSING])
+
+    def process(self) -> int:
+        """Note that the videos are being made; returns their number."""
+        return self.update(status=VideoStatus.PROCESSING)
+
+    def fail(self, reason: str) -> int:
+        """Note that the videos will not be made until they are retried; returns their number."""
+        return self.update(status=VideoStatus.FAILED, error_message=reason)
+
+    def reopen(self) -> int:
+        """Note that failed videos are being made again; returns their number."""
+        return self.filter(status=VideoStatus.FAILED).update(status=VideoStatus.PROCESSING, error_message=None)
+
+    def complete(self, duration: float) -> int:
+        """Note that videos in the making are ready, and publish those that no editor has scheduled."""
+        published_at = Coalesce("published_at", timezone.now())
+        return self.filter(status=VideoStatus.PROCESSING).update(
+            status=VideoStatus.READY, error_message=None, duration=duration, published_at=published_at
+        )
+
+    def restart(self) -> int:
+        """Withdraw one video to make it again from its source, under another media key."""
+        return self.update(status=VideoStatus.PENDING, error_message=None, media_key=new_media_key())
 
 
 class Video(models.Model):

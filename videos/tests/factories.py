@@ -6,6 +6,8 @@ from typing import Any
 import factory.django
 from django.utils import timezone
 
+from transcoding.engine.codecs.h264 import SOFTWARE
+from transcoding.engine.plan.plan import KNOWN_FORMATS
 from transcoding.models import TranscodingJob
 from videos.models import Category, Tag, Video
 from workers.models import Worker
@@ -53,6 +55,7 @@ class WorkerFactory(ModelFactory):
         model = Worker
 
     worker_name = factory.Sequence(lambda n: f"worker-{n}")
+    capabilities = factory.LazyFunction(lambda: {"encoders": [SOFTWARE], "plan_formats": list(KNOWN_FORMATS)})
 
 
 class NodeFactory(WorkerFactory):

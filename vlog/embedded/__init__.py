@@ -1,8 +1,8 @@
-"""PostgreSQL and Redis for a machine that has neither: both run inside the data folder, on Unix sockets.
+"""PostgreSQL and Redis for a machine that has neither: both run in the data folder and listen on Unix sockets.
 
-Every process of an installation calls join() and so holds a shared lock for as long as it lives. One keeper
-process (keeper.py) owns both services and stops them when nobody holds that lock any more. No process depends
-on being told that another one died: locks and parent-death signals say so, after kill -9 too.
+Each process of an installation calls join() and holds a shared lock until it ends. One process, the keeper
+(keeper.py), owns both services and stops them when no process holds that lock. Processes detect the end of others
+by locks and parent-death signals, which also work after kill -9.
 """
 
 import fcntl
@@ -22,27 +22,27 @@ __all__ = ["ServiceError", "database_url", "join", "leave", "redis_url", "requir
 START_SECONDS = 60
 STOP_SECONDS = 60
 _held: dict[Path, int] = {}
-_keepers: dict[Path, subprocess.Popen[bytes]] = {}  # Popen warns of a process that is forgotten while it runs
+_keepers: dict[Path, subprocess.Popen[bytes]] = {}  # kept, because Popen warns if it is deleted while its process runs
 
 
 def database_url(data_dir: Path) -> str:
-    # The port is part of the socket's name, and without one libpq would take PGPORT.
+    # The port is part of the name of the socket. Without it, libpq would use PGPORT.
     return f"postgresql://vlog@/vlog?host={quote(str(places.socket_dir(data_dir)))}&port=5432"
 
 
 def redis_url(data_dir: Path) -> str:
-    """In the form that Celery reads; environment.redis_client_url() turns it into redis-py's."""
+    """Return the URL in the form of Celery. environment.redis_client_url() converts it to that of redis-py."""
     return f"redis+socket://{places.redis_socket(data_dir)}?virtual_host=0"
 
 
 def required() -> list[str]:
-    """The services that no VLOG_*_URL replaces."""
+    """Return the services that no VLOG_*_URL replaces."""
     variables = {"postgres": "VLOG_DATABASE_URL", "redis": "VLOG_REDIS_URL"}
     return [name for name, variable in variables.items() if not os.environ.get(variable)]
 
 
 def join() -> None:
-    """Return when the services answer; they stay until this process ends. Raises ServiceError or SettingError."""
+    """Return when the services answer. They run at least until this process ends. Raises ServiceError, SettingError."""
     environment.read_secret_files()
     data_dir, services = environment.data_dir(), required()
     if not services or data_dir in _held:
@@ -63,11 +63,11 @@ def join() -> None:
 
 
 def leave() -> None:
-    """Let go, and return when the services are down or somebody else still uses them."""
+    """Release the lock, and return when the services have stopped or if another process uses them."""
     while _held:
         data_dir, lock = _held.popitem()
         os.close(lock)
-        places.hurry(data_dir)
+        places.skip_linger(data_dir)
         deadline = time.monotonic() + STOP_SECONDS
         while time.monotonic() < deadline and _is_ending(data_dir):
             time.sleep(0.05)
@@ -83,7 +83,7 @@ def _is_ending(data_dir: Path) -> bool:
 
 
 def start_keeper(data_dir: Path) -> subprocess.Popen[bytes]:
-    """A keeper that outlives this process and its terminal. It ends at once where another one keeps."""
+    """Start a keeper that outlives this process and its terminal. It ends at once if there is another one."""
     with places.log_file(data_dir).open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "vlog.embedded", str(data_dir)],
@@ -100,7 +100,7 @@ def _await_services(data_dir: Path, services: list[str]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not places.are_up(data_dir, services):
         ended = keeper.poll() if keeper else None
-        # Below 0 it was killed, and deserves a successor.
+        # A negative exit code means that it was killed: another one is started.
         if time.monotonic() > deadline or (ended or 0) > 0:
             raise ServiceError(places.failure(data_dir, services))
         if not places.has_keeper(data_dir) and (keeper is None or ended is not None):

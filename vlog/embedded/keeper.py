@@ -1,4 +1,4 @@
-"""The process that owns the embedded services: starts, restarts and, when nobody is left, stops them."""
+"""The process that owns the embedded services: it starts, restarts and finally stops them."""
 
 import fcntl
 import logging
@@ -15,9 +15,9 @@ from vlog.embedded.places import ServiceError
 from vlog.embedded.services import Postgres, Redis, Service
 
 POLL_SECONDS = 0.25
-# Between two commands of one script the services need not stop and start.
+# So that the services keep running between two commands of a script.
 LINGER_SECONDS = 3.0
-# A predecessor's server, told by the kernel to stop, may still write its last checkpoint.
+# The server of an earlier keeper, which the kernel has signalled, may still write its last checkpoint.
 PREDECESSOR_SECONDS = 45
 FIRST_START_ATTEMPTS = 5
 RETRY_SECONDS = 2
@@ -28,9 +28,9 @@ logger = logging.getLogger("vlog.keeper")
 
 
 class Kept:
-    """One service under its keeper.
+    """A service and its process.
 
-    stopped → starting → up; a process that ends at any time makes it stopped again.
+    stopped → starting → up; it is stopped again whenever the process ends.
     """
 
     def __init__(self, service: Service) -> None:
@@ -48,7 +48,7 @@ class Kept:
         elif self.process.poll() is not None:
             self._note_end(self.process.returncode)
         elif self.up is None and self.service.answers():
-            # Somebody who looks at this moment is in the way for no longer than that: the next round succeeds.
+            # A process that checks the lock at this moment holds it briefly: the next round succeeds.
             self.up = places.try_lock(places.up_lock(self.service.data_dir, self.service.name), fcntl.LOCK_EX)
             if self.up is not None:
                 self.was_up = True
@@ -56,7 +56,7 @@ class Kept:
                 logger.info("%s answers", self.service.name)
 
     def retract(self) -> None:
-        """Say no longer that the service answers."""
+        """Release the lock that says that the service answers."""
         if self.up is not None:
             os.close(self.up)
             self.up = None
@@ -74,7 +74,7 @@ class Kept:
         try:
             return places.wait_for_lock(path, fcntl.LOCK_EX, PREDECESSOR_SECONDS)
         except ServiceError:
-            # Its keeper died in the moment before it was told whose death to watch.
+            # The earlier keeper was killed before the process had set its parent-death signal.
             for pid in places.holders(path):
                 logger.warning("killing process %d, left over from an earlier %s", pid, self.service.name)
                 os.kill(pid, signal.SIGKILL)
@@ -103,7 +103,7 @@ class Keeper:
         self.idle_since: float | None = None
 
     def run(self) -> None:
-        """Return when nobody uses the services any more and both are stopped."""
+        """Return when no process uses the services and both have stopped."""
         places.prepare_sockets(self.data_dir)
         try:
             while (users := self._lock_when_idle()) is None and not self._is_removed():
@@ -111,7 +111,7 @@ class Keeper:
                 time.sleep(0.03 if any(kept.process and kept.up is None for kept in self.kept) else POLL_SECONDS)
         finally:
             self._stop()
-        # This one first: who joins next must find no keeper.
+        # The keeper's lock first: a process that joins next must find no keeper.
         os.close(self.lock)
         if users is not None:
             os.close(users)
@@ -123,19 +123,19 @@ class Keeper:
         _bound_log(places.log_file(self.data_dir))
 
     def _lock_when_idle(self) -> int | None:
-        """The exclusive lock, once nobody has used the services for a while."""
+        """Return the exclusive lock if the services have been unused for a while."""
         users = places.try_lock(places.users_lock(self.data_dir), fcntl.LOCK_EX)
         if users is None:
             self.idle_since = None
             return None
         self.idle_since = self.idle_since or time.monotonic()
-        if places.is_hurried(self.data_dir) or time.monotonic() - self.idle_since > LINGER_SECONDS:
+        if places.is_linger_skipped(self.data_dir) or time.monotonic() - self.idle_since > LINGER_SECONDS:
             return users
         os.close(users)
         return None
 
     def _is_removed(self) -> bool:
-        """Whether the data folder went away, or was made anew and has another keeper."""
+        """Return whether the data folder was deleted, or created again and has another keeper."""
         try:
             return not os.path.samestat(os.fstat(self.lock), places.keeper_lock(self.data_dir).stat())
         except FileNotFoundError:
@@ -147,17 +147,17 @@ class Keeper:
         for kept in self.kept:
             kept.stop()
         if not self._is_removed():
-            places.forget_wishes(self.data_dir)
+            places.clear_requests(self.data_dir)
             places.remove_sockets(self.data_dir)
 
 
 def keep(data_dir: Path) -> int:
-    """Be the keeper of this installation, or return at once where there is one. The exit code."""
+    """Run as the keeper of this installation, or return at once if there is one. Returns the exit code."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # Not SIG_IGN, which the servers would inherit. Nobody may stop what others use.
+        # Not SIG_IGN, which the servers would inherit. A signal must not stop services that other processes use.
         signal.signal(number, lambda *_: None)
     try:
-        # Longer than anybody's look at the lock takes.
+        # Longer than another process holds the lock to check it.
         lock = places.wait_for_lock(places.keeper_lock(data_dir), fcntl.LOCK_EX, seconds=0.5)
     except ServiceError:
         return 0
@@ -170,18 +170,18 @@ def keep(data_dir: Path) -> int:
 
 
 def stand_by(data_dir: Path) -> Never:
-    """Start a new keeper whenever the present one dies. The caller has joined, so none ever ends in peace."""
+    """Start a new keeper whenever the present one ends. While the caller holds its lock, none ends normally."""
     while True:
-        # Shared, like everybody's look at this lock, and let go before the new keeper wants it.
+        # A shared lock, as in every check of this lock. It is released before the new keeper needs it.
         with places.keeper_lock(data_dir).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH)
-        logger.warning("the keeper of the embedded services died: starting another")
+        logger.warning("the keeper of the embedded services has ended: starting another")
         if start_keeper(data_dir).wait():
             time.sleep(RETRY_SECONDS)
 
 
 def _bound_log(path: Path) -> None:
-    # Servers hold it open in append mode, so it is emptied, never renamed.
+    # Servers keep the file open in append mode, so it is truncated, not renamed.
     if path.stat().st_size < LOG_BYTES:
         return
     with path.open("rb") as source, path.with_suffix(".log.1").open("wb") as target:

@@ -1,4 +1,4 @@
-"""Where the embedded services lie, and the locks and small files through which processes find each other."""
+"""The paths of the embedded services, and the locks and marker files through which processes coordinate."""
 
 import contextlib
 import fcntl
@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-# Linux allows 107 bytes; the rest is for the names that servers make beside theirs.
+# Linux allows 107 bytes. The rest is for the lock files that servers create beside their sockets.
 SOCKET_PATH_BYTES = 100
 LOG_TAIL_LINES = 12
 
@@ -24,13 +24,13 @@ def run_dir(data_dir: Path) -> Path:
 
 
 def socket_dir(data_dir: Path) -> Path:
-    """A folder short and plain enough for socket paths and for the addresses made of them."""
+    """Return a folder whose path is short and simple enough for sockets and for URLs with them."""
     inside = run_dir(data_dir)
     length = len(os.fsencode(inside / ".s.PGSQL.5432"))
     if length <= SOCKET_PATH_BYTES and re.fullmatch(r"[\w./-]+", str(inside), re.ASCII):
         return inside
     digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
-    # Not tempfile.gettempdir(): processes with different TMPDIR must meet here. prepare() checks the owner.
+    # Not tempfile.gettempdir(), which depends on TMPDIR. prepare_sockets() checks the owner of the folder.
     return Path(f"/tmp/vlog-{os.geteuid()}-{digest}")  # noqa: S108
 
 
@@ -39,22 +39,22 @@ def redis_socket(data_dir: Path) -> Path:
 
 
 def users_lock(data_dir: Path) -> Path:
-    """Held shared by every process that uses the services, exclusively by a keeper that stops them."""
+    """The lock that processes hold shared while they use the services, and a keeper exclusively while it stops them."""
     return run_dir(data_dir) / "users.lock"
 
 
 def keeper_lock(data_dir: Path) -> Path:
-    """Held by the keeper for as long as it lives."""
+    """The lock that the keeper holds while it runs."""
     return run_dir(data_dir) / "keeper.lock"
 
 
 def up_lock(data_dir: Path, name: str) -> Path:
-    """Held by the keeper while this service answers. A lock, because a dead keeper's written word would stay."""
+    """The lock that the keeper holds while this service answers. A file would stay after the keeper was killed."""
     return run_dir(data_dir) / f"{name}.up"
 
 
 def service_lock(data_dir: Path, name: str) -> Path:
-    """Held by every process of one service, so that a successor starts when the last one is gone."""
+    """The lock that all processes of a service hold, so that the next server starts when the last one has ended."""
     return run_dir(data_dir) / f"{name}.lock"
 
 
@@ -68,12 +68,12 @@ def prepare(data_dir: Path) -> None:
 
 
 def prepare_sockets(data_dir: Path) -> None:
-    """To be called under the users' lock, because the keeper removes a folder outside the data folder at its end."""
+    """Create the folder. The caller must hold the users' lock: the keeper removes a folder outside the data folder."""
     sockets = socket_dir(data_dir)
     sockets.mkdir(mode=0o700, exist_ok=True)
     found = sockets.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise ServiceError(f"{sockets} belongs to somebody else. Remove it, or choose another VLOG_DATA_DIR")
+        raise ServiceError(f"{sockets} belongs to another user. Remove it, or choose another VLOG_DATA_DIR")
     sockets.chmod(0o700)
 
 
@@ -84,7 +84,7 @@ def remove_sockets(data_dir: Path) -> None:
 
 
 def try_lock(path: Path, kind: int) -> int | None:
-    """A descriptor that holds the lock until it is closed, or None where somebody else holds it."""
+    """Return a descriptor that holds the lock until it is closed, or None if another process holds the lock."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
@@ -98,13 +98,13 @@ def wait_for_lock(path: Path, kind: int, seconds: float) -> int:
     deadline = time.monotonic() + seconds
     while (descriptor := try_lock(path, kind)) is None:
         if time.monotonic() > deadline:
-            raise ServiceError(f"{path} stays locked; the processes that hold it: {holders(path)}")
+            raise ServiceError(f"{path} stays locked by the processes {holders(path)}")
         time.sleep(0.05)
     return descriptor
 
 
 def refuses(path: Path, kind: int) -> bool:
-    """Whether somebody else's lock stands against one of this kind at this moment."""
+    """Return whether a lock of another process prevents one of this kind at the moment."""
     descriptor = try_lock(path, kind)
     if descriptor is not None:
         os.close(descriptor)
@@ -112,12 +112,12 @@ def refuses(path: Path, kind: int) -> bool:
 
 
 def has_keeper(data_dir: Path) -> bool:
-    # A shared look: two that look at the same time do not take each other for the keeper.
+    # With a shared lock, two processes that check at the same time do not take each other for the keeper.
     return refuses(keeper_lock(data_dir), fcntl.LOCK_SH)
 
 
 def holders(path: Path) -> list[int]:
-    """The processes that have this file open, among those that we may look at."""
+    """Return the processes that have this file open, as far as this user may see them."""
     pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     return [pid for pid in pids if _has_open(pid, path)]
 
@@ -138,17 +138,17 @@ def is_wanted(data_dir: Path, name: str) -> bool:
     return (run_dir(data_dir) / f"{name}.wanted").exists()
 
 
-def hurry(data_dir: Path) -> None:
-    """Ask the keeper not to wait for a next command when nobody is left."""
-    (run_dir(data_dir) / "hurry").touch(mode=0o600)
+def skip_linger(data_dir: Path) -> None:
+    """Let the keeper stop the services at once when no process uses them."""
+    (run_dir(data_dir) / "skip-linger").touch(mode=0o600)
 
 
-def is_hurried(data_dir: Path) -> bool:
-    return (run_dir(data_dir) / "hurry").exists()
+def is_linger_skipped(data_dir: Path) -> bool:
+    return (run_dir(data_dir) / "skip-linger").exists()
 
 
-def forget_wishes(data_dir: Path) -> None:
-    for path in (*run_dir(data_dir).glob("*.wanted"), run_dir(data_dir) / "hurry"):
+def clear_requests(data_dir: Path) -> None:
+    for path in (*run_dir(data_dir).glob("*.wanted"), run_dir(data_dir) / "skip-linger"):
         path.unlink(missing_ok=True)
 
 
@@ -163,6 +163,6 @@ def failure(data_dir: Path, services: Iterable[str]) -> str:
     lines = "".join(f"\n  {line}" for line in tail)
     names = " and ".join(variables[name] for name in services)
     return (
-        f"The embedded services do not start. The end of {log}:{lines}\n"
-        f"Mend what it names, or set the address of a server of your own: {names}."
+        f"The embedded services do not start. {log} ends with:{lines}\n"
+        f"Fix what it says, or set the address of a server of your own: {names}."
     )

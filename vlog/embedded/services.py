@@ -1,4 +1,4 @@
-"""How PostgreSQL and Redis are prepared, started, asked and stopped."""
+"""The embedded services: how PostgreSQL and Redis are prepared, started, probed and stopped."""
 
 import importlib.util
 import locale
@@ -18,7 +18,7 @@ from vlog.embedded.places import ServiceError
 
 
 def _package_dir(name: str) -> Path:
-    """The folder of an installed package that is not imported: only the programs in it are used."""
+    """Return the folder of an installed package without importing it: only its programs are used."""
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
         raise ServiceError(f"The package {name} is not installed: run make setup")
@@ -60,13 +60,13 @@ class Service(ABC):
     def answers(self) -> bool: ...
 
     def start(self, lock: int) -> subprocess.Popen[bytes]:
-        """The server and all its children inherit the lock, which so tells when the last of them is gone."""
+        """Start the server. It and its children inherit the lock, which is released when the last of them has ended."""
         return subprocess.Popen(
             self.tied(self.death_signal, self.command()), stdin=subprocess.DEVNULL, pass_fds=[lock], cwd=self.data_dir
         )
 
     def tied(self, death_signal: str, command: list[str]) -> list[str]:
-        """The command, so that the kernel sends it this signal when its parent dies."""
+        """Return the command with a parent-death signal, which the kernel sends when the keeper ends."""
         return [_tool("setpriv"), "--pdeathsig", death_signal, "--", *command]
 
     def stop(self, process: subprocess.Popen[bytes]) -> None:
@@ -84,7 +84,7 @@ class Service(ABC):
 class Postgres(Service):
     name = "postgres"
     death_signal = "INT"
-    # Fast: breaks connections off, but writes everything. Immediate: leaves recovery to the next start.
+    # SIGINT (fast): closes connections and writes everything. SIGQUIT (immediate): the next start has to recover.
     stop_steps = ((signal.SIGINT, 40), (signal.SIGQUIT, 10))
 
     def program(self, name: str) -> str:
@@ -94,8 +94,8 @@ class Postgres(Service):
         tied = super().tied(death_signal, command)
         if not _needs_namespace():
             return tied
-        # In this namespace our files are those of an ordinary user. The parent-death signal comes after it,
-        # because the kernel forgets it when credentials change.
+        # In this namespace the files belong to an ordinary user. The parent-death signal is set inside it, because
+        # the kernel clears it when credentials change.
         return [_tool("unshare"), "--user", "--map-user=65534", "--", *tied]
 
     def prepare(self, lock: int) -> None:
@@ -108,7 +108,7 @@ class Postgres(Service):
         self._run(lock, [self.program("initdb"), "-D", str(draft), *self._initdb_options()])
         single = [self.program("postgres"), "--single", "-D", str(draft), "postgres"]
         self._run(lock, single, stdin="CREATE DATABASE vlog;\n")
-        # Whoever is killed before this line has made nothing.
+        # A process that is killed before this line leaves no database.
         draft.rename(self.folder)
 
     def _initdb_options(self) -> list[str]:
@@ -118,7 +118,7 @@ class Postgres(Service):
     def _check_namespaces(self) -> None:
         if _needs_namespace() and subprocess.run(self.tied("KILL", ["true"]), check=False).returncode:
             raise ServiceError(
-                "PostgreSQL runs neither as root nor as a user without a name, and this system allows no user "
+                "PostgreSQL cannot run as root or as a user without a name, and this system does not allow user "
                 "namespaces. Run VLog as an ordinary user, or set VLOG_DATABASE_URL"
             )
 
@@ -136,9 +136,9 @@ class Postgres(Service):
             "max_connections": "100",
             "shared_buffers": "128MB",
             "max_wal_size": "512MB",
-            "wal_level": "minimal",  # nothing replicates from it
+            "wal_level": "minimal",  # there are no replicas
             "max_wal_senders": "0",
-            "jit": "off",  # compiling costs more than any query here takes
+            "jit": "off",  # compiling takes longer than any query here
             "timezone": "UTC",
             "log_timezone": "UTC",
             "log_checkpoints": "off",
@@ -148,7 +148,7 @@ class Postgres(Service):
         return [self.program("postgres"), "-D", str(self.folder), *options]
 
     def answers(self) -> bool:
-        question = [
+        command = [
             self.program("pg_isready"),
             "--quiet",
             "-h",
@@ -160,7 +160,7 @@ class Postgres(Service):
             "-d",
             "vlog",
         ]
-        return subprocess.run(question, check=False).returncode == 0
+        return subprocess.run(command, check=False).returncode == 0
 
 
 class Redis(Service):
@@ -179,7 +179,7 @@ class Redis(Service):
             "dir": str(self.folder),
             "appendonly": "yes",
             "save": "",  # the append-only file is enough
-            "maxmemory-policy": "noeviction",  # a queue that forgets is worse than one that refuses
+            "maxmemory-policy": "noeviction",  # losing messages is worse than refusing them
             "daemonize": "no",
         }
         options = [part for name, value in settings.items() for part in (f"--{name}", value)]
@@ -197,7 +197,7 @@ class Redis(Service):
 
 
 def _needs_namespace() -> bool:
-    """PostgreSQL refuses root, and a number that has no name in the system's list of users."""
+    """Return whether PostgreSQL would refuse this user: root, or a user ID without a name."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_uid == 0
     except KeyError:
@@ -205,7 +205,7 @@ def _needs_namespace() -> bool:
 
 
 def _character_types() -> str:
-    """What full-text search asks whether a character is a letter."""
+    """Return the locale by which full-text search knows letters."""
     try:
         locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
     except locale.Error:

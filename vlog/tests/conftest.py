@@ -1,4 +1,4 @@
-"""Installations of VLog beside the test run's own, and a database of its own which may be destroyed."""
+"""Further installations of VLog, and a separate database that tests may destroy."""
 
 import os
 import shutil
@@ -43,7 +43,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_apart(folder: Path, *arguments: str) -> None:
-    """Run Python in an installation, until it and the services have ended."""
+    """Run Python in an installation, and return when it and the services have ended."""
     try:
         subprocess.run([sys.executable, *arguments], cwd=BASE_DIR, env=environment_for(folder), check=True)
         wait_until(lambda: not belonging_to(folder), "the end of the services")

@@ -1,4 +1,4 @@
-"""docker-compose.yml and what lies in its images, as far as that can be had without containers."""
+"""docker-compose.yml and the content of its images, as far as they can be tested without containers."""
 
 import re
 import shutil
@@ -18,11 +18,11 @@ VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<how>[-?])(?P<rest>[^}]*))?\}")
 
 
 class Unset(Exception):
-    """A variable without which compose does not start."""
+    """A variable that compose requires is not set."""
 
 
 def compose_file(variables: Mapping[str, str]) -> dict[str, Any]:
-    """docker-compose.yml with its variables put in, as compose does it. Raises Unset."""
+    """Return docker-compose.yml with its variables replaced, as compose does it. Raises Unset."""
 
     def value_of(match: re.Match[str]) -> str:
         value = variables.get(match["name"], "")
@@ -36,7 +36,7 @@ def compose_file(variables: Mapping[str, str]) -> dict[str, Any]:
 
 
 def image(folder: Path) -> Path:
-    """The folder /opt/vlog of an image: what .dockerignore lets in, and the static files collected from that."""
+    """Create the folder /opt/vlog of an image: the files that .dockerignore allows, and the collected static files."""
     for kept in _let_in():
         target = folder / kept
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def _ignored() -> list[str]:
 
 
 def nginx_configuration(folder: Path, **words: object) -> Path:
-    """deploy/nginx.conf.template with its words put in, in an nginx of this test's own."""
+    """Run nginx with deploy/nginx.conf.template and these values."""
     template = (BASE_DIR / "deploy" / "nginx.conf.template").read_text()
     (folder / "vlog.conf").write_text(Template(template).safe_substitute(words))
     places = "".join(f"  {name}_temp_path {folder}/{name};\n" for name in TEMPORARY)

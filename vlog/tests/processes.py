@@ -1,4 +1,4 @@
-"""Real processes for tests: members of an installation, and who belongs to one."""
+"""Real processes for tests: members of an installation, and how to find its processes."""
 
 import os
 import signal
@@ -35,9 +35,9 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
 
 
 def reserve_port(host: str = "127.0.0.1") -> socket.socket:
-    """A socket on a port of this machine, which nobody else is given by chance; servers may listen there all the same.
+    """Return a socket that reserves a port: the kernel assigns it to no other process, but a server may listen on it.
 
-    They say SO_REUSEADDR, too, which shares a port as long as only one listens.
+    Servers set SO_REUSEADDR, too, which shares a port as long as only one listens.
     """
     holder = socket.socket()
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -46,13 +46,13 @@ def reserve_port(host: str = "127.0.0.1") -> socket.socket:
 
 
 def environment_for(data_dir: Path, **variables: str) -> dict[str, str]:
-    """That of a user who has set nothing but these variables."""
+    """Return the environment of a user who has set these variables only."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("VLOG_")}
     return {**plain, "VLOG_DATA_DIR": str(data_dir), **variables}
 
 
 def belonging_to(data_dir: Path) -> list[int]:
-    """The processes that were started for this data folder, whoever their parent is now."""
+    """Return the processes that were started for this data folder, including orphaned ones."""
     pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     return [pid for pid in pids if pid != os.getpid() and _mentions(pid, os.fsencode(data_dir))]
 
@@ -65,7 +65,7 @@ def _mentions(pid: int, text: bytes) -> bool:
 
 
 def pid_of(data_dir: Path, program: str) -> int:
-    """The eldest process of this data folder whose command line has this word."""
+    """Return the oldest process of this data folder whose command line contains this word."""
     return min(pid for pid in belonging_to(data_dir) if program in _command_line(pid))
 
 
@@ -81,7 +81,7 @@ def keeper_of(data_dir: Path) -> int:
 
 
 def kill_all(data_dir: Path) -> None:
-    """kill -9 of everything at once, until nothing is left."""
+    """Kill all processes with SIGKILL, and return when all have ended."""
 
     def is_empty() -> bool:
         for pid in belonging_to(data_dir):
@@ -99,7 +99,7 @@ def kill(pid: int) -> None:
 
 
 class Member:
-    """A process that has joined the installation, and leaves it when it is told to or killed."""
+    """A process that has joined the installation, and leaves it on request or when it is killed."""
 
     def __init__(self, data_dir: Path, *, prefix: tuple[str, ...] = (), code: str = MEMBER, **variables: str) -> None:
         self.process = subprocess.Popen(
@@ -117,7 +117,7 @@ class Member:
         return self.process.stdout.readline() == "joined\n"
 
     def leave(self) -> str:
-        """What it said on its standard error."""
+        """End the process, and return its standard error."""
         return self.process.communicate()[1]
 
 

@@ -88,7 +88,7 @@ def disk(settings):
     return fill
 
 
-def test_what_two_looks_have_found_is_told_once_and_its_end_once(mailbox, hook, disk):
+def test_what_two_runs_found_is_sent_once_and_its_end_once(mailbox, hook, disk):
     watch = Watch()
     watch.look()
     disk(low=True)
@@ -110,7 +110,7 @@ def test_what_two_looks_have_found_is_told_once_and_its_end_once(mailbox, hook, 
     assert [mail["Subject"] for _, mail in mailbox[1:]] == [f"[VLog vlog.example.org] over: {LOW}"]
 
 
-def test_what_is_over_before_the_second_look_is_not_told(mailbox, disk):
+def test_what_is_over_before_the_second_run_is_not_sent(mailbox, disk):
     watch = Watch()
     for low in (True, False, True, False):
         disk(low=low)
@@ -118,7 +118,7 @@ def test_what_is_over_before_the_second_look_is_not_told(mailbox, disk):
     assert mailbox == []
 
 
-def test_a_restarted_scheduler_knows_what_was_told(mailbox, disk):
+def test_a_restarted_scheduler_knows_what_was_sent(mailbox, disk):
     disk(low=True)
     watch = Watch()
     watch.look()
@@ -127,7 +127,7 @@ def test_a_restarted_scheduler_knows_what_was_told(mailbox, disk):
     assert len(mailbox) == 1
 
 
-def test_one_way_that_fails_keeps_nobody_from_hearing_by_the_other(mailbox, hook, disk, caplog):
+def test_a_failing_channel_does_not_stop_the_other(mailbox, hook, disk, caplog):
     hook.status = 500
     disk(low=True)
     watch = Watch()
@@ -138,7 +138,7 @@ def test_one_way_that_fails_keeps_nobody_from_hearing_by_the_other(mailbox, hook
     assert said == ["an alert could not be sent to the webhook: HTTP Error 500: Internal Server Error"]
 
 
-def test_where_nobody_could_be_told_the_next_look_tries_again(hook, disk, caplog):
+def test_if_no_channel_works_the_next_run_tries_again(hook, disk, caplog):
     caplog.set_level(logging.WARNING)
     hook.status = 503
     disk(low=True)
@@ -152,16 +152,16 @@ def test_where_nobody_could_be_told_the_next_look_tries_again(hook, disk, caplog
     assert "secret-path" not in caplog.text
 
 
-def test_of_much_trouble_the_beginning_is_told():
+def test_a_long_message_is_shortened():
     new = [f"failures: «Video {number}» failed: no picture" for number in range(30)]
-    subject, text = alerts._message(new, ["disk: full"], dict.fromkeys(new, "Try again."))
+    subject, text = alerts._message(new, ["disk: full"], dict.fromkeys(new, "Retry it."))
     assert subject == f"[VLog vlog.example.org] {new[0]} (and 30 more)"
-    assert text.count("Try again.") == 20
+    assert text.count("Retry it.") == 20
     assert "And 11 more: run manage.py doctor to see them." in text
 
 
 class TestTheCommand:
-    def test_it_sends_every_way(self, mailbox, hook):
+    def test_it_sends_through_every_channel(self, mailbox, hook):
         out = io.StringIO()
         call_command("test_alert", stdout=out)
         assert out.getvalue() == "The alert was sent by e-mail and to the webhook.\n"

@@ -1,4 +1,4 @@
-"""docker-compose.yml, Dockerfile and .env.example, held against what they stand for."""
+"""docker-compose.yml, Dockerfile and .env.example, compared with the code and the documentation."""
 
 import re
 import subprocess
@@ -136,7 +136,7 @@ def test_whisper_is_in_the_image_of_who_hears_and_in_no_other():
 
 
 def pinned(name):
-    """The versions that a file of requirements or constraints names for this interpreter, by package."""
+    """Return the versions in a file of requirements or constraints for this interpreter, by package."""
     lines = re.findall(r"^[\w.-]+(?:\[.*\])?==.*?(?= *\\?$)", (BASE_DIR / name).read_text(), re.MULTILINE)
     requirements = [Requirement(line) for line in lines]
     here = [one for one in requirements if one.marker is None or one.marker.evaluate()]
@@ -146,7 +146,7 @@ def pinned(name):
 def test_the_image_has_the_package_versions_that_are_tested():
     locked = pinned("constraints.txt")
     installed = {one.name.lower().replace("_", "-").replace(".", "-"): one.version for one in distributions()}
-    # 2.13.0+cpu of torch is a build of 2.13.0. What comes with an interpreter is not locked.
+    # 2.13.0+cpu of torch is a build of 2.13.0. Packages of the interpreter are not locked.
     differing = {
         name: (version, locked[name])
         for name, version in installed.items()
@@ -169,7 +169,7 @@ def test_every_installation_takes_the_locked_versions():
 def test_the_example_names_every_setting_with_its_default():
     named = {name for _, name, _ in EXAMPLE}
     own = {"POSTGRES_PASSWORD", "HTTP_ADDRESS"}
-    # The volume, a remote worker's key, and what lies in the image: nothing to choose here.
+    # The volume, the key of a remote worker and the paths in the image are fixed.
     assert named - own == documented() - {"VLOG_DATA_DIR", "VLOG_WORKER_KEY", "VLOG_FFMPEG"}
     for is_default, name, value in EXAMPLE:
         if is_default and value and name not in {"VLOG_ALLOWED_HOSTS", "VLOG_DATABASE_URL", "VLOG_REDIS_URL"}:

@@ -1,4 +1,4 @@
-"""What the compose file starts, started as it says, with a real nginx in front; only the containers are missing."""
+"""The services of the compose file, started with its commands and a real nginx, but without containers."""
 
 import http.client
 import os
@@ -33,9 +33,9 @@ from vlog.tests.processes import reserve_port, wait_until
 pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 HOST = "video.example.org"
-TLS = {"Host": HOST, "X-Forwarded-Proto": "https"}  # as the proxy sends it that ends TLS
+TLS = {"Host": HOST, "X-Forwarded-Proto": "https"}  # as a proxy that terminates TLS sends it
 TOKEN = "m" * 32
-PADDING = 3 << 20  # bytes: more than nginx takes where it is not told to
+PADDING = 3 << 20  # bytes: more than nginx accepts by default
 
 
 class Services:
@@ -88,14 +88,14 @@ class Services:
                 )  # fmt: skip
 
     def is_well(self, name: str, patience: int = 20) -> bool:
-        """What its health check says after so many seconds."""
+        """Return the output of the health check of a service within so many seconds."""
         kind, command = self.services[name]["healthcheck"]["test"]
         assert (kind, command.split()[0]) == ("CMD-SHELL", "python")
         words = command.replace("python", sys.executable, 1).replace("-t 20", f"-t {patience}")
         return self.run(name, ["sh", "-c", words]).returncode == 0
 
     def stop(self) -> dict[str, int]:
-        """How each ended when its group was told to, as the containers' init does it."""
+        """Signal the process groups, as the init process of a container does, and return the exit codes."""
         for process in self.running.values():
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)
@@ -104,7 +104,7 @@ class Services:
 
 @pytest.fixture(scope="module")
 def site(lasting_rows, tmp_path_factory):
-    """Everything but the encoder, and nginx before it."""
+    """All services except the encoder, behind nginx."""
     assert shutil.which("nginx"), "the tests of what stands in front of the site need nginx: make nginx"
     folder = tmp_path_factory.mktemp("containers")
     app.control.purge()
@@ -124,7 +124,7 @@ def site(lasting_rows, tmp_path_factory):
 
 
 def ask(port, path, method="GET", body=None, **headers):
-    """Status, headers and content of an answer."""
+    """The status, headers and body of a response."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -145,14 +145,14 @@ def is_up(port):
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
     file = clips.numbered(tmp_path_factory.mktemp("clip") / "Harbour.mp4", 60, "25", *clips.MPEG4, *clips.AAC)
-    with file.open("ab") as end:  # a box for nobody
+    with file.open("ab") as end:  # a box that players skip
         end.write(struct.pack(">I4s", PADDING + 8, b"free") + bytes(PADDING))
     return file
 
 
 @pytest.fixture(scope="module")
 def playing(site, clip):
-    """A video that came through nginx and plays before any of it is encoded; then it is. Gives what a viewer got."""
+    """Upload a video through nginx, play it before it is encoded and afterwards, and return the responses."""
     response = upload(site.front, clip)
     assert response.status == 302, response.body
     video = Video.objects.get()
@@ -171,7 +171,7 @@ def playing(site, clip):
 
 
 def upload(port, file):
-    """Send the admin's form as a browser does."""
+    """Submit the form of the admin as a browser does."""
     client = Client()
     client.force_login(User.objects.create_superuser("editor"))
     token, boundary = "t" * 32, secrets.token_hex(16)
@@ -190,7 +190,7 @@ def upload(port, file):
 
 
 def in_two(body):
-    """The second half is sent when the first has reached the disk: nobody on the way waits for the whole."""
+    """The second half is sent after the first has reached the disk, so no server buffers the whole upload."""
     before = set(settings.UPLOADS_DIR.iterdir())
     yield body[: len(body) // 2]
     wait_until(lambda: bool(set(settings.UPLOADS_DIR.iterdir()) - before), "the first half of an upload")
@@ -216,7 +216,7 @@ def test_whoever_ends_tls_in_front_is_believed(site):
 
 
 def test_a_segment_in_the_making_is_waited_for(playing):
-    assert playing.early.headers["Referrer-Policy"] == "same-origin"  # Django's, and not a 404 of nginx's
+    assert playing.early.headers["Referrer-Policy"] == "same-origin"  # set by Django: it is not a 404 of nginx
     assert playing.early.status in {200, 503}
     if playing.early.status == 503:
         assert (playing.early.headers["Retry-After"], playing.early.headers["Cache-Control"]) == ("1", "no-store")
@@ -244,7 +244,7 @@ def test_a_viewer_plays_it(site, playing):
 
 @pytest.fixture(scope="module")
 def package(site):
-    """The address of a package with a file of every kind, and with what nobody may get."""
+    """The address of a package with a file of every kind, and with files that are not public."""
     for name in NAMES:
         write(settings.MEDIA_DIR / PACKAGE / name, PLAYLIST if name in PLAYLISTS else SEGMENT)
     for name in PRIVATE:
@@ -261,7 +261,7 @@ def package(site):
 def test_nginx_answers_as_django_does(site, package, name, part, method):
     asked = {"Range": f"bytes={part}"} if part and name not in PLAYLISTS else {}
     ours, django = (ask(port, package + name, method, **asked) for port in (site.front, site.web))
-    assert "Referrer-Policy" not in ours.headers  # nobody asked Django
+    assert "Referrer-Policy" not in ours.headers  # the request did not reach Django
     assert (ours.status, ours.body) == (django.status, django.body)
     for header in ("Content-Type", "Content-Length", "Content-Range", "Cache-Control", "X-Content-Type-Options"):
         assert ours.headers[header] == django.headers[header]
@@ -290,7 +290,7 @@ def test_what_is_not_for_viewers_is_not_there(site, package):
 def test_no_way_of_naming_it_leads_to_what_is_private(site, package):
     for address in HOSTILE:
         response = ask(site.front, f"/media/{address}")
-        is_known = response.body == SEGMENT  # under another way of writing its address
+        is_known = response.body == SEGMENT  # with another spelling of its address
         assert is_known or response.status in {400, 404, 414}, address
         assert b"private" not in response.body
 
@@ -320,15 +320,15 @@ def test_requests_are_counted_in_all_processes_together(site):
     before = counted()
     with ThreadPoolExecutor(20) as viewers:
         list(viewers.map(lambda _: ask(site.web, "/healthz"), range(100)))
-    assert counted() == before + 101  # and the reading before
+    assert counted() == before + 101  # and the request that read the counter
 
 
 @pytest.mark.django_db(transaction=True)
-def test_services_are_well_and_end_when_they_are_told_to(site, playing):
-    """The last of this module: it ends the site."""
+def test_services_are_healthy_and_end_on_a_signal(site, playing):
+    """The last test of this module, because it stops the site."""
     for name in ("tasks", "encode", "transcribe"):
         wait_until(lambda name=name: site.services.is_well(name), f"{name} to say that it is well")
-    archive.archive(playing.video.pk, by="somebody")
+    archive.archive(playing.video.pk, by="ann")
     assert ask(site.front, f"{playing.package}master.m3u8").status == 404
     assert site.services.stop() == dict.fromkeys(site.services.running, 0)
     assert not site.services.is_well("encode", patience=1)

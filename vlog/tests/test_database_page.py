@@ -1,4 +1,4 @@
-"""docs/database.md, tried from the first line to the last, in the order of the page."""
+"""The commands of docs/database.md, run in the order of the page."""
 
 import os
 import re
@@ -29,7 +29,7 @@ def page(installation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("VLOG_DATABASE_URL", url)
     programs = Path(Postgres(installation).program("psql")).parent
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-    monkeypatch.setattr("builtins.input", lambda question: now["NAME"])  # whoever is asked types what is asked for
+    monkeypatch.setattr("builtins.input", lambda question: now["NAME"])  # confirms every question
     monkeypatch.chdir(tmp_path)
     yield
     execute("DROP DATABASE IF EXISTS vlog_of_page", "DROP ROLE IF EXISTS vlog_of_page")
@@ -52,7 +52,7 @@ def _bash(text: str) -> Iterator[str]:
             call_command(*words[1:])
             yield words[1]
             if words[1] == "reset":
-                _fill()  # for what follows on the page
+                _fill()  # for the commands that follow
         else:
             connection.close()
             subprocess.run(["bash", "-euc", line], check=True, stdout=subprocess.DEVNULL)

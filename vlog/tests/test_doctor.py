@@ -192,7 +192,7 @@ def test_settings(settings, name, value, state, sentence):
 
 
 @pytest.mark.parametrize("address", ["http://localhost:8000", "http://[::1]:8000", "https://example.org"])
-def test_addresses_that_nobody_listens_in_on(settings, address):
+def test_addresses_that_need_no_encryption(settings, address):
     settings.BASE_URL, settings.ALLOWED_HOSTS = address, ["*"]
     assert finding_of(doctor.check_settings) == (GREEN, f"are consistent; the address of the site is {address}.")
 
@@ -218,11 +218,11 @@ def test_beat(settings):
     assert finding_of(doctor.check_beat)[1].startswith("has sent no message for a day")
 
 
-def test_beat_tells_of_itself_with_each_message():
+def test_beat_is_recorded_with_each_message():
     cache.delete("beat")
     record_heartbeats()
     try:
-        app.send_task("nobody.does.this", queue="doctor")
+        app.send_task("no.such.task", queue="doctor")
     finally:
         after_task_publish.disconnect(record_heartbeat)
         with app.connection_for_write() as connection:

@@ -41,8 +41,28 @@ def check_rows(site: EarlierSite) -> None:
     assert ("video", "running", 3) in site.query(pieces)
     assert ("video", "pending", 7) in site.query(pieces)
     assert site.query("SELECT last_error FROM transcoding_jobs WHERE video_id = 6") == [("Cancelled by erin.",)]
-    assert site.query("SELECT worker_name FROM workers WHERE held_back LIKE 'set aside:%'") == [("shed",)]
     assert site.query("SELECT worker_name FROM workers WHERE status = 'disabled'") == [("barn",)]
+
+
+def check_sentences(site: EarlierSite, *, drained: bool = False) -> None:
+    """What the earlier release could only read out of sentences."""
+    held = dict(site.query("SELECT worker_name, held_back FROM workers WHERE held_back IS NOT NULL"))
+    assert held.pop("shed").startswith(
+        "set aside: it failed three pieces in a row that others could do; the last error:"
+    )
+    assert held == ({"attic": "drained by ada"} if drained else {})
+
+
+def check_columns(site: EarlierSite) -> None:
+    """What this release has columns for."""
+    held = dict(site.query("SELECT worker_name, hold FROM workers WHERE hold IS NOT NULL"))
+    assert held == {"shed": "suspended"}
+    (reason,) = site.query("SELECT held_back FROM workers WHERE worker_name = 'shed'")[0]
+    assert reason.startswith("suspended: it failed")
+    assert site.query("SELECT video_id, cancelled_by FROM transcoding_jobs WHERE cancelled_by IS NOT NULL") == [
+        (6, "erin")
+    ]
+    assert site.query("SELECT DISTINCT plan_format FROM transcoding_jobs") == [(1,)]
 
 
 def check_files(site: EarlierSite) -> None:
@@ -61,6 +81,7 @@ def test_the_earlier_site_is_there_before_and_after_the_migrations(earlier_site)
     told = row_counts()
     assert counts(earlier_site, list(told)) == told
     check_rows(earlier_site)
+    check_sentences(earlier_site)
     check_files(earlier_site)
 
     earlier_site.manage("migrate", "--no-input", "--verbosity", "0")
@@ -68,9 +89,44 @@ def test_the_earlier_site_is_there_before_and_after_the_migrations(earlier_site)
     kept = [table for table in told if table not in GROWING]
     assert counts(earlier_site, kept) == {table: told[table] for table in kept}
     check_rows(earlier_site)
+    check_columns(earlier_site)
     check_files(earlier_site)
     jobs = json.loads(earlier_site.manage("jobs", "list", "--all", "--json"))
     assert {job["slug"]: job["state"] for job in jobs} == STATES | {"the-old-lighthouse": "archived"}
+
+
+def test_the_columns_of_this_release_go_back_into_sentences(earlier_site):
+    earlier_site.query("UPDATE workers SET held_back = 'drained by ada' WHERE worker_name = 'attic'")
+    earlier_site.manage("migrate", "--no-input", "--verbosity", "0")
+    assert earlier_site.query("SELECT hold FROM workers WHERE worker_name = 'attic'") == [("drained",)]
+    # What the columns know survives another sentence in the job.
+    earlier_site.query("UPDATE transcoding_jobs SET last_error = 'the step failed' WHERE cancelled_by IS NOT NULL")
+    earlier_site.query("UPDATE transcoding_attempts SET outcome = 'incompatible' WHERE outcome = 'given_back'")
+    for app, migration in (("workers", "0003"), ("transcoding", "0006")):
+        earlier_site.manage("migrate", app, migration, "--no-input", "--verbosity", "0")
+    check_rows(earlier_site)
+    check_sentences(earlier_site, drained=True)
+    assert earlier_site.query("SELECT count(*) FROM auth_permission WHERE codename = 'manage_job'") == [(0,)]
+
+
+def test_who_could_control_jobs_still_can(earlier_site):
+    earlier_site.query(
+        "INSERT INTO auth_user_user_permissions (user_id, permission_id) SELECT u.id, p.id FROM auth_user u, "
+        "auth_permission p WHERE u.username = 'erin' AND p.codename = 'change_video'"
+    )
+    earlier_site.manage("migrate", "--no-input", "--verbosity", "0")
+    groups = """
+        SELECT p.codename, array_agg(g.name ORDER BY g.name)::text[] FROM auth_group g
+        JOIN auth_group_permissions ON group_id = g.id JOIN auth_permission p ON p.id = permission_id
+        WHERE p.codename IN ('change_video', 'manage_job') GROUP BY 1
+    """
+    users = """
+        SELECT u.username FROM auth_user u JOIN auth_user_user_permissions ON user_id = u.id
+        JOIN auth_permission p ON p.id = permission_id WHERE p.codename = 'manage_job'
+    """
+    both = ["Administrators", "Editors"]
+    assert dict(earlier_site.query(groups)) == {"change_video": both, "manage_job": both}
+    assert earlier_site.query(users) == [("erin",)]
 
 
 def test_its_rows_go_on_being_numbered(earlier_site):

@@ -118,18 +118,18 @@ def test_the_services_end_cleanly_after_the_last_process(data_dir):
     assert "not properly shut down" not in places.log_file(data_dir).read_text()
 
 
-def test_leaving_in_a_hurry_waits_until_the_services_are_down(data_dir):
+def test_leaving_waits_until_the_services_are_down(data_dir):
     code = "from vlog import embedded; embedded.join(); embedded.leave()"
     command = [sys.executable, "-W", "always::ResourceWarning", "-c", code]
     done = subprocess.run(
         command, cwd=BASE_DIR, env=environment_for(data_dir), stderr=subprocess.PIPE, text=True, check=True
     )
-    assert done.stderr == ""  # above all no warning that the keeper still runs
+    assert done.stderr == ""  # no warning that the keeper is still running
     assert not places.has_keeper(data_dir)
     assert not (data_dir / "postgres" / "postmaster.pid").exists()
 
 
-def test_leaving_in_a_hurry_takes_nothing_from_others(data_dir):
+def test_leaving_takes_nothing_from_others(data_dir):
     code = "from vlog import embedded; embedded.join(); embedded.leave()"
     with member_of(data_dir):
         postgres = pid_of(data_dir, "postgres -D")
@@ -245,16 +245,16 @@ def test_a_socket_folder_that_is_not_ours_is_refused(tmp_path):
     try:
         member = Member(data_dir)
         assert not member.has_joined()
-        assert f"{sockets} belongs to somebody else" in member.leave()
+        assert f"{sockets} belongs to another user" in member.leave()
     finally:
         sockets.unlink()
     kill_all(data_dir)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="all the other tests show it")
-@pytest.mark.parametrize("number", [65534, 54321], ids=["nobody", "a number that has no name"])
+@pytest.mark.parametrize("number", [65534, 54321], ids=["the user 65534", "a number that has no name"])
 def test_a_user_without_privileges_may_run_the_services(new_dir, number):
-    # Root in a namespace where its files and processes are that user's.
+    # Root in a namespace in which its files and processes belong to that user.
     member = Member(new_dir, prefix=("unshare", "--user", f"--map-user={number}", f"--map-group={number}", "--"))
     assert member.has_joined(), member.leave()
     assert both_answer(new_dir)
@@ -275,7 +275,7 @@ def test_with_one_address_set_only_the_other_service_is_started(new_dir):
 
 
 def test_a_forked_child_keeps_the_services_after_its_parents_death(data_dir):
-    # The child of prefork servers is all that is left when their master is killed.
+    # The only process that remains when the master of a prefork server is killed.
     fork = MEMBER.replace("print(", "import os, time\nif not os.fork(): time.sleep(600)\nprint(")
     parent = Member(data_dir, code=fork)
     assert parent.has_joined()
@@ -308,7 +308,7 @@ def test_a_folder_that_is_in_the_way_is_explained_in_sentences(new_dir):
     )
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert f"The end of {new_dir}/keeper.log" in done.stderr
+    assert f"{new_dir}/keeper.log ends with" in done.stderr
     assert "VLOG_DATABASE_URL" in done.stderr
 
 

@@ -20,7 +20,7 @@ from vlog.environment import (
 )
 from vlog.tests.processes import environment_for
 
-SOMEWHERE = {"VLOG_DATABASE_URL": "postgresql://nobody@db.invalid/vlog", "VLOG_REDIS_URL": "redis://db.invalid"}
+SOMEWHERE = {"VLOG_DATABASE_URL": "postgresql://ann@db.invalid/vlog", "VLOG_REDIS_URL": "redis://db.invalid"}
 
 
 @pytest.fixture(autouse=True)

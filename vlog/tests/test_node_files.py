@@ -1,4 +1,4 @@
-"""The files of node_modules that the site serves, and no others."""
+"""The files of node_modules that the site serves."""
 
 import re
 import shutil
@@ -16,7 +16,7 @@ IMPORT = re.compile(r"""(?:from|import)\s*["'](\.[^"']+)["']""")
 
 @pytest.fixture
 def modules(tmp_path):
-    """A node_modules with every file of the list, and with one that is not in it."""
+    """A node_modules folder with every listed file and one that is not listed."""
     for name in (*FILES, "hls.js/package.json"):
         path = tmp_path / "node_modules" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,7 +27,7 @@ def modules(tmp_path):
 
 @pytest.fixture(autouse=True)
 def collected(settings, tmp_path):
-    """Where nothing is collected yet."""
+    """A checkout without collected static files."""
     settings.STATIC_ROOT = tmp_path / "staticfiles"
     return settings.STATIC_ROOT / PREFIX
 
@@ -117,7 +117,7 @@ def test_the_site_finds_nothing_where_no_finder_does(path):
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".js")])
 def test_whatever_a_script_refers_to_is_listed_too(name):
-    """The manifest storage follows these names, and stops where one leads nowhere."""
+    """The manifest storage follows these references and fails if one is broken."""
     text = (INSTALLED / name).read_text()
     here = (INSTALLED / name).parent
     for other in [*SOURCE_MAP.findall(text), *(IMPORT.findall(text) if "media-tracks" in name else [])]:

@@ -1,4 +1,4 @@
-"""docs/roles.md, tried line by line as everybody it speaks of."""
+"""Every line of docs/roles.md, tried in every role."""
 
 import importlib
 import re
@@ -31,7 +31,7 @@ LINES = [
     for _, addresses, *cells in TABLE
     for how in re.findall(r"`(.+?)`", addresses)
 ]
-# Who only looks leaves everything as the next one has to find it.
+# Tests that only read share their rows.
 CASES = [
     (how, may)
     for how, everybody in LINES
@@ -40,18 +40,18 @@ CASES = [
 WORKERS_API = "/api/worker/v1/"
 NOT_FOR_ROLES = {
     "api/worker/v1/",
-    # Who logs in or out has no role yet, or none any more.
+    # Logging in and out needs no role.
     *("admin/login/", "admin/logout/", "admin/password_change/done/"),
-    # A redirect to what a row's own page is, which asks for itself; and the page for unknown addresses.
+    # A redirect to the page of a row, which checks permissions itself, and the page for unknown addresses.
     *("admin/r/<path:content_type_id>/<path:object_id>/", r"admin/(?P<url>.*)$"),
-    # Taken from every page of the site; analytics/tests/test_beacons.py tries who is counted.
+    # Public for all pages; analytics/tests/test_beacons.py tests which viewers are counted.
     *("api/v1/playback/start", "api/v1/playback/report", "api/v1/playback/end"),
 }
 
 
 @pytest.fixture
 def groups():
-    """The migration's, also after a test that emptied all tables."""
+    """Create the groups of the migration again, after a test that emptied all tables."""
     if not Group.objects.filter(name="Editors").exists():
         importlib.import_module("videos.migrations.0004_roles").make_groups(apps, None)
     return Group.objects
@@ -83,14 +83,14 @@ def rows(settings, tmp_path):
         "worker": WorkerFactory().pk,
         "chunk": 1,
         "transcription": Transcription.objects.create(video=public).pk,
-        "user": User.objects.create_user("somebody").pk,
+        "user": User.objects.create_user("another").pk,
         "group": Group.objects.create(name="Some").pk,
     }
 
 
 @pytest.fixture
 def enter(groups):
-    """A client of somebody who has that role."""
+    """Return a client that is logged in with that role."""
 
     def as_role(role: str) -> Client:
         client = Client()
@@ -111,7 +111,7 @@ def filled(how: str, rows: dict[str, Any]) -> str:
 
 
 def is_let(client: Client, how: str) -> bool:
-    """Whether a request, or the choice of an action in a list, is for this client."""
+    """Return whether this client may send a request or run an action of a list."""
     method, *rest = how.split(" ")
     if method == "ACTION":
         name, path = rest
@@ -119,7 +119,7 @@ def is_let(client: Client, how: str) -> bool:
     send = {"POST": partial(client.post, data={"post": "yes"}), "PUT": client.put, "GET": client.get}[method]
     response = send(rest[0])
     assert response.status_code < 500
-    if rest[0].startswith(WORKERS_API):  # whoever is let in is told next that this makes no sense
+    if rest[0].startswith(WORKERS_API):  # an authorised request is refused next because its body is invalid
         return response.status_code not in (401, 403)
     return response.status_code < 400 and not response.headers.get("Location", "").startswith("/admin/login/")
 
@@ -138,7 +138,7 @@ def test_every_address_of_the_site_stands_in_the_table(rows):
 
 
 def routes(resolver: URLResolver, route: str = "", regex: str = "") -> Any:
-    """Each address of the site: as it is written, and as an expression."""
+    """Yield each address pattern of the site, as text and as a regular expression."""
     for entry in resolver.url_patterns:
         own = entry.pattern.regex.pattern.removeprefix("^").removeprefix("\\A")
         here, expression = route + str(entry.pattern), regex + own

@@ -1,9 +1,9 @@
-"""docs/schema.md held against PostgreSQL's catalogue, and the rules tried in raw SQL.
+"""docs/schema.md compared with the catalogue of PostgreSQL, and the constraints tried in raw SQL.
 
 Plain SQL throughout: a rule that only Django keeps must not pass.
 """
 
-# SQL is put together from names that stand in this file and in the document.
+# The SQL is made of names from this file and the document.
 # ruff: noqa: S608
 
 import json
@@ -28,7 +28,7 @@ APPS = ["videos", "transcoding", "workers", "analytics"]
 DOCUMENT = (settings.BASE_DIR / "docs" / "schema.md").read_text()
 TYPES = {"FLOAT": "double precision", "VARCHAR": "character varying"}
 
-# A row of every table, typed as in psql: what is missing is left to the database, which also writes search_documents.
+# A row for every table. The database supplies the missing columns and writes search_documents.
 ROWS = """
     INSERT INTO categories (id, name, slug) VALUES (1, 'Walks', 'walks');
     INSERT INTO tags (id, name, slug) VALUES (1, 'Woods', 'woods');
@@ -76,20 +76,20 @@ class Column(NamedTuple):
 
 
 def sections(text: str, level: str) -> dict[str, str]:
-    """The text below each heading of that level, by heading."""
+    """Return the text below each heading of that level, by heading."""
     parts = re.split(rf"^{level} (.+)$", text, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
 def table_rows(text: str, header: str) -> list[list[str]]:
-    """The cells of the Markdown table whose first column is called so."""
+    """Return the cells of the Markdown table with that first column."""
     lines = re.search(rf"^\| {header} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", text, flags=re.MULTILINE)
     assert lines is not None, f"no table of {header}"
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[1].splitlines()]
 
 
 def listed(text: str, title: str) -> list[str]:
-    """What the items below a bold title begin with."""
+    """Return the beginnings of the list items below a bold title."""
     items = re.search(rf"^\*\*{title}:\*\*\n((?:- .*\n)+)", text, flags=re.MULTILINE)
     return re.findall(r"^- `(\w+)`", items[1], flags=re.MULTILINE) if items else []
 
@@ -126,7 +126,7 @@ def query(sql: str, *params: Any, using: str = "default") -> list[tuple[Any, ...
 
 
 def catalogue(using: str = "default") -> dict[tuple[str, str], tuple[Any, ...]]:
-    """Type, NOT NULL and default of every column of our tables. What the database itself writes has no default."""
+    """Return type, NOT NULL and default of every column of our tables. Generated columns have no default."""
     rows = query(
         """SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
                   CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END
@@ -140,7 +140,7 @@ def catalogue(using: str = "default") -> dict[tuple[str, str], tuple[Any, ...]]:
 
 
 def constraints(kind: str, using: str = "default") -> set[tuple[Any, ...]]:
-    """Table, name, columns and text of our constraints of a kind: c, f, p or u."""
+    """Return table, name, columns and definition of our constraints of a kind: c, f, p or u."""
     rows = query(
         """SELECT r.relname, c.conname, array(SELECT attname FROM unnest(c.conkey) WITH ORDINALITY AS k (num, place)
                   JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum = k.num ORDER BY place),
@@ -168,7 +168,7 @@ def indexes(using: str = "default") -> set[tuple[Any, ...]]:
 
 
 def plain(default: str | None) -> str | None:
-    """A default as people write it: PostgreSQL adds casts and brackets, and 0.0 to a FLOAT."""
+    """Return a default as the document has it: PostgreSQL adds casts and brackets, and 0.0 to a FLOAT."""
     if default is None:
         return None
     return re.sub(r"::[a-z ]+|[() ]", "", default, flags=re.IGNORECASE).upper().replace("0.0", "0")
@@ -299,7 +299,7 @@ def test_a_deleted_video_leaves_viewers_workers_tags_and_categories():
     "sql",
     [
         "UPDATE videos SET category_id = 9",
-        "UPDATE transcoding_jobs SET worker_id = 'nobody'",
+        "UPDATE transcoding_jobs SET worker_id = 'unknown'",
         "UPDATE workers SET current_job_id = 9",
         "UPDATE video_tags SET tag_id = 9",
     ],
@@ -348,6 +348,7 @@ REFUSED = [
     ("transcoding_jobs", "attempt_number", "0", "ck_transcoding_jobs_attempts"),
     ("transcoding_jobs", "max_attempts", "0", "ck_transcoding_jobs_attempts"),
     ("transcoding_jobs", "reserved_bytes", "-1", "ck_transcoding_jobs_reserved"),
+    ("transcoding_jobs", "cancelled_by", "''", "ck_transcoding_jobs_cancelled"),
     ("quality_progress", "status", "'running'", "ck_quality_progress_status"),
     ("quality_progress", "progress_percent", "-1", "ck_quality_progress_progress"),
     ("quality_progress", "progress_percent", "101", "ck_quality_progress_progress"),
@@ -355,6 +356,9 @@ REFUSED = [
     ("quality_progress", "segments_completed", "-1", "ck_quality_progress_segments"),
     ("workers", "status", "'online'", "ck_workers_status"),
     ("workers", "worker_type", "'cloud'", "ck_workers_worker_type"),
+    ("workers", "hold", "'paused', held_back = 'why'", "ck_workers_hold"),
+    ("workers", "hold", "'drained'", "ck_workers_hold"),
+    ("workers", "held_back", "'why'", "ck_workers_hold"),
     ("transcoding_chunks", "kind", "'subtitles'", "ck_transcoding_chunks_kind"),
     ("transcoding_chunks", "status", "'in_progress'", "ck_transcoding_chunks_status"),
     ("transcoding_chunks", "priority", "4", "ck_transcoding_chunks_priority"),
@@ -503,12 +507,12 @@ def test_a_job_that_stands_still_for_half_an_hour_is_stale():
     assert run_common(4) == []
 
 
-# Migrations, in a database of their own: a failure half-way must not take the other tests along
+# Migrations, in a separate database: a failure must not affect other tests
 
 
 @pytest.fixture(scope="module")
 def template(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
-    """The name of a database that was migrated and is left alone, so that it can be copied."""
+    """The name of a migrated database that is only copied."""
     with django_db_blocker.unblock(), database("template") as alias:
         migrate(alias)
         connections[alias].close()
@@ -517,7 +521,7 @@ def template(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Itera
 
 @pytest.fixture
 def scratch(template: str, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
-    """A migrated database under an alias of its own. Without the `db` fixture: that one allows known aliases only."""
+    """A migrated database with its own alias. Not with the `db` fixture, which allows known aliases only."""
     with django_db_blocker.unblock(), database("scratch", template) as alias:
         yield alias
 
@@ -544,7 +548,7 @@ def migrate(using: str, *targets: tuple[str, str | None]) -> None:
 
 
 def shape(using: str) -> tuple[Any, ...]:
-    """Everything that the catalogue says of our tables."""
+    """Return the descriptions of our tables in the catalogue."""
     return catalogue(using), indexes(using), *(constraints(kind, using) for kind in "cfpu")
 
 

@@ -36,7 +36,7 @@ def _collected() -> None:
 
 @pytest.fixture(scope="module")
 def database(database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One that was migrated, too."""
+    """A data folder with a migrated database."""
     folder = tmp_path_factory.mktemp("migrated")
     migrated = shutil.copytree(database, folder / "postgres")
     run_apart(folder, "manage.py", "migrate", "--verbosity", "0")
@@ -61,7 +61,7 @@ def status_of(port: int, path: str) -> int | None:
 
 
 def run_up(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """With services elsewhere, that nobody is to ask."""
+    """Return the environment with the addresses of services that must not be used."""
     env = environment_for(data_dir, VLOG_DATABASE_URL="postgresql://db/vlog", VLOG_REDIS_URL="redis://cache")
     command = [sys.executable, "manage.py", "up", *arguments]
     return subprocess.run(command, cwd=BASE_DIR, env=env, capture_output=True, text=True, check=False)
@@ -115,11 +115,11 @@ def test_up_runs_everything_restarts_what_dies_and_ends_cleanly(new_dir, port):
 
     assert "Traceback" not in up.text()
 
-    wait_until(lambda: run_doctor(new_dir).returncode == 0, "beat and all nodes to be heard of")
+    wait_until(lambda: run_doctor(new_dir).returncode == 0, "beat and all nodes")
 
     before = {name: up.pid(name) for name in PROGRAMS}
     for pid in before.values():
-        kill(pid)  # whoever loses a process or the database by that may say so at length
+        kill(pid)  # processes that lose the database may log tracebacks
     wait_until(lambda: all(up.pid(name) not in {0, pid} for name, pid in before.items()), "their successors")
     wait_until(up.is_ready, "the site after its restart")
     wait_until(lambda: up.text().count("tasks@") == up.text().count("encode@") == 2, "workers ready again")
@@ -169,7 +169,7 @@ def test_a_port_in_use_is_named_before_anything_starts(new_dir):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--only", "web,cook"), "'cook' is none of web, tasks, encode, transcribe, beat"),
+        (("--only", "web,cook"), "'cook' is unknown: choose from web, tasks, encode, transcribe, beat"),
         (("--port", "http"), "invalid port_number value: 'http'"),
         (("--port", "70000"), "70000 is not a port"),
         (("--port", "0"), "0 is not a port"),

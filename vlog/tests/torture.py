@@ -14,7 +14,7 @@ PATIENCE = 300  # seconds: other tests keep the machine busy
 
 
 def torture(folder: Path, groups: Iterable[str], *options: str) -> dict[str, dict[str, Any]]:
-    """What came of each group of scenarios; all that was said is printed, the seed too."""
+    """Return the outcome of each group of scenarios. The output is printed, with the seed."""
     file = folder / "results.json"
     command = [sys.executable, "-m", "torture", *groups, "--rounds", "1", "--json", str(file), *options]
     command += ["--patience", str(PATIENCE)]

@@ -7,7 +7,6 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from django.db import connection
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, AuthenticationFailed, PermissionDenied, Throttled
@@ -21,13 +20,6 @@ from workers import keys
 from workers.models import Worker, WorkerApiKey
 
 HEARTBEAT_INTERVAL = timedelta(seconds=10)  # between two writes for one worker, so that an idle fleet costs little
-# The commit does not wait for the disk: a heartbeat lost in a crash is written again with the next call.
-RECORD_CALL = """
-WITH quick AS (SELECT set_config('synchronous_commit', 'off', TRUE)),
-     used AS (UPDATE worker_api_keys SET last_used_at = %(now)s WHERE id = %(key)s)
-UPDATE workers SET last_heartbeat = %(now)s, status = CASE status WHEN 'offline' THEN 'active' ELSE status END
-FROM quick WHERE id = %(worker)s
-"""
 WINDOW = 10  # seconds in which requests are counted
 MAX_REQUESTS = 2000  # of one worker to one process per window; copying from a fast disk takes some hundreds
 MAX_BAD_KEYS = 20  # from one address per window
@@ -100,5 +92,4 @@ def _record_call(row: WorkerApiKey) -> None:
     worker, now = row.worker, timezone.now()
     recorded = [moment for moment in (worker.last_heartbeat, row.last_used_at) if moment is not None]
     if worker.status == Worker.Status.OFFLINE or len(recorded) < 2 or now - min(recorded) > HEARTBEAT_INTERVAL:
-        with connection.cursor() as cursor:
-            cursor.execute(RECORD_CALL, {"now": now, "key": row.pk, "worker": worker.pk})
+        row.record_use(now)

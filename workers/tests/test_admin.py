@@ -102,9 +102,9 @@ def test_the_list_and_a_page_show_what_each_does(client, operator):
 @pytest.mark.parametrize(
     ("columns", "label", "reason"),
     [
-        ({"status": "disabled", "held_back": "drained by ann"}, "Disabled", "drained by ann"),
-        ({"held_back": "drained by ann"}, "Drained", "by ann"),
-        ({"held_back": "set aside: it failed"}, "Suspended", "it failed"),
+        ({"status": "disabled", "hold": "drained", "held_back": "drained by ann"}, "Disabled", "drained by ann"),
+        ({"hold": "drained", "held_back": "drained by ann"}, "Drained", "by ann"),
+        ({"hold": "suspended", "held_back": "suspended: it failed"}, "Suspended", "it failed"),
         ({"status": "offline"}, "Offline", ""),
     ],
 )

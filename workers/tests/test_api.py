@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from transcoding.engine.contract import INIT
 from transcoding.engine.package.contents import segment_name
+from transcoding.engine.plan.plan import KNOWN_FORMATS
 from transcoding.models import ChunkStatus, Priority, TranscodingChunk, TranscodingJob
 from transcoding.queue import recovery
 from transcoding.steps import captions
@@ -30,6 +31,8 @@ from workers.tests.conftest import BASE
 
 LOST = "The lease is lost"
 CAPTIONS = [{"start": 0.0, "end": 1.5, "text": "good morning"}, {"start": 1.5, "end": 3.0, "text": "<all> & everybody"}]
+
+FACTS = {"encoders": ["libx264"], "plan_formats": list(KNOWN_FORMATS)}
 
 
 def deliver(agent, assignment, segments, rendition="360p", last=None):
@@ -54,7 +57,7 @@ def files(job):
 def transcribing(agent, job, settings):
     """A job whose video this worker can transcribe."""
     settings.WHISPER_MODEL = "tiny"
-    Worker.objects.filter(pk=agent.worker.pk).update(capabilities={"encoders": ["libx264"], "whisper": "tiny"})
+    Worker.objects.filter(pk=agent.worker.pk).update(capabilities=FACTS | {"whisper": "tiny"})
     return job
 
 
@@ -168,21 +171,21 @@ class TestClaim:
 
     @pytest.mark.parametrize("encoders", [["h264_nvenc"], ["libx264", "h264_nvenc"]])
     def test_pictures_are_for_those_who_have_their_encoder(self, agent, job, encoders):
-        Worker.objects.filter(pk=agent.worker.pk).update(capabilities={"encoders": encoders})
+        Worker.objects.filter(pk=agent.worker.pk).update(capabilities=FACTS | {"encoders": encoders})
         assert (agent.claim("video") is not None) == ("libx264" in encoders)
 
     def test_only_workers_with_whisper_are_given_transcriptions(self, agent, transcribing, made):
         publish(transcribing, made[1])
-        Worker.objects.update(capabilities={"encoders": ["libx264"]})
+        Worker.objects.update(capabilities=FACTS)
         assert agent.claim("transcription") is None
-        Worker.objects.update(capabilities={"encoders": ["libx264"], "whisper": "tiny"})
+        Worker.objects.update(capabilities=FACTS | {"whisper": "tiny"})
         held = agent.claim("transcription")
         assert (held["kind"], held["language"]) == ("transcription", "")
 
     def test_a_drained_worker_finishes_its_chunk_and_gets_no_other(self, agent, job):
         claim = uuid4()
         first = agent.claim("video", claim=claim)
-        Worker.objects.update(held_back="drained by ann")
+        Worker.objects.update(hold="drained", held_back="drained by ann")
         answer = agent.post("claim", {"kinds": ["video"], "claim": str(uuid4())}).json()
         assert (answer["assignment"], answer["held_back"]) == (None, "drained by ann")
         assert agent.claim("video", claim=claim) == first

@@ -157,7 +157,7 @@ class TestKeptFromWork:
         assert queue.claim(VIDEO)
 
     def test_enabling_a_live_worker_leaves_it_active(self):
-        worker = WorkerFactory(held_back="drained by ann")
+        worker = WorkerFactory(hold="drained", held_back="drained by ann")
         control.enable(worker)
         assert (fresh(worker).held_back, fresh(worker).status) == (None, "active")
 

@@ -75,10 +75,11 @@ def test_an_empty_list_is_a_sentence():
 
 
 def test_a_suspended_worker_is_listed_with_the_reason_and_the_command_that_enables_it():
-    WorkerFactory(worker_name="garage", held_back="set aside: it failed three pieces in a row")
+    reason = "suspended: it failed three chunks in a row"
+    WorkerFactory(worker_name="garage", hold="suspended", held_back=reason)
     output = run()[0]
     assert "suspended" in output.splitlines()[1]
-    assert output.endswith("garage is set aside: it failed three pieces in a row\n  manage.py worker enable garage\n")
+    assert output.endswith(f"garage is {reason}\n  manage.py worker enable garage\n")
 
 
 def test_the_list_is_there_for_programs():

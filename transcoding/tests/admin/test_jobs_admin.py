@@ -42,7 +42,7 @@ def enter(client, django_user_model):
 
 @pytest.fixture
 def editor(enter):
-    return enter("view_transcodingjob", "view_video", "change_video")
+    return enter("view_transcodingjob", "view_video", "change_video", "manage_job")
 
 
 def page(client, path=LIST):
@@ -186,7 +186,7 @@ def test_cancel_and_retry_from_the_list(editor):
 def test_encode_again_asks_first(editor):
     job = laid_out(video__title="Walk")
     Video.objects.update(status="ready")
-    assert "Viewers cannot watch it" in act(editor, "encode_again", job).content.decode()
+    assert "Viewers cannot watch it until" in act(editor, "encode_again", job).content.decode()
     assert status(job) == "ready"
     assert "from scratch" in act(editor, "encode_again", job, confirmed="yes").content.decode()
     assert (status(job), TranscodingJob.objects.get(pk=job.pk).plan) == ("pending", None)
@@ -204,7 +204,7 @@ def test_the_buttons_of_a_page_lead_back_to_it(editor):
 
 
 def test_who_may_only_look_can_do_nothing(enter):
-    client, job = enter("view_transcodingjob"), at_work()
+    client, job = enter("view_transcodingjob", "change_video"), at_work()
     assert 'value="cancel"' not in page(client)
     assert 'value="cancel"' not in page(client, address(job))
     act(client, "cancel", job)

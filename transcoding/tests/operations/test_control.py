@@ -139,7 +139,7 @@ class TestRetry:
         lost, kept = silent.claim([ChunkKind.VIDEO]), reporting.claim([ChunkKind.VIDEO])
         soon = timezone.now() + timedelta(seconds=20)
         TranscodingChunk.objects.filter(pk=lost.chunk).update(lease_expires_at=soon)
-        assert "silent workers: 1." in on_commit(control.retry, fresh(job))
+        assert "1 chunk of workers that stopped" in on_commit(control.retry, fresh(job))
         chunks = {chunk.pk: (chunk.status, chunk.failures) for chunk in job.chunks.filter(kind="video")}
         assert chunks == {lost.chunk: ("pending", 0), kept.chunk: ("running", 0)}
         reporting.report(kept)

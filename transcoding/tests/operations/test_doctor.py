@@ -50,7 +50,8 @@ class TestQueues:
         assert (RED, "no node takes work from encode") in findings_of(doctor.check_queues)
 
     def test_one_that_is_held_back_is_named_with_its_reason(self):
-        NodeFactory(worker_name="encode@here", last_heartbeat=timezone.now(), held_back="drained by anna")
+        held = {"hold": "drained", "held_back": "drained by anna"}
+        NodeFactory(worker_name="encode@here", last_heartbeat=timezone.now(), **held)
         assert (AMBER, "the worker encode@here takes no new work: drained by anna") in findings_of(doctor.check_queues)
 
 

@@ -262,7 +262,8 @@ class TestTheSnapshot:
         job = laid_out()
         job.plan = {**job.plan, "encoder": "h264_nvenc"}
         job.save()
-        Worker.objects.create(worker_name="garage", held_back="drained by ann", capabilities={"encoders": ["libx264"]})
+        held = {"hold": "drained", "held_back": "drained by ann"}
+        Worker.objects.create(worker_name="garage", **held, capabilities={"encoders": ["libx264"]})
         snapshot = read_snapshot([])
         assert {chunk.encoder for chunk in snapshot.queue} == {"h264_nvenc"}
         assert [(worker.held_back, worker.encoders) for worker in snapshot.workers] == [

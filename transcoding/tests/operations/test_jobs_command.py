@@ -172,7 +172,7 @@ def test_a_slug_of_digits_goes_before_a_number():
     assert f"«2024», video {job.video_id}" in run("show", str(other.video_id))
 
 
-@pytest.mark.parametrize("text", ["nobody", "99999999", "9" * 30, "²", ""])
+@pytest.mark.parametrize("text", ["no-such-slug", "99999999", "9" * 30, "²", ""])
 def test_a_video_that_there_is_not_is_wrong_use(text):
     code, values = refusal("show", text)
     assert (code, "There is no job of a video" in values) == (2, True)

@@ -102,7 +102,7 @@ class TestLowWaterMark:
         cache.delete("disk-is-low")
         for _ in range(3):
             assert not tasks.encode_next(NODE, [ChunkKind.VIDEO])
-        assert len([line for line in caplog.messages if "below the mark" in line]) == 1
+        assert len([line for line in caplog.messages if "less than the reserve" in line]) == 1
 
     def test_the_sweep_rings_for_nobody_until_there_is_room(self, arrived, settings):
         job = arrived()
@@ -121,7 +121,7 @@ class TestLowWaterMark:
         settings.DISK_RESERVE = EVERYTHING
         (insight,) = inspect_jobs([job])
         assert insight.why.startswith("The disk of /")
-        assert "uploads, encoding and captions pause" in insight.why
+        assert "uploads, encoding and captions are paused" in insight.why
 
 
 class TestPromises:
@@ -204,7 +204,7 @@ class TestPromises:
     def test_encoding_again_asks_for_room_again(self, arrived):
         job = arrived()
         make(job)
-        job.forget()
+        job.restart()
         job.refresh_from_db()
         assert (job.reserved_bytes, job.plan) == (None, None)
 

@@ -6,8 +6,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from transcoding.models import Attempt, ChunkKind, Priority, TranscodingChunk
-from transcoding.queue import claims
+from transcoding import tasks
+from transcoding.engine.plan.plan import KNOWN_FORMATS
+from transcoding.models import Attempt, ChunkKind, Priority, TranscodingChunk, TranscodingJob, claim
+from transcoding.operations.insight import inspect_jobs
 from transcoding.queue.eligibility import LEFT_TO_OTHERS
 from transcoding.queue.local import LocalQueue
 from transcoding.steps import captions, storyboards
@@ -22,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 
 def worker(name, factory=WorkerFactory, encoders=("libx264",), **columns):
-    facts = {"encoders": list(encoders), **columns.pop("facts", {})}
+    facts = {"encoders": list(encoders), "plan_formats": list(KNOWN_FORMATS), **columns.pop("facts", {})}
     return factory(worker_name=name, **{"last_heartbeat": timezone.now(), "capabilities": facts} | columns)
 
 
@@ -44,25 +46,90 @@ def make(queue, kinds=VIDEO):
     return claimed
 
 
+def in_format(job, number):
+    plan = {name: value for name, value in job.plan.items() if name != "format"}
+    TranscodingJob.objects.filter(pk=job.pk).update(plan=plan if number == 1 else plan | {"format": number})
+
+
+class TestPlanFormats:
+    OLD = ({"plan_formats": [1]}, {})
+
+    @pytest.mark.parametrize("facts", [*OLD, {"plan_formats": [1, 3]}])
+    @pytest.mark.parametrize("factory", [NodeFactory, WorkerFactory])
+    def test_a_worker_that_does_not_know_a_format_never_gets_its_chunks_and_spends_no_lease(self, facts, factory):
+        job = laid_out(sound=audio(codec="mp3"))
+        old = factory(capabilities={"encoders": ["libx264"], **facts}, last_heartbeat=timezone.now())
+        queue = LocalQueue(old, lambda number: None)
+        for _ in range(4):
+            assert queue.claim([*VIDEO, *AUDIO]) is None
+        assert set(job.chunks.values_list("status", "attempt", "failures")) == {("pending", 0, 0)}
+        assert not job.attempts.exists()
+        assert queue_of("new", job).claim(VIDEO)
+
+    @pytest.mark.parametrize("facts", OLD)
+    def test_it_still_gets_those_of_the_format_that_it_knows(self, facts):
+        job = laid_out()
+        in_format(job, 1)
+        old = WorkerFactory(capabilities={"encoders": ["libx264"], **facts})
+        assert LocalQueue(old, lambda number: None, job).claim(VIDEO)
+
+    def test_nor_transcriptions_and_storyboards(self):
+        job = laid_out(sound=audio(codec="mp3"))
+        storyboards.open_for(job)
+        TranscodingChunk.objects.create(job=job, kind=ChunkKind.TRANSCRIPTION)
+        Transcription.objects.create(video=job.video)
+        old = NodeFactory(capabilities={"encoders": ["libx264"]})
+        for make_queue in (TranscriptionQueue, storyboards.StoryboardQueue):
+            assert make_queue(old).claim() is None
+            assert make_queue(NodeFactory()).claim()
+
+    def test_a_format_that_the_site_itself_does_not_know_is_left_alone(self):
+        job = laid_out()
+        in_format(job, 9)
+        newer = WorkerFactory(capabilities={"plan_formats": [1, 2, 9]})
+        assert LocalQueue(newer, lambda number: None).claim(VIDEO) is None
+
+    def test_a_job_says_which_format_no_worker_knows(self):
+        job = laid_out()
+        in_format(job, 3)
+        worker("encode@old", NodeFactory)
+        job.refresh_from_db()
+        (insight,) = inspect_jobs([job])
+        assert insight.why == "No worker can make this: it needs plan format 3; upgrade the workers."
+        worker("encode@new", NodeFactory, facts={"plan_formats": [1, 2, 3]})
+        (insight,) = inspect_jobs([job])
+        assert "format" not in insight.why
+
+    @pytest.mark.parametrize("step", ["thumbnail", "transcode", "finalize"])
+    def test_a_step_of_a_newer_plan_is_left_to_newer_nodes_without_spending_an_attempt(self, step):
+        job = laid_out()
+        in_format(job, 9)
+        TranscodingJob.objects.filter(pk=job.pk).update(current_step="transcode", last_checkpoint=None)
+        getattr(tasks, step).run(job.pk)
+        job.refresh_from_db()
+        assert (job.current_step, job.attempt_number, job.last_error) == (None, 1, None)
+        assert job.last_checkpoint
+
+
 class TestWhoIsGivenAnything:
-    @pytest.mark.parametrize("kept", [{"status": "disabled"}, {"held_back": "drained by ann"}])
+    @pytest.mark.parametrize("kept", [{"status": "disabled"}, {"hold": "drained", "held_back": "drained by ann"}])
     def test_who_is_kept_from_work_gets_none_until_that_ends(self, kept):
         queue = queue_of("a", laid_out())
         Worker.objects.update(**kept)
         assert queue.claim(VIDEO) is None
-        Worker.objects.update(status="active", held_back=None)
+        Worker.objects.update(status="active", hold=None, held_back=None)
         assert queue.claim(VIDEO)
 
     def test_who_is_kept_from_work_while_it_claims_gives_back_unspent(self, monkeypatch):
         job = laid_out()
         queue = queue_of("a", job)
-        begin = claims.begin
+        begin = claim.begin
 
         def disabled_now(worker, chunk):
             Worker.objects.update(status="disabled")
             return begin(worker, chunk)
 
-        monkeypatch.setattr(claims, "begin", disabled_now)
+        monkeypatch.setattr(claim, "begin", disabled_now)
         assert queue.claim(VIDEO) is None
         assert set(job.chunks.values_list("status", "failures")) == {("pending", 0)}
         assert job.attempts.get().outcome == "given_back"
@@ -76,7 +143,9 @@ class TestWhoIsGivenAnything:
         assert queue_of("hard", job, encoders=["h264_nvenc", "libx264"]).claim(VIDEO)
 
     def test_who_has_told_nothing_yet_encodes_in_software(self):
-        assert LocalQueue(WorkerFactory(capabilities=None), lambda number: None, laid_out()).claim(VIDEO)
+        job = laid_out()
+        in_format(job, 1)
+        assert LocalQueue(WorkerFactory(capabilities=None), lambda number: None, job).claim(VIDEO)
 
     @pytest.mark.parametrize(
         ("columns", "hears"),
@@ -134,7 +203,7 @@ class TestWhatFailedBefore:
     ALONE = {
         "nobody": None,
         "disabled": {"status": "disabled"},
-        "drained": {"held_back": "drained by ann"},
+        "drained": {"hold": "drained", "held_back": "drained by ann"},
         "gone": {"status": "offline"},
         "silent": {"last_heartbeat": timezone.now() - timedelta(seconds=SILENT_SECONDS + 60)},
         "without the encoder": {"encoders": ["h264_nvenc"]},
@@ -246,7 +315,7 @@ class TestSetAside:
     def fail_and_have_made(self, bad, good, number=3):
         for _ in range(number):
             laid_out(frames=60)
-            fail(bad, "the driver is broken\nline two")
+            fail(bad, "the driver broke\nline two")
             assert make(good)
 
     def held_back(self, queue):
@@ -258,7 +327,7 @@ class TestSetAside:
         assert self.held_back(bad) is None
         with caplog.at_level(logging.WARNING), django_capture_on_commit_callbacks(execute=True):
             self.fail_and_have_made(bad, good, 1)
-        reason = "set aside: it failed three pieces in a row that others could do; the last error: the driver is broken"
+        reason = "suspended: it failed three chunks in a row that others could make; the last error: the driver broke"
         assert (self.held_back(bad), self.held_back(good)) == (reason, None)
         assert f"the worker bad is {reason}" in caplog.messages
         laid_out()
@@ -307,7 +376,7 @@ class TestSetAside:
         laid_out(frames=60)
         fail(bad)
         held = good.claim(VIDEO)
-        Worker.objects.filter(pk=good.worker.pk).update(held_back="drained by ann")
+        Worker.objects.filter(pk=good.worker.pk).update(hold="drained", held_back="drained by ann")
         deliver_all(good, held)
         good.complete(held)
         assert self.held_back(bad) is None
@@ -316,12 +385,12 @@ class TestSetAside:
         bad, good = queue_of("bad"), queue_of("good")
         laid_out(frames=60)
         old = fail(bad)
-        Worker.objects.filter(pk=good.worker.pk).update(held_back="drained by ann")
+        Worker.objects.filter(pk=good.worker.pk).update(hold="drained", held_back="drained by ann")
         other = queue_of("other")
         TranscodingChunk.objects.filter(pk=old.chunk).update(status="cancelled")
         self.fail_and_have_made(bad, other)
         assert self.held_back(bad)
-        Worker.objects.update(held_back=None)
+        Worker.objects.update(hold=None, held_back=None)
         TranscodingChunk.objects.filter(pk=old.chunk).update(status="pending")
         assert make(good).chunk == old.chunk
         assert self.held_back(bad) is None

@@ -67,8 +67,8 @@ def row(assignment):
 
 def deliver_all(queue, assignment):
     for index in range(assignment.first, assignment.last + 1):
-        for rung in assignment.plan.rungs:
-            queue.deliver(assignment, rung.name, index, b"segment")
+        for rung in assignment.plan.video:
+            queue.deliver(assignment, rung.key, index, b"segment")
 
 
 def files(job):
@@ -95,7 +95,7 @@ class TestClaims:
         large, small = laid_out(width=3840, height=2160), laid_out()
         queue, order = queue_of(), []
         while claimed := queue.claim(VIDEO):
-            order.append((row(claimed).job == large, claimed.first, [rung.name for rung in claimed.rungs]))
+            order.append((row(claimed).job == large, claimed.first, [rung.key for rung in claimed.renditions]))
         low, high = ["720p", "480p", "360p"], ["2160p", "1440p", "1080p"]
         assert order[:6] == [(job, first, low) for first in (0, 1, 3) for job in (True, False)]
         assert order[6:] == [(True, first, high) for first in (0, 1, 3)]
@@ -105,13 +105,13 @@ class TestClaims:
         job = laid_out(frames=60, width=3840, height=2160)
         queue = queue_of()
         first = queue.claim(VIDEO)
-        for rung in first.rungs:
-            queue.deliver(first, rung.name, 0, b"segment")
+        for rung in first.renditions:
+            queue.deliver(first, rung.key, 0, b"segment")
         queue.complete(first)
         job.refresh_from_db()
         assert job.progress_percent == 50
         second = queue.claim(VIDEO)
-        assert (second.first, [rung.name for rung in second.rungs]) == (0, ["2160p", "1440p", "1080p"])
+        assert (second.first, [rung.key for rung in second.renditions]) == (0, ["2160p", "1440p", "1080p"])
 
     def test_what_has_failed_comes_after_all_that_has_not(self):
         job, other = laid_out(), laid_out()
@@ -130,7 +130,7 @@ class TestClaims:
 
     @pytest.mark.parametrize("kind", ["audio", "video"])
     def test_among_100_000_pieces_of_1000_videos_the_claim_looks_at_the_first_only(self, kind):
-        job = laid_out()
+        job = laid_out(sound=audio(codec="mp3"))
         Worker.objects.create(worker_name="another", last_heartbeat=timezone.now())
         with connection.cursor() as cursor:
             cursor.execute("INSERT INTO videos (title, slug) SELECT 'V', 'more-' || n FROM generate_series(1, 1000) n")
@@ -146,7 +146,12 @@ class TestClaims:
                 " FROM transcoding_jobs, generate_series(10, 109) n WHERE id <> %s",
                 [job.pk],
             )
-            cursor.execute("ANALYZE transcoding_chunks, transcoding_jobs, videos, workers")
+            cursor.execute(
+                "INSERT INTO transcoding_attempts (job_id, kind, number, worker_id, started_at, ended_at, outcome)"
+                " SELECT job.id, 'video', 1, workers.worker_id, now(), now(), 'incompatible'"
+                " FROM transcoding_jobs job, workers WHERE worker_name = 'another'"
+            )
+            cursor.execute("ANALYZE transcoding_chunks, transcoding_jobs, transcoding_attempts, videos, workers")
         queue = queue_of()
         with CaptureQueriesContext(connection) as captured:
             assert queue.claim([kind]).first in (10, 11)
@@ -157,6 +162,8 @@ class TestClaims:
         scans = [node for node in nodes_of(plan) if node.get("Relation Name") == "transcoding_chunks"]
         assert [(node["Index Name"], node["Actual Rows"]) for node in scans] == [("ix_transcoding_chunks_claim", 1)]
         assert not [node for node in nodes_of(plan) if node["Node Type"] == "Sort"]
+        refused = [node for node in nodes_of(plan) if node.get("Relation Name") == "transcoding_attempts"]
+        assert {node["Index Name"] for node in refused} == {"ix_attempts_incompatible"}
 
     def test_an_assignment_tells_all_that_a_worker_needs(self):
         job = laid_out(video__title="A walk", video__source_name="walk.MKV")
@@ -356,7 +363,7 @@ class TestLeases:
         chunk = row(queue_of(job).claim(VIDEO))
         job.refresh_from_db()
         assert (chunk.failures, job.attempt_number) == (1, 2)
-        assert "went silent" in job.last_error
+        assert "stopped reporting" in job.last_error
 
     def test_an_init_segment_alone_is_no_delivery(self):
         job = laid_out()
@@ -479,7 +486,7 @@ class TestFailures:
         piece = silent.claim(VIDEO)
         other.claim(VIDEO)
         expire(piece)
-        row(piece).lose_lease()
+        row(piece).expire()
         assert not Worker.objects.exclude(current_job=None).exists()
 
     def test_silence_fails_a_video_too_and_the_claim_goes_on_to_the_next(self):
@@ -489,7 +496,7 @@ class TestFailures:
         assert row(claimed).job == other
         job.video.refresh_from_db()
         assert job.video.status == "failed"
-        assert "went silent" in job.video.error_message
+        assert "stopped reporting" in job.video.error_message
         assert set(job.chunks.values_list("status", flat=True)) == {"failed", "cancelled"}
 
 

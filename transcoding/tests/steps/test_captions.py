@@ -162,7 +162,7 @@ class TestHearing:
         settings.WHISPER_MODEL = "unused"
         job = published(mute)
         found = row(job)
-        assert (found.status, found.word_count, found.error_message) == ("completed", 0, captions.NO_SOUND)
+        assert (found.status, found.word_count, found.error_message) == ("completed", 0, captions.NO_AUDIO)
         assert not job.chunks.filter(kind="transcription").exists()
 
     def test_a_long_sound_is_heard_in_pieces_and_nothing_twice(self, spoken, folder, weights):
