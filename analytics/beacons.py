@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 
 from analytics.models import PlaybackSession
 from videos.models import Video
+from videos.storage.paths import QUALITY
 from vlog.connections import skip_health_check
 
 MAX_BODY = 16 * 1024  # bytes
@@ -27,7 +28,6 @@ MAX_SECONDS = 1e7  # four months; no video is longer
 
 SLUG = re.compile(r"[-a-zA-Z0-9_]{1,255}")
 TOKEN = re.compile(r"[-a-zA-Z0-9_]{43}")
-QUALITY = re.compile(r"[0-9]{1,5}p")
 # User agents of programs; a browser always sends a User-Agent.
 BOT = re.compile(
     r"bot|crawl|spider|slurp|headless|lighthouse|preview|monitor|scan|facebookexternalhit|curl|wget|python|java/|go-http",

@@ -15,9 +15,9 @@ from benchmarks import clips
 from benchmarks.clips import Clip
 from benchmarks.installation import Installation
 from benchmarks.processes import Seconds, difference, less_idle, total
+from transcoding.engine.codecs.h264 import ENCODERS, SOFTWARE
 from transcoding.engine.ffmpeg import processes
-from transcoding.engine.ffmpeg.commands import SOFTWARE, encoder_arguments
-from transcoding.engine.plan.ladder import audio_bitrate_for, rungs_for
+from transcoding.engine.plan.ladder import audio_bitrate_for, renditions_for
 
 WIDTH, HEIGHT, RATE = 1920, 1080, 30
 LOOK_SECONDS = 0.05
@@ -44,17 +44,17 @@ class Cost:
 
 
 def bare_arguments(source: Path, folder: Path) -> list[str]:
-    """All rungs and the sound in one process with the plan's own encoder settings, as HLS on the disk."""
-    rungs = rungs_for(WIDTH, HEIGHT)
-    split = f"[0:v:0]split={len(rungs)}" + "".join(f"[in{n}]" for n in range(len(rungs)))
-    scaled = [f"[in{n}]scale={rung.width}:{rung.height}[{rung.name}]" for n, rung in enumerate(rungs)]
+    """All renditions in one process with the plan's own encoder settings, as HLS on the disk."""
+    renditions = renditions_for(WIDTH, HEIGHT)
+    split = f"[0:v:0]split={len(renditions)}" + "".join(f"[in{n}]" for n in range(len(renditions)))
+    scaled = [f"[in{n}]scale={each.width}:{each.height}[{each.key}]" for n, each in enumerate(renditions)]
     arguments = ["-y", "-i", str(source), "-filter_complex", ";".join([split, *scaled])]
-    for rung in rungs:
-        encoder = encoder_arguments(SOFTWARE, PRESET, rung.bitrate)
-        arguments += ["-map", f"[{rung.name}]", *encoder, "-threads", THREADS, "-g", str(2 * RATE)]
-        arguments += _hls(folder / rung.name)
-    sound = ["-map", "0:a:0", "-c:a", "aac", "-ac", "2", "-b:a", f"{audio_bitrate_for(WIDTH, HEIGHT)}k"]
-    return [*arguments, *sound, *_hls(folder / "audio")]
+    for rendition in renditions:
+        encoder = ENCODERS[SOFTWARE].arguments_for(PRESET, rendition.bitrate)
+        arguments += ["-map", f"[{rendition.key}]", *encoder, "-threads", THREADS, "-g", str(2 * RATE)]
+        arguments += _hls(folder / rendition.key)
+    audio = ["-map", "0:a:0", "-c:a", "aac", "-ac", "2", "-b:a", f"{audio_bitrate_for(WIDTH, HEIGHT)}k"]
+    return [*arguments, *audio, *_hls(folder / "audio")]
 
 
 def _hls(folder: Path) -> list[str]:

@@ -16,9 +16,11 @@ from pathlib import Path
 
 from benchmarks.clips import SOUND, X264, Clip
 from benchmarks.measures import PRESET
+from transcoding.engine.codecs.codec import PRESETS
+from transcoding.engine.codecs.h264 import ENCODERS, SOFTWARE
 from transcoding.engine.ffmpeg import processes
-from transcoding.engine.ffmpeg.commands import PRESETS, SOFTWARE, encoder_arguments
-from transcoding.engine.plan.ladder import Rung, rungs_for
+from transcoding.engine.plan.ladder import renditions_for
+from transcoding.engine.renditions import VideoRendition
 
 SECONDS = 8
 COMPARED = ("superfast", "veryfast", "faster", "medium")
@@ -45,22 +47,22 @@ def source(name: str) -> Path:
     return Clip(f"quality-{name}", (*inputs, "-t", str(SECONDS), *X264, "-crf", "10", "-g", "250", "-an")).make()
 
 
-def arguments(rung: Rung, preset: str, crf: int) -> list[str]:
-    """The rung's own, with another preset and CRF where they are given."""
-    given = encoder_arguments(SOFTWARE, PRESET, rung.bitrate)
+def arguments(rendition: VideoRendition, preset: str, crf: int) -> list[str]:
+    """Return the arguments of a rendition, with another preset and CRF where they are given."""
+    given = list(ENCODERS[SOFTWARE].arguments_for(PRESET, rendition.bitrate))
     for option, value in (("-preset", preset), ("-crf", str(crf or ""))):
         if value:
             given[given.index(option) + 1] = value
     return [*given, "-force_key_frames", "expr:gte(t,n_forced*2)", "-g", "9999"]
 
 
-def encode(clip: Path, outputs: list[tuple[Rung, str, int, Path]]) -> float:
+def encode(clip: Path, outputs: list[tuple[VideoRendition, str, int, Path]]) -> float:
     """CPU seconds of one process that makes them all from one decode."""
     split = f"[0:v]split={len(outputs)}" + "".join(f"[i{n}]" for n in range(len(outputs)))
-    scaled = [f"[i{n}]scale={rung.width}:{rung.height},format=yuv420p[o{n}]" for n, (rung, *_) in enumerate(outputs)]
+    scaled = [f"[i{n}]scale={each.width}:{each.height},format=yuv420p[o{n}]" for n, (each, *_) in enumerate(outputs)]
     command = ["-y", "-i", str(clip), "-filter_complex", ";".join([split, *scaled])]
-    for n, (rung, preset, crf, target) in enumerate(outputs):
-        command += ["-map", f"[o{n}]", *arguments(rung, preset, crf), str(target)]
+    for n, (rendition, preset, crf, target) in enumerate(outputs):
+        command += ["-map", f"[o{n}]", *arguments(rendition, preset, crf), str(target)]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     processes.run(command, timeout=3600)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -78,9 +80,9 @@ def vmaf(clip: Path, made: Path) -> float:
     return float(re.findall(r"VMAF score: ([\d.]+)", done.stderr)[-1])
 
 
-def measure(clip: Path, rung: Rung, preset: str, crf: int, folder: Path) -> Encoded:
-    target = folder / f"{rung.name}-{preset}-{crf}.mp4"
-    cpu = encode(clip, [(rung, preset, crf, target)])
+def measure(clip: Path, rendition: VideoRendition, preset: str, crf: int, folder: Path) -> Encoded:
+    target = folder / f"{rendition.key}-{preset}-{crf}.mp4"
+    cpu = encode(clip, [(rendition, preset, crf, target)])
     return Encoded(cpu, target.stat().st_size, vmaf(clip, target))
 
 
@@ -90,13 +92,12 @@ def table(names: list[str], presets: list[str], crfs: list[int]) -> Iterator[str
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             clip = source(name)
-            for rung in rungs_for(1920, 1080):
+            for rendition in renditions_for(1920, 1080):
                 for preset, crf in [(preset, crf) for preset in presets for crf in crfs]:
-                    found = measure(clip, rung, preset, crf, Path(folder))
+                    found = measure(clip, rendition, preset, crf, Path(folder))
                     rate = 8 * found.size / SECONDS / 1000
-                    yield (
-                        f"| {name} | {rung.name} | {preset} | {crf} | {found.cpu:.1f} | {rate:.0f} | {found.vmaf:.1f} |"
-                    )
+                    columns = (name, rendition.key, preset, crf, f"{found.cpu:.1f}", f"{rate:.0f}", f"{found.vmaf:.1f}")
+                    yield f"| {' | '.join(map(str, columns))} |"
 
 
 def peers(names: list[str]) -> Iterator[str]:
@@ -105,15 +106,17 @@ def peers(names: list[str]) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
-            clip, rungs = source(name), rungs_for(1920, 1080)
-            ours = {rung: Path(folder) / f"ours-{rung.name}.mp4" for rung in rungs}
-            theirs = {rung: Path(folder) / f"theirs-{rung.name}.mp4" for rung in rungs}
-            cpu = encode(clip, [(rung, "", 0, target) for rung, target in ours.items()])
-            other = sum(encode(clip, [(rung, PEERS_PRESET, PEERS_CRF, target)]) for rung, target in theirs.items())
-            for rung in rungs:
-                gain = vmaf(clip, ours[rung]) - vmaf(clip, theirs[rung])
-                size = ours[rung].stat().st_size / theirs[rung].stat().st_size
-                yield f"| {name} | {cpu / other:.2f} | {rung.name} | {gain:+.1f} | {size:.2f} |"
+            clip, renditions = source(name), renditions_for(1920, 1080)
+            ours = {rendition: Path(folder) / f"ours-{rendition.key}.mp4" for rendition in renditions}
+            theirs = {rendition: Path(folder) / f"theirs-{rendition.key}.mp4" for rendition in renditions}
+            cpu = encode(clip, [(rendition, "", 0, target) for rendition, target in ours.items()])
+            other = sum(
+                encode(clip, [(rendition, PEERS_PRESET, PEERS_CRF, target)]) for rendition, target in theirs.items()
+            )
+            for rendition in renditions:
+                gain = vmaf(clip, ours[rendition]) - vmaf(clip, theirs[rendition])
+                size = ours[rendition].stat().st_size / theirs[rendition].stat().st_size
+                yield f"| {name} | {cpu / other:.2f} | {rendition.key} | {gain:+.1f} | {size:.2f} |"
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ from django.db import connection
 
 from torture.site import Violation
 from transcoding.engine.contract import Assignment
-from transcoding.engine.plan.ladder import rungs_for
+from transcoding.engine.plan.ladder import renditions_for
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.timeline import Timeline
 from transcoding.models import Attempt, ChunkKind, TranscodingChunk, TranscodingJob
@@ -25,8 +25,7 @@ PLAN = Plan(
     timeline=Timeline(Fraction(1, 25), (0, 50), 100),
     gop=50,
     seeks=(None, None),
-    rungs=rungs_for(320, 180),
-    audio=None,
+    renditions=renditions_for(320, 180),
     encoder="libx264",
     preset="ultrafast",
     ffmpeg="",

@@ -180,7 +180,7 @@ def finalize(job: TranscodingJob) -> None:
         job.fail("The package breaks rules of HLS and was not published: " + "; ".join(report.problems[:5]))
         return
     job.warn(*(f"{warning}." for warning in report.warnings))
-    for kind in publication.publish(job, report.renditions[: len(plan.rungs)]):
+    for kind in publication.publish(job, report.renditions[: len(plan.video)]):
         notify_workers(kind)
 
 

@@ -33,7 +33,7 @@ is_address = environs.validate.Regexp(r"https?://[^\s/]+", error="must begin wit
 is_address_or_empty = environs.validate.Regexp(r"(https?://[^\s/]+.*)?$", error=is_address.error)
 is_positive = environs.validate.Range(min=1)
 
-# The encoders of transcoding.engine.ffmpeg.commands, and `auto`.
+# The encoders of transcoding.engine.codecs.h264, and `auto`.
 ENCODERS = ("auto", "h264_nvenc", "h264_qsv", "h264_vaapi", "libx264")
 
 try:

@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
+from transcoding.engine.renditions import display_order
 from transcoding.models import UNFINISHED, TranscodingJob
 from transcoding.operations import control
 from transcoding.operations.insight import inspect_jobs
@@ -87,7 +88,7 @@ class JobAdmin(admin.ModelAdmin):
             "subtitle": None,
             "job": job,
             "insight": insight,
-            "rungs": sorted(job.qualities.all(), key=lambda rung: -int(rung.quality.rstrip("p"))),
+            "rungs": sorted(job.qualities.all(), key=lambda rung: display_order(rung.quality)),
             "attempts": job.attempts.order_by("-pk")[:MAX_ATTEMPTS],
         }
 

@@ -10,9 +10,10 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+from transcoding.engine.codecs.h264 import config
 from transcoding.engine.ffmpeg import processes
-from transcoding.engine.ffmpeg.commands import JUDGED, poster_arguments, storyboard_arguments, upload_arguments
 from transcoding.engine.ffmpeg.processes import FfmpegError, Limits
+from transcoding.engine.ffmpeg.stills import JUDGED, poster_arguments, storyboard_arguments, upload_arguments
 from transcoding.engine.formats import boxes, h264
 from transcoding.engine.formats.boxes import Sample
 from transcoding.engine.formats.webvtt import clock
@@ -176,7 +177,7 @@ def storyboard(rendition: Path, folder: Path) -> Storyboard:
     Only the IDR pictures that are shown are read. Raises FfmpegError, BrokenBoxes, BrokenStream, FileNotFoundError.
     """
     track = boxes.read_init((rendition / "init.mp4").read_bytes())
-    description, stream = h264.read_description(track.config), folder / "pictures.h264"
+    description, stream = h264.read_description(config(track.entry)), folder / "pictures.h264"
     times: list[Fraction] = []
     with stream.open("wb") as file:
         for start, sample in _sparse(rendition, track.timescale):

@@ -1,13 +1,15 @@
 """The segments of a track. Pure."""
 
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """The segments of a track: starts and end count units (frames) of `unit` seconds each."""
+    """Where the segments of a track begin; starts and end count units (frames) of `unit` seconds each."""
 
     unit: Fraction
     starts: tuple[int, ...]
@@ -17,7 +19,7 @@ class Timeline:
         return len(self.starts)
 
     def bounds(self, index: int) -> tuple[int, int]:
-        """First unit of a segment, and first unit after it."""
+        """Return the first unit of a segment, and the first unit after it."""
         return self.starts[index], self.starts[index + 1] if index + 1 < len(self.starts) else self.end
 
     def length(self, index: int) -> int:
@@ -28,9 +30,13 @@ class Timeline:
         return self.length(index) * self.unit
 
     def index_of(self, number: int) -> int:
-        """The segment that holds a unit; len(self) after the end, -1 before the start."""
+        """Return the segment that holds a unit; len(self) after the end, -1 before the start."""
         return len(self) if number >= self.end else bisect_right(self.starts, number) - 1
 
     @property
     def duration(self) -> Fraction:
         return self.end * self.unit
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        return cls(Fraction(data["unit"]), tuple(data["starts"]), data["end"])

@@ -13,17 +13,17 @@ from transcoding.engine.package.files import Open, as_it_is
 
 log = logging.getLogger(__name__)
 
-REPORT_SECONDS = 1  # so soon a cancelled encoder stops, and one whose worker is wanted elsewhere
-DISK_FULL = "The disk is full: given back, and no attempt spent. It goes on when there is room again."
+REPORT_SECONDS = 1  # a cancelled encoder stops this soon, and one whose worker is needed elsewhere
+DISK_FULL = "The disk is full. The chunk was released, no attempt was spent. Work goes on when space is available."
 
 
 def work_one(
     queue: Queue, kinds: Collection[str], stop: threading.Event, threads: int = 0, reading: Open = as_it_is
 ) -> bool:
-    """Claim the piece that matters most, make it, deliver it; False where there was none, or no room for it.
+    """Claim the most important chunk, make it, deliver it; return False where there was none, or no space for it.
 
-    stop asks to give the piece back, and so does a full disk. Another error of the encoder or the disk spends an
-    attempt; a lost lease ends the work silently, since the piece is somebody else's now.
+    When stop is set or the disk is full, the chunk is released. Another error of the encoder or the disk spends an
+    attempt; a lost lease ends the work without a report, since the chunk belongs to another worker.
     """
     assignment = queue.claim(kinds)
     if assignment is None:
@@ -31,29 +31,29 @@ def work_one(
     try:
         return _make(queue, assignment, stop, threads, reading)
     except LeaseLost:
-        log.warning("%s: the lease is lost, stopped", describe(assignment))
+        log.warning("%s: stopped, the lease is lost", describe(assignment))
     return True
 
 
 def _make(queue: Queue, assignment: Assignment, stop: threading.Event, threads: int, reading: Open) -> bool:
-    """False where the disk is full."""
+    """Return False where the disk is full."""
     log.info("%s: started", describe(assignment))
     started = time.monotonic()
     try:
         with reading(assignment.source) as source:
 
             def deliver(rendition: str, index: int, data: bytes) -> None:
-                source.check()  # or it may be what stands for pictures that did not come
+                source.check()  # or ffmpeg may have replaced pictures that did not arrive
                 queue.deliver(assignment, rendition, index, data)
 
             opened = replace(assignment, source=source.address)
             warnings = encode(opened, deliver, Pulse(queue, assignment, stop), threads)
     except Yield:
         queue.complete(assignment)
-        log.info("%s: left, another part is waited for", describe(assignment))
+        log.info("%s: yielded, a viewer waits for another part", describe(assignment))
     except ShuttingDown:
         queue.release(assignment)
-        log.info("%s: given back", describe(assignment))
+        log.info("%s: released", describe(assignment))
     except (EncodeError, OSError) as error:
         log.error("%s: %s", describe(assignment), error)
         if is_disk_full(error):
@@ -70,12 +70,12 @@ def _make(queue: Queue, assignment: Assignment, stop: threading.Event, threads: 
 
 
 def is_disk_full(error: Exception) -> bool:
-    """Whether this is no failure of the piece: the disk, or what this user may have of it, is used up."""
+    """Return whether the disk, or the user's quota of it, is used up: that is no failure of the chunk."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 class Pulse:
-    """Called often while encoding; renews the lease every few seconds."""
+    """Renews the lease every few seconds; it is called often while encoding."""
 
     def __init__(self, queue: Queue, assignment: Assignment, stop: threading.Event) -> None:
         self.queue, self.assignment, self.stop = queue, assignment, stop
@@ -90,5 +90,5 @@ class Pulse:
 
 
 def describe(assignment: Assignment) -> str:
-    what = "sound" if assignment.kind == "audio" else f"segments {assignment.first}-{assignment.last}"
+    what = "audio" if assignment.kind == "audio" else f"segments {assignment.first}-{assignment.last}"
     return f"«{assignment.title}» {what}"

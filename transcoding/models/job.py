@@ -12,7 +12,8 @@ from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce, Greatest
 from django.utils import timezone
 
-from transcoding.engine.plan.ladder import Rung
+from transcoding.engine.plan.plan import Plan
+from transcoding.engine.renditions import VideoRendition
 from transcoding.models.states import ChunkKind, ChunkStatus, PipelineStep, given_up
 from videos.models import Video, VideoQuality
 from vlog.schema import NamedIndex
@@ -102,7 +103,7 @@ class TranscodingJob(models.Model):
         # Not FOR UPDATE, which would wait for a claim that refers to the job while it holds a chunk.
         TranscodingJob.objects.select_for_update(no_key=True).filter(pk=self.pk).first()
 
-    def publish_early(self, rungs: Iterable[Rung]) -> None:
+    def publish_early(self, renditions: Iterable[VideoRendition]) -> None:
         """Publish a video that plays, where the editor asked for that; the qualities are the planned ones."""
         ready = Video.objects.alive().filter(pk=self.video_id, status=Video.Status.PROCESSING, publish_early=True)
         with transaction.atomic():
@@ -110,12 +111,12 @@ class TranscodingJob(models.Model):
                 planned = [
                     VideoQuality(
                         video_id=self.video_id,
-                        quality=rung.name,
-                        width=rung.width,
-                        height=rung.height,
-                        bitrate=rung.bitrate,
+                        quality=rendition.key,
+                        width=rendition.width,
+                        height=rendition.height,
+                        bitrate=rendition.bitrate,
                     )
-                    for rung in rungs
+                    for rendition in renditions
                 ]
                 VideoQuality.objects.bulk_create(planned, ignore_conflicts=True)
 
@@ -184,7 +185,8 @@ class TranscodingJob(models.Model):
 
     def restart_encoding(self, encoder: str, warning: str) -> None:
         """Have all pictures encoded again by another encoder. Call it with the job locked and the segments removed."""
-        self._write(plan={**(self.plan or {}), "encoder": encoder, "warnings": [*self.warnings, warning]})
+        plan = Plan.from_json(self.plan or {}).begun_anew(encoder=encoder)
+        self._write(plan={**plan.to_json(), "warnings": [*self.warnings, warning]})
         self.chunks.filter(kind=ChunkKind.VIDEO).reset(warning)
         self.free_workers()
         self.qualities.planned().reset()

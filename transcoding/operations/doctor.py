@@ -10,8 +10,8 @@ from django.db.models import F, Q, QuerySet
 from django.template.defaultfilters import pluralize
 from django.utils import timezone
 
+from transcoding.engine.codecs.h264 import SOFTWARE
 from transcoding.engine.ffmpeg import encoders, processes
-from transcoding.engine.ffmpeg.commands import SOFTWARE
 from transcoding.models import (
     Attempt,
     ChunkKind,

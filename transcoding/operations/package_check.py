@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from transcoding.engine.package import files
-from transcoding.engine.package.contents import Rendition
+from transcoding.engine.package.contents import StoredRendition
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.verify import Report, inspect
 from videos.models import Video, VideoQuality, VideoQuerySet
@@ -83,9 +83,9 @@ def _report(video: Video, package: Path) -> Report:
     return inspect(package, plan)
 
 
-def _row_problems(video: Video, renditions: Collection[Rendition]) -> Iterator[str]:
+def _row_problems(video: Video, renditions: Collection[StoredRendition]) -> Iterator[str]:
     """Yield the differences between the rows of a publication and the files."""
-    rungs = {rendition.name: rendition for rendition in renditions if rendition.size}
+    rungs = {rendition.key: rendition for rendition in renditions if rendition.size}
     rows = {row.quality: row for row in video.qualities.all()}
     yield from (f"its row for {name} is missing" for name in rungs if name not in rows)
     yield from (f"its row for {name} has no files" for name in rows if name not in rungs)
@@ -96,11 +96,11 @@ def _row_problems(video: Video, renditions: Collection[Rendition]) -> Iterator[s
         yield f"its row says a duration of {video.duration:.3f} s, but it lasts {float(longest):.3f} s"
 
 
-def _quality_problems(row: VideoQuality, rung: Rendition) -> Iterator[str]:
+def _quality_problems(row: VideoQuality, rung: StoredRendition) -> Iterator[str]:
     if (row.width, row.height) != rung.size:
-        yield f"its row for {rung.name} says {row.width}x{row.height}, but it is {'x'.join(map(str, rung.size or ()))}"
+        yield f"its row for {rung.key} says {row.width}x{row.height}, but it is {'x'.join(map(str, rung.size or ()))}"
     if abs(1000 * row.bitrate - rung.bitrate) > TOLERANCE * rung.bitrate + 1000:
-        yield f"its row for {rung.name} says {row.bitrate} kbit/s, but it has {rung.bitrate // 1000}"
+        yield f"its row for {rung.key} says {row.bitrate} kbit/s, but it has {rung.bitrate // 1000}"
 
 
 def _caption_problems(video: Video) -> Iterator[str]:

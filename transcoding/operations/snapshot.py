@@ -11,7 +11,7 @@ from django.db.models import BooleanField, Count, ExpressionWrapper, F, OuterRef
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from transcoding.engine.ffmpeg.commands import SOFTWARE
+from transcoding.engine.codecs.h264 import SOFTWARE
 from transcoding.engine.timeline import Timeline
 from transcoding.models import Attempt, ChunkKind, ChunkStatus, Outcome, TranscodingChunk, TranscodingJob
 from transcoding.queue import disk_quota, eligibility

@@ -8,6 +8,7 @@ from pathlib import Path
 from django.db import transaction
 
 from transcoding.engine.plan.plan import Plan, chunks
+from transcoding.engine.renditions import MEDIA_KEY
 from transcoding.models import ChunkKind, ChunkQuerySet, ChunkStatus, Priority, TranscodingChunk, TranscodingJob
 from transcoding.queue.local import first_missing
 from transcoding.queue.wakeups import notify_workers
@@ -22,7 +23,7 @@ MAX_SPLIT = 4  # times as many chunks as planned
 
 # The files of a package that an encoder makes; all others exist from the start or never.
 SEGMENT = re.compile(
-    r"(?P<video>\d{1,10})-(?P<key>[0-9a-f]{32})/(?P<rendition>audio|\d{1,4}p)/(?:init\.mp4|(?P<index>\d{5})\.m4s)",
+    rf"(?P<video>\d{{1,10}})-(?P<key>[0-9a-f]{{32}})/(?P<rendition>{MEDIA_KEY})/(?:init\.mp4|(?P<index>\d{{5}})\.m4s)",
     re.ASCII,
 )
 
@@ -48,8 +49,8 @@ def wait_for(address: str) -> Path | None:
     if not _waiting.acquire(blocking=False):
         raise NotYet
     try:
-        kind = ChunkKind.AUDIO if rendition == "audio" else ChunkKind.VIDEO
-        demand(job, plan, kind, segment, next((rung.tier for rung in plan.rungs if rung.name == rendition), 0))
+        demanded = plan.rendition(rendition)
+        demand(job, plan, demanded.kind, segment, demanded.tier)
         return _await_file(address)
     finally:
         _waiting.release()
@@ -61,9 +62,7 @@ def _unfinished_job(video: int, key: str) -> TranscodingJob | None:
 
 
 def _is_planned(plan: Plan, rendition: str, segment: int) -> bool:
-    if rendition == "audio":
-        return plan.audio is not None and segment < len(plan.audio.timeline)
-    return segment < len(plan.timeline) and any(rung.name == rendition for rung in plan.rungs)
+    return any(each.key == rendition and segment < len(plan.timeline_of(each)) for each in plan.renditions)
 
 
 def _await_file(address: str) -> Path:
@@ -88,7 +87,7 @@ def demand(job: TranscodingJob, plan: Plan, kind: str, segment: int, tier: int =
         chunk = around.select_for_update().first()
         if chunk is None or same_kind.count() >= MAX_SPLIT * (1 + len(plan.tiers) * len(chunks(plan.timeline))):
             return
-        whole = kind == ChunkKind.AUDIO and plan.audio is not None and plan.audio.copied
+        whole = kind == ChunkKind.AUDIO and all(rendition.copied for rendition in plan.together(kind, tier))
         begun = first_missing(chunk, plan, package_dir(job.video))
         if not _bring_forward(chunk, same_kind, segment, begun, whole=whole):
             return

@@ -13,7 +13,7 @@ from django.db.models.functions import Coalesce
 from django.db.models.lookups import In
 from django.utils import timezone
 
-from transcoding.engine.ffmpeg.commands import SOFTWARE
+from transcoding.engine.codecs.h264 import SOFTWARE
 from transcoding.engine.plan.plan import KNOWN_FORMATS
 from transcoding.models import (
     Attempt,

@@ -15,7 +15,7 @@ from django.utils import timezone
 from transcoding.engine.contract import LeaseLost
 from transcoding.engine.package.contents import remove_segments
 from transcoding.engine.plan.plan import Plan
-from transcoding.models import UNFINISHED, Attempt, ChunkKind, ChunkQuerySet, Outcome, TranscodingChunk, TranscodingJob
+from transcoding.models import UNFINISHED, Attempt, ChunkQuerySet, Outcome, TranscodingChunk, TranscodingJob
 from transcoding.queue import eligibility
 from transcoding.queue.wakeups import notify_workers
 from videos.storage.paths import package_dir
@@ -91,7 +91,5 @@ def begin_anew(chunk: TranscodingChunk) -> None:
 
 
 def _encoded(plan: Plan, chunk: TranscodingChunk) -> list[str]:
-    """Return the renditions of a chunk that an encoder makes; the others are copied from the source."""
-    if chunk.kind == ChunkKind.AUDIO:
-        return [] if plan.audio is None or plan.audio.copied else ["audio"]
-    return [rung.name for rung in plan.tier(chunk.tier) if not rung.copied]
+    """Return the keys of the renditions of a chunk that an encoder makes; the others are copied from the source."""
+    return [rendition.key for rendition in plan.together(chunk.kind, chunk.tier) if not rendition.copied]

@@ -12,13 +12,13 @@ from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
 
+from transcoding.engine.codecs.h264 import SOFTWARE
 from transcoding.engine.contract import INIT, Assignment, LeaseLost, ShuttingDown, Yield
 from transcoding.engine.encode import EncodeError
-from transcoding.engine.ffmpeg.commands import SOFTWARE
 from transcoding.engine.package.contents import remove_segments, segment_name, segments_there
 from transcoding.engine.package.files import store
-from transcoding.engine.plan.ladder import Rung
 from transcoding.engine.plan.plan import Plan
+from transcoding.engine.renditions import Rendition
 from transcoding.engine.speech.transcribe import Transcript
 from transcoding.models import (
     Attempt,
@@ -139,21 +139,19 @@ class LocalQueue:
 
     def _note_delivery(self, assignment: Assignment, rendition: str, index: int) -> None:
         if self._plays(assignment):
-            TranscodingJob.objects.get(chunks=assignment.chunk).publish_early(assignment.plan.tier(0))
-        if rendition != "audio":
+            TranscodingJob.objects.get(chunks=assignment.chunk).publish_early(assignment.plan.first_video)
+        if assignment.kind == ChunkKind.VIDEO:
             _count_segments(assignment.chunk, rendition, self._packages[assignment.chunk] / rendition)
-        if rendition == "audio" or self._has_segment(assignment, assignment.rungs, index):
+        if self._has_segment(assignment, assignment.renditions, index):
             self._yield_to_demand(assignment, index)
 
     def _plays(self, assignment: Assignment) -> bool:
-        audio = self._packages[assignment.chunk] / "audio" / segment_name(0)
-        has_video = self._has_segment(assignment, assignment.plan.tier(0), 0)
-        return has_video and (assignment.plan.audio is None or audio.is_file())
+        return self._has_segment(assignment, (*assignment.plan.first_video, *assignment.plan.audio), 0)
 
-    def _has_segment(self, assignment: Assignment, rungs: Iterable[Rung], index: int) -> bool:
-        """Return whether each of the rungs has this segment."""
+    def _has_segment(self, assignment: Assignment, renditions: Iterable[Rendition], index: int) -> bool:
+        """Return whether each of the renditions has this segment."""
         package = self._packages[assignment.chunk]
-        return all((package / rung.name / segment_name(index)).is_file() for rung in rungs)
+        return all((package / rendition.key / segment_name(index)).is_file() for rendition in renditions)
 
     def _yield_to_demand(self, assignment: Assignment, index: int) -> None:
         """Raise Yield if the chunk was split after this segment, or if a viewer waits for another chunk."""
@@ -179,9 +177,9 @@ class LocalQueue:
         """Return what a worker must know of this kind of work beside the assignment, as fields of its message."""
         return {}
 
-    def renditions(self, assignment: Assignment) -> tuple[str, ...]:
-        """Return the names under which segments may be delivered."""
-        return assignment.renditions
+    def keys(self, assignment: Assignment) -> tuple[str, ...]:
+        """Return the keys of the renditions of which segments may be delivered."""
+        return assignment.keys
 
     def publish(self, assignment: Assignment, transcript: Transcript) -> None:
         """Complete a transcription; raises NotSupported, because this kind of work has no transcript."""
@@ -251,9 +249,9 @@ class LocalQueue:
 
     def _fall_back(self, job: TranscodingJob, plan: Plan) -> None:
         """Have all pictures encoded again in software, because a rung has one encoder; that spends no attempt."""
-        for rung in plan.rungs:
+        for rung in plan.video:
             if not rung.copied:  # before the rows change: killed in between, the next failure leads here again
-                remove_segments(package_dir(job.video) / rung.name)
+                remove_segments(package_dir(job.video) / rung.key)
         job.restart_encoding(SOFTWARE, f"{plan.encoder} failed on this video, so all of it was encoded by {SOFTWARE}.")
 
     def _lock_job(self, assignment: Assignment) -> TranscodingJob:
@@ -292,7 +290,7 @@ def _is_disk_low() -> bool:
 
 def first_missing(chunk: TranscodingChunk, plan: Plan, package: Path) -> int:
     """Return the first segment that the storage lacks, or the number after the last."""
-    names = ["audio"] if chunk.kind == ChunkKind.AUDIO else [rung.name for rung in plan.tier(chunk.tier)]
+    names = [rendition.key for rendition in plan.together(chunk.kind, chunk.tier)]
     stored = set.intersection(*(segments_there(package / name) for name in names))
     segments = range(chunk.first_segment, chunk.last_segment + 1)
     return next((index for index in segments if index not in stored), chunk.last_segment + 1)
@@ -319,10 +317,10 @@ def _attempt_at(assignment: Assignment) -> AttemptQuerySet:
 
 
 def _share(plan: Plan, rendition: str, index: int) -> float:
-    """Return the seconds of video that a segment counts for; a segment of one of three rungs counts a third."""
-    if rendition == "audio" and plan.audio:
-        return float(plan.audio.timeline.seconds(index))
-    return float(plan.timeline.seconds(index) / len(plan.rungs))
+    """Return the seconds of video that a segment counts for; a segment of one of three renditions counts a third."""
+    made = plan.rendition(rendition)
+    alike = len(plan.video) if made.kind == ChunkKind.VIDEO else len(plan.audio)
+    return float(plan.timeline_of(made).seconds(index) / alike)
 
 
 def _count_segments(chunk: int, rendition: str, folder: Path) -> None:

@@ -29,7 +29,5 @@ class ValidatingQueue(LocalQueue):
         chunk = self._held(assignment)
         missing = first_missing(chunk, assignment.plan, self._packages[chunk.pk])
         if missing <= chunk.last_segment:
-            raise InvalidDelivery(
-                f"Segment {missing} is missing: deliver it in {', '.join(assignment.renditions)} first."
-            )
+            raise InvalidDelivery(f"Segment {missing} is missing: deliver it in {', '.join(assignment.keys)} first.")
         super().complete(assignment)

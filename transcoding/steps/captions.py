@@ -65,7 +65,7 @@ def request(job: TranscodingJob, language: str = "") -> bool:
 
 
 def _open(job: TranscodingJob, language: str) -> bool:
-    if job.plan is None or job.plan["audio"] is None:
+    if job.plan is None or not Plan.from_json(job.plan).audio:
         Transcription.objects.skip(job.video_id, NO_AUDIO)
         return False
     Transcription.objects.request(job.video_id, language)
@@ -167,7 +167,7 @@ def _write_files(folder: Path, first_time: int, plan: Plan, transcript: Transcri
 
 def _first_time(package: Path, plan: Plan) -> int:
     """Return when the first video fragment begins, in ticks of the MPEG clock."""
-    rendition = package / plan.rungs[0].name
+    rendition = package / plan.video[0].key
     timescale = boxes.timescale((rendition / "init.mp4").read_bytes())
     first = next(iter(boxes.scan_fragments(rendition / segment_name(0))))
     return first.start * webvtt.MPEG_CLOCK // timescale

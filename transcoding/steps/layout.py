@@ -3,8 +3,8 @@
 from django.conf import settings
 from django.db import transaction
 
+from transcoding.engine.codecs.h264 import SOFTWARE
 from transcoding.engine.ffmpeg import encoders, processes
-from transcoding.engine.ffmpeg.commands import SOFTWARE
 from transcoding.engine.ffmpeg.estimate import package_bytes
 from transcoding.engine.package import files, playlists
 from transcoding.engine.package.files import store
@@ -65,7 +65,7 @@ def _encoder() -> str:
 def _quality_rows(job: TranscodingJob, plan: Plan, media: MediaInfo) -> list[QualityProgress]:
     skipped = skipped_for(media.video.width, media.video.height)
     return [
-        *(QualityProgress(job=job, quality=rung.name, segments_total=len(plan.timeline)) for rung in plan.rungs),
+        *(QualityProgress(job=job, quality=each.key, segments_total=len(plan.timeline)) for each in plan.video),
         *(QualityProgress.skipped(job, name) for name in skipped),
     ]
 
@@ -83,20 +83,20 @@ def _chunk_rows(job: TranscodingJob, plan: Plan) -> list[TranscodingChunk]:
         for tier in plan.tiers
         for chunk in pieces
     ]
-    if plan.audio:
-        rows.append(TranscodingChunk(job=job, kind=ChunkKind.AUDIO, last_segment=len(plan.audio.timeline) - 1))
+    rows += [
+        TranscodingChunk(
+            job=job, kind=ChunkKind.AUDIO, tier=audio.tier, index=audio.tier, last_segment=len(audio.timeline) - 1
+        )
+        for audio in plan.audio
+    ]
     return rows
 
 
 def write_planned_playlists(job: TranscodingJob) -> None:
     """Write complete playlists before anything is encoded; measured ones are not replaced."""
     package, plan = package_dir(job.video), plan_of(job)
-    timelines = {rung.name: plan.timeline for rung in plan.rungs}
-    if plan.audio:
-        timelines["audio"] = plan.audio.timeline
-    for name, timeline in timelines.items():
-        store(package / name / "index.m3u8", playlists.planned_playlist(timeline).encode(), replace=False)
-    master = playlists.master_playlist(
-        playlists.provisional_variants(plan), audio_language=plan.audio.language if plan.audio else None
-    )
+    for rendition in (*plan.video, *plan.audio):
+        text = playlists.planned_playlist(plan.timeline_of(rendition))
+        store(package / rendition.key / "index.m3u8", text.encode(), replace=False)
+    master = playlists.master_playlist(playlists.provisional_variants(plan), plan.audio, plan.subtitles)
     store(package / "master.m3u8", master.encode(), replace=False)

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from transcoding.engine.package import playlists
-from transcoding.engine.package.contents import Rendition, caption_languages, read_rendition
+from transcoding.engine.package.contents import StoredRendition, caption_languages, read_rendition
 from transcoding.engine.package.files import store
 from transcoding.engine.plan.plan import Plan
 from transcoding.models import ChunkKind, TranscodingJob
@@ -20,15 +20,14 @@ log = logging.getLogger(__name__)
 
 def write_playlists(package: Path, plan: Plan) -> None:
     """Replace all playlists by measured ones, each atomically, the master playlist last."""
-    renditions = [read_rendition(package / rung.name) for rung in plan.rungs]
-    audio = read_rendition(package / "audio") if plan.audio else None
-    for rendition in [*renditions, *([audio] if audio else [])]:
-        _store_text(package / rendition.name / "index.m3u8", playlists.media_playlist(rendition.seconds()))
+    renditions = [read_rendition(package / rendition.key) for rendition in plan.video]
+    audio = [read_rendition(package / rendition.key) for rendition in plan.audio]
+    for rendition in [*renditions, *audio]:
+        _store_text(package / rendition.key / "index.m3u8", playlists.media_playlist(rendition.seconds()))
     for rendition in renditions:
-        _store_text(package / rendition.name / "iframes.m3u8", playlists.iframe_playlist(rendition))
+        _store_text(package / rendition.key / "iframes.m3u8", playlists.iframe_playlist(rendition))
     variants = [playlists.measured_variant(plan, rendition, audio) for rendition in renditions]
-    language = plan.audio.language if plan.audio else None
-    master = playlists.master_playlist(variants, audio_language=language)
+    master = playlists.master_playlist(variants, plan.audio, plan.subtitles)
     tracks = captions.tracks_of(caption_languages(package))
     _store_text(package / "master.m3u8", playlists.with_captions(master, tracks))
 
@@ -37,7 +36,7 @@ def _store_text(path: Path, text: str) -> None:
     store(path, text.encode())
 
 
-def publish(job: TranscodingJob, renditions: list[Rendition]) -> list[ChunkKind]:
+def publish(job: TranscodingJob, renditions: list[StoredRendition]) -> list[ChunkKind]:
     """Make the video ready, with all its rows, in one transaction; returns the kinds of work to be done next."""
     with transaction.atomic():
         if not Video.objects.alive().filter(pk=job.video_id).complete(float(renditions[0].duration)):
@@ -53,10 +52,10 @@ def publish(job: TranscodingJob, renditions: list[Rendition]) -> list[ChunkKind]
     return opened
 
 
-def _video_qualities(job: TranscodingJob, renditions: list[Rendition]) -> list[VideoQuality]:
+def _video_qualities(job: TranscodingJob, renditions: list[StoredRendition]) -> list[VideoQuality]:
     return [
         VideoQuality(
-            video=job.video, quality=rung.name, width=rung.size[0], height=rung.size[1], bitrate=rung.bitrate // 1000
+            video=job.video, quality=rung.key, width=rung.size[0], height=rung.size[1], bitrate=rung.bitrate // 1000
         )
         for rung in renditions
         if rung.size

@@ -118,8 +118,8 @@ def _generate(queue: StoryboardQueue, assignment: Assignment, stop: threading.Ev
     try:
         package = queue.package_of(assignment)
         with scratch() as folder:
-            smallest = min(assignment.plan.rungs, key=lambda rung: rung.width * rung.height)
-            storyboard = pictures.storyboard(package / smallest.name, Path(folder))
+            smallest = min(assignment.plan.first_video, key=lambda rung: rung.width * rung.height)
+            storyboard = pictures.storyboard(package / smallest.key, Path(folder))
             check()
             queue.put(assignment, storyboard, _candidates(assignment, Path(folder), check))
     except ShuttingDown:

@@ -3,8 +3,10 @@
 import io
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 
@@ -62,12 +64,17 @@ def read_numbers(data: bytes) -> Iterator[tuple[int, Fraction]]:
             yield number, Fraction(frame.pts or 0) * (frame.time_base or 0)
 
 
+def changed(plan: Plan, key: str, **facts: Any) -> Plan:
+    """Return the plan with other facts of one rendition."""
+    return replace(plan, renditions=tuple(replace(r, **facts) if r.key == key else r for r in plan.renditions))
+
+
 def encoded(source: Path) -> tuple[Plan, dict[tuple[str, int], bytes]]:
-    """The plan of a source, and all that is made of it, by rendition and number."""
+    """Return the plan of a source, and all segments that are made of it, by key and number."""
     plan = make_plan(read_media(source), encoder="libx264", preset="ultrafast", ffmpeg=processes.version())
-    assert plan.audio is not None
+    (audio,) = plan.audio
     made: dict[tuple[str, int], bytes] = {}
-    for kind, timeline in (("video", plan.timeline), ("audio", plan.audio.timeline)):
-        piece = Assignment(1, 1, kind, source.name, str(source), plan, 0, len(timeline) - 1)
-        encode(piece, lambda name, index, data: made.update({(name, index): data}), lambda: None)
+    for kind, timeline in (("video", plan.timeline), ("audio", audio.timeline)):
+        chunk = Assignment(1, 1, kind, source.name, str(source), plan, 0, len(timeline) - 1)
+        encode(chunk, lambda name, index, data: made.update({(name, index): data}), lambda: None)
     return plan, made

@@ -22,6 +22,7 @@ from django.utils.timezone import localtime
 
 from transcoding import tasks
 from transcoding.engine.pictures import NotAPicture
+from transcoding.engine.renditions import display_order
 from transcoding.queue import disk_quota
 from transcoding.steps import posters
 from videos import archive, uploads
@@ -183,7 +184,7 @@ class VideoAdmin(admin.ModelAdmin):
     @admin.display(description="State")
     def progress(self, video: Video) -> SafeString:
         job = getattr(video, "job", None)
-        rungs = sorted(job.qualities.all(), key=lambda rung: -int(rung.quality[:-1])) if job else []
+        rungs = sorted(job.qualities.all(), key=lambda rung: display_order(rung.quality)) if job else []
         return SafeString(render_to_string("admin/videos/progress.html", {"video": video, "job": job, "rungs": rungs}))
 
     @admin.display(description="Duration", ordering="duration")
@@ -199,7 +200,7 @@ class VideoAdmin(admin.ModelAdmin):
 
     @admin.display(description="Resolution")
     def source_size(self, video: Video) -> str:
-        return f"{video.source_width} × {video.source_height}" if video.source_width else ""
+        return f"{video.source_width} x {video.source_height}" if video.source_width else ""
 
     @admin.display(description="Disk usage")
     def storage(self, video: Video) -> str:
@@ -227,7 +228,7 @@ class VideoAdmin(admin.ModelAdmin):
 
 def describe_storage(entry: StorageEntry) -> str:
     """Return the disk usage as text: "Original: 1.2 GB; renditions: 640.0 MB (1080p 400.0 MB, …)"."""
-    order = sorted(entry.folders.items(), key=lambda item: -int(item[0][:-1]) if item[0] != "audio" else 0)
+    order = sorted(entry.folders.items(), key=lambda item: display_order(item[0]))
     each = ", ".join(f"{name} {readable(size)}" for name, size in order)
     parts = [f"Original: {readable(entry.source)}"]
     if entry.renditions:

@@ -13,10 +13,11 @@ from django.utils import timezone
 
 from transcoding.engine.package import files
 from transcoding.engine.package.files import UNFINISHED
+from transcoding.engine.renditions import KEY
 from videos.models import StorageEntry, Video
 from videos.storage import paths
 
-RENDITION = re.compile(r"audio|\d{1,4}p")
+RENDITION = re.compile(KEY)
 BYTES = ("source", "renditions", "extras", "temporary")
 TOTAL = sum((F(name) for name in BYTES[1:]), F(BYTES[0]))
 

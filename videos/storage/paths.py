@@ -12,6 +12,7 @@ from django.utils.module_loading import import_string
 
 from transcoding.engine.package import files
 from transcoding.engine.package.files import Reading
+from transcoding.engine.renditions import CAPTIONS_KEY, MEDIA_KEY, VIDEO_KEY
 from videos.models import Video
 
 OBJECTS = "videos.storage.objects.ObjectPath"  # imported only where it is used: the S3 client loads slowly
@@ -20,9 +21,11 @@ LANGUAGE = r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})?"  # a folder of captions
 MEDIA_ADDRESS = re.compile(
     r"(?P<package>\d{1,10}-[0-9a-f]{32})/"
     r"(?P<name>(?:master\.m3u8|poster(?:-\d)?\.jpg|storyboard(?:-\d{3}\.jpg|\.vtt)"
-    r"|(?:audio|\d{1,4}p)/(?:init\.mp4|\d{5}\.m4s|index\.m3u8|iframes\.m3u8)"
+    r"|" + MEDIA_KEY + r"/(?:init\.mp4|\d{5}\.m4s|index\.m3u8|iframes\.m3u8)"
+    r"|" + CAPTIONS_KEY + r"(?:\.vtt|/(?:\d{5}\.vtt|index\.m3u8))"
     r"|captions/" + LANGUAGE + r"(?:\.vtt|/(?:\d{5}\.vtt|index\.m3u8))))"
 )
+QUALITY = re.compile(VIDEO_KEY)
 # In sources, media and archive; the last form while a purge is running.
 FOLDER_OF_VIDEO = re.compile(r"(\d{1,10})(?:-[0-9a-f]{32})?|purged-(\d{1,10})")
 SAFE_SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")

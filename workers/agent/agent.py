@@ -20,9 +20,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from transcoding.engine.codecs.h264 import ENCODERS, SOFTWARE
 from transcoding.engine.contract import PROTOCOL, ShuttingDown
 from transcoding.engine.ffmpeg import encoders, processes
-from transcoding.engine.ffmpeg.commands import ENCODERS, SOFTWARE
 from transcoding.engine.ffmpeg.encoders import AUTO
 from transcoding.engine.plan.plan import KNOWN_FORMATS
 from transcoding.engine.source.loopback import SourceServer

@@ -3,19 +3,17 @@
 import hashlib
 import json
 import logging
-import re
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from typing import Any
 from uuid import uuid4
 
 from transcoding.engine.contract import INIT, Assignment, LeaseLost, ShuttingDown, Yield
 from transcoding.engine.encode import EncodeError
-from transcoding.engine.ffmpeg.commands import ENCODERS
-from transcoding.engine.plan.plan import Plan
+from transcoding.engine.plan.untrusted import read_plan
 from transcoding.engine.source.loopback import SourceServer
 from transcoding.engine.speech.transcribe import Transcript
 from workers.agent.connection import Connection, Disabled, Garbled, Refused, Rejected, Site
@@ -29,8 +27,6 @@ FAREWELL_SECONDS = 5  # to complete, fail or release a chunk once the agent is b
 MAX_UPLOADS = 3  # of one segment, where the site receives other bytes than were sent
 MAX_ERROR = 8000  # characters; the end of ffmpeg's log is the part that explains a failure
 ORDERS: dict[str, type[Exception]] = {"complete": Yield, "give_back": ShuttingDown}
-SAFE_TEXT = re.compile(r"[\w./+-]*", re.ASCII)  # has no meaning in the syntax of ffmpeg's filters
-FREE_TEXT = ("ffmpeg", "language", "warnings")  # fields of a plan that never become an argument
 
 
 class LeaseKeeper(threading.Thread):
@@ -126,12 +122,11 @@ class RemoteQueue:
 
     def _accept(self, data: Mapping[str, Any]) -> Assignment:
         """Return the assignment of a claim's answer; from now on its lease is renewed and its source is served."""
-        plan = _plan(data["plan"])
+        plan = read_plan(data["plan"])
         facts: dict[str, Any] = {name: int(data[name]) for name in ("chunk", "attempt", "first", "last", "tier")}
         facts |= {"kind": data["kind"], "title": str(data["title"]), "urgent": bool(data["urgent"])}
         assignment = Assignment(**facts, source="", plan=plan)
-        timeline = plan.audio.timeline if plan.audio and assignment.kind == "audio" else plan.timeline
-        if not 0 <= assignment.first <= assignment.last < len(timeline):
+        if not 0 <= assignment.first <= assignment.last < len(assignment.timeline):
             raise ValueError("the chunk lies outside its video")
         self._language = data.get("language") or ""
         self._keeper = LeaseKeeper(self.site, assignment, float(data["lease"]), self.stop, self._connection.interrupt)
@@ -248,22 +243,3 @@ class RemoteQueue:
         """End the request under way because the agent is being stopped, unless it is the last one about a chunk."""
         if not self._is_finishing:
             self._connection.interrupt()
-
-
-def _plan(data: Mapping[str, Any]) -> Plan:
-    """Return the plan. Raises KeyError, TypeError or ValueError if it is invalid or could give ffmpeg other orders."""
-    if data["encoder"] not in ENCODERS or not all(map(SAFE_TEXT.fullmatch, _texts(data))):
-        raise ValueError("the plan contains text that is not allowed in an argument of ffmpeg")
-    return Plan.from_json(dict(data))
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Yield every text of a plan that may become part of an argument."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for name, part in value.items():
-            yield from _texts(part) if name not in FREE_TEXT else ()
-    elif isinstance(value, list):
-        for part in value:
-            yield from _texts(part)

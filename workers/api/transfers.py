@@ -15,7 +15,7 @@ from whitenoise.middleware import WhiteNoiseFileResponse
 from transcoding.engine.contract import INIT, Assignment, LeaseLost
 from transcoding.engine.package import files
 from transcoding.engine.verify.deliveries import largest
-from transcoding.models import ChunkKind, TranscodingChunk
+from transcoding.models import TranscodingChunk
 from transcoding.queue.local import LocalQueue
 from transcoding.steps import queues
 from videos.storage.paths import source_path
@@ -95,14 +95,12 @@ class SegmentView(WorkerView):
 
 def segment_number(queue: LocalQueue, assignment: Assignment, rendition: str, index: str) -> int:
     """Return the number of the segment that an address names. Raises ParseError if the chunk has no such segment."""
-    if rendition not in queue.renditions(assignment):
+    if rendition not in queue.keys(assignment):
         raise ParseError("This chunk has no such rendition.")
     if index == "init":
         return INIT
-    plan = assignment.plan
-    timeline = plan.audio.timeline if assignment.kind == ChunkKind.AUDIO and plan.audio else plan.timeline
     # A segment after the chunk's last one is accepted: the chunk may have been split, which the order then says.
-    if not NUMBER.fullmatch(index) or not assignment.first <= int(index) < len(timeline):
+    if not NUMBER.fullmatch(index) or not assignment.first <= int(index) < len(assignment.timeline):
         raise ParseError(f"This chunk has the segments {assignment.first} to {assignment.last}, and init.")
     return int(index)
 

@@ -1,9 +1,9 @@
-"""How much room a video will take, told before anything is encoded. Pure."""
+"""How many bytes a video will take, estimated before anything is encoded. Pure."""
 
-from transcoding.engine.ffmpeg.commands import SOFTWARE
-from transcoding.engine.plan.ladder import Rung
+from transcoding.engine.codecs.h264 import SOFTWARE
 from transcoding.engine.plan.media import MediaInfo, VideoTrack
 from transcoding.engine.plan.plan import Plan
+from transcoding.engine.renditions import VideoRendition
 
 # How many times the source's bitrate x264 may need for the same picture; of formats that save more, more often.
 GENEROUS = {"hevc": 5.0, "vp9": 5.0, "av1": 6.0}
@@ -16,19 +16,20 @@ PICTURES, PICTURES_A_SECOND = 500_000, 2_000  # bytes: poster, playlists, storyb
 
 
 def package_bytes(plan: Plan, media: MediaInfo) -> int:
-    """The bytes that everything made of a source is expected to take, rather too many than too few."""
+    """Return the bytes that all that is made of a source is expected to take, rather too many than too few."""
     seconds = float(plan.timeline.duration)
-    bits = sum(_bits(plan, rung, media.video, seconds) for rung in plan.rungs)
-    if plan.audio and media.audio:
-        bits += seconds * (media.audio.bitrate if plan.audio.copied else plan.audio.bitrate * 1000 * 1.05)
+    bits = sum(_bits(plan, rendition, media.video, seconds) for rendition in plan.video)
+    for audio in plan.audio:
+        copied = audio.copied and media.audio
+        bits += seconds * (copied.bitrate if copied else audio.bitrate * 1000 * 1.05)
     return int(bits / 8 * BOXES) + PICTURES + int(PICTURES_A_SECOND * seconds)
 
 
-def _bits(plan: Plan, rung: Rung, source: VideoTrack, seconds: float) -> float:
-    if rung.copied:
+def _bits(plan: Plan, rendition: VideoRendition, source: VideoTrack, seconds: float) -> float:
+    if rendition.copied:
         return source.bitrate * seconds
-    if plan.encoder != SOFTWARE:  # some are told an average, however easy the picture
-        return rung.bitrate * 1000 * (seconds + BURST)
-    share: float = (rung.width * rung.height / (source.width * source.height)) ** SMALLER
-    wanted = source.bitrate * GENEROUS.get(source.codec, GENEROUS_OTHERWISE) * share
-    return min(rung.bitrate * 1000, max(LEAST, wanted)) * (seconds + BURST)
+    if plan.encoder != SOFTWARE:  # some encoders aim at an average, however easy the picture
+        return rendition.bitrate * 1000 * (seconds + BURST)
+    share: float = (rendition.width * rendition.height / (source.width * source.height)) ** SMALLER
+    expected = source.bitrate * GENEROUS.get(source.codec, GENEROUS_OTHERWISE) * share
+    return min(rendition.bitrate * 1000, max(LEAST, expected)) * (seconds + BURST)

@@ -13,6 +13,7 @@ TRACK = 1  # the number of the only track that a rendition has
 FROM_MOOF, TFHD_DEFAULTS = 0x20000, 0x3A  # flags of tfhd: default-base-is-moof, and those for the fields that follow
 SIGN = 1 << 31  # of a time; version 0 has none, and no delay of ours comes near it
 MAX_SAMPLES = 1 << 20  # nor any run of samples; a count without fields could be anything
+VISUAL_ENTRY, AUDIO_ENTRY = 86, 36  # bytes of a sample entry before the boxes inside it
 MAX_BOX = 1 << 30  # no fragment of ours comes near it; a broken size must not make us wait for ever
 
 
@@ -56,14 +57,17 @@ class Sample:
 class Track:
     """What an init segment says of its one track.
 
-    kind is the type of its samples: `avc1`, `mp4a`; size is in pixels, (0, 0) for sound; config is what a decoder
-    needs to know: the content of `avcC`, or the AudioSpecificConfig.
+    kind is the type of its samples (`avc1`, `mp4a`), entry the box that describes them.
     """
 
     kind: str
     timescale: int
-    size: tuple[int, int]
-    config: bytes
+    entry: bytes
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels; only a track of video has them."""
+        return visual_size(self.entry)
 
 
 class FragmentReader:
@@ -172,19 +176,6 @@ def timescale(init: bytes) -> int:
     return ticks
 
 
-def codec(init: bytes) -> str:
-    """The CODECS value of the first track of an init segment (RFC 6381): `avc1.64001f`, `mp4a.40.2`."""
-    kind, entry = _sample_entry(init)
-    config = _config(kind, entry)
-    return f"avc1.{config[1:4].hex()}" if kind == "avc1" else f"mp4a.40.{config[0] >> 3}"
-
-
-def size(init: bytes) -> tuple[int, int]:
-    """Width and height in pixels of the video track of an init segment."""
-    _, entry = _sample_entry(init)
-    return _size(entry)
-
-
 def read_init(init: bytes) -> Track:
     """An init segment: `ftyp` and `moov` with one track, whole, and nothing beside them."""
     boxes = list(children(init, 0))
@@ -200,43 +191,17 @@ def read_init(init: bytes) -> Track:
     if int.from_bytes(tkhd[28:32] if tkhd[8:9] == b"\x01" else tkhd[20:24], "big") != TRACK:
         raise BrokenBoxes(f"has a track that is not number {TRACK}, which its segments belong to")
     find(moov, "mvex")
-    kind, entry = _sample_entry(init)
-    return Track(kind, timescale(init), _size(entry) if kind == "avc1" else (0, 0), _config(kind, entry))
+    kind, entry = sample_entry(init)
+    return Track(kind, timescale(init), entry)
 
 
-def _size(entry: bytes) -> tuple[int, int]:
+def visual_size(entry: bytes) -> tuple[int, int]:
+    """Return width and height in pixels of a sample entry of video."""
     return int.from_bytes(entry[32:34], "big"), int.from_bytes(entry[34:36], "big")
 
 
-def _config(kind: str, entry: bytes) -> bytes:
-    """What a decoder needs to know of the samples behind this entry."""
-    if kind == "avc1":
-        config = find(entry, "avcC", skip=86)[8:]
-    elif kind == "mp4a":
-        config = _decoder_specific(find(entry, "esds", skip=36)[12:])
-    else:
-        raise BrokenBoxes(f"has a track of type {kind!r}")
-    if len(config) < (7 if kind == "avc1" else 2):
-        raise BrokenBoxes(f"has a track of type {kind!r} that does not describe its samples")
-    return config
-
-
-def _decoder_specific(descriptors: bytes) -> bytes:
-    """The DecoderSpecificInfo (tag 5) inside the DecoderConfig (4) inside the ES descriptor (3); ISO/IEC 14496-1."""
-    for tag, fields in ((3, 3), (4, 13), (5, 0)):
-        at, length = 1, 0
-        if descriptors[:1] != bytes([tag]):
-            raise BrokenBoxes("has a track of type 'mp4a' that does not describe its samples")
-        while descriptors[at : at + 1] >= b"\x80":  # a length has seven bits a byte, and more follow
-            length = length << 7 | descriptors[at] & 0x7F
-            at += 1
-        length = length << 7 | int.from_bytes(descriptors[at : at + 1], "big")
-        descriptors = descriptors[at + 1 : at + 1 + length][fields:]
-    return descriptors
-
-
-def _sample_entry(init: bytes) -> tuple[str, bytes]:
-    """The type and the box of what describes the samples of the first track (`stsd`)."""
+def sample_entry(init: bytes) -> tuple[str, bytes]:
+    """Return the type and the box of what describes the samples of the first track (`stsd`)."""
     stsd = find(init, "moov", "trak", "mdia", "minf", "stbl", "stsd", skip=0)
     for entry in children(stsd, 16):
         return entry

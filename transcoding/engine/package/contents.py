@@ -1,9 +1,10 @@
-"""A video's package: the names in it, and reading back what is there."""
+"""A video's package: the names of its files, and reading back what is stored."""
 
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from transcoding.engine.codecs import table
 from transcoding.engine.formats import boxes
 from transcoding.engine.formats.boxes import Fragment
 from transcoding.engine.package import files
@@ -19,12 +20,12 @@ def caption_name(index: int) -> str:
 
 
 def caption_languages(package: Path) -> list[str]:
-    """The languages whose captions are there, from the first segment to the playlist, which is stored last."""
+    """Return the languages with complete captions: the playlist is stored last."""
     return sorted(playlist.parent.name for playlist in (package / "captions").glob("[a-z]*/index.m3u8"))
 
 
 def tidy(package: Path) -> None:
-    """Remove what a killed worker left half written, and make the package's names durable."""
+    """Remove files that a killed worker left half written, and make the package's names durable."""
     if not package.is_dir():
         return
     for part in package.rglob(f".*{UNFINISHED}"):
@@ -33,13 +34,13 @@ def tidy(package: Path) -> None:
 
 
 def remove_segments(rendition: Path) -> None:
-    """Take away what an encoder made; the playlist, which is planned, stays."""
+    """Delete what an encoder made; the planned playlist stays."""
     for path in (*rendition.glob("*.m4s"), rendition / "init.mp4"):
         path.unlink(missing_ok=True)
 
 
 def segments_there(rendition: Path) -> set[int]:
-    """The numbers of the segments that are there; a file with a segment's name is whole."""
+    """Return the numbers of the stored segments; a file with a segment's name is whole."""
     return {int(name[:5]) for name in files.names(rendition) if name.endswith(".m4s") and name[:5].isdigit()}
 
 
@@ -61,17 +62,17 @@ class StoredSegment:
 
 
 @dataclass(frozen=True)
-class Rendition:
-    """What one folder of the package holds: init segment and segments in order, without gaps."""
+class StoredRendition:
+    """One folder of the package as it was read: init segment and segments in order, without gaps."""
 
-    name: str
-    codec: str
-    size: tuple[int, int] | None  # pixels; None for sound
+    key: str
+    codecs: str  # CODECS value
+    size: tuple[int, int] | None  # pixels; None for audio
     timescale: int
     segments: tuple[StoredSegment, ...]
 
     def seconds(self) -> list[Fraction]:
-        """The duration of each segment."""
+        """Return the duration of each segment."""
         return [Fraction(segment.ticks, self.timescale) for segment in self.segments]
 
     @property
@@ -80,7 +81,7 @@ class Rendition:
 
     @property
     def rate(self) -> Fraction:
-        """Samples a second: of a picture, its frames."""
+        """Samples a second: of video, its frames."""
         samples = sum(fragment.samples for segment in self.segments for fragment in segment.fragments)
         return samples / self.duration
 
@@ -90,14 +91,13 @@ class Rendition:
         return round(8 * sum(segment.size for segment in self.segments) / self.duration)
 
 
-def read_rendition(folder: Path) -> Rendition:
+def read_rendition(folder: Path) -> StoredRendition:
     """Read a rendition by its boxes' headers; raises BrokenBoxes or FileNotFoundError."""
     init = (folder / "init.mp4").read_bytes()
-    codec = boxes.codec(init)
+    codecs, size = table.read_codecs(init)
     paths = [folder / segment_name(index) for index in sorted(segments_there(folder))]
     segments = tuple(files.over(folder, _read_segment, paths))
-    size = boxes.size(init) if codec.startswith("avc1") else None
-    return Rendition(folder.name, codec, size, boxes.timescale(init), segments)
+    return StoredRendition(folder.name, codecs, size, boxes.timescale(init), segments)
 
 
 def _read_segment(path: Path) -> StoredSegment:
@@ -106,5 +106,5 @@ def _read_segment(path: Path) -> StoredSegment:
     except boxes.BrokenBoxes as error:
         raise boxes.BrokenBoxes(f"{path.parent.name}/{path.name} {error}") from error
     if not fragments:
-        raise boxes.BrokenBoxes(f"{path.parent.name}/{path.name} holds nothing")
+        raise boxes.BrokenBoxes(f"{path.parent.name}/{path.name} is empty")
     return StoredSegment(path.name, sum(fragment.size for fragment in fragments), fragments)

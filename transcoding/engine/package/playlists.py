@@ -5,22 +5,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from transcoding.engine.package.contents import Rendition, caption_name, segment_name
+from transcoding.engine.package.contents import StoredRendition, caption_name, segment_name
 from transcoding.engine.plan.plan import TARGET, Plan
+from transcoding.engine.renditions import AudioRendition, Key, SubtitleRendition
 from transcoding.engine.timeline import Timeline
 
-_CAPTIONS_LINE = re.compile(r"^#EXT-X-MEDIA:TYPE=SUBTITLES,.*\n", re.MULTILINE)
-_CAPTIONS_NAMED = re.compile(r'^(#EXT-X-STREAM-INF:.*),SUBTITLES="subs"$', re.MULTILINE)
+# Lines for the captions in `captions/<language>/`, not for subtitle renditions of the plan.
+_CAPTIONS_LINE = re.compile(r'^#EXT-X-MEDIA:TYPE=SUBTITLES,.*,URI="captions/.*\n', re.MULTILINE)
+_SUBTITLES = "#EXT-X-MEDIA:TYPE=SUBTITLES,"
+_SUBTITLES_NAMED = re.compile(r'^(#EXT-X-STREAM-INF:.*),SUBTITLES="subs"$', re.MULTILINE)
 _VARIANT = re.compile(r"^#EXT-X-STREAM-INF:.*$", re.MULTILINE)
 
+AUDIO_GROUP, SUBTITLES_GROUP = "audio", "subs"
+SPOKEN_DIALOG = "public.accessibility.transcribes-spoken-dialog"
 FIRST_VARIANT = 2_000_000  # bit/s: players start with the variant that stands first; rule 1.32
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One line of a master playlist; bitrates in bit/s with the sound's share, codecs None while unknown."""
+    """One variant of a master playlist; bitrates in bit/s with the share of the audio, codecs None while unknown."""
 
-    name: str
+    key: str
     width: int
     height: int
     rate: Fraction
@@ -39,7 +44,7 @@ class CaptionTrack:
 
 
 def media_playlist(seconds: Sequence[Fraction]) -> str:
-    """The playlist of one rendition, complete: segments 00000.m4s … of these durations."""
+    """Return the complete playlist of one rendition: segments 00000.m4s … of these durations."""
     lines = [*_head(), "#EXT-X-INDEPENDENT-SEGMENTS", '#EXT-X-MAP:URI="init.mp4"']
     for index, length in enumerate(seconds):
         lines += [f"#EXTINF:{float(length):.6f},", segment_name(index)]
@@ -47,12 +52,12 @@ def media_playlist(seconds: Sequence[Fraction]) -> str:
 
 
 def planned_playlist(timeline: Timeline) -> str:
-    """The same, before anything is encoded."""
+    """Return the playlist of a rendition before anything is encoded."""
     return media_playlist([timeline.seconds(index) for index in range(len(timeline))])
 
 
-def iframe_playlist(rendition: Rendition) -> str:
-    """Every IDR picture by its byte range, which begins with its `moof` (rule 6.10)."""
+def iframe_playlist(rendition: StoredRendition) -> str:
+    """Return the playlist of every IDR picture by its byte range, which begins with its `moof` (rule 6.10)."""
     lines = [*_head(), "#EXT-X-I-FRAMES-ONLY", '#EXT-X-MAP:URI="init.mp4"']
     for segment in rendition.segments:
         offset = 0
@@ -63,40 +68,70 @@ def iframe_playlist(rendition: Rendition) -> str:
     return _text([*lines, "#EXT-X-ENDLIST"])
 
 
-def master_playlist(variants: Sequence[Variant], *, audio_language: str | None) -> str:
-    """The master playlist; audio_language None: there is no sound."""
+def master_playlist(
+    variants: Sequence[Variant],
+    audio: Sequence[AudioRendition] = (),
+    subtitles: Sequence[SubtitleRendition] = (),
+) -> str:
+    """Return the master playlist. All variants share the audio renditions, of which exactly one is the default."""
     lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"]
-    if audio_language is not None:
-        lines.append(
-            f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="Audio",LANGUAGE="{audio_language}",'
-            'DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",URI="audio/index.m3u8"'
-        )
+    default = next((rendition for rendition in audio if rendition.default), audio[0] if audio else None)
+    lines += [_audio_media(rendition, is_default=rendition is default) for rendition in audio]
+    lines += [_subtitles_media(rendition) for rendition in subtitles]
+    groups = f',AUDIO="{AUDIO_GROUP}"' * bool(audio) + f',SUBTITLES="{SUBTITLES_GROUP}"' * bool(subtitles)
     for variant in _first_near(variants):
-        lines += [_stream_inf(variant, sound=audio_language is not None), f"{variant.name}/index.m3u8"]
+        lines += [_stream_inf(variant) + groups, f"{variant.key}/index.m3u8"]
     lines += [_iframe_inf(variant) for variant in variants if variant.iframe_peak is not None]
     return _text(lines)
 
 
-def with_captions(master: str, tracks: Sequence[CaptionTrack]) -> str:
-    """A master playlist with exactly these captions, whatever it had before. They stay off until a viewer asks."""
-    bare = _CAPTIONS_NAMED.sub(r"\1", _CAPTIONS_LINE.sub("", master))
-    if not tracks:
-        return bare
-    named = _VARIANT.sub(lambda variant: f'{variant[0]},SUBTITLES="subs"', bare)
-    head, first, rest = named.partition("#EXT-X-STREAM-INF:")
-    return head + "".join(f"{_captions_media(track)}\n" for track in tracks) + first + rest
-
-
-def _captions_media(track: CaptionTrack) -> str:
+def _audio_media(rendition: AudioRendition, *, is_default: bool) -> str:
+    role = f'CHARACTERISTICS="{rendition.role}",' if rendition.role else ""
     return (
-        f'#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="subs",NAME="{track.name}",LANGUAGE="{track.language}",DEFAULT=NO,'
-        'AUTOSELECT=YES,FORCED=NO,CHARACTERISTICS="public.accessibility.transcribes-spoken-dialog",'
-        f'URI="captions/{track.language}/index.m3u8"'
+        f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{AUDIO_GROUP}",NAME="{_audio_name(rendition)}",'
+        f'LANGUAGE="{rendition.language}",DEFAULT={"YES" if is_default else "NO"},AUTOSELECT=YES,{role}CHANNELS="2",'
+        f'URI="{rendition.key}/index.m3u8"'
     )
 
 
+def _audio_name(rendition: AudioRendition) -> str:
+    """The name, or one that no other rendition without a name has: names are unique in a group (RFC 8216, 4.3.4.1)."""
+    number = Key.parse(rendition.key).number
+    return rendition.name or ("Audio" if number == 1 else f"Audio {number}")
+
+
+def _subtitles_media(rendition: SubtitleRendition) -> str:
+    name = rendition.name or f"Subtitles {Key.parse(rendition.key).number}"
+    default = "YES" if rendition.default else "NO"
+    return _subtitles_line(name, rendition.language, default, rendition.role or SPOKEN_DIALOG, rendition.key)
+
+
+def _subtitles_line(name: str, language: str, default: str, role: str, folder: str) -> str:
+    return (
+        f'{_SUBTITLES}GROUP-ID="{SUBTITLES_GROUP}",NAME="{name}",LANGUAGE="{language}",DEFAULT={default},'
+        f'AUTOSELECT=YES,FORCED=NO,CHARACTERISTICS="{role}",URI="{folder}/index.m3u8"'
+    )
+
+
+def with_captions(master: str, tracks: Sequence[CaptionTrack]) -> str:
+    """Return a master playlist with exactly these captions, whatever it had before; subtitle renditions stay.
+
+    Captions stay off until a viewer turns them on.
+    """
+    bare = _SUBTITLES_NAMED.sub(r"\1", _CAPTIONS_LINE.sub("", master))
+    if not tracks and _SUBTITLES not in bare:
+        return bare
+    named = _VARIANT.sub(lambda variant: f'{variant[0]},SUBTITLES="{SUBTITLES_GROUP}"', bare)
+    head, first, rest = named.partition("#EXT-X-STREAM-INF:")
+    lines = [
+        _subtitles_line(track.name, track.language, "NO", SPOKEN_DIALOG, f"captions/{track.language}")
+        for track in tracks
+    ]
+    return head + "".join(f"{line}\n" for line in lines) + first + rest
+
+
 def captions_playlist(timeline: Timeline) -> str:
-    """The playlist of one language's captions: 00000.vtt … as long as the picture's segments."""
+    """Return the playlist of one caption track: 00000.vtt … with the durations of the video's segments."""
     lines = _head()
     for index in range(len(timeline)):
         lines += [f"#EXTINF:{float(timeline.seconds(index)):.6f},", caption_name(index)]
@@ -104,39 +139,52 @@ def captions_playlist(timeline: Timeline) -> str:
 
 
 def provisional_variants(plan: Plan) -> list[Variant]:
-    """What the master playlist says until the segments can be measured: the ladder's caps, of what is made first."""
-    sound = plan.audio.bitrate if plan.audio else 0
+    """Return what the master playlist says of the first tier until segments can be measured: the caps of the ladder."""
+    audio = max((rendition.bitrate for rendition in plan.audio), default=0)
     return [
-        Variant(rung.name, rung.width, rung.height, plan.rate, cap, cap)
-        for rung in plan.tier(0)
-        for cap in [(rung.bitrate + sound) * 1000]
+        Variant(rendition.key, rendition.width, rendition.height, plan.rate, cap, cap)
+        for rendition in plan.first_video
+        for cap in [(rendition.bitrate + audio) * 1000]
     ]
 
 
-def measured_variant(plan: Plan, video: Rendition, audio: Rendition | None) -> Variant:
-    """What the master playlist says of a finished rung."""
+def measured_variant(plan: Plan, video: StoredRendition, audio: Sequence[StoredRendition]) -> Variant:
+    """Return what the master playlist says of a finished video rendition, with the most that any audio adds."""
     if video.size is None:
-        raise ValueError(f"{video.name} is no video rendition")
+        raise ValueError(f"{video.key} is not a video rendition")
     return Variant(
-        name=video.name,
+        key=video.key,
         width=video.size[0],
         height=video.size[1],
         rate=plan.rate,
-        peak=peak_of(video) + (peak_of(audio) if audio else 0),
-        average=video.bitrate + (audio.bitrate if audio else 0),
-        codecs=",".join([video.codec, *([audio.codec] if audio else [])]),
+        peak=peak_with(video, audio),
+        average=average_with(video, audio),
+        codecs=codecs_with(video, audio),
         iframe_peak=iframe_peak(video),
     )
 
 
-def peak_of(rendition: Rendition) -> int:
+def peak_with(video: StoredRendition, audio: Sequence[StoredRendition]) -> int:
+    return peak_of(video) + max(map(peak_of, audio), default=0)
+
+
+def average_with(video: StoredRendition, audio: Sequence[StoredRendition]) -> int:
+    return video.bitrate + max((rendition.bitrate for rendition in audio), default=0)
+
+
+def codecs_with(video: StoredRendition, audio: Sequence[StoredRendition]) -> str:
+    """Return the CODECS value of a variant: all that any of its renditions needs, each once."""
+    return ",".join(dict.fromkeys([video.codecs, *(rendition.codecs for rendition in audio)]))
+
+
+def peak_of(rendition: StoredRendition) -> int:
     return peak_bitrate([segment.size for segment in rendition.segments], rendition.seconds())
 
 
 def peak_bitrate(sizes: Sequence[int], seconds: Sequence[Fraction]) -> int:
-    """The highest bit/s of any run of segments that lasts 0.5 to 1.5 target durations (RFC 8216, 4.1).
+    """Return the highest bit/s of any run of segments that lasts 0.5 to 1.5 target durations (RFC 8216, 4.1).
 
-    Where no run is that long, the average of all.
+    Where no run is that long, return the average of all.
     """
     peak, total = 0, sum(seconds, Fraction(0))
     for first in range(len(sizes)):
@@ -160,12 +208,11 @@ def _first_near(variants: Sequence[Variant]) -> list[Variant]:
     return [start, *(variant for variant in variants if variant is not start)]
 
 
-def _stream_inf(variant: Variant, *, sound: bool) -> str:
+def _stream_inf(variant: Variant) -> str:
     codecs = f'CODECS="{variant.codecs}",' if variant.codecs else ""
     return (
         f"#EXT-X-STREAM-INF:BANDWIDTH={variant.peak},AVERAGE-BANDWIDTH={variant.average},{codecs}"
         f"RESOLUTION={variant.width}x{variant.height},FRAME-RATE={float(variant.rate):.3f}"
-        + (',AUDIO="audio"' if sound else "")
     )
 
 
@@ -173,12 +220,12 @@ def _iframe_inf(variant: Variant) -> str:
     codec = (variant.codecs or "").split(",")[0]
     return (
         f'#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH={variant.iframe_peak},CODECS="{codec}",'
-        f'RESOLUTION={variant.width}x{variant.height},URI="{variant.name}/iframes.m3u8"'
+        f'RESOLUTION={variant.width}x{variant.height},URI="{variant.key}/iframes.m3u8"'
     )
 
 
-def iframe_peak(video: Rendition) -> int:
-    """The highest bit/s of one I-frame over the time until the next."""
+def iframe_peak(video: StoredRendition) -> int:
+    """Return the highest bit/s of one I-frame over the time until the next."""
     return max(
         -(-8 * fragment.first_sample * video.timescale // fragment.duration)
         for segment in video.segments

@@ -1,12 +1,17 @@
 """The ladder: which renditions a source gets."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+
+from transcoding.engine.codecs import h264
+from transcoding.engine.codecs.codec import Codec
+from transcoding.engine.renditions import Key, Kind, VideoRendition
 
 
 @dataclass(frozen=True)
 class LadderRung:
-    """A step of the ladder: shorter side in pixels, caps of video and audio in kbit/s."""
+    """A rung of the ladder: shorter side in pixels, caps of video and audio in kbit/s."""
 
     side: int
     bitrate: int
@@ -14,7 +19,7 @@ class LadderRung:
 
     @property
     def name(self) -> str:
-        return f"{self.side}p"
+        return str(Key(Kind.VIDEO, self.side))
 
 
 LADDER = (
@@ -27,30 +32,11 @@ LADDER = (
 )
 
 
-# The shorter side up to which a source has all its rungs made at once; above, the large ones wait for those that play
-# soon.
+# The shorter side up to which a source has all its renditions made at once; above, the large ones are made after those
+# that players begin with.
 ONE_TIER, FIRST_TIER = 1080, 720
-LEAD = 720  # of rungs that a player begins with, where somebody waits
-
-
-@dataclass(frozen=True)
-class Rung:
-    """One video rendition: size in pixels (even, square pixels), cap in kbit/s, copied from the source or encoded.
-
-    Those of tier 0 are made first.
-    """
-
-    name: str
-    width: int
-    height: int
-    bitrate: int
-    copied: bool = False
-    tier: int = 0
-
-    @property
-    def leads(self) -> bool:
-        """Whether it is made before the others where somebody waits: a player begins with it, or it costs nothing."""
-        return self.copied or min(self.width, self.height) <= LEAD
+AFTER_ALL_TIERS = 1  # the last tier of the first codec
+CODECS_MADE = (h264.CODEC,)  # of each rung; renditions of the second and later codecs form tiers of their own
 
 
 def _even(length: Fraction | int) -> int:
@@ -62,33 +48,49 @@ def _floor_even(length: int) -> int:
 
 
 def ladder_rungs_for(width: int, height: int) -> tuple[LadderRung, ...]:
-    """The steps that a source of this displayed size reaches, highest first; empty below the lowest."""
-    return tuple(step for step in LADDER if step.side <= min(width, height))
+    """Return the rungs that a source of this displayed size reaches, highest first; empty below the lowest."""
+    return tuple(rung for rung in LADDER if rung.side <= min(width, height))
 
 
-def rungs_for(width: int, height: int) -> tuple[Rung, ...]:
-    """The renditions of a source of this displayed size, highest first: never larger than the source.
+def renditions_for(width: int, height: int, codecs: Sequence[Codec] = CODECS_MADE) -> tuple[VideoRendition, ...]:
+    """Return the video renditions of a source of this displayed size, highest first: never larger than the source.
 
-    A source below the lowest step gets one rendition of its own size, at that step's cap.
+    A source below the lowest rung gets one rendition of its own size, at that rung's cap. What encodes them is not
+    decided here.
     """
-    short = min(width, height)
-    rungs = []
-    for step in ladder_rungs_for(width, height):
-        scale = Fraction(step.side, short)
-        tier = int(short > ONE_TIER and step.side > FIRST_TIER)
-        rungs.append(Rung(step.name, _even(width * scale), _even(height * scale), step.bitrate, tier=tier))
-    if rungs:
-        return tuple(rungs)
+    return tuple(
+        VideoRendition(
+            key=str(Key(Kind.VIDEO, side, codec.suffix)),
+            codec=codec.name,
+            width=size[0],
+            height=size[1],
+            bitrate=cap,
+            tier=tier if number == 0 else AFTER_ALL_TIERS + number,
+        )
+        for number, codec in enumerate(codecs)
+        for side, size, cap, tier in _sizes(width, height)
+    )
+
+
+def _sizes(width: int, height: int) -> list[tuple[int, tuple[int, int], int, int]]:
+    """The side that names each rendition, its size in pixels, its cap, and its tier in the first codec."""
+    short, found = min(width, height), []
+    for rung in ladder_rungs_for(width, height):
+        scale = Fraction(rung.side, short)
+        tier = int(short > ONE_TIER and rung.side > FIRST_TIER)
+        found.append((rung.side, (_even(width * scale), _even(height * scale)), rung.bitrate, tier))
+    if found:
+        return found
     own = _floor_even(width), _floor_even(height)
-    return (Rung(f"{min(own)}p", *own, LADDER[-1].bitrate),)
+    return [(min(own), own, LADDER[-1].bitrate, 0)]
 
 
 def audio_bitrate_for(width: int, height: int) -> int:
-    """Cap in kbit/s of the one audio rendition: the highest that applies to any rung."""
+    """Return the cap in kbit/s of an audio rendition: the highest that applies to any rung."""
     return (ladder_rungs_for(width, height) or LADDER[-1:])[0].audio_bitrate
 
 
 def skipped_for(width: int, height: int) -> tuple[str, ...]:
-    """The names of the steps that the source does not reach."""
+    """Return the keys of the renditions of H.264 whose rungs the source does not reach."""
     reached = ladder_rungs_for(width, height)
-    return tuple(step.name for step in LADDER if step not in reached)
+    return tuple(rung.name for rung in LADDER if rung not in reached)

@@ -1,10 +1,12 @@
 """What a source is: the facts that a plan is made of, and which containers are taken. Pure."""
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
 from typing import Any
 
-from transcoding.engine.plan.ladder import Rung, rungs_for
+from transcoding.engine.plan.ladder import renditions_for
+from transcoding.engine.renditions import VideoRendition
 
 # Demuxers that a source may need; playlists, `concat` and devices are not among them: they open other files.
 FORMATS = (
@@ -28,6 +30,11 @@ class ColorInfo:
     transfer: str = "sdr"
     matrix: str = "bt709"
     full_range: bool = False
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "ColorInfo":
+        """Keys that are not known are ignored."""
+        return cls(**{field.name: data[field.name] for field in fields(cls) if field.name in data})
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,7 @@ class MediaInfo:
                     **{name: Fraction(video[name]) for name in ("rate", "time_base")},
                     "keyframes": tuple(video["keyframes"]),
                     "keyframe_times": tuple(map(Fraction, video["keyframe_times"])),
-                    "look": ColorInfo(**video["look"]),
+                    "look": ColorInfo.from_json(video["look"]),
                 }
             ),
             audio=audio and AudioTrack(**{**audio, **{name: Fraction(audio[name]) for name in ("start", "end")}}),
@@ -125,15 +132,16 @@ def is_worth_copying(video: VideoTrack, container: str) -> bool:
         and video.is_simple
         and video.constant
         and video.idr
-        and any(satisfies(video, rung) for rung in rungs_for(video.width, video.height))
+        and any(satisfies(video, rendition) for rendition in renditions_for(video.width, video.height))
         and container.split(",", maxsplit=1)[0] in ("mov", "matroska")
     )
 
 
-def satisfies(video: VideoTrack, rung: Rung) -> bool:
-    """Whether the source already is what the rung asks for: its size, and a bitrate within its cap."""
-    cap = rung.bitrate * 1000
-    return (video.width, video.height) == (rung.width, rung.height) and video.bitrate <= cap and video.peak <= 1.5 * cap
+def satisfies(video: VideoTrack, rendition: VideoRendition) -> bool:
+    """Return whether the source is what the rendition asks for: the codec, the size, a bitrate within the cap."""
+    cap, size = rendition.bitrate * 1000, (rendition.width, rendition.height)
+    is_small = video.bitrate <= cap and video.peak <= 1.5 * cap
+    return video.codec == rendition.codec and (video.width, video.height) == size and is_small
 
 
 def to_plain(value: Any) -> Any:

@@ -6,7 +6,10 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
 from typing import Any
 
-from transcoding.engine.plan.ladder import Rung, audio_bitrate_for, rungs_for
+from transcoding.engine.codecs import aac
+from transcoding.engine.codecs.table import CODECS
+from transcoding.engine.plan import filters, format1
+from transcoding.engine.plan.ladder import audio_bitrate_for, renditions_for
 from transcoding.engine.plan.media import (
     AudioTrack,
     ColorInfo,
@@ -16,6 +19,7 @@ from transcoding.engine.plan.media import (
     satisfies,
     to_plain,
 )
+from transcoding.engine.renditions import AudioRendition, Key, Kind, Rendition, SubtitleRendition, VideoRendition
 from transcoding.engine.timeline import Timeline
 
 # The number of how plans are written and understood. It is raised with every change that an older node could not make
@@ -40,24 +44,12 @@ class UnknownFormat(ValueError):
 
 
 @dataclass(frozen=True)
-class AudioPlan:
-    """The one audio rendition. zero is the first picture's time in seconds, as the container counts."""
-
-    stream: int
-    language: str
-    sample_rate: int
-    bitrate: int
-    copied: bool
-    zero: Fraction
-    timeline: Timeline
-
-
-@dataclass(frozen=True)
 class Plan:
-    """What every piece of a video must share. zero is the first picture's time in ticks of time_base.
+    """What all chunks of a video share. zero is the first picture's time in ticks of time_base.
 
-    seeks holds, for a piece that begins with a segment, where the demuxer starts: seconds for `-ss`, or None for
-    the start of the file. gop is the number of frames between IDR frames of an encoded rung.
+    seeks holds, for a chunk that begins with a segment, where the demuxer starts: seconds for `-ss`, or None for
+    the start of the file. gop is the number of frames between IDR frames of an encoded rendition. deinterlace and
+    tone_map are filters, empty where the pictures need none; the second has {width} and {height}.
     """
 
     stream: int
@@ -66,12 +58,13 @@ class Plan:
     timeline: Timeline
     gop: int
     seeks: tuple[float | None, ...]
-    rungs: tuple[Rung, ...]
-    audio: AudioPlan | None
+    renditions: tuple[Rendition, ...]
     encoder: str
     preset: str
     ffmpeg: str
     look: ColorInfo = field(default_factory=ColorInfo)
+    deinterlace: str = ""
+    tone_map: str = ""
     warnings: tuple[str, ...] = ()  # sentences for the editor
     format: int = FORMAT
 
@@ -79,44 +72,83 @@ class Plan:
     def rate(self) -> Fraction:
         return 1 / self.timeline.unit
 
-    def tier(self, number: int) -> tuple[Rung, ...]:
-        """The rungs that are made together, from one decode."""
-        return tuple(rung for rung in self.rungs if rung.tier == number)
+    @property
+    def video(self) -> tuple[VideoRendition, ...]:
+        return tuple(each for each in self.renditions if isinstance(each, VideoRendition))
+
+    @property
+    def first_video(self) -> tuple[VideoRendition, ...]:
+        """The video renditions of tier 0, which every player has a decoder for: they are made first."""
+        return tuple(rendition for rendition in self.video if rendition.tier == 0)
+
+    @property
+    def audio(self) -> tuple[AudioRendition, ...]:
+        return tuple(each for each in self.renditions if isinstance(each, AudioRendition))
+
+    @property
+    def subtitles(self) -> tuple[SubtitleRendition, ...]:
+        return tuple(each for each in self.renditions if isinstance(each, SubtitleRendition))
+
+    def rendition(self, key: str) -> Rendition:
+        """Raises KeyError."""
+        for each in self.renditions:
+            if each.key == key:
+                return each
+        raise KeyError(key)
+
+    def timeline_of(self, rendition: Rendition) -> Timeline:
+        return rendition.timeline if isinstance(rendition, AudioRendition) else self.timeline
+
+    def together(self, kind: str, tier: int) -> tuple[Rendition, ...]:
+        """Return the renditions that a chunk of this kind and tier makes, from one decode."""
+        return tuple(each for each in self.renditions if (each.kind, each.tier) == (kind, tier))
 
     @property
     def tiers(self) -> tuple[int, ...]:
-        return tuple(sorted({rung.tier for rung in self.rungs}))
+        """The tiers of the video."""
+        return tuple(sorted({rendition.tier for rendition in self.video}))
 
     def keyframes(self, first: int, last: int) -> Iterator[int]:
-        """The frames of segments first to last (inclusive) that an encoded rung begins a GOP with."""
+        """Yield the frames of segments first to last (inclusive) at which an encoded rendition begins a GOP."""
         for index in range(first, last + 1):
             start, end = self.timeline.bounds(index)
             yield from (k for k in range(start, end, self.gop) if k == start or end - k >= self.gop // 2)
 
+    def begun_anew(self, *, encoder: str | None = None, ffmpeg: str | None = None) -> "Plan":
+        """Return the plan with the encoded video renditions as this release makes them, for another encoder or ffmpeg.
+
+        Their stored segments must be deleted. Segments, audio and copied renditions stay; the format is the newest.
+        """
+        encoder = encoder or self.encoder
+        renditions = tuple(
+            _encoded_by(each, self.look, encoder, self.preset) if isinstance(each, VideoRendition) else each
+            for each in self.renditions
+        )
+        changes = {**_source_filters(self.look), "encoder": encoder, "ffmpeg": ffmpeg or self.ffmpeg}
+        return replace(self, renditions=renditions, format=FORMAT, **changes)
+
     def to_json(self) -> dict[str, Any]:
-        """Plain data for a jsonb column or a wire; from_json reads it back."""
+        """Return plain data for a jsonb column or a wire, in the format of the plan; from_json reads it back."""
         data: dict[str, Any] = to_plain(asdict(self))
-        if self.format == 1:  # its readers crash at a key that they do not know
-            del data["format"]
-        return data
+        for rendition, values in zip(self.renditions, data["renditions"], strict=True):
+            values["kind"] = str(rendition.kind)
+        return format1.write(data) if self.format == 1 else data
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "Plan":
-        """Raises UnknownFormat where this release cannot make what the plan says; unknown keys are ignored."""
+    def from_json(cls, data: Mapping[str, Any]) -> "Plan":
+        """Raises UnknownFormat for the plan of a newer release; unknown keys are ignored."""
         check_format(data)
-        audio = data["audio"]
+        if data.get("format", 1) == 1:
+            data = format1.read(data)
         return cls(
             **{
                 **{name: data[name] for name in _FIELDS & data.keys()},
-                "format": data.get("format", 1),
                 "time_base": Fraction(data["time_base"]),
-                "timeline": _timeline(data["timeline"]),
+                "timeline": Timeline.from_json(data["timeline"]),
                 "seeks": tuple(data["seeks"]),
-                "look": ColorInfo(**data.get("look", {})),
+                "look": ColorInfo.from_json(data.get("look", {})),
                 "warnings": tuple(data.get("warnings", ())),
-                "rungs": tuple(Rung(**rung) for rung in data["rungs"]),
-                "audio": audio
-                and AudioPlan(**{**audio, "zero": Fraction(audio["zero"]), "timeline": _timeline(audio["timeline"])}),
+                "renditions": tuple(map(Rendition.from_json, data["renditions"])),
             }
         )
 
@@ -142,13 +174,13 @@ class Chunk:
 
 
 def make_plan(media: MediaInfo, *, encoder: str, preset: str, ffmpeg: str) -> Plan:
-    """Lay out a source: the grid, its segments, the rungs, and which of them are copied."""
+    """Lay out a source: the grid, its segments, the renditions, and which of them are copied."""
     video, gop = media.video, max(1, round(GOP * media.video.rate))
-    rungs = rungs_for(video.width, video.height)
+    pictures = renditions_for(video.width, video.height)
     starts = _aligned_starts(video) if may_copy(media) else None
     if starts is not None:
-        rungs = tuple(replace(rung, copied=satisfies(video, rung)) for rung in rungs)
-    if starts is None or not any(rung.copied for rung in rungs):
+        pictures = tuple(replace(rendition, copied=satisfies(video, rendition)) for rendition in pictures)
+    if starts is None or not any(rendition.copied for rendition in pictures):
         starts = _grid_starts(video.frames, gop)
     timeline = Timeline(1 / video.rate, starts, video.frames)
     return Plan(
@@ -158,13 +190,36 @@ def make_plan(media: MediaInfo, *, encoder: str, preset: str, ffmpeg: str) -> Pl
         timeline=timeline,
         gop=gop,
         seeks=tuple(_seek(media, start) for start in starts),
-        rungs=rungs,
-        audio=_audio_plan(media.audio, media, timeline.duration) if media.audio else None,
+        renditions=(
+            *(_encoded_by(rendition, video.look, encoder, preset) for rendition in pictures),
+            *([_audio(media.audio, media, timeline.duration)] if media.audio else ()),
+        ),
         encoder=encoder,
         preset=preset,
         ffmpeg=ffmpeg,
         look=video.look,
         warnings=media.warnings,
+        **_source_filters(video.look),
+    )
+
+
+def _source_filters(look: ColorInfo) -> dict[str, Any]:
+    """The filters before the pictures are scaled for each rendition."""
+    return {
+        "deinterlace": filters.DEINTERLACE if look.interlaced else "",
+        "tone_map": filters.tone_mapped(look.transfer) if look.transfer in filters.TRANSFERS else "",
+    }
+
+
+def _encoded_by(rendition: VideoRendition, look: ColorInfo, encoder: str, preset: str) -> VideoRendition:
+    """The same with all that fixes its bytes."""
+    if rendition.copied:
+        return rendition
+    chosen = CODECS[rendition.codec].encoder(encoder)
+    return replace(
+        rendition,
+        arguments=chosen.arguments_for(preset, rendition.bitrate),
+        filters=filters.scaled(rendition.width, rendition.height, look, chosen.upload),
     )
 
 
@@ -232,7 +287,7 @@ def _seek(media: MediaInfo, first: int) -> float | None:
     return float(max(Fraction(0), time if media.indexed else time - BLIND_SEEK_MARGIN))
 
 
-def _audio_plan(audio: AudioTrack, media: MediaInfo, duration: Fraction) -> AudioPlan:
+def _audio(audio: AudioTrack, media: MediaInfo, duration: Fraction) -> AudioRendition:
     cap = audio_bitrate_for(media.video.width, media.video.height)
     rate = audio.sample_rate if audio.sample_rate in AUDIO_RATES else 48_000
     zero, unit = media.video.start * media.video.time_base, Fraction(AAC_FRAME, rate)
@@ -240,14 +295,19 @@ def _audio_plan(audio: AudioTrack, media: MediaInfo, duration: Fraction) -> Audi
     kept = _copied_frames(audio, media, zero, duration) if audio.bitrate <= cap * 1050 else None
     frames = whole if kept is None else kept
     per_segment = -int(-TARGET // unit)  # the muxer closes a fragment once it is this long
-    return AudioPlan(
-        stream=audio.index,
-        language=audio.language,
-        sample_rate=rate,
-        bitrate=cap,
+    return AudioRendition(
+        key=str(Key(Kind.AUDIO, 1)),
+        codec=aac.CODEC.name,
         copied=kept is not None,
+        bitrate=cap,
+        arguments=aac.CODEC.encoder("").arguments_for("", cap) if kept is None else (),
+        filters=filters.STEREO if kept is None else "",
+        stream=audio.index,
+        sample_rate=rate,
         zero=zero,
         timeline=Timeline(unit, tuple(range(0, frames, per_segment)), frames),
+        language=audio.language,
+        default=True,
     )
 
 
@@ -268,7 +328,3 @@ def _copied_frames(audio: AudioTrack, media: MediaInfo, zero: Fraction, duration
     if offset >= AAC_FRAME or there < wanted - MISSING_TAIL * rate / AAC_FRAME:
         return None
     return min(there, wanted)
-
-
-def _timeline(data: dict[str, Any]) -> Timeline:
-    return Timeline(Fraction(data["unit"]), tuple(data["starts"]), data["end"])

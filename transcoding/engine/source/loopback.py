@@ -14,7 +14,7 @@ from socket import IPPROTO_TCP, SO_SNDBUF, SOL_SOCKET, TCP_MAXSEG, TCP_NODELAY
 from socketserver import ThreadingTCPServer
 from typing import Any
 
-from transcoding.engine.ffmpeg.commands import LOOPBACK
+from transcoding.engine.ffmpeg.inputs import LOOPBACK
 
 BLOCK = 64 << 10  # bytes; what is read at once at least
 LONGEST_RUN = 16  # blocks that are fetched at once where ffmpeg reads on and on

@@ -11,7 +11,7 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from transcoding.engine.ffmpeg.commands import opened_as
+from transcoding.engine.ffmpeg.inputs import opened_as
 from transcoding.engine.plan import copyable
 from transcoding.engine.plan.media import FORMATS, MAX_PIXELS
 

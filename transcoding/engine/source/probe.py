@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, ColorTrc
 from av.video.stream import VideoStream
 
-from transcoding.engine.ffmpeg.commands import is_file
+from transcoding.engine.ffmpeg.inputs import is_file
 from transcoding.engine.plan import copyable
 from transcoding.engine.plan.media import (
     MAX_PIXELS,

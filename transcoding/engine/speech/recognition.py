@@ -25,7 +25,7 @@ import torch
 import whisper
 from whisper.tokenizer import LANGUAGES
 
-from transcoding.engine.ffmpeg.commands import SPEECH_RATE, speech_arguments
+from transcoding.engine.ffmpeg.audio import SPEECH_RATE, speech_arguments
 from transcoding.engine.ffmpeg.processes import FfmpegError, Running
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.speech.transcribe import Task
@@ -63,7 +63,7 @@ def hear(task: Task, tell: Any) -> dict[str, Any]:
     if task.threads:
         torch.set_num_threads(task.threads)
     plan = Plan.from_json(task.plan) if task.plan else None
-    if plan is not None and plan.audio is None:
+    if plan is not None and not plan.audio:
         return {"language": "", "captions": []}
     model = _load(task.model, Path(task.folder))
     if plan is None:
@@ -177,11 +177,10 @@ class _Sound:
 
 @contextmanager
 def _sound(plan: Plan, source: str) -> Iterator[_Sound]:
-    if plan.audio is None:
-        raise ValueError("there is no sound")
+    audio = next((rendition for rendition in plan.audio if rendition.default), plan.audio[0])
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb") as pipe:
-        arguments = speech_arguments(plan.audio, source, float(plan.timeline.duration), writer)
+        arguments = speech_arguments(audio, source, float(plan.timeline.duration), writer)
         with Running(arguments, [writer]) as process:
             os.close(writer)
             yield _Sound(pipe)

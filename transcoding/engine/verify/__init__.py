@@ -1,22 +1,23 @@
-"""Whether a package on disk is what its plan promised: the rules that a published video keeps.
+"""Whether a stored package is what its plan says: the rules that a published video keeps.
 
 docs/verification.md lists them. Every segment is read once, by its headers; nothing is decoded.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
 from transcoding.engine.formats.manifests import Manifest, read_manifest
-from transcoding.engine.package.contents import Rendition
+from transcoding.engine.package.contents import StoredRendition
 from transcoding.engine.package.files import UNFINISHED, sizes
 from transcoding.engine.plan.plan import Plan
+from transcoding.engine.renditions import Kind
 from transcoding.engine.verify import captions, lists, master, storyboard
 from transcoding.engine.verify.tracks import Track, advice, read_track
 
-LONGEST_DIFFERENCE = Fraction(1, 2)  # seconds between the ends of sound and picture
+LONGEST_DIFFERENCE = Fraction(1, 2)  # seconds between the ends of audio and video
 BESIDE = re.compile(r"poster(?:-\d)?\.jpg|storyboard(?:-\d{3}\.jpg|\.vtt)")  # files that no playlist names
 
 
@@ -24,48 +25,48 @@ BESIDE = re.compile(r"poster(?:-\d)?\.jpg|storyboard(?:-\d{3}\.jpg|\.vtt)")  # f
 class Report:
     """What a package breaks (problems: it may not be published) and what it could do better (warnings), in sentences.
 
-    renditions holds every rendition that can be read to its end, the rungs in the order of the plan.
+    renditions holds every audio and video rendition that can be read to its end, in the order of the plan.
     """
 
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    renditions: list[Rendition] = field(default_factory=list)
+    renditions: list[StoredRendition] = field(default_factory=list)
 
 
 def verify(package: Path, plan: Plan) -> list[str]:
-    """What is wrong with the package, a sentence each; empty where it may be published."""
+    """Return what is wrong with the package, a sentence each; empty where it may be published."""
     return inspect(package, plan).problems
 
 
 def inspect(package: Path, plan: Plan) -> Report:
-    """Hold a package against every rule."""
-    there = sorted(sizes(package))
-    names = [rung.name for rung in plan.rungs] + ["audio"] * bool(plan.audio)
-    tracks = [read_track(package, name, plan) for name in names]
-    found = {track.name: track.rendition for track in tracks if track.rendition}
-    manifests = _manifests(package, names)
+    """Check a package against every rule."""
+    files = sorted(sizes(package))
+    tracks = [read_track(package, rendition, plan) for rendition in (*plan.video, *plan.audio)]
+    stored = {track.key: track.stored for track in tracks if track.stored}
+    manifests = _manifests(package, plan)
     problems = [
         *(problem for track in tracks for problem in track.problems),
-        *_agreement(list(found.values())),
-        *_lists(manifests, tracks),
-        *_master(package, manifests, plan, found),
-        *_named(there, manifests),
+        *_agreement(plan, stored),
+        *_playlists(manifests, tracks),
+        *_master(package, manifests, plan, stored),
+        *_named(files, manifests),
         *storyboard.whole(package),
     ]
     warnings = [text for track in tracks for text in advice(track)]
     if top := manifests.get(master.NAME):
-        warnings += master.advice(top, plan, found)
-    warnings += [f"{name} was left by a worker that was stopped" for name in there if UNFINISHED in name]
-    return Report(list(dict.fromkeys(problems)), warnings, list(found.values()))
+        warnings += master.advice(top, plan, stored)
+    warnings += [f"{name} was left by a worker that was stopped" for name in files if UNFINISHED in name]
+    return Report(list(dict.fromkeys(problems)), warnings, list(stored.values()))
 
 
-def _manifests(package: Path, names: Iterable[str]) -> dict[str, Manifest]:
-    """The playlists that are there, by their names in the package; those of captions as the master names them."""
-    wanted = [master.NAME, *(f"{name}/{kind}.m3u8" for name in names for kind in ("index", "iframes"))]
-    found = {name: manifest for name in wanted if (manifest := _read(package / name))}
+def _manifests(package: Path, plan: Plan) -> dict[str, Manifest]:
+    """The playlists by their names in the package; those of captions are the ones that the master names."""
+    folders = [rendition.key for rendition in plan.renditions]
+    names = [master.NAME, *(f"{folder}/{kind}.m3u8" for folder in folders for kind in ("index", "iframes"))]
+    found = {name: manifest for name in names if (manifest := _read(package / name))}
     if master.NAME in found:
         for each in captions.declared(found[master.NAME]):
-            if captions.is_ours(each) and (manifest := _read(package / each["URI"])):
+            if captions.is_in_its_folder(each, plan) and (manifest := _read(package / each["URI"])):
                 found[each["URI"]] = manifest
     return found
 
@@ -74,61 +75,63 @@ def _read(path: Path) -> Manifest | None:
     return read_manifest(path.read_bytes().decode("utf-8", "replace")) if path.is_file() else None
 
 
-def _agreement(renditions: list[Rendition]) -> Iterator[str]:
-    """The same boundaries in every rung, and sound as long as the picture."""
-    rungs = [rendition for rendition in renditions if rendition.size]
-    for rung in rungs[1:]:
-        if rung.seconds() != rungs[0].seconds():
-            yield f"{rung.name} and {rungs[0].name} do not have the same segments"
-    for sound in (rendition for rendition in renditions if not rendition.size):
-        if rungs and abs(sound.duration - rungs[0].duration) > LONGEST_DIFFERENCE:
-            yield f"audio lasts {float(sound.duration):.3f} s, the picture {float(rungs[0].duration):.3f} s"
+def _agreement(plan: Plan, stored: Mapping[str, StoredRendition]) -> Iterator[str]:
+    """The same boundaries in every video rendition, and audio as long as the video."""
+    video = [stored[rendition.key] for rendition in plan.video if rendition.key in stored]
+    for each in video[1:]:
+        if each.seconds() != video[0].seconds():
+            yield f"{each.key} and {video[0].key} do not have the same segments"
+    for audio in (stored[rendition.key] for rendition in plan.audio if rendition.key in stored):
+        if video and abs(audio.duration - video[0].duration) > LONGEST_DIFFERENCE:
+            yield f"{audio.key} lasts {float(audio.duration):.3f} s, the video {float(video[0].duration):.3f} s"
 
 
-def _lists(manifests: dict[str, Manifest], tracks: list[Track]) -> Iterator[str]:
+def _playlists(manifests: Mapping[str, Manifest], tracks: Iterable[Track]) -> Iterator[str]:
     for track in tracks:
-        for kind in ("index", "iframes") if track.name != "audio" else ("index",):
-            name = f"{track.name}/{kind}.m3u8"
-            manifest, rendition = manifests.get(name), track.rendition
+        for kind in ("index", "iframes") if track.rendition.kind == Kind.VIDEO else ("index",):
+            name = f"{track.key}/{kind}.m3u8"
+            manifest, stored = manifests.get(name), track.stored
             if manifest is None:
                 yield f"{name} is missing"
                 continue
             yield from lists.head(name, manifest)
-            if rendition and kind == "iframes":
-                yield from lists.pictures(name, manifest, rendition, track.timeline.unit)
-            elif rendition:
-                segments = [segment.name for segment in rendition.segments]
-                yield from lists.entries(name, manifest, segments, rendition.seconds(), track.timeline.unit)
+            if stored and kind == "iframes":
+                yield from lists.pictures(name, manifest, stored, track.timeline.unit)
+            elif stored:
+                segments = [segment.name for segment in stored.segments]
+                yield from lists.entries(name, manifest, segments, stored.seconds(), track.timeline.unit)
 
 
-def _master(package: Path, manifests: dict[str, Manifest], plan: Plan, found: dict[str, Rendition]) -> Iterator[str]:
+def _master(
+    package: Path, manifests: Mapping[str, Manifest], plan: Plan, stored: Mapping[str, StoredRendition]
+) -> Iterator[str]:
     top = manifests.get(master.NAME)
     if top is None:
         yield f"{master.NAME} is missing"
         return
     yield from master.head(top)
-    yield from master.variants(top, plan, found)
-    yield from master.sound(top, plan)
-    yield from captions.named(top)
-    picture = next((found[rung.name] for rung in plan.rungs if rung.name in found), None)
+    yield from master.variants(top, plan, stored)
+    yield from master.audio(top, plan)
+    yield from captions.named(top, plan)
+    video = next((stored[rendition.key] for rendition in plan.video if rendition.key in stored), None)
     for each in captions.declared(top):
         name = each.get("URI", "")
         if name in manifests:
-            yield from captions.segments(package, name, manifests[name], plan, picture)
+            yield from captions.segments(package, name, manifests[name], plan, video)
 
 
-def _named(found: list[str], manifests: dict[str, Manifest]) -> Iterator[str]:
-    """Every file that a playlist names is there, and every file there is named by one."""
+def _named(files: Iterable[str], manifests: Mapping[str, Manifest]) -> Iterator[str]:
+    """Every file that a playlist names exists, and every file is named by a playlist."""
     named = {master.NAME} if master.NAME in manifests else set()
     for name, manifest in manifests.items():
         folder = name.rpartition("/")[0]
         named |= {f"{folder}/{address}" if folder else address for address in manifest.addresses()}
     # A language's captions in one file, to be read and downloaded, beside its segments.
-    beside = {f"{name.removesuffix('/index.m3u8')}.vtt" for name in named if name.startswith("captions/")}
-    there = set(found)
-    yield from (f"{name} is missing" for name in sorted(named - there))
-    unread = {name.rpartition("/")[0] for name in named - there if name.endswith("/index.m3u8")}
-    for name in sorted(there - named - beside):
+    beside = {f"{name.removesuffix('/index.m3u8')}.vtt" for name in named if name.startswith("captions")}
+    stored = set(files)
+    yield from (f"{name} is missing" for name in sorted(named - stored))
+    unread = {name.rpartition("/")[0] for name in named - stored if name.endswith("/index.m3u8")}
+    for name in sorted(stored - named - beside):
         is_known = BESIDE.fullmatch(name) or UNFINISHED in name or name.rpartition("/")[0] in unread
         if not is_known:
             yield f"{name} is in no playlist"

@@ -1,4 +1,4 @@
-"""Captions: segments of WebVTT on the picture's clock."""
+"""Captions: segments of WebVTT on the video's clock."""
 
 import re
 from collections.abc import Iterator
@@ -8,57 +8,70 @@ from pathlib import Path
 
 from transcoding.engine.formats.manifests import Attributes, Manifest
 from transcoding.engine.formats.webvtt import MPEG_CLOCK
-from transcoding.engine.package.contents import Rendition, caption_name
+from transcoding.engine.package.contents import StoredRendition, caption_name
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.verify import lists
+from transcoding.engine.verify.master import times
 
 HEAD = 200  # bytes of a segment; the time stands in its second line
 LANGUAGE = re.compile(r"[A-Za-z0-9-]{2,20}")
 TRAP = 900_000  # the start of ffmpeg's MPEG-TS, which several libraries write for everything
 
 
-def is_ours(each: Attributes) -> bool:
-    """Whether a line's address is the one that captions of its language have."""
-    language = each.get("LANGUAGE", "")
-    return bool(LANGUAGE.fullmatch(language)) and each.get("URI") == f"captions/{language}/index.m3u8"
+def is_in_its_folder(each: Attributes, plan: Plan) -> bool:
+    """Return whether an address is a subtitle rendition of the plan, or the folder of captions of its language."""
+    language, uri = each.get("LANGUAGE", ""), each.get("URI")
+    if uri in {f"{rendition.key}/index.m3u8" for rendition in plan.subtitles}:
+        return True
+    return bool(LANGUAGE.fullmatch(language)) and uri == f"captions/{language}/index.m3u8"
 
 
 def declared(manifest: Manifest) -> list[Attributes]:
-    """The master playlist's lines for captions."""
+    """Return the master playlist's lines for captions."""
     return [each for each in manifest.attributes("EXT-X-MEDIA") if each.get("TYPE") == "SUBTITLES"]
 
 
-def named(manifest: Manifest) -> Iterator[str]:
-    """Whether the master playlist says of captions what players need."""
+def named(manifest: Manifest, plan: Plan) -> Iterator[str]:
+    """Check that the master playlist says of captions what players need."""
     found = declared(manifest)
     for each in found:
         if not each.get("LANGUAGE") or not each.get("NAME"):
             yield f"master.m3u8: {each.get('URI')} has no LANGUAGE or no NAME"
-        elif not is_ours(each):
-            yield f"master.m3u8: {each.get('URI')} is not where captions of the language {each['LANGUAGE']} lie"
+        elif not is_in_its_folder(each, plan):
+            yield f"master.m3u8: {each.get('URI')} is not the folder of captions in the language {each['LANGUAGE']}"
         if each.get("AUTOSELECT") != "YES":
-            yield f"master.m3u8: {each.get('URI')} does not say AUTOSELECT=YES"
+            yield f"master.m3u8: {each.get('URI')} has no AUTOSELECT=YES"
+    yield from _planned(found, plan)
     groups = {each.get("GROUP-ID") for each in found}
     for variant in manifest.variants:
         if {variant.get("SUBTITLES")} != (groups or {None}):
-            yield f"master.m3u8: {variant.get('URI')} does not name the captions that there are with SUBTITLES"
+            yield f"master.m3u8: {variant.get('URI')} does not name the group of captions with SUBTITLES"
 
 
-def segments(package: Path, name: str, manifest: Manifest, plan: Plan, picture: Rendition | None) -> Iterator[str]:
-    """One language: as many segments as the picture, as long as they, each with the time of the first picture."""
+def _planned(found: list[Attributes], plan: Plan) -> Iterator[str]:
+    """Each subtitle rendition once."""
+    addresses = [each.get("URI") for each in found]
+    for rendition in plan.subtitles:
+        count = addresses.count(f"{rendition.key}/index.m3u8")
+        if count != 1:
+            yield f"master.m3u8 names {rendition.key}/index.m3u8 {times(count)} instead of once"
+
+
+def segments(package: Path, name: str, manifest: Manifest, plan: Plan, video: StoredRendition | None) -> Iterator[str]:
+    """Check one track: as many segments as the video, as long as they, each with the time of the first picture."""
     names = [caption_name(index) for index in range(len(plan.timeline))]
-    lengths = picture.seconds() if picture else [plan.timeline.seconds(index) for index in range(len(names))]
+    lengths = video.seconds() if video else [plan.timeline.seconds(index) for index in range(len(names))]
     yield from lists.head(name, manifest, init=None)
     yield from lists.entries(name, manifest, names, lengths, _slack(lengths, plan))
     folder = name.rpartition("/")[0]
-    first = picture.segments[0].start * MPEG_CLOCK // picture.timescale if picture else 0
+    first = video.segments[0].start * MPEG_CLOCK // video.timescale if video else 0
     for entry in names:
         with suppress(FileNotFoundError):
             yield from _clock(f"{folder}/{entry}", package / folder / entry, first)
 
 
 def _slack(lengths: list[Fraction], plan: Plan) -> Fraction:
-    """How far captions may be from the picture: a frame, or what a source lacked that ended before it should."""
+    """How far captions may be from the video: a frame, or what the source lacks at its end."""
     return plan.timeline.unit + max(Fraction(0), plan.timeline.duration - sum(lengths))
 
 
@@ -68,9 +81,9 @@ def _clock(name: str, path: Path, first: int) -> Iterator[str]:
     if lines[:1] != ["WEBVTT"]:
         yield f"{name} does not begin with WEBVTT"
         return
-    said = [line.partition("=")[2] for line in lines if line.startswith("X-TIMESTAMP-MAP=")]
-    if not said:
+    clocks = [line.partition("=")[2] for line in lines if line.startswith("X-TIMESTAMP-MAP=")]
+    if not clocks:
         yield f"{name} has no X-TIMESTAMP-MAP: players may show it at another time"
-    elif said != [f"MPEGTS:{first},LOCAL:00:00:00.000"]:
-        trap = ": players show it ten seconds late" if f"MPEGTS:{TRAP}," in said[0] else ""
-        yield f"{name} has X-TIMESTAMP-MAP={said[0]}, and the picture begins at MPEGTS:{first}{trap}"
+    elif clocks != [f"MPEGTS:{first},LOCAL:00:00:00.000"]:
+        trap = ": players show it ten seconds late" if f"MPEGTS:{TRAP}," in clocks[0] else ""
+        yield f"{name} has X-TIMESTAMP-MAP={clocks[0]}, but the video begins at MPEGTS:{first}{trap}"

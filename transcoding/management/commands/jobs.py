@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Count, Q
 from django.utils import timezone
 
+from transcoding.engine.renditions import display_order
 from transcoding.models import UNFINISHED, Attempt, QualityProgress, TranscodingJob
 from transcoding.operations import control
 from transcoding.operations.insight import Insight, duration, inspect_jobs, name_of, speed
@@ -204,7 +205,7 @@ def details(job: TranscodingJob) -> dict[str, Any]:
 
 
 def rungs_of(job: TranscodingJob) -> list[QualityProgress]:
-    return sorted(job.qualities.all(), key=lambda rung: -int(rung.quality.rstrip("p")))
+    return sorted(job.qualities.all(), key=lambda rung: display_order(rung.quality))
 
 
 def chunk_counts(job: TranscodingJob) -> dict[str, int]:

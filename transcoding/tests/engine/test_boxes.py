@@ -11,8 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transcoding.engine.codecs import aac, h264
+from transcoding.engine.codecs.table import describe, read_codecs
 from transcoding.engine.formats import boxes
 from transcoding.engine.formats.boxes import BrokenBoxes, Fragment, FragmentReader
+from transcoding.engine.formats.h264 import BrokenStream
 from transcoding.tests import clips
 
 SMALL = ("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=4")
@@ -238,13 +241,13 @@ class TestInitSegments:
             stream = container.streams.video[0]
             profile, level = stream.codec_context.extradata[1], stream.codec_context.extradata[3]
             assert boxes.timescale(init) == 1 / stream.time_base
-        name = boxes.codec(init)
+        name, size = read_codecs(init)
         assert name.startswith("avc1.")
         assert (int(name[5:7], 16), int(name[9:11], 16), len(name)) == (profile, level, 11)
-        assert boxes.size(init) == (320, 180)
+        assert size == (320, 180)
 
     def test_codec_and_timescale_of_sound(self, sound):
-        assert (boxes.codec(self.init(sound)), boxes.timescale(self.init(sound))) == ("mp4a.40.2", 44_100)
+        assert (*read_codecs(self.init(sound)), boxes.timescale(self.init(sound))) == ("mp4a.40.2", None, 44_100)
 
     def test_a_timescale_behind_times_of_64_bits(self):
         mdhd = full(b"mdhd", 1, 0, 0, 0, 90_000, 0, wide={0, 1, 3})
@@ -267,18 +270,18 @@ class TestInitSegments:
     def test_another_codec_is_not_what_we_make(self, tmp_path):
         other = clips.make(tmp_path / "v.mp4", *SMALL, "-c:v", "mpeg4", *CMAF)
         with pytest.raises(BrokenBoxes, match="mp4v"):
-            boxes.codec(self.init(other))
+            read_codecs(self.init(other))
 
     @given(data=st.data())
     def test_a_wrong_byte_or_a_cut_is_broken_or_another_value_and_no_crash(self, picture, data):
         init = bytearray(self.init(picture))
         init[data.draw(st.integers(0, len(init) - 1))] = data.draw(st.integers(0, 255))
         init = bytes(init[: data.draw(st.integers(0, len(init)))])
-        for read in (boxes.codec, boxes.size, boxes.timescale, boxes.read_init):
-            with contextlib.suppress(BrokenBoxes):
+        for read in (read_codecs, boxes.timescale, boxes.read_init, describe):
+            with contextlib.suppress(BrokenBoxes, BrokenStream):
                 read(init)
 
-    @pytest.mark.parametrize("read", [boxes.codec, boxes.size])
+    @pytest.mark.parametrize("read", [read_codecs, boxes.sample_entry])
     def test_a_track_without_a_description_is_broken(self, read):
         table = box(b"stbl", full(b"stsd", 0, 0, 0))
         with pytest.raises(BrokenBoxes):
@@ -292,20 +295,22 @@ class TestInitSegments:
     def test_what_a_decoder_needs_to_know(self, picture, sound):
         with av.open(str(picture)) as container:
             description = bytes(container.streams.video[0].codec_context.extradata)
-        assert boxes.read_init(self.init(picture)) == boxes.Track("avc1", 12_800, (320, 180), description)
+        track = boxes.read_init(self.init(picture))
+        assert (track.kind, track.timescale, track.size) == ("avc1", 12_800, (320, 180))
+        assert h264.config(track.entry) == description
         with av.open(str(sound)) as container:
             description = bytes(container.streams.audio[0].codec_context.extradata)
         track = boxes.read_init(self.init(sound))
-        assert track == boxes.Track("mp4a", 44_100, (0, 0), description)
+        assert (track.kind, track.timescale, aac.config(track.entry)) == ("mp4a", 44_100, description)
 
     def test_a_long_way_of_writing_a_length_in_esds(self):
         config = b"\x05\x80\x80\x80\x02\x12\x10"
         decoder = b"\x04\x80\x80\x80" + bytes([13 + len(config)]) + bytes(13) + config
         track = b"\x03" + bytes([3 + len(decoder)]) + bytes(3) + decoder
-        assert boxes._decoder_specific(track) == b"\x12\x10"
+        assert aac._decoder_specific(track) == b"\x12\x10"
         for end in range(len(track)):
             with contextlib.suppress(BrokenBoxes):
-                boxes._decoder_specific(track[:end])
+                aac._decoder_specific(track[:end])
 
     @pytest.mark.parametrize(
         ("broken", "why"),
@@ -321,7 +326,7 @@ class TestInitSegments:
     )
     def test_an_init_segment_is_one_track_and_nothing_else(self, picture, broken, why):
         with pytest.raises(BrokenBoxes, match=why):
-            boxes.read_init(broken(self.init(picture)))
+            describe(broken(self.init(picture)))
 
     def test_an_init_segment_without_a_track_is_broken(self):
         with pytest.raises(BrokenBoxes, match="no box moov/trak"):

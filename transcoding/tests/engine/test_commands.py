@@ -5,13 +5,11 @@ from pathlib import Path
 import av.format
 import pytest
 
-from transcoding.engine.ffmpeg.commands import (
-    audio_arguments,
-    encoder_arguments,
-    input_arguments,
-    poster_arguments,
-    video_arguments,
-)
+from transcoding.engine.codecs.h264 import ENCODERS
+from transcoding.engine.ffmpeg.audio import audio_arguments
+from transcoding.engine.ffmpeg.inputs import input_arguments
+from transcoding.engine.ffmpeg.stills import poster_arguments
+from transcoding.engine.ffmpeg.video import video_arguments
 from transcoding.engine.plan.media import FORMATS, ColorInfo
 from transcoding.tests.engine.test_plan import audio, encoded, plan_of, video
 
@@ -51,7 +49,7 @@ COLORS = (
     [("medium", 2500, "medium"), ("medium", 1000, "slow"), ("veryslow", 600, "veryslow"), ("placebo", 600, "placebo")],
 )
 def test_small_renditions_have_a_slower_preset(preset, cap, used):
-    assert after(encoder_arguments("libx264", preset, cap), "-preset") == used
+    assert after(ENCODERS["libx264"].arguments_for(preset, cap), "-preset") == used
 
 
 class TestVideo:
@@ -84,7 +82,7 @@ class TestVideo:
     def test_where_only_copies_are_wanted_nothing_is_decoded(self):
         plan = plan_of(video(frames=600, width=640, height=360, bitrate=500_000, peak=500_000))
         arguments = video_arguments(plan, "/s.mp4", (0, 0), {"360p": 3})
-        assert [rung.copied for rung in plan.rungs] == [True]
+        assert [rung.copied for rung in plan.video] == [True]
         assert "-filter_complex" not in arguments
         assert arguments[-2:] == [VIDEO_FLAGS, "pipe:3"]
 
@@ -137,7 +135,7 @@ class TestVideo:
 class TestAudio:
     def test_encoded_sound_is_moved_padded_and_cut_to_the_pictures_length(self):
         plan = plan_of(encoded(frames=600, start=1536), audio(codec="mp3"))  # the picture starts at 0.1 s
-        assert audio_arguments(plan, "/s.mp4", (0, 3), 3) == [
+        assert audio_arguments(plan, plan.audio[0], "/s.mp4", (0, 3), 3) == [
             *("-copyts", *OPEN, "-map", "0:1", "-af"),
             "asetpts=PTS-0.100000000/TB,aresample=48000:async=1:first_pts=0,"
             "aformat=sample_fmts=fltp:channel_layouts=stereo,apad=whole_len=960512,atrim=end_sample=960512",
@@ -147,7 +145,7 @@ class TestAudio:
 
     def test_a_piece_of_it_begins_a_segment_early_and_what_lies_outside_is_dropped(self):
         plan = plan_of(encoded(frames=1800, start=1536, keyframes=range(0, 1800, 60)), audio(codec="mp3", end="60"))
-        arguments = audio_arguments(plan, "/s.mp4", (3, 4), 3)
+        arguments = audio_arguments(plan, plan.audio[0], "/s.mp4", (3, 4), 3)
         begin, first, end = (282 * segment * 1024 for segment in (2, 3, 5))
         assert float(after(arguments, "-ss")) < begin / 48000 - 2
         assert arguments.index("-ss") < arguments.index("-i")
@@ -159,8 +157,8 @@ class TestAudio:
 
     def test_copied_sound_is_moved_and_what_lies_outside_the_picture_is_dropped(self):
         plan = plan_of(video(frames=600, start=512), audio(start="-0.1", end="25"))
-        assert plan.audio.copied
-        assert audio_arguments(plan, "/s.mp4", (0, 3), 9) == [
+        assert plan.audio[0].copied
+        assert audio_arguments(plan, plan.audio[0], "/s.mp4", (0, 3), 9) == [
             *("-copyts", *OPEN, "-map", "0:1", "-c:a", "copy", "-bsf:a"),
             r"setts=pts=PTS-1600:dts=DTS-1600,noise=drop=lt(pts\,0)+gte(pts\,959488)",
             *(*CONTAINER, AUDIO_FLAGS, "-frag_duration", "6000000", "pipe:9"),
@@ -168,7 +166,7 @@ class TestAudio:
 
     def test_a_smaller_ladder_has_a_lower_bitrate(self):
         plan = plan_of(encoded(width=640, height=360), audio(codec="mp3"))
-        assert after(audio_arguments(plan, "/s.mp4", (0, 3), 3), "-b:a") == "96k"
+        assert after(audio_arguments(plan, plan.audio[0], "/s.mp4", (0, 3), 3), "-b:a") == "96k"
 
 
 def test_a_poster_is_one_keyframe_of_square_pixels_and_its_brightness():

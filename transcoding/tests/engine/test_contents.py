@@ -52,13 +52,13 @@ def test_a_rendition_is_read_as_it_is_and_what_is_broken_is_named(tmp_path):
     )
     folder = Package(source, tmp_path / "package").encode().folder / "120p"
     rendition = contents.read_rendition(folder)
-    assert (rendition.name, rendition.size, rendition.rate) == ("120p", (160, 120), Fraction(25))
+    assert (rendition.key, rendition.size, rendition.rate) == ("120p", (160, 120), Fraction(25))
     assert rendition.seconds() == [2, 1]
     sizes = [path.stat().st_size for path in sorted(folder.glob("*.m4s"))]
     assert [segment.size for segment in rendition.segments] == sizes
     assert rendition.bitrate == round(8 * sum(sizes) / 3)
     last = folder / "00001.m4s"
-    for content, why in ((last.read_bytes()[:-1], "ends inside a box"), (b"", "holds nothing")):
+    for content, why in ((last.read_bytes()[:-1], "ends inside a box"), (b"", "is empty")):
         last.write_bytes(content)
         with pytest.raises(BrokenBoxes, match=f"^120p/00001.m4s {why}"):
             contents.read_rendition(folder)

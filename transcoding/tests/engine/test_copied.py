@@ -47,12 +47,12 @@ def hashes(data):
 def check_copy(source, folder, frames=FRAMES):
     """The rendition shows what the source shows, as a whole, and each segment by itself."""
     package = taken(source, folder)
-    rung = package.plan.rungs[0]
+    rung = package.plan.video[0]
     assert rung.copied
     wanted = hashes(str(source))
-    assert package.numbers(rung.name) == list(range(frames))
-    assert hashes(io.BytesIO(package.stream(rung.name))) == wanted
-    rendition, timeline = package.folder / rung.name, package.plan.timeline
+    assert package.numbers(rung.key) == list(range(frames))
+    assert hashes(io.BytesIO(package.stream(rung.key))) == wanted
+    rendition, timeline = package.folder / rung.key, package.plan.timeline
     for index in range(len(timeline)):
         alone = (rendition / "init.mp4").read_bytes() + (rendition / segment_name(index)).read_bytes()
         assert hashes(io.BytesIO(alone)) == wanted[slice(*timeline.bounds(index))], f"segment {index}"
@@ -92,7 +92,7 @@ MAY_NOT = {
 
 def copied(source):
     plan = make_plan(read_media(source), encoder="libx264", preset="ultrafast", ffmpeg="n9")
-    return any(rung.copied for rung in plan.rungs)
+    return any(rung.copied for rung in plan.video)
 
 
 @pytest.mark.parametrize("kind", MAY_NOT)

@@ -46,7 +46,7 @@ def packed(tmp_path_factory):
 def test_of_a_file_that_was_cut_off_all_that_is_there_is_published(packed, tmp_path, kind):
     source, share = packed(kind), 0.6
     package = taken(cut(source, tmp_path / f"cut{source.suffix}", share), tmp_path)
-    numbers = package.numbers(package.plan.rungs[-1].name)
+    numbers = package.numbers(package.plan.video[-1].key)
     assert share * FRAMES * 0.5 < len(numbers) <= FRAMES
     seen = [number for position, number in enumerate(numbers) if position == 0 or number != numbers[position - 1]]
     assert seen == list(range(len(seen))), "a picture is out of place"
@@ -85,12 +85,12 @@ HARMED = ["MKV", "MPEG-TS", "FLV", "MP4, index first", "MJPEG in MOV"]
 def test_garbage_in_the_middle_costs_only_the_pictures_it_hits(packed, tmp_path, kind, value):
     source = packed(kind)
     package = taken(overwritten(source, tmp_path / f"harmed{source.suffix}", 0.45, 0.55, value), tmp_path)
-    numbers = package.numbers(package.plan.rungs[-1].name)
+    numbers = package.numbers(package.plan.video[-1].key)
     assert len(numbers) == FRAMES
     right = sum(number == position for position, number in enumerate(numbers))
     assert right > 50
     assert numbers[:25] == list(range(25))
-    assert not package.plan.rungs[0].copied
+    assert not package.plan.video[0].copied
 
 
 @pytest.mark.parametrize("kind", ["AVI", "fragments"])
@@ -98,7 +98,7 @@ def test_where_the_harmed_part_hides_where_the_rest_is_the_rest_moves_up_or_is_l
     """An AVI counts its pictures and gives them no times; fragments are found one behind the other."""
     source = packed(kind)
     package = taken(overwritten(source, tmp_path / f"harmed{source.suffix}", 0.45, 0.55), tmp_path)
-    numbers = package.numbers(package.plan.rungs[-1].name)
+    numbers = package.numbers(package.plan.video[-1].key)
     assert numbers[:25] == list(range(25))
     assert 40 < len(numbers) <= FRAMES
     assert kind == "AVI" or any("damaged" in warning for warning in package.plan.warnings)
@@ -109,7 +109,7 @@ def test_an_end_of_zeros_is_held(packed, tmp_path, kind):
     """A download that was given its room in advance and never finished."""
     source = packed(kind)
     package = taken(overwritten(source, tmp_path / f"harmed{source.suffix}", 0.5, 0.98, 0), tmp_path)
-    numbers = package.numbers(package.plan.rungs[-1].name)
+    numbers = package.numbers(package.plan.video[-1].key)
     assert numbers[:30] == list(range(30))
     assert package.warnings or package.plan.warnings
 
@@ -118,7 +118,7 @@ def test_sound_that_cannot_be_decoded_becomes_silence(tmp_path):
     source = clips.numbered(tmp_path / "a.mov", 50, "25", *SPARSE, "-c:a", "libmp3lame", height=SMALL)
     silent = clips.make(tmp_path / "b.mov", "-i", str(source), "-c", "copy", "-bsf:a", "noise=amount=1")
     package = taken(silent, tmp_path)
-    assert package.numbers(package.plan.rungs[-1].name) == list(range(50))
+    assert package.numbers(package.plan.video[-1].key) == list(range(50))
 
 
 def test_a_recording_that_begins_in_the_middle_of_a_gop_begins_with_its_first_keyframe(packed, tmp_path):
@@ -126,7 +126,7 @@ def test_a_recording_that_begins_in_the_middle_of_a_gop_begins_with_its_first_ke
     data = source.read_bytes()
     (tmp_path / "late.ts").write_bytes(data[len(data) // 8 // 188 * 188 :])
     package = taken(tmp_path / "late.ts", tmp_path)
-    numbers = package.numbers(package.plan.rungs[-1].name)
+    numbers = package.numbers(package.plan.video[-1].key)
     assert numbers == list(range(25, FRAMES))
 
 
@@ -134,7 +134,7 @@ def test_a_piece_whose_own_keyframe_is_gone_shows_what_came_before(tmp_path):
     """One GOP of several is all zeros: the piece is read from further back."""
     source = clips.numbered(tmp_path / "a.mp4", 400, "25", *SPARSE, "-an", "-movflags", "+faststart", height=SMALL)
     package = taken(overwritten(source, tmp_path / "harmed.mp4", 0.35, 0.75, 0), tmp_path)
-    numbers = package.numbers(package.plan.rungs[-1].name)
+    numbers = package.numbers(package.plan.video[-1].key)
     assert len(numbers) == 400
     assert numbers[:100] == list(range(100))
     assert numbers[-50:] == list(range(350, 400))

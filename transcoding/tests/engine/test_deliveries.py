@@ -57,7 +57,7 @@ def test_a_part_of_a_segment_is_told_by_its_frames(made):
 def test_two_segments_in_one_are_too_many_frames(made):
     _, segments = made
     both = segments["360p", 0] + segments["360p", 1]
-    assert refused(made, "360p", 0, both) == "360p/00000.m4s has more than 50 frames, which are planned."
+    assert refused(made, "360p", 0, both) == "360p/00000.m4s has more than the 50 frames that are planned."
 
 
 def test_a_fragment_twice_is_no_segment(made):
@@ -67,13 +67,14 @@ def test_a_fragment_twice_is_no_segment(made):
 
 def test_the_last_segment_of_sound_may_be_short_and_no_other(made):
     plan, segments = made
-    sound = plan.audio
-    end = dataclasses.replace(sound, timeline=dataclasses.replace(sound.timeline, end=sound.timeline.end + 3))
-    check_segment(dataclasses.replace(plan, audio=end), "audio", 0, segments["audio", INIT], segments["audio", 0])
+    sound = plan.audio[0]
+    longer = clips.changed(plan, "audio", timeline=dataclasses.replace(sound.timeline, end=sound.timeline.end + 3))
+    check_segment(longer, "audio", 0, segments["audio", INIT], segments["audio", 0])
     more = (0, sound.timeline.end + 3)
-    early = dataclasses.replace(sound, timeline=dataclasses.replace(sound.timeline, starts=more, end=more[1] + 9))
+    followed = dataclasses.replace(sound.timeline, starts=more, end=more[1] + 9)
+    early = clips.changed(plan, "audio", timeline=followed)
     with pytest.raises(InvalidDelivery, match="frames, not"):
-        check_segment(dataclasses.replace(plan, audio=early), "audio", 0, segments["audio", INIT], segments["audio", 0])
+        check_segment(early, "audio", 0, segments["audio", INIT], segments["audio", 0])
 
 
 @pytest.mark.parametrize("kind", [b"styp", b"free", b"moov", b"uuid", b"sidx", b"mdat"])
@@ -100,7 +101,7 @@ def test_sound_is_no_picture(made):
 
 def test_a_picture_of_another_size_is_refused(made):
     plan, segments = made
-    other = dataclasses.replace(plan, rungs=(dataclasses.replace(plan.rungs[0], width=854, height=480),))
+    other = clips.changed(plan, "360p", width=854, height=480)
     with pytest.raises(InvalidDelivery, match="is for pictures of 640x360, not of 854x480"):
         check_init(other, "360p", segments["360p", INIT])
 

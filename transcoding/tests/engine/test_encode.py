@@ -47,20 +47,20 @@ class Package:
         for chunk in chunks(self.plan.timeline):
             self.warnings += encode(self.assignment("video", chunk.first, chunk.last), self.deliver, lambda: None)
         if self.plan.audio:
-            last = len(self.plan.audio.timeline) - 1
+            last = len(self.plan.audio[0].timeline) - 1
             self.warnings += encode(self.assignment("audio", 0, last), self.deliver, lambda: None)
         return self
 
     def write_playlists(self):
-        renditions = [read_rendition(self.folder / rung.name) for rung in self.plan.rungs]
-        audio = read_rendition(self.folder / "audio") if self.plan.audio else None
-        for rendition in [*renditions, *([audio] if audio else [])]:
+        renditions = [read_rendition(self.folder / rung.key) for rung in self.plan.video]
+        audio = [read_rendition(self.folder / rendition.key) for rendition in self.plan.audio]
+        for rendition in [*renditions, *audio]:
             text = playlists.media_playlist(rendition.seconds())
-            store(self.folder / rendition.name / "index.m3u8", text.encode())
+            store(self.folder / rendition.key / "index.m3u8", text.encode())
         for rendition in renditions:
-            store(self.folder / rendition.name / "iframes.m3u8", playlists.iframe_playlist(rendition).encode())
+            store(self.folder / rendition.key / "iframes.m3u8", playlists.iframe_playlist(rendition).encode())
         variants = [playlists.measured_variant(self.plan, rendition, audio) for rendition in renditions]
-        text = playlists.master_playlist(variants, audio_language="und" if audio else None)
+        text = playlists.master_playlist(variants, self.plan.audio)
         store(self.folder / "master.m3u8", text.encode())
         return self
 
@@ -125,13 +125,13 @@ def package(request, tmp_path_factory):
 
 
 def test_frames_out_are_frames_in_each_once_and_in_order(package):
-    for rung in package.plan.rungs:
-        assert package.numbers(rung.name) == list(range(FRAMES))
+    for rung in package.plan.video:
+        assert package.numbers(rung.key) == list(range(FRAMES))
 
 
 def test_frames_are_spaced_evenly_over_every_boundary(package):
-    for rung in package.plan.rungs:
-        rendition, fragments = package.frame_ticks(rung.name)
+    for rung in package.plan.video:
+        rendition, fragments = package.frame_ticks(rung.key)
         frame = Fraction(rendition.timescale) / package.plan.rate
         assert frame.denominator == 1
         expected = 0
@@ -144,11 +144,11 @@ def test_frames_are_spaced_evenly_over_every_boundary(package):
 
 def test_every_segment_is_as_planned_and_begins_with_an_idr_picture(package):
     timeline = package.plan.timeline
-    for rung in package.plan.rungs:
-        rendition = read_rendition(package.folder / rung.name)
+    for rung in package.plan.video:
+        rendition = read_rendition(package.folder / rung.key)
         assert rendition.seconds() == [timeline.seconds(index) for index in range(len(timeline))]
         for segment in rendition.segments:
-            data = (package.folder / rung.name / segment.name).read_bytes()
+            data = (package.folder / rung.key / segment.name).read_bytes()
             assert 5 in nal_types(data[segment.fragments[0].size - mdat_size(data) + 8 :])
 
 
@@ -170,7 +170,7 @@ def test_sound_is_as_long_as_the_picture(package):
     sound = read_rendition(package.folder / "audio")
     assert abs(sound.duration - package.plan.timeline.duration) < Fraction(1, 10)
     assert [fragment.start // 1024 for segment in sound.segments for fragment in segment.fragments] == list(
-        package.plan.audio.timeline.starts
+        package.plan.audio[0].timeline.starts
     )
 
 
@@ -179,7 +179,7 @@ def test_the_package_keeps_the_rules(package):
 
 
 def test_the_right_rungs_are_copied(package):
-    assert any(rung.copied for rung in package.plan.rungs) == package.name.endswith("copied")
+    assert any(rung.copied for rung in package.plan.video) == package.name.endswith("copied")
 
 
 def test_duration_is_exact_to_the_frame(package):
@@ -197,9 +197,9 @@ def small(tmp_path_factory):
 def test_a_higher_ladder_comes_from_one_decode_with_the_same_boundaries(tmp_path):
     source = clips.numbered(tmp_path / "a.mp4", 130, "30", "-g", "300", *H264, *AAC, height=720)
     package = Package(source, tmp_path / "package").encode().write_playlists()
-    assert [rung.name for rung in package.plan.rungs] == ["720p", "480p", "360p"]
-    for rung in package.plan.rungs:
-        assert package.numbers(rung.name) == list(range(130))
+    assert [rung.key for rung in package.plan.video] == ["720p", "480p", "360p"]
+    for rung in package.plan.video:
+        assert package.numbers(rung.key) == list(range(130))
     assert verify(package.folder, package.plan) == []
 
 
@@ -208,7 +208,7 @@ def large(tmp_path_factory):
     folder = tmp_path_factory.mktemp("large")
     source = clips.numbered(folder / "a.mp4", 200, "30", "-c:v", "mpeg4", "-q:v", "4", "-g", "60", *AAC, height=1080)
     package = Package(source, folder / "package")
-    assert [(rung.name, rung.leads) for rung in package.plan.rungs][:2] == [("1080p", False), ("720p", True)]
+    assert [(rung.key, rung.leads) for rung in package.plan.video][:2] == [("1080p", False), ("720p", True)]
     return package
 
 
@@ -227,16 +227,16 @@ class TestUrgent:
             assert encode(urgent, deliver, lambda: None) == ()
             begun = [name for name in order if name[1] != INIT][:3]
             assert sorted(begun) == [("360p", first), ("480p", first), ("720p", first)]
-        encode(large.assignment("audio", 0, len(large.plan.audio.timeline) - 1), large.deliver, lambda: None)
+        encode(large.assignment("audio", 0, len(large.plan.audio[0].timeline) - 1), large.deliver, lambda: None)
         large.write_playlists()
-        for rung in large.plan.rungs:
-            assert large.numbers(rung.name) == list(range(200))
+        for rung in large.plan.video:
+            assert large.numbers(rung.key) == list(range(200))
         assert verify(large.folder, large.plan) == []
 
     def test_nothing_is_made_for_itself_that_is_all_there_is(self, large, monkeypatch):
         runs, whole = [], encode_module.Running
         monkeypatch.setattr(encode_module, "Running", lambda *args, **rest: runs.append(args) or whole(*args, **rest))
-        plan = dataclasses.replace(large.plan, rungs=large.plan.rungs[2:])
+        plan = dataclasses.replace(large.plan, renditions=large.plan.video[2:])
         urgent = dataclasses.replace(large.assignment("video", 0, 0), plan=plan, urgent=True)
         encode(urgent, lambda *delivery: None, lambda: None)
         assert len(runs) == 1
@@ -247,8 +247,8 @@ class TestUrgent:
         made = []
         urgent = dataclasses.replace(large.assignment("video", 2, 3), plan=plan, urgent=True)
         assert len(encode(urgent, lambda *delivery: made.append(delivery[:2]), lambda: None)) == 1
-        for rung in plan.rungs:
-            assert [index for name, index in made if name == rung.name and index != INIT] == [2, 3]
+        for rung in plan.video:
+            assert [index for name, index in made if name == rung.key and index != INIT] == [2, 3]
 
 
 def test_sound_that_starts_late_is_padded_and_early_sound_is_cut(tmp_path):
@@ -256,7 +256,7 @@ def test_sound_that_starts_late_is_padded_and_early_sound_is_cut(tmp_path):
     picture = ("-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=4")
     source = clips.make(tmp_path / "late.mkv", *picture, "-itsoffset", "1", *tone, *H264, *AAC)
     package = Package(source, tmp_path / "package").encode()
-    assert not package.plan.audio.copied
+    assert not package.plan.audio[0].copied
     assert read_rendition(package.folder / "audio").segments[0].start == 0
     assert loudness(package.stream("audio"), 0.5) < 100 < loudness(package.stream("audio"), 1.5)
 
@@ -280,7 +280,7 @@ def promised_more(small):
 def test_a_source_that_ends_in_the_middle_of_a_piece_holds_its_last_picture_and_says_so(small):
     assignment, made = dataclasses.replace(small.assignment("video", 0, 4), plan=promised_more(small)), []
     warnings = encode(assignment, lambda *delivery: made.append(delivery), lambda: None)
-    name = small.plan.rungs[0].name
+    name = small.plan.video[0].key
     pieces = {index: data for rendition, index, data in made if rendition == name}
     assert sorted(index for rendition, index, _ in made if rendition == name and index != INIT) == [0, 1, 2, 3, 4]
     stream = b"".join(pieces[index] for index in sorted(pieces))
@@ -292,7 +292,7 @@ def test_a_source_that_ends_in_the_middle_of_a_piece_holds_its_last_picture_and_
 def test_even_a_piece_of_which_nothing_is_left_shows_the_last_picture_before_it(small):
     assignment, made = dataclasses.replace(small.assignment("video", 3, 4), plan=promised_more(small)), []
     assert encode(assignment, lambda *delivery: made.append(delivery), lambda: None)
-    pieces = {index: data for rendition, index, data in made if rendition == small.plan.rungs[0].name}
+    pieces = {index: data for rendition, index, data in made if rendition == small.plan.video[0].key}
     stream = b"".join(pieces[index] for index in sorted(pieces))
     assert [number for number, _ in clips.read_numbers(stream)] == [199] * 120
 

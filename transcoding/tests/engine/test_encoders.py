@@ -6,8 +6,9 @@ import pytest
 from django.conf import settings as django_settings
 from django.utils import timezone
 
+from transcoding.engine.codecs.codec import Encoder
+from transcoding.engine.codecs.h264 import ENCODERS, SOFTWARE
 from transcoding.engine.ffmpeg import encoders
-from transcoding.engine.ffmpeg.commands import ENCODERS, SOFTWARE, Encoder
 from transcoding.engine.package.contents import segment_name
 from transcoding.engine.plan.media import MediaInfo
 from transcoding.steps import layout

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transcoding.engine.codecs.h264 import config
 from transcoding.engine.formats import boxes, h264
 from transcoding.engine.formats.boxes import FragmentReader, Sample
 from transcoding.engine.formats.h264 import BrokenStream
@@ -50,7 +51,7 @@ def taken_apart(data):
     for fragment, content in fragments:
         begin = int.from_bytes(content[:4], "big") + 8
         samples.append(Sample(io.BytesIO(content), begin, fragment.first_sample - begin))
-    return h264.read_description(boxes.read_init(init[1]).config), samples
+    return h264.read_description(config(boxes.read_init(init[1]).entry)), samples
 
 
 def test_a_description_is_what_libav_says_too(stream):

@@ -1,6 +1,7 @@
 import pytest
 
-from transcoding.engine.plan.ladder import LADDER, Rung, audio_bitrate_for, rungs_for, skipped_for
+from transcoding.engine.plan.ladder import LADDER, audio_bitrate_for, renditions_for, skipped_for
+from transcoding.engine.renditions import VideoRendition
 
 CASES = [
     ((2560, 1440), ["1440p 2560x1440", "1080p 1920x1080", "720p 1280x720", "480p 854x480", "360p 640x360"]),
@@ -17,12 +18,12 @@ CASES = [
 
 @pytest.mark.parametrize(("size", "expected"), CASES)
 def test_a_source_gets_the_rungs_that_its_shorter_side_reaches(size, expected):
-    assert [f"{rung.name} {rung.width}x{rung.height}" for rung in rungs_for(*size)] == expected
+    assert [f"{rung.key} {rung.width}x{rung.height}" for rung in renditions_for(*size)] == expected
 
 
 def test_each_rung_has_the_cap_of_its_step():
-    assert [rung.bitrate for rung in rungs_for(3840, 2160)] == [15_000, 8_000, 5_000, 2_500, 1_000, 600]
-    assert rungs_for(320, 240) == (Rung("240p", 320, 240, 600),)
+    assert [rung.bitrate for rung in renditions_for(3840, 2160)] == [15_000, 8_000, 5_000, 2_500, 1_000, 600]
+    assert renditions_for(320, 240) == (VideoRendition("240p", "h264", bitrate=600, width=320, height=240),)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,7 @@ def test_each_rung_has_the_cap_of_its_step():
     [((3840, 2160), ["2160p", "1440p", "1080p"]), ((1440, 2560), ["1440p", "1080p"]), ((1920, 1080), [])],
 )
 def test_above_1080_the_large_rungs_come_later(size, later):
-    assert [rung.name for rung in rungs_for(*size) if rung.tier] == later
+    assert [rung.key for rung in renditions_for(*size) if rung.tier] == later
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,10 @@ import pytest
 from transcoding.engine.contract import Assignment
 from transcoding.engine.encode import EncodeError, encode
 from transcoding.engine.ffmpeg import processes
-from transcoding.engine.ffmpeg.commands import audio_arguments, poster_arguments, speech_arguments, video_arguments
+from transcoding.engine.ffmpeg.audio import audio_arguments, speech_arguments
 from transcoding.engine.ffmpeg.processes import FfmpegError, Killed, Limits, Running
+from transcoding.engine.ffmpeg.stills import poster_arguments
+from transcoding.engine.ffmpeg.video import video_arguments
 from transcoding.engine.pictures import poster
 from transcoding.engine.plan.plan import make_plan
 from transcoding.engine.source import sandbox
@@ -58,10 +60,12 @@ def plan_of(clip):
 
 def every_command(plan, source, target):
     """What is ever asked of ffmpeg about a source."""
-    yield [*video_arguments(plan, source, (0, 0), dict.fromkeys([rung.name for rung in plan.rungs], 1))]
-    yield [*video_arguments(plan, source, (0, 0), dict.fromkeys([rung.name for rung in plan.rungs], 1), mend=-1.0)]
-    yield audio_arguments(plan, source, (0, 0), 1)
-    yield speech_arguments(plan.audio, source, 1, 1)
+    yield [*video_arguments(plan, source, (0, 0), dict.fromkeys([rung.key for rung in plan.video], 1))]
+    yield [
+        *video_arguments(plan, source, (0, 0), dict.fromkeys([rung.key for rung in plan.video], 1), reread_from=-1.0)
+    ]
+    yield audio_arguments(plan, plan.audio[0], source, (0, 0), 1)
+    yield speech_arguments(plan.audio[0], source, 1, 1)
     yield poster_arguments(source, plan.stream, plan.look, None, target)
 
 
@@ -142,7 +146,7 @@ def frames_of(source, folder):
     made = []
     assignment = package.assignment("video", 0, len(package.plan.timeline) - 1)
     assert encode(assignment, lambda *delivery: made.append(delivery), lambda: None) == ()
-    stream = b"".join(data for name, _, data in made if name == package.plan.rungs[-1].name)
+    stream = b"".join(data for name, _, data in made if name == package.plan.video[-1].key)
     return list(clips.read_numbers(stream))
 
 
@@ -194,7 +198,7 @@ class TestBombs:
     def test_pictures_that_become_huge_in_the_middle_are_left_out(self, stills, tmp_path):
         film = as_large_as(stills, tmp_path / "film.mkv", 16384, first=12)
         package, made = Package(film, tmp_path / "package"), []
-        package.plan = dataclasses.replace(package.plan, audio=None)
+        package.plan = dataclasses.replace(package.plan, renditions=package.plan.video)
         assert encode(package.assignment("video", 0, 0), lambda *delivery: made.append(delivery), lambda: None)
         numbers = [number for number, _ in clips.read_numbers(b"".join(data for *_, data in made))]
         assert len(numbers) == 30
@@ -261,8 +265,8 @@ class TestProcesses:
         monkeypatch.setattr("transcoding.engine.encode.EACH_FRAME", 0)
         plan = plan_of(clip)
         long = dataclasses.replace(plan.timeline, starts=(0,), end=200_000)  # of which the last picture is held
-        rungs = tuple(dataclasses.replace(rung, copied=False) for rung in plan.rungs)
-        plan = dataclasses.replace(plan, timeline=long, rungs=rungs)
+        renditions = tuple(dataclasses.replace(rendition, copied=False) for rendition in plan.video)
+        plan = dataclasses.replace(plan, timeline=long, renditions=renditions).begun_anew()
         assignment = Assignment(1, 1, "video", "clip", str(clip), plan, 0, 0)
         with pytest.raises(EncodeError, match="more time than it may"):
             encode(assignment, lambda *delivery: None, lambda: None)

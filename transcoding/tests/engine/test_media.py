@@ -170,7 +170,7 @@ def encode_whole(film, media):
     plan, made = make_plan(media, encoder="libx264", preset="ultrafast", ffmpeg="n9"), []
     assignment = Assignment(1, 1, "video", "film", str(film), plan, 0, len(plan.timeline) - 1)
     encode(assignment, lambda *delivery: made.append(delivery), lambda: None)
-    lowest = [delivery for delivery in made if delivery[0] == plan.rungs[-1].name]
+    lowest = [delivery for delivery in made if delivery[0] == plan.video[-1].key]
     assert [index for _, index, _ in lowest] == [INIT, *range(len(plan.timeline))]
     return b"".join(data for _, _, data in lowest)
 

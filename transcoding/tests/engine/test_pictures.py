@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from transcoding.engine import pictures
-from transcoding.engine.ffmpeg.commands import JUDGED
 from transcoding.engine.ffmpeg.processes import FfmpegError
+from transcoding.engine.ffmpeg.stills import JUDGED
 from transcoding.engine.pictures import NotAPicture, best, candidates, from_upload, judge, poster, storyboard, tile_size
 from transcoding.engine.plan.plan import make_plan
 from transcoding.engine.source.probe import read_media
@@ -184,7 +184,7 @@ def tiles(made):
 
 class TestStoryboards:
     def test_each_tile_shows_its_moment(self, colours, tmp_path):
-        made = storyboard(colours.folder / colours.plan.rungs[0].name, tmp_path)
+        made = storyboard(colours.folder / colours.plan.video[0].key, tmp_path)
         found = list(tiles(made))
         assert made.vtt.startswith("WEBVTT\n\n00:00:00.000 --> 00:00:02.000\nstoryboard-000.jpg#xywh=0,0,160,90\n\n")
         assert [first for first, _, _ in found] == list(range(0, SECONDS, 2))
@@ -196,7 +196,7 @@ class TestStoryboards:
         monkeypatch.setattr(pictures, "MOST_TILES", 6)
         monkeypatch.setattr(pictures, "COLUMNS", 2)
         monkeypatch.setattr(pictures, "ROWS", 2)
-        made = storyboard(colours.folder / colours.plan.rungs[0].name, tmp_path)
+        made = storyboard(colours.folder / colours.plan.video[0].key, tmp_path)
         found = list(tiles(made))
         assert len(made.sheets) == 2
         assert [first for first, _, _ in found] == [0, 4, 8, 12, 16, 20]
@@ -207,7 +207,7 @@ class TestStoryboards:
     def test_the_shortest_video_has_one_tile(self, tmp_path, seconds):
         source = lavfi(tmp_path, "short.mp4", f"color=red:size=180x320:rate=25:duration={seconds}")
         package = Package(source, tmp_path / "package").encode()
-        made = storyboard(package.folder / package.plan.rungs[0].name, tmp_path)
+        made = storyboard(package.folder / package.plan.video[0].key, tmp_path)
         ((first, last, colour),) = tiles(made)
         assert (first, float(last)) == (0, pytest.approx(seconds))
         assert colour[0] > 200
@@ -219,7 +219,7 @@ class TestStoryboards:
 
     def test_a_rendition_that_cannot_be_decoded_is_an_error(self, colours, tmp_path):
         for name in ("init.mp4", "00000.m4s"):
-            data = (colours.folder / colours.plan.rungs[0].name / name).read_bytes()
+            data = (colours.folder / colours.plan.video[0].key / name).read_bytes()
             (tmp_path / name).write_bytes(data)
         segment = tmp_path / "00000.m4s"
         broken = bytearray(segment.read_bytes())

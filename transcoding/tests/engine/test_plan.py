@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcoding.engine.plan.media import AudioTrack, MediaInfo, VideoTrack
+from transcoding.engine.codecs import aac, h264
+from transcoding.engine.codecs.codec import Encoder
+from transcoding.engine.plan import format1
+from transcoding.engine.plan.media import AudioTrack, ColorInfo, MediaInfo, VideoTrack
 from transcoding.engine.plan.plan import FORMAT, LONGEST, Plan, UnknownFormat, chunks, make_plan
 from transcoding.engine.timeline import Timeline
 
@@ -137,7 +140,7 @@ def test_keyframes_are_forced_every_gop_and_not_just_before_the_end_of_a_segment
 class TestCopiedRungs:
     def test_the_top_rung_is_copied_where_the_source_satisfies_it(self):
         plan = plan_of(video())
-        assert [(rung.name, rung.copied) for rung in plan.rungs] == [("720p", True), ("480p", False), ("360p", False)]
+        assert [(rung.key, rung.copied) for rung in plan.video] == [("720p", True), ("480p", False), ("360p", False)]
 
     @pytest.mark.parametrize(
         "facts",
@@ -156,11 +159,11 @@ class TestCopiedRungs:
         ids=str,
     )
     def test_it_is_encoded_where_it_does_not(self, facts):
-        assert not any(rung.copied for rung in plan_of(video(**facts)).rungs)
+        assert not any(rung.copied for rung in plan_of(video(**facts)).video)
 
     @pytest.mark.parametrize(("container", "indexed"), [("mpegts", False), ("flv", True), ("avi", True)])
     def test_it_is_encoded_where_the_container_cannot_be_cut_exactly(self, container, indexed):
-        assert not any(rung.copied for rung in plan_of(video(), container=container, indexed=indexed).rungs)
+        assert not any(rung.copied for rung in plan_of(video(), container=container, indexed=indexed).video)
 
     def test_boundaries_are_the_sources_keyframes(self):
         keyframes = [0, 50, 110, 175, 240, 300, 360, 440, 520, 580, 640, 700]
@@ -171,12 +174,12 @@ class TestCopiedRungs:
     def test_no_aligned_segment_is_too_long(self):
         plan = plan_of(video(frames=1900, keyframes=range(0, 1900, 190)))
         assert all(plan.timeline.seconds(index) < LONGEST for index in range(len(plan.timeline)))
-        assert plan.rungs[0].copied
+        assert plan.video[0].copied
 
 
 class TestSound:
     def test_it_is_copied_where_it_is_even_aac_lc_stereo_within_its_cap(self):
-        plan = plan_of(sound=audio()).audio
+        plan = plan_of(sound=audio()).audio[0]
         assert plan.copied
         assert plan.timeline == Timeline(Fraction(1024, 48000), (0, 282, 564, 846), 938)
 
@@ -195,27 +198,27 @@ class TestSound:
         ids=str,
     )
     def test_it_is_encoded_where_it_is_not(self, facts):
-        assert not plan_of(sound=audio(**facts)).audio.copied
+        assert not plan_of(sound=audio(**facts)).audio[0].copied
 
     def test_encoded_sound_covers_the_whole_picture(self):
-        plan = plan_of(sound=audio(codec="mp3", sample_rate=22050)).audio
+        plan = plan_of(sound=audio(codec="mp3", sample_rate=22050)).audio[0]
         assert plan.sample_rate == 48000
         assert 0 <= plan.timeline.duration - 20 < plan.timeline.unit
 
     def test_a_rate_that_hls_allows_stays(self):
-        assert plan_of(sound=audio(codec="mp3", sample_rate=44100)).audio.sample_rate == 44100
+        assert plan_of(sound=audio(codec="mp3", sample_rate=44100)).audio[0].sample_rate == 44100
 
     def test_copied_sound_that_begins_before_the_picture_loses_its_beginning(self):
         plan = plan_of(sound=audio(start="-0.1", end="20.05"))
         # the first kept frame begins 0.1 s = 4.6875 frames after the first: four whole frames are dropped
-        assert plan.audio.timeline.end == 938
-        assert plan.audio.copied
+        assert plan.audio[0].timeline.end == 938
+        assert plan.audio[0].copied
 
     def test_copied_sound_that_goes_on_after_the_picture_is_cut(self):
-        assert plan_of(sound=audio(end="25")).audio.timeline.end == 938
+        assert plan_of(sound=audio(end="25")).audio[0].timeline.end == 938
 
-    def test_a_silent_source_has_no_audio_plan(self):
-        assert plan_of().audio is None
+    def test_a_source_without_sound_has_no_audio_rendition(self):
+        assert plan_of().audio == ()
 
 
 def test_a_plan_survives_json():
@@ -228,11 +231,10 @@ class TestFormat:
         assert plan_of().to_json()["format"] == FORMAT
 
     def test_a_plan_without_a_format_is_of_the_first_and_stays_so(self):
-        data = plan_of().to_json()
-        del data["format"]
-        plan = Plan.from_json(data)
-        assert plan.format == 1
-        assert "format" not in plan.to_json()
+        data = dataclasses.replace(plan_of(sound=audio(codec="mp3")), format=1).to_json()
+        assert data.keys() == {*format1.PLAN, "rungs", "audio"}
+        assert Plan.from_json(data).format == 1
+        assert Plan.from_json(data).to_json() == data
 
     @pytest.mark.parametrize("number", [0, 3, "2", None])
     def test_a_newer_format_is_refused_with_a_sentence(self, number):
@@ -240,7 +242,31 @@ class TestFormat:
             Plan.from_json({**plan_of().to_json(), "format": number})
 
     def test_keys_that_a_later_release_added_are_ignored(self):
-        assert Plan.from_json({**plan_of().to_json(), "later": 1}) == plan_of()
+        data = plan_of(sound=audio()).to_json()
+        for part in (data, data["look"], *data["renditions"]):
+            part["later"] = 1
+        assert Plan.from_json(data) == plan_of(sound=audio())
+
+    def test_a_plan_keeps_its_arguments_when_the_defaults_change(self, monkeypatch):
+        data = plan_of(encoded(), audio(codec="mp3")).to_json()
+        monkeypatch.setitem(h264.ENCODERS, "libx264", Encoder(("-c:v", "libx264", "-crf", "40")))
+        monkeypatch.setitem(aac.ENCODERS, "aac", Encoder(("-c:a", "aac", "-b:a", "8k")))
+        plan = Plan.from_json(data)
+        assert all("22" in rendition.arguments for rendition in plan.video)
+        assert plan.audio[0].arguments == ("-c:a", "aac", "-b:a", "128k")
+        assert all("40" in rendition.arguments for rendition in plan.begun_anew().video)
+
+    def test_a_plan_begun_anew_has_this_releases_arguments_for_another_encoder(self):
+        plan = plan_of(video(look=ColorInfo(interlaced=True, transfer="pq")), audio(codec="mp3"))
+        old = dataclasses.replace(plan, format=1, deinterlace="", tone_map="", ffmpeg="n8")
+        new = old.begun_anew(encoder="h264_vaapi", ffmpeg="n9")
+        assert (new.format, new.encoder, new.ffmpeg) == (FORMAT, "h264_vaapi", "n9")
+        assert (new.deinterlace, new.tone_map) == (plan.deinterlace, plan.tone_map)
+        assert all(
+            rendition.filters.endswith(",format=nv12,hwupload") for rendition in new.video if not rendition.copied
+        )
+        assert new.audio == plan.audio
+        assert new.timeline == plan.timeline
 
 
 def test_a_timeline_knows_the_segment_of_a_frame():

@@ -1,5 +1,6 @@
 """Playlists: their exact text, and what another reader makes of them."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import m3u8
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transcoding.engine.formats.boxes import Fragment
-from transcoding.engine.package.contents import Rendition, StoredSegment, segment_name
+from transcoding.engine.package.contents import StoredRendition, StoredSegment, segment_name
 from transcoding.engine.package.playlists import (
     CaptionTrack,
     Variant,
@@ -22,6 +23,7 @@ from transcoding.engine.package.playlists import (
     provisional_variants,
     with_captions,
 )
+from transcoding.engine.renditions import AudioRendition, SubtitleRendition
 from transcoding.engine.timeline import Timeline
 from transcoding.tests.engine.test_plan import audio, encoded, plan_of
 
@@ -37,7 +39,7 @@ def rendition(name, *segments, timescale=30000, codec="avc1.64001f", size=(1280,
             parts.append(Fragment(start, ticks, 60, first, length))
             start += ticks
         stored.append(StoredSegment(segment_name(index), sum(part.size for part in parts), tuple(parts)))
-    return Rendition(name, codec, size, timescale, tuple(stored))
+    return StoredRendition(name, codec, size, timescale, tuple(stored))
 
 
 def test_a_media_playlist():
@@ -86,6 +88,8 @@ def test_an_iframe_playlist_addresses_every_idr_picture_with_its_moof():
     )
 
 
+GERMAN = (AudioRendition("audio", "aac", language="de"),)
+ENGLISH = (AudioRendition("audio", "aac", language="en"),)
 VARIANTS = [
     Variant("1080p", 1920, 1080, RATE, 5_500_000, 4_800_000, "avc1.640028,mp4a.40.2", 800_000),
     Variant("720p", 1280, 720, RATE, 2_900_000, 2_300_000, "avc1.64001f,mp4a.40.2", 400_000),
@@ -94,7 +98,7 @@ VARIANTS = [
 
 
 def test_a_master_playlist_begins_with_the_variant_near_two_megabits_and_goes_on_from_the_highest():
-    assert master_playlist(VARIANTS, audio_language="de") == (
+    assert master_playlist(VARIANTS, GERMAN) == (
         "#EXTM3U\n"
         "#EXT-X-VERSION:7\n"
         "#EXT-X-INDEPENDENT-SEGMENTS\n"
@@ -120,7 +124,7 @@ def test_a_master_playlist_begins_with_the_variant_near_two_megabits_and_goes_on
 
 def test_a_master_playlist_without_sound_and_before_anything_is_measured():
     plan = plan_of(encoded(width=640, height=360))
-    assert master_playlist(provisional_variants(plan), audio_language=None) == (
+    assert master_playlist(provisional_variants(plan)) == (
         "#EXTM3U\n"
         "#EXT-X-VERSION:7\n"
         "#EXT-X-INDEPENDENT-SEGMENTS\n"
@@ -131,11 +135,58 @@ def test_a_master_playlist_without_sound_and_before_anything_is_measured():
 
 def test_before_anything_is_measured_bandwidths_are_the_caps_with_the_sounds_share():
     variants = provisional_variants(plan_of(encoded(), audio()))
-    assert [(v.name, v.peak, v.average, v.codecs, v.iframe_peak) for v in variants] == [
+    assert [(v.key, v.peak, v.average, v.codecs, v.iframe_peak) for v in variants] == [
         ("720p", 2_628_000, 2_628_000, None, None),
         ("480p", 1_128_000, 1_128_000, None, None),
         ("360p", 728_000, 728_000, None, None),
     ]
+
+
+class TestSeveralAudioRenditions:
+    audio = (
+        AudioRendition("audio", "aac", language="fr"),
+        AudioRendition("audio-2", "aac", tier=1, language="en", default=True),
+        AudioRendition(
+            *("audio-3", "aac", 2), language="fr", name="Audiodescription", role="public.accessibility.describes-video"
+        ),
+    )
+
+    def test_they_are_one_group_with_one_default_and_a_name_each(self):
+        found = m3u8.loads(master_playlist(VARIANTS, self.audio)).media
+        assert [(media.uri, media.language, media.name, media.default) for media in found] == [
+            ("audio/index.m3u8", "fr", "Audio", "NO"),
+            ("audio-2/index.m3u8", "en", "Audio 2", "YES"),
+            ("audio-3/index.m3u8", "fr", "Audiodescription", "NO"),
+        ]
+        assert {(media.group_id, media.autoselect) for media in found} == {("audio", "YES")}
+        assert [media.characteristics for media in found] == [None, None, "public.accessibility.describes-video"]
+
+    def test_the_first_is_the_default_where_none_is_marked_and_only_one_where_two_are(self):
+        for marked in (False, True):
+            audio = [replace(rendition, default=marked) for rendition in self.audio]
+            found = m3u8.loads(master_playlist(VARIANTS, audio)).media
+            assert [media.default for media in found] == ["YES", "NO", "NO"]
+
+    def test_every_variant_has_the_codecs_of_all_and_the_bandwidth_of_the_largest(self):
+        video, small = TestMeasured.video, TestMeasured.sound
+        large = rendition("audio-2", [(288_000, 10, 900_000)], timescale=48000, codec="ac-3", size=None)
+        variant = measured_variant(plan_of(encoded(), audio()), video, [small, large])
+        assert (variant.codecs, variant.average) == ("avc1.64001f,mp4a.40.2,ac-3", 2_000_000 + 1_200_000)
+
+
+class TestSubtitleRenditions:
+    french = SubtitleRendition("captions-1", "webvtt", language="fr", name="Français")
+
+    def test_they_are_listed_beside_the_captions_of_a_language(self):
+        planned = master_playlist(VARIANTS, GERMAN, [self.french])
+        text = with_captions(planned, [CaptionTrack("en", "English")])
+        found = [media for media in m3u8.loads(text).media if media.type == "SUBTITLES"]
+        assert [(media.uri, media.language, media.name) for media in found] == [
+            ("captions-1/index.m3u8", "fr", "Français"),
+            ("captions/en/index.m3u8", "en", "English"),
+        ]
+        assert {variant.stream_info.subtitles for variant in m3u8.loads(text).playlists} == {"subs"}
+        assert with_captions(text, []) == planned
 
 
 class TestMeasured:
@@ -147,23 +198,23 @@ class TestMeasured:
     def test_a_variant_says_what_its_segments_are(self):
         plan = plan_of(encoded(rate="30000/1001"), audio())
         # 1.5 MB in 6 s; no run of segments is 3 s long but the second alone (1 MB in 4 s) and both.
-        assert measured_variant(plan, self.video, None) == Variant(
+        assert measured_variant(plan, self.video, []) == Variant(
             "720p", 1280, 720, RATE, 2_000_000, 2_000_000, "avc1.64001f", 12_000
         )
 
     def test_the_sound_has_its_share_in_both_bandwidths_and_in_the_codecs(self):
         plan = plan_of(encoded(), audio())
-        variant = measured_variant(plan, self.video, self.sound)
+        variant = measured_variant(plan, self.video, [self.sound])
         assert (variant.peak, variant.average, variant.codecs) == (2_120_000, 2_120_000, "avc1.64001f,mp4a.40.2")
 
     def test_a_peak_is_no_average(self):
         peaked = rendition("720p", *([(180_000, 9, 600_000)] for _ in range(3)), [(180_000, 9, 1_200_000)])
-        variant = measured_variant(plan_of(encoded()), peaked, None)
+        variant = measured_variant(plan_of(encoded()), peaked, [])
         assert (variant.peak, variant.average) == (1_600_000, 1_000_000)
 
     def test_sound_is_no_variant(self):
-        with pytest.raises(ValueError, match="audio is no video rendition"):
-            measured_variant(plan_of(), self.sound, None)
+        with pytest.raises(ValueError, match="audio is not a video rendition"):
+            measured_variant(plan_of(), self.sound, [])
 
 
 def brute_peak(sizes, seconds):
@@ -205,7 +256,7 @@ class TestAnotherReader:
         assert all(round(segment.duration) <= found.target_duration for segment in found.segments)
 
     def test_of_a_master_playlist(self):
-        found = m3u8.loads(master_playlist(VARIANTS, audio_language="de"))
+        found = m3u8.loads(master_playlist(VARIANTS, GERMAN))
         assert found.is_variant
         assert found.is_independent_segments
         best = {playlist.uri: playlist.stream_info for playlist in found.playlists}
@@ -238,7 +289,7 @@ class TestCaptions:
 
     def master(self):
         plan = plan_of(encoded(), audio())
-        return master_playlist(provisional_variants(plan), audio_language="en")
+        return master_playlist(provisional_variants(plan), ENGLISH)
 
     def test_they_are_named_by_every_variant_and_off_until_asked_for(self):
         text = with_captions(self.master(), [self.GERMAN])

@@ -203,7 +203,7 @@ class TestShapes:
     def test_every_shape_gets_through(self, tmp_path, size, rungs):
         lossless = ("-c:v", "ffv1", "-pix_fmt", "yuv444p")
         package = taken(film(tmp_path, *lossless, name="a.mkv", size=size, seconds=1), tmp_path)
-        assert [rung.name for rung in package.plan.rungs] == rungs
+        assert [rung.key for rung in package.plan.video] == rungs
         assert len(frames(package, rungs[-1])) == 25
 
 
@@ -234,7 +234,7 @@ class TestSound:
     def test_shorter_and_longer_sound_becomes_as_long_as_the_picture(self, tmp_path, seconds):
         source = film(tmp_path, "-f", "lavfi", "-i", f"sine=440:duration={seconds}", *H264, *AAC)
         package = taken(source, tmp_path)
-        assert float(package.plan.audio.timeline.duration) == pytest.approx(3, abs=0.03)
+        assert float(package.plan.audio[0].timeline.duration) == pytest.approx(3, abs=0.03)
 
 
 class TestTimes:

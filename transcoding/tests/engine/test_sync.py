@@ -122,7 +122,7 @@ def beeps(package) -> list[Fraction]:
     """When the tone begins, in seconds."""
     sound = read_rendition(package.folder / "audio")
     packets = [fragment.samples for segment in sound.segments for fragment in segment.fragments]
-    heard, rate = samples(package.stream("audio")), package.plan.audio.sample_rate
+    heard, rate = samples(package.stream("audio")), package.plan.audio[0].sample_rate
     assert len(heard) == sum(packets) * AAC_FRAME
     loud = [position for position, sample in enumerate(heard) if abs(sample) > LOUD]
     first = sound.segments[0].start
@@ -153,8 +153,8 @@ def package(request, tmp_path_factory):
 def test_every_flash_has_its_beep_from_the_first_to_the_last(package):
     expected = [n * round(package.plan.rate) / package.plan.rate for n in range(PERIODS + 1)]
     heard = beeps(package)
-    for rung in package.plan.rungs:
-        seen = flashes(package, rung.name)
+    for rung in package.plan.video:
+        seen = flashes(package, rung.key)
         assert seen == expected, "the pictures have moved"
         audible = [time for time in seen if time >= package.late]
         assert len(heard) == len(audible)
@@ -170,8 +170,8 @@ def test_a_flash_begins_with_the_first_picture_of_every_chunk(package):
 
 
 def test_what_should_be_copied_is_copied(package):
-    assert package.plan.audio.copied == ("copied sound" in package.name)
-    assert any(rung.copied for rung in package.plan.rungs) == package.name.endswith("and picture")
+    assert package.plan.audio[0].copied == ("copied sound" in package.name)
+    assert any(rung.copied for rung in package.plan.video) == package.name.endswith("and picture")
 
 
 TONES = "aevalsrc='0.3*sin(2*PI*(200+20*t)*t)+0.2*sin(2*PI*1234.5*t)':s={}:d=25"
@@ -187,12 +187,12 @@ def test_nobody_hears_where_pieces_of_sound_meet(tmp_path, name, rate, codec):
     picture = ("-f", "lavfi", "-i", "testsrc2=size=64x36:rate=30:duration=25", "-f", "lavfi", "-i", TONES.format(rate))
     clip = clips.make(tmp_path / name, *picture, *H264, "-g", "60", "-c:a", codec)
     package = Package(clip, tmp_path / "package")
-    last = len(package.plan.audio.timeline) - 1
+    last = len(package.plan.audio[0].timeline) - 1
     for piece in ((0, 1), (3, last), (2, 2)):
         encode(package.assignment("audio", *piece), package.deliver, lambda: None)
     found = read_rendition(package.folder / "audio")
     assert [segment.start for segment in found.segments] == [
-        start * AAC_FRAME for start in package.plan.audio.timeline.starts
+        start * AAC_FRAME for start in package.plan.audio[0].timeline.starts
     ]
     heard, meant = samples(package.stream("audio")), source_samples(package)
     errors = [
@@ -201,13 +201,13 @@ def test_nobody_hears_where_pieces_of_sound_meet(tmp_path, name, rate, codec):
     ]
     usual = sorted(errors)[int(0.99 * len(errors))]
     for segment in (2, 3):
-        seam = package.plan.audio.timeline.starts[segment] * AAC_FRAME // WINDOW
+        seam = package.plan.audio[0].timeline.starts[segment] * AAC_FRAME // WINDOW
         assert max(errors[seam - 4 : seam + 4]) <= 2 * usual
 
 
 def source_samples(package) -> array:
     """The left channel as it was meant, from the first picture on, at the plan's rate."""
-    plan = package.plan.audio
+    (plan,) = package.plan.audio
     moved = f"asetpts=PTS-{float(plan.zero)}/TB,aresample={plan.sample_rate}:async=1:first_pts=0"
     arguments = ["-v", "error", "-copyts", "-i", str(package.source), "-map", "0:a", "-af", moved, "-ac", "1"]
     return array("f", processes.run([*arguments, "-f", "f32le", "pipe:1"], timeout=60))

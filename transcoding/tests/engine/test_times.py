@@ -29,7 +29,7 @@ def film(target, *arguments):
 
 def numbers_of(source, folder):
     package = taken(source, folder)
-    return package.numbers(package.plan.rungs[-1].name)
+    return package.numbers(package.plan.video[-1].key)
 
 
 KINDS = {
@@ -188,9 +188,9 @@ def test_it_is_shown_the_way_up_that_players_show_it(four, tmp_path, kind):
     with av.open(io.BytesIO(reference)) as container:
         shown = next(container.decode(video=0))
     package = taken(source, tmp_path)
-    rung = package.plan.rungs[0]
+    rung = package.plan.video[0]
     assert not rung.copied
-    with av.open(io.BytesIO(package.stream(rung.name))) as container:
+    with av.open(io.BytesIO(package.stream(rung.key))) as container:
         for frame in container.decode(video=0):
             assert corners(frame) == [pytest.approx(level, abs=12) for level in corners(shown)]
 
@@ -201,7 +201,7 @@ def test_odd_shapes_get_through(tmp_path, size, rung):
         tmp_path / "a.mkv", "-f", "lavfi", "-i", "testsrc2=size=64x64:rate=10:duration=0.5", "-vf",
         f"scale={size.replace('x', ':')},setsar=1,format=yuv444p", "-c:v", "ffv1",
     )  # fmt: skip
-    assert [made.name for made in taken(source, tmp_path).plan.rungs] == [rung]
+    assert [made.key for made in taken(source, tmp_path).plan.video] == [rung]
 
 
 def test_two_hours_are_planned_at_once_and_any_piece_of_them_can_be_made(tmp_path):

@@ -95,7 +95,7 @@ def test_a_lost_lease_ends_the_work_and_nothing_more_is_said(piece, call, caplog
     shelf = raising(call, LeaseLost(), piece)
     assert run(shelf) is True
     assert shelf.diary == []
-    assert "«A walk» segments 0-1: the lease is lost, stopped" in caplog.messages
+    assert "«A walk» segments 0-1: stopped, the lease is lost" in caplog.messages
 
 
 def test_a_lease_that_is_found_lost_by_a_report_ends_the_work_too(piece, monkeypatch):
@@ -178,7 +178,7 @@ def test_a_piece_is_described_in_words():
     plan = make_plan(media, encoder="libx264", preset="veryfast", ffmpeg="n9")
     assert isinstance(plan, Plan)
     assert describe(Assignment(1, 1, "video", "A walk", "", plan, 3, 5)) == "«A walk» segments 3-5"
-    assert describe(Assignment(1, 1, "audio", "A walk", "", plan, 0, 5)) == "«A walk» sound"
+    assert describe(Assignment(1, 1, "audio", "A walk", "", plan, 0, 5)) == "«A walk» audio"
 
 
 def test_what_of_the_source_is_missing_is_told_before_the_piece_is_complete(piece, tmp_path):

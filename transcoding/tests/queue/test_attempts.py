@@ -79,7 +79,7 @@ def test_sound_counts_its_own_length():
     queue = queue_of(job)
     claimed = queue.claim(AUDIO)
     queue.deliver(claimed, "audio", 0, b"segment")
-    assert the_attempt(job).seconds == pytest.approx(float(claimed.plan.audio.timeline.seconds(0)))
+    assert the_attempt(job).seconds == pytest.approx(float(claimed.plan.audio[0].timeline.seconds(0)))
 
 
 def test_a_failure_keeps_its_first_line_and_the_end_of_the_log():

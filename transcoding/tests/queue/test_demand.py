@@ -43,8 +43,8 @@ def ask(job, segment, kind=ChunkKind.VIDEO):
 
 def deliver(queue, claimed, *segments):
     for index in segments:
-        for rung in claimed.plan.rungs:
-            queue.deliver(claimed, rung.name, index, b"segment")
+        for rung in claimed.plan.video:
+            queue.deliver(claimed, rung.key, index, b"segment")
 
 
 def put(job, *segments):
@@ -133,7 +133,7 @@ class TestPieces:
             (1, 1),
             (3, 1),
         ]
-        assert queue_of().claim(VIDEO).rungs[0].name == "1440p"
+        assert queue_of().claim(VIDEO).keys[0] == "1440p"
 
     def test_a_silent_workers_piece_is_cut_like_a_waiting_one(self, wakeups):
         job = laid_out()
@@ -215,7 +215,7 @@ class TestWorkers:
         queue = queue_of()
         claimed = queue.claim(VIDEO)
         ask(job, 15)
-        *rungs, last = (rung.name for rung in claimed.plan.rungs)
+        *rungs, last = (rung.key for rung in claimed.plan.video)
         for rung in rungs:
             queue.deliver(claimed, rung, 7, b"segment")
         with pytest.raises(Yield):
@@ -234,7 +234,7 @@ class TestWorkers:
         queue = queue_of()
         claimed = queue.claim(VIDEO)
         deliver(queue, claimed, 7, 8)
-        queue.deliver(claimed, claimed.plan.rungs[0].name, 9, b"segment")
+        queue.deliver(claimed, claimed.plan.video[0].key, 9, b"segment")
         queue.report(claimed)
         ask(job, 15)
         with pytest.raises(Yield):

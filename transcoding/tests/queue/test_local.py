@@ -66,8 +66,8 @@ def row(assignment):
 
 def deliver_all(queue, assignment):
     for index in range(assignment.first, assignment.last + 1):
-        for rung in assignment.plan.rungs:
-            queue.deliver(assignment, rung.name, index, b"segment")
+        for rung in assignment.plan.video:
+            queue.deliver(assignment, rung.key, index, b"segment")
 
 
 def files(job):
@@ -94,7 +94,7 @@ class TestClaims:
         large, small = laid_out(width=3840, height=2160), laid_out()
         queue, order = queue_of(), []
         while claimed := queue.claim(VIDEO):
-            order.append((row(claimed).job == large, claimed.first, [rung.name for rung in claimed.rungs]))
+            order.append((row(claimed).job == large, claimed.first, [rung.key for rung in claimed.renditions]))
         low, high = ["720p", "480p", "360p"], ["2160p", "1440p", "1080p"]
         assert order[:6] == [(job, first, low) for first in (0, 1, 3) for job in (True, False)]
         assert order[6:] == [(True, first, high) for first in (0, 1, 3)]
@@ -104,13 +104,13 @@ class TestClaims:
         job = laid_out(frames=60, width=3840, height=2160)
         queue = queue_of()
         first = queue.claim(VIDEO)
-        for rung in first.rungs:
-            queue.deliver(first, rung.name, 0, b"segment")
+        for rung in first.renditions:
+            queue.deliver(first, rung.key, 0, b"segment")
         queue.complete(first)
         job.refresh_from_db()
         assert job.progress_percent == 50
         second = queue.claim(VIDEO)
-        assert (second.first, [rung.name for rung in second.rungs]) == (0, ["2160p", "1440p", "1080p"])
+        assert (second.first, [rung.key for rung in second.renditions]) == (0, ["2160p", "1440p", "1080p"])
 
     def test_what_has_failed_comes_after_all_that_has_not(self):
         job, other = laid_out(), laid_out()
@@ -129,7 +129,7 @@ class TestClaims:
 
     @pytest.mark.parametrize("kind", ["audio", "video"])
     def test_among_100_000_pieces_of_1000_videos_the_claim_looks_at_the_first_only(self, kind):
-        job = laid_out()
+        job = laid_out(sound=audio(codec="mp3"))
         Worker.objects.create(worker_name="another", last_heartbeat=timezone.now())
         queue = queue_of(name="far")
         with connection.cursor() as cursor:

@@ -27,7 +27,7 @@ class Film:
         self.path = path
         self.plan = make_plan(read_media(path), encoder="libx264", preset="ultrafast", ffmpeg=processes.version())
         runs = [("video", chunk.first, chunk.last) for chunk in chunks(self.plan.timeline)]
-        runs.append(("audio", 0, len(self.plan.audio.timeline) - 1))
+        runs.append(("audio", 0, len(self.plan.audio[0].timeline) - 1))
         shelf = Shelf(*(Assignment(1, 1, kind, "", str(path), self.plan, first, last) for kind, first, last in runs))
         while work_one(shelf, ("video", "audio"), NEVER):
             pass

@@ -62,7 +62,7 @@ class StubSite(ThreadingHTTPServer):
         for kind in kinds or ("video", "audio"):
             runs = [(chunk.first, chunk.last) for chunk in chunks(plan.timeline)] if kind == "video" else [(0, 0)]
             if kind == "audio":
-                runs = [(0, len(plan.audio.timeline) - 1)]
+                runs = [(0, len(plan.audio[0].timeline) - 1)]
             for first, last in runs:
                 number = 41 + len(self.chunks)
                 self.chunks[number] = Chunk(number, kind, plan, first, last, source)

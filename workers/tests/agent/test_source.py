@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from transcoding.engine.ffmpeg import processes
-from transcoding.engine.ffmpeg.commands import SPEECH_RATE, input_arguments, is_file
+from transcoding.engine.ffmpeg.audio import SPEECH_RATE
+from transcoding.engine.ffmpeg.inputs import input_arguments, is_file
 from transcoding.engine.plan.plan import make_plan
 from transcoding.engine.source.loopback import BLOCK, Cache, SourceServer
 from transcoding.engine.source.probe import read_media

@@ -1,0 +1,80 @@
+"""Argument lists for ffmpeg that make posters and storyboards. Pure."""
+
+from pathlib import Path
+
+from transcoding.engine.ffmpeg.inputs import input_arguments, thread_arguments
+from transcoding.engine.plan.filters import DEINTERLACE, TRANSFERS, colors, tone_mapped
+from transcoding.engine.plan.media import MAX_PIXELS, ColorInfo
+
+JUDGED = (320, 180)  # pixels by which a picture is judged
+_FIT = "min(1,1280/max(iw*sar,ih))"  # a poster has at most 1280 by 1280 square pixels
+FITTED = f"scale='max(2,2*trunc(iw*sar*{_FIT}/2))':'max(2,2*trunc(ih*{_FIT}/2))'"
+JPEG = "out_color_matrix=bt601:out_range=full"  # all that JPEG knows; JFIF 1.02
+AS_JPEG = f"scale=in_color_matrix=bt709:in_range=limited:{JPEG}"
+
+
+def poster_arguments(source: str, stream: int, look: ColorInfo, seek: float | None, target: Path) -> list[str]:
+    """Return the arguments for one keyframe as a JPEG of at most 1280 by 1280 pixels.
+
+    The same picture goes to standard output in gray, in JUDGED pixels.
+    """
+    deinterlace = f"{DEINTERLACE}," if look.interlaced else ""
+    if look.transfer in TRANSFERS:
+        scaled = f"{FITTED},setsar=1,{tone_mapped(look.transfer).format(width='iw', height='ih')},{AS_JPEG}"
+    else:
+        scaled = f"{FITTED}:{colors(look, JPEG)},setsar=1"
+    graph = f"[0:{stream}]{deinterlace}{scaled},format=yuvj420p,split[poster][copy];[copy]{_small()}[small]"
+    # Not accurate: with only keyframes decoded, the one that the seek lands on would be left out.
+    start = ["-noaccurate_seek", "-ss", f"{seek:.6f}"] if seek else []
+    return [
+        *(*thread_arguments(1), "-skip_frame", "nokey", *start, *input_arguments(source), "-filter_complex", graph),
+        *_picture("[poster]", target),
+        *_gray("[small]"),
+        *("-frames:v", "1", "pipe:1"),
+    ]
+
+
+def upload_arguments(demuxer: str, source: str, target: Path) -> list[str]:
+    """Return the arguments that make a poster of an uploaded picture (demuxer: `jpeg_pipe` or `png_pipe`).
+
+    None of its own bytes are published.
+    """
+    opened = ["-max_pixels", str(MAX_PIXELS), "-protocol_whitelist", "file", "-f", demuxer, "-i", f"file:{source}"]
+    return [
+        *thread_arguments(1),
+        *opened,
+        "-filter_complex",
+        f"[0:v]{FITTED}:{JPEG},setsar=1[poster]",
+        *_picture("[poster]", target),
+    ]
+
+
+def storyboard_arguments(source: Path, tile: tuple[int, int], grid: tuple[int, int], target: Path) -> list[str]:
+    """Return the arguments for sheets of tiles (target: a name with `%03d`) of a bare H.264 stream.
+
+    A gray byte for each picture goes to standard output.
+    """
+    width, height = tile
+    scaled = f"[0:v]{AS_JPEG}:w={width}:h={height},format=yuvj420p,setsar=1,split[tile][copy]"
+    graph = f"{scaled};[tile]tile={grid[0]}x{grid[1]}[sheet];[copy]scale=1:1,format=gray[small]"
+    return [
+        # Each picture is decoded on its own: none waits for the next one, none is dropped because of its time.
+        *(*thread_arguments(1), "-flags", "low_delay", "-f", "h264", "-i", f"file:{source}", "-filter_complex", graph),
+        *("-map", "[sheet]", "-fps_mode", "passthrough", "-q:v", "5", "-f", "image2", "-c:v", "mjpeg"),
+        *("-start_number", "0", "-y", f"file:{target}", *_gray("[small]"), "pipe:1"),
+    ]
+
+
+def _small() -> str:
+    return f"scale={JUDGED[0]}:{JUDGED[1]},format=gray"
+
+
+def _picture(label: str, target: Path) -> list[str]:
+    return [
+        *("-map", label, "-frames:v", "1", "-q:v", "3", "-f", "image2"),
+        *("-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-update", "1", "-y", f"file:{target}"),
+    ]
+
+
+def _gray(label: str) -> list[str]:
+    return ["-map", label, "-fps_mode", "passthrough", "-c:v", "rawvideo", "-f", "rawvideo"]
