@@ -33,7 +33,7 @@ QUICK_TESTS := $(addprefix analytics/tests/test_,beacons.py rollups.py) \
 .PHONY: FORCE help setup run test test-all quick check fix lock bench torture chromium voice nginx networks
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .make/packages $(if $(filter no,$(WHISPER)),,.make/whisper) .make/static ## the virtual environment, its packages, the site's static files
 	@:
@@ -46,10 +46,15 @@ run: setup ## VLog on http://127.0.0.1:8000; PORT=… and BIND=… choose anothe
 	@$(MANAGE) welcome --only account
 	@exec $(MANAGE) up --sample --port $(PORT) --bind $(BIND)
 
-test: setup .make/dev-packages .make/dev-node chromium voice nginx networks ## all tests, those in a browser too; ARGS=… goes to pytest
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+# Three processes on two cores: some tests wait while others compute.
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+TEST_NEEDS := setup .make/dev-packages .make/dev-node chromium voice nginx networks
 
-test-all: test
+test: $(TEST_NEEDS) ## the tests that belong to every change, those in a browser too: under eight minutes; ARGS=… goes to pytest
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test-all: $(TEST_NEEDS) ## all tests, also those that prove rare things; ARGS=… goes to pytest
+	$(PYTEST) $(ARGS)
 
 quick: setup .make/dev-packages ## the tests without a browser and without much encoding, on any Python: under two minutes
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS) $(QUICK_TESTS)

@@ -73,7 +73,7 @@ hypothesis.settings.load_profile("vlog")
 
 # When this file is imported, because test modules and other conftests import models.
 DATA_DIR = _begin()
-pytest_plugins = ["videos.tests.live", "videos.tests.store", "vlog.tests.earlier_release"]
+pytest_plugins = ["videos.tests.live", "videos.tests.store", "vlog.tests.earlier_release", "vlog.tests.slow"]
 
 
 @pytest.hookimpl(trylast=True)
@@ -81,10 +81,6 @@ def pytest_unconfigure() -> None:
     if not IS_XDIST_WORKER:
         embedded.leave()
         shutil.rmtree(DATA_DIR)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture(scope="session")

@@ -82,7 +82,7 @@ class PosterForm(forms.Form):
 
     picture = forms.FileField(
         required=False,
-        help_text=f"JPEG or PNG, at most {filesizeformat(MAX_POSTER_BYTES)}, ideally 1280 × 720 pixels.",
+        help_text=f"JPEG or PNG, at most {filesizeformat(MAX_POSTER_BYTES)}, ideally 1280 x 720 pixels.",
         widget=forms.FileInput(attrs={"accept": "image/jpeg,image/png", "required": True}),
     )
     candidate = forms.IntegerField(required=False, min_value=0, max_value=9, widget=forms.HiddenInput)

@@ -64,8 +64,8 @@ def why_never(size: int) -> str:
     if size <= now.total - now.reserve:
         return ""
     return (
-        f"It needs about {readable(size)}, and the disk has {readable(now.total)}, of which {readable(now.reserve)} "
-        "stay free. Move the data folder to a larger disk, then try again."
+        f"It needs about {readable(size)}, and the whole disk has {readable(now.total)}, of which "
+        f"{readable(now.reserve)} stay free. Move the data folder to a larger disk, then try again."
     )
 
 

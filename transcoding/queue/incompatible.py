@@ -90,5 +90,5 @@ def begin_anew(chunk: TranscodingChunk) -> None:
 
 
 def _encoded(plan: Plan, chunk: TranscodingChunk) -> list[str]:
-    """Return the renditions of a chunk that an encoder makes; the others are copied from the source."""
+    """Return the keys of the renditions of a chunk that an encoder makes; the others are copied from the source."""
     return [rendition.key for rendition in plan.together(chunk.kind, chunk.tier) if not rendition.copied]

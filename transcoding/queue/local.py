@@ -177,8 +177,8 @@ class LocalQueue:
         """Return what a worker must know of this kind of work beside the assignment, as fields of its message."""
         return {}
 
-    def renditions(self, assignment: Assignment) -> tuple[str, ...]:
-        """Return the names under which segments may be delivered."""
+    def keys(self, assignment: Assignment) -> tuple[str, ...]:
+        """Return the keys of the renditions of which segments may be delivered."""
         return assignment.keys
 
     def publish(self, assignment: Assignment, transcript: Transcript) -> None:
@@ -249,9 +249,9 @@ class LocalQueue:
 
     def _fall_back(self, job: TranscodingJob, plan: Plan) -> None:
         """Have all pictures encoded again in software, because a rung has one encoder; that spends no attempt."""
-        for rendition in plan.video:
-            if not rendition.copied:  # before the rows change: killed in between, the next failure leads here again
-                remove_segments(package_dir(job.video) / rendition.key)
+        for rung in plan.video:
+            if not rung.copied:  # before the rows change: killed in between, the next failure leads here again
+                remove_segments(package_dir(job.video) / rung.key)
         job.restart_encoding(SOFTWARE, f"{plan.encoder} failed on this video, so all of it was encoded by {SOFTWARE}.")
 
     def _lock_job(self, assignment: Assignment) -> TranscodingJob:

@@ -14,7 +14,7 @@ class PostPublishQueue(LocalQueue):
     def __init__(self, worker: Worker, only: TranscodingJob | None = None) -> None:
         super().__init__(worker, finished=lambda job: None, only=only)
 
-    def renditions(self, assignment: Assignment) -> tuple[str, ...]:
+    def keys(self, assignment: Assignment) -> tuple[str, ...]:
         """Return nothing: no segments are delivered."""
         return ()
 

@@ -105,5 +105,5 @@ class ArchivedVideoAdmin(admin.ModelAdmin):
         self.message_user(request, message, messages.SUCCESS)
         if restored.slug != old:
             moved = restored.get_absolute_url()
-            message = f"Another video now uses /watch/{old}/, so “{restored}” has moved to {moved}."
-            self.message_user(request, message, messages.WARNING)
+            warning = f"Another video now uses /watch/{old}/, so “{restored}” has moved to {moved}."
+            self.message_user(request, warning, messages.WARNING)

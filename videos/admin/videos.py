@@ -200,7 +200,7 @@ class VideoAdmin(admin.ModelAdmin):
 
     @admin.display(description="Resolution")
     def source_size(self, video: Video) -> str:
-        return f"{video.source_width} × {video.source_height}" if video.source_width else ""
+        return f"{video.source_width} x {video.source_height}" if video.source_width else ""
 
     @admin.display(description="Disk usage")
     def storage(self, video: Video) -> str:

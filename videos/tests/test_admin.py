@@ -274,7 +274,7 @@ class TestOneVideo:
             ("completed", "360p", "Completed", "10 of 10"),
         ]
         assert "Step: Transcode. Attempt 2 of 3. Last error: it went &lt;silent&gt;" in page
-        assert "1280 × 720" in page
+        assert "1280 x 720" in page
         assert 'data-live="progress" data-busy' in page
 
     @pytest.mark.parametrize(

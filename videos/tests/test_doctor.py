@@ -12,7 +12,7 @@ from videos.models import StorageEntry, Video, VideoQuality
 from videos.storage import bucket
 from videos.storage.paths import package_dir, root, source_path
 from videos.tests.factories import VideoFactory
-from vlog.doctor import ask
+from vlog.doctor import run_check
 from vlog.health import State
 
 pytestmark = pytest.mark.django_db
@@ -80,10 +80,10 @@ class TestStorage:
         monkeypatch.setitem(bucket.CLIENT, "retries", {"mode": "standard", "total_max_attempts": 1})
         bucket.forget()
         store.faults = lambda method, path: "slow"
-        (finding,) = ask("videos.doctor.check_storage")
+        (finding,) = run_check("videos.doctor.check_storage")
         assert finding.state == RED
-        assert finding.message.startswith("cannot be told: The object store did not complete put_object")
-        assert finding.advice == "Mend that, and run the doctor again."
+        assert finding.message.startswith("cannot be checked: The object store did not complete put_object")
+        assert finding.advice == "Fix that, then run the doctor again."
 
 
 class TestVideos:

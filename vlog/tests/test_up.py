@@ -17,7 +17,7 @@ from vlog.management.commands.up import check_static_files
 from vlog.tests.conftest import run_apart
 from vlog.tests.processes import belonging_to, environment_for, keeper_of, kill, pid_of, reserve_port, wait_until
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow("starts, kills and stops whole installations")
 
 PROGRAMS = {
     "web": "vlog.webserver",
@@ -169,7 +169,7 @@ def test_a_port_in_use_is_named_before_anything_starts(new_dir):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--only", "web,cook"), "'cook' is none of web, tasks, encode, transcribe, beat"),
+        (("--only", "web,cook"), "'cook' is unknown: choose from web, tasks, encode, transcribe, beat"),
         (("--port", "http"), "invalid port_number value: 'http'"),
         (("--port", "70000"), "70000 is not a port"),
         (("--port", "0"), "0 is not a port"),

@@ -95,7 +95,7 @@ class SegmentView(WorkerView):
 
 def segment_number(queue: LocalQueue, assignment: Assignment, rendition: str, index: str) -> int:
     """Return the number of the segment that an address names. Raises ParseError if the chunk has no such segment."""
-    if rendition not in queue.renditions(assignment):
+    if rendition not in queue.keys(assignment):
         raise ParseError("This chunk has no such rendition.")
     if index == "init":
         return INIT

@@ -119,7 +119,7 @@ def test_a_worker_without_new_work_is_shown_with_the_reason(client, operator, co
 def test_a_worker_without_a_heartbeat_is_shown_too(client, operator):
     worker = WorkerFactory(last_heartbeat=None, capabilities=None)
     assert re.search(r">\s*never\s*<", page(client))
-    assert re.search(r">\s*nothing\s*<", page(client, address(worker)))
+    assert re.search(r">\s*Nothing\s*<", page(client, address(worker)))
 
 
 def test_a_recent_heartbeat_is_shown_in_seconds(client, operator):
@@ -164,12 +164,12 @@ def test_a_drained_worker_is_shown_with_who_drained_it(client, operator):
     worker = last_seen(1)
     response = act(client, "drain", worker, from_page="yes")
     assert response.redirect_chain[0][0] == address(worker)
-    assert "Drained by ann. It takes no new work until it is enabled." in response.content.decode()
+    assert "Drained by ann. It claims no chunks until it is enabled." in response.content.decode()
     assert LogEntry.objects.get().user.username == "ann"
 
 
 class TestKeys:
-    KEY = re.compile(r'aria-label="The key">([\w-]{43})<')
+    KEY = re.compile(r'aria-label="Key">([\w-]{43})<')
 
     def test_a_new_worker_and_its_key_which_only_that_answer_shows(self, client, administrator, settings):
         settings.BASE_URL = "https://video.example.org"

@@ -59,7 +59,7 @@ def test_the_list_tells_how_each_stands(editor):
     video("Mute", status="completed", word_count=0, error_message="The video has no sound, so there are no captions.")
     video("Broken", status="failed", error_message="Cancelled by ada.")
     text = editor.get(LIST).content.decode()
-    for part in ("German", "1:01", "40 % heard", "No captions", "The video has no sound", "Cancelled by ada."):
+    for part in ("German", "1:01", "40 % transcribed", "No captions", "The video has no sound", "Cancelled by ada."):
         assert part in text
 
 

@@ -134,7 +134,7 @@ class TestPieces:
             (1, 1),
             (3, 1),
         ]
-        assert queue_of().claim(VIDEO).renditions[0].key == "1440p"
+        assert queue_of().claim(VIDEO).keys[0] == "1440p"
 
     def test_a_silent_workers_piece_is_cut_like_a_waiting_one(self, wakeups):
         job = laid_out()

@@ -121,7 +121,7 @@ class TestLowWaterMark:
         settings.DISK_RESERVE = EVERYTHING
         (insight,) = inspect_jobs([job])
         assert insight.why.startswith("The disk of /")
-        assert "uploads, encoding and captions pause" in insight.why
+        assert "uploads, encoding and captions are paused" in insight.why
 
 
 class TestPromises:

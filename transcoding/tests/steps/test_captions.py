@@ -31,7 +31,11 @@ from videos.models import Cue, Transcription, Video
 from videos.storage.paths import find_media, package_dir, package_name, source_path
 from videos.tests.factories import NodeFactory
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(600), pytest.mark.long]
+pytestmark = [
+    pytest.mark.slow("teaches a small Whisper a sentence and transcribes with it"),
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.timeout(600),
+]
 
 SECONDS = 8
 NEVER = threading.Event()

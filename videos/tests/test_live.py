@@ -1,0 +1,102 @@
+"""live.js and upload.js in Chromium: pages that keep themselves up to date, and uploads with their errors."""
+
+import pytest
+from django.contrib.auth.models import User
+
+from transcoding.models import TranscodingJob
+from videos.models import Video
+from videos.tests import live
+from videos.tests.factories import TranscodingJobFactory, VideoFactory
+from videos.tests.test_looks import PASSWORD, log_in, visit  # noqa: F401 - a fixture
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
+
+LIST, ADD = "/admin/videos/video/", "/admin/videos/video/add/"
+INTERVAL = 4_000  # milliseconds, as in live.js
+TIMEOUT = live.PATIENCE * 1000
+
+
+@pytest.fixture(scope="module")
+def video(django_db_setup):
+    """None: the site starts without rows, and each test commits its own."""
+
+
+@pytest.fixture
+def open_page(visit, address):  # noqa: F811
+    """Log in as an editor and open a page; `page.polls` lists its requests for itself."""
+    User.objects.create_superuser("editor", password=PASSWORD)
+    TranscodingJobFactory(video=VideoFactory(title="Walk", slug="walk", status="processing"))
+
+    def open_path(path):
+        page = visit("/")
+        log_in(page, address)
+        page.goto(address + path)
+        page.polls = []
+        page.on("request", lambda request: page.polls.append(request.url) if is_poll(request) else None)
+        return page
+
+    return open_path
+
+
+def is_poll(request):
+    return request.resource_type == "fetch" and "bytes=" not in request.url
+
+
+def progress(percent):
+    TranscodingJob.objects.update(progress_percent=percent)
+
+
+def stays_silent(page):
+    count = len(page.polls)
+    page.wait_for_timeout(2 * INTERVAL)
+    return len(page.polls) == count
+
+
+def test_a_fragment_is_replaced_and_keeps_the_focus_until_nothing_is_in_progress(open_page):
+    page = open_page("/watch/walk/")
+    page.get_by_role("link", name="Open in the admin").focus()
+    progress(20)
+    page.get_by_text("Encoding: 20 %").wait_for(timeout=TIMEOUT)
+    assert page.evaluate("document.activeElement.textContent") == "Open in the admin"
+    Video.objects.update(status="ready")
+    page.get_by_text("Ready, but not published").wait_for(timeout=TIMEOUT)
+    assert stays_silent(page)
+
+
+def test_the_list_outlives_failed_requests(open_page):
+    page = open_page(LIST)
+    answers = [lambda route: route.abort(), lambda route: route.fulfill(status=502, body="<p>Bad gateway</p>")]
+    page.route(f"**{LIST}", lambda route: answers.pop()(route) if answers else route.continue_())
+    progress(40)
+    page.get_by_text("40 % encoded").wait_for(timeout=TIMEOUT)
+    assert answers == []
+    Video.objects.update(status="failed", error_message="No picture")
+    page.get_by_text("No picture").wait_for(timeout=TIMEOUT)
+    assert stays_silent(page)
+
+
+def test_after_the_session_has_expired_the_page_stays_and_polling_stops(open_page):
+    page = open_page(LIST)
+    page.context.clear_cookies()
+    page.wait_for_event("response", lambda response: "/admin/login/" in response.url, timeout=TIMEOUT)
+    assert stays_silent(page)
+    assert page.get_by_text("0 % encoded").is_visible()
+    assert page.locator("[name=password]").count() == 0
+
+
+def test_an_upload_with_errors_shows_them_and_keeps_the_file_then_leads_to_the_list(open_page, tmp_path):
+    file = tmp_path / "lake.mp4"
+    file.write_bytes(b"x" * 100_000)
+    page = open_page(ADD)
+    page.set_input_files("[name=file]", file)
+    page.fill("#id_tag_names", "y" * 51)
+    page.click("[name=_save]")
+    page.get_by_text("A tag has at most 50 characters.").wait_for(timeout=TIMEOUT)
+    assert page.locator(".upload-meter.failed").inner_text().startswith("The upload was not saved.")
+    assert page.evaluate("document.activeElement.id") == "id_tag_names"
+    page.fill("#id_tag_names", "Lakes")
+    page.click("[name=_save]")
+    page.locator(".messagelist .success").wait_for(timeout=TIMEOUT)
+    assert page.url.endswith(LIST)
+    assert page.locator(".errorlist").count() == 0
+    assert list(Video.objects.get(title="lake").tags.values_list("name", flat=True)) == ["Lakes"]
