@@ -236,7 +236,7 @@ class TestEstimates:
         )
         job = arrived(file)
         assert make(job) == Video.Status.READY
-        assert job.plan["rungs"][0]["copied"]
+        assert job.plan["renditions"][0]["copied"]
         rung = job.reserved_bytes - estimate.PICTURES
         taken = bytes_of(package_dir(job.video))
         assert file.stat().st_size * 0.9 < rung < file.stat().st_size * 1.2 + 3 * estimate.PICTURES_A_SECOND

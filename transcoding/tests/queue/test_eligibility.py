@@ -1,13 +1,14 @@
 """The rules of the fleet: who is given which piece, and who is set aside."""
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
 from transcoding import tasks
-from transcoding.engine.plan.plan import KNOWN_FORMATS
+from transcoding.engine.plan.plan import KNOWN_FORMATS, Plan
 from transcoding.models import Attempt, ChunkKind, Priority, TranscodingChunk, TranscodingJob, claim
 from transcoding.operations.insight import inspect_jobs
 from transcoding.queue.eligibility import LEFT_TO_OTHERS
@@ -47,8 +48,8 @@ def make(queue, kinds=VIDEO):
 
 
 def in_format(job, number):
-    plan = {name: value for name, value in job.plan.items() if name != "format"}
-    TranscodingJob.objects.filter(pk=job.pk).update(plan=plan if number == 1 else plan | {"format": number})
+    old = replace(Plan.from_json(job.plan), format=1).to_json()
+    TranscodingJob.objects.filter(pk=job.pk).update(plan=old if number == 1 else job.plan | {"format": number})
 
 
 class TestPlanFormats:
