@@ -274,7 +274,7 @@ class TestWorkers:
         ask(job, 11)
         rest = second.claim(VIDEO)
         assert (rest.first, rest.last) == (11, 14)
-        deliver(first, claimed, 7, 8, 9)  # nobody waits any more, so it goes on
+        deliver(first, claimed, 7, 8, 9)  # no viewer waits any more, so it goes on
         with pytest.raises(Yield):
             deliver(first, claimed, 10)
         first.complete(claimed)

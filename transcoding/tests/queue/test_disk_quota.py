@@ -158,7 +158,7 @@ class TestPromises:
         assert disk_quota.blocks(second)
         assert not disk_quota.blocks(first)
         (insight,) = inspect_jobs([second])
-        assert insight.why.startswith("It waits for room on the disk: it needs about ")
+        assert insight.why.startswith("It waits for disk space: it needs about ")
 
     def test_it_goes_on_by_itself_when_the_others_are_done(self, arrived):
         first, second = arrived(), arrived()

@@ -1,4 +1,4 @@
-"""The rules of the fleet: who is given which piece, and who is set aside."""
+"""The rules of the fleet: which worker is given which chunk, and which is suspended."""
 
 import logging
 from dataclasses import replace
@@ -202,7 +202,7 @@ class TestWhatFailedBefore:
         assert second.claim(VIDEO)
 
     ALONE = {
-        "nobody": None,
+        "no other worker": None,
         "disabled": {"status": "disabled"},
         "drained": {"hold": "drained", "held_back": "drained by ann"},
         "gone": {"status": "offline"},
@@ -224,7 +224,7 @@ class TestWhatFailedBefore:
         queue = queue_of("tasks@a", job, factory=NodeFactory)
         encoder = worker("encode@a", NodeFactory)
         queue.fail(queue.claim(AUDIO), "broken")
-        assert queue.claim(AUDIO), "nobody else makes sound"
+        assert queue.claim(AUDIO), "no other worker makes audio"
         Attempt.objects.all().delete()
         job.chunks.update(status="pending", failures=0)
         queue.fail(queue.claim(AUDIO), "broken")
