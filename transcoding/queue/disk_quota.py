@@ -44,8 +44,8 @@ def check(size: int) -> None:
     """Raise InsufficientSpace where a file of so many bytes does not fit now."""
     if not fits(size):
         raise InsufficientSpace(
-            f"There is not enough disk space: the file has {readable(size)}, and {readable(available())} are available. "
-            "Free some space, for example by deleting archived videos permanently, then upload it again."
+            f"There is not enough disk space: the file has {readable(size)}, and {readable(available())} are "
+            "available. Free some space, for example by deleting archived videos permanently, then upload it again."
         )
 
 
