@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from transcoding import tasks
@@ -66,6 +67,16 @@ class TestPlanFormats:
         assert set(job.chunks.values_list("status", "attempt", "failures")) == {("pending", 0, 0)}
         assert not job.attempts.exists()
         assert queue_of("new", job).claim(VIDEO)
+
+    @pytest.mark.parametrize("facts", OLD)
+    def test_the_database_refuses_the_claim_of_a_node_whose_release_does_not_look_at_formats(self, facts):
+        chunk = laid_out().chunks.earliest("pk")
+        old = NodeFactory(capabilities={"encoders": ["libx264"], **facts})
+        with pytest.raises(IntegrityError, match="upgrade it"), transaction.atomic():
+            claim.take(old, chunk)
+        chunk.refresh_from_db()
+        assert (chunk.status, chunk.attempt) == ("pending", 0)
+        claim.take(worker("new", NodeFactory), chunk)
 
     @pytest.mark.parametrize("facts", OLD)
     def test_it_still_gets_those_of_the_format_that_it_knows(self, facts):
