@@ -1,12 +1,12 @@
-"""The way of one video, from its arrival to its publication.
+"""How a video is made, from its arrival to its publication.
 
     probe → thumbnail → transcode                     on arrival
-        encode, encode_audio                          bells: "there may be work"
-    master_playlist → finalize                        when the last chunk is delivered
-        draw, transcribe                              bells: there may be a published video to draw or to hear
+        encode, encode_audio                          wake-ups: a chunk may be waiting
+    master_playlist → finalize                        when the last chunk is complete
+        generate_storyboard, transcribe               wake-ups: a published video may be waiting
 
-The rows are the truth and messages are bells: one that is lost, late or doubled changes nothing. Every step can run
-twice, does nothing where its work is done, and `sweep` sends again what was lost.
+The rows are the truth, and a message only wakes a worker: one that is lost, late or doubled changes nothing. Every step
+can run twice, does nothing where its work is done, and `sweep` sends again what was lost.
 """
 
 import logging
@@ -53,12 +53,12 @@ from workers.models import Worker
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5  # between two checks of a node's pool processes
-MAX_WAKE_UPS = 50  # rung by one sweep; the next rings for what is left
-SILENT_SECONDS = 10  # without a report: whoever works has said so many times by then
+MAX_WAKE_UPS = 50  # of one sweep; the next one sends more
+UNREPORTED_SECONDS = 10  # many times the interval of the reports of a process that works
 
 
 class StepTask(Task):
-    """A step that crashes leaves its reason on the job; the sweep sends it again while attempts are left."""
+    """A step that records a crash on the job; the sweep sends it again while attempts remain."""
 
     def on_failure(self, exc: Exception, task_id: str, args: tuple[int], kwargs: object, einfo: object) -> None:
         reason = f"the step {self.name.rsplit('.', 1)[-1]} failed: {type(exc).__name__}: {exc}"
@@ -66,9 +66,9 @@ class StepTask(Task):
 
 
 def step(function: Callable[[TranscodingJob], None]) -> Task:
-    """Make a task of a step: entered only while the video wants it, and noted on the job.
+    """Make a task of a step, which runs only while the video is unfinished and is recorded on the job.
 
-    Nothing follows the probe before the job is laid out: it may wait for room on the disk.
+    Nothing follows the probe before the job has a plan: it may wait for disk space.
     """
 
     @wraps(function)
@@ -82,15 +82,15 @@ def step(function: Callable[[TranscodingJob], None]) -> Task:
             log.warning("«%s» has a plan of format %d: a newer node has to do this step", job.video, job.plan_format)
             return
         if job.begin(function.__name__):
-            with nodes.deferred_sigterm(), _full_disk_costs_nothing(job):
+            with nodes.deferred_sigterm(), _full_disk_spends_nothing(job):
                 function(job)
 
     return app.task(base=StepTask)(run)
 
 
 @contextmanager
-def _full_disk_costs_nothing(job: TranscodingJob) -> Iterator[None]:
-    """A step that found no room counts as never begun, so that the sweep sends it again without spending an attempt."""
+def _full_disk_spends_nothing(job: TranscodingJob) -> Iterator[None]:
+    """Treat a step that found the disk full as never begun: the sweep sends it again without spending an attempt."""
     try:
         yield
     except OSError as error:
@@ -100,16 +100,16 @@ def _full_disk_costs_nothing(job: TranscodingJob) -> Iterator[None]:
 
 
 def start(job: TranscodingJob) -> None:
-    """Send a job on its way; where the broker is away, the sweep will."""
+    """Send the first steps of a job; if the broker is unavailable, the sweep sends them."""
     send(chain(*(task.si(job.pk) for task in (probe, thumbnail, transcode))))
 
 
 @step
 def probe(job: TranscodingJob) -> None:
-    """Find out what the source is, and lay out everything that will be made of it."""
+    """Analyse the source, and write the plan of everything that will be made of it."""
     if job.plan is None:
         try:
-            media = _look_at(job)
+            media = _analyse(job)
         except MediaError as error:
             job.fail(str(error))
             return
@@ -118,8 +118,8 @@ def probe(job: TranscodingJob) -> None:
     layout.write_planned_playlists(job)
 
 
-def _look_at(job: TranscodingJob) -> MediaInfo:
-    """What the original is, once it lies in its place; raises MediaError."""
+def _analyse(job: TranscodingJob) -> MediaInfo:
+    """Move the source to its place and return its facts; raises MediaError."""
     path = source_path(job.video)
     files.receive(path, arrival_path(job.video), job.checkpoint)
     ledger.note(job.video)
@@ -132,7 +132,7 @@ def _look_at(job: TranscodingJob) -> MediaInfo:
 
 @step
 def thumbnail(job: TranscodingJob) -> None:
-    """A poster; a video without one is published all the same."""
+    """Make the poster; a video without one is published all the same."""
     try:
         posters.make_first(job.video, layout.plan_of(job))
     except processes.FfmpegError as error:
@@ -141,7 +141,7 @@ def thumbnail(job: TranscodingJob) -> None:
 
 @step
 def transcode(job: TranscodingJob) -> None:
-    """Call for workers: one bell for each chunk."""
+    """Wake workers up, once for each chunk."""
     waiting = job.chunks.encoding().open()
     if not waiting.exists():
         finish(job.pk)
@@ -151,33 +151,33 @@ def transcode(job: TranscodingJob) -> None:
 
 @app.task(bind=True)
 def encode(self: Task) -> None:
-    """A bell: there may be a piece of video to encode."""
+    """Encode a video chunk, if one is waiting."""
     with nodes.deferred_sigterm():
         encode_next(str(self.request.hostname), [ChunkKind.VIDEO])
 
 
 @app.task(bind=True)
 def encode_audio(self: Task) -> None:
-    """A bell: there may be sound to encode."""
+    """Encode an audio chunk, if one is waiting."""
     with nodes.deferred_sigterm():
         encode_next(str(self.request.hostname), [ChunkKind.AUDIO])
 
 
 @step
 def master_playlist(job: TranscodingJob) -> None:
-    """Replace all playlists by what the segments really are."""
+    """Replace the planned playlists by measured ones."""
     publication.write_playlists(package_dir(job.video), layout.plan_of(job))
 
 
 @step
 def finalize(job: TranscodingJob) -> None:
-    """Publish what keeps the rules, and nothing else."""
+    """Check the package, and publish it if it breaks no rule of HLS."""
     package, plan = package_dir(job.video), layout.plan_of(job)
     captions.restore_files(job, plan)
     tidy(package)
     report = inspect(package, plan)
     if report.problems:
-        job.fail("What was encoded breaks the rules of HLS and was not published: " + "; ".join(report.problems[:5]))
+        job.fail("The package breaks rules of HLS and was not published: " + "; ".join(report.problems[:5]))
         return
     job.warn(*(f"{warning}." for warning in report.warnings))
     for kind in publication.publish(job, report.renditions[: len(plan.video)]):
@@ -186,29 +186,29 @@ def finalize(job: TranscodingJob) -> None:
 
 @app.task(bind=True)
 def generate_storyboard(self: Task) -> None:
-    """A bell: there may be a published video whose pictures are to be drawn."""
+    """Generate the storyboard of a published video, if one is waiting."""
     with nodes.deferred_sigterm():
         generate_next_storyboard(str(self.request.hostname))
 
 
 @app.task
 def backfill_storyboards() -> None:
-    """Every minute: open some of those that an earlier release published; the sweep rings for them."""
-    storyboards.open_missing()
+    """Ask for storyboards of videos that an earlier release published, some every minute; the sweep wakes workers."""
+    storyboards.backfill()
 
 
 @app.task(bind=True)
 def transcribe(self: Task) -> None:
-    """A bell: there may be a video to hear."""
+    """Transcribe a published video, if one is waiting."""
     with nodes.deferred_sigterm():
         transcribe_next(str(self.request.hostname))
 
 
 @app.task
 def sweep() -> None:
-    """Every few seconds: give back expired leases, ring lost bells again, send lost steps again.
+    """Release chunks with expired leases, and send lost wake-ups and lost steps again, every few seconds.
 
-    On a disk that is low nothing is sent, for nobody would take it; the first sweep that finds room goes on.
+    While the disk is low nothing is sent, because no worker would claim it.
     """
     nodes.mark_stale_offline()
     recovery.release_expired()
@@ -229,14 +229,14 @@ def _notify_workers_again() -> None:
             continue
         waiting = TranscodingChunk.objects.not_archived().filter(kind=kind, status=ChunkStatus.PENDING).count()
         if waiting and not _queue_length(queue):
-            # Uploads wait behind what lies in that queue, so pictures come one by one.
+            # Uploads wait behind the messages of that queue, so storyboards come one by one.
             for _ in range(min(waiting, 1 if kind == ChunkKind.STORYBOARD else MAX_WAKE_UPS)):
                 notify_workers(kind)
 
 
 @worker_init.connect
 def expire_own_leases(sender: Any, **kwargs: object) -> None:
-    """A node that starts holds nothing yet: what it had when it was killed goes back at once."""
+    """Expire the leases of a node that starts: it was killed with those chunks."""
     recovery.expire_leases_of(nodes.worker_id_of(sender.hostname))
 
 
@@ -246,10 +246,10 @@ def watch_pool_processes(sender: Any, **kwargs: object) -> None:
 
 
 def reclaim_after_crash(node: str, processes: int, exception: Exception, **kwargs: object) -> None:
-    """A process of this node was killed at work, and has left what it had: nobody waits for the whole lease."""
+    """Shorten the leases of this node after one of its processes was killed."""
     if isinstance(exception, WorkerLostError):
-        # Whichever of its siblings still lives renews what it has meanwhile.
-        recovery.expire_leases_of(nodes.worker_id_of(node), SILENT_SECONDS if processes > 1 else 0)
+        # The other processes renew their leases meanwhile.
+        recovery.expire_leases_of(nodes.worker_id_of(node), UNREPORTED_SECONDS if processes > 1 else 0)
         close_old_connections()  # the pool's next process is forked from here
         send(sweep.si())
 
@@ -269,13 +269,13 @@ def request_work(sender: Any, **kwargs: object) -> None:
 
 
 def encode_next(node: str, kinds: Collection[str], only: TranscodingJob | None = None) -> bool:
-    """Do one piece of work (of one job) in the name of a node; False where there was none for it."""
-    queue = queue_for(ChunkKind.VIDEO, _worker(node), only)  # the same for pictures and sound
+    """Make one chunk (only: of this job) as a node; False where none was waiting for it."""
+    queue = queue_for(ChunkKind.VIDEO, _worker(node), only)  # the same for video and audio
     return work_one(queue, kinds, nodes.stopping, settings.ENCODE_THREADS, reading)
 
 
 def transcribe_next(node: str) -> bool:
-    """Hear one video in the name of a node; False where there was none for it."""
+    """Transcribe one video as a node; False where none was waiting for it."""
     if not captions.is_enabled():
         return False
     queue = captions.TranscriptionQueue(_worker(node))
@@ -283,8 +283,8 @@ def transcribe_next(node: str) -> bool:
 
 
 def generate_next_storyboard(node: str) -> bool:
-    """Draw the pictures of one video in the name of a node; False where there was none for it."""
-    return storyboards.draw_one(storyboards.StoryboardQueue(_worker(node)), nodes.stopping)
+    """Generate the storyboard of one video as a node; False where none was waiting for it."""
+    return storyboards.generate_one(storyboards.StoryboardQueue(_worker(node)), nodes.stopping)
 
 
 def _worker(node: str) -> Worker:
@@ -292,8 +292,8 @@ def _worker(node: str) -> Worker:
 
 
 def transcribe_again(job: TranscodingJob, language: str = "") -> bool:
-    """Have a published video heard (again); False where that is not possible now: see `captions.ask_again`."""
-    if not captions.ask_again(job, language):
+    """Ask for a transcription of a published video; False where that is not possible now: see `captions.request`."""
+    if not captions.request(job, language):
         return False
     transaction.on_commit(lambda: notify_workers(ChunkKind.TRANSCRIPTION))
     return True
@@ -313,21 +313,21 @@ def retry(job: TranscodingJob) -> None:
 
 
 def _send_again(job: TranscodingJob) -> None:
-    """A step that began and did not end has cost an attempt; one that never began has not."""
+    """Send a stalled job again; a step that began and did not end has spent an attempt."""
     if job.current_step is not None:
-        reason = job.last_error or f"the step {job.current_step} was cut off"
+        reason = job.last_error or f"the step {job.current_step} was interrupted"
         job.spend_attempt(job.attempt_number, reason)
         if job.attempt_number >= job.max_attempts:
             return
-    log.warning("«%s» stood still at %s: sent again", job.video, job.current_step or "the start")
+    log.warning("«%s» was stalled at %s: sent again", job.video, job.current_step or "the start")
     job.checkpoint()
     send_again(job)
 
 
 def send_again(job: TranscodingJob) -> None:
-    """Send whatever an unfinished job is at; no harm where it is on its way already."""
-    pieces = job.chunks.encoding()
-    if pieces.exists() and not pieces.open().exists():
+    """Send the next steps of an unfinished job; sending them twice does no harm."""
+    chunks = job.chunks.encoding()
+    if chunks.exists() and not chunks.open().exists():
         finish(job.pk)
     else:
         start(job)

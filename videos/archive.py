@@ -1,11 +1,11 @@
-"""The archive: what editors deleted, until it is restored or its time is up.
+"""The archive: deleted videos, until they are restored or purged.
 
-The row tells where the files belong, `relocate` brings them there. Both happen under the row's lock, the files
-before the commit: killed on any line, the row is as it was, and `reconcile` brings the files back.
+The row says where the files belong, and `relocate` moves them there. Both happen under the row's lock, the files before
+the commit: when the process is killed, the row is unchanged, and `reconcile` moves the files back.
 
     archive/<id>/source     was sources/<id>
     archive/<id>/media      was media/<id>-<key>
-    archive/purged-<id>     an empty file: a purge has begun, the folder beside it goes with its row
+    archive/purged-<id>     an empty file: a purge has begun, and the folder is removed when the row is gone
 """
 
 import logging
@@ -32,7 +32,7 @@ PURGED = re.compile(r"purged-(\d+)")
 
 
 def archive(video_id: int, by: str) -> bool:
-    """Withdraw a video: all its addresses are dead, its files are kept. False where it is gone or archived already."""
+    """Archive a video: its addresses stop working, its files are kept. False where it is gone or archived already."""
     with transaction.atomic():
         video = _lock(video_id, Video.objects.alive())
         if video is None:
@@ -40,7 +40,7 @@ def archive(video_id: int, by: str) -> bool:
         entry = ArchiveEntry.objects.archive(video, by)
         _stop_work(video)
         relocate(video)
-        _tell_where_captions_are(video)
+        _update_caption_path(video)
         entry.size = size_of(paths.archive_dir(video))
         entry.save(update_fields=["size"])
     log.info("«%s» was archived by %s", video, by)
@@ -48,9 +48,9 @@ def archive(video_id: int, by: str) -> bool:
 
 
 def restore(video_id: int) -> Video | None:
-    """Bring an archived video back, under its own address if nobody else has that now; None where it is not archived.
+    """Restore an archived video, under its own address if that is free; None where it is not archived.
 
-    What was not finished is taken up again by the next sweep.
+    The next sweep continues an unfinished job.
     """
     with transaction.atomic():
         video = _lock(video_id, Video.objects.filter(deleted_at__isnull=False))
@@ -58,13 +58,13 @@ def restore(video_id: int) -> Video | None:
             return None
         ArchiveEntry.objects.restore(video)
         relocate(video)
-        _tell_where_captions_are(video)
+        _update_caption_path(video)
     log.info("«%s» was restored: %s", video, video.get_absolute_url())
     return video
 
 
 def purge(video_id: int) -> bool:
-    """Delete an archived video for good, rows and files, the original included. False where it is not archived."""
+    """Delete an archived video permanently, rows and files, the source included. False where it is not archived."""
     with transaction.atomic():
         video = _lock(video_id, Video.objects.filter(deleted_at__isnull=False))
         if video is None:
@@ -73,25 +73,25 @@ def purge(video_id: int) -> bool:
         _purged(video_id).touch()
         video.delete()
     _finish_purge(video_id)
-    log.info("«%s» was deleted for good", video)
+    log.info("«%s» was deleted permanently", video)
     return True
 
 
 def due(now: datetime | None = None) -> VideoQuerySet:
-    """Archived videos whose time is up."""
+    """Return the archived videos whose retention time has passed."""
     limit = (now or timezone.now()) - timedelta(days=settings.ARCHIVE_RETENTION_DAYS)
     return Video.objects.filter(deleted_at__lte=limit).order_by("deleted_at")
 
 
 def purge_on(video: Video) -> datetime:
-    """When an archived video is deleted for good."""
+    """Return when an archived video is deleted permanently."""
     if video.deleted_at is None:
         raise ValueError(f"{video} is not archived")
     return video.deleted_at + timedelta(days=settings.ARCHIVE_RETENTION_DAYS)
 
 
 def reconcile() -> int:
-    """Finish what was cut off: bring the files of every misplaced video where its row says. Returns how many."""
+    """Move the files of every misplaced video to where its row says, after an interruption; returns how many."""
     video_ids = list(misplaced())
     for video_id in video_ids:
         with transaction.atomic():
@@ -123,12 +123,12 @@ def relocate(video: Video) -> None:
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of all files below a folder."""
+    """Return the bytes of all files below a folder."""
     return sum(files.sizes(folder).values())
 
 
 def _lock(video_id: int, videos: VideoQuerySet) -> Video | None:
-    """Hold the job first, as everybody does who writes rows of a job, then the video."""
+    """Lock the job first, like every writer of several rows of a job, then the video."""
     TranscodingJob.objects.select_for_update(no_key=True).filter(video=video_id).first()
     return videos.select_for_update().filter(pk=video_id).first()
 
@@ -139,7 +139,7 @@ def _stop_work(video: Video) -> None:
     Worker.objects.filter(current_job__video=video).update(current_job=None)
 
 
-def _tell_where_captions_are(video: Video) -> None:
+def _update_caption_path(video: Video) -> None:
     package = paths.archive_dir(video) / "media" if video.deleted_at else paths.package_dir(video)
     for row in Transcription.objects.filter(video=video, vtt_path__isnull=False):
         row.vtt_path = str((package / "captions" / f"{row.language}.vtt").relative_to(paths.root()))
@@ -147,7 +147,7 @@ def _tell_where_captions_are(video: Video) -> None:
 
 
 def misplaced() -> Iterator[int]:
-    """Ids of videos with files elsewhere than their rows say."""
+    """Yield the ids of videos whose files are not where their rows say."""
     kept, begun = _ids_among(paths.archives(), NUMBER), _ids_among(paths.archives(), PURGED)
     sources, packages = _ids_among(paths.sources(), NUMBER), paths.package_keys()
     rows = Video.objects.values_list("pk", "media_key", "deleted_at").iterator()
@@ -159,7 +159,7 @@ def misplaced() -> Iterator[int]:
 
 
 def _ids_among(folder: Path, name: re.Pattern[str]) -> set[int]:
-    """The videos that the names of a folder's entries speak of."""
+    """Return the ids of videos in the names of a folder's entries."""
     return {int(match[1]) for entry in files.names(folder) if (match := name.fullmatch(entry))}
 
 
@@ -168,7 +168,7 @@ def _purged(video_id: int) -> Path:
 
 
 def _finish_purge(video_id: int) -> None:
-    """Delete what the row is gone of; the mark last, so that whoever is killed here is followed by the sweep."""
+    """Delete the files of a video without a row; the mark last, so that the sweep continues an interrupted purge."""
     for folder in (paths.archives() / str(video_id), settings.SOURCES_DIR / str(video_id)):
         files.remove(folder)
     _purged(video_id).unlink(missing_ok=True)

@@ -1,7 +1,6 @@
-"""What operators do with workers: create, keys, keep from work, let work, delete.
+"""What operators do with workers: create, rotate and revoke keys, disable, drain, enable, delete.
 
-Each returns the sentence to show, or raises Refused with one. Whatever was done before it is killed, the same again
-brings to its end.
+Each function returns the message to show, or raises Refused with one. One that was interrupted can be run again.
 """
 
 import re
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.template.defaultfilters import pluralize
 from django.utils import timezone
 
 from transcoding.models import ChunkStatus
@@ -20,15 +20,15 @@ from workers import keys
 from workers.models import SILENT_SECONDS, Worker
 
 NAME = re.compile(r"\w(?:[\w.-]{0,98}\w)?")
-TURN = 0x776F726B  # the number of the advisory lock that names are taken under
+TURN = 0x776F726B  # the number of the advisory lock under which names are checked
 
 
 class Refused(Exception):
-    """It is not possible now; the message says why, and what to do instead."""
+    """The action is not possible now; the message says why, and what to do instead."""
 
 
 def create(name: str, days: int | None = None) -> tuple[Worker, str]:
-    """Make a remote worker and its key, which is good for so many days, or for ever; nobody sees the key again."""
+    """Create a remote worker and its key, which expires after so many days or never; the key is shown only now."""
     if not NAME.fullmatch(name):
         raise Refused(
             f"{name!r} cannot be a worker's name: that has 1 to 100 letters, digits, dots, hyphens and underscores, "
@@ -48,27 +48,27 @@ def create(name: str, days: int | None = None) -> tuple[Worker, str]:
 
 
 def rotate(worker: Worker, days: int | None = None, *, now: bool = False) -> tuple[str, str]:
-    """Make another key: gives it and a sentence. The older ones open the door until they are revoked; now: at once."""
+    """Make another key; returns it and a message. The older keys stay valid, unless they are revoked now."""
     if worker.worker_type == Worker.Type.LOCAL:
         raise Refused(f"«{worker}» is a node of this installation, which needs no key.")
     key, row = keys.issue(worker, _end(days))  # first: killed in between, the worker has at least its old one
     if now:
         return key, f"«{worker}» has a new key. {_revoked(keys.revoke(worker, keep=row))}"
     has_older = keys.usable().filter(worker=worker).exclude(pk=row.pk).exists()
-    older = " What it had goes on opening the door: revoke the older keys when the new one is in use." * has_older
+    older = " The older keys are still valid: revoke them when the new one is in use." * has_older
     return key, f"«{worker}» has a new key.{older}"
 
 
 def revoke(worker: Worker, *, older: bool = False, prefix: str = "") -> str:
-    """Take back all keys; older: all but the newest good one; prefix: the one that begins so.
+    """Revoke all keys; older: all but the newest valid one; prefix: the one that begins with it.
 
-    Whoever has no key left cannot deliver: what it has goes back.
+    A worker without a key cannot deliver, so its chunks are released.
     """
     rows = keys.usable().filter(worker=worker)
     if older:
         newest = rows.order_by("created_at", "pk").last()
         if newest is None:
-            raise Refused(f"«{worker}» has no good key, so none is older. Make one: manage.py worker rotate {worker}")
+            raise Refused(f"«{worker}» has no valid key, so none is older. Make one: manage.py worker rotate {worker}")
         number = keys.revoke(worker, keep=newest)
     else:
         number = keys.revoke(worker, prefix=prefix)
@@ -79,23 +79,23 @@ def revoke(worker: Worker, *, older: bool = False, prefix: str = "") -> str:
 
 
 def disable(worker: Worker) -> str:
-    """Give it nothing new; what a remote worker has goes back at once, and a node finishes its own."""
+    """Disable a worker; the chunks of a remote worker are released, a node finishes its own."""
     Worker.objects.filter(pk=worker.pk).disable()  # first, so that it cannot claim again
     if worker.worker_type == Worker.Type.LOCAL:
-        return f"«{worker}» is disabled. What it works on now, it finishes."
+        return f"«{worker}» is disabled. It finishes its present chunk."
     return f"«{worker}» is disabled.{_revoke(worker, 'the worker was disabled')}"
 
 
 def enable(worker: Worker) -> str:
-    """Let it work again, whatever kept it; its next heartbeat makes it active, if it lives."""
+    """Enable a disabled, drained or suspended worker; its next heartbeat makes it active."""
     Worker.objects.filter(pk=worker.pk).enable()
-    return f"«{worker}» is enabled. It is active with its next sign of life."
+    return f"«{worker}» is enabled. It is active with its next heartbeat."
 
 
 def drain(worker: Worker, by: str) -> str:
-    """Let it finish what it has, and take nothing new."""
+    """Let a worker finish its chunks and claim nothing new."""
     Worker.objects.filter(pk=worker.pk).drain(by)
-    return f"«{worker}» is drained: it finishes what it has and takes nothing new, until it is enabled."
+    return f"«{worker}» is drained: it finishes its chunks and claims nothing new until it is enabled."
 
 
 def delete(worker: Worker) -> str:
@@ -106,13 +106,15 @@ def delete(worker: Worker) -> str:
         row = Worker.objects.select_for_update().filter(pk=worker.pk).first()  # no claim can refer to it meanwhile
         if row is None:
             return f"«{worker}» is gone."
-        if row.worker_type == Worker.Type.LOCAL and _is_there(row):
+        if row.worker_type == Worker.Type.LOCAL and _is_running(row):
             raise Refused(
                 f"«{worker}» is running and would enter itself again: stop it first. It counts as running until it has "
                 f"been silent for {SILENT_SECONDS} s."
             )
         if row.chunks.filter(status=ChunkStatus.RUNNING).exists():
-            raise Refused(f"«{worker}» still has a piece of work: try again when it has finished or lost it.")
+            raise Refused(
+                f"«{worker}» still has a chunk: remove it after the chunk is finished or its lease has expired."
+            )
         row.delete()
     return f"«{worker}» is deleted. What it made keeps its name in the record."
 
@@ -127,18 +129,18 @@ def invitation() -> str:
 
 
 def caution() -> str:
-    """Why the invitation would not work on another machine, and what to do; empty where it would."""
+    """Return why the invitation does not work on another machine, and what to do; empty where it works."""
     site = settings.BASE_URL
     if not is_loopback(urlsplit(site).hostname or ""):
         return ""
     return (
-        f"At {site} another machine finds itself, not this site: set VLOG_BASE_URL to an address where it finds this "
-        "one, and start VLog anew."
+        f"{site} is the address of this machine only: set VLOG_BASE_URL to an address that other machines can reach, "
+        "and restart VLog."
     )
 
 
-def _is_there(node: Worker) -> bool:
-    """A node that was stopped says so; one that was disabled before stays disabled, and falls silent."""
+def _is_running(node: Worker) -> bool:
+    """Return whether a node runs: a stopped one is offline, or disabled and without heartbeats."""
     since = timezone.now() - timedelta(seconds=SILENT_SECONDS)
     return node.status != Worker.Status.OFFLINE and node.last_heartbeat is not None and node.last_heartbeat >= since
 
@@ -148,11 +150,11 @@ def _end(days: int | None) -> datetime | None:
 
 
 def _revoke(worker: Worker, reason: str) -> str:
-    pieces = recovery.revoke(worker, reason)
-    for piece in pieces:
-        notify_workers(piece.kind)
-    return f" Pieces that went back, unspent: {len(pieces)}." if pieces else ""
+    chunks = recovery.revoke(worker, reason)
+    for chunk in chunks:
+        notify_workers(chunk.kind)
+    return f" {len(chunks)} chunk{pluralize(len(chunks))} released." if chunks else ""
 
 
 def _revoked(number: int) -> str:
-    return f"{number} key{'' if number == 1 else 's'} revoked."
+    return f"{number} key{pluralize(number)} revoked."

@@ -1,4 +1,4 @@
-"""The keys that remote workers prove themselves with: made, looked up, revoked."""
+"""The API keys of remote workers: issue, find, revoke."""
 
 import hmac
 import re
@@ -20,14 +20,14 @@ KEY = re.compile(rf"[\w-]{{{LENGTH}}}", re.ASCII)
 
 
 def issue(worker: Worker, expires_at: datetime | None = None) -> tuple[str, WorkerApiKey]:
-    """Make a key; gives it and its row. This is the only time that anybody sees it."""
+    """Make a key; returns it and its row. The key is not stored, so it cannot be shown again."""
     key = secrets.token_urlsafe(32)
     row = worker.api_keys.create(key_hash=digest(key), key_prefix=key[:PREFIX], expires_at=expires_at)
     return key, row
 
 
 def find(key: str) -> WorkerApiKey | None:
-    """The row of a key that is neither revoked nor expired, with its worker; one query."""
+    """Return the row of a valid key, with its worker; one query."""
     if not KEY.fullmatch(key):
         return None
     hashed, now = digest(key), timezone.now()
@@ -36,9 +36,9 @@ def find(key: str) -> WorkerApiKey | None:
 
 
 def _beginning_with(prefix: str) -> Iterator[WorkerApiKey]:
-    """Those not revoked, with their workers.
+    """Yield the keys with a prefix that are not revoked, with their workers.
 
-    Every call of a worker begins with this. The query is put together once only, which takes longer than all the rest.
+    Every call of a worker begins with this, so the query is compiled once: that takes longer than all the rest.
     """
     for row, worker in queries.fetch(_beginning_query(), [prefix], WorkerApiKey, Worker):
         row.worker = worker
@@ -52,14 +52,14 @@ def _beginning_query() -> str:
 
 
 def usable() -> QuerySet[WorkerApiKey]:
-    """Those that are neither revoked nor expired."""
+    """Return the keys that are neither revoked nor expired."""
     return WorkerApiKey.objects.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()), revoked_at=None)
 
 
 def revoke(worker: Worker, *, keep: WorkerApiKey | None = None, prefix: str = "") -> int:
-    """Take back all keys of a worker (but one, or only that of a prefix); the rows stay as a record.
+    """Revoke all keys of a worker (keep: but this one; prefix: only that with it), and return their number.
 
-    Gives their number.
+    The rows are kept as a record.
     """
     rows = worker.api_keys.filter(revoked_at=None, key_prefix__startswith=prefix)
     if keep is not None:
@@ -68,5 +68,5 @@ def revoke(worker: Worker, *, keep: WorkerApiKey | None = None, prefix: str = ""
 
 
 def digest(key: str) -> str:
-    """What is stored of a key: 256 random bits need no salt and no slow hash."""
+    """Return the stored hash of a key: 256 random bits need no salt and no slow hash."""
     return sha256(key.encode()).hexdigest()

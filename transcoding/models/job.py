@@ -103,7 +103,7 @@ class TranscodingJob(models.Model):
         # Not FOR UPDATE, which would wait for a claim that refers to the job while it holds a chunk.
         TranscodingJob.objects.select_for_update(no_key=True).filter(pk=self.pk).first()
 
-    def publish_early(self, rungs: Iterable[VideoRendition]) -> None:
+    def publish_early(self, renditions: Iterable[VideoRendition]) -> None:
         """Publish a video that plays, where the editor asked for that; the qualities are the planned ones."""
         ready = Video.objects.alive().filter(pk=self.video_id, status=Video.Status.PROCESSING, publish_early=True)
         with transaction.atomic():
@@ -111,12 +111,12 @@ class TranscodingJob(models.Model):
                 planned = [
                     VideoQuality(
                         video_id=self.video_id,
-                        quality=rung.key,
-                        width=rung.width,
-                        height=rung.height,
-                        bitrate=rung.bitrate,
+                        quality=rendition.key,
+                        width=rendition.width,
+                        height=rendition.height,
+                        bitrate=rendition.bitrate,
                     )
-                    for rung in rungs
+                    for rendition in renditions
                 ]
                 VideoQuality.objects.bulk_create(planned, ignore_conflicts=True)
 
@@ -184,7 +184,7 @@ class TranscodingJob(models.Model):
             return True
 
     def restart_encoding(self, encoder: str, warning: str) -> None:
-        """Have all pictures encoded again by another encoder. Call it with the job locked and the segments removed."""
+        """Have the whole video encoded by another encoder. Call it with the job locked and the segments removed."""
         plan = Plan.from_json(self.plan or {}).begun_anew(encoder=encoder)
         self._write(plan={**plan.to_json(), "warnings": [*self.warnings, warning]})
         self.chunks.filter(kind=ChunkKind.VIDEO).reset(warning)

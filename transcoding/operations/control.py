@@ -1,6 +1,6 @@
-"""What operators and editors do with the making of a video: cancel, try again, encode again, redo one quality.
+"""What operators and editors do with jobs: cancel, retry, re-encode, redo one quality.
 
-Each returns the sentence to show, or raises Refused with one.
+Each function returns the message to show, or raises Refused with one.
 """
 
 from datetime import timedelta
@@ -20,55 +20,53 @@ from videos.storage.paths import package_dir
 
 
 class Refused(Exception):
-    """It is not possible now; the message says why, and what to do instead."""
+    """The action is not possible now; the message says why, and what to do instead."""
 
 
 def cancel(job: TranscodingJob, by: str) -> str:
-    """End the making of a video; whoever encodes a piece of it loses the lease with the next report."""
+    """Cancel a job; its workers lose their leases with the next report."""
     video = _alive(job)
     if not job.cancel(by):
         state = Video.objects.filter(pk=video.pk).values_list("status", flat=True).first()
         if state == Video.Status.READY:
             raise Refused(f"«{video}» is ready, so there is nothing to cancel. To withdraw it, archive it.")
-        raise Refused(f"«{video}» has failed or was cancelled before. To take it up again, retry it.")
-    return f"«{video}» is cancelled. What was made is kept: retry takes it up again."
+        raise Refused(f"«{video}» has failed or was cancelled before. To continue it, retry it.")
+    return f"«{video}» is cancelled. What was made is kept: retry continues it."
 
 
 def retry(job: TranscodingJob) -> str:
-    """Take a video up again from any state in which something is left to do; nothing that was made well is lost."""
+    """Continue a job from any state in which work remains; finished segments are kept."""
     video = _alive(job)
     if video.status == Video.Status.READY:
-        raise Refused(
-            f"«{video}» is ready. To have all of it encoded again from scratch, choose “encode again” (--again)."
-        )
+        raise Refused(f"«{video}» is ready. To make it again from its source, re-encode it (--again).")
     if video.status == Video.Status.FAILED:
         tasks.retry(job)
-        return f"«{video}» is taken up again; what was made well is kept."
+        return f"«{video}» is retried; finished segments are kept."
     released = _release_unreported(job)
     transaction.on_commit(lambda: tasks.send_again(job))
     chunks = f" {released} chunk{pluralize(released)} of workers that stopped reporting will be claimed again."
     return f"«{video}» is not finished: the remaining work was sent again.{chunks if released else ''}"
 
 
-def encode_again(job: TranscodingJob) -> str:
-    """Make a video that is ready, or has failed, from scratch, under a new address; until then it is not public.
+def re_encode(job: TranscodingJob) -> str:
+    """Make a ready or failed video again from its source, under a new address; it is not public meanwhile.
 
-    The words that were heard of it stay.
+    Its captions are kept.
     """
     with transaction.atomic():
         job.lock()
         video = _alive(job)
         if video.status in UNFINISHED:
-            raise Refused(f"«{video}» is being made. Cancel it first, then it can be encoded again.")
+            raise Refused(f"«{video}» is being made. Cancel the job first, then re-encode the video.")
         if job.chunks.transcriptions().open().exists():
-            raise Refused(f"«{video}» is being heard. Wait for its captions or cancel them first.")
+            raise Refused(f"«{video}» is being transcribed. Wait for its captions, or cancel the transcription first.")
         job.restart()
         transaction.on_commit(lambda: tasks.start(job))
-    return f"«{video}» is encoded again from scratch. Viewers cannot watch it until it is ready."
+    return f"«{video}» is being re-encoded. Viewers cannot watch it until it is ready."
 
 
 def redo(job: TranscodingJob, quality: str) -> str:
-    """Make one quality of an unfinished or failed video anew; the segments of the others stay."""
+    """Make one quality of an unfinished or failed video again; the segments of the others are kept."""
     with transaction.atomic():
         job.lock()
         video = _alive(job)
@@ -78,12 +76,12 @@ def redo(job: TranscodingJob, quality: str) -> str:
         # Before the commit: afterwards a worker may have begun to fill it again.
         files.remove(package_dir(video) / quality)
         transaction.on_commit(lambda: tasks.start(job))
-    return f"{quality} of «{video}» is made anew."
+    return f"{quality} of «{video}» is being made again."
 
 
 def _check_redo(job: TranscodingJob, video: Video, quality: str) -> None:
     if video.status == Video.Status.READY:
-        raise Refused(f"«{video}» is ready: one quality of it cannot be made alone. Encode all of it again (--again).")
+        raise Refused(f"«{video}» is ready: one quality of it cannot be made alone. Re-encode (--again).")
     rows = dict(job.qualities.values_list("quality", "status"))
     if not rows:
         raise Refused(f"«{video}» has not been analysed yet, so it has no qualities.")
@@ -94,13 +92,13 @@ def _check_redo(job: TranscodingJob, video: Video, quality: str) -> None:
 
 
 def _alive(job: TranscodingJob) -> Video:
-    """Its video as it is now; in the archive nothing is made of one."""
+    """Return the video as it is now; raises Refused where it is archived or gone."""
     video = Video.objects.filter(pk=job.video_id).first()
     if video is None:
         raise Refused("The video is gone.")
     if video.deleted_at is not None:
         raise Refused(
-            f"«{video}» is in the archive. Restore it first (manage.py restore_video); then it goes on by itself."
+            f"«{video}» is in the archive. Restore it first (manage.py restore_video); then the job continues."
         )
     return video
 

@@ -1,7 +1,7 @@
-"""Who may write how much: what lies free above the mark, less what was promised to videos that are being made.
+"""The disk quota: the free bytes above the disk reserve, less those reserved for unfinished jobs.
 
-A promise is `TranscodingJob.reserved_bytes`. It holds while the job has a plan and is neither done nor in the archive,
-for the part that is not made yet; so nobody has to give it back, and whoever is killed leaves none behind.
+A job reserves `TranscodingJob.reserved_bytes`, for the part that is not made yet, while it has a plan and is neither
+finished nor archived. So no reservation has to be released, and a killed process leaves none behind.
 """
 
 from django.db import connection
@@ -12,54 +12,54 @@ from transcoding.models import UNFINISHED, JobQuerySet, QualityStatus, Transcodi
 from vlog import disk
 from vlog.disk import readable
 
-TURN = 0x766C6F67  # the number of the advisory lock that promises are made under
+TURN = 0x766C6F67  # the number of the advisory lock under which bytes are reserved
 
 
 class InsufficientSpace(Exception):
-    """It does not fit now; the message says what to do."""
+    """A file does not fit now; the message says what to do."""
 
 
 def reserved() -> int:
-    """Bytes that the jobs in the making have yet to write.
+    """Return the bytes that unfinished jobs have yet to write.
 
-    What is made is told by the quality that is furthest behind: the large ones, which take most of the room, are last.
+    The progress is that of the quality furthest behind: the large ones, which take most of the space, are made last.
     """
     behind = Min("qualities__progress_percent", filter=~Q(qualities__status=QualityStatus.SKIPPED))
     jobs = _unfinished().filter(plan__isnull=False).annotate(made=Coalesce(behind, 0))
-    left = jobs.aggregate(total=Sum(F("reserved_bytes") * (100 - F("made")) / 100))["total"]
-    return int(left or 0)
+    remaining = jobs.aggregate(total=Sum(F("reserved_bytes") * (100 - F("made")) / 100))["total"]
+    return int(remaining or 0)
 
 
 def available() -> int:
-    """Bytes that may be promised to somebody else; not negative."""
+    """Return the bytes that may still be reserved; not negative."""
     return max(0, disk.usage().available - reserved())
 
 
 def fits(size: int) -> bool:
-    """Whether a file of so many bytes can be taken now."""
+    """Return whether a file of so many bytes fits now."""
     return not disk.usage().is_low and size <= available()
 
 
 def check(size: int) -> None:
-    """Raise InsufficientSpace where a file of so many bytes cannot be taken now."""
+    """Raise InsufficientSpace where a file of so many bytes does not fit now."""
     if not fits(size):
         raise InsufficientSpace(
-            f"There is no room for it: it has {readable(size)}, and {readable(available())} may still be written. Free "
-            "some room, for example by deleting archived videos for good, then send it again."
+            f"There is not enough disk space: the file has {readable(size)}, and {readable(available())} are "
+            "available. Free some space, for example by deleting archived videos permanently, then upload it again."
         )
 
 
 def reserve(job: TranscodingJob, size: int) -> bool:
-    """Promise a job so many bytes, or note that it waits for them (False). Call it in a transaction."""
+    """Reserve bytes for a job, or record that it waits for them (False). Call it in a transaction."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TURN])  # two must not be promised the same room
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TURN])  # two jobs must not reserve the same bytes
     job.reserved_bytes = size
     job.checkpoint(reserved_bytes=size)
     return fits(size)
 
 
 def why_never(size: int) -> str:
-    """Why so many bytes will never fit, whatever is deleted; empty where they may."""
+    """Return why so many bytes will never fit, whatever is deleted; empty where they may."""
     now = disk.usage()
     if size <= now.total - now.reserve:
         return ""
@@ -70,22 +70,22 @@ def why_never(size: int) -> str:
 
 
 def waiting() -> "JobQuerySet":
-    """Jobs that wait for room, the oldest first."""
+    """Return the jobs that wait for disk space, the oldest first."""
     return _unfinished().waiting_for_space().order_by("pk")
 
 
 def blocks(job: TranscodingJob) -> bool:
-    """Whether nothing can be done for a job at the moment for want of room. Reads no plan."""
+    """Return whether a job waits for disk space, without reading its plan."""
     if disk.usage().is_low:
         return True
     return waiting().filter(pk=job.pk, reserved_bytes__gt=available()).exists()
 
 
 def why_waiting(size: int, free: int) -> str:
-    """For operators, of a job that needs so many bytes where so many may be promised."""
+    """Return the reason for operators: the job needs `size` bytes, and `free` may still be reserved."""
     return (
-        f"It waits for room on the disk: it needs about {readable(size)}, and {readable(free)} may still be promised. "
-        "Free some room; it goes on by itself."
+        f"It waits for disk space: it needs about {readable(size)}, and {readable(free)} are available. "
+        "Free some space; it continues by itself."
     )
 
 

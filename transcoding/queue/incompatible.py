@@ -2,14 +2,15 @@
 
 A worker whose init segment differs from the rendition's releases the chunk, and claims none of that tier again. Where
 no available worker can continue, the tier is begun anew, once. That takes two transactions, so that it may be
-interrupted on any line: the first marks the chunks, which nobody claims from then on; the second removes the segments
-and resets the chunks. The sweep runs the second one again until it has succeeded.
+interrupted on any line: the first marks the chunks, which no worker claims from then on; the second removes the
+segments and resets the chunks. The sweep runs the second one again until it has succeeded.
 """
 
 import logging
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
+from django.utils import timezone
 
 from transcoding.engine.contract import LeaseLost
 from transcoding.engine.package.contents import remove_segments
@@ -65,7 +66,7 @@ def sweep() -> None:
 def _mark(chunk: TranscodingChunk) -> bool:
     """Mark a tier to be begun anew if there are able workers, and none of them can continue it. With the job locked."""
     tier = TranscodingChunk.objects.in_tier_of(chunk)
-    if chunk.restarted_at is not None or tier.running().exists():
+    if chunk.restarted_at is not None or tier.running().filter(lease_expires_at__gte=timezone.now()).exists():
         return False  # a drained worker may finish the chunk that it has
     if not eligibility.able(chunk).exists() or eligibility.compatible(chunk).exists():
         return False

@@ -1,4 +1,4 @@
-"""The queue of work over the database, for workers that share its storage."""
+"""The queue over the database, for workers that share the storage."""
 
 import logging
 from collections.abc import Callable, Collection, Iterable
@@ -40,7 +40,7 @@ from workers.models import Worker
 
 log = logging.getLogger(__name__)
 
-TOLD_SECONDS = 600  # between two lines of one process's log about a disk that stays low
+WARNING_SECONDS = 600  # between two warnings in the log about a disk that stays low
 
 
 class NotSupported(Exception):
@@ -48,9 +48,9 @@ class NotSupported(Exception):
 
 
 class LocalQueue:
-    """Claims chunks for one worker and stores what it delivers.
+    """Claims chunks for one worker and stores the segments that it delivers.
 
-    finished is called with the job's id when its last chunk is complete, after the commit; `only` keeps to one job.
+    finished: called with the job's id after the commit that completes its last chunk; only: claim chunks of this job.
     """
 
     def __init__(self, worker: Worker, finished: Callable[[int], None], only: TranscodingJob | None = None) -> None:
@@ -67,11 +67,11 @@ class LocalQueue:
                     if assignment.first > chunk.first_segment:
                         _attempt_at(assignment).update(first_segment=assignment.first)
                     return assignment
-                self.complete(assignment)  # its worker was killed between the last segment and saying so
+                self.complete(assignment)  # its worker was killed after the last segment
         return None
 
     def resume(self, chunk: int, attempt: int) -> Assignment:
-        """All of a piece that this worker has, whichever process gave it out; raises LeaseLost."""
+        """Return the whole assignment of a chunk that this worker holds; raises LeaseLost."""
         held = TranscodingChunk.objects.held_by(self.worker, chunk, attempt).select_related("job__video").first()
         if held is None:
             raise LeaseLost
@@ -83,35 +83,35 @@ class LocalQueue:
         return assignment_of(chunk, Plan.from_json(chunk.job.plan or {}), chunk.first_segment)
 
     def _claim_row(self, kind: str) -> TranscodingChunk | None:
-        """Take the chunk that matters most; none while the disk is low."""
-        left: list[int] = []
+        """Claim the first chunk in the order of work; none while the disk is low."""
+        skipped: list[int] = []
         while not _is_disk_low():
             with transaction.atomic():
-                chunk = claims.find(self.worker, kind, self._scope, tuple(left))
+                chunk = claims.find(self.worker, kind, self._scope, tuple(skipped))
                 is_left = chunk is not None and eligibility.is_left_to_others(self.worker, chunk)
                 if chunk is not None and not is_left:
                     claim.take(self.worker, chunk)
-            # The job's row is written without holding the chunk's: others lock them in the opposite order.
+            # The job is written without a lock on the chunk: others lock them in the opposite order.
             if chunk is None:
-                if not self._lose_leases(kind):
+                if not self._expire_leases(kind):
                     return None
             elif is_left:
-                left.append(chunk.pk)
+                skipped.append(chunk.pk)
             elif claim.begin(self.worker, chunk):
                 return chunk
             else:
                 with suppress(LeaseLost):
-                    self.release(self._take_up(chunk), "the worker was kept from work")
+                    self.release(self._take_up(chunk), "the worker was disabled, drained or suspended")
                 return None
         return None
 
-    def _lose_leases(self, kind: str) -> bool:
-        """Put back what silent workers have, without waiting for the sweep; whether there was any."""
+    def _expire_leases(self, kind: str) -> bool:
+        """Release chunks with expired leases, without waiting for the sweep; False where there were none."""
         expired = TranscodingChunk.objects.not_archived().expired().filter(claims.of(self._scope), kind=kind)
-        silent = list(expired.select_related("job"))
-        for chunk in silent:
+        chunks = list(expired.select_related("job"))
+        for chunk in chunks:
             chunk.expire()
-        return bool(silent)
+        return bool(chunks)
 
     def deliver(self, assignment: Assignment, rendition: str, index: int, data: bytes) -> None:
         self._renew(assignment, delivered=index != INIT)
@@ -142,29 +142,29 @@ class LocalQueue:
             TranscodingJob.objects.get(chunks=assignment.chunk).publish_early(assignment.plan.first_video)
         if assignment.kind == ChunkKind.VIDEO:
             _count_segments(assignment.chunk, rendition, self._packages[assignment.chunk] / rendition)
-        if self._are_there(assignment, assignment.renditions, index):
-            self._heed_demand(assignment, index)
+        if self._has_segment(assignment, assignment.renditions, index):
+            self._yield_to_demand(assignment, index)
 
     def _plays(self, assignment: Assignment) -> bool:
-        return self._are_there(assignment, (*assignment.plan.first_video, *assignment.plan.audio), 0)
+        return self._has_segment(assignment, (*assignment.plan.first_video, *assignment.plan.audio), 0)
 
-    def _are_there(self, assignment: Assignment, renditions: Iterable[Rendition], index: int) -> bool:
+    def _has_segment(self, assignment: Assignment, renditions: Iterable[Rendition], index: int) -> bool:
         """Return whether each of the renditions has this segment."""
         package = self._packages[assignment.chunk]
         return all((package / rendition.key / segment_name(index)).is_file() for rendition in renditions)
 
-    def _heed_demand(self, assignment: Assignment, index: int) -> None:
-        """Stop after this segment where the rest was given to another piece, or another piece is waited for."""
+    def _yield_to_demand(self, assignment: Assignment, index: int) -> None:
+        """Raise Yield if the chunk was split after this segment, or if a viewer waits for another chunk."""
         if index == assignment.last:
             return  # it ends by itself
         chunk = self._held(assignment)
         if index < chunk.last_segment:
-            if not _is_another_waited_for(chunk):
+            if not _is_another_demanded(chunk):
                 return
-            self._leave_rest(assignment, index + 1)
+            self._split(assignment, index + 1)
         raise Yield
 
-    def _leave_rest(self, assignment: Assignment, segment: int) -> None:
+    def _split(self, assignment: Assignment, segment: int) -> None:
         with transaction.atomic():
             self._lock_job(assignment)
             chunk = self._mine(assignment).select_for_update().first()
@@ -189,12 +189,12 @@ class LocalQueue:
         """Renew the lease; the percentage is not used, because the delivered segments show the progress."""
         self._renew(assignment)
         chunk = self._held(assignment)
-        # What somebody waits for goes on to the end of a segment: two viewers would stop one another for ever.
-        if chunk.priority != Priority.DEMANDED and _is_another_waited_for(chunk):
+        # A demanded chunk goes on to the end of a segment: two viewers would stop each other for ever.
+        if chunk.priority != Priority.DEMANDED and _is_another_demanded(chunk):
             made = first_missing(chunk, assignment.plan, self._packages[chunk.pk])
             if made == chunk.first_segment:
                 raise ShuttingDown
-            self._leave_rest(assignment, made)
+            self._split(assignment, made)
             raise Yield
 
     def _held(self, assignment: Assignment) -> TranscodingChunk:
@@ -207,12 +207,12 @@ class LocalQueue:
         return TranscodingChunk.objects.held_by(self.worker, assignment.chunk, assignment.attempt)
 
     def _renew(self, assignment: Assignment, *, delivered: bool = False) -> None:
-        """Prolong the lease, or find out that it is gone."""
+        """Renew the lease; raises LeaseLost."""
         now, expires = timezone.now(), lease_end()
         self._guarded(assignment, lease_expires_at=expires, **({"delivered": True} if delivered else {}))
-        moved: dict[str, Any] = {"last_checkpoint": now} if delivered else {}
+        progress: dict[str, Any] = {"last_checkpoint": now} if delivered else {}
         TranscodingJob.objects.filter(chunks=assignment.chunk).update(
-            worker=self.worker, claim_expires_at=expires, **moved
+            worker=self.worker, claim_expires_at=expires, **progress
         )
 
     def warn(self, assignment: Assignment, sentence: str) -> None:
@@ -248,7 +248,7 @@ class LocalQueue:
         self._forget_package(assignment)
 
     def _fall_back(self, job: TranscodingJob, plan: Plan) -> None:
-        """Have all pictures encoded again in software, because a rung has one encoder; that spends no attempt."""
+        """Have the whole video encoded in software, because a rung has one encoder; that spends no attempt."""
         for rung in plan.video:
             if not rung.copied:  # before the rows change: killed in between, the next failure leads here again
                 remove_segments(package_dir(job.video) / rung.key)
@@ -267,7 +267,7 @@ class LocalQueue:
         self._forget_package(assignment)
 
     def _guarded(self, assignment: Assignment, **columns: Any) -> None:
-        """Write to the chunk as long as it is ours."""
+        """Write to the chunk; raises LeaseLost where this worker no longer holds it."""
         if not self._mine(assignment).update(**columns):
             raise LeaseLost
 
@@ -276,28 +276,28 @@ class LocalQueue:
         Worker.objects.filter(pk=self.worker.pk).update(current_job=None, last_heartbeat=timezone.now())
 
 
-def _is_another_waited_for(chunk: TranscodingChunk) -> bool:
+def _is_another_demanded(chunk: TranscodingChunk) -> bool:
     return TranscodingChunk.objects.filter(job=chunk.job_id, kind=chunk.kind).demanded().exists()
 
 
 def _is_disk_low() -> bool:
-    """Whether nothing may be claimed for want of room; says so in the log, once in a while."""
+    """Return whether the disk is too low to claim; logs that once in a while."""
     warning = disk.usage().warning
-    if warning and cache.add("disk-is-low", "told", TOLD_SECONDS):
+    if warning and cache.add("disk-is-low", "warned", WARNING_SECONDS):
         log.warning("%s", warning)
     return bool(warning)
 
 
 def first_missing(chunk: TranscodingChunk, plan: Plan, package: Path) -> int:
-    """Where to begin or go on; beyond the last where all is there. The storage tells, not a counter."""
+    """Return the first segment that the storage lacks, or the number after the last."""
     names = [rendition.key for rendition in plan.together(chunk.kind, chunk.tier)]
-    there = set.intersection(*(segments_there(package / name) for name in names))
-    wanted = range(chunk.first_segment, chunk.last_segment + 1)
-    return next((index for index in wanted if index not in there), chunk.last_segment + 1)
+    stored = set.intersection(*(segments_there(package / name) for name in names))
+    segments = range(chunk.first_segment, chunk.last_segment + 1)
+    return next((index for index in segments if index not in stored), chunk.last_segment + 1)
 
 
 def assignment_of(chunk: TranscodingChunk, plan: Plan, first: int) -> Assignment:
-    """What a worker is told of a claimed chunk, of which the segments before `first` are there."""
+    """Return the assignment of a claimed chunk, of which the segments before `first` are stored."""
     return Assignment(
         chunk=chunk.pk,
         attempt=chunk.attempt,
@@ -317,7 +317,7 @@ def _attempt_at(assignment: Assignment) -> AttemptQuerySet:
 
 
 def _share(plan: Plan, rendition: str, index: int) -> float:
-    """The seconds of the video that a segment stands for; all rungs together make the whole."""
+    """Return the seconds of video that a segment counts for; a segment of one of three renditions counts a third."""
     made = plan.rendition(rendition)
     alike = len(plan.video) if made.kind == ChunkKind.VIDEO else len(plan.audio)
     return float(plan.timeline_of(made).seconds(index) / alike)

@@ -1,4 +1,4 @@
-"""The queue of work for one worker on another machine: what it delivers is checked before it is kept."""
+"""The queue for a remote worker, whose segments are checked before they are stored."""
 
 from transcoding.engine.contract import INIT, Assignment, Yield
 from transcoding.engine.verify.deliveries import InvalidDelivery, check_init, check_segment
@@ -6,12 +6,12 @@ from transcoding.queue.local import LocalQueue, first_missing
 
 
 class ValidatingQueue(LocalQueue):
-    """Serves requests, none of which knows of another: each resumes the piece that it names."""
+    """Serves HTTP requests, each of which resumes the chunk that it names."""
 
     def deliver(self, assignment: Assignment, rendition: str, index: int, data: bytes) -> None:
-        """Raises InvalidDelivery where the segment is not what the plan says."""
+        """Store a segment; raises InvalidDelivery where it is not what the plan says."""
         if index > assignment.last:
-            raise Yield  # the piece has been cut since it was claimed
+            raise Yield  # the chunk was split since the claim
         if index == INIT:
             check_init(assignment.plan, rendition, data)
         else:
@@ -25,7 +25,7 @@ class ValidatingQueue(LocalQueue):
             raise InvalidDelivery(f"{rendition}/init.mp4 must be delivered before its segments.") from error
 
     def complete(self, assignment: Assignment) -> None:
-        """Raises InvalidDelivery where a segment is missing."""
+        """Complete the chunk; raises InvalidDelivery where a segment is missing."""
         chunk = self._held(assignment)
         missing = first_missing(chunk, assignment.plan, self._packages[chunk.pk])
         if missing <= chunk.last_segment:

@@ -1,4 +1,4 @@
-"""The captions of published videos: their rows, their files, and the queue of those that are still to be heard."""
+"""The captions of published videos: their rows, their files, and the queue of transcriptions."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ NO_SPEECH = "No speech was found, so there are no captions. Choose the language 
 
 
 def is_enabled() -> bool:
-    """Whether this installation makes captions at all."""
+    """Return whether this site makes captions."""
     return bool(settings.WHISPER_MODEL != "none")
 
 
@@ -39,20 +39,20 @@ def whisper() -> Whisper:
 
 
 def open_for(job: TranscodingJob) -> bool:
-    """Have a video that is just being published heard; False where there is nothing to do. Call it in a transaction.
+    """Ask for the transcription of a video that is being published; False where there is nothing to do.
 
-    A video whose words are known or asked for already keeps what it has.
+    A video that has a transcription keeps it. Call it in a transaction.
     """
     if not is_enabled() or Transcription.objects.filter(video=job.video_id).exists():
         return False
     return _open(job, language="")
 
 
-def ask_again(job: TranscodingJob, language: str = "") -> bool:
-    """Have a published video heard (again), in a given language or in the one that is detected.
+def request(job: TranscodingJob, language: str = "") -> bool:
+    """Ask for a transcription of a published video, in a given language or in the detected one.
 
-    False where it waits or is being heard already, is not published, or is in the archive, and where no captions are
-    made at all. The captions that it has stay until the new ones are there.
+    False where one is pending or running, where the video is not published or is archived, and where this site makes
+    no captions. The present captions stay until the new ones are complete.
     """
     if not is_enabled():
         return False
@@ -85,7 +85,7 @@ def cancel(job: TranscodingJob, by: str) -> bool:
 
 
 class TranscriptionQueue(PostPublishQueue):
-    """The queue of videos to be heard. A chunk and its transcription change in one transaction, the chunk first."""
+    """The queue of transcriptions. A chunk and its transcription change in one transaction, the chunk first."""
 
     def claim(self, kinds: Collection[str] = (ChunkKind.TRANSCRIPTION,)) -> Assignment | None:
         while (chunk := self._claim_row(ChunkKind.TRANSCRIPTION)) is not None:
@@ -116,7 +116,7 @@ class TranscriptionQueue(PostPublishQueue):
                 transcriptions.update(progress_percent=percent)
 
     def publish(self, assignment: Assignment, transcript: Transcript) -> None:
-        """Put the captions beside the video and its words into the database, all or nothing."""
+        """Store the captions in the package and the transcript in the database, all or nothing."""
         package = self._package(assignment)
         try:
             with staged(package, assignment.attempt, assignment.plan, transcript) as staging, transaction.atomic():
@@ -128,7 +128,7 @@ class TranscriptionQueue(PostPublishQueue):
         except FileNotFoundError as error:
             if package == self._package(assignment) and package.exists():
                 raise
-            raise LeaseLost from error  # the archive has taken the files
+            raise LeaseLost from error  # the files have moved to the archive
         self._forget_package(assignment)
 
     def _package(self, assignment: Assignment) -> Path:
@@ -142,12 +142,12 @@ class TranscriptionQueue(PostPublishQueue):
 
 @contextmanager
 def staged(package: Path, number: int, plan: Plan, transcript: Transcript) -> Iterator[Path]:
-    """The files of the captions in a folder of the package that nobody is served from; it goes afterwards.
+    """Write the files of the captions into a temporary folder of the package, which is removed afterwards.
 
-    Raises FileNotFoundError where the package is not there. A folder that a killed worker left goes, too.
+    The folder of a killed worker is removed, too. Raises FileNotFoundError where there is no package.
     """
-    for left in package.glob(f".captions-*{UNFINISHED}"):
-        files.remove(left)
+    for abandoned in package.glob(f".captions-*{UNFINISHED}"):
+        files.remove(abandoned)
     folder = package / f".captions-{number}{UNFINISHED}"
     folder.mkdir()
     try:
@@ -166,7 +166,7 @@ def _write_files(folder: Path, first_time: int, plan: Plan, transcript: Transcri
 
 
 def _first_time(package: Path, plan: Plan) -> int:
-    """When the picture's first fragment begins, in ticks of the MPEG clock."""
+    """Return when the first video fragment begins, in ticks of the MPEG clock."""
     rendition = package / plan.video[0].key
     timescale = boxes.timescale((rendition / "init.mp4").read_bytes())
     first = next(iter(boxes.scan_fragments(rendition / segment_name(0))))
@@ -174,9 +174,10 @@ def _first_time(package: Path, plan: Plan) -> int:
 
 
 def install(staging: Path, package: Path, language: str) -> Path | None:
-    """Make staged captions the only ones of a package, file by file; gives the whole file, None where nothing was said.
+    """Make staged captions the only ones of a package, file by file.
 
-    The master playlist changes after the new files are there and before the old ones go.
+    Returns the path of the whole WebVTT file, None where there is no speech. The master playlist changes after the new
+    files are stored and before the old ones are removed.
     """
     captions, path = package / "captions", None
     if language:
@@ -195,12 +196,12 @@ def install(staging: Path, package: Path, language: str) -> Path | None:
 
 
 def restore_files(job: TranscodingJob, plan: Plan) -> None:
-    """Where a video was heard before it was encoded again: its captions as files, from the words in the database."""
+    """Write the caption files of a re-encoded video again, from the cues in the database."""
     package, row = package_dir(job.video), Transcription.objects.filter(video=job.video_id).first()
-    said = tuple(Caption(cue.start, cue.end, cue.text) for cue in Cue.objects.filter(video=job.video_id))
-    if row is None or not said or caption_languages(package):
+    captions = tuple(Caption(cue.start, cue.end, cue.text) for cue in Cue.objects.filter(video=job.video_id))
+    if row is None or not captions or caption_languages(package):
         return
-    transcript = Transcript(row.language, said)
+    transcript = Transcript(row.language, captions)
     with staged(package, 0, plan, transcript) as staging:
         path = install(staging, package, row.language)
     vtt_path = str(path.relative_to(root())) if path else None
@@ -208,10 +209,10 @@ def restore_files(job: TranscodingJob, plan: Plan) -> None:
 
 
 def tracks_of(languages: Collection[str]) -> list[CaptionTrack]:
-    """Languages as a master playlist names them: each as its speakers call it, where that is known."""
+    """Return the tracks for a master playlist, with the name of each language in that language."""
     return [CaptionTrack(code, name_of(code, "name_local").capitalize()) for code in languages]
 
 
 def name_of(language: str, kind: str = "name") -> str:
-    """A language's name in English, or with `name_local` its own; its code where it has none."""
+    """Return the English name of a language, or with `name_local` its own; its code where the name is unknown."""
     return str(LANG_INFO.get({"zh": "zh-hans", "no": "nb"}.get(language, language), {}).get(kind, language))

@@ -1,4 +1,4 @@
-"""What the plan of a video means in rows and playlists, before anything is encoded."""
+"""The rows and playlists of a plan, written before anything is encoded."""
 
 from django.conf import settings
 from django.db import transaction
@@ -19,7 +19,7 @@ from workers.models import Worker
 
 
 def plan_of(job: TranscodingJob) -> Plan:
-    """The plan that the job was laid out with."""
+    """Return the plan of a job."""
     job.refresh_from_db(fields=["plan"])
     return Plan.from_json(job.plan or {})
 
@@ -27,7 +27,7 @@ def plan_of(job: TranscodingJob) -> Plan:
 def lay_out(job: TranscodingJob, media: MediaInfo) -> bool:
     """Write the plan and a row for every rung and chunk, all or nothing.
 
-    False where it was cancelled meanwhile, waits for room on the disk, or has failed because it will never fit.
+    False where the job was cancelled meanwhile, waits for disk space, or failed because it will never fit.
     """
     plan = make_plan(media, encoder=_encoder(), preset=settings.X264_PRESET, ffmpeg=processes.version())
     size = written_here(package_bytes(plan, media))
@@ -37,7 +37,7 @@ def lay_out(job: TranscodingJob, media: MediaInfo) -> bool:
     with transaction.atomic():
         locked = TranscodingJob.objects.select_for_update(no_key=True).get(pk=job.pk)
         if locked.plan is not None:
-            return True  # the same step runs twice, and the other was first
+            return True  # the same step runs twice, and the other one was first
         if not disk_quota.reserve(job, size):
             return False
         if (
@@ -46,8 +46,8 @@ def lay_out(job: TranscodingJob, media: MediaInfo) -> bool:
             .update(duration=media.duration, source_width=media.video.width, source_height=media.video.height)
         ):
             return False
-        for left in packages_of(job.video):  # of an earlier plan, with other boundaries and another encoder
-            files.remove(left)
+        for old in packages_of(job.video):  # of an earlier plan, with other boundaries and another encoder
+            files.remove(old)
         job.checkpoint(plan=plan.to_json())
         QualityProgress.objects.bulk_create(_quality_rows(job, plan, media))
         TranscodingChunk.objects.bulk_create(_chunk_rows(job, plan))
@@ -55,11 +55,11 @@ def lay_out(job: TranscodingJob, media: MediaInfo) -> bool:
 
 
 def _encoder() -> str:
-    """The first of the encoders that the setting asks for which a live worker has tried with success."""
-    wanted = encoders.preferred(settings.ENCODER)
+    """Return the first encoder of the setting that an active worker has tried with success."""
+    preferred = encoders.preferred(settings.ENCODER)
     live = Worker.objects.allowed().filter(status=Worker.Status.ACTIVE).values_list("capabilities", flat=True)
-    there = {name for facts in live for name in (facts or {}).get("encoders", ())}
-    return next((name for name in wanted if name in there), SOFTWARE)
+    available = {name for facts in live for name in (facts or {}).get("encoders", ())}
+    return next((name for name in preferred if name in available), SOFTWARE)
 
 
 def _quality_rows(job: TranscodingJob, plan: Plan, media: MediaInfo) -> list[QualityProgress]:
@@ -93,7 +93,7 @@ def _chunk_rows(job: TranscodingJob, plan: Plan) -> list[TranscodingChunk]:
 
 
 def write_planned_playlists(job: TranscodingJob) -> None:
-    """Complete playlists before anything is encoded; those that were measured later stay."""
+    """Write complete playlists before anything is encoded; measured ones are not replaced."""
     package, plan = package_dir(job.video), plan_of(job)
     for rendition in (*plan.video, *plan.audio):
         text = playlists.planned_playlist(plan.timeline_of(rendition))

@@ -1,7 +1,7 @@
-"""Which picture stands for a video: the best that was found, or the one that an editor chose.
+"""The poster of a video: the best of some candidates, or the one that an editor chose.
 
-An editor's choice lies beside the original, so it outlives every package. `videos.poster_version` counts the changes:
-it is part of the poster's address, which browsers keep for ever.
+The editor's choice is stored beside the source, so it outlives every package. `videos.poster_version` counts the
+changes: it is part of the poster's address, which browsers cache for ever.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def candidate_name(number: int) -> str:
 
 
 def make_first(video: Video, plan: Plan) -> None:
-    """See to it that a video being made has a poster; raises FfmpegError."""
+    """Make the poster of a video in the making, unless it has one; raises FfmpegError."""
     target = package_dir(video) / "poster.jpg"
     if not target.exists() and not chosen_poster_path(video).exists():
         with scratch() as folder, reading(str(source_path(video))) as source:
@@ -36,7 +36,7 @@ def make_first(video: Video, plan: Plan) -> None:
 
 
 def offer(video: Video, found: Sequence[Picture]) -> None:
-    """Keep pictures for the editor, and show the best unless one was chosen. Call it with the video locked."""
+    """Store the candidates, and show the best unless an editor has chosen. Call it with the video locked."""
     package = package_dir(video)
     for number in range(CANDIDATES):
         path = package / candidate_name(number)
@@ -49,14 +49,14 @@ def offer(video: Video, found: Sequence[Picture]) -> None:
 
 
 def offered(video: Video) -> list[tuple[int, bool]]:
-    """The numbers of the pictures that an editor can choose from, and whether each is the poster now."""
+    """Return the numbers of the candidates, and whether each is the present poster."""
     package = package_dir(video)
     paths = {number: package / candidate_name(number) for number in range(CANDIDATES)}
     return [(number, _same(path, package / "poster.jpg")) for number, path in paths.items() if path.is_file()]
 
 
 def choose(video_id: int, number: int) -> bool:
-    """Make one of those offered the poster for good. False where there is none of that number, or no video."""
+    """Make a candidate the poster, whatever comes later. False where there is no such candidate or video."""
     with transaction.atomic():
         video = _lock(video_id)
         if video is None:
@@ -68,7 +68,7 @@ def choose(video_id: int, number: int) -> bool:
 
 
 def send(video_id: int, file: Path) -> bool:
-    """Make a picture of the editor's own the poster for good. False where the video is archived or gone.
+    """Make an uploaded picture the poster, whatever comes later. False where the video is archived or gone.
 
     Raises NotAPicture.
     """
@@ -86,7 +86,7 @@ def _choose(video: Video, jpeg: bytes) -> None:
 
 
 def _show(video: Video, jpeg: bytes) -> None:
-    """The file first: an address may show what is newer than it says, and never anything older."""
+    """Store the file before the version: an address may show a newer poster than it names, and never an older one."""
     target = package_dir(video) / "poster.jpg"
     if target.parent.is_dir() and not (target.is_file() and target.read_bytes() == jpeg):
         store(target, jpeg)
@@ -98,5 +98,5 @@ def _lock(video_id: int) -> Video | None:
 
 
 def _same(one: Path, other: Path) -> bool:
-    there = other.is_file() and one.stat().st_size == other.stat().st_size
-    return there and one.read_bytes() == other.read_bytes()
+    same_size = other.is_file() and one.stat().st_size == other.stat().st_size
+    return same_size and one.read_bytes() == other.read_bytes()

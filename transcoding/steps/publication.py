@@ -1,4 +1,4 @@
-"""The end of a job: playlists that tell what was really made, and the rows that publish it."""
+"""The end of a job: the measured playlists, and the rows that publish the video."""
 
 import logging
 from pathlib import Path
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def write_playlists(package: Path, plan: Plan) -> None:
-    """Replace all playlists by what the segments really are, each atomically, the master last."""
+    """Replace all playlists by measured ones, each atomically, the master playlist last."""
     renditions = [read_rendition(package / rendition.key) for rendition in plan.video]
     audio = [read_rendition(package / rendition.key) for rendition in plan.audio]
     for rendition in [*renditions, *audio]:
@@ -37,7 +37,7 @@ def _store_text(path: Path, text: str) -> None:
 
 
 def publish(job: TranscodingJob, renditions: list[StoredRendition]) -> list[ChunkKind]:
-    """Make the video ready, with all that the schema tells of it, in one transaction; gives the work it opens."""
+    """Make the video ready, with all its rows, in one transaction; returns the kinds of work to be done next."""
     with transaction.atomic():
         if not Video.objects.alive().filter(pk=job.video_id).complete(float(renditions[0].duration)):
             return []  # archived or published meanwhile

@@ -1,4 +1,4 @@
-"""Storyboards and posters to choose from, drawn once a video is published: their rows and their queue."""
+"""Storyboards, and posters to choose from, which are made after the publication: their rows and their queue."""
 
 import logging
 import threading
@@ -26,7 +26,7 @@ from videos.storage.paths import package_dir, reading, scratch
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 5  # videos of an earlier release that are opened together
+AT_ONCE = 5  # videos of an earlier release
 
 
 def open_for(job: TranscodingJob) -> None:
@@ -35,19 +35,22 @@ def open_for(job: TranscodingJob) -> None:
     TranscodingChunk.objects.filter(pk=chunk.pk).reset(priority=Priority.LAST)
 
 
-def open_missing() -> int:
-    """Videos that were published without: a few of them, the latest first, once none waits. Returns how many."""
-    pieces = TranscodingChunk.objects.filter(kind=ChunkKind.STORYBOARD)
-    if pieces.not_archived().open().exists():
+def backfill() -> int:
+    """Ask for storyboards of published videos without one, the newest first; returns how many.
+
+    Some at a time, and none while one is pending or running.
+    """
+    chunks = TranscodingChunk.objects.filter(kind=ChunkKind.STORYBOARD)
+    if chunks.not_archived().open().exists():
         return 0
     ready = Video.objects.alive().filter(status=Video.Status.READY, job__plan__isnull=False)
-    missing = ready.exclude(Exists(pieces.filter(job__video=OuterRef("pk")))).newest()
+    missing = ready.exclude(Exists(chunks.filter(job__video=OuterRef("pk")))).newest()
     return sum(_open_late(video.job) for video in missing.select_related("job")[:AT_ONCE])
 
 
 def _open_late(job: TranscodingJob) -> bool:
     with transaction.atomic():
-        job.lock()  # nobody archives it or encodes it again meanwhile
+        job.lock()  # so that it is not archived or re-encoded meanwhile
         is_ready = Video.objects.alive().filter(pk=job.video_id, status=Video.Status.READY).exists()
         if is_ready:
             open_for(job)
@@ -55,7 +58,7 @@ def _open_late(job: TranscodingJob) -> bool:
 
 
 class StoryboardQueue(PostPublishQueue):
-    """The queue of videos whose pictures are still to be drawn."""
+    """The queue of storyboards."""
 
     def claim(self, kinds: Collection[str] = (ChunkKind.STORYBOARD,)) -> Assignment | None:
         chunk = self._claim_row(ChunkKind.STORYBOARD)
@@ -66,7 +69,7 @@ class StoryboardQueue(PostPublishQueue):
     def package_of(self, assignment: Assignment) -> Path:
         video = Video.objects.filter(job__chunks=assignment.chunk).first()
         if video is None:
-            raise LeaseLost  # it is gone, or made anew
+            raise LeaseLost  # it was deleted or is re-encoded
         return package_dir(video)
 
     def report(self, assignment: Assignment, percent: int | None = None) -> None:
@@ -74,7 +77,7 @@ class StoryboardQueue(PostPublishQueue):
         self._guarded(assignment, lease_expires_at=lease_end())
 
     def put(self, assignment: Assignment, storyboard: Storyboard, candidates: list[Picture]) -> None:
-        """Put the files beside the video, with the rows that tell of them."""
+        """Store the pictures in the package, and complete the chunk."""
         with transaction.atomic():
             video = self._finish(assignment)
             install(storyboard, package_dir(video))
@@ -83,34 +86,34 @@ class StoryboardQueue(PostPublishQueue):
 
 
 def install(storyboard: Storyboard, package: Path) -> None:
-    """The file that names the sheets comes last: it is what the page looks for.
+    """Store a storyboard; the file that names the sheets comes last, because the page looks for it.
 
-    Raises FileNotFoundError where the package is gone: nothing may bring it back.
+    Raises FileNotFoundError where the package is gone, because it must not be created again.
     """
     if not package.is_dir():
-        raise FileNotFoundError(f"{package} is not there")
+        raise FileNotFoundError(f"{package} does not exist")
     for number, sheet in enumerate(storyboard.sheets):
         store(package / sheet_name(number), sheet)
     store(package / "storyboard.vtt", storyboard.vtt.encode())
-    wanted = {sheet_name(number) for number in range(len(storyboard.sheets))}
+    names = {sheet_name(number) for number in range(len(storyboard.sheets))}
     for path in package.glob("storyboard-*.jpg"):
-        if path.name not in wanted:
+        if path.name not in names:
             path.unlink(missing_ok=True)
 
 
-def draw_one(queue: StoryboardQueue, stop: threading.Event) -> bool:
-    """Claim a video, draw its pictures, put them in place; False where there was none."""
+def generate_one(queue: StoryboardQueue, stop: threading.Event) -> bool:
+    """Claim a chunk and make its storyboard; False where none is pending."""
     assignment = queue.claim()
     if assignment is None:
         return False
     try:
-        _draw(queue, assignment, stop)
+        _generate(queue, assignment, stop)
     except LeaseLost:
-        log.warning("«%s»: its pictures are not wanted any more", assignment.title)
+        log.warning("«%s»: the storyboard is no longer needed", assignment.title)
     return True
 
 
-def _draw(queue: StoryboardQueue, assignment: Assignment, stop: threading.Event) -> None:
+def _generate(queue: StoryboardQueue, assignment: Assignment, stop: threading.Event) -> None:
     check = Pulse(queue, assignment, stop)
     try:
         package = queue.package_of(assignment)
@@ -125,7 +128,7 @@ def _draw(queue: StoryboardQueue, assignment: Assignment, stop: threading.Event)
         log.error("«%s» gets no storyboard: %s", assignment.title, error)
         queue.fail(assignment, str(error))
     else:
-        log.info("«%s»: its pictures are drawn", assignment.title)
+        log.info("«%s»: the storyboard is complete", assignment.title)
 
 
 def _candidates(assignment: Assignment, folder: Path, check: Callable[[], None]) -> list[Picture]:

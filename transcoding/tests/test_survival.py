@@ -8,7 +8,10 @@ import pytest
 from vlog.environment import BASE_DIR
 from vlog.tests.torture import torture
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
+pytestmark = [
+    pytest.mark.slow("a round of each torture scenario: processes are killed, and leases expire"),
+    pytest.mark.timeout(1200),
+]
 
 # Several faults in one video, so that the site starts once and few videos are made.
 PROCESSES = "wakeups-doubled+ffmpeg+child+node+term+wakeups-lost+broker-killed+database-killed+everything"

@@ -6,7 +6,6 @@ from typing import Any
 import factory.django
 from django.utils import timezone
 
-from transcoding.engine.codecs.h264 import SOFTWARE
 from transcoding.engine.plan.plan import KNOWN_FORMATS
 from transcoding.models import TranscodingJob
 from videos.models import Category, Tag, Video
@@ -55,7 +54,7 @@ class WorkerFactory(ModelFactory):
         model = Worker
 
     worker_name = factory.Sequence(lambda n: f"worker-{n}")
-    capabilities = factory.LazyFunction(lambda: {"encoders": [SOFTWARE], "plan_formats": list(KNOWN_FORMATS)})
+    capabilities = factory.LazyFunction(lambda: {"plan_formats": list(KNOWN_FORMATS)})
 
 
 class NodeFactory(WorkerFactory):

@@ -23,7 +23,7 @@ THUMBNAIL = "document.querySelector('media-time-range').shadowRoot.querySelector
 def video(lasting_rows, tmp_path_factory):
     folder = tmp_path_factory.mktemp("colours")
     video = live.publish(colours(folder), "Colours", folder / "node.log")
-    storyboards.draw_one(storyboards.StoryboardQueue(NodeFactory()), threading.Event())
+    storyboards.generate_one(storyboards.StoryboardQueue(NodeFactory()), threading.Event())
     assert (package_dir(video) / "storyboard.vtt").exists()
     return video
 

@@ -30,7 +30,10 @@ from vlog.celery import app
 from vlog.tests.installed import compose_file, image, nginx_configuration
 from vlog.tests.processes import reserve_port, wait_until
 
-pytestmark = [pytest.mark.django_db, pytest.mark.long]
+pytestmark = [
+    pytest.mark.slow("starts every service of docker-compose.yml, and nginx in front of them"),
+    pytest.mark.django_db,
+]
 
 HOST = "video.example.org"
 TLS = {"Host": HOST, "X-Forwarded-Proto": "https"}  # as a proxy that terminates TLS sends it

@@ -28,7 +28,7 @@ from vlog.tests.processes import (
     wait_until,
 )
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow("starts and kills PostgreSQL and Valkey at every moment of their lives")
 
 
 def write_something(data_dir: Path) -> None:

@@ -17,7 +17,7 @@ from vlog.management.commands.up import check_static_files
 from vlog.tests.conftest import run_apart
 from vlog.tests.processes import belonging_to, environment_for, keeper_of, kill, pid_of, reserve_port, wait_until
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow("starts, kills and stops whole installations")
 
 PROGRAMS = {
     "web": "vlog.webserver",

@@ -151,7 +151,7 @@ def test_a_disabled_worker_gets_no_work_until_it_is_enabled(client, operator):
     node = NodeFactory(worker_id=nodes.worker_id_of("encode@here"), worker_name="encode@here")
     laid_out()
     page_text = act(client, "disable", node).content.decode()
-    assert "«encode@here» is disabled. What it works on now, it finishes." in page_text
+    assert "«encode@here» is disabled. It finishes its present chunk." in page_text
     assert not tasks.encode_next("encode@here", ["video"])
     nodes.beat_once("encode@here")
     assert Worker.objects.get().status == "disabled"
@@ -181,7 +181,7 @@ class TestKeys:
         assert (row.worker.worker_name, (row.expires_at - timezone.now()).days) == ("garage", 29)
         assert "curl -fsSO https://video.example.org/api/worker/v1/agent.pyz" in text
         assert "no-store" in response["Cache-Control"]
-        assert "finds itself" not in text
+        assert "this machine only" not in text
         assert not INLINE_SCRIPT.search(text)
         for path in (LIST, address(row.worker), f"{LIST}{row.worker_id}/history/"):
             assert key not in page(client, path)

@@ -6,6 +6,7 @@ import pytest
 from django.utils import timezone
 
 from transcoding.engine.contract import LeaseLost
+from transcoding.engine.plan.plan import KNOWN_FORMATS
 from transcoding.models import TranscodingChunk
 from transcoding.queue.local import LocalQueue
 from transcoding.tests.conftest import broker
@@ -23,6 +24,8 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("broker")]
 def garage():
     """A remote worker that has one piece, its queue, and the piece."""
     worker, key = control.create("garage")
+    worker.capabilities = {"plan_formats": list(KNOWN_FORMATS)}  # as its first heartbeat says
+    worker.save()
     job = laid_out()
     queue = LocalQueue(worker, lambda number: None, job)
     return worker, key, queue, queue.claim(VIDEO)
@@ -37,7 +40,7 @@ def piece(assignment):
 
 
 class TestKeys:
-    def test_a_new_worker_is_remote_never_heard_of_and_has_one_key(self):
+    def test_a_new_worker_is_remote_never_seen_and_has_one_key(self):
         worker, key = control.create("garage", days=30)
         row = fresh(worker)
         assert (row.worker_name, row.worker_type, row.status, row.last_heartbeat) == (
@@ -68,7 +71,7 @@ class TestKeys:
         new, told = control.rotate(worker)
         assert keys.find(old)
         assert keys.find(new)
-        assert "revoke the older" in told
+        assert "revoke them when" in told
         assert control.revoke(worker, older=True) == "«garage»: 1 key revoked."
         assert keys.find(old) is None
         assert keys.find(new)
@@ -102,7 +105,7 @@ class TestKeys:
 
     def test_whoever_has_no_key_left_has_no_work_either(self, garage):
         worker, _, _, held = garage
-        assert control.revoke(worker) == "«garage»: 1 key revoked. Pieces that went back, unspent: 1."
+        assert control.revoke(worker) == "«garage»: 1 key revoked. 1 chunk released."
         assert piece(held).status == "pending"
         assert "went back" not in control.revoke(worker)
 
@@ -114,7 +117,7 @@ class TestKeys:
 class TestKeptFromWork:
     def test_what_a_remote_worker_has_goes_back_at_once_unspent(self, garage):
         worker, _, queue, held = garage
-        assert control.disable(worker) == "«garage» is disabled. Pieces that went back, unspent: 1."
+        assert control.disable(worker) == "«garage» is disabled. 1 chunk released."
         chunk, row = piece(held), fresh(worker)
         assert (chunk.status, chunk.failures, chunk.lease_expires_at) == ("pending", 0, None)
         assert (row.status, row.current_job) == ("disabled", None)
@@ -126,7 +129,7 @@ class TestKeptFromWork:
     def test_again_is_no_harm_and_ends_what_was_cut_off(self, garage):
         worker, _, _, held = garage
         Worker.objects.filter(pk=worker.pk).update(status="disabled")  # killed before anything went back
-        assert "went back" in control.disable(worker)
+        assert "1 chunk released" in control.disable(worker)
         assert control.disable(worker) == "«garage» is disabled."
         assert piece(held).status == "pending"
 
@@ -193,7 +196,7 @@ class TestDeletion:
         queue = LocalQueue(NodeFactory(worker_name="encode@here"), lambda number: None, laid_out())
         queue.claim(VIDEO)
         Worker.objects.update(status="offline")
-        with pytest.raises(Refused, match="still has a piece"):
+        with pytest.raises(Refused, match="still has a chunk"):
             control.delete(queue.worker)
         assert fresh(queue.worker)
 
@@ -201,7 +204,7 @@ class TestDeletion:
 @pytest.mark.parametrize("site", ["http://127.0.0.1:8000", "http://localhost:8000", "http://[::1]:8000"])
 def test_an_address_that_means_every_machine_itself_is_cautioned_against(settings, site):
     settings.BASE_URL = site
-    assert f"At {site} another machine finds itself" in control.caution()
+    assert f"{site} is the address of this machine only" in control.caution()
     settings.BASE_URL = "http://192.168.1.2:8000"
     assert control.caution() == ""
 

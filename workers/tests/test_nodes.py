@@ -36,7 +36,7 @@ def test_a_new_node_is_an_active_local_worker():
     assert worker.worker_id == nodes.worker_id_of("encode@here")
     assert before <= worker.registered_at == worker.last_heartbeat <= timezone.now()
     assert worker.capabilities["cores"] >= 1
-    assert set(worker.capabilities) == {"cores", "system", "python", "encoders"}
+    assert set(worker.capabilities) == {"cores", "system", "python", "encoders", "plan_formats"}
 
 
 def test_a_node_that_comes_back_is_the_same_row_and_active_again():
@@ -105,7 +105,7 @@ def test_after_90_seconds_of_silence_a_worker_is_offline_and_works_on_nothing(se
     assert (worker.current_job is None) == (status != after)
 
 
-def test_one_that_was_never_heard_of_is_offline():
+def test_one_that_was_never_seen_is_offline():
     worker = WorkerFactory(last_heartbeat=None)
     nodes.mark_stale_offline()
     worker.refresh_from_db()

@@ -6,6 +6,7 @@ from torture import network
 from vlog.tests.torture import torture
 
 pytestmark = [
+    pytest.mark.slow("a round of the torture of remote workers, in networks of their own"),
     pytest.mark.long,
     pytest.mark.timeout(1200),
     pytest.mark.skipif(bool(network.why_not()), reason=network.why_not()),

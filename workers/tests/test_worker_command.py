@@ -153,7 +153,7 @@ def test_create_prints_the_key_alone_and_how_to_start(settings):
     assert "shown only once" in beside
     assert "curl -fsSO https://video.example.org/api/worker/v1/agent.pyz" in beside
     assert out.strip() not in beside
-    assert "finds itself" not in beside
+    assert "this machine only" not in beside
 
 
 def test_create_says_where_another_machine_would_not_find_the_site(settings):
@@ -202,7 +202,7 @@ def test_a_name_that_several_have_is_refused_and_the_id_serves():
 @pytest.mark.parametrize(
     "arguments",
     [
-        *(("dance",), ("show",), ("show", "nobody"), ("create",), ("list", "--all")),
+        *(("dance",), ("show",), ("show", "unknown"), ("create",), ("list", "--all")),
         *(("create", "a", "--expires", text) for text in ("0", "-1", "soon", "9" * 30, "²", "")),
         ("revoke", "a", "--older", "--key", "x"),
     ],

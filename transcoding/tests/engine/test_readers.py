@@ -17,7 +17,7 @@ from transcoding.tests import clips
 from transcoding.tests.engine.test_verify import COPIED, SAID, made
 from videos.tests.live import PATIENCE
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow("plays packages to their ends in Shaka Player and other readers")
 
 SHAKA = settings.BASE_DIR / "node_modules/shaka-player/dist/shaka-player.compiled.js"
 FRAMES = 227  # at 25 a second: three short segments and one of two GOPs

@@ -1,4 +1,4 @@
-"""Cancel, retry, encode again, redo: on rows and files as the steps leave them; Redis is real and nobody listens."""
+"""Cancel, retry, re-encode, redo: on rows and files as the steps leave them, with a real Redis and no worker."""
 
 from datetime import timedelta
 
@@ -117,7 +117,7 @@ class TestCancel:
         tasks.encode_next("encode@test", [ChunkKind.VIDEO], only=job)
         before = made_at(job)
         control.cancel(job, "ann")
-        assert "taken up again" in on_commit(control.retry, fresh(job))
+        assert "is retried; finished" in on_commit(control.retry, fresh(job))
         assert messages("tasks") == ["probe"]
         job = run_all(fresh(job))
         assert job.video.status == "ready"
@@ -172,7 +172,7 @@ class TestEncodeAgain:
         old = package_dir(job.video)
         published = job.video.published_at
         settings.X264_PRESET = "superfast"
-        assert "from scratch" in on_commit(control.encode_again, job)
+        assert "is being re-encoded" in on_commit(control.re_encode, job)
         assert messages("tasks")[-1] == "probe"
         job = fresh(job)
         assert (job.video.status, job.plan, job.current_step, job.progress_percent) == ("pending", None, None, 0)
@@ -185,7 +185,7 @@ class TestEncodeAgain:
 
     def test_what_a_cut_off_move_of_files_left_does_not_get_into_the_new_package(self, ready, on_commit):
         job = ready()
-        on_commit(control.encode_again, job)
+        on_commit(control.re_encode, job)
         archive.reconcile()
         job = fresh(job)
         assert segments_there(package_dir(job.video) / "240p") != set()  # the old ones, moved under the new address
@@ -198,7 +198,7 @@ class TestEncodeAgain:
         TranscodingChunk.objects.create(job=job, kind=ChunkKind.TRANSCRIPTION)
         queue = TranscriptionQueue(NodeFactory())
         queue.publish(queue.claim(), SAID)
-        on_commit(control.encode_again, fresh(job))
+        on_commit(control.re_encode, fresh(job))
         job = run_all(fresh(job))
         package = package_dir(job.video)
         row = Transcription.objects.get(video=job.video)
@@ -214,16 +214,16 @@ class TestEncodeAgain:
 
     def test_one_that_is_being_made_or_heard_or_archived_is_refused(self, laid_out):
         job = laid_out()
-        with pytest.raises(Refused, match="Cancel it first"):
-            control.encode_again(job)
+        with pytest.raises(Refused, match="Cancel the job first"):
+            control.re_encode(job)
         Video.objects.update(status="ready")
         heard = TranscodingChunk.objects.create(job=job, kind=ChunkKind.TRANSCRIPTION)
-        with pytest.raises(Refused, match="is being heard"):
-            control.encode_again(job)
+        with pytest.raises(Refused, match="is being transcribed"):
+            control.re_encode(job)
         heard.delete()
         Video.objects.update(deleted_at=timezone.now())
         with pytest.raises(Refused, match="archive"):
-            control.encode_again(job)
+            control.re_encode(job)
         assert fresh(job).plan is not None
 
 
@@ -232,7 +232,7 @@ class TestRedo:
         job = encoded()
         sound = package_dir(job.video) / "audio"
         before = {path: path.stat().st_mtime_ns for path in sound.rglob("*.m4s")}
-        assert on_commit(control.redo, job, "240p") == "240p of «Clip» is made anew."
+        assert on_commit(control.redo, job, "240p") == "240p of «Clip» is being made again."
         assert made_at(job) == before
         row = job.qualities.get(quality="240p")
         assert (row.status, row.segments_completed) == ("pending", 0)

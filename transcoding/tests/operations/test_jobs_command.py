@@ -180,14 +180,11 @@ def test_a_video_that_there_is_not_is_wrong_use(text):
 
 def test_cancel_and_retry():
     job = walk()
-    assert (
-        run("cancel", "walk", "--by", "ann")
-        == "«A walk» is cancelled. What was made is kept: retry takes it up again.\n"
-    )
+    assert run("cancel", "walk", "--by", "ann") == "«A walk» is cancelled. What was made is kept: retry continues it.\n"
     job.video.refresh_from_db()
     assert (job.video.status, job.video.error_message) == ("failed", "Cancelled by ann.")
     assert refusal("cancel", "walk")[0] == 1
-    assert "taken up again" in run("retry", "walk")
+    assert "is retried; finished" in run("retry", "walk")
     job.video.refresh_from_db()
     assert job.video.status == "processing"
 
@@ -199,7 +196,7 @@ def test_a_ready_video_is_neither_cancelled_nor_retried_but_encoded_again():
         *(1, "«A walk» is ready, so there is nothing to cancel. To withdraw it, archive it."),
     )
     assert "--again" in refusal("retry", "walk")[1]
-    assert "from scratch" in run("retry", "walk", "--again")
+    assert "is being re-encoded" in run("retry", "walk", "--again")
     assert TranscodingJob.objects.get(pk=job.pk).plan is None
 
 
@@ -207,7 +204,7 @@ def test_one_quality_is_made_anew():
     job = walk()
     queue = queue_of(job)
     deliver_all(queue, queue.claim(VIDEO))
-    assert run("retry", "walk", "--quality", "720p") == "720p of «A walk» is made anew.\n"
+    assert run("retry", "walk", "--quality", "720p") == "720p of «A walk» is being made again.\n"
     assert sorted(folder.name for folder in package_dir(job.video).iterdir()) == ["360p", "480p"]
     assert "choose one of" in refusal("retry", "walk", "--quality", "4320p")[1]
 

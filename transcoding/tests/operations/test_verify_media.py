@@ -319,5 +319,5 @@ def test_what_breaks_the_rules_is_not_published_and_the_editor_is_told(package):
     job.video.refresh_from_db()
     assert (job.video.status, job.video.error_message) == (
         "failed",
-        "What was encoded breaks the rules of HLS and was not published: audio/00009.m4s is in no playlist",
+        "The package breaks rules of HLS and was not published: audio/00009.m4s is in no playlist",
     )

@@ -15,6 +15,7 @@ from transcoding.engine.package.files import store
 from transcoding.models import ChunkKind, TranscodingChunk
 from transcoding.queue import demand
 from transcoding.steps.layout import plan_of
+from transcoding.tests import clips
 from transcoding.tests.engine.test_plan import audio
 from transcoding.tests.queue.test_local import RUNGS, VIDEO, expire, laid_out, own_folders, queue_of  # noqa: F401
 from videos.models import Video
@@ -151,7 +152,7 @@ class TestPieces:
 
     def test_copied_sound_is_there_in_a_moment_and_comes_first_whole(self, wakeups):
         job = laid_out(sound=audio(codec="mp3"))
-        job.plan["audio"]["copied"] = True
+        job.plan = clips.changed(plan_of(job), "audio", copied=True).to_json()
         job.save()
         ask(job, 2, ChunkKind.AUDIO)
         ((first, _, status, priority),) = pieces(job, "audio")
@@ -176,7 +177,7 @@ class TestPieces:
         planned = job.chunks.count()
         for segment in range(5, 500, 2):
             ask(job, segment)
-        assert job.chunks.count() <= demand.PIECES * (1 + planned) + 1
+        assert job.chunks.count() <= demand.MAX_SPLIT * (1 + planned) + 1
 
     def test_what_is_made_already_changes_nothing(self, wakeups):
         job = laid_out()
@@ -273,7 +274,7 @@ class TestWorkers:
         ask(job, 11)
         rest = second.claim(VIDEO)
         assert (rest.first, rest.last) == (11, 14)
-        deliver(first, claimed, 7, 8, 9)  # nobody waits any more, so it goes on
+        deliver(first, claimed, 7, 8, 9)  # no viewer waits any more, so it goes on
         with pytest.raises(Yield):
             deliver(first, claimed, 10)
         first.complete(claimed)
@@ -342,12 +343,12 @@ class TestRequests:
     @pytest.mark.usefixtures("impatient")
     def test_no_more_than_some_of_the_threads_wait(self, client, job, wakeups):
         for _ in range(WAITING):
-            demand._places.acquire()
+            demand._waiting.acquire()
         try:
             assert client.get(self.address(job, "720p/00004.m4s")).status_code == 503
             assert wakeups == []
         finally:
-            demand._places.release(WAITING)
+            demand._waiting.release(WAITING)
         client.get(self.address(job, "720p/00004.m4s"))
         assert wakeups == ["video", "video"]
 

@@ -13,7 +13,7 @@ from transcoding.models import Outcome, TranscodingJob
 from transcoding.queue import incompatible
 from transcoding.queue.local import LocalQueue
 from transcoding.tests.queue.test_eligibility import worker
-from transcoding.tests.queue.test_local import AUDIO, RUNGS, VIDEO, audio, laid_out, own_folders, row
+from transcoding.tests.queue.test_local import AUDIO, RUNGS, VIDEO, audio, expire, laid_out, own_folders, row
 from videos import archive
 from videos.models import Video
 from videos.storage.paths import package_dir
@@ -31,7 +31,7 @@ class Encoder:
         self.queue = LocalQueue(worker(name, **columns), lambda number: None, job)
 
     def deliver(self, claimed):
-        for rendition in claimed.renditions:
+        for rendition in claimed.keys:
             self.queue.deliver(claimed, rendition, INIT, self.name.encode())
             for index in range(claimed.first, claimed.last + 1):
                 self.queue.deliver(claimed, rendition, index, self.name.encode())
@@ -166,10 +166,17 @@ class TestNoWorkerCanContinue:
         incompatible.sweep()
         assert (made(job), states(job)) == ([], [("pending", 0)] * 3)
 
+    def test_a_worker_whose_lease_has_expired_is_not_waited_for(self, job, old):
+        held = old.queue.claim(VIDEO)
+        old.leave()
+        expire(held, swept=False)
+        Encoder("new", job).mismatch()
+        assert (made(job), states(job)) == ([], [("pending", 0)] * 3)
+
     def test_copied_renditions_stay(self, job, old):
         plan = job.plan
-        for rung in plan["rungs"]:
-            rung["copied"] = rung["name"] == "480p"
+        for rendition in plan["renditions"]:
+            rendition["copied"] = rendition["key"] == "480p"
         TranscodingJob.objects.filter(pk=job.pk).update(plan=plan)
         old.leave()
         Encoder("new", job).mismatch()

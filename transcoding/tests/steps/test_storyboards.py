@@ -16,7 +16,7 @@ from transcoding.models import ChunkStatus, TranscodingChunk
 from transcoding.operations import control
 from transcoding.queue import recovery
 from transcoding.steps import posters, storyboards
-from transcoding.steps.storyboards import StoryboardQueue, draw_one, open_missing
+from transcoding.steps.storyboards import StoryboardQueue, backfill, generate_one
 from transcoding.tests import clips
 from transcoding.tests.conftest import make
 from videos import archive
@@ -46,7 +46,7 @@ def queue():
 
 
 def draw(stop=NEVER):
-    return draw_one(queue(), stop)
+    return generate_one(queue(), stop)
 
 
 def chunk(job):
@@ -128,15 +128,15 @@ class TestDrawing:
         assert chunk(job).status == "completed"
         assert list(settings.UPLOADS_DIR.glob("scratch-*")) == []
 
-    @pytest.mark.parametrize("end", ["archive", "purge", "encode again"])
+    @pytest.mark.parametrize("end", ["archive", "purge", "re-encode"])
     def test_of_a_video_that_is_gone_meanwhile_nothing_comes_back(self, published, monkeypatch, end):
         job = published()
         draw_storyboard = storyboards.pictures.storyboard
 
         def go_meanwhile(*arguments):
             drawn = draw_storyboard(*arguments)
-            if end == "encode again":
-                control.encode_again(job)
+            if end == "re-encode":
+                control.re_encode(job)
                 shutil.rmtree(packages_of(job.video)[0])
             else:
                 archive.archive(job.video_id, "test")
@@ -165,20 +165,20 @@ class TestEarlierReleases:
     def test_a_video_without_is_opened_and_drawn(self, published):
         job = published()
         chunk(job).delete()
-        assert open_missing() == 1
-        assert open_missing() == 0, "one waits already"
+        assert backfill() == 1
+        assert backfill() == 0, "one waits already"
         draw()
-        assert open_missing() == 0
+        assert backfill() == 0
         assert "storyboard.vtt" in files(job)
 
     def test_one_that_failed_stays_alone_and_so_does_what_is_not_ready(self, published, arrived, film):
         job = published()
         job.chunks.filter(kind="storyboard").update(status=ChunkStatus.FAILED)
         tasks.probe.run(arrived(film, "New").pk)
-        assert open_missing() == 0
+        assert backfill() == 0
         archive.archive(job.video_id, "test")
         chunk(job).delete()
-        assert open_missing() == 0
+        assert backfill() == 0
 
 
 class TestChoosing:
@@ -208,7 +208,7 @@ class TestChoosing:
         assert not posters.send(job.video_id, tmp_path / "sent")
         archive.restore(job.video_id)
         job.refresh_from_db()
-        control.encode_again(job)
+        control.re_encode(job)
         job = type(job).objects.get(pk=job.pk)
         make(job)
         draw()
