@@ -206,7 +206,9 @@ def try_to_choose(page, text, timeout):
         page.locator("media-settings-menu-button").click(timeout=timeout)
     item = page.locator("media-settings-menu-item").filter(has=page.locator("media-rendition-menu"))
     item.click(timeout=timeout)
-    page.locator("media-rendition-menu").get_by_role("menuitemradio", name=text).click(timeout=timeout)
+    page.locator("media-rendition-menu").get_by_role("menuitemradio", name=re.compile(f"^{text}")).click(
+        timeout=timeout
+    )
     page.locator("media-settings-menu-button").click(timeout=timeout)
     menu.wait_for(state="hidden", timeout=timeout)
 
