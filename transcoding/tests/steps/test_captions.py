@@ -180,7 +180,7 @@ class TestHearing:
         )
         plan = plan_of(long)
         heard = []
-        task = Task(str(long), plan.to_json(), str(weights), "", piece=60)
+        task = Task(str(long), plan.to_json(), str(weights), "", part=60)
         found = transcribe.transcribe(task, 90, heard.append, lambda: None)
         assert [caption.text for caption in found.captions] == [*speech.PARTS] * 3
         starts = [caption.start for caption in found.captions[::2]]
