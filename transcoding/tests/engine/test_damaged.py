@@ -1,4 +1,4 @@
-"""Sources that are not whole, or lie: the existing part is published, the rest is filled, and the editor gets a warning."""
+"""Sources that are not whole, or lie: the existing part is published, the rest is filled, and the editor is warned."""
 
 import pytest
 
