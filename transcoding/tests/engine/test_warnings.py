@@ -39,7 +39,7 @@ def published(source):
     return job
 
 
-GATE = "90p is not of High profile: it takes more bits than it would have to."
+GATE = "90p does not have High profile: it takes more bits than necessary."
 
 
 def test_a_whole_film_has_none_but_what_the_gate_would_have_better(film):
