@@ -151,7 +151,7 @@ class TestPieces:
 
     def test_copied_sound_is_there_in_a_moment_and_comes_first_whole(self, wakeups):
         job = laid_out(sound=audio(codec="mp3"))
-        job.plan["audio"]["copied"] = True
+        next(made for made in job.plan["renditions"] if made["kind"] == "audio")["copied"] = True
         job.save()
         ask(job, 2, ChunkKind.AUDIO)
         ((first, _, status, priority),) = pieces(job, "audio")

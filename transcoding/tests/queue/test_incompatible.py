@@ -31,7 +31,7 @@ class Encoder:
         self.queue = LocalQueue(worker(name, **columns), lambda number: None, job)
 
     def deliver(self, claimed):
-        for rendition in claimed.renditions:
+        for rendition in [made.key for made in claimed.renditions]:
             self.queue.deliver(claimed, rendition, INIT, self.name.encode())
             for index in range(claimed.first, claimed.last + 1):
                 self.queue.deliver(claimed, rendition, index, self.name.encode())
@@ -175,8 +175,8 @@ class TestNoWorkerCanContinue:
 
     def test_copied_renditions_stay(self, job, old):
         plan = job.plan
-        for rung in plan["rungs"]:
-            rung["copied"] = rung["name"] == "480p"
+        for rendition in plan["renditions"]:
+            rendition["copied"] = rendition["key"] == "480p"
         TranscodingJob.objects.filter(pk=job.pk).update(plan=plan)
         old.leave()
         Encoder("new", job).mismatch()
