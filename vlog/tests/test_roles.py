@@ -54,6 +54,7 @@ def groups():
     """Create the groups of the migration again, after a test that emptied all tables."""
     if not Group.objects.filter(name="Editors").exists():
         importlib.import_module("videos.migrations.0004_roles").make_groups(apps, None)
+        importlib.import_module("transcoding.migrations.0008_manage_job").grant(apps, None)
     return Group.objects
 
 
