@@ -11,6 +11,7 @@ from transcoding.engine.codecs.h264 import ENCODERS, SOFTWARE
 from transcoding.engine.ffmpeg import encoders
 from transcoding.engine.package.contents import segment_name
 from transcoding.engine.plan.media import MediaInfo
+from transcoding.engine.plan.plan import KNOWN_FORMATS
 from transcoding.steps import layout
 from transcoding.steps.layout import plan_of
 from transcoding.tests.engine.test_plan import video
@@ -115,12 +116,13 @@ class TestWork:
     @pytest.fixture
     def job(self, settings):
         settings.ENCODER = "h264_vaapi"
-        WorkerFactory(capabilities={"encoders": ["h264_vaapi"]}, status="active", last_heartbeat=timezone.now())
+        facts = {"encoders": ["h264_vaapi"], "plan_formats": list(KNOWN_FORMATS)}
+        WorkerFactory(capabilities=facts, status="active", last_heartbeat=timezone.now())
         return laid_out()
 
     def able(self):
         queue = queue_of(name="able")
-        queue.worker.capabilities = {"encoders": ["h264_vaapi", "libx264"]}
+        queue.worker.capabilities = {"encoders": ["h264_vaapi", "libx264"], "plan_formats": list(KNOWN_FORMATS)}
         return queue
 
     def test_only_those_who_have_the_encoder_get_pictures(self, job):
