@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from transcoding.admin.transcriptions import OFF
 from transcoding.models import ChunkKind, TranscodingChunk
+from transcoding.tests.engine.test_plan import audio, plan_of
 from videos.models import Transcription, Video
 from videos.tests.factories import TranscodingJobFactory, VideoFactory
 
@@ -32,7 +33,8 @@ def editor(client, django_user_model):
 
 def video(title="Walk", **transcription):
     """A published video with sound, and its transcription where columns of one are given."""
-    job = TranscodingJobFactory(video=VideoFactory(title=title, public=True), plan={"audio": {}})
+    plan = plan_of(sound=audio()).to_json()
+    job = TranscodingJobFactory(video=VideoFactory(title=title, public=True), plan=plan)
     if transcription:
         Transcription.objects.create(video=job.video, **transcription)
     return job.video
