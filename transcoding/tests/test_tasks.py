@@ -523,7 +523,7 @@ class TestSweep:
         tasks.sweep.run()
         assert messages("tasks") == ["probe"]
         job = fresh(job)
-        assert (job.attempt_number, job.last_error) == (2, f"the step {step} was cut off")
+        assert (job.attempt_number, job.last_error) == (2, f"the step {step} was interrupted")
         tasks.sweep.run()
         assert messages("tasks") == [], "it was sent twice for one silence"
 

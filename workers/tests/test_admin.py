@@ -85,7 +85,8 @@ def at_work(worker):
 
 
 def test_the_list_and_a_page_show_what_each_does(client, operator):
-    worker = last_seen(1, worker_name="encode@oak", capabilities={"cores": 12, "encoders": ["libx264", "h264_nvenc"]})
+    facts = {"cores": 12, "encoders": ["libx264", "h264_nvenc"], "plan_formats": [1, 2]}
+    worker = last_seen(1, worker_name="encode@oak", capabilities=facts)
     job = at_work(worker)
     link = f'<a href="/admin/videos/video/{job.video_id}/change/">Harbour at dawn</a>, segments 3-5'
     for path in (LIST, address(worker)):

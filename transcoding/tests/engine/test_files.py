@@ -20,7 +20,7 @@ from transcoding.tests import clips
 from transcoding.tests.conftest import make
 from videos import archive, uploads
 from videos.models import StorageEntry, Transcription, Video
-from videos.storage import bucket, objects
+from videos.storage import bucket, reader
 from videos.storage.paths import package_dir, package_name, root, source_path
 from videos.tests.factories import NodeFactory, TranscodingJobFactory
 
@@ -193,7 +193,7 @@ def test_a_store_that_is_away_fails_the_piece_with_a_sentence_and_the_next_try_g
     job = sent()
     for step in (tasks.probe, tasks.thumbnail, tasks.transcode):
         step.run(job.pk)
-    objects._server_of.cache_clear()  # with what it has read
+    reader._server_of.cache_clear()  # with what it has read
     reads = []
 
     def away(method, path):
