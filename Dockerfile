@@ -47,7 +47,7 @@ COPY deploy/nginx.conf.template /tmp/
 RUN VLOG_LISTEN=8080 VLOG_WEB=web:8000 VLOG_FILES=/srv/vlog VLOG_STATIC=/srv/vlog/static \
     envsubst '$VLOG_LISTEN $VLOG_WEB $VLOG_FILES $VLOG_STATIC' \
     </tmp/nginx.conf.template >/etc/nginx/conf.d/default.conf
-# The owner of the videos, whose folders nobody else may read.
+# The owner of the videos, whose folders no other user may read.
 USER 1000:1000
 HEALTHCHECK --start-period=60s --start-interval=2s --timeout=5s \
     CMD ["wget", "--quiet", "--spider", "http://127.0.0.1:8080/healthz"]

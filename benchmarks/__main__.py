@@ -83,7 +83,7 @@ def main() -> int:
     weights = speech.weights(clips.FOLDER / "weights") if "d" in chosen else None
     special: dict[str, dict[str, str]] = {"d": {"whisper": str(weights)}, "h": {"only": "web,tasks,beat"}}
     special["i"] = special["k"] = special["h"]
-    special["j"] = {"only": "web"}  # nobody rolls up what is compared
+    special["j"] = {"only": "web"}  # no roll-up changes what is compared
     store = ObjectStore(family)
     special["l"] = store.settings
     groups = (chosen - set(special), chosen & {"d"}, chosen & {"h", "k"}, *(chosen & {name} for name in "ijl"))
@@ -196,7 +196,7 @@ def waits(result: Latency | Watching | Nodes | Shared) -> tuple[str, list[str]]:
 def site(result: Fleet | Restore | Throughput) -> tuple[str, list[str]]:
     """What needs no encoder: a title and its rows."""
     if isinstance(result, Fleet):
-        rows = [_load("signs of life", result.heartbeats), _load("claims over HTTP", result.questions)]
+        rows = [_load("heartbeats", result.heartbeats), _load("claims over HTTP", result.questions)]
         rows += [f"{'claims of the queue':<24} {result.claims:7.1f}/s"]
         rows += [f"{'idle fleet':<24} {100 * result.idle:.1f} % of a core, {result.idle_questions} questions"]
         return "remote workers", rows
@@ -272,7 +272,7 @@ def worker_bars_of(result: Nodes | Shared | Fleet) -> Iterator[Bar]:
         yield Bar("(k) bytes read by agents ÷ needed", result.excess, 1.1)
     else:
         lives, claims = result.heartbeats.rate, result.claims
-        yield Bar("(i) signs of life of workers", lives, HEARTBEATS_A_SECOND, "/s", decides=False, at_least=True)
+        yield Bar("(i) heartbeats of workers", lives, HEARTBEATS_A_SECOND, "/s", decides=False, at_least=True)
         yield Bar(f"(i) {AGENTS} idle workers, of a core", 100 * result.idle, 15, " %", decides=False)
         yield Bar("(i) claims of 50 workers", claims, CLAIMS_A_SECOND, "/s", decides=False, at_least=True)
         yield Bar("(i) pieces given twice", result.twice, 0)

@@ -44,7 +44,7 @@ def measure_restore(installation: Installation, size: data.Size) -> Restore:
     result.backup = _seconds(lambda: installation.manage("backup", str(archive)))
     result.verify = _seconds(lambda: installation.manage("backup", "--verify", str(archive)))
     result.archive = archive.stat().st_size
-    installation.manage("reset", "--yes", "--force")  # the site runs, and nobody asks it for anything
+    installation.manage("reset", "--yes", "--force")  # the site runs, without any request
     result.restore = _seconds(lambda: installation.manage("restore", str(archive), "--yes", "--force"))
     after = sums(url)
     result.different = sorted(table for table in before.keys() | after.keys() if before.get(table) != after.get(table))
@@ -64,7 +64,7 @@ def furnish(database_url: str, folder: Path) -> None:
 
 
 def _ask_the_doctor(installation: Installation) -> None:
-    """It may well find the catalogue sick: of most of the videos nobody knows the qualities."""
+    """Run the doctor. It may find problems, because most videos of the catalogue have no qualities."""
     command = [sys.executable, "manage.py", "doctor", "--json"]
     told = subprocess.run(command, cwd=BASE, env=installation.env, capture_output=True, check=False).stdout
     if not any(check["check"] == "videos" for check in json.loads(told)["checks"]):

@@ -1,4 +1,4 @@
-"""What a fleet of remote workers costs the site: their signs of life, an idle thousand of them, and their claims."""
+"""What a fleet of remote workers costs the site: their heartbeats, an idle thousand of them, and their claims."""
 
 import heapq
 import http.client
@@ -76,8 +76,8 @@ GIVEN = "SELECT count(*), count(*) - count(DISTINCT chunk_id) FROM transcoding_a
 class Fleet:
     """What was measured, all but `idle` a second.
 
-    Signs of life; cores that an idle fleet takes, and how often it asked; claims over HTTP, and by the queue alone; how
-    many pieces were given in all, and how many of them twice.
+    Heartbeats; cores that an idle fleet takes, and how often it asked; claims over HTTP, and by the queue alone; how
+    many chunks were claimed in all, and how many of them twice.
     """
 
     heartbeats: Load = field(default_factory=Load)

@@ -22,7 +22,7 @@ KEYS = {"VLOG_STORAGE_KEY": "bench", "VLOG_STORAGE_SECRET": "bench"}
 
 
 class ObjectStore:
-    """moto's server, whose own CPU time counts for nobody."""
+    """moto's server, whose own CPU time is not counted."""
 
     def __init__(self, family: Family) -> None:
         with socket.create_server(("127.0.0.1", 0)) as probe:

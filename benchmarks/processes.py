@@ -1,4 +1,4 @@
-"""The CPU time of everything that descends from this process, whoever started it and however it ended.
+"""The CPU time of all descendants of this process, however they were started and ended.
 
 Linux gives a dead process's time to the one that waited for it, and orphans to the nearest subreaper, which this
 process becomes: so nothing that a supervisor, a daemon or a short-lived encoder uses is lost.
@@ -37,7 +37,7 @@ class Family:
         if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
         self._orphans = 0.0
-        self.waited_for: set[int] = set()  # children that somebody else here waits for
+        self.waited_for: set[int] = set()  # children that other code of this process waits for
 
     def members(self) -> list[Process]:
         found = list(_all_processes())

@@ -90,7 +90,7 @@ def long_outage(round: RemoteRound) -> None:
 
 
 def permanent_outage(round: RemoteRound) -> None:
-    """A link fails for good, and the video is made without that agent."""
+    """A link fails permanently, and the video is made without that agent."""
     agent, attempt = round.victim()
     with _disconnected(agent):
         round.recovers()

@@ -18,7 +18,7 @@ from videos.models import Category, Tag, Video
 from videos.storage import ledger
 from videos.storage.paths import arrival_path
 
-# The last range: surrogates, which Python puts in place of invalid UTF-8 in file names; the database refuses them.
+# The last range: surrogates, by which Python represents invalid UTF-8 in file names; the database refuses them.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 TITLE_LENGTH = 255
 TAG_LENGTH = 50

@@ -112,7 +112,9 @@ def delete(worker: Worker) -> str:
                 f"been silent for {SILENT_SECONDS} s."
             )
         if row.chunks.filter(status=ChunkStatus.RUNNING).exists():
-            raise Refused(f"«{worker}» still has a piece of work: try again when it has finished or lost it.")
+            raise Refused(
+                f"«{worker}» still has a chunk: remove it after the chunk is finished or its lease has expired."
+            )
         row.delete()
     return f"«{worker}» is deleted. What it made keeps its name in the record."
 

@@ -70,7 +70,7 @@ def test_the_page_writes_them(play, admin_client):
 
 def test_where_nothing_was_played_the_page_says_so(admin_client):
     assert figures(admin_client) == ["0", "0", "0.0", "0.0 %"]
-    assert "Nothing was played in the last 30 days." in admin_client.get(ADDRESS).content.decode()
+    assert "No views in the last 30 days." in admin_client.get(ADDRESS).content.decode()
 
 
 def test_the_plot_has_a_bar_for_each_of_the_last_days(play):

@@ -48,7 +48,7 @@ class JobAdmin(admin.ModelAdmin):
     list_per_page = 50
     search_fields = ("video__title", "video__slug")
     ordering = (RANK, "-id")
-    actions = ("retry", "cancel", "encode_again")
+    actions = ("retry", "cancel", "re_encode")
     change_form_template = "admin/transcoding/job.html"
 
     class Media:
@@ -127,10 +127,10 @@ class JobAdmin(admin.ModelAdmin):
         return self._apply(request, queryset, lambda job: control.cancel(job, by))
 
     @admin.action(description="Re-encode", permissions=["manage_job"])
-    def encode_again(self, request: HttpRequest, queryset: QuerySet[TranscodingJob]) -> HttpResponse | None:
+    def re_encode(self, request: HttpRequest, queryset: QuerySet[TranscodingJob]) -> HttpResponse | None:
         """Ask for confirmation first, because viewers cannot watch the videos meanwhile."""
         if "confirmed" in request.POST:
-            return self._apply(request, queryset, control.encode_again)
+            return self._apply(request, queryset, control.re_encode)
         context = {
             **self.admin_site.each_context(request),
             "title": "Re-encode these videos?",
@@ -138,7 +138,7 @@ class JobAdmin(admin.ModelAdmin):
             "jobs": queryset,
             "from_page": "from_page" in request.POST,
         }
-        return TemplateResponse(request, "admin/transcoding/encode_again.html", context)
+        return TemplateResponse(request, "admin/transcoding/re_encode.html", context)
 
     def _apply(
         self, request: HttpRequest, jobs: QuerySet[TranscodingJob], action: Callable[[TranscodingJob], str]

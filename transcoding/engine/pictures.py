@@ -24,7 +24,7 @@ from transcoding.engine.plan.plan import Plan
 PATIENCE = 30  # seconds for one keyframe, or for all those of a storyboard
 FIRST_LOOKS = (Fraction(1, 10), Fraction(3, 10), Fraction(6, 10))  # of the video
 CANDIDATES = 8
-ALL_CANDIDATES = 120  # seconds; what is there by then must do
+ALL_CANDIDATES = 120  # seconds; the choice is made from those found by then
 UPLOADED = Limits(memory=1 << 30, cpu=10)
 
 DARK, BRIGHT = 32, 235  # of 255: about where nothing can be told apart any more
@@ -155,7 +155,7 @@ def _edges(above: bytes, row: bytes, below: bytes) -> int:
 
 
 def from_upload(file: Path, folder: Path) -> bytes:
-    """A picture that somebody sent as a JPEG of ours; raises NotAPicture."""
+    """Return an uploaded picture as a JPEG of our size; raises NotAPicture."""
     with file.open("rb") as opened:
         head = opened.read(8)
     demuxer = next((name for signature, name in SIGNATURES.items() if head.startswith(signature)), None)

@@ -184,7 +184,7 @@ class TranscodingJob(models.Model):
             return True
 
     def restart_encoding(self, encoder: str, warning: str) -> None:
-        """Have all pictures encoded again by another encoder. Call it with the job locked and the segments removed."""
+        """Have the whole video encoded by another encoder. Call it with the job locked and the segments removed."""
         plan = Plan.from_json(self.plan or {}).begun_anew(encoder=encoder)
         self._write(plan={**plan.to_json(), "warnings": [*self.warnings, warning]})
         self.chunks.filter(kind=ChunkKind.VIDEO).reset(warning)

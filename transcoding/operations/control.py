@@ -48,7 +48,7 @@ def retry(job: TranscodingJob) -> str:
     return f"«{video}» is not finished: the remaining work was sent again.{chunks if released else ''}"
 
 
-def encode_again(job: TranscodingJob) -> str:
+def re_encode(job: TranscodingJob) -> str:
     """Make a ready or failed video again from its source, under a new address; it is not public meanwhile.
 
     Its captions are kept.

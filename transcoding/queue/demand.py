@@ -96,9 +96,7 @@ def demand(job: TranscodingJob, plan: Plan, kind: str, segment: int, tier: int =
     notify_workers(kind)
 
 
-def _bring_forward(
-    chunk: TranscodingChunk, same_kind: ChunkQuerySet, segment: int, begun: int, *, whole: bool
-) -> bool:
+def _bring_forward(chunk: TranscodingChunk, same_kind: ChunkQuerySet, segment: int, begun: int, *, whole: bool) -> bool:
     """Make the segment the beginning of the next chunk; False where that is not needed.
 
     whole: do not split the chunk, because it is copied in a moment.

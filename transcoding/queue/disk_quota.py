@@ -44,8 +44,8 @@ def check(size: int) -> None:
     """Raise InsufficientSpace where a file of so many bytes does not fit now."""
     if not fits(size):
         raise InsufficientSpace(
-            f"There is no room for it: it has {readable(size)}, and {readable(available())} may still be written. Free "
-            "some room, for example by deleting archived videos for good, then send it again."
+            f"There is not enough disk space: the file has {readable(size)}, and {readable(available())} are "
+            "available. Free some space, for example by deleting archived videos permanently, then upload it again."
         )
 
 
@@ -84,8 +84,8 @@ def blocks(job: TranscodingJob) -> bool:
 def why_waiting(size: int, free: int) -> str:
     """Return the reason for operators: the job needs `size` bytes, and `free` may still be reserved."""
     return (
-        f"It waits for room on the disk: it needs about {readable(size)}, and {readable(free)} may still be promised. "
-        "Free some room; it goes on by itself."
+        f"It waits for disk space: it needs about {readable(size)}, and {readable(free)} are available. "
+        "Free some space; it continues by itself."
     )
 
 

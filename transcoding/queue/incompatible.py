@@ -2,8 +2,8 @@
 
 A worker whose init segment differs from the rendition's releases the chunk, and claims none of that tier again. Where
 no available worker can continue, the tier is begun anew, once. That takes two transactions, so that it may be
-interrupted on any line: the first marks the chunks, which nobody claims from then on; the second removes the segments
-and resets the chunks. The sweep runs the second one again until it has succeeded.
+interrupted on any line: the first marks the chunks, which no worker claims from then on; the second removes the
+segments and resets the chunks. The sweep runs the second one again until it has succeeded.
 """
 
 import logging

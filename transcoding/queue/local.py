@@ -248,7 +248,7 @@ class LocalQueue:
         self._forget_package(assignment)
 
     def _fall_back(self, job: TranscodingJob, plan: Plan) -> None:
-        """Have all pictures encoded again in software, because a rung has one encoder; that spends no attempt."""
+        """Have the whole video encoded in software, because a rung has one encoder; that spends no attempt."""
         for rung in plan.video:
             if not rung.copied:  # before the rows change: killed in between, the next failure leads here again
                 remove_segments(package_dir(job.video) / rung.key)

@@ -90,7 +90,7 @@ def _teach(target: Path, voice: Path) -> None:
     small = Whisper(replace(DIMENSIONS, n_vocab=len(known)))
     torch.nn.init.normal_(small.decoder.token_embedding.weight, std=0.3)
     torch.nn.init.normal_(small.decoder.positional_embedding, std=0.01)
-    with torch.no_grad():  # what is heard must weigh more than when
+    with torch.no_grad():  # the sounds must weigh more than their times
         small.encoder.conv1.weight *= 3
         small.encoder.conv2.weight *= 3
     others = math.log(DIMENSIONS.n_vocab - len(known))

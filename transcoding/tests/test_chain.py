@@ -42,7 +42,7 @@ def small(tmp_path_factory):
 
 
 def ended(job):
-    # The end first: whoever looks at the job before may see it as it was just before the end.
+    # The end first: a caller that reads the job first may see it as it was just before the end.
     over = Video.objects.filter(pk=job.video_id, status__in=[Video.Status.READY, Video.Status.FAILED]).exists()
     job.refresh_from_db()
     job.video.refresh_from_db()
@@ -176,7 +176,7 @@ def test_a_node_that_starts_again_takes_up_its_work_at_once(arrived, nodes, larg
     tasks.start(job)
     wait_for(lambda: job.chunks.filter(index__gte=1, status="running").exists(), "a later chunk")
     node.kill()
-    nodes("all", "tasks,encode")  # nobody sweeps, and the lease lasts a minute
+    nodes("all", "tasks,encode")  # no sweep runs, and the lease lasts a minute
     wait_for(lambda: ended(job), "the end of the job")
     assert job.video.status == "ready"
 

@@ -203,6 +203,6 @@ def test_a_file_that_does_not_fit_is_refused_with_a_sentence_and_leaves_nothing(
     settings.DISK_RESERVE = Reserve(shares=(1.0,))
     code, said = refused(short)
     assert code == 1
-    assert "There is no room for it: it has " in said
+    assert "There is not enough disk space: the file has " in said
     assert not Video.objects.exists()
     assert not list(uploads.glob("import-*"))

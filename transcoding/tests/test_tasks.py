@@ -1,4 +1,4 @@
-"""The steps and the sweep, each called as a worker would; Redis is real and nobody listens to it."""
+"""The steps and the sweep, each called as a worker would; Redis is real, and no worker takes its messages."""
 
 import json
 import time

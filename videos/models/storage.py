@@ -26,7 +26,7 @@ class StorageEntry(models.Model):
     class Meta:
         db_table = "storage_entries"
         verbose_name_plural = "storage"
-        default_permissions = ()  # whoever may see a video may see what it takes
+        default_permissions = ()  # a user who may see a video may see its disk usage
         constraints = [
             models.CheckConstraint(
                 condition=Q(source__gte=0, renditions__gte=0, extras__gte=0, temporary__gte=0),

@@ -117,7 +117,7 @@ def write(path, content, moment=MOMENT):
 
 @pytest.fixture(autouse=True)
 def media(settings, tmp_path):
-    """A package with a file of every kind, and beside it what nobody may get."""
+    """A package with a file of every kind, and beside it files that are not public."""
     settings.MEDIA_DIR, settings.SOURCES_DIR = tmp_path / "media", tmp_path / "sources"
     for name in NAMES:
         write(settings.MEDIA_DIR / PACKAGE / name, PLAYLIST if name in PLAYLISTS else SEGMENT)

@@ -53,7 +53,7 @@ def queries(client, address):
 
 
 def account(client, *permissions, staff=True):
-    """Log in somebody who has these permissions on videos."""
+    """Log in a user who has these permissions on videos."""
     user = User.objects.create_user("u", is_staff=staff)
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     client.force_login(user)

@@ -206,7 +206,9 @@ def try_to_choose(page, text, timeout):
         page.locator("media-settings-menu-button").click(timeout=timeout)
     item = page.locator("media-settings-menu-item").filter(has=page.locator("media-rendition-menu"))
     item.click(timeout=timeout)
-    page.locator("media-rendition-menu").get_by_role("menuitemradio", name=text).click(timeout=timeout)
+    page.locator("media-rendition-menu").get_by_role("menuitemradio", name=re.compile(f"^{text}")).click(
+        timeout=timeout
+    )
     page.locator("media-settings-menu-button").click(timeout=timeout)
     menu.wait_for(state="hidden", timeout=timeout)
 
@@ -307,7 +309,7 @@ def test_a_video_that_is_gone_is_said_and_another_try_plays_it_when_it_is_back(v
     message = page.get_by_role("alert")
     message.get_by_text("no longer available").wait_for(timeout=PATIENCE * 1000)
     page.unroute("**/master.m3u8")
-    message.get_by_role("button", name="Try again").click()
+    message.get_by_role("button", name="Retry").click()
     play(page)
     assert not message.is_visible()
     page.witness.complaints.clear()
@@ -322,7 +324,7 @@ def test_when_the_server_goes_away_the_buffer_plays_to_its_end_then_the_viewer_i
     message.get_by_text("could not be loaded").wait_for(timeout=PATIENCE * 1000)
     stalled = page.evaluate(f"{VIDEO}.currentTime")
     assert stalled == pytest.approx(boundaries(video)[3], abs=0.5)
-    page.unroute(LATE_SEGMENTS)  # and nobody presses the button
+    page.unroute(LATE_SEGMENTS)  # and the button is not pressed
     until(page, f"{VIDEO}.currentTime > {stalled + 0.5}")
     assert not message.is_visible()
     page.witness.complaints.clear()

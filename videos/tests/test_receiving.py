@@ -73,7 +73,11 @@ def test_a_length_that_is_no_number_is_no_crash(editor):
 
 @pytest.mark.parametrize(
     ("size", "status", "error"),
-    [("1000", 200, ""), (str(HUGE), 200, "There is no room for it: it has 1.0 PB, and "), ("", 400, "Give the size")],
+    [
+        ("1000", 200, ""),
+        (str(HUGE), 200, "There is not enough disk space: the file has 1.0 PB, and "),
+        ("", 400, "Give the size"),
+    ],
 )
 def test_the_form_asks_before_it_sends(editor, size, status, error):
     response = editor.get(SPACE, {"bytes": size})
@@ -126,7 +130,7 @@ def test_a_real_server_answers_before_the_bytes_are_sent_and_the_editor_reads_wh
         page.set_input_files("[name=file]", file)
         page.click("[name=_save]")
         page.wait_for_selector(".upload-meter.failed", timeout=90_000)
-        assert page.inner_text(".upload-meter").startswith("There is no room for it: it has 97.7 KB")
+        assert page.inner_text(".upload-meter").startswith("There is not enough disk space: the file has 97.7 KB")
         job.delete()
         page.click("[name=_save]")
         page.wait_for_selector(".messagelist .success", timeout=90_000)

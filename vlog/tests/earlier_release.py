@@ -29,7 +29,7 @@ from vlog.tests.processes import environment_for, kill_all
 FOLDER = Path(__file__).parent / "data" / "release_28570df"
 BACKUP = FOLDER / "backup.zip"  # `manage.py restore` of this release must be able to read it, too
 AGENT = FOLDER / "agent.pyz"
-# What would depend on the machine or on the day: captions, the room on the disk, what is due to leave the archive.
+# What would depend on the machine or on the day: captions, the free disk space, what is due to leave the archive.
 SETTINGS = {"VLOG_WHISPER_MODEL": "none", "VLOG_DISK_RESERVE": "0", "VLOG_ARCHIVE_RETENTION_DAYS": "36500"}
 
 
@@ -145,6 +145,6 @@ def _administer(server: str, statement: str, name: str) -> None:
 
 @pytest.fixture
 def earlier_site() -> Iterator[EarlierSite]:
-    """A site of the earlier release that nobody has touched since."""
+    """A site of the earlier release, unchanged since."""
     with installed() as site:
         yield site

@@ -40,7 +40,7 @@ def piece(assignment):
 
 
 class TestKeys:
-    def test_a_new_worker_is_remote_never_heard_of_and_has_one_key(self):
+    def test_a_new_worker_is_remote_never_seen_and_has_one_key(self):
         worker, key = control.create("garage", days=30)
         row = fresh(worker)
         assert (row.worker_name, row.worker_type, row.status, row.last_heartbeat) == (
@@ -196,7 +196,7 @@ class TestDeletion:
         queue = LocalQueue(NodeFactory(worker_name="encode@here"), lambda number: None, laid_out())
         queue.claim(VIDEO)
         Worker.objects.update(status="offline")
-        with pytest.raises(Refused, match="still has a piece"):
+        with pytest.raises(Refused, match="still has a chunk"):
             control.delete(queue.worker)
         assert fresh(queue.worker)
 

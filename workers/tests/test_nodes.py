@@ -105,7 +105,7 @@ def test_after_90_seconds_of_silence_a_worker_is_offline_and_works_on_nothing(se
     assert (worker.current_job is None) == (status != after)
 
 
-def test_one_that_was_never_heard_of_is_offline():
+def test_one_that_was_never_seen_is_offline():
     worker = WorkerFactory(last_heartbeat=None)
     nodes.mark_stale_offline()
     worker.refresh_from_db()

@@ -202,7 +202,7 @@ def test_a_name_that_several_have_is_refused_and_the_id_serves():
 @pytest.mark.parametrize(
     "arguments",
     [
-        *(("dance",), ("show",), ("show", "nobody"), ("create",), ("list", "--all")),
+        *(("dance",), ("show",), ("show", "unknown"), ("create",), ("list", "--all")),
         *(("create", "a", "--expires", text) for text in ("0", "-1", "soon", "9" * 30, "²", "")),
         ("revoke", "a", "--older", "--key", "x"),
     ],

@@ -1,4 +1,4 @@
-"""The only module that starts a process: ffmpeg, run to its end or watched while it writes, or a Python of ours."""
+"""The only module that starts processes: ffmpeg, run to its end or read while it writes, and modules in Python."""
 
 import logging
 import os
@@ -23,27 +23,27 @@ except ImportError:  # a remote worker has only Python and an ffmpeg of its own
 
 log = logging.getLogger(__name__)
 
-HOME = str(Path(__file__).absolute().parents[3])  # of this very code: a folder, or the one file of a remote worker
+HOME = str(Path(__file__).absolute().parents[3])  # where this code is: a folder, or the one file of a remote worker
 LOG_LINES = 30
 LINES = 1 << 20  # bytes read at a time
 MEMORY = 8 << 30  # bytes; 8K of 10 bits takes 1.5 GB with two threads, and each further thread a picture or two
 
-UNDECODED = b"Error submitting packet to decoder"  # what ffmpeg says of each packet that it must leave out
-STOPPED = 255  # the code of an ffmpeg that a signal asked to end
+UNDECODED = b"Error submitting packet to decoder"  # ffmpeg logs this for each packet that it cannot decode
+STOPPED = 255  # the exit code of an ffmpeg that a signal asked to end
 GRACE = 10  # seconds of processor time between the signal that names the limit, and the end
 
 
 class FfmpegError(Exception):
-    """The process failed; the message holds the end of what it said."""
+    """The process failed; the message contains the end of its log."""
 
 
 class Killed(FfmpegError):
-    """It was ended from outside, or had used up what it may take: the same again would end the same way."""
+    """The process was ended from outside, or reached a limit: another attempt would end the same way."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one process may take: bytes of memory of its own, and seconds of processor time. 0: no limit."""
+    """The limits of one process: bytes of its own memory, and seconds of processor time. 0: no limit."""
 
     memory: int = MEMORY
     cpu: int = 0
@@ -51,25 +51,25 @@ class Limits:
 
 @cache
 def executable() -> str:
-    """The ffmpeg to use: VLOG_FFMPEG, else the one that came with the packages, else the machine's."""
+    """Return the ffmpeg to use: VLOG_FFMPEG, else the one of the Python packages, else the machine's."""
     return os.environ.get("VLOG_FFMPEG") or (imageio_ffmpeg.get_ffmpeg_exe() if imageio_ffmpeg else "ffmpeg")
 
 
 @cache
 def version() -> str:
-    """What `ffmpeg -version` calls itself, such as `n9.0.2`. Raises FfmpegError where there is none."""
+    """Return the version that `ffmpeg -version` prints, such as `n9.0.2`. Raises FfmpegError where there is none."""
     try:
         line = subprocess.run([executable(), "-version"], capture_output=True, text=True, check=True, timeout=60).stdout
         return line.split()[2]
     except (OSError, subprocess.SubprocessError, IndexError) as error:
-        raise FfmpegError(f"{executable()} is no ffmpeg that runs: install one, or name it in VLOG_FFMPEG") from error
+        raise FfmpegError(f"{executable()} is not an ffmpeg that runs: install ffmpeg, or set VLOG_FFMPEG") from error
 
 
-UNHURRIED = Limits()
+DEFAULT_LIMITS = Limits()
 
 
-def run(arguments: Sequence[str], *, timeout: float, nice: bool = False, limits: Limits = UNHURRIED) -> bytes:
-    """Run ffmpeg to its end; gives what it wrote to its standard output.
+def run(arguments: Sequence[str], *, timeout: float, nice: bool = False, limits: Limits = DEFAULT_LIMITS) -> bytes:
+    """Run ffmpeg to its end; return what it wrote to its standard output.
 
     Raises FfmpegError where it fails or takes longer than `timeout` seconds.
     """
@@ -86,12 +86,12 @@ def run(arguments: Sequence[str], *, timeout: float, nice: bool = False, limits:
 class Running:
     """An ffmpeg that writes into pipes; leaving the `with` block kills it if it still runs."""
 
-    undecoded = 0  # packets that no decoder took, known once it has ended
+    undecoded = 0  # packets that could not be decoded, known once the process has ended
     name = "ffmpeg"
-    told_lines = LOG_LINES
+    error_lines = LOG_LINES
 
     def __init__(
-        self, arguments: Sequence[str], pipes: Collection[int], *, nice: bool = False, limits: Limits = UNHURRIED
+        self, arguments: Sequence[str], pipes: Collection[int], *, nice: bool = False, limits: Limits = DEFAULT_LIMITS
     ) -> None:
         self._command, self._pipes = _command(arguments, nice=nice, limits=limits), pipes
         self._log: deque[str] = deque(maxlen=LOG_LINES)
@@ -119,7 +119,7 @@ class Running:
                 self.undecoded += UNDECODED in line
 
     def finish(self, timeout: float) -> None:
-        """Wait for the end; raises FfmpegError where it failed."""
+        """Wait for the end; raises FfmpegError where the process failed."""
         try:
             code = self._process.wait(timeout)
         except subprocess.TimeoutExpired as error:
@@ -127,7 +127,7 @@ class Running:
         self._reader.join()
         if code:
             log.warning("%s:\n%s", self.name, "\n".join(self._log))
-            raise _error(code, list(self._log)[-self.told_lines :], self.name)
+            raise _error(code, list(self._log)[-self.error_lines :], self.name)
 
     def __exit__(self, *exception: object) -> None:
         if self._process.poll() is None:
@@ -137,19 +137,19 @@ class Running:
 
 
 class Python(Running):
-    """A module of ours as a program that is told something and answers in lines; killed like an encoder.
+    """A module of VLog in a process of its own, which gets a message and answers in lines; killed like an encoder.
 
-    Without limits it may take what it likes: torch does.
+    Without limits its memory and time are unlimited: torch needs that.
     """
 
     name = "the process"
-    told_lines = 1  # of a traceback, the line that an editor can read
+    error_lines = 1  # of a traceback, the line that an editor can read
 
-    def __init__(self, module: str, told: str, limits: Limits | None = None) -> None:
+    def __init__(self, module: str, message: str, limits: Limits | None = None) -> None:
         super().__init__([], ())
         guard = _guard(nice=limits is None, limits=limits or Limits(memory=0))
         self._command = [*guard, sys.executable, "-P", "-m", module]
-        self._told = told
+        self._message = message
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
@@ -162,12 +162,15 @@ class Python(Running):
         )
         self._listen()
         if self._process.stdin is not None:
-            with suppress(BrokenPipeError), self._process.stdin as stdin:  # it died: its log and its code tell why
-                stdin.write(self._told.encode())
+            with (
+                suppress(BrokenPipeError),
+                self._process.stdin as stdin,
+            ):  # its log and its exit code say why it ended
+                stdin.write(self._message.encode())
         return self
 
     def lines(self, tick: float) -> Iterator[bytes | None]:
-        """Each line it writes, until it closes its output; None after each `tick` seconds without one."""
+        """Yield each line that it writes, until it closes its output; None after each `tick` seconds without one."""
         rest, out = b"", self._process.stdout
         if out is None:
             return
@@ -189,7 +192,7 @@ class Python(Running):
             self._process.stdout.close()
 
 
-def _command(arguments: Sequence[str], *, nice: bool, limits: Limits = UNHURRIED) -> list[str]:
+def _command(arguments: Sequence[str], *, nice: bool, limits: Limits = DEFAULT_LIMITS) -> list[str]:
     guard = _guard(nice=nice, limits=limits)
     return [*guard, executable(), "-hide_banner", "-nostdin", "-v", "error", *arguments]
 
@@ -198,7 +201,7 @@ def _guard(*, nice: bool, limits: Limits) -> list[str]:
     # An encoder must not outlive its worker, whatever kills the worker.
     guard = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
     if shutil.which("prlimit"):
-        # Not the address space: libraries and threads reserve far more of it than they ever use.
+        # Not the address space: libraries and threads reserve far more of it than they use.
         memory = [f"--data={limits.memory}"] if limits.memory else []
         cpu = [f"--cpu={limits.cpu}:{limits.cpu + GRACE}"] if limits.cpu else []
         guard += ["prlimit", "--core=0", *memory, *cpu, "--"]
@@ -206,10 +209,10 @@ def _guard(*, nice: bool, limits: Limits) -> list[str]:
 
 
 def _error(code: int, log: list[str], name: str = "ffmpeg") -> FfmpegError:
-    said = "\n".join(log[-LOG_LINES:]).strip() or "it said nothing"
+    end = "\n".join(log[-LOG_LINES:]).strip() or "it logged nothing"
     if code in (STOPPED, -signal.SIGXCPU):
-        return Killed(f"{name} took far more time than it may, or was told to stop: {said}")
+        return Killed(f"{name} exceeded its limit of processor time, or was asked to stop: {end}")
     if code >= 0:
         out_of_memory = any("Cannot allocate memory" in line for line in log)
-        return (Killed if out_of_memory else FfmpegError)(f"{name} ended with code {code}: {said}")
-    return Killed(f"{name} was killed by signal {-code}: {said}")
+        return (Killed if out_of_memory else FfmpegError)(f"{name} ended with code {code}: {end}")
+    return Killed(f"{name} was killed by signal {-code}: {end}")

@@ -71,7 +71,7 @@ class Track:
 
 
 class FragmentReader:
-    """Takes a stream in pieces of any size and gives back its init segment and its fragments."""
+    """Splits a stream, fed in parts of any size, into its init segment and its fragments."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()

@@ -163,7 +163,7 @@ def receive(path: Path, arrived: Path, tell: Callable[[], None]) -> None:
 
 @singledispatch
 def fail_fast(path: Path) -> Path:
-    """The same file for somebody who holds a thread of the site meanwhile: better no answer than a late one."""
+    """Return the same file for a request that holds a thread meanwhile: better an error than a late answer."""
     return path
 
 

@@ -1,11 +1,9 @@
 """The ladder: which renditions a source gets."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from transcoding.engine.codecs import h264
-from transcoding.engine.codecs.codec import Codec
 from transcoding.engine.renditions import Key, Kind, VideoRendition
 
 
@@ -52,7 +50,7 @@ def ladder_rungs_for(width: int, height: int) -> tuple[LadderRung, ...]:
     return tuple(rung for rung in LADDER if rung.side <= min(width, height))
 
 
-def renditions_for(width: int, height: int, codecs: Sequence[Codec] = CODECS_MADE) -> tuple[VideoRendition, ...]:
+def renditions_for(width: int, height: int) -> tuple[VideoRendition, ...]:
     """Return the video renditions of a source of this displayed size, highest first: never larger than the source.
 
     A source below the lowest rung gets one rendition of its own size, at that rung's cap. What encodes them is not
@@ -67,7 +65,7 @@ def renditions_for(width: int, height: int, codecs: Sequence[Codec] = CODECS_MAD
             bitrate=cap,
             tier=tier if number == 0 else AFTER_ALL_TIERS + number,
         )
-        for number, codec in enumerate(codecs)
+        for number, codec in enumerate(CODECS_MADE)
         for side, size, cap, tier in _sizes(width, height)
     )
 

@@ -1,6 +1,6 @@
 """The editor's file for ffmpeg: served on the loopback, fetched as far as it is read. No Django here.
 
-ffmpeg learns no key, and whoever has the file may be away: ffmpeg only waits for its next bytes.
+ffmpeg learns no key, and the server that has the file may be away: ffmpeg only waits for its next bytes.
 """
 
 import re
@@ -62,7 +62,7 @@ class Source:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Nobody reads it any more."""
+        """Release the source: it is no longer read."""
 
     def read(self, cache: Cache, at: int, read_on: int) -> bytes:
         """Some bytes from a place on, to the end of a block; read_on is the number that was read just before it.
@@ -91,7 +91,7 @@ class Source:
 
 
 class SourceServer(ThreadingTCPServer):
-    """Serves sources to this machine's ffmpeg, each under an address that nobody can guess."""
+    """Serves sources to this machine's ffmpeg, each under an address that cannot be guessed."""
 
     daemon_threads = True
     request_queue_size = 64

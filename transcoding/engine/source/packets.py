@@ -178,6 +178,6 @@ def _refuse_endless(packets: int) -> None:
 
 
 def _units(stream: VideoStream) -> copyable.Track | None:
-    """How to read its packets; None where it is not H.264, where nobody asks."""
+    """Return how to read its packets; None where it is not H.264, and not needed."""
     is_h264 = stream.codec_context.name == "h264"
     return copyable.Track(stream.codec_context.extradata or b"") if is_h264 else None

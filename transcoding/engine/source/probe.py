@@ -59,7 +59,7 @@ MATRICES: dict[int, str] = {
 WITH_PARAMETERS_AHEAD = {"avc1", "H264", "\0\0\0\0"}  # of MP4, and of Matroska; avc3 has them among the pictures
 UPRIGHT = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)  # a display matrix that changes nothing; fixed point
 UNREAD = 0.05  # share of a file in fragments that may lie behind its last packet
-MISSING = 1  # seconds that a file may be shorter than it says, and nobody is told
+MISSING = 1  # seconds that a file may be shorter than it says, without a warning
 JITTER = 0.002  # seconds; containers round to 1 ms, some writers twice
 
 
@@ -139,7 +139,7 @@ def _warnings(
     if container.format.name not in WITHOUT_INDEX and promised - there > max(Fraction(MISSING), promised / 100):
         yield (
             f"The file says that it lasts {_clock(promised)}, but only {_clock(there)} of it is there: it was cut off. "
-            "What is there was taken. If you have the whole file, upload that as a new video."
+            "The existing part was used. If you have the whole file, upload that as a new video."
         )
     elif _is_damaged(container, streams[0], packets):
         yield "Some of the file is damaged. Watch the video, and upload an undamaged file as a new one if it matters."

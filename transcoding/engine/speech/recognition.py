@@ -3,7 +3,7 @@
 torch does not survive a fork, keeps the memory it has had, and cannot be interrupted in the middle of a window; a
 process can be killed. It reads a Task as JSON from the standard input and writes lines of JSON, each one of
 
-    {"heard_until": seconds}    {"language": code, "captions": [[start, end, text], …]}
+    {"done_until": seconds}    {"language": code, "captions": [[start, end, text], …]}
     {"error": sentence, "final": whether another attempt would fail the same way}
 """
 
@@ -30,36 +30,36 @@ from transcoding.engine.ffmpeg.processes import FfmpegError, Running
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.speech.transcribe import Task
 
-WINDOW = 30  # seconds that Whisper looks at in one go
+WINDOW = 30  # seconds that Whisper transcribes at a time
 NETWORK_PATIENCE = 30  # seconds without an answer while weights are fetched
-SILENCE = 1e-3  # of full scale; Whisper invents words where there is nothing to hear
-PROMPT = 200  # letters of what was said before, so that names keep their spelling
+SILENCE = 1e-3  # of full scale; Whisper invents words in silence
+PROMPT = 200  # characters of the text before, so that names keep their spelling
 ENDING = 30  # seconds that ffmpeg may take to end after its last sample
 # Whisper's codes that are not those of BCP 47.
 TAGS = {"jw": "jv"}
 
 
-class CannotListen(Exception):
-    """It would fail again the same way; the message says what to do."""
+class CannotTranscribe(Exception):
+    """Another attempt would fail the same way; the message says what to do."""
 
 
 def main() -> int:
     task = Task(**json.load(sys.stdin))
     out = sys.stdout
-    with redirect_stdout(sys.stderr):  # whatever the libraries print is no answer
+    with redirect_stdout(sys.stderr):  # what the libraries print is not an answer
         try:
-            _tell(out, **hear(task, lambda seconds: _tell(out, heard_until=seconds)))
-        except (CannotListen, FfmpegError) as error:
-            _tell(out, error=str(error), final=isinstance(error, CannotListen))
+            _answer(out, **transcribe(task, lambda seconds: _answer(out, done_until=seconds)))
+        except (CannotTranscribe, FfmpegError) as error:
+            _answer(out, error=str(error), final=isinstance(error, CannotTranscribe))
     return 0
 
 
-def _tell(out: IO[str], **answer: Any) -> None:
+def _answer(out: IO[str], **answer: Any) -> None:
     print(json.dumps(answer), file=out, flush=True)
 
 
-def hear(task: Task, tell: Any) -> dict[str, Any]:
-    """All that is said in the source, on the video's timeline; tell is called with the seconds heard so far."""
+def transcribe(task: Task, report: Any) -> dict[str, Any]:
+    """Return the captions of the source, on the video's timeline; report is called with the seconds done so far."""
     if task.threads:
         torch.set_num_threads(task.threads)
     plan = Plan.from_json(task.plan) if task.plan else None
@@ -68,42 +68,44 @@ def hear(task: Task, tell: Any) -> dict[str, Any]:
     model = _load(task.model, Path(task.folder))
     if plan is None:
         return {"language": "", "captions": []}
-    listener = _Listener(model, _whispers_code(task.language), tell)
+    transcriber = _Transcriber(model, _whispers_code(task.language), report)
     with _sound(plan, task.source) as sound:
-        captions = [caption for piece in _pieces(listener, sound, task.piece) for caption in piece]
-    return {"language": TAGS.get(listener.spoken, listener.spoken), "captions": captions}
+        captions = [caption for part in _parts(transcriber, sound, task.part) for caption in part]
+    return {"language": TAGS.get(transcriber.spoken, transcriber.spoken), "captions": captions}
 
 
 def _whispers_code(language: str) -> str | None:
     code = {tag: code for code, tag in TAGS.items()}.get(language, language)
     if code and code not in LANGUAGES:
-        raise CannotListen(f"Whisper does not know the language “{language}”. Choose another one, or have it detected.")
+        raise CannotTranscribe(
+            f"Whisper does not know the language “{language}”. Choose another, or let Whisper detect it."
+        )
     return code or None
 
 
 def _load(model: str, folder: Path) -> "whisper.Whisper":
-    """The model, from a file or from the folder of weights, where it is put if the network has it."""
+    """Return the model, from a file or from the folder of weights, to which it is downloaded if it is missing."""
     known = model in whisper.available_models()
     if not known and not Path(model).is_file():
-        raise CannotListen(
+        raise CannotTranscribe(
             f"VLOG_WHISPER_MODEL is “{model}”, which is neither a file nor a model's name. "
-            f"The names are {', '.join(whisper.available_models())}. Set it, restart VLog, and try again."
+            f"The names are {', '.join(whisper.available_models())}. Correct it, restart VLog, and transcribe again."
         )
     socket.setdefaulttimeout(NETWORK_PATIENCE)
     try:
         return whisper.load_model(model, download_root=str(folder))
     except (URLError, TimeoutError, ConnectionError) as error:
-        raise CannotListen(
+        raise CannotTranscribe(
             f"The weights of the Whisper model “{model}” are not on this machine and could not be fetched "
             f"({getattr(error, 'reason', error)}). Put the file {_weights(model)} into {folder}, or set "
-            "VLOG_WHISPER_MODEL to a file that is there, or to none; then try again."
+            "VLOG_WHISPER_MODEL to a file that is there, or to none; then transcribe again."
         ) from error
     except (RuntimeError, OSError, LookupError, TypeError, ValueError, EOFError, UnpicklingError) as error:
         where = folder / _weights(model) if known else model
         reason = str(error).partition("\n")[0][:120]
-        raise CannotListen(
+        raise CannotTranscribe(
             f"{where} cannot be used as weights for Whisper ({type(error).__name__}: {reason}). "
-            "Delete it or name another one in VLOG_WHISPER_MODEL, then try again."
+            "Delete it or set VLOG_WHISPER_MODEL to another one, then transcribe again."
         ) from error
 
 
@@ -111,17 +113,17 @@ def _weights(model: str) -> str:
     return Path(whisper._MODELS[model]).name
 
 
-class _Listener:
-    """Whisper with its memory between pieces: the language, once something was said, and the last words."""
+class _Transcriber:
+    """Whisper, with what it remembers between parts: the language, once there was speech, and the last words."""
 
-    def __init__(self, model: "whisper.Whisper", language: str | None, tell: Any) -> None:
-        self.model, self.given, self.spoken, self.before, self.tell = model, language, language or "", "", tell
+    def __init__(self, model: "whisper.Whisper", language: str | None, report: Any) -> None:
+        self.model, self.given, self.spoken, self.before, self.report = model, language, language or "", "", report
 
-    def hear(self, samples: "np.ndarray[Any, Any]", offset: float) -> list[tuple[float, float, str]]:
-        """What is said in these samples, in seconds from their first."""
+    def transcribe(self, samples: "np.ndarray[Any, Any]", offset: float) -> list[tuple[float, float, str]]:
+        """Return start, end and text of what is said in these samples, in seconds from the first one."""
         if not samples.size or float(np.abs(samples).max()) < SILENCE:
             return []
-        with _progress(lambda seconds: self.tell(offset + seconds)):
+        with _progress(lambda seconds: self.report(offset + seconds)):
             found = whisper.transcribe(
                 self.model,
                 samples,
@@ -129,36 +131,37 @@ class _Listener:
                 initial_prompt=self.before or None,
                 fp16=self.model.device.type != "cpu",
             )
-        said = [(float(part["start"]), float(part["end"]), part["text"].strip()) for part in found["segments"]]
-        said = [(_first_sound(samples, start, end), end, text) for start, end, text in said if text]
-        if said:
+        spoken = [(float(part["start"]), float(part["end"]), part["text"].strip()) for part in found["segments"]]
+        spoken = [(_first_sound(samples, start, end), end, text) for start, end, text in spoken if text]
+        if spoken:
             self.given = self.spoken = found["language"]
-        return said
+        return spoken
 
 
 def _first_sound(samples: "np.ndarray[Any, Any]", start: float, end: float) -> float:
-    """When the words begin: Whisper begins the first ones of a window with the window, be there silence or not."""
-    heard = np.abs(samples[int(start * SPEECH_RATE) : int(end * SPEECH_RATE)]) >= SILENCE
-    return start + (int(heard.argmax()) / SPEECH_RATE if heard.any() else 0.0)
+    """Return when the words begin: Whisper lets the first words of a window begin with the window, even in silence."""
+    audible = np.abs(samples[int(start * SPEECH_RATE) : int(end * SPEECH_RATE)]) >= SILENCE
+    return start + (int(audible.argmax()) / SPEECH_RATE if audible.any() else 0.0)
 
 
-def _pieces(listener: _Listener, sound: "_Sound", seconds: int) -> Iterator[list[tuple[float, float, str]]]:
-    """Hear piece after piece, so that a long video needs no more memory than a short one.
+def _parts(transcriber: _Transcriber, sound: "_Sound", seconds: int) -> Iterator[list[tuple[float, float, str]]]:
+    """Transcribe part after part, so that a long video needs no more memory than a short one.
 
-    The last window of a piece may end in the middle of a sentence: it is heard again at the beginning of the next.
+    The last window of a part may end in the middle of a sentence: it is transcribed again at the beginning of the next.
     """
     buffer, offset = np.empty(0, np.float32), 0
     while True:
         buffer = np.concatenate([buffer, sound.read(seconds * SPEECH_RATE - len(buffer))])
         ended = len(buffer) < seconds * SPEECH_RATE
         start, length = offset / SPEECH_RATE, len(buffer) / SPEECH_RATE
-        said = listener.hear(buffer, start)
+        spoken = transcriber.transcribe(buffer, start)
         safe = length if ended else length - WINDOW
-        kept = [part for part in said if ended or part[1] <= safe]
-        cut = len(buffer) if ended else int(min([safe, *(part[0] for part in said if part[1] > safe)]) * SPEECH_RATE)
+        kept = [caption for caption in spoken if ended or caption[1] <= safe]
+        following = (begin for begin, end, _ in spoken if end > safe)
+        cut = len(buffer) if ended else int(min([safe, *following]) * SPEECH_RATE)
         yield [(start + begin, start + end, text) for begin, end, text in kept]
-        listener.before = " ".join(text for _, _, text in kept)[-PROMPT:]
-        listener.tell(start + cut / SPEECH_RATE)
+        transcriber.before = " ".join(text for _, _, text in kept)[-PROMPT:]
+        transcriber.report(start + cut / SPEECH_RATE)
         if ended:
             return
         buffer, offset = buffer[cut:], offset + cut
@@ -171,7 +174,7 @@ class _Sound:
         self.pipe = pipe
 
     def read(self, count: int) -> "np.ndarray[Any, Any]":
-        """So many samples; fewer only at the end."""
+        """Return so many samples; fewer only at the end."""
         return np.frombuffer(self.pipe.read(2 * count), np.int16).astype(np.float32) / 32768
 
 
@@ -188,10 +191,10 @@ def _sound(plan: Plan, source: str) -> Iterator[_Sound]:
 
 
 @contextmanager
-def _progress(tell: Any) -> Iterator[None]:
-    """Have Whisper's progress bar, which it has no other word for, tell us the seconds."""
+def _progress(report: Any) -> Iterator[None]:
+    """Replace Whisper's progress bar, its only report of progress, by one that reports seconds."""
     module: Any = importlib.import_module("whisper.transcribe")  # the package has a function of the same name
-    bar, module.tqdm = module.tqdm, SimpleNamespace(tqdm=lambda **_: _Bar(tell))
+    bar, module.tqdm = module.tqdm, SimpleNamespace(tqdm=lambda **_: _Bar(report))
     try:
         yield
     finally:
@@ -199,8 +202,8 @@ def _progress(tell: Any) -> Iterator[None]:
 
 
 class _Bar:
-    def __init__(self, tell: Any) -> None:
-        self.tell, self.frames = tell, 0
+    def __init__(self, report: Any) -> None:
+        self.report, self.frames = report, 0
 
     def __enter__(self) -> Self:
         return self
@@ -209,7 +212,7 @@ class _Bar:
 
     def update(self, frames: int) -> None:
         self.frames += frames
-        self.tell(self.frames * whisper.audio.HOP_LENGTH / SPEECH_RATE)
+        self.report(self.frames * whisper.audio.HOP_LENGTH / SPEECH_RATE)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is said in a video: Whisper in a process of its own, watched while it listens."""
+"""Transcription: Whisper in a process of its own, whose progress is read while it runs."""
 
 import json
 import logging
@@ -17,19 +17,19 @@ from transcoding.engine.work import DISK_FULL, Pulse, is_disk_full
 log = logging.getLogger(__name__)
 
 KIND = "transcription"
-TICK = 0.5  # seconds between looks at whether to go on
-ENDING = 30  # seconds that the process may take to end after its last word
+TICK = 0.5  # seconds between checks whether to go on
+ENDING = 30  # seconds that the process may take to end after its last line
 
 
-PIECE = 20 * 60  # seconds that are held in memory at a time
+PART = 20 * 60  # seconds that are held in memory at a time
 
 
 @dataclass(frozen=True)
 class Task:
-    """What the process is told: plain data. model is a name or a file, folder where weights of that name lie.
+    """The message to the process: plain data. model is a name or a file, folder contains the weights of that name.
 
-    plan empty: it only loads the model, as a trial.
-    language (BCP 47) empty: it is detected. threads 0: as many as torch likes. piece in seconds.
+    An empty plan only loads the model, as a trial. An empty language (BCP 47) is detected. threads 0: torch chooses.
+    part: seconds of audio that are transcribed at a time.
     """
 
     source: str
@@ -38,7 +38,7 @@ class Task:
     folder: str
     language: str = ""
     threads: int = 0
-    piece: int = PIECE
+    part: int = PART
 
 
 class CannotTranscribe(EncodeError):
@@ -47,7 +47,7 @@ class CannotTranscribe(EncodeError):
 
 @dataclass(frozen=True)
 class Transcript:
-    """What is said, on the video's timeline, and in which language (BCP 47; empty where nothing was said)."""
+    """Captions on the video's timeline, and their language (BCP 47; empty where there is no speech)."""
 
     language: str
     captions: tuple[Caption, ...]
@@ -62,29 +62,29 @@ class Transcript:
 
 
 def transcribe(task: Task, duration: float, report: Callable[[int], None], check: Callable[[], None]) -> Transcript:
-    """Hear a source of so many seconds; report gets the percentage, check is called twice a second and may raise.
+    """Transcribe a source of so many seconds; report gets the percentage, check is called twice a second and may raise.
 
-    Raises CannotTranscribe, EncodeError where another attempt may help, and whatever report and check raise: then the
-    process is gone before this returns.
+    Raises CannotTranscribe, EncodeError where another attempt may help, and what report and check raise; the
+    process has ended before this returns.
     """
-    answer = _listen(task, duration, report, check)
+    answer = _run(task, duration, report, check)
     captions = tuple(readable([Caption(*caption) for caption in answer["captions"]], duration))
     return Transcript(answer["language"] if captions else "", captions)
 
 
-def _listen(task: Task, duration: float, report: Callable[[int], None], check: Callable[[], None]) -> dict[str, Any]:
-    """The last thing that the process said."""
+def _run(task: Task, duration: float, report: Callable[[int], None], check: Callable[[], None]) -> dict[str, Any]:
+    """Run the process; return its last answer."""
     answer: dict[str, Any] = {}
-    heard = 0
+    percent = 0
     try:
         with processes.Python("transcoding.engine.speech.recognition", json.dumps(asdict(task))) as program:
             for line in program.lines(TICK):
                 check()
                 if line is not None:
                     answer = json.loads(line)
-                    if "heard_until" in answer:
-                        heard = max(heard, min(99, int(100 * answer["heard_until"] / duration)))  # pieces overlap
-                        report(heard)
+                    if "done_until" in answer:
+                        percent = max(percent, min(99, int(100 * answer["done_until"] / duration)))  # parts overlap
+                        report(percent)
             program.finish(ENDING)
     except processes.FfmpegError as error:
         raise EncodeError(str(error)) from error
@@ -95,44 +95,44 @@ def _listen(task: Task, duration: float, report: Callable[[int], None], check: C
 
 @dataclass(frozen=True)
 class Whisper:
-    """The model that a machine hears with: a name or a file, and the folder where weights of that name lie."""
+    """A model of Whisper: a name or a file, and the folder that contains the weights of that name."""
 
     model: str
     folder: str
 
     def why_not(self) -> str:
-        """What is wrong with it, found by loading it; empty where it may be used. Weights are fetched if need be."""
+        """Return what is wrong with it, found by loading it; empty where it works. Missing weights are downloaded."""
         try:
-            _listen(Task("", {}, self.model, self.folder), 1, lambda percent: None, lambda: None)
+            _run(Task("", {}, self.model, self.folder), 1, lambda percent: None, lambda: None)
         except EncodeError as error:
             return str(error)
         return ""
 
 
 class TranscriptionQueue(Queue, Protocol):
-    """A queue of videos to be heard."""
+    """A queue of videos to be transcribed."""
 
     def language_of(self, assignment: Assignment) -> str:
-        """The language that was asked for (BCP 47); empty: to be detected."""
+        """Return the requested language (BCP 47); empty: to be detected."""
 
     def report(self, assignment: Assignment, percent: int | None = None) -> None:
-        """Renew the lease, and tell how much of the sound was heard."""
+        """Renew the lease, and report how much of the audio was transcribed."""
 
     def publish(self, assignment: Assignment, transcript: Transcript) -> None:
-        """Complete the piece with what was said."""
+        """Complete the chunk with its transcript."""
 
 
 def transcribe_one(
     queue: TranscriptionQueue, whisper: Whisper, stop: threading.Event, threads: int = 0, reading: Open = as_it_is
 ) -> bool:
-    """Claim a video, hear it, publish its captions; False where there was none."""
+    """Claim a video, transcribe it, publish its captions; return False where there was none."""
     assignment = queue.claim((KIND,))
     if assignment is None:
         return False
     try:
         _make(queue, assignment, whisper, stop, threads, reading)
     except LeaseLost:
-        log.warning("«%s»: transcription stopped, it is not wanted any more", assignment.title)
+        log.warning("«%s»: transcription stopped, the lease is lost", assignment.title)
     return True
 
 
@@ -157,12 +157,12 @@ def _make(  # noqa: PLR0913 - what transcribe_one was called with
     try:
         pulse = Pulse(queue, assignment, stop)
         with reading(assignment.source) as source:
-            heard = replace(task, source=source.address)
-            transcript = transcribe(heard, duration, lambda percent: queue.report(assignment, percent), pulse)
+            opened = replace(task, source=source.address)
+            transcript = transcribe(opened, duration, lambda percent: queue.report(assignment, percent), pulse)
         queue.publish(assignment, transcript)
     except ShuttingDown:
         queue.release(assignment)
-        log.info("«%s»: transcription given back, the worker stops", assignment.title)
+        log.info("«%s»: transcription released, the worker stops", assignment.title)
     except (EncodeError, OSError) as error:
         log.error("«%s»: %s", assignment.title, error)
         if is_disk_full(error):

@@ -59,7 +59,7 @@ class Command(BaseCommand):
             if action == "cancel":
                 message = control.cancel(job, options["by"])
             elif options["again"]:
-                message = control.encode_again(job)
+                message = control.re_encode(job)
             elif options["quality"]:
                 message = control.redo(job, options["quality"])
             else:

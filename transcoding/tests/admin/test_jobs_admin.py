@@ -183,12 +183,12 @@ def test_cancel_and_retry_from_the_list(editor):
     assert LogEntry.objects.count() == 3
 
 
-def test_encode_again_asks_first(editor):
+def test_re_encode_asks_first(editor):
     job = laid_out(video__title="Walk")
     Video.objects.update(status="ready")
-    assert "Viewers cannot watch it until" in act(editor, "encode_again", job).content.decode()
+    assert "Viewers cannot watch it until" in act(editor, "re_encode", job).content.decode()
     assert status(job) == "ready"
-    assert "is being re-encoded" in act(editor, "encode_again", job, confirmed="yes").content.decode()
+    assert "is being re-encoded" in act(editor, "re_encode", job, confirmed="yes").content.decode()
     assert (status(job), TranscodingJob.objects.get(pk=job.pk).plan) == ("pending", None)
 
 
@@ -196,11 +196,11 @@ def test_the_buttons_of_a_page_lead_back_to_it(editor):
     job = at_work()
     text = page(editor, address(job))
     assert 'name="action" value="cancel"' in text
-    assert 'value="encode_again"' not in text
+    assert 'value="re_encode"' not in text
     response = act(editor, "cancel", job, from_page="yes")
     assert response.redirect_chain[0][0] == address(job)
-    assert 'value="encode_again"' in response.content.decode()
-    assert 'name="from_page"' in act(editor, "encode_again", job, from_page="yes").content.decode()
+    assert 'value="re_encode"' in response.content.decode()
+    assert 'name="from_page"' in act(editor, "re_encode", job, from_page="yes").content.decode()
 
 
 def test_who_may_only_look_can_do_nothing(enter):

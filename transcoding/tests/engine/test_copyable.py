@@ -53,7 +53,7 @@ def test_a_sequence_parameter_set_says_what_the_encoder_was_told(tmp_path, argum
         (40, 8160, 30, 5, False),  # too many to remember
         (31, 8160, 1, 1, False),  # too large
         (52, 32400, 60, 5, True),  # 2160p
-        (62, 8160, 30, 1, False),  # nobody has that
+        (62, 8160, 30, 1, False),  # no player has that
     ],
 )
 def test_a_level_has_to_be_as_high_as_the_stream_needs(level, macroblocks, rate, references, legal):

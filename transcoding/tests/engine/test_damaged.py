@@ -1,4 +1,4 @@
-"""Sources that are not whole, or lie: what is there is published, the rest is held, and the editor is told."""
+"""Sources that are not whole, or lie: the existing part is published, the rest is filled, and the editor gets a warning."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a machine that nobody here knows may deliver: exactly what the plan says, and nothing else."""
+"""What a machine that the site does not control may deliver: exactly what the plan says, and nothing else."""
 
 import dataclasses
 import struct

@@ -249,7 +249,7 @@ def test_a_store_that_is_away_takes_no_page_no_upload_and_no_row_with_it(client,
     assert on_disk(settings) == []
 
 
-def test_an_archive_that_is_cut_off_half_way_is_put_back(video, store):
+def test_an_archive_that_is_interrupted_half_way_is_undone(video, store):
     there = files.sizes(root())
     impatient()
     store.faults = lambda method, path: "slow" if method == "DELETE" and "media" in path else None

@@ -121,7 +121,7 @@ def packages(tmp_path_factory):
 
 
 def until(page, condition, what):
-    """Poll the player's state until it is as wanted; it is given back."""
+    """Poll the player's state until the condition holds, and return it."""
     end = time.monotonic() + PATIENCE
     while True:
         state = page.evaluate(STATE)

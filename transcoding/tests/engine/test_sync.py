@@ -37,7 +37,7 @@ LOUD = 0.2  # of 1; the beep has 0.8
 
 NTSC, PAL = Fraction(30000, 1001), Fraction(25)
 COPYABLE = ("-c:v", "libx264", "-preset", "veryfast", "-bf", "3", "-g", "60", "-pix_fmt", "yuv420p", "-b:v", "300k")
-MONO = ("-c:a", "aac", "-ac", "1")  # must be encoded again
+MONO = ("-c:a", "aac", "-ac", "1")  # must be encoded
 OPUS = ("-c:a", "libopus", "-b:a", "96k")
 # rate, file, seconds that the sound track begins after the picture, arguments
 SOURCES = {

@@ -46,7 +46,7 @@ class Shelf:
         self.diary.append(f"fail: {error}")
 
     def release(self, assignment, reason=""):
-        self.diary.append(f"give back {reason}".strip())
+        self.diary.append(f"release {reason}".strip())
 
 
 def raising(call, error, *pieces):
@@ -110,7 +110,7 @@ def test_a_lease_that_is_found_lost_by_a_report_ends_the_work_too(piece, monkeyp
 def test_a_full_disk_spends_nothing_and_ends_the_work(piece, number):
     shelf = raising("deliver", OSError(number, "full"), piece)
     assert run(shelf) is False
-    assert shelf.diary == [f"give back {work.DISK_FULL}"]
+    assert shelf.diary == [f"release {work.DISK_FULL}"]
 
 
 @pytest.mark.parametrize("call", ["fail", "release"])
@@ -128,7 +128,7 @@ def test_a_worker_that_is_asked_to_stop_gives_the_piece_back(piece):
     stop.set()
     shelf = Shelf(piece)
     assert run(shelf, stop=stop) is True
-    assert shelf.diary == ["give back"]
+    assert shelf.diary == ["release"]
     assert ("360p", 1) not in shelf.delivered
 
 

@@ -172,7 +172,7 @@ class TestEncodeAgain:
         old = package_dir(job.video)
         published = job.video.published_at
         settings.X264_PRESET = "superfast"
-        assert "is being re-encoded" in on_commit(control.encode_again, job)
+        assert "is being re-encoded" in on_commit(control.re_encode, job)
         assert messages("tasks")[-1] == "probe"
         job = fresh(job)
         assert (job.video.status, job.plan, job.current_step, job.progress_percent) == ("pending", None, None, 0)
@@ -185,7 +185,7 @@ class TestEncodeAgain:
 
     def test_what_a_cut_off_move_of_files_left_does_not_get_into_the_new_package(self, ready, on_commit):
         job = ready()
-        on_commit(control.encode_again, job)
+        on_commit(control.re_encode, job)
         archive.reconcile()
         job = fresh(job)
         assert segments_there(package_dir(job.video) / "240p") != set()  # the old ones, moved under the new address
@@ -198,7 +198,7 @@ class TestEncodeAgain:
         TranscodingChunk.objects.create(job=job, kind=ChunkKind.TRANSCRIPTION)
         queue = TranscriptionQueue(NodeFactory())
         queue.publish(queue.claim(), SAID)
-        on_commit(control.encode_again, fresh(job))
+        on_commit(control.re_encode, fresh(job))
         job = run_all(fresh(job))
         package = package_dir(job.video)
         row = Transcription.objects.get(video=job.video)
@@ -215,15 +215,15 @@ class TestEncodeAgain:
     def test_one_that_is_being_made_or_heard_or_archived_is_refused(self, laid_out):
         job = laid_out()
         with pytest.raises(Refused, match="Cancel the job first"):
-            control.encode_again(job)
+            control.re_encode(job)
         Video.objects.update(status="ready")
         heard = TranscodingChunk.objects.create(job=job, kind=ChunkKind.TRANSCRIPTION)
         with pytest.raises(Refused, match="is being transcribed"):
-            control.encode_again(job)
+            control.re_encode(job)
         heard.delete()
         Video.objects.update(deleted_at=timezone.now())
         with pytest.raises(Refused, match="archive"):
-            control.encode_again(job)
+            control.re_encode(job)
         assert fresh(job).plan is not None
 
 

@@ -78,7 +78,7 @@ class TestFfmpeg:
 
     def test_one_that_does_not_run(self, program, tmp_path):
         program("exit 1")
-        sentence = f"{tmp_path}/ffmpeg is no ffmpeg that runs: install one, or name it in VLOG_FFMPEG"
+        sentence = f"{tmp_path}/ffmpeg is not an ffmpeg that runs: install ffmpeg, or set VLOG_FFMPEG"
         assert findings_of(doctor.check_ffmpeg) == [(RED, sentence)]
 
     def test_one_that_does_not_encode(self, program, tmp_path):

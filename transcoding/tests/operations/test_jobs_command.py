@@ -180,10 +180,7 @@ def test_a_video_that_there_is_not_is_wrong_use(text):
 
 def test_cancel_and_retry():
     job = walk()
-    assert (
-        run("cancel", "walk", "--by", "ann")
-        == "«A walk» is cancelled. What was made is kept: retry continues it.\n"
-    )
+    assert run("cancel", "walk", "--by", "ann") == "«A walk» is cancelled. What was made is kept: retry continues it.\n"
     job.video.refresh_from_db()
     assert (job.video.status, job.video.error_message) == ("failed", "Cancelled by ann.")
     assert refusal("cancel", "walk")[0] == 1

@@ -15,6 +15,7 @@ from transcoding.engine.package.files import store
 from transcoding.models import ChunkKind, TranscodingChunk
 from transcoding.queue import demand
 from transcoding.steps.layout import plan_of
+from transcoding.tests import clips
 from transcoding.tests.engine.test_plan import audio
 from transcoding.tests.queue.test_local import RUNGS, VIDEO, expire, laid_out, own_folders, queue_of  # noqa: F401
 from videos.models import Video
@@ -151,7 +152,7 @@ class TestPieces:
 
     def test_copied_sound_is_there_in_a_moment_and_comes_first_whole(self, wakeups):
         job = laid_out(sound=audio(codec="mp3"))
-        next(made for made in job.plan["renditions"] if made["kind"] == "audio")["copied"] = True
+        job.plan = clips.changed(plan_of(job), "audio", copied=True).to_json()
         job.save()
         ask(job, 2, ChunkKind.AUDIO)
         ((first, _, status, priority),) = pieces(job, "audio")
@@ -273,7 +274,7 @@ class TestWorkers:
         ask(job, 11)
         rest = second.claim(VIDEO)
         assert (rest.first, rest.last) == (11, 14)
-        deliver(first, claimed, 7, 8, 9)  # nobody waits any more, so it goes on
+        deliver(first, claimed, 7, 8, 9)  # no viewer waits any more, so it goes on
         with pytest.raises(Yield):
             deliver(first, claimed, 10)
         first.complete(claimed)

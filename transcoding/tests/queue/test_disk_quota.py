@@ -158,7 +158,7 @@ class TestPromises:
         assert disk_quota.blocks(second)
         assert not disk_quota.blocks(first)
         (insight,) = inspect_jobs([second])
-        assert insight.why.startswith("It waits for room on the disk: it needs about ")
+        assert insight.why.startswith("It waits for disk space: it needs about ")
 
     def test_it_goes_on_by_itself_when_the_others_are_done(self, arrived):
         first, second = arrived(), arrived()
@@ -236,7 +236,7 @@ class TestEstimates:
         )
         job = arrived(file)
         assert make(job) == Video.Status.READY
-        assert job.plan["rungs"][0]["copied"]
+        assert job.plan["renditions"][0]["copied"]
         rung = job.reserved_bytes - estimate.PICTURES
         taken = bytes_of(package_dir(job.video))
         assert file.stat().st_size * 0.9 < rung < file.stat().st_size * 1.2 + 3 * estimate.PICTURES_A_SECOND

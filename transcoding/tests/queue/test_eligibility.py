@@ -1,13 +1,15 @@
-"""The rules of the fleet: who is given which piece, and who is set aside."""
+"""The rules of the fleet: which worker is given which chunk, and which is suspended."""
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from transcoding import tasks
-from transcoding.engine.plan.plan import KNOWN_FORMATS
+from transcoding.engine.plan.plan import KNOWN_FORMATS, Plan
 from transcoding.models import Attempt, ChunkKind, Priority, TranscodingChunk, TranscodingJob, claim
 from transcoding.operations.insight import inspect_jobs
 from transcoding.queue.eligibility import LEFT_TO_OTHERS
@@ -47,8 +49,8 @@ def make(queue, kinds=VIDEO):
 
 
 def in_format(job, number):
-    plan = {name: value for name, value in job.plan.items() if name != "format"}
-    TranscodingJob.objects.filter(pk=job.pk).update(plan=plan if number == 1 else plan | {"format": number})
+    old = replace(Plan.from_json(job.plan), format=1).to_json()
+    TranscodingJob.objects.filter(pk=job.pk).update(plan=old if number == 1 else job.plan | {"format": number})
 
 
 class TestPlanFormats:
@@ -65,6 +67,16 @@ class TestPlanFormats:
         assert set(job.chunks.values_list("status", "attempt", "failures")) == {("pending", 0, 0)}
         assert not job.attempts.exists()
         assert queue_of("new", job).claim(VIDEO)
+
+    @pytest.mark.parametrize("facts", OLD)
+    def test_the_database_refuses_the_claim_of_a_node_whose_release_does_not_look_at_formats(self, facts):
+        chunk = laid_out().chunks.earliest("pk")
+        old = NodeFactory(capabilities={"encoders": ["libx264"], **facts})
+        with pytest.raises(IntegrityError, match="upgrade it"), transaction.atomic():
+            claim.take(old, chunk)
+        chunk.refresh_from_db()
+        assert (chunk.status, chunk.attempt) == ("pending", 0)
+        claim.take(worker("new", NodeFactory), chunk)
 
     @pytest.mark.parametrize("facts", OLD)
     def test_it_still_gets_those_of_the_format_that_it_knows(self, facts):
@@ -201,7 +213,7 @@ class TestWhatFailedBefore:
         assert second.claim(VIDEO)
 
     ALONE = {
-        "nobody": None,
+        "no other worker": None,
         "disabled": {"status": "disabled"},
         "drained": {"hold": "drained", "held_back": "drained by ann"},
         "gone": {"status": "offline"},
@@ -223,7 +235,7 @@ class TestWhatFailedBefore:
         queue = queue_of("tasks@a", job, factory=NodeFactory)
         encoder = worker("encode@a", NodeFactory)
         queue.fail(queue.claim(AUDIO), "broken")
-        assert queue.claim(AUDIO), "nobody else makes sound"
+        assert queue.claim(AUDIO), "no other worker makes audio"
         Attempt.objects.all().delete()
         job.chunks.update(status="pending", failures=0)
         queue.fail(queue.claim(AUDIO), "broken")

@@ -31,7 +31,7 @@ class Encoder:
         self.queue = LocalQueue(worker(name, **columns), lambda number: None, job)
 
     def deliver(self, claimed):
-        for rendition in [made.key for made in claimed.renditions]:
+        for rendition in claimed.keys:
             self.queue.deliver(claimed, rendition, INIT, self.name.encode())
             for index in range(claimed.first, claimed.last + 1):
                 self.queue.deliver(claimed, rendition, index, self.name.encode())

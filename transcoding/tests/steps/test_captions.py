@@ -170,7 +170,7 @@ class TestHearing:
         assert not job.chunks.filter(kind="transcription").exists()
 
     def test_a_long_sound_is_heard_in_pieces_and_nothing_twice(self, spoken, folder, weights):
-        """Pieces of 60 s, of which the last 30 s are heard again: a sentence at 0.7, 30.7 and 60.7 s."""
+        """Pieces of 60 s, of which the last 30 s are repeated: a sentence at 0.7, 30.7 and 60.7 s."""
         spaced = f"aresample=48000,adelay={round(1000 * speech.DELAY)},apad"
         once = speech.clips.make(folder / "once.wav", "-i", str(folder / "voice.wav"), "-af", spaced, "-t", "30")
         long = speech.clips.make(
@@ -180,7 +180,7 @@ class TestHearing:
         )
         plan = plan_of(long)
         heard = []
-        task = Task(str(long), plan.to_json(), str(weights), "", piece=60)
+        task = Task(str(long), plan.to_json(), str(weights), "", part=60)
         found = transcribe.transcribe(task, 90, heard.append, lambda: None)
         assert [caption.text for caption in found.captions] == [*speech.PARTS] * 3
         starts = [caption.start for caption in found.captions[::2]]
@@ -208,7 +208,7 @@ class TestHearing:
         self, asked, settings, monkeypatch, tmp_path
     ):
         settings.WHISPER_MODEL, settings.WHISPER_DIR = "base", tmp_path
-        monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody listens there
+        monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nothing listens there
         assert hear()
         said = row(asked).error_message
         assert f"Put the file base.pt into {tmp_path}, or set VLOG_WHISPER_MODEL" in said
@@ -261,7 +261,7 @@ class TestFiles:
     def test_another_language_replaces_them(self, shown, settings):
         assert tasks.transcribe_again(shown, "de")
         assert row(shown).given_language == "de"
-        assert files(shown)[0] == "captions/en.vtt", "what is there stays until the new is"
+        assert files(shown)[0] == "captions/en.vtt", "the captions stay until the new ones exist"
         waiting = queue()
         assignment = waiting.claim()
         assert waiting.language_of(assignment) == "de"

@@ -128,15 +128,15 @@ class TestDrawing:
         assert chunk(job).status == "completed"
         assert list(settings.UPLOADS_DIR.glob("scratch-*")) == []
 
-    @pytest.mark.parametrize("end", ["archive", "purge", "encode again"])
+    @pytest.mark.parametrize("end", ["archive", "purge", "re-encode"])
     def test_of_a_video_that_is_gone_meanwhile_nothing_comes_back(self, published, monkeypatch, end):
         job = published()
         draw_storyboard = storyboards.pictures.storyboard
 
         def go_meanwhile(*arguments):
             drawn = draw_storyboard(*arguments)
-            if end == "encode again":
-                control.encode_again(job)
+            if end == "re-encode":
+                control.re_encode(job)
                 shutil.rmtree(packages_of(job.video)[0])
             else:
                 archive.archive(job.video_id, "test")
@@ -208,7 +208,7 @@ class TestChoosing:
         assert not posters.send(job.video_id, tmp_path / "sent")
         archive.restore(job.video_id)
         job.refresh_from_db()
-        control.encode_again(job)
+        control.re_encode(job)
         job = type(job).objects.get(pk=job.pk)
         make(job)
         draw()

@@ -219,7 +219,7 @@ def test_a_model_that_is_none_is_found_before_any_video_fails_by_it(monkeypatch)
 def test_without_ffmpeg_it_says_so(site, start, tmp_path):
     assert ended(start(site, VLOG_FFMPEG="/nowhere/ffmpeg")) == 1
     (line,) = (tmp_path / "said").read_text().splitlines()
-    assert "/nowhere/ffmpeg is no ffmpeg that runs: install one, or name it in VLOG_FFMPEG" in line
+    assert "/nowhere/ffmpeg is not an ffmpeg that runs: install ffmpeg, or set VLOG_FFMPEG" in line
 
 
 def test_the_key_may_come_from_a_file_and_others_must_not_read_it(site, start, tmp_path):
