@@ -252,7 +252,7 @@ CELERY_BEAT_SCHEDULE = {
 }
 
 # Functions of the apps, by name, because `vlog` imports none of them.
-BACKUP_BELONGS = "videos.storage.paths.belonging"
+BACKUP_BELONGS = "videos.storage.paths.has_row"
 AFTER_RESTORE = ["transcoding.queue.recovery.release_all"]
 # In the order in which `manage.py doctor` prints them.
 DOCTOR = {
