@@ -4,7 +4,7 @@ from transcoding.engine.codecs import aac, h264
 from transcoding.engine.codecs.codec import Codec, Description, Encoder
 from transcoding.engine.formats import boxes
 from transcoding.engine.formats.boxes import BrokenBoxes
-from transcoding.engine.renditions import Key, Kind
+from transcoding.engine.renditions import Kind
 
 CODECS: dict[str, Codec] = {codec.name: codec for codec in (h264.CODEC, aac.CODEC)}
 
@@ -15,10 +15,6 @@ def codec_of(sample_entry: str) -> Codec:
         if codec.sample_entry == sample_entry:
             return codec
     raise BrokenBoxes(f"has a track of type {sample_entry!r}")
-
-
-def video_key(height: int, codec: Codec) -> str:
-    return str(Key(Kind.VIDEO, height, codec.suffix))
 
 
 def encoder(name: str) -> Encoder:
