@@ -20,7 +20,12 @@ def documented() -> set[str]:
 
 def read_by_programs() -> set[str]:
     """Where no settings.py stands between: os.environ in a program that runs without Django."""
-    sources = [path for app in OURS for path in (BASE_DIR / app).rglob("*.py") if "tests" not in path.relative_to(BASE_DIR).parts]
+    sources = [
+        path
+        for app in OURS
+        for path in (BASE_DIR / app).rglob("*.py")
+        if "tests" not in path.relative_to(BASE_DIR).parts
+    ]
     text = "\n".join(path.read_text() for path in sources)
     return set(re.findall(r'environ(?:\.get\(|\.pop\(|\[)"(VLOG_[A-Z0-9_]+)"', text))
 
