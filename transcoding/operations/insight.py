@@ -114,6 +114,7 @@ def _why_unfinished(job: TranscodingJob, snapshot: QueueSnapshot) -> str:
     kind = ChunkKind.VIDEO if video else ChunkKind.AUDIO
     obstacle = _no_worker(kind, snapshot.workers) or (own and _outdated(kind, own[0].plan_format, snapshot.workers))
     obstacle = obstacle or (video and _no_encoder(video[0].encoder, snapshot.workers))
+    obstacle = obstacle or (own and _all_refused((video or own)[0], snapshot.workers))
     return obstacle or (_position(job.pk, kind, snapshot) if own else STEPS[step])
 
 
@@ -160,6 +161,17 @@ def _no_encoder(encoder: str, workers: Iterable[WorkerState]) -> str:
         return ""
     return (
         f"The plan requires the encoder {encoder}, which no available worker has: start or enable a worker with it, or "
+        "cancel the job and re-encode the video."
+    )
+
+
+def _all_refused(chunk: PendingChunk, workers: Iterable[WorkerState]) -> str:
+    """Return that no available worker can continue what another encoder began, or nothing if one can."""
+    candidates = [worker for worker in workers if worker.available and worker.takes(chunk.kind)]
+    if not chunk.refused_by or any(worker.worker_id not in chunk.refused_by for worker in candidates):
+        return ""
+    return (
+        "Another encoder began this video, and no available worker can continue it: start the worker that began it, or "
         "cancel the job and re-encode the video."
     )
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from django.conf import settings
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import BooleanField, Count, ExpressionWrapper, F, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
@@ -27,7 +28,8 @@ class PendingChunk:
     """A pending or running chunk of any job.
 
     remaining: seconds of video that are not made yet; since_report: seconds since its worker last reported, None unless
-    it is running; encoder, plan_format: those that its plan requires.
+    it is running; encoder, plan_format: those that its plan requires; refused_by: the IDs of the workers that could not
+    continue what another encoder began.
     """
 
     job: int
@@ -40,6 +42,7 @@ class PendingChunk:
     since_report: float | None = None
     encoder: str = SOFTWARE
     plan_format: int = eligibility.FIRST_FORMAT
+    refused_by: tuple[str, ...] = ()
 
     @property
     def running(self) -> bool:
@@ -62,6 +65,7 @@ class WorkerState:
     held_back: str = ""
     encoders: tuple[str, ...] = (SOFTWARE,)
     plan_formats: tuple[int, ...] = (eligibility.FIRST_FORMAT,)
+    worker_id: str = ""
 
     def takes(self, kind: str) -> bool:
         return self.encodes if kind == ChunkKind.VIDEO else self.steps
@@ -125,7 +129,9 @@ def _queue(now: datetime) -> list[PendingChunk]:
     made = Attempt.objects.running().filter(chunk=OuterRef("pk")).values("seconds")[:1]
     chunks = TranscodingChunk.objects.not_archived().encoding().open().in_order_of_work()
     columns = ("job_id", "kind", "first_segment", "last_segment", "status", "lease_expires_at", "worker__worker_name")
-    rows = list(chunks.annotate(made=Subquery(made)).values_list("job__video__title", "made", *columns))
+    refused_by = ArraySubquery(eligibility.refusals_of_chunk().values("worker_id"))
+    chunks = chunks.annotate(made=Subquery(made), refused_by=refused_by)
+    rows = list(chunks.values_list("job__video__title", "made", *columns, "refused_by"))
     plans = _plans({job for _, _, job, *_ in rows})
     return [_pending_chunk(now, plans.get(job), title, made, job, *rest) for title, made, job, *rest in rows]
 
@@ -137,7 +143,7 @@ def _pending_chunk(
     now: datetime, plan: _PlanFacts | None, title: str, made: float | None, job: int, *row: Any
 ) -> PendingChunk:
     timeline, encoder, plan_format = plan or (None, SOFTWARE, eligibility.FIRST_FORMAT)
-    kind, first, last, status, expires, worker = row
+    kind, first, last, status, expires, worker, refused_by = row
     since_report = None
     if status == ChunkStatus.RUNNING:
         since_report = max(0.0, settings.LEASE_SECONDS - (expires - now).total_seconds()) if expires else 0.0
@@ -146,7 +152,8 @@ def _pending_chunk(
         length = sum(float(timeline.seconds(index)) for index in range(first, last + 1))
     remaining = max(0.0, length - (made or 0))
     who = worker or "a worker"
-    return PendingChunk(job, title, kind, first, last, remaining, who, since_report, encoder, plan_format)
+    refusals = tuple(filter(None, refused_by))
+    return PendingChunk(job, title, kind, first, last, remaining, who, since_report, encoder, plan_format, refusals)
 
 
 def _plans(jobs: set[int]) -> dict[int, _PlanFacts]:
@@ -179,6 +186,7 @@ def _worker_states(now: datetime, encoded: set[str | None]) -> list[WorkerState]
             held_back=worker.held_back or "",
             encoders=eligibility.encoders_of(worker),
             plan_formats=eligibility.formats_of(worker),
+            worker_id=worker.worker_id,
         )
         for worker in workers.order_by("worker_name")
     ]

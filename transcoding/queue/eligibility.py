@@ -66,9 +66,7 @@ def suits(worker: Worker, kind: str) -> Q:
         encoder = Subquery(job.values(encoder=KT("plan__encoder")))
         condition &= Q(In(encoder, encoders_of(worker)))
     if kind in ENCODED:
-        refused = _incompatible_since(OuterRef("restarted_at")).filter(
-            job=OuterRef("job"), kind=OuterRef("kind"), tier=OuterRef("tier"), worker=worker
-        )
+        refused = refusals_of_chunk().filter(worker=worker)
         # In a CASE, because PostgreSQL makes a join of a NOT EXISTS.
         condition &= Q(Case(When(Exists(refused), then=Value(False)), default=Value(True)))
     return condition
@@ -77,6 +75,12 @@ def suits(worker: Worker, kind: str) -> Q:
 def _incompatible_since(restarted_at: object) -> AttemptQuerySet:
     """Return the attempts of workers that could not continue a tier as it has been since its restart."""
     return Attempt.objects.incompatible().filter(ended_at__gt=Coalesce(restarted_at, Value(NEVER)))
+
+
+def refusals_of_chunk() -> AttemptQuerySet:
+    """Return, as a subquery of chunks, the attempts of workers that could not continue the chunk's tier."""
+    tier = {name: OuterRef(name) for name in ("job", "kind", "tier")}
+    return _incompatible_since(OuterRef("restarted_at")).filter(**tier)
 
 
 def is_left_to_others(worker: Worker, chunk: TranscodingChunk) -> bool:

@@ -10,6 +10,7 @@ from transcoding.engine.encode import EncodeError
 from transcoding.engine.package.contents import remove_segments, segment_name
 from transcoding.engine.package.files import store
 from transcoding.models import Outcome, TranscodingJob
+from transcoding.operations.insight import inspect_jobs
 from transcoding.queue import incompatible
 from transcoding.queue.local import LocalQueue
 from transcoding.tests.queue.test_eligibility import worker
@@ -205,6 +206,22 @@ class TestNoWorkerCanContinue:
         third.queue.fail(claimed, "another encoder began 720p")
         assert row(claimed).failures == 1
         assert made(job) == FIRST
+
+    def test_the_job_says_so_while_those_that_can_are_away(self, job, old):
+        other = Encoder("other", job)
+        other.mismatch()
+        old.leave()
+        incompatible.sweep()  # the tier is begun anew
+        other.make()
+        third = Encoder("third", job)
+        third.mismatch()
+        other.leave()
+        job.refresh_from_db()
+        (insight,) = inspect_jobs([job])
+        assert insight.why.startswith("Another encoder began this video, and no available worker can continue it")
+        Worker.objects.filter(pk=other.queue.worker.pk).update(last_heartbeat=timezone.now())
+        (insight,) = inspect_jobs([job])
+        assert "Another encoder" not in insight.why
 
     def test_but_not_as_long_as_another_worker_can_continue(self, job, old):
         old.leave()
