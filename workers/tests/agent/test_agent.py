@@ -179,7 +179,7 @@ def test_one_that_slept_while_its_lease_ran_out_stops_that_chunk_and_goes_on(sit
     over.set()
     site.wait_for(lambda: site.chunks[42].state == site.chunks[43].state == "completed", "the other chunks")
     assert ("360p", "0") not in site.delivered
-    assert "the lease is lost, stopped" in (tmp_path / "said").read_text()
+    assert "stopped, the lease is lost" in (tmp_path / "said").read_text()
 
 
 def test_a_refused_key_is_a_sentence_and_the_end(site, start, tmp_path):
