@@ -53,6 +53,7 @@ def is_drawn(job):
     return job.chunks.filter(kind="storyboard", status="completed").exists()
 
 
+@pytest.mark.slow("starts, kills and stops nodes at work")
 def test_what_a_viewer_asks_for_is_made_first_and_everything_once(arrived, nodes, small, client, monkeypatch):
     monkeypatch.setattr(demand, "WAIT_SECONDS", 0.1)
     job = arrived(small)
@@ -72,6 +73,7 @@ def test_what_a_viewer_asks_for_is_made_first_and_everything_once(arrived, nodes
     assert {piece.attempt for piece in pieces} == {1}
 
 
+@pytest.mark.slow("starts, kills and stops nodes at work")
 def test_a_large_source_is_watched_in_its_small_renditions_first(arrived, nodes, tmp_path):
     picture = ("-f", "lavfi", "-i", "testsrc2=size=2560x1440:rate=5:duration=5")
     job = arrived(clips.make(tmp_path / "large.mp4", *picture, "-g", "300", *clips.H264))
@@ -150,6 +152,7 @@ def test_every_step_may_come_twice(arrived, nodes, small):
     assert job.chunks.count() == 5
 
 
+@pytest.mark.slow("starts, kills and stops nodes at work")
 def test_a_killed_worker_costs_no_more_than_its_chunk(arrived, nodes, large, settings):
     settings.LEASE_SECONDS = 2
     job = arrived(large)
@@ -170,6 +173,7 @@ def test_a_killed_worker_costs_no_more_than_its_chunk(arrived, nodes, large, set
     assert verify(package_dir(job.video), Plan.from_json(job.plan)) == []
 
 
+@pytest.mark.slow("starts, kills and stops nodes at work")
 def test_a_node_that_starts_again_takes_up_its_work_at_once(arrived, nodes, large):
     job = arrived(large)
     node = nodes("all", "tasks,encode")
@@ -181,6 +185,7 @@ def test_a_node_that_starts_again_takes_up_its_work_at_once(arrived, nodes, larg
     assert job.video.status == "ready"
 
 
+@pytest.mark.slow("starts, kills and stops nodes at work")
 def test_a_node_that_is_stopped_gives_its_work_back_unspent(arrived, nodes, large):
     job = arrived(large)
     node = nodes("all", "tasks,encode")

@@ -198,6 +198,7 @@ def killed_at(line, action, *arguments):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("step", ["archive", "restore", "purge"])
+@pytest.mark.slow("is killed on every line")
 def test_killed_on_any_line_the_next_sweep_finds_the_old_state_or_the_new(step, folders):
     actions = {"archive": (archive.archive, "ann"), "restore": (archive.restore,), "purge": (archive.purge,)}
     action, *arguments = actions[step]

@@ -11,7 +11,7 @@ from videos.tests import live
 from videos.tests.factories import NodeFactory
 from videos.tests.live import until
 
-pytestmark = [pytest.mark.django_db, pytest.mark.long]
+pytestmark = [pytest.mark.slow("plays a video of its own in a browser, in real time"), pytest.mark.django_db]
 
 VIDEO = "document.querySelector('video')"
 SAID = (Caption(1, 2.5, "Here is <one> & two."), Caption(3, 9, "Across the segments."), Caption(9.5, 11, "The end."))

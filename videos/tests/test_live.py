@@ -52,6 +52,7 @@ def stays_silent(page):
     return len(page.polls) == count
 
 
+@pytest.mark.slow("waits for several polls")
 def test_a_fragment_is_replaced_and_keeps_the_focus_until_nothing_is_in_progress(open_page):
     page = open_page("/watch/walk/")
     page.get_by_role("link", name="Open in the admin").focus()
@@ -63,6 +64,7 @@ def test_a_fragment_is_replaced_and_keeps_the_focus_until_nothing_is_in_progress
     assert stays_silent(page)
 
 
+@pytest.mark.slow("waits for several polls")
 def test_the_list_outlives_failed_requests(open_page):
     page = open_page(LIST)
     answers = [lambda route: route.abort(), lambda route: route.fulfill(status=502, body="<p>Bad gateway</p>")]
@@ -75,6 +77,7 @@ def test_the_list_outlives_failed_requests(open_page):
     assert stays_silent(page)
 
 
+@pytest.mark.slow("waits for several polls")
 def test_after_the_session_has_expired_the_page_stays_and_polling_stops(open_page):
     page = open_page(LIST)
     page.context.clear_cookies()

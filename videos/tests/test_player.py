@@ -213,6 +213,7 @@ def try_to_choose(page, text, timeout):
     menu.wait_for(state="hidden", timeout=timeout)
 
 
+@pytest.mark.slow("plays through several segments in real time")
 def test_the_quality_menu_switches_the_decoded_picture(visit):
     page = visit()
     play(page)
@@ -232,6 +233,7 @@ def flashes_among(shown):
     ]
 
 
+@pytest.mark.slow("plays through several segments in real time")
 def test_flash_and_beep_are_together_while_it_plays(visit):
     """On the video's own clock: what the loudspeaker and the screen add after it is the browser's."""
     page = visit(bypass_csp=True)  # for the measuring worklet; all other tests are under the site's policy
@@ -315,6 +317,7 @@ def test_a_video_that_is_gone_is_said_and_another_try_plays_it_when_it_is_back(v
     page.witness.complaints.clear()
 
 
+@pytest.mark.slow("plays against a server that is late or away")
 def test_when_the_server_goes_away_the_buffer_plays_to_its_end_then_the_viewer_is_told(visit, address, video):
     page = visit("/")
     open_with(page, LATE_SEGMENTS, refuse, address + video.get_absolute_url())
@@ -330,6 +333,7 @@ def test_when_the_server_goes_away_the_buffer_plays_to_its_end_then_the_viewer_i
     page.witness.complaints.clear()
 
 
+@pytest.mark.slow("plays against a server that is late or away")
 def test_a_video_that_still_grows_waits_for_its_segments_in_one_quality(visit, address, video):
     page, asked = visit("/"), []
 

@@ -115,6 +115,7 @@ def test_a_disk_that_becomes_full_while_a_file_arrives_is_told_and_nothing_stays
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.slow("starts a web server of its own and uploads in a browser")
 def test_a_real_server_answers_before_the_bytes_are_sent_and_the_editor_reads_why(tmp_path):
     User.objects.create_superuser("root", password="open-sesame")
     file = tmp_path / "walk.mp4"

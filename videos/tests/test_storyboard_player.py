@@ -13,7 +13,7 @@ from videos.tests import live
 from videos.tests.factories import NodeFactory
 from videos.tests.live import PATIENCE, until
 
-pytestmark = [pytest.mark.django_db, pytest.mark.long]
+pytestmark = [pytest.mark.slow("plays a video of its own in a browser"), pytest.mark.django_db]
 
 SECONDS = 24
 THUMBNAIL = "document.querySelector('media-time-range').shadowRoot.querySelector('media-preview-thumbnail')"

@@ -49,6 +49,7 @@ def test_where_there_are_users_no_account_is_made():
 
 @pytest.mark.usefixtures("_new_installation")
 @pytest.mark.django_db
+@pytest.mark.slow("makes the sample video, and is killed on the way")
 def test_only_the_first_start_publishes_a_sample_whoever_kills_it(settings, tmp_path):
     left = settings.UPLOADS_DIR / "sample-left"  # by a start that was killed while it drew
     left.mkdir()
@@ -66,6 +67,7 @@ def test_only_the_first_start_publishes_a_sample_whoever_kills_it(settings, tmp_
     assert not Video.objects.exists()
 
 
+@pytest.mark.slow("makes the sample video, and is killed on the way")
 def test_the_sample_is_what_players_and_the_copying_of_streams_like(tmp_path):
     with av.open(generate_sample(tmp_path / "sample.mp4")) as clip:
         video, audio = clip.streams.video[0], clip.streams.audio[0]

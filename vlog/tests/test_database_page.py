@@ -35,6 +35,7 @@ def page(installation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     execute("DROP DATABASE IF EXISTS vlog_of_page", "DROP ROLE IF EXISTS vlog_of_page")
 
 
+@pytest.mark.slow("runs every command and query of docs/database.md")
 def test_every_command_and_query_of_the_page_works(page):
     done = [word for kind, text in BLOCKS for word in (_bash(text) if kind == "bash" else _sql(text))]
     assert set(done) >= COMMANDS

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import pytest
 from psycopg import sql
 
 from vlog.tests.earlier_release import AGENT, EarlierSite, row_counts
@@ -95,6 +96,7 @@ def test_the_earlier_site_is_there_before_and_after_the_migrations(earlier_site)
     assert {job["slug"]: job["state"] for job in jobs} == STATES | {"the-old-lighthouse": "archived"}
 
 
+@pytest.mark.slow("migrates the site of an earlier release forwards and back")
 def test_the_columns_of_this_release_go_back_into_sentences(earlier_site):
     earlier_site.query("UPDATE workers SET held_back = 'drained by ada' WHERE worker_name = 'attic'")
     earlier_site.manage("migrate", "--no-input", "--verbosity", "0")

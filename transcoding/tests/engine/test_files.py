@@ -104,6 +104,7 @@ def played(client, video):
     return places
 
 
+@pytest.mark.slow("takes a video through its whole life in an object store")
 def test_from_its_arrival_to_its_end(client, store, sent, settings, clip):
     settings.WHISPER_MODEL = "tiny"  # asked for, and answered by the test
     job = sent()

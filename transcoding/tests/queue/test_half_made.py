@@ -37,6 +37,7 @@ def finish(site):
     assert site.query(question) == [("completed", 0)]
 
 
+@pytest.mark.slow("finishes the half-made video of an earlier release with the real encoder")
 def test_it_is_finished_with_everything_that_was_made(earlier_site):
     earlier_site.manage("migrate", "--no-input", "--verbosity", "0")
     before = contents(earlier_site)
@@ -47,6 +48,7 @@ def test_it_is_finished_with_everything_that_was_made(earlier_site):
     assert earlier_site.query("SELECT plan -> 'warnings' FROM transcoding_jobs WHERE id = 7") == [([],)]
 
 
+@pytest.mark.slow("finishes the half-made video of an earlier release with the real encoder")
 def test_with_an_encoder_that_cannot_continue_its_pictures_are_begun_anew(earlier_site):
     earlier_site.manage("migrate", "--no-input", "--verbosity", "0")
     earlier_site.query("UPDATE transcoding_jobs SET plan = jsonb_set(plan, '{preset}', '\"superfast\"') WHERE id = 7")

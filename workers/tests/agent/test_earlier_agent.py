@@ -59,6 +59,7 @@ def run_once(address):
     return done.stderr
 
 
+@pytest.mark.slow("runs the agent of an earlier release against a site")
 def test_it_makes_a_chunk_of_a_plan_of_its_own_release(site):
     earlier, address = site
     log = run_once(address)
