@@ -9,7 +9,7 @@ from transcoding.tests.conftest import wait_for
 from videos.tests import live
 from videos.tests.live import until
 
-pytestmark = [pytest.mark.django_db, pytest.mark.long]
+pytestmark = [pytest.mark.slow("plays videos in a browser, in real time"), pytest.mark.django_db]
 
 DURATION = 20  # seconds
 VIDEO = "document.querySelector('video')"
@@ -62,7 +62,6 @@ def test_who_plays_seeks_and_closes_the_tab_is_found_as_they_played(visit, video
     assert page.witness.complaints == []
 
 
-@pytest.mark.slow("plays a video in real time, to its end")
 def test_who_sees_the_end_has_completed_it_and_a_second_time_counts_in_the_same_session(visit):
     page = visit()
     page.evaluate(f"{VIDEO}.playbackRate = 2")

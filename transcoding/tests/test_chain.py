@@ -92,6 +92,7 @@ def test_a_large_source_is_watched_in_its_small_renditions_first(arrived, nodes,
     assert list(begun) == sorted(begun)
 
 
+@pytest.mark.slow("runs the whole chain on a node")
 def test_a_file_becomes_a_published_video_and_the_rows_tell_how_it_went(arrived, nodes, large):
     job = arrived(large)
     nodes("all", "tasks,encode")

@@ -87,6 +87,7 @@ def test_after_the_session_has_expired_the_page_stays_and_polling_stops(open_pag
     assert page.locator("[name=password]").count() == 0
 
 
+@pytest.mark.slow("uploads to a real server in a browser")
 def test_an_upload_with_errors_shows_them_and_keeps_the_file_then_leads_to_the_list(open_page, tmp_path):
     file = tmp_path / "lake.mp4"
     file.write_bytes(b"x" * 100_000)

@@ -78,6 +78,7 @@ def check_files(site: EarlierSite) -> None:
     assert len(originals) == len(STATES)
 
 
+@pytest.mark.slow("migrates the site of an earlier release")
 def test_the_earlier_site_is_there_before_and_after_the_migrations(earlier_site):
     told = row_counts()
     assert counts(earlier_site, list(told)) == told

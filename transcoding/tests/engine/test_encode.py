@@ -241,6 +241,7 @@ class TestUrgent:
         encode(urgent, lambda *delivery: None, lambda: None)
         assert len(runs) == 1
 
+    @pytest.mark.slow("encodes a damaged source segment by segment")
     def test_damage_in_its_first_segment_is_mended_as_elsewhere(self, large, tmp_path):
         longer = dataclasses.replace(large.plan.timeline, starts=(0, 60, 120, 240), end=360)
         plan = dataclasses.replace(large.plan, timeline=longer, seeks=(None,) * 4)
