@@ -14,6 +14,7 @@ from uuid import uuid4
 from torture.fleet import Fleet
 from torture.site import Violation
 from transcoding.engine.package.contents import segment_name, segments_there
+from transcoding.engine.plan.plan import KNOWN_FORMATS
 from transcoding.models import Attempt
 from videos.models import Video
 from videos.storage.paths import package_dir
@@ -29,7 +30,8 @@ class Hostile:
 
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
-        worker = Worker.objects.create(worker_name=f"hostile-{uuid4().hex[:8]}")
+        facts = {"plan_formats": list(KNOWN_FORMATS)}  # without them it would be given no chunk to attack with
+        worker = Worker.objects.create(worker_name=f"hostile-{uuid4().hex[:8]}", capabilities=facts)
         self.key, _ = keys.issue(worker)
 
     def claim(self) -> dict[str, Any] | None:

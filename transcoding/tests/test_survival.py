@@ -49,5 +49,5 @@ def test_wrong_use_is_explained():
     command = [sys.executable, "-m", "torture", "--rounds", "0"]
     done = subprocess.run(command, cwd=BASE_DIR, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "0 is less than one, or no number" in done.stderr
+    assert "0 is not a number from 1 on" in done.stderr
     assert "Traceback" not in done.stderr
