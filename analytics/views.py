@@ -1,15 +1,19 @@
 """The addresses that the player reports to. They take JSON, and answer with JSON or nothing."""
 
+import math
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 
 from analytics import beacons
 from analytics.beacons import BadBeacon, NotFound
+from vlog import ratelimit
 
+TOO_MANY = "Too many playbacks were started from this address. Wait before you start another."
 COOKIE = "vlog_viewer"
 COOKIE_AGE = 395 * 24 * 3600  # seconds: 13 months
 
@@ -64,6 +68,8 @@ def is_from_our_page(request: HttpRequest) -> bool:
 @beacon
 def start(request: HttpRequest, message: dict[str, Any]) -> HttpResponse:
     """Answer with the token of a new session, or with 204 if the viewer is not counted."""
+    if wait := ratelimit.wait(ratelimit.client(request), "playback", settings.PLAYBACK_LIMIT):
+        return _refuse(429, TOO_MANY, **{"Retry-After": str(math.ceil(wait))})
     video_id = beacons.find_video(message)
     if beacons.is_bot(request.headers.get("User-Agent", "")) or request.user.is_staff:
         return HttpResponse(status=204)

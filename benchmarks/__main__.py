@@ -5,20 +5,19 @@ import json
 import os
 import platform
 import signal
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks import clips, data
 from benchmarks.backup import Restore, measure_restore
-from benchmarks.fleet import AGENTS, Fleet, measure_fleet
+from benchmarks.bars import Bar, Result, bars_of, table
+from benchmarks.fleet import Fleet, measure_fleet
 from benchmarks.installation import Gave, Installation
 from benchmarks.measures import (
     PRESET,
@@ -34,43 +33,17 @@ from benchmarks.objects import ObjectStore, measure_store
 from benchmarks.player import Watching, measure_watching
 from benchmarks.processes import Family, Seconds, total
 from benchmarks.shared import Shared, measure_shared
+from benchmarks.sources import Sources, measure_sources
+from benchmarks.uploads import Uploads, measure_uploads
 from benchmarks.web import Load, Throughput, measure_web
 from transcoding.engine.ffmpeg import processes
 from transcoding.tests import speech
 
-Result = Cost | Fleet | Latency | Nodes | Restore | Shared | Throughput | Watching
-
 RESULTS = Path(__file__).parent / "results"
 IDLE_SECONDS = 20
-PAGES_A_SECOND = 150
-REPORTS_A_SECOND = 1000
-HEARTBEATS_A_SECOND, CLAIMS_A_SECOND = 500, 300
-RESTORE_SECONDS, DOCTOR_SECONDS = 120, 10
-QUESTIONS = "abcdefghijkl"
+QUESTIONS = "abcdefghijklsu"
+UPLOAD_BYTES, QUICK_UPLOAD_BYTES = 2 << 30, 64 << 20
 BUSY = 0.1  # cores that other programs may use before the figures are not to be trusted
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A figure that must not be above a limit, or not below it where `at_least`.
-
-    Times of the clock are shown and fail nothing: machines differ.
-    """
-
-    text: str
-    figure: float
-    limit: float
-    unit: str = ""
-    decides: bool = True
-    at_least: bool = False
-
-    @property
-    def sign(self) -> str:
-        return "≥" if self.at_least else "≤"
-
-    @property
-    def met(self) -> bool:
-        return self.figure >= self.limit if self.at_least else self.figure <= self.limit
 
 
 def main() -> int:
@@ -83,10 +56,10 @@ def main() -> int:
     weights = speech.weights(clips.FOLDER / "weights") if "d" in chosen else None
     special: dict[str, dict[str, str]] = {"d": {"whisper": str(weights)}, "h": {"only": "web,tasks,beat"}}
     special["i"] = special["k"] = special["h"]
-    special["j"] = {"only": "web"}  # no roll-up changes what is compared
+    special["j"] = special["u"] = {"only": "web"}  # no roll-up changes what is compared, no worker reads what arrives
     store = ObjectStore(family)
     special["l"] = store.settings
-    groups = (chosen - set(special), chosen & {"d"}, chosen & {"h", "k"}, *(chosen & {name} for name in "ijl"))
+    groups = (chosen - set(special), chosen & {"d"}, chosen & {"h", "k"}, *(chosen & {name} for name in "ijlu"))
     try:
         for names in groups:
             if not names:
@@ -129,11 +102,10 @@ def measure(name: str, installation: Installation, idle: Seconds, options: argpa
         large = clips.QUICK_FOREIGN if options.quick else clips.LARGE
         return measure_watching(installation, long, large, options.rounds or (1 if options.quick else 3))
     rounds = options.rounds or (1 if options.quick or name in {"g", "k"} else 2)
-    if name in {"h", "k"}:
+    if name in {"h", "k", "u"}:
         return measure_shares(name, installation, rounds, quick=options.quick)
-    if name == "d":
-        source = clips.speech(clips.QUICK_SPEECH_SECONDS if options.quick else clips.SPEECH_SECONDS).make()
-        return measure_captions(installation, source, speech.weights(clips.FOLDER / "weights"), rounds, idle)
+    if name in {"d", "s"}:
+        return measure_sound(name, installation, rounds, idle, quick=options.quick)
     chosen = {
         ("a", False): clips.FOREIGN,
         ("a", True): clips.QUICK_FOREIGN,
@@ -148,8 +120,18 @@ def measure(name: str, installation: Installation, idle: Seconds, options: argpa
     return ask(installation, chosen, rounds, idle)
 
 
-def measure_shares(name: str, installation: Installation, rounds: int, *, quick: bool) -> Nodes | Shared:
-    """What several workers make together."""
+def measure_sound(name: str, installation: Installation, rounds: int, idle: Seconds, *, quick: bool) -> Cost | Sources:
+    """What captions cost, and sources that are not one picture and one sound."""
+    if name == "s":
+        return measure_sources(installation, rounds, idle, quick=quick)
+    source = clips.speech(clips.QUICK_SPEECH_SECONDS if quick else clips.SPEECH_SECONDS).make()
+    return measure_captions(installation, source, speech.weights(clips.FOLDER / "weights"), rounds, idle)
+
+
+def measure_shares(name: str, installation: Installation, rounds: int, *, quick: bool) -> Nodes | Shared | Uploads:
+    """What several workers make together, and what several clients send at once."""
+    if name == "u":
+        return measure_uploads(installation, QUICK_UPLOAD_BYTES if quick else UPLOAD_BYTES, rounds)
     if name == "k":
         real = clips.QUICK_FOREIGN if quick else clips.PIECES
         return measure_shared(installation, clips.bars(300 if quick else 3600), real, rounds)
@@ -169,8 +151,10 @@ def report(name: str, result: Result, others: float) -> str:
     doubt = f"; other programs used {others:.2f} cores meanwhile: do not trust this" if others > BUSY else ""
     if isinstance(result, Latency | Watching | Nodes | Shared):
         title, rows = waits(result)
-    elif isinstance(result, Fleet | Restore | Throughput):
+    elif isinstance(result, Fleet | Restore | Throughput | Uploads):
         title, rows = site(result)
+    elif isinstance(result, Sources):
+        title, rows = "other sources", [f"{name:<24} {_list(values)} s" for name, values in asdict(result).items()]
     else:
         title, rows = "CPU seconds", costs(name, result)
     return "\n".join([f"({name}) {title}{doubt}", *(f"  {row}" for row in rows)])
@@ -193,8 +177,12 @@ def waits(result: Latency | Watching | Nodes | Shared) -> tuple[str, list[str]]:
     return title, [f"{text:<24} {_list(values)} s" for text, values in lines.items()]
 
 
-def site(result: Fleet | Restore | Throughput) -> tuple[str, list[str]]:
+def site(result: Fleet | Restore | Throughput | Uploads) -> tuple[str, list[str]]:
     """What needs no encoder: a title and its rows."""
+    if isinstance(result, Uploads):
+        rows = [f"{'the form':<24} {_list(result.plain)} s", f"{'tus':<24} {_list(result.tus)} s"]
+        rows.append(f"{'memory of a process':<24} {result.memory / 2**20:.0f} MB above idle")
+        return "uploads", rows
     if isinstance(result, Fleet):
         rows = [_load("heartbeats", result.heartbeats), _load("claims over HTTP", result.questions)]
         rows += [f"{'claims of the queue':<24} {result.claims:7.1f}/s"]
@@ -236,70 +224,6 @@ def _load(text: str, load: Load) -> str:
 
 def _list(values: list[float]) -> str:
     return " / ".join(f"{value:.2f}" for value in values)
-
-
-def bars_of(name: str, result: Result) -> Iterator[Bar]:
-    if isinstance(result, Latency):
-        short, long = result.medians
-        yield Bar("(c) a 20 s source plays after", short, 8, " s", decides=False)
-        yield Bar("(c) a 10 min source plays after", long, 8, " s", decides=False)
-        yield Bar("(c) 10 min ÷ 20 s", result.ratio, 1.3, decides=False)
-    elif isinstance(result, Watching):
-        yield Bar("(f) first picture of a 10 min source", statistics.median(result.first), 8, " s", decides=False)
-        yield Bar("(f) first picture after a jump", statistics.median(result.jump), 12, " s", decides=False)
-        yield Bar("(f) first picture of 2160p", statistics.median(result.large), 10, " s", decides=False)
-    elif isinstance(result, Nodes | Shared | Fleet):
-        yield from worker_bars_of(result)
-    elif isinstance(result, Restore):
-        yield Bar("(j) restore of the database", result.restore, RESTORE_SECONDS, " s", decides=False)
-        yield Bar("(j) the doctor", result.doctor, DOCTOR_SECONDS, " s", decides=False)
-        yield Bar("(j) tables that came back otherwise", len(result.different), 0)
-    elif isinstance(result, Throughput):
-        for kind in ("home", "watch", "search"):
-            yield Bar(f"(e) {kind}", getattr(result, kind).rate, PAGES_A_SECOND, "/s", decides=False, at_least=True)
-        yield Bar("(e) CPU of home with ÷ without sessions", result.ratio, 1.05, decides=False)
-        yield Bar("(e) reports of players", result.reports.rate, REPORTS_A_SECOND, "/s", decides=False, at_least=True)
-        yield Bar("(e) 99 % of the reports take", result.reports.p99, 100, " ms", decides=False)
-    else:
-        yield from cost_bars_of(name, result)
-
-
-def worker_bars_of(result: Nodes | Shared | Fleet) -> Iterator[Bar]:
-    if isinstance(result, Nodes):
-        yield Bar("(h) two nodes against one", result.ratio, 1.8, decides=False, at_least=True)
-    elif isinstance(result, Shared):
-        yield Bar("(k) a node and two agents against a node", result.ratio, 2.8, decides=False, at_least=True)
-        yield Bar("(k) bytes read by agents ÷ needed", result.excess, 1.1)
-    else:
-        lives, claims = result.heartbeats.rate, result.claims
-        yield Bar("(i) heartbeats of workers", lives, HEARTBEATS_A_SECOND, "/s", decides=False, at_least=True)
-        yield Bar(f"(i) {AGENTS} idle workers, of a core", 100 * result.idle, 15, " %", decides=False)
-        yield Bar("(i) claims of 50 workers", claims, CLAIMS_A_SECOND, "/s", decides=False, at_least=True)
-        yield Bar("(i) pieces given twice", result.twice, 0)
-
-
-def cost_bars_of(name: str, result: Cost) -> Iterator[Bar]:
-    if name == "d":
-        yield Bar("(d) captions ÷ bare whisper", result.ratio, 1.1)
-    elif name == "l":
-        yield Bar("(l) object store ÷ disk", result.ratio, 1.15)
-    elif name in {"a", "g"}:
-        text, limit = {"a": ("(a) chain ÷ bare ffmpeg, 60 s", 1.10), "g": ("(g) chain ÷ bare ffmpeg, 10 min", 1.06)}[
-            name
-        ]
-        yield Bar(text, result.ratio, limit)
-        yield Bar(f"({name}) bytes written ÷ package", max(result.written), 1.05, decides=False)
-        yield Bar(f"({name}) a worker's Python", result.memory / 2**20, 150, " MB", decides=False)
-    else:
-        yield Bar("(b) chain ÷ bare ffmpeg, 1080p copied", result.ratio, 0.65)
-
-
-def table(bars: list[Bar]) -> str:
-    rows = [
-        f"  {bar.text:<42} {bar.figure:6.2f}{bar.unit:<3} {bar.sign} {bar.limit:<5} {'met' if bar.met else 'MISSED'}"
-        for bar in bars
-    ]
-    return "\n".join(["", *rows])
 
 
 def write(results: dict[str, Result], bars: list[Bar], idle: Seconds, others: dict[str, float]) -> None:

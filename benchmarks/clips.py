@@ -25,18 +25,21 @@ class Clip:
     name: str
     arguments: tuple[str, ...]
     origin: "Clip | None" = None
+    suffix: str = ".mp4"
 
     def make(self) -> Path:
         """The file; made once for each command line and version of ffmpeg, then kept."""
         origin = str(self.origin.make()) if self.origin else ""
         key = hashlib.sha256("\0".join((*self.arguments, origin, processes.version())).encode()).hexdigest()[:12]
-        path = FOLDER / f"{self.name}-{key}.mp4"
+        path = FOLDER / f"{self.name}-{key}{self.suffix}"
         if not path.exists():
             print(f"making {path.name} …", flush=True)
             FOLDER.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(".part.mp4")
+            part = path.with_suffix(f".part{self.suffix}")
             arguments = [argument.replace("{from}", origin) for argument in self.arguments]
-            processes.run(["-y", *arguments, "-movflags", "+faststart", str(part)], timeout=PATIENCE)
+            if self.suffix == ".mp4":
+                arguments += ["-movflags", "+faststart"]
+            processes.run(["-y", *arguments, str(part)], timeout=PATIENCE, folder=part.parent)
             part.rename(path)
         return path
 
@@ -68,6 +71,33 @@ LARGE = Clip(
     ),
     FOREIGN,
 )
+
+SECOND_SOUND = ("-f", "lavfi", "-i", "sine=frequency=330:beep_factor=4:sample_rate=48000")
+TWO_TRACKS = Clip(
+    "two-tracks",
+    (
+        *("-i", "{from}", *SECOND_SOUND, "-map", "0:v", "-map", "0:a", "-map", "1:a", "-t", "60"),
+        *("-c:v", "copy", "-c:a:0", "copy", "-c:a:1", "aac", "-ac", "2", "-b:a:1", "320k"),
+    ),
+    FOREIGN,
+)
+
+
+def sound(seconds: int, suffix: str, *codec: str) -> Clip:
+    """Sound alone."""
+    return Clip(f"sound-{seconds}", ("-f", "lavfi", "-i", SOUND, "-t", str(seconds), "-ac", "2", *codec), suffix=suffix)
+
+
+def lecture(seconds: int, *, moves: bool) -> Clip:
+    """A lecture of 720p: slides that stand for half a minute each, or moving pictures."""
+    slides = "testsrc2=size=1280x720:rate=1/30,fps=25"
+    picture = PICTURE.replace("1920x1080:rate=30", "1280x720:rate=25") if moves else slides
+    inputs = ("-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", SOUND)
+    name = "moving" if moves else "slides"
+    return Clip(
+        f"{name}-{seconds}", (*inputs, "-t", str(seconds), *LONG_GOPS, "-c:a", "aac", "-ac", "2", "-b:a", "320k")
+    )
+
 
 # Of many pieces, so that the last ones weigh little.
 PIECES = Clip("pieces", ("-f", "lavfi", "-i", PICTURE.replace("1920x1080", "854x480"), "-t", "300", *LONG_GOPS))

@@ -33,10 +33,10 @@ INSERT INTO categories (name, slug)
     SELECT 'Category ' || n, 'category-' || n FROM generate_series(1, %(categories)s) n;
 INSERT INTO tags (name, slug)
     SELECT word || ' ' || number, 'tag-' || number FROM bench_words WHERE number BETWEEN 1 AND %(tags)s;
-INSERT INTO videos (title, slug, description, category_id, status, duration, published_at, created_at)
+INSERT INTO videos (title, slug, description, category_id, status, visibility, duration, published_at, created_at)
     SELECT initcap(split_part(a.sentence, ' ', 1) || ' ' || split_part(a.sentence, ' ', 2)) || ' ' || n, 'video-' || n,
            a.sentence || '. ' || b.sentence || '. ' || c.sentence || '.',
-           (SELECT min(id) FROM categories) + n %% %(categories)s, 'ready', 60 + n %% 3600,
+           (SELECT min(id) FROM categories) + n %% %(categories)s, 'ready', 'public', 60 + n %% 3600,
            now() - n * interval '10 minutes', now() - n * interval '10 minutes'
     FROM generate_series(1, %(videos)s) n
     JOIN bench_sentences a ON a.number = n %% %(sentences)s
@@ -49,9 +49,11 @@ INSERT INTO video_tags (video_id, tag_id)
 INSERT INTO search_documents (video_id, document) SELECT id, search_document(id, title, description) FROM videos;
 """
 CUES = """
-INSERT INTO cues (video_id, start, "end", text)
+INSERT INTO caption_tracks (video_id, number, language, origin, state)
+    SELECT id, 1, 'en', 'whisper', 'published' FROM videos ORDER BY id;
+INSERT INTO cues (track_id, start, "end", text)
     SELECT first.id + n %% %(videos)s, n / %(videos)s * 4, n / %(videos)s * 4 + 4, s.sentence || ' ' || w.word
-    FROM (SELECT min(id) AS id FROM videos) first, generate_series(0, %(cues)s - 1) n
+    FROM (SELECT min(id) AS id FROM caption_tracks) first, generate_series(0, %(cues)s - 1) n
     JOIN bench_sentences s ON s.number = n %% %(sentences)s
     JOIN bench_words w ON w.number = n %% %(words)s
 """

@@ -25,6 +25,7 @@ BLOCK = 1 << 20
 SETTLING_SECONDS = 3
 BUSY_RATE = 0.1  # CPU seconds a second; an installation at rest needs a fifth of it
 # What may be set from outside is the same for both sides of a comparison.
+PUBLIC = {"VLOG_DEFAULT_VISIBILITY": "public"}
 KEPT = ("VLOG_FFMPEG", "VLOG_X264_PRESET", "VLOG_ENCODE_THREADS")
 
 
@@ -44,7 +45,7 @@ class Installation:
             self.port: int = probe.getsockname()[1]
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("VLOG_")}
         self.env |= {name: os.environ[name] for name in KEPT if name in os.environ}
-        self.env |= {"VLOG_DATA_DIR": str(self.data), "VLOG_WHISPER_MODEL": whisper, **settings}
+        self.env |= {"VLOG_DATA_DIR": str(self.data), "VLOG_WHISPER_MODEL": whisper, **PUBLIC, **settings}
 
     def __enter__(self) -> Self:
         with self.log.open("ab") as log:
@@ -144,10 +145,10 @@ class Editor:
         if self._request("POST", "/admin/login/?next=/admin/", urlencode(form).encode(), headers) != http.client.FOUND:
             raise Gave("the editor cannot log in")
 
-    def upload(self, file: Path, title: str) -> float:
+    def upload(self, file: Path, title: str, *, early: bool = False) -> float:
         """Send a file through the admin's form; the moment (time.monotonic) at which its last byte was sent."""
         boundary = secrets.token_hex(16)
-        head, tail = self._form(boundary, file.name, title)
+        head, tail = self._form(boundary, file.name, title, early=early)
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         connection.putrequest("POST", "/admin/videos/video/add/")
         for name, value in self._headers({"Content-Type": f"multipart/form-data; boundary={boundary}"}).items():
@@ -166,9 +167,11 @@ class Editor:
             raise Gave(f"the upload was answered with {response.status}: {re.sub('<[^>]+>', ' ', body)[:1000]}")
         return sent
 
-    def _form(self, boundary: str, file: str, title: str) -> tuple[bytes, bytes]:
+    def _form(self, boundary: str, file: str, title: str, *, early: bool) -> tuple[bytes, bytes]:
         """What stands before and behind the file's bytes in a multipart form."""
-        fields = {"csrfmiddlewaretoken": self.cookies["csrftoken"], "title": title}
+        fields = {"csrfmiddlewaretoken": self.cookies["csrftoken"], "title": title} | (
+            {"publish_early": "on"} if early else {}
+        )
         parts = [f'name="{name}"\r\n\r\n{value}\r\n' for name, value in fields.items()]
         parts.append(f'name="file"; filename="{file}"\r\nContent-Type: video/mp4\r\n\r\n')
         head = "".join(f"--{boundary}\r\nContent-Disposition: form-data; {part}" for part in parts)

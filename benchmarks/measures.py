@@ -225,7 +225,7 @@ def _text(installation: Installation, address: str) -> str:
 def time_to_play(installation: Installation, source: Path, title: str) -> float:
     """Seconds from the last byte of the upload until every rendition's first segment comes over HTTP."""
     before = installation.packages()
-    sent = installation.editor.upload(source, title)
+    sent = installation.editor.upload(source, title, early=True)  # so that a viewer may ask for its segments
     installation.wait_for(lambda: bool(installation.packages() - before), "the package", LOOK_SECONDS)
     (package,) = installation.packages() - before
     missing = first_segments(installation, package)

@@ -52,7 +52,7 @@ class Family:
         self._bury_orphans()
         used = defaultdict(float, orphans=self._orphans)
         for process in self.members():
-            program = _program(process)
+            program = program_of(process)
             used[program] += process.own
             used[_children_of(program)] += process.children
         return dict(used)
@@ -60,12 +60,12 @@ class Family:
     def written(self, *programs: str) -> int:
         """Bytes that these programs and the processes they waited for have sent to the disk; proc_pid_io(5)."""
         return sum(
-            _counter(process, "io", "write_bytes") for process in self.members() if _program(process) in programs
+            _counter(process, "io", "write_bytes") for process in self.members() if program_of(process) in programs
         )
 
     def largest(self, *programs: str) -> int:
         """The most memory, in bytes, that one process of these programs ever had in use; without ffmpeg's."""
-        found = (_counter(process, "status", "VmHWM") for process in self.members() if _program(process) in programs)
+        found = (_counter(process, "status", "VmHWM") for process in self.members() if program_of(process) in programs)
         return 1024 * max(found, default=0)
 
     def strangers(self) -> float:
@@ -128,16 +128,22 @@ def _counter(process: Process, file: str, name: str) -> int:
     return 0
 
 
-def _program(process: Process) -> str:
+def program_of(process: Process) -> str:
     """What a process works for: our supervisor gives each program its name."""
     if process.command in SERVERS:
         return SERVERS[process.command]
+    # ffmpeg's environment has no setting of the site, so its parent's is asked.
+    program = _named(process.pid) or _named(process.parent) or "supervisor"
+    return f"{program}: ffmpeg" if process.command.startswith("ffmpeg") else program
+
+
+def _named(pid: int) -> str:
+    """Return the name that the supervisor gave a process; empty for other processes."""
     environment = b""
     with suppress(OSError):
-        environment = Path(f"/proc/{process.pid}/environ").read_bytes()
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
     names = [entry[13:].decode() for entry in environment.split(b"\0") if entry.startswith(b"VLOG_PROCESS=")]
-    program = names[0] if names else "supervisor"
-    return f"{program}: ffmpeg" if process.command.startswith("ffmpeg") else program
+    return names[0] if names else ""
 
 
 def _children_of(program: str) -> str:

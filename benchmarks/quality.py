@@ -64,7 +64,7 @@ def encode(clip: Path, outputs: list[tuple[VideoRendition, str, int, Path]]) -> 
     for n, (rendition, preset, crf, target) in enumerate(outputs):
         command += ["-map", f"[o{n}]", *arguments(rendition, preset, crf), str(target)]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    processes.run(command, timeout=3600)
+    processes.run(command, timeout=3600, folder=outputs[0][3].parent)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 

@@ -1,4 +1,4 @@
-// Remembers whether captions were shown, and makes the times of the transcript seek in the video.
+// Remembers whether captions were shown, and makes the times of chapters and transcript seek in the video.
 
 {
   const KEY = "vlog-captions";
@@ -31,21 +31,36 @@
     }
   }
 
+  // Not a default track: beside one, browsers and hls.js would also show captions that the viewer has not asked for.
+  function loadChapters(video) {
+    const element = video.querySelector("track[kind=chapters]");
+    if (!element) return;
+    element.addEventListener("load", () => video.textTracks.dispatchEvent(new Event("change"))); // media-chrome reads them
+    element.track.mode = "hidden";
+  }
+
   function followTimes(controller, video) {
-    document.querySelector(".transcript")?.addEventListener("click", (event) => {
+    document.addEventListener("click", (event) => {
       const link = event.target.closest("a[data-seek]");
       if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
-      video.currentTime = Number(link.dataset.seek);
-      video.play().catch(() => {}); // if the browser blocks playback, the video stays paused there
+      seek(video, link.dataset.seek);
       controller.scrollIntoView({ block: "nearest" });
     });
+    const menu = controller.querySelector(".chapters-menu");
+    menu?.addEventListener("change", () => seek(video, menu.value));
+  }
+
+  function seek(video, seconds) {
+    video.currentTime = Number(seconds);
+    video.play().catch(() => {}); // if the browser blocks playback, the video stays paused there
   }
 
   const controller = document.getElementById("player");
   if (controller) {
     const video = controller.querySelector("video");
     rememberChoice(controller, video);
+    loadChapters(video);
     followTimes(controller, video);
   }
 }

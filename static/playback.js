@@ -5,11 +5,11 @@ const MAX_RANGES = 400; // of one report, which must stay below 16 KB
 const PATH = "/api/v1/playback/";
 
 const controller = document.getElementById("player");
-if (controller?.dataset.video) follow(controller.querySelector("video"), Number(controller.dataset.video));
+if (controller?.dataset.video) follow(controller.querySelector("video"), Number(controller.dataset.video), controller.dataset.grant);
 
-function follow(video, id) {
+function follow(video, id, grant) {
   // `ranges` are the parts played since the last report, in seconds of the video; `open` is the one that still grows.
-  const play = { video, id, state: "idle", token: null, number: 0, ranges: [], open: null, position: 0, quality: null };
+  const play = { video, id, grant, state: "idle", token: null, number: 0, ranges: [], open: null, position: 0, quality: null };
   video.addEventListener("timeupdate", () => update(play));
   video.addEventListener("seeking", () => { play.open = null; });
   for (const name of ["pause", "ended"]) {
@@ -47,7 +47,7 @@ function qualityOf({ hls }) {
 
 async function startSession(play) {
   play.state = "starting";
-  const response = await post("start", JSON.stringify({ video: play.id }));
+  const response = await post("start", JSON.stringify({ video: play.id, grant: play.grant }));
   if (response?.token) {
     play.token = response.token;
     play.state = "counted";

@@ -24,6 +24,7 @@ function playWithHls(player) {
   player.video.hls = hls;
   player.hls = hls;
   offerQualities(player);
+  offerAudioTracks(player);
   surviveErrors(player);
   hls.loadSource(player.src);
   hls.attachMedia(player.video);
@@ -60,6 +61,26 @@ function offerQualities(player) {
   });
   video.videoRenditions.addEventListener("change", ({ target }) => {
     hls.nextLevel = target.selectedIndex < 0 ? automatic() : target.selectedIndex;
+  });
+}
+
+// The menu of audio tracks, if there are several. hls.js numbers the tracks of the master playlist in their order.
+function offerAudioTracks({ controller, hls, video }) {
+  const offered = [];
+  hls.on(Hls.Events.AUDIO_TRACKS_UPDATED, (_, { audioTracks }) => {
+    if (audioTracks.length < 2 || offered.length === audioTracks.length) return;
+    controller.dataset.audioTracks = audioTracks.length; // shows the menu
+    for (const track of offered.splice(0)) video.removeAudioTrack(track);
+    audioTracks.forEach(({ name, lang, default: isDefault }, index) => {
+      const track = video.addAudioTrack(isDefault ? "main" : "alternative", name, lang);
+      track.id = String(index);
+      track.enabled = index === hls.audioTrack || (hls.audioTrack < 0 && isDefault);
+      offered.push(track);
+    });
+  });
+  video.audioTracks.addEventListener("change", () => {
+    const chosen = [...video.audioTracks].find((track) => track.enabled);
+    if (chosen && Number(chosen.id) !== hls.audioTrack) hls.audioTrack = Number(chosen.id);
   });
 }
 

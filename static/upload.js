@@ -1,106 +1,182 @@
 "use strict";
 
-// Checks whether a file fits on the server's disk, uploads it and shows the progress. Without JavaScript the browser
-// submits the form itself.
+// Makes the upload form send several files that can be continued, and shows them below the field. The details of the
+// form are saved again when they change while files are on their way. Without JavaScript the browser submits the form.
 
 {
-  const CREATED = 201; // with the address of the next page
-  const LOST = "The connection was lost before the upload was complete. Save again to repeat it.";
-  const INVALID = "The upload was not saved. Correct the errors above, then save again.";
+  const SAVE_DELAY = 800; // milliseconds after the last change
+  const DETAILS = { title: "title", description: "description", category: "category", tags: "tag_names" };
+  const OPTIONAL = ["visibility", "language"]; // fields that the form may have
+  const RUNNING = ["waiting", "sending", "offline"];
+  const INVALID = "The upload has not begun. Correct the errors above, then save again.";
 
   document.addEventListener("DOMContentLoaded", () => {
-    const input = document.querySelector('form input[type="file"][name="file"]');
-    if (input) input.form.addEventListener("submit", (event) => submit(event, input));
+    const input = document.querySelector('form input[type="file"][data-uploads]');
+    if (input && window.tus?.isSupported) new Page(input);
   });
 
-  async function submit(event, input) {
-    if (!input.files.length) return;
-    event.preventDefault();
-    const data = new FormData(input.form, event.submitter);
-    const meter = showMeter(input.form);
-    const error = await spaceError(input);
-    if (error) meter.fail(error);
-    else send(input.form, data, meter);
-  }
+  class Page {
+    constructor(input) {
+      this.input = input;
+      this.form = input.form;
+      this.rows = new Map();
+      this.list = element("ul", { className: "uploads" });
+      this.note = element("p", { className: "upload-note", role: "status" });
+      this.form.querySelector(".submit-row").before(this.list, this.note);
+      this.uploads = new VlogUploads(input.dataset.uploads, (item) => this.show(item));
+      this.uploads.load().catch(() => {}); // without the list, files can still be sent
+      input.multiple = true;
+      input.addEventListener("change", () => this.choose());
+      this.form.addEventListener("submit", (event) => this.submit(event));
+      this.form.addEventListener("input", (event) => event.target !== input && this.saveSoon());
+      // Django's field of the category changes by an event of jQuery only.
+      django.jQuery?.(this.form).on("change", "select", () => this.saveSoon());
+      addEventListener("beforeunload", (event) => this.count(RUNNING) && event.preventDefault());
+    }
 
-  // Asked before the file is sent, because a server that refuses a file halfway can hardly explain why. The server
-  // checks again when the upload arrives.
-  async function spaceError(input) {
-    try {
-      const response = await fetch(`${input.dataset.space}?bytes=${input.files[0].size}`);
-      return response.ok ? (await response.json()).error : "";
-    } catch {
-      return "";
+    count(states) {
+      return this.uploads.items.filter(({ state }) => states.includes(state)).length;
+    }
+
+    choose() {
+      this.uploads.choose(this.input.files);
+      this.input.value = ""; // the list has them now; the same file can be chosen again
+      this.input.required = this.count(["chosen"]) === 0;
+    }
+
+    submit(event) {
+      event.preventDefault();
+      for (const item of this.uploads.items) if (Object.keys(item.errors).length) item.state = "chosen";
+      this.showErrors({});
+      const details = this.details();
+      const isOne = this.count(["chosen"]) === 1;
+      this.note.textContent = details.title && !isOne ? "Each video is named after its file." : "";
+      this.uploads.start(details);
+    }
+
+    details() {
+      const value = (name) => this.form.elements[name]?.value ?? "";
+      const found = Object.fromEntries(Object.entries(DETAILS).map(([detail, name]) => [detail, value(name)]));
+      for (const name of OPTIONAL) if (this.form.elements[name]) found[name] = value(name);
+      if (found.category) found.category = `#${found.category}`;
+      return { ...found, publish_early: Boolean(this.form.elements.publish_early?.checked) };
+    }
+
+    saveSoon() {
+      clearTimeout(this.timer);
+      if (this.count([...RUNNING, "paused"])) this.timer = setTimeout(() => this.save(), SAVE_DELAY);
+    }
+
+    async save() {
+      const refused = await this.uploads.save(this.details());
+      this.showErrors(refused?.errors ?? {});
+      this.note.textContent = refused ? `The changes are not saved. ${refused.error}` : "The changes are saved.";
+    }
+
+    // Shows sentences at the fields that they are about.
+    showErrors(errors) {
+      for (const row of this.form.querySelectorAll(".form-row")) {
+        const name = Object.keys(errors).find((detail) => row.matches(`.field-${DETAILS[detail] ?? detail}`));
+        row.querySelector(".errorlist")?.remove();
+        row.classList.toggle("errors", Boolean(name));
+        if (name) row.prepend(list(errors[name]));
+      }
+      this.form.querySelector(".form-row.errors :is(input, select, textarea)")?.focus();
+    }
+
+    show(item) {
+      if (item.state === "discarded") {
+        this.rows.get(item)?.remove();
+        this.rows.delete(item);
+        return;
+      }
+      const old = this.rows.get(item);
+      if (old?.dataset.state === item.state) return update(old, item);
+      const row = this.row(item);
+      if (old) old.replaceWith(row);
+      else this.list.append(row);
+      this.rows.set(item, row);
+      if (item.state === "failed" && Object.keys(item.errors).length) {
+        this.showErrors(item.errors);
+        this.note.textContent = INVALID;
+      }
+      if (item.state === "done" && !this.count([...RUNNING, "paused", "failed", "chosen"])) this.form.reset();
+    }
+
+    row(item) {
+      const row = element("li", { className: "upload" });
+      row.dataset.state = item.state;
+      const bar = element("progress", { max: item.size, hidden: ["chosen", "done"].includes(item.state) });
+      bar.setAttribute("aria-label", item.name);
+      const status = element("span", { className: "status" });
+      status.setAttribute("role", "status");
+      row.append(element("strong", { textContent: item.name }), bar, status, ...this.buttons(item));
+      update(row, item);
+      return row;
+    }
+
+    buttons(item) {
+      const uploads = this.uploads;
+      const all = {
+        Pause: [["waiting", "sending", "offline"], () => uploads.pause(item)],
+        Continue: [["paused"], () => uploads.send(item)],
+        Retry: [["failed"], () => uploads.send(item)],
+        Remove: [["chosen"], () => this.discard(item)],
+        Discard: [["waiting", "sending", "offline", "paused", "failed", "absent"], () => this.discard(item)],
+      };
+      const offered = Object.entries(all).filter(([, [states]]) => states.includes(item.state));
+      return offered.map(([text, [, onclick]]) => {
+        const button = element("button", { type: "button", className: "button", textContent: text, onclick });
+        button.setAttribute("aria-label", `${text} ${item.name}`);
+        return button;
+      });
+    }
+
+    discard(item) {
+      this.uploads.discard(item);
+      this.input.required = this.count(["chosen"]) === 0;
+      this.input.focus();
     }
   }
 
-  function send(form, data, meter) {
-    const address = new URL(form.action || location.href).href;
-    const request = new XMLHttpRequest();
-    request.upload.onprogress = ({ loaded, total }) => meter.show(loaded, total);
-    warnBeforeLeaving(request);
-    request.addEventListener("loadend", () => finish(request, address, form, meter));
-    request.open("POST", address);
-    request.setRequestHeader("X-Requested-With", "XMLHttpRequest");
-    request.send(data);
-  }
-
-  function finish(request, address, form, meter) {
-    if (request.status === 0) return meter.fail(LOST);
-    if (request.status === CREATED) return location.assign(request.getResponseHeader("Location"));
-    if (request.responseURL !== address) return location.assign(request.responseURL); // the login page
-    const page = new DOMParser().parseFromString(request.responseText, "text/html");
-    if (request.status !== 200) {
-      const error = page.querySelector("[data-error]")?.textContent;
-      return meter.fail(error ?? `The server did not accept the upload (status ${request.status}).`);
+  function update(row, item) {
+    const bar = row.querySelector("progress");
+    bar.value = item.sent;
+    const text = describe(item);
+    const status = row.querySelector(".status");
+    if (status.textContent !== text) status.textContent = text;
+    if (item.video && !row.querySelector("a")) {
+      row.append(element("a", { href: item.video.edit_url, textContent: `Edit “${item.video.title}”` }));
+      for (const note of item.notes.split("\n").filter(Boolean)) row.append(element("p", { textContent: note }));
     }
-    showErrors(form, page);
-    meter.fail(INVALID);
   }
 
-  // Copies the error messages into the form on this page, which keeps the chosen file.
-  function showErrors(form, page) {
-    for (const row of form.querySelectorAll(".form-row")) {
-      const field = [...row.classList].find((name) => name.startsWith("field-"));
-      const errors = page.querySelector(`.form-row.${field} .errorlist`);
-      row.querySelector(".errorlist")?.remove();
-      row.classList.toggle("errors", errors !== null);
-      if (errors) row.prepend(errors);
-    }
-    form.querySelector(".form-row.errors :is(input, select, textarea)")?.focus();
-  }
-
-  function showMeter(form) {
-    const buttons = form.querySelectorAll('[type="submit"]');
-    for (const earlier of form.querySelectorAll(".upload-meter")) earlier.remove();
-    const box = document.createElement("div");
-    box.className = "upload-meter";
-    box.setAttribute("role", "status");
-    const bar = document.createElement("progress");
-    const text = document.createElement("span");
-    bar.setAttribute("aria-label", "Upload");
-    box.append(bar, text);
-    form.querySelector(".submit-row").before(box);
-    for (const button of buttons) button.disabled = true;
-    const megabytes = (bytes) => `${(bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0)} MB`;
+  function describe(item) {
+    const so = `${readable(item.sent)} of ${readable(item.size)}`;
     return {
-      show(loaded, total) {
-        bar.max = total;
-        bar.value = loaded;
-        text.textContent = loaded < total ? `${megabytes(loaded)} of ${megabytes(total)} uploaded` : "Uploaded. Saving …";
-      },
-      fail(message) {
-        for (const button of buttons) button.disabled = false;
-        box.classList.add("failed");
-        bar.hidden = true;
-        text.textContent = message;
-      },
-    };
+      chosen: `${readable(item.size)}. Save to send it.`,
+      waiting: "Waits for other files.",
+      sending: item.sent < item.size ? so : "Saving …",
+      paused: `Paused at ${so}.`,
+      offline: `${item.error} It continues by itself.`,
+      failed: item.error,
+      absent: `${so} were sent. Choose the file again to continue.`,
+      done: "Complete.",
+    }[item.state];
   }
 
-  function warnBeforeLeaving(request) {
-    const warn = (event) => event.preventDefault();
-    addEventListener("beforeunload", warn);
-    request.addEventListener("loadend", () => removeEventListener("beforeunload", warn));
+  function readable(bytes) {
+    const unit = bytes < 1e9 ? [1e6, "MB"] : [1e9, "GB"];
+    return `${(bytes / unit[0]).toFixed(bytes < 1e8 || bytes >= 1e9 ? 1 : 0)} ${unit[1]}`;
+  }
+
+  function list(sentences) {
+    const errors = element("ul", { className: "errorlist" });
+    errors.append(...sentences.map((textContent) => element("li", { textContent })));
+    return errors;
+  }
+
+  function element(name, properties) {
+    return Object.assign(document.createElement(name), properties);
   }
 }

@@ -27,6 +27,7 @@ SETTINGS = {
     "VLOG_X264_PRESET": "ultrafast",
     "VLOG_ENCODE_THREADS": "1",
     "VLOG_WHISPER_MODEL": "none",
+    "VLOG_DEFAULT_VISIBILITY": "public",
     "DJANGO_SETTINGS_MODULE": "vlog.settings",
 }
 
@@ -37,7 +38,7 @@ def main() -> int:
     if not network.why_not():
         network.isolate()
     with own_folder(options.dir) as folder:
-        return int(rounds().run(options, folder))
+        return int(imported("torture.soak" if options.soak else "torture.rounds").run(options, folder))
 
 
 def parse() -> argparse.Namespace:
@@ -49,9 +50,21 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--patience", type=positive, default=90, metavar="S", help="time-out of every wait, in seconds; default: 90"
     )
-    parser.add_argument("--dir", type=Path, default=tempfile.gettempdir(), help="parent folder of the installation")
+    parser.add_argument(
+        "--dir", type=existing_folder, default=tempfile.gettempdir(), help="parent folder of the installation"
+    )
+    parser.add_argument(
+        "--soak", type=positive, metavar="MINUTES", help="no scenarios, but a site under load: make soak"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to this file")
     return parser.parse_args()
+
+
+def existing_folder(text: str) -> Path:
+    path = Path(text)
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{path} is not a folder: create it first")
+    return path
 
 
 def positive(text: str) -> int:
@@ -74,11 +87,11 @@ def own_folder(parent: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def rounds() -> ModuleType:
-    """Import torture.rounds late: its models need the settings, and those need the folder and the services."""
+def imported(name: str) -> ModuleType:
+    """Import a module late: its models need the settings, and those need the folder and the services."""
     embedded.join()
     django.setup()
-    return importlib.import_module("torture.rounds")
+    return importlib.import_module(name)
 
 
 if __name__ == "__main__":

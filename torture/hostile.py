@@ -3,6 +3,7 @@
 import gzip
 import http.client
 import json
+import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -22,6 +23,7 @@ from workers import keys
 from workers.models import Worker
 
 Outcome = tuple[str, int, set[int]]  # of a request: its description, its status, the allowed statuses
+TRIES = 20  # of a request to a site that is busy
 NO_CHUNK = 10**6  # the id of a chunk that does not exist
 
 
@@ -66,10 +68,13 @@ class Hostile:
                 return
             yield outcome
 
-    def release(self, own: dict[str, Any]) -> None:
-        status = self._post("give_back", own["chunk"], own["attempt"], reason="the attack is over")
+    def give_up(self, own: dict[str, Any]) -> None:
+        """Report that no worker can make the chunk, which must not fail the video."""
+        status = self._post("fail", own["chunk"], own["attempt"], error="no worker can make it", final=True)
         if status not in {http.client.NO_CONTENT, http.client.CONFLICT}:
-            raise Violation(f"the release of a chunk is answered with {status}")
+            raise Violation(f"the failure of a chunk is answered with {status}")
+        if Video.objects.filter(job__chunks=own["chunk"], status=Video.Status.FAILED).exists():
+            raise Violation("one worker alone has failed a video")
 
     def _bad_deliveries(self, own: dict[str, Any], folder: Path) -> Iterator[Outcome]:
         chunk, attempt, first, last = (own[name] for name in ("chunk", "attempt", "first", "last"))
@@ -132,9 +137,18 @@ class Hostile:
     def _send(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> tuple[int, bytes]:
+        """Return status and body of an answer. A site that is busy is asked again, as every agent does."""
         own = {"Authorization": f"Bearer {self.key}", "VLog-Agent": "1", "Content-Type": "application/json"}
+        for _ in range(TRIES):
+            status, content = self._ask(method, path, body, {**own, **(headers or {})})
+            if status != http.client.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(1)
+        return status, content
+
+    def _ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
         with closing(http.client.HTTPConnection(self.fleet.host, self.fleet.port, timeout=60)) as connection:
-            connection.request(method, f"/api/worker/v1/{path}", body, {**own, **(headers or {})})
+            connection.request(method, f"/api/worker/v1/{path}", body, headers)
             answer = connection.getresponse()
             return answer.status, answer.read()
 

@@ -241,7 +241,7 @@ def hostile(round: RemoteRound) -> None:
     round.site.wait(has_claimed, "a claim")
     for own in claims:
         enemy.attack(own, round.site.agents[0].current_attempt())
-        enemy.release(own)
+        enemy.give_up(own)
 
 
 def mixed_fleet(round: RemoteRound) -> None:

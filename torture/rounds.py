@@ -199,8 +199,12 @@ def clip(site: Site, loops: int) -> Path:
         tracks = [site.video, *([site.audio] if site.audio else [])]
         inputs = [part for track in tracks for part in ("-f", "lavfi", "-i", f"{track}:duration={LOOP}")]
         codecs = ("-c:v", "mpeg4", "-q:v", "6", "-g", "50", "-c:a", "flac")
-        processes.run(["-y", *inputs, *codecs, str(loop)], timeout=300)
-        processes.run(["-y", "-stream_loop", str(loops - 1), "-i", str(loop), "-c", "copy", str(path)], timeout=300)
+        processes.run(["-y", *inputs, *codecs, str(loop)], timeout=300, folder=site.folder)
+        processes.run(
+            ["-y", "-stream_loop", str(loops - 1), "-i", str(loop), "-c", "copy", str(path)],
+            timeout=300,
+            folder=site.folder,
+        )
     return path
 
 

@@ -9,7 +9,7 @@ from transcoding.engine.package.files import UNFINISHED
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.verify import verify
 from transcoding.models import Attempt, ChunkKind, ChunkStatus, QualityStatus, TranscodingChunk, TranscodingJob
-from transcoding.operations.package_check import orphans
+from videos import orphans
 from videos.models import Video
 from videos.storage.paths import package_dir
 from workers.models import Worker
@@ -56,7 +56,7 @@ def _stale_rows() -> Iterator[str]:
 def _orphans(site: Site) -> Iterator[str]:
     yield from (f"ffmpeg {pid} is still running" for pid in site.encoders())
     yield from (f"{part} is incomplete" for part in settings.MEDIA_DIR.rglob(f"*{UNFINISHED}"))
-    yield from orphans()
+    yield from orphans.sentences(orphans.look())
 
 
 def _faults_of(job: TranscodingJob) -> Iterator[str]:

@@ -18,7 +18,8 @@ from transcoding.operations import control
 from transcoding.queue.wakeups import notify_workers
 from videos import archive
 from videos.models import Video
-from videos.storage.paths import archive_dir, packages_of, source_path
+from videos.storage import placement
+from videos.storage.paths import archived_package, package_dir, packages_of, source_path
 from vlog.environment import redis_client_url
 from vlog.tests.processes import kill_all
 
@@ -240,6 +241,23 @@ def archived(round: Round) -> None:
     round.recovers()
 
 
+def withdrawn(round: Round) -> None:
+    """A video that is public early becomes private and public again, several times, while it is encoded."""
+    videos = Video.objects.filter(pk=round.job.video_id)
+    for _ in range(round.chance.randint(2, 5)):
+        videos.update(publish_early=True, playable=True, visibility="public")
+        videos.update(visibility="private")
+        if round.chance.random() < 0.5:  # else the process that should move the files was killed
+            placement.relocate_marked()
+        time.sleep(round.chance.uniform(0, 1))
+    videos.update(visibility="public")
+    round.site.wait(lambda: ended(round.job), "the end of the video")
+    placement.relocate_marked()
+    round.job.video.refresh_from_db()
+    if packages_of(round.job.video) != [package_dir(round.job.video)]:
+        raise Violation(f"the package lies in {packages_of(round.job.video)}")
+
+
 def deleted(round: Round) -> None:
     """The video is deleted permanently."""
     video = Video.objects.get(pk=round.job.video_id)
@@ -249,7 +267,7 @@ def deleted(round: Round) -> None:
     archive.purge(video.pk)
     round.stops()
     _check_absent(round)
-    if source_path(video).parent.exists() or archive_dir(video).exists():
+    if source_path(video).parent.exists() or archived_package(video).parent.exists():
         raise Violation("files of a deleted video remain")
 
 
@@ -286,6 +304,6 @@ SCENARIOS: dict[str, Callable[[Round], None]] = {
     function.__name__.replace("_", "-"): function
     for function in (
         ffmpeg, child, node, steps, everything, term, wakeups_lost, broker_killed, database_killed, wakeups_doubled,
-        machine, frozen, disk, source, archived, deleted, cancelled,
+        machine, frozen, disk, source, archived, withdrawn, deleted, cancelled,
     )
 }  # fmt: skip

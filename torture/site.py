@@ -117,26 +117,26 @@ class Site:
     def node(self, program: str) -> int:
         """Return the main process of a node, 0 if it does not run. `other` is the node of the other machine."""
         word = f"-n {program}@other" if program == "other" else f"-n {program}@%h"
-        pids = [pid for pid in belonging_to(self.folder) if word in _words(pid)]
-        return next((pid for pid in pids if _parent(pid) not in pids), 0)
+        pids = [pid for pid in belonging_to(self.folder) if word in words(pid)]
+        return next((pid for pid in pids if parent(pid) not in pids), 0)
 
     def child(self, program: str) -> int:
         """Return the working process of a node, 0 if there is none."""
         node = self.node(program)
-        return next((pid for pid in belonging_to(self.folder) if node and _parent(pid) == node), 0)
+        return next((pid for pid in belonging_to(self.folder) if node and parent(pid) == node), 0)
 
     def encoders(self, of: int = 0) -> list[int]:
         """Return all ffmpeg processes, or those of one working process."""
-        pids = [pid for pid in belonging_to(self.folder) if "ffmpeg" in _words(pid).split(" ", 1)[0]]
-        return [pid for pid in pids if not of or _parent(pid) == of]
+        pids = [pid for pid in belonging_to(self.folder) if "ffmpeg" in words(pid).split(" ", 1)[0]]
+        return [pid for pid in pids if not of or parent(pid) == of]
 
     def service(self, word: str) -> int:
         """Return the process of `postgres -D` or `valkey-server`, 0 if it does not run."""
-        return min((pid for pid in belonging_to(self.folder) if word in _words(pid)), default=0)
+        return min((pid for pid in belonging_to(self.folder) if word in words(pid)), default=0)
 
     def web(self) -> list[int]:
         """Return the processes of the web server."""
-        return [pid for pid in belonging_to(self.folder) if "gunicorn" in _words(pid)]
+        return [pid for pid in belonging_to(self.folder) if "gunicorn" in words(pid)]
 
     def logs(self) -> list[Path]:
         return [self.log]
@@ -166,14 +166,16 @@ def segment_count(job: TranscodingJob) -> int:
     return sum(len(segments_there(folder)) for folder in folders)
 
 
-def _words(pid: int) -> str:
+def words(pid: int) -> str:
+    """Return the command line of a process, empty if it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
         return ""
 
 
-def _parent(pid: int) -> int:
+def parent(pid: int) -> int:
+    """Return the parent of a process, 0 if it has ended."""
     try:
         return int(Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()[1])
     except OSError:

@@ -3,7 +3,7 @@
     probe → thumbnail → transcode                     on arrival
         encode, encode_audio                          wake-ups: a chunk may be waiting
     master_playlist → finalize                        when the last chunk is complete
-        generate_storyboard, transcribe               wake-ups: a published video may be waiting
+        generate_storyboard, extract_captions, transcribe      wake-ups: a published video may be waiting
 
 The rows are the truth, and a message only wakes a worker: one that is lost, late or doubled changes nothing. Every step
 can run twice, does nothing where its work is done, and `sweep` sends again what was lost.
@@ -24,12 +24,9 @@ from django.db import close_old_connections, transaction
 from transcoding.engine.ffmpeg import processes
 from transcoding.engine.package import files
 from transcoding.engine.package.contents import tidy
-from transcoding.engine.plan.media import MediaInfo
 from transcoding.engine.plan.plan import KNOWN_FORMATS
-from transcoding.engine.source.probe import GONE, MediaError
-from transcoding.engine.source.sandbox import read_apart
+from transcoding.engine.source.probe import MediaError
 from transcoding.engine.speech.transcribe import transcribe_one
-from transcoding.engine.verify import inspect
 from transcoding.engine.work import is_disk_full, work_one
 from transcoding.models import (
     ChunkKind,
@@ -40,12 +37,22 @@ from transcoding.models import (
 )
 from transcoding.queue import disk_quota, incompatible, recovery
 from transcoding.queue.eligibility import QUEUES
-from transcoding.queue.wakeups import finish, notify_workers, send
-from transcoding.steps import captions, layout, posters, publication, storyboards
+from transcoding.queue.wakeups import finish, notify_workers, queue_length, send
+from transcoding.steps import (
+    audio_tracks,
+    captions,
+    chapters,
+    layout,
+    posters,
+    publication,
+    storyboards,
+    texts,
+    tracks,
+)
 from transcoding.steps.queues import queue_for
-from videos.storage import ledger
-from videos.storage.paths import arrival_path, package_dir, reading, source_path
-from vlog import disk, logs
+from videos.storage import placement
+from videos.storage.paths import package_dir, reading
+from vlog import audit, disk, logs
 from vlog.celery import app
 from workers import nodes
 from workers.models import Worker
@@ -77,13 +84,16 @@ def step(function: Callable[[TranscodingJob], None]) -> Task:
         job = TranscodingJob.objects.select_related("video").filter(pk=job_id).first()
         if job is None or (job.plan is None and function.__name__ != PipelineStep.PROBE):
             return
+        if job.current_step == PipelineStep.ARRIVAL:
+            return  # the site starts it when the source is in the object store
         if job.plan_format not in KNOWN_FORMATS:
             job.checkpoint(current_step=None)  # never begun, so that the sweep sends it again without an attempt
             log.warning("«%s» has a plan of format %d: a newer node has to do this step", job.video, job.plan_format)
             return
-        if job.begin(function.__name__):
+        while job.begin(function.__name__):
             with nodes.deferred_sigterm(), _full_disk_spends_nothing(job):
-                function(job)
+                if placement.stays(job.video, partial(function, job)):
+                    return
 
     return app.task(base=StepTask)(run)
 
@@ -109,7 +119,7 @@ def probe(job: TranscodingJob) -> None:
     """Analyse the source, and write the plan of everything that will be made of it."""
     if job.plan is None:
         try:
-            media = _analyse(job)
+            media = layout.analyse(job)
         except MediaError as error:
             job.fail(str(error))
             return
@@ -118,23 +128,11 @@ def probe(job: TranscodingJob) -> None:
     layout.write_planned_playlists(job)
 
 
-def _analyse(job: TranscodingJob) -> MediaInfo:
-    """Move the source to its place and return its facts; raises MediaError."""
-    path = source_path(job.video)
-    files.receive(path, arrival_path(job.video), job.checkpoint)
-    ledger.note(job.video)
-    try:
-        with reading(str(path)) as source:
-            return read_apart(path, source.address)
-    except FileNotFoundError as error:
-        raise MediaError(GONE) from error
-
-
 @step
 def thumbnail(job: TranscodingJob) -> None:
     """Make the poster; a video without one is published all the same."""
     try:
-        posters.make_first(job.video, layout.plan_of(job))
+        job.warn(*posters.make_first(job.video, layout.plan_of(job)))
     except processes.FfmpegError as error:
         log.warning("«%s» gets no poster: %s", job.video, error)
 
@@ -166,21 +164,27 @@ def encode_audio(self: Task) -> None:
 @step
 def master_playlist(job: TranscodingJob) -> None:
     """Replace the planned playlists by measured ones."""
-    publication.write_playlists(package_dir(job.video), layout.plan_of(job))
+    publication.write_playlists(job.video, audio_tracks.plan_with_tracks(job))
 
 
 @step
 def finalize(job: TranscodingJob) -> None:
     """Check the package, and publish it if it breaks no rule of HLS."""
-    package, plan = package_dir(job.video), layout.plan_of(job)
-    captions.restore_files(job, plan)
+    package, plan = package_dir(job.video), audio_tracks.plan_with_tracks(job)
+    tracks.restore_files(job, plan)
+    chapters.write_file(job.video)
     tidy(package)
-    report = inspect(package, plan)
+    report, heard = audio_tracks.inspect(job, plan)
+    if report.problems and placement.follow(job.video):
+        return  # the files have moved under the gate's eyes, and the step runs again
     if report.problems:
         job.fail("The package breaks rules of HLS and was not published: " + "; ".join(report.problems[:5]))
         return
+    if audio_tracks.encode_instead(job, plan, heard):
+        return
     job.warn(*(f"{warning}." for warning in report.warnings))
-    for kind in publication.publish(job, report.renditions[: len(plan.video)]):
+    audio_tracks.note_loudness(job.video, heard)
+    for kind in publication.publish(job, report.renditions):
         notify_workers(kind)
 
 
@@ -189,6 +193,13 @@ def generate_storyboard(self: Task) -> None:
     """Generate the storyboard of a published video, if one is waiting."""
     with nodes.deferred_sigterm():
         generate_next_storyboard(str(self.request.hostname))
+
+
+@app.task(bind=True)
+def extract_captions(self: Task) -> None:
+    """Take the subtitles of a published video's original, if some are waiting."""
+    with nodes.deferred_sigterm():
+        texts.extract_one(texts.TextQueue(_worker(str(self.request.hostname))), nodes.stopping)
 
 
 @app.task
@@ -216,7 +227,7 @@ def sweep() -> None:
     if disk.usage().is_low:
         return
     _notify_workers_again()
-    if not _queue_length("tasks"):
+    if not queue_length("tasks"):
         for job in recovery.stalled():
             _send_again(job)
         for job in disk_quota.waiting().filter(reserved_bytes__lte=disk_quota.available()):
@@ -228,7 +239,7 @@ def _notify_workers_again() -> None:
         if kind == ChunkKind.TRANSCRIPTION and not captions.is_enabled():
             continue
         waiting = TranscodingChunk.objects.not_archived().filter(kind=kind, status=ChunkStatus.PENDING).count()
-        if waiting and not _queue_length(queue):
+        if waiting and not queue_length(queue):
             # Uploads wait behind the messages of that queue, so storyboards come one by one.
             for _ in range(min(waiting, 1 if kind == ChunkKind.STORYBOARD else MAX_WAKE_UPS)):
                 notify_workers(kind)
@@ -293,8 +304,10 @@ def _worker(node: str) -> Worker:
 
 def transcribe_again(job: TranscodingJob, language: str = "") -> bool:
     """Ask for a transcription of a published video; False where that is not possible now: see `captions.request`."""
-    if not captions.request(job, language):
-        return False
+    with transaction.atomic():
+        if not captions.request(job, language):
+            return False
+        audit.record("requested a transcription of", subject=job.video)
     transaction.on_commit(lambda: notify_workers(ChunkKind.TRANSCRIPTION))
     return True
 
@@ -303,12 +316,15 @@ def retry(job: TranscodingJob) -> None:
     """Continue a failed video; what was encoded well is kept."""
     job.refresh_from_db(fields=["cancelled_by", "plan"])
     was_cancelled = job.cancelled_by is not None
-    if not job.reopen():
-        return
+    with transaction.atomic():
+        if not job.reopen():
+            return
+        audit.record("retried the job of", subject=job.video)
     if job.plan is not None and job.is_encoded() and not was_cancelled:
         # All was encoded and it still failed, so something in the package is wrong.
-        files.remove(package_dir(job.video))
-        job.restart_package()
+        with transaction.atomic():
+            files.remove(package_dir(placement.locked(job.video_id) or job.video))
+            job.restart_package()
     transaction.on_commit(lambda: send_again(job))
 
 
@@ -331,10 +347,3 @@ def send_again(job: TranscodingJob) -> None:
         finish(job.pk)
     else:
         start(job)
-
-
-def _queue_length(queue: str) -> int:
-    with app.connection_for_read() as connection:
-        channel: Any = connection.default_channel
-        length: int = channel.queue_declare(queue).message_count
-        return length

@@ -1,28 +1,25 @@
 """The archive: deleted videos, until they are restored or purged.
 
-The row says where the files belong, and `relocate` moves them there. Both happen under the row's lock, the files before
-the commit: when the process is killed, the row is unchanged, and `reconcile` moves the files back.
-
-    archive/<id>/source     was sources/<id>
-    archive/<id>/media      was media/<id>-<key>
-    archive/purged-<id>     an empty file: a purge has begun, and the folder is removed when the row is gone
+The row says where the files belong (`videos.storage.placement`). Both change under the row's lock, the files before the
+commit: when the process is killed, the row is unchanged, and `reconcile` moves the files back.
 """
 
 import logging
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from transcoding.engine.package import files
 from transcoding.models import Outcome, TranscodingChunk, TranscodingJob
-from videos.models import ArchiveEntry, Transcription, Video, VideoQuerySet
-from videos.storage import paths
+from videos.models import ArchiveEntry, Video, VideoQuerySet
+from videos.storage import ledger, paths, placement
+from vlog import audit
 from workers.models import Worker
 
 log = logging.getLogger(__name__)
@@ -31,18 +28,23 @@ NUMBER = re.compile(r"(\d+)")
 PURGED = re.compile(r"purged-(\d+)")
 
 
-def archive(video_id: int, by: str) -> bool:
-    """Archive a video: its addresses stop working, its files are kept. False where it is gone or archived already."""
+def archive(video_id: int, by: str, version: int | None = None) -> bool:
+    """Archive a video: its addresses stop working, its files are kept.
+
+    False where it is gone, archived already, or does not have this version, if one is given.
+    """
     with transaction.atomic():
-        video = _lock(video_id, Video.objects.alive())
-        if video is None:
+        video = _lock(video_id, Video.objects.not_archived())
+        if video is None or version not in (None, video.version):
             return False
         entry = ArchiveEntry.objects.archive(video, by)
-        _stop_work(video)
-        relocate(video)
-        _update_caption_path(video)
-        entry.size = size_of(paths.archive_dir(video))
+        rows = _with_versions(video)
+        for row in rows:
+            _stop_work(row)
+            placement.relocate(row)
+        entry.size = sum(ledger.measure(row).total for row in rows)
         entry.save(update_fields=["size"])
+        audit.record("archived", subject=video)
     log.info("«%s» was archived by %s", video, by)
     return True
 
@@ -57,8 +59,9 @@ def restore(video_id: int) -> Video | None:
         if video is None:
             return None
         ArchiveEntry.objects.restore(video)
-        relocate(video)
-        _update_caption_path(video)
+        for row in _with_versions(video):
+            placement.relocate(row)
+        audit.record("restored", subject=video, after={"address": video.get_absolute_url()})
     log.info("«%s» was restored: %s", video, video.get_absolute_url())
     return video
 
@@ -69,10 +72,16 @@ def purge(video_id: int) -> bool:
         video = _lock(video_id, Video.objects.filter(deleted_at__isnull=False))
         if video is None:
             return False
-        relocate(video)
-        _purged(video_id).touch()
+        rows = _with_versions(video)
+        numbers = set[int]().union(*map(paths.numbers, rows))
+        for row in rows:
+            placement.relocate(row)
+        for number in numbers:
+            placement.purge_mark(number).touch()
+        audit.record("permanently deleted", subject=video)
         video.delete()
-    _finish_purge(video_id)
+    for number in numbers:
+        _finish_purge(number)
     log.info("«%s» was deleted permanently", video)
     return True
 
@@ -80,7 +89,7 @@ def purge(video_id: int) -> bool:
 def due(now: datetime | None = None) -> VideoQuerySet:
     """Return the archived videos whose retention time has passed."""
     limit = (now or timezone.now()) - timedelta(days=settings.ARCHIVE_RETENTION_DAYS)
-    return Video.objects.filter(deleted_at__lte=limit).order_by("deleted_at")
+    return Video.objects.listed().filter(deleted_at__lte=limit).order_by("deleted_at")
 
 
 def purge_on(video: Video) -> datetime:
@@ -94,43 +103,23 @@ def reconcile() -> int:
     """Move the files of every misplaced video to where its row says, after an interruption; returns how many."""
     video_ids = list(misplaced())
     for video_id in video_ids:
-        with transaction.atomic():
-            video = _lock(video_id, Video.objects.all())
-            if video is not None:
-                relocate(video)
-    for video_id in _ids_among(paths.archives(), PURGED):
-        if not Video.objects.filter(pk=video_id).exists():
-            _finish_purge(video_id)
+        placement.relocate_one(video_id)
+    for number in _numbers_among(paths.archives(), PURGED):
+        has = Q(pk=number) | Q(package_number=number) | Q(source_number=number)
+        if not Video.objects.filter(has).exists():
+            _finish_purge(number)
     return len(video_ids)
 
 
-def relocate(video: Video) -> None:
-    """Move a video's files to where its row says. Call it with the row locked."""
-    home = paths.archive_dir(video)
-    _purged(video.pk).unlink(missing_ok=True)
-    sources, package = paths.source_path(video).parent, paths.package_dir(video)
-    if video.deleted_at is not None:
-        files.move(sources, home / "source")
-        for folder in paths.packages_of(video):
-            files.move(folder, home / "media")
-        return
-    files.move(home / "source", sources)
-    for folder in (home / "media", *paths.packages_of(video)):
-        if folder != package:
-            files.move(folder, package)
-    with suppress(FileNotFoundError):
-        home.rmdir()
-
-
-def size_of(folder: Path) -> int:
-    """Return the bytes of all files below a folder."""
-    return sum(files.sizes(folder).values())
-
-
 def _lock(video_id: int, videos: VideoQuerySet) -> Video | None:
-    """Lock the job first, like every writer of several rows of a job, then the video."""
-    TranscodingJob.objects.select_for_update(no_key=True).filter(video=video_id).first()
-    return videos.select_for_update().filter(pk=video_id).first()
+    """Lock the jobs of all versions first, like every writer of several rows of a job, then the video."""
+    TranscodingJob.objects.with_versions(video_id).lock()
+    return videos.listed().select_for_update().filter(pk=video_id).first()
+
+
+def _with_versions(video: Video) -> list[Video]:
+    """Return a locked video and the holders of its other versions, which a trigger archives and restores with it."""
+    return [video, *video.held.select_for_update().order_by("pk")]
 
 
 def _stop_work(video: Video) -> None:
@@ -139,36 +128,29 @@ def _stop_work(video: Video) -> None:
     Worker.objects.filter(current_job__video=video).update(current_job=None)
 
 
-def _update_caption_path(video: Video) -> None:
-    package = paths.archive_dir(video) / "media" if video.deleted_at else paths.package_dir(video)
-    for row in Transcription.objects.filter(video=video, vtt_path__isnull=False):
-        row.vtt_path = str((package / "captions" / f"{row.language}.vtt").relative_to(paths.root()))
-        row.save(update_fields=["vtt_path"])
-
-
 def misplaced() -> Iterator[int]:
     """Yield the ids of videos whose files are not where their rows say."""
-    kept, begun = _ids_among(paths.archives(), NUMBER), _ids_among(paths.archives(), PURGED)
-    sources, packages = _ids_among(paths.sources(), NUMBER), paths.package_keys()
-    rows = Video.objects.values_list("pk", "media_key", "deleted_at").iterator()
-    for video_id, key, deleted_at in rows:
-        keys = packages.get(video_id, set())
-        elsewhere = video_id in sources or keys if deleted_at else video_id in kept or keys - {key}
-        if elsewhere or video_id in begun:
-            yield video_id
+    kept, begun = _numbers_among(paths.archives(), NUMBER), _numbers_among(paths.archives(), PURGED)
+    sources, packages = _numbers_among(paths.sources(), NUMBER), paths.package_keys()
+    columns = ("pk", "media_key", "deleted_at", "misplaced", "package_number", "source_number")
+    for video in Video.objects.only(*columns).iterator():
+        package, numbers = paths.package_number(video), paths.numbers(video)
+        keys = packages.get(package, set()) - (set() if video.deleted_at else {video.media_key})
+        elsewhere = [paths.packages() / f"{package}-{other}" for other in keys]
+        wrong, found = (paths.sources(), sources) if video.deleted_at else (paths.archives(), kept)
+        elsewhere += [wrong / str(number) for number in numbers & found]
+        # Some object stores go on listing a folder for a while after its last file was deleted.
+        if video.misplaced or numbers & begun or any(folder.exists() for folder in elsewhere):
+            yield video.pk
 
 
-def _ids_among(folder: Path, name: re.Pattern[str]) -> set[int]:
-    """Return the ids of videos in the names of a folder's entries."""
+def _numbers_among(folder: Path, name: re.Pattern[str]) -> set[int]:
+    """Return the numbers in the names of a folder's entries."""
     return {int(match[1]) for entry in files.names(folder) if (match := name.fullmatch(entry))}
 
 
-def _purged(video_id: int) -> Path:
-    return paths.archives() / f"purged-{video_id}"
-
-
-def _finish_purge(video_id: int) -> None:
-    """Delete the files of a video without a row; the mark last, so that the sweep continues an interrupted purge."""
-    for folder in (paths.archives() / str(video_id), settings.SOURCES_DIR / str(video_id)):
+def _finish_purge(number: int) -> None:
+    """Delete the files that no row has any more; the mark last, so that the sweep continues an interrupted purge."""
+    for folder in (paths.archives() / str(number), settings.SOURCES_DIR / str(number)):
         files.remove(folder)
-    _purged(video_id).unlink(missing_ok=True)
+    placement.purge_mark(number).unlink(missing_ok=True)

@@ -1,102 +1,147 @@
 """Checks of `manage.py doctor` on the files of videos: names and counts only, while `verify_media` reads every byte."""
 
-import secrets
-import time
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from django.template.defaultfilters import pluralize
+from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from transcoding.engine.package import files
 from transcoding.engine.package.files import UNFINISHED
 from transcoding.operations.doctor import titles
 from transcoding.operations.package_check import ready
-from videos import archive, uploads
-from videos.models import Video, VideoQuerySet
-from videos.storage import paths
+from videos import archive, orphans, uploads
+from videos.models import Video, VideoQuerySet, Webhook
+from videos.orphans import Kind
+from videos.storage import paths, placement
 from vlog.health import Finding, State
+from vlog.sentences import counted
 
 DAY = 24 * 3600
+TRIAL = "videos.storage.trial.failures"  # imported only where it is used: the S3 client loads slowly
 
 
 def check_storage() -> Iterator[Finding]:
-    """Check that the object store can write, keep existing objects, list, read and delete."""
+    """Check that the object store does all that VLog needs of it; each condition that it fails is a finding."""
     if not paths.is_elsewhere():
         yield Finding(State.GREEN, "videos are stored in the data folder")
         return
-    trial = paths.root() / f"trial-{secrets.token_hex(8)}"
-    files.store(trial / "file", b"1")
-    kept = not files.store(trial / "file", b"2", replace=False) and (trial / "file").read_bytes() == b"1"
-    listed = files.names(trial) == ["file"]
-    files.remove(trial)
-    if kept and listed and files.names(trial) == []:
-        yield Finding(State.GREEN, "the object store can write, keep, list, read and delete files")
-    else:
-        message = "the object store overwrites existing objects (ignores If-None-Match: *) or does not list new ones"
-        yield Finding(State.RED, message, "Use another store or a newer release of it: docs/storage.md.")
+    failures = list(import_string(TRIAL)())
+    for condition, reason in failures:
+        message = f"the object store does not {condition}: {reason.rstrip('.')}"
+        yield Finding(State.RED, message, "docs/storage.md says what to do about each of these conditions.")
+    if not failures:
+        yield Finding(State.GREEN, "the object store writes, keeps, reads, lists, copies and deletes files")
 
 
 def check_videos() -> Iterator[Finding]:
-    """Check that every ready video has its files; videos that fail are checked twice."""
-    suspects = [video.pk for video in _rows(ready()) if not (_plays(video) and paths.source_path(video).is_file())]
-    # A video may have been archived between the query and the look at its files.
-    suspicious = list(_rows(ready().filter(pk__in=suspects))) if suspects else []
-    unplayable = [video.title for video in suspicious if not _plays(video)]
-    without_original = [video.title for video in suspicious if not paths.source_path(video).is_file()]
+    """Check that every ready video has its files."""
+    incomplete = _incomplete()
+    unmoved = [video for video in incomplete if paths.is_unmoved(video)]
+    lost = [video for video in incomplete if video not in unmoved]
+    unplayable = [video.title for video in lost if not _plays(video)]
+    without_original = [video.title for video in lost if not _has_original(video)]
     without_qualities = list(ready().filter(qualities=None).values_list("title", flat=True))
     findings = []
+    if unmoved:
+        message = f"{_files_of(len(unmoved))} {orphans.UNMOVED}: {_titles(unmoved)}"
+        findings.append(Finding(State.RED, message, orphans.MOVE))
     if unplayable:
         message = f"{_videos(unplayable)} cannot be played because of missing files: {titles(unplayable)}"
         findings.append(Finding(State.RED, message, "Run manage.py verify_media: it says what to do about each."))
     if without_qualities:
-        message = f"{_videos(without_qualities)} without rows in video_qualities: {titles(without_qualities)}"
+        have = counted(len(without_qualities), "video has", "videos have")
+        message = f"{have} no rows in video_qualities: {titles(without_qualities)}"
         findings.append(Finding(State.RED, message, "Restore a backup, or upload the originals again."))
     if without_original:
-        message = f"{_videos(without_original)} without an original: {titles(without_original)}"
+        have = counted(len(without_original), "video has lost its original", "videos have lost their originals")
+        message = f"{have}: {titles(without_original)}"
         findings.append(Finding(State.AMBER, message, "Viewers can watch; restore the originals from a backup."))
-    yield from findings or [Finding(State.GREEN, f"{_number(ready().count(), 'ready video')} with all files")]
+    if not findings:
+        complete = counted(ready().count(), "ready video has all its files", "ready videos have all their files")
+        findings.append(Finding(State.GREEN, complete))
+    yield from findings
 
 
-def _number(count: int, noun: str) -> str:
-    """Return a count with its noun: "1 video", "2 videos"."""
-    return f"{count} {noun}{pluralize(count)}"
+def check_webhooks() -> Iterator[Finding]:
+    """Check that no webhook was disabled because it failed for a week."""
+    disabled = list(Webhook.objects.disabled())
+    for webhook in disabled:
+        message = f"the webhook to {urlsplit(webhook.address).hostname} was disabled after a week of failures"
+        advice = "Correct its receiver, then activate it in the admin under Webhooks."
+        yield Finding(State.AMBER, message, advice, key=f"webhook {webhook.pk}", is_sure=True)
+    if not disabled:
+        yield Finding(State.GREEN, f"{counted(Webhook.objects.active().count(), 'webhook')} active")
+
+
+def _incomplete() -> list[Video]:
+    """Return the ready videos without all their files; not those that were being moved in the meantime."""
+    suspects = [video for video in _rows(ready()) if not (_plays(video) and _has_original(video))]
+    stayed = placement.unmoved_since(suspects, wait=False) if suspects else ()
+    return [video for video in suspects if video.pk in stayed]
 
 
 def _videos(found: list[str]) -> str:
-    return _number(len(found), "video")
+    return counted(len(found), "video")
+
+
+def _files_of(number: int) -> str:
+    return f"the files of {counted(number, 'video')} are"
+
+
+def _titles(videos: list[Video]) -> str:
+    return titles([video.title for video in videos])
 
 
 def _rows(videos: VideoQuerySet) -> Iterator[Video]:
-    return videos.only("pk", "media_key", "title", "source_name").iterator()
+    columns = ("pk", "media_key", "misplaced", "title", "source_name", "package_number", "source_number")
+    return videos.only(*columns).iterator()
 
 
 def _plays(video: Video) -> bool:
     return (paths.package_dir(video) / "master.m3u8").is_file()
 
 
+def _has_original(video: Video) -> bool:
+    return paths.source_path(video).is_file()
+
+
 def check_leftovers() -> Iterator[Finding]:
     """Check for misplaced, orphaned, unfinished and unknown files."""
-    findings = []
-    if misplaced := len(list(archive.misplaced())):
-        message = f"the files of {_number(misplaced, 'video')} are misplaced"
-        findings.append(Finding(State.AMBER, message, "The scheduler moves them within a minute.", _reconcile))
-    orphans, unknown = paths.orphans()
-    for found, kind in ((_old(orphans), "without a video"), (_unfinished(), "unfinished")):
-        if found:
-            message = f"{_entries(len(found))} {kind} for more than a day: {_names(found)}"
-            findings.append(Finding(State.AMBER, message, "Delete them.", partial(_remove, found)))
-    if interrupted := uploads.leftovers():
-        message = f"{_number(len(interrupted), 'upload')} interrupted more than a day ago"
-        findings.append(Finding(State.AMBER, message, "The scheduler removes them every hour.", _sweep))
-    if unknown:
-        message = f"{_entries(len(unknown))} among the folders of videos that VLog does not know: {_names(unknown)}"
-        findings.append(Finding(State.AMBER, message, "Move them to another folder."))
+    findings = [*_misplaced(), *_without_a_video(), *_interrupted()]
     yield from findings or [Finding(State.GREEN, "no leftovers")]
 
 
-def _entries(count: int) -> str:
-    return f"{count} entr{pluralize(count, 'y,ies')}"
+def _misplaced() -> Iterator[Finding]:
+    if misplaced := len(orphans.seen_twice(archive.misplaced)):
+        message, advice = f"{_files_of(misplaced)} misplaced", "The scheduler moves them within a minute."
+        yield Finding(State.AMBER, message, advice, _reconcile)
+
+
+def _without_a_video() -> Iterator[Finding]:
+    found = orphans.find()
+    if old := _old(folder.path for folder in found if folder.kind == Kind.ORPHAN):
+        belong = counted(len(old), "folder belongs", "folders belong")
+        message = f"{belong} to no video, unchanged for a day: {_names(old)}"
+        yield Finding(State.AMBER, message, "Delete what you do not need.", partial(_remove, old))
+    if unknown := [folder.path for folder in found if folder.kind == Kind.UNKNOWN]:
+        message = f"{counted(len(unknown), 'entry is', 'entries are')} not the folder of a video: {_names(unknown)}"
+        yield Finding(State.AMBER, message, "Move them to another folder.")
+    if unmoved := [folder.path for folder in found if folder.kind == Kind.UNMOVED]:
+        message = f"{counted(len(unmoved), 'folder is', 'folders are')} {orphans.UNMOVED}: {_names(unmoved)}"
+        yield Finding(State.AMBER, message, orphans.MOVE)
+
+
+def _interrupted() -> Iterator[Finding]:
+    if unfinished := _unfinished():
+        were = counted(len(unfinished), "file was", "files were")
+        message = f"{were} not finished within a day: {_names(unfinished)}"
+        yield Finding(State.AMBER, message, "Delete them.", partial(_remove, unfinished))
+    if interrupted := uploads.leftovers():
+        message = f"{counted(len(interrupted), 'interrupted upload has', 'interrupted uploads have')} left files"
+        yield Finding(State.AMBER, message, "The scheduler removes them every ten minutes.", _sweep)
 
 
 def _unfinished() -> list[Path]:
@@ -106,7 +151,7 @@ def _unfinished() -> list[Path]:
 
 
 def _old(paths: Iterable[Path]) -> list[Path]:
-    limit = time.time() - DAY
+    limit = timezone.now().timestamp() - DAY
     return [path for path in paths if path.exists() and files.touched(path) < limit]
 
 
@@ -115,11 +160,11 @@ def _names(paths: list[Path]) -> str:
 
 
 def _reconcile() -> str:
-    return f"Moved the files of {_number(archive.reconcile(), 'video')} to their folders."
+    return f"Moved the files of {counted(archive.reconcile(), 'video')} to their folders."
 
 
 def _sweep() -> str:
-    return f"Removed {_number(uploads.sweep_leftovers(), 'interrupted upload')}."
+    return f"Removed {counted(uploads.sweep_leftovers(), 'interrupted upload')}."
 
 
 def _remove(paths: list[Path]) -> str:
@@ -128,4 +173,4 @@ def _remove(paths: list[Path]) -> str:
             files.remove(path)
         else:
             path.unlink(missing_ok=True)
-    return f"Removed {_entries(len(paths))}: {_names(paths)}."
+    return f"Removed {counted(len(paths), 'entry', 'entries')}: {_names(paths)}."

@@ -1,16 +1,24 @@
 """The forms of the admin for videos and posters."""
 
+import re
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
-from django.contrib.admin.widgets import AdminTextInputWidget
+from django.contrib.admin.widgets import AdminSplitDateTime, AdminTextInputWidget
+from django.core.files.uploadedfile import UploadedFile
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse_lazy
 
-from videos.models import Video
+from videos import publication
+from videos.formatting import clock
+from videos.models import MEANINGS, Chapter, Video, Visibility
+from videos.publication import MAX_PASSWORD, PublicationError
+from videos.sidecars import MAX_POSTER_BYTES, SUFFIXES, grouped
 from videos.uploads import clean
+from videos.versions import VersionedForm, VersionedFormSet
 
-MAX_POSTER_BYTES = 10 << 20
+TIME = re.compile(r"(?:(\d{1,2}):)?(\d{1,4}):(\d{1,2}(?:[.,]\d{1,3})?)", re.ASCII)
 TAGS_HELP = "Separated by commas. New tags are created."
 
 
@@ -45,14 +53,58 @@ class TaggedForm(forms.ModelForm):
         return [name for name in names if name]
 
 
-class UploadForm(TaggedForm):
-    """A new video: its file, title, description, category and tags."""
+class FilesInput(forms.FileInput):
+    """A control for several files at once."""
 
-    file = forms.FileField(
-        help_text="Any video file. The original is kept unchanged; viewers get encoded versions of it.",
-        widget=forms.FileInput(
-            attrs={"accept": "video/*,.mkv,.ts,.mts,.m2ts,.mxf", "data-space": reverse_lazy("admin:videos_video_space")}
+    allow_multiple_selected = True
+
+
+@dataclass(frozen=True)
+class Files:
+    """The file of a video, and those of its captions and its poster."""
+
+    video: UploadedFile
+    beside: tuple[UploadedFile, ...]
+
+
+class FilesField(forms.FileField):
+    """A video file, perhaps with files of its name that belong to it."""
+
+    def clean(self, data: Any, initial: Any = None) -> Files | None:
+        if not data:
+            super().clean(None)  # it is required
+        files = {str(file.name): super(FilesField, self).clean(file) for file in data}
+        groups = grouped(files)
+        if len(groups.videos) != 1:
+            raise forms.ValidationError("Choose one video file. Captions and a poster of its name may come with it.")
+        ((name, beside),) = groups.videos.items()
+        if groups.alone:
+            stem = name.rpartition(".")[0]
+            others = ", ".join(groups.alone)
+            raise forms.ValidationError(f"{others}: files that belong to {name} are named {stem}.en.srt or {stem}.jpg.")
+        return Files(files[name], tuple(files[other] for other in beside))
+
+
+class UploadForm(TaggedForm):
+    """A new video: its files, title, description, category and tags."""
+
+    file = FilesField(
+        help_text=(
+            "Any video or audio file. The original is kept unchanged; viewers get encoded versions of it. Captions and "
+            "a poster may come with it: holiday.en.srt and holiday.jpg with holiday.mp4."
         ),
+        widget=FilesInput(
+            attrs={
+                "accept": "video/*,audio/*,.mkv,.ts,.mts,.m2ts,.mxf," + ",".join(SUFFIXES),
+                "data-uploads": reverse_lazy("uploads"),
+            }
+        ),
+    )
+    visibility = forms.ChoiceField(
+        label="Who may watch",
+        choices=[(value, text) for value, text in MEANINGS.items() if value != Visibility.PASSWORD],
+        required=False,  # of a form that is sent by a program
+        help_text="As soon as it is ready. A password or a date can be set afterwards.",
     )
     title = forms.CharField(
         max_length=255, required=False, help_text="If empty, the name of the file is used.", widget=AdminTextInputWidget
@@ -62,19 +114,115 @@ class UploadForm(TaggedForm):
         model = Video
         fields = ("title", "description", "category", "publish_early")
 
+    class Media:
+        js = ("vendor/tus-js-client/dist/tus.min.js", "uploads.js", "upload.js")
 
-class VideoForm(TaggedForm):
+
+class VisibilityForm(forms.ModelForm):
+    """Who may watch a video: now, or from a moment on, and until when."""
+
+    # The visibility may change while the form is open: it is set only if the editor changed it.
+    visibility = forms.ChoiceField(label="Who may watch", choices=list(MEANINGS.items()), show_hidden_initial=True)
+    new_password = forms.CharField(
+        label="Password",
+        required=False,
+        max_length=MAX_PASSWORD,
+        strip=False,
+        help_text="For the visibility “password”. If empty, the video keeps the one that it has.",
+        widget=AdminTextInputWidget(attrs={"autocomplete": "off"}),
+    )
+    visible_from = forms.SplitDateTimeField(
+        label="From", required=False, widget=AdminSplitDateTime, help_text="If empty, the visibility changes at once."
+    )
+    visible_until = forms.SplitDateTimeField(
+        label="Until", required=False, widget=AdminSplitDateTime, help_text="After that the video is private."
+    )
+    cancel_planned = forms.BooleanField(label="Cancel the planned changes", required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["visibility"] = self.instance.in_force().visibility
+
+    @property
+    def sets_visibility(self) -> bool:
+        return not {"visibility", "new_password", "visible_from", "visible_until"}.isdisjoint(self.changed_data)
+
+    def schedule(self) -> dict[str, Any]:
+        """Return the arguments for `publication.set_visibility`."""
+        data = self.cleaned_data
+        return {
+            "visibility": data["visibility"],
+            "password": data["new_password"] if data["visibility"] == Visibility.PASSWORD else "",
+            "at": data["visible_from"],
+            "until": data["visible_until"],
+        }
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        if not self.errors and self.sets_visibility:
+            try:
+                publication.check(self.instance, **self.schedule())
+            except PublicationError as error:
+                self.add_error("visibility", str(error))
+        return data
+
+
+class VideoForm(VersionedForm, TaggedForm, VisibilityForm):
     """The fields of a video that editors can change."""
+
+    together = {"visibility": ("new_password", "visible_from", "visible_until", "cancel_planned")}
+    recorded_as = {"tag_names": "tags"}
 
     class Meta:
         model = Video
-        fields = ("title", "slug", "description", "category", "published_at", "publish_early")
+        fields = ("title", "slug", "description", "category", "publish_early", "downloads")
 
     def clean_title(self) -> str:
         title = super().clean_title()
         if not title:
             raise forms.ValidationError("A video needs a title.")
         return title
+
+
+class ChapterFormSet(VersionedFormSet):
+    """The chapters of a video."""
+
+    recorded_as = "chapters"
+
+
+class ChapterForm(forms.ModelForm):
+    """A chapter: when it begins, as players show times, and its title."""
+
+    start = forms.CharField(label="Time", widget=AdminTextInputWidget(attrs={"size": 10, "placeholder": "0:00"}))
+
+    class Meta:
+        model = Chapter
+        fields = ("start", "title")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.initial["start"] = time_of(self.instance.start)
+
+    def clean_start(self) -> float:
+        match = TIME.fullmatch(self.cleaned_data["start"].strip())
+        if match is None:
+            raise forms.ValidationError("Write the time as minutes and seconds, 1:30, or with hours, 1:02:30.")
+        hours, minutes, seconds = match.groups()
+        start = 3600 * int(hours or 0) + 60 * int(minutes) + float(seconds)
+        duration = self.instance.video.duration if self.instance.video_id else 0
+        if duration and start >= duration:
+            raise forms.ValidationError(f"The video ends at {clock(duration)}.")
+        return start
+
+    def clean_title(self) -> str:
+        return clean(self.cleaned_data["title"])
+
+
+def time_of(seconds: float) -> str:
+    """Return a time as h:mm:ss, with its milliseconds if it has any."""
+    whole, milliseconds = divmod(round(1000 * seconds), 1000)
+    return f"{clock(whole)}.{milliseconds:03}" if milliseconds else clock(whole)
 
 
 class PosterForm(forms.Form):

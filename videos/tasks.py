@@ -2,19 +2,30 @@
 
 import logging
 
-from videos import archive, uploads
-from videos.models import Video
-from videos.storage import ledger
+from django.conf import settings
+
+from transcoding.steps import file_versions
+from videos import archive, publication, uploads, webhooks
+from videos.models import Video, WebhookDelivery
+from videos.storage import ledger, placement
 from vlog.celery import app
+from vlog.sentences import counted
 
 log = logging.getLogger(__name__)
+
+
+@app.task
+def relocate() -> None:
+    """Move the packages of videos with new media keys, if the processes that changed them were killed."""
+    if moved := placement.relocate_marked():
+        log.warning("moved the files of %s that stopped being public", counted(moved, "video"))
 
 
 @app.task
 def finish_archives() -> None:
     """Move misplaced files to where the rows of their videos say."""
     if moved := archive.reconcile():
-        log.warning("moved the misplaced files of %d video(s)", moved)
+        log.warning("moved the misplaced files of %s", counted(moved, "video"))
 
 
 @app.task
@@ -25,10 +36,21 @@ def purge_archive() -> None:
 
 
 @app.task
+def purge_versions() -> None:
+    """Delete replaced files whose time is over, and complete replacements."""
+    if deleted := file_versions.sweep():
+        log.info("deleted %s", counted(deleted, "replaced or failed version"))
+
+
+@app.task
 def sweep_uploads() -> None:
-    """Remove the leftovers of interrupted uploads."""
+    """Finish the uploads that are complete, and remove expired ones and the leftovers of interrupted ones."""
+    if finished := uploads.finish_arrived():
+        log.warning("made the videos of %d complete upload(s) whose process was killed", finished)
+    if purged := uploads.purge_expired():
+        log.info("deleted %d upload(s) that were not continued for a week", purged)
     if removed := uploads.sweep_leftovers():
-        log.warning("removed the leftovers of %d upload(s) interrupted more than a day ago", removed)
+        log.warning("removed the leftovers of %s", counted(removed, "interrupted upload"))
 
 
 @app.task
@@ -36,3 +58,23 @@ def measure_storage() -> None:
     """Measure the disk usage of every video again: workers also write files between two updates of its row."""
     for video in Video.objects.iterator(chunk_size=200):
         ledger.note(video)
+
+
+@app.task
+def apply_visibility_changes(*, ahead: bool = True) -> None:
+    """Apply the changes of visibility that are due.
+
+    ahead: also send messages for those that will be due before beat sends the next one, so that each is in time.
+    """
+    publication.apply_due()
+    if ahead:
+        for moment in publication.next_changes(settings.SWEEP_SECONDS):
+            apply_visibility_changes.apply_async(kwargs={"ahead": False}, eta=moment)
+
+
+@app.task
+def deliver_webhooks() -> None:
+    """Send the events that are due to their webhooks, and delete the records that are older than 30 days."""
+    if number := WebhookDelivery.objects.prune():
+        log.info("deleted %d old records of webhook deliveries", number)
+    webhooks.deliver_due()

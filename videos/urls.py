@@ -1,14 +1,25 @@
-from django.urls import path
+from django.urls import path, re_path
 
-from videos import api
-from videos.pages import feeds, views
+from videos.api import archive, videos
+from videos.api.replace import replace
+from videos.pages import downloads, feeds, views
+from videos.storage import paths
+from videos.uploads import tus
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("watch/<slug:slug>/", views.watch, name="watch"),
+    path("watch/<slug:slug>/<str:grant>/", views.watch, name="watch-granted"),
+    path("share/<str:token>/", views.shared, name="share"),
     path("category/<slug:slug>/", views.category, name="category"),
     path("tag/<slug:slug>/", views.tag, name="tag"),
-    path("api/v1/videos/<int:video_id>/restore", api.RestoreView.as_view(), name="restore"),
+    path("api/v1/videos/<int:video_id>/restore", archive.RestoreView.as_view(), name="restore"),
+    path("api/v1/videos/<slug:slug>/replace", replace, name="replace"),
+    path("api/v1/videos/<slug:slug>/restore", archive.RestoreBySlugView.as_view(), name="restore-slug"),
+    path("api/v1/videos/<slug:slug>/encode", videos.EncodeView.as_view(), name="encode"),
+    path("api/v1/videos/<slug:slug>/", videos.VideoView.as_view(), name="video"),
+    path("api/v1/uploads/", tus.UploadsView.as_view(), name="uploads"),
+    path("api/v1/uploads/<uuid:key>/", tus.UploadView.as_view(), name="upload"),
     path("browse/", views.browse, name="browse"),
     path("search/", views.search_page, name="search"),
     path("feed.xml", feeds.LatestFeed(), name="feed"),
@@ -16,5 +27,7 @@ urlpatterns = [
     path("tag/<slug:slug>/feed.xml", feeds.TagFeed(), name="tag-feed"),
     path("sitemap.xml", feeds.sitemap, name="sitemap"),
     path("robots.txt", feeds.robots, name="robots"),
+    re_path(rf"^media/{paths.PACKAGE}(?:{paths.GRANT})?download$", downloads.download, name="download"),
     path("media/<path:address>", views.media, name="media"),
+    path("access/media/<path:address>", views.media_access, name="media-access"),
 ]

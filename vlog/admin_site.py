@@ -1,12 +1,12 @@
 from typing import Any
 
-from django.contrib.admin import AdminSite
 from django.http import HttpRequest
 
 from vlog import disk
+from vlog.accounts.site import AccountPages
 
 
-class VlogAdminSite(AdminSite):
+class VlogAdminSite(AccountPages):
     """Django's admin with the name of VLog; templates/admin/base_site.html adds the style sheet."""
 
     site_header = "VLog"

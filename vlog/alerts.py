@@ -1,76 +1,98 @@
-"""Alerts by e-mail and webhook: operators are notified once when a check of the doctor fails, and once when it is over.
+"""Alerts by e-mail and webhook: operators are told of each problem that the checks find, and of its end.
 
-The scheduler runs the checks, in a thread of its own: an installation has one, and it runs when no worker does.
+Every process that may send them (`manage.py up`, the scheduler, those of the web server) has a thread that would look.
+One of them does: the one that looked last, another one after some seconds without a look.
 """
 
+import contextlib
 import json
 import logging
+import shutil
+import textwrap
 import threading
 import time
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from http.client import HTTPException
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.cache import cache
 from django.core.mail import send_mail
 from django.db import connections
 
-from vlog import doctor
+from vlog.looks import Observer
+from vlog.turns import Clock, Turn
+from vlog.watch import News, Watch, paragraphs
 
 log = logging.getLogger(__name__)
 
 Channel = Callable[[str, str], None]  # sends a subject and a text
 
-INTERVAL = 60  # seconds
+START_SECONDS = 60  # in which a new process does not look: on a busy machine the others start as long
 TIMEOUT = 10  # seconds for a mail server or a webhook
-STATE_SECONDS = 30 * 24 * 3600  # how long a restarted scheduler remembers which alerts were sent
-MAX_SENTENCES = 20  # in a message
+MAX_PARAGRAPHS = 20  # in a message
+MAX_SUBJECT = 150  # characters
+FILE = "alerts.json"
 
 
-@dataclass
-class Watch:
-    """The findings of the last check, and those that operators were notified of: advice by finding."""
+class Guard:
+    """Looks when it is the turn of this process, and tells operators what is new."""
 
-    seen: dict[str, str] = field(default_factory=dict)
-    announced: dict[str, str] = field(default_factory=dict)
+    def __init__(self, clock: Clock = time.time) -> None:
+        self.clock, self.path = clock, settings.DATA_DIR / FILE
+        self.turn, self.observer, self.watch = Turn(self.path, clock), Observer(), Watch()
 
-    @classmethod
-    def resumed(cls) -> "Watch":
-        return cls(**(cache.get("alerts") or {}))
+    def step(self) -> bool:
+        """Look, if it is the turn of this process; return whether it was."""
+        if not self.turn.take():
+            return False
+        now = self.clock()
+        self._load()
+        names = self.watch.due(now)
+        look = self.observer.look(names)
+        if not self.turn.is_mine():  # this process was suspended so long that another one took over
+            return True
+        self.watch.add(names, look, now)
+        if news := self.watch.news(now):
+            self._tell(news, now)
+        self._save()
+        return True
 
-    def look(self) -> None:
-        """Run the checks, and notify of findings that two runs in a row had and of those that are over.
+    def _tell(self, news: News, now: float) -> None:
+        """Send the news. If no channel works, the next look tries again."""
+        with contextlib.suppress(OSError):
+            self.turn.renew()
+        if len(send(*message(self.watch, news, now))) < len(channels()):
+            self.watch.note_told(news, now)
 
-        If no channel works, the next run tries again.
-        """
-        found = {
-            f"{name}: {finding.message}": finding.advice
-            for name in settings.ALERTED
-            for finding in doctor.run_check(settings.DOCTOR[name])
-            if finding.state
-        }
-        new = [finding for finding in found if finding in self.seen and finding not in self.announced]
-        over = [finding for finding in self.announced if finding not in found]
-        if (new or over) and len(send(*_message(new, over, found))) < len(channels()):
-            self.announced = {
-                finding: advice for finding, advice in found.items() if finding in new or finding in self.announced
-            }
-        self.seen = found
-        cache.set("alerts", {"seen": self.seen, "announced": self.announced}, STATE_SECONDS)
+    def _load(self) -> None:
+        """Continue where the last look ended, whichever process made it; without its file, with what is in memory."""
+        # Missing or empty before the first look and on a disk that is full or gone, or of another release.
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            self.watch = Watch.from_json(json.loads(self.path.read_text()))
+
+    def _save(self) -> None:
+        draft = self.path.with_suffix(".part")
+        try:
+            draft.write_text(json.dumps(self.watch.to_json()))
+            shutil.copystat(self.path, draft)  # its time says when the look began
+            draft.replace(self.path)
+        except OSError as error:
+            log.warning("%s cannot be written, so an alert may be repeated: %s", self.path, error.strerror)
 
 
-def _message(new: list[str], over: list[str], advice: dict[str, str]) -> tuple[str, str]:
-    """Return a subject and a text."""
-    site = urlsplit(settings.BASE_URL).netloc
-    first = new[0] if new else f"over: {over[0]}"
-    more = f" (and {len(new) + len(over) - 1} more)" if len(new) + len(over) > 1 else ""
-    lines = [f"{finding}. {advice[finding]}".rstrip() for finding in new] + [f"Over: {finding}." for finding in over]
-    if len(lines) > MAX_SENTENCES:
-        lines = [*lines[:MAX_SENTENCES], f"And {len(lines) - MAX_SENTENCES} more: run manage.py doctor to see them."]
-    return f"[VLog {site}] {first}{more}"[:200].replace("\n", " "), "\n\n".join([*lines, f"{settings.BASE_URL}/admin/"])
+def message(watch: Watch, news: News, now: float) -> tuple[str, str]:
+    """Return a subject and a text of one paragraph for each problem, the most important first."""
+    lines = list(paragraphs(watch, news, now))
+    keys = [*news.began, *news.lasting, *news.over]
+    prefix = "" if news.began else "Still: " if news.lasting else "Over: "
+    more = f" (and {len(keys) - 1} more)" if len(keys) > 1 else ""
+    first = textwrap.shorten(prefix + watch.problems[keys[0]].sentence, MAX_SUBJECT, placeholder=" …")
+    if len(lines) > MAX_PARAGRAPHS:
+        rest = f"And {len(lines) - MAX_PARAGRAPHS} more: run manage.py doctor to see them."
+        lines = [*lines[:MAX_PARAGRAPHS], rest]
+    subject = f"[VLog {urlsplit(settings.BASE_URL).netloc}] {first}{more}"
+    return subject, "\n\n".join([*lines, f"{settings.BASE_URL}/admin/"])
 
 
 def channels() -> dict[str, Channel]:
@@ -106,19 +128,20 @@ def _post(subject: str, text: str) -> None:
         pass
 
 
-def _run() -> None:
-    watch = Watch.resumed()
-    while True:
-        time.sleep(INTERVAL)
+def _run(is_needed: Callable[[], bool]) -> None:
+    guard = Guard()
+    time.sleep(START_SECONDS)
+    while is_needed():
         try:
-            watch.look()
-        except Exception:
-            log.exception("the checks for alerts failed")
+            guard.step()
+        except Exception:  # the thread must go on, whatever it is
+            log.exception("the problems of this installation could not be looked for")
         finally:
             connections.close_all()
+        time.sleep(0.5)
 
 
-def start() -> None:
-    """Start the thread that sends alerts, which ends with the process. Without a channel there is none."""
+def start(is_needed: Callable[[], bool] = lambda: True) -> None:
+    """Start the thread that looks, which ends with the process. Without a channel there is none."""
     if channels():
-        threading.Thread(target=_run, name="alerts", daemon=True).start()
+        threading.Thread(target=_run, args=(is_needed,), name="alerts", daemon=True).start()

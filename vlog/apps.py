@@ -1,8 +1,9 @@
 from django.apps import AppConfig
+from django.conf import settings
 from django.contrib.admin import apps as admin_apps
 from django.core.checks import register
 
-from vlog import checks
+from vlog import checks, logs
 
 
 class VlogConfig(AppConfig):
@@ -11,6 +12,10 @@ class VlogConfig(AppConfig):
     default = True
 
     def ready(self) -> None:
+        from vlog import account_changes  # noqa: PLC0415 - it needs the models
+
+        logs.capture(settings.LOG_FORMAT)
+        account_changes.connect()
         for check in (checks.check_data_folder, checks.check_rename, checks.check_ffmpeg):
             register(check)
 

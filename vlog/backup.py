@@ -5,33 +5,34 @@
     files/<folder>/<path>     sources, media, archive
     files/secret-key
 
-The file is an ordinary ZIP archive.
+The file is an ordinary ZIP archive. vlog/encryption.py describes an encrypted one.
 """
 
 import fcntl
 import hashlib
 import json
 import os
-import shutil
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 from django.conf import settings
-from django.core.cache import cache
-from django.db import DatabaseError, transaction
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import Min
+from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from vlog import disk, dump
-from vlog.environment import folder
+from vlog import dump, encryption
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 KEY = "secret-key"
+LAST = "last-backup"  # the file that says when the last backup was made
 BLOCK = 1 << 20
 PASSES = 3  # over the folders: the next pass finds the files that were moved during the one before
 HALF_WRITTEN = ".part"
@@ -43,8 +44,10 @@ class BackupError(Exception):
     """The backup cannot be written or restored; the message says why and what to do."""
 
 
-def write(path: Path, *, with_files: bool) -> Manifest:
+def write(path: Path, *, with_files: bool, lock: encryption.Lock | None = None) -> Manifest:
     """Write a backup and return its manifest. The file appears when it is complete. Raises BackupError, OSError.
+
+    With a lock it is encrypted while it is written; nothing is stored in the clear.
 
     All rows are read in one snapshot. The files are those of the videos in that snapshot; `gone` lists those that
     disappeared before they could be read.
@@ -58,15 +61,33 @@ def write(path: Path, *, with_files: bool) -> Manifest:
         try:
             os.fchmod(file.fileno(), 0o600)
             file.truncate()
-            manifest = _write(file, with_files=with_files)
+            with encryption.encrypted(file, lock) if lock else nullcontext(file) as plain:
+                manifest = _write(plain, with_files=with_files)
             file.flush()
             os.fsync(file.fileno())
             draft.rename(path)
-        except BaseException:
+        except BaseException as error:
             draft.unlink(missing_ok=True)
+            if isinstance(error, encryption.EncryptionError):
+                raise BackupError(f"{path} cannot be written: {error}.") from error
             raise
     _sync_folder(path.parent)
+    (settings.DATA_DIR / LAST).write_text(manifest["created_at"])
     return manifest
+
+
+def last() -> datetime | None:
+    """Return when the last backup of this installation was made; None if none is known."""
+    try:
+        return datetime.fromisoformat((settings.DATA_DIR / LAST).read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def installed_at() -> datetime:
+    """Return when the first tables of the database were made."""
+    first = MigrationRecorder.Migration.objects.aggregate(first=Min("applied"))["first"]
+    return first or timezone.now()
 
 
 def _write(file: Any, *, with_files: bool) -> Manifest:
@@ -132,7 +153,7 @@ def _add_file(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
 
 
 def _files(is_included: Callable[[str], bool]) -> Iterator[Path]:
-    for parent in _folders():
+    for parent in folders():
         for entry in sorted(parent.iterdir()):
             if is_included(entry.name):
                 yield from (path for path in _below(entry) if path.suffix != HALF_WRITTEN)
@@ -144,7 +165,7 @@ def _below(entry: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in sorted(names))
 
 
-def _folders() -> tuple[Path, ...]:
+def folders() -> tuple[Path, ...]:
     return settings.SOURCES_DIR, settings.MEDIA_DIR, settings.ARCHIVE_DIR
 
 
@@ -152,40 +173,65 @@ def _member(path: Path) -> str:
     return f"files/{path.relative_to(settings.DATA_DIR).as_posix()}"
 
 
-def verify(path: Path) -> Manifest:
-    """Compare every member with the manifest, and return the manifest. Raises BackupError."""
-    with _open(path) as (archive, manifest):
-        for name, expected in manifest["members"].items():
-            if _checksum(archive, name) != expected:
-                raise BackupError(f"{path} is damaged: {name} has changed since it was saved. Use another backup.")
+def verify(path: Path, unlock: encryption.Unlock) -> Manifest:
+    """Compare every member with the manifest, and return the manifest. Raises BackupError, OSError."""
+    with opened(path, unlock) as (archive, manifest):
+        compare(path, archive, manifest)
     return manifest
+
+
+def compare(path: Path, archive: zipfile.ZipFile, manifest: Manifest) -> None:
+    for name, expected in manifest["members"].items():
+        if _checksum(archive, name) != expected:
+            raise BackupError(f"{path} is damaged: {name} has changed since it was saved. Use another backup.")
 
 
 def _checksum(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
     digest, size = hashlib.sha256(), 0
-    for block in _blocks(archive, name):
+    for block in member_blocks(archive, name):
         digest.update(block)
         size += len(block)
     return {"size": size, "sha256": digest.hexdigest()}
 
 
-def _blocks(archive: zipfile.ZipFile, name: str) -> Iterator[bytes]:
+def member_blocks(archive: zipfile.ZipFile, name: str) -> Iterator[bytes]:
     with archive.open(name) as member:
         while block := member.read(BLOCK):
             yield block
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[tuple[zipfile.ZipFile, Manifest]]:
+def opened(path: Path, unlock: encryption.Unlock) -> Iterator[tuple[zipfile.ZipFile, Manifest]]:
+    """Yield the archive and its manifest. `unlock` is called if it is encrypted. Raises BackupError, OSError."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _plain(path, unlock) as file, zipfile.ZipFile(file) as archive:
             manifest = json.loads(archive.read(MANIFEST))
             _check(path, archive, manifest)
             yield archive, manifest
-    except FileNotFoundError as error:
-        raise BackupError(f"There is no file {path}.") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, TypeError) as error:
         raise BackupError(f"{path} is not a backup of VLog, or it is damaged: {error}. Use another backup.") from error
+
+
+@contextmanager
+def _plain(path: Path, unlock: encryption.Unlock) -> Iterator[IO[bytes]]:
+    """Yield the file, or if it is encrypted, a decrypted copy. The copy has no name: it goes with this process."""
+    with _open(path) as file:
+        if not encryption.is_encrypted(file):
+            yield file
+            return
+        with tempfile.TemporaryFile(dir=settings.DATA_DIR) as copy:
+            try:
+                encryption.decrypt(file, unlock, copy)
+            except encryption.EncryptionError as error:
+                raise BackupError(f"{path} cannot be decrypted: {error}.") from error
+            yield copy
+
+
+def _open(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except FileNotFoundError as error:
+        raise BackupError(f"There is no file {path}.") from error
 
 
 def _check(path: Path, archive: zipfile.ZipFile, manifest: Manifest) -> None:
@@ -203,136 +249,12 @@ def _check(path: Path, archive: zipfile.ZipFile, manifest: Manifest) -> None:
 def _is_safe(name: PurePosixPath) -> bool:
     if ".." in name.parts or "\\" in str(name):
         return False
-    folders = {path.name for path in _folders()}
+    known = {path.name for path in folders()}
     return (
         (len(name.parts) == 2 and name.parts[0] == "database")
         or str(name) == f"files/{KEY}"
-        or (len(name.parts) > 2 and name.parts[0] == "files" and name.parts[1] in folders)
+        or (len(name.parts) > 2 and name.parts[0] == "files" and name.parts[1] in known)
     )
-
-
-def restore(path: Path) -> Manifest:
-    """Replace everything with the content of a backup, and return its manifest.
-
-    If it raises BackupError, nothing has changed.
-
-    The database changes in one transaction. The files are unpacked before it and exchanged by renames at its end. A
-    process that is killed at that point leaves the old files in `restore/old`; the next restore starts by moving them
-    back.
-    """
-    manifest = verify(path)
-    state = [tuple(migration) for migration in manifest["database"]["migrations"]]
-    if newer := dump.unknown(state):
-        raise BackupError(
-            f"{path} was written by a newer VLog (this one does not know the migration {newer[0]}). Update VLog first."
-        )
-    work = settings.DATA_DIR / "restore"
-    _move_back(work / "old")
-    shutil.rmtree(work, ignore_errors=True)
-    try:
-        with _open(path) as (archive, _):
-            if manifest["files"]:
-                _unpack(archive, manifest["members"], work / "new")
-            with transaction.atomic(durable=True):
-                _load(archive, manifest["database"], state)
-                _exchange(work / "new", work / "old")
-    except BaseException as error:
-        _move_back(work / "old")
-        shutil.rmtree(work, ignore_errors=True)
-        if isinstance(error, DatabaseError | OSError):
-            raise BackupError(f"The backup cannot be restored, and nothing was changed: {error}") from error
-        raise
-    cache.clear()
-    _discard(work)
-    return manifest
-
-
-def reset() -> None:
-    """Empty the database and the folders of files. The secret key stays."""
-    work = settings.DATA_DIR / "restore"
-    shutil.rmtree(work, ignore_errors=True)
-    with transaction.atomic(durable=True):
-        dump.rebuild()
-        dump.migrate()
-    work.mkdir(mode=0o700)
-    for path in (*_folders(), settings.UPLOADS_DIR):
-        path.rename(work / path.name)
-        folder(path)
-    cache.clear()
-    _discard(work)
-
-
-def is_restore_interrupted() -> bool:
-    """Return whether a restore was killed while it exchanged the files. The next one moves them back first."""
-    return (settings.DATA_DIR / "restore" / "old").exists()
-
-
-def replaced_folders() -> list[Path]:
-    """Return the folders that a restore or reset replaced and could not remove."""
-    return sorted(settings.DATA_DIR.glob("restore-done-*"))
-
-
-def _load(archive: zipfile.ZipFile, database: dict[str, Any], state: list[tuple[str, ...]]) -> None:
-    dump.rebuild(state)  # type: ignore[arg-type]
-    if {name: set(columns) for name, columns in dump.tables().items()} != {
-        name: set(columns) for name, columns in database["tables"].items()
-    }:
-        raise BackupError(
-            "The tables of the backup differ from those of its migrations: it is not of a database of VLog."
-        )
-    with dump.loading():
-        for table, columns in database["tables"].items():
-            dump.fill(table, columns, _blocks(archive, f"database/{table}"))
-    dump.set_sequences(database["sequences"])
-    dump.migrate()
-    for name in settings.AFTER_RESTORE:
-        import_string(name)()
-
-
-def _unpack(archive: zipfile.ZipFile, members: dict[str, Any], target: Path) -> None:
-    names = [name for name in members if name.startswith("files/")]
-    needed, free = sum(members[name]["size"] for name in names), disk.usage().free
-    if needed > free:
-        raise BackupError(
-            f"The files of the backup need {disk.readable(needed)} in addition to the present ones, and "
-            f"{disk.readable(free)} is free. Free some space."
-        )
-    for path in _folders():
-        folder(target / path.name)
-    for name in names:
-        path = target / PurePosixPath(name).relative_to("files")
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            file.writelines(_blocks(archive, name))
-        path.chmod(archive.getinfo(name).external_attr >> 16 & 0o777)
-    os.sync()
-
-
-def _exchange(new: Path, old: Path) -> None:
-    if not new.is_dir():
-        return
-    old.mkdir()
-    for entry in sorted(new.iterdir()):
-        path = settings.DATA_DIR / entry.name
-        if path.exists():
-            path.rename(old / entry.name)
-        entry.rename(path)
-
-
-def _move_back(old: Path) -> None:
-    for entry in old.iterdir() if old.is_dir() else ():
-        path = settings.DATA_DIR / entry.name
-        with suppress(FileNotFoundError):
-            path.unlink() if path.is_file() else shutil.rmtree(path)
-        entry.rename(path)
-
-
-def _discard(work: Path) -> None:
-    """Remove the replaced files. They are renamed first, so that no later restore moves them back."""
-    if work.exists():
-        replaced = work.with_name(f"{work.name}-done-{os.getpid()}")
-        work.rename(replaced)
-        shutil.rmtree(replaced, ignore_errors=True)
 
 
 def _sync_folder(path: Path) -> None:

@@ -2,13 +2,14 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import redis
 from django.core.cache.backends.redis import RedisCache, RedisCacheClient
 
 WARNING_SECONDS = 60
+PAUSE_SECONDS = 5  # after a call that Redis did not answer in time: without them each one would wait
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +22,9 @@ class TolerantClient(RedisCacheClient):
     `add` returns True then, as that of Django's dummy cache does: a lock that cannot be stored must not stop the work.
     """
 
-    warned_at = float("-inf")  # on the class, because each thread has a client of its own
+    # On the class, because each thread has a client of its own.
+    warned_at = float("-inf")
+    resumes_at = float("-inf")
 
     def add(self, key: Any, value: Any, timeout: Any) -> bool:
         return self._call(super().add, key, value, timeout, fallback=True)
@@ -65,11 +68,18 @@ class TolerantClient(RedisCacheClient):
         for key in client.scan_iter(f"{prefix}*"):
             client.delete(key)
 
+    def run_script(self, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        return self._call(self.get_client(write=True).eval, script, len(keys), *keys, *arguments, fallback=None)
+
     def _call(self, method: Callable[..., Result], *arguments: Any, fallback: Result) -> Result:
         """Return the result of the method, or the fallback while Redis does not answer."""
+        if time.monotonic() < TolerantClient.resumes_at:
+            return fallback
         try:
             return method(*arguments)
         except redis.RedisError as error:
+            if isinstance(error, redis.TimeoutError):
+                TolerantClient.resumes_at = time.monotonic() + PAUSE_SECONDS
             self._warn(error)
             return fallback
 
@@ -91,3 +101,8 @@ class TolerantRedisCache(RedisCache):
         """Delete the keys of this cache. Django's method empties the whole database, and Celery's messages with it."""
         client: TolerantClient = self._cache  # type: ignore[assignment]
         client.delete_prefix(f"{self.key_prefix}:")
+
+    def run_script(self, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        """Run a Lua script on keys of this cache, and return its result; None while Redis does not answer."""
+        client: TolerantClient = self._cache  # type: ignore[assignment]
+        return client.run_script(script, [self.make_and_validate_key(key) for key in keys], arguments)

@@ -1,17 +1,21 @@
 """The Celery application: `celery -A vlog worker`."""
 
+import logging
 import os
-import time
+import sys
 
 from celery import Celery
-from celery.signals import after_task_publish, beat_init, celeryd_init, task_prerun
-from django.core.cache import cache
+from celery.signals import after_setup_logger, beat_init, celeryd_init, task_prerun
+from celery.utils.log import get_multiprocessing_logger
+from django.conf import settings
 
 from vlog import embedded, logs
+from vlog.startup import explained
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vlog.settings")
 
-DAY = 24 * 3600  # seconds
+with explained():
+    settings.DEBUG  # noqa: B018 - reads all of them, before Celery would wrap an error into a traceback
 
 app = Celery("vlog")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -22,7 +26,27 @@ app.autodiscover_tasks()
 @beat_init.connect
 def join_installation(**kwargs: object) -> None:
     """Keep the embedded services running for as long as this worker or scheduler runs."""
-    embedded.join()
+    with explained():
+        embedded.join()
+
+
+@celeryd_init.connect
+def log_signals(**kwargs: object) -> None:
+    """Have Celery log the signals that it gets; it writes them to the standard output, past the log's format."""
+    sys.modules["celery.apps.worker"].safe_say = _log_signal  # type: ignore[attr-defined]
+
+
+def _log_signal(message: str, file: object = None) -> None:
+    # Written at once: a handler of signals must not take the lock of a log handler.
+    record = logging.LogRecord("celery.worker", logging.INFO, __file__, 0, message.strip(), None, None)
+    os.write(2, f"{logs.chosen_formatter().format(record)}\n".encode())
+
+
+@after_setup_logger.connect
+def format_pool_messages(**kwargs: object) -> None:
+    """Give the messages of the pool of processes, whose logger has no parent, the format of all others."""
+    for handler in getattr(get_multiprocessing_logger(), "handlers", ()):
+        handler.setFormatter(logs.chosen_formatter())
 
 
 @task_prerun.connect
@@ -36,13 +60,3 @@ def start_alerts(**kwargs: object) -> None:
     from vlog import alerts  # noqa: PLC0415 - it needs Django to be set up
 
     alerts.start()
-
-
-@beat_init.connect
-def record_heartbeats(**kwargs: object) -> None:
-    after_task_publish.connect(record_heartbeat)
-
-
-def record_heartbeat(**kwargs: object) -> None:
-    """Store when the scheduler last sent a message: `manage.py doctor` reads it."""
-    cache.set("beat", time.time(), DAY)

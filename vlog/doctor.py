@@ -1,15 +1,13 @@
 """`manage.py doctor`: runs the checks that settings.DOCTOR lists. Those that need no videos are here, too."""
 
 import shutil
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.cache import cache
 from django.core.checks import ERROR, run_checks
 from django.core.checks.security.base import check_secret_key
 from django.db import DatabaseError, connection
@@ -18,9 +16,11 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 from kombu.exceptions import OperationalError
 
-from vlog import backup
+from vlog import backup, restore, scheduler
+from vlog.addresses import host_of
 from vlog.environment import is_loopback
 from vlog.health import Check, Finding, State, redis_answers
+from vlog.sentences import counted
 
 MAX_CLOCK_DIFFERENCE = 5  # seconds: a twelfth of a lease
 GROUP_AND_OTHERS = 0o077  # permissions
@@ -64,7 +64,7 @@ def run_check(path: str) -> list[Finding]:
         advice = (
             "Give the folder to the user that runs VLog." if error.errno else "Fix that, then run the doctor again."
         )
-        return [Finding(State.RED, f"cannot be checked: {error}", advice)]
+        return [Finding(State.RED, f"cannot be checked: {str(error).rstrip('.')}", advice)]
 
 
 def _fix(findings: Iterable[Finding]) -> Iterator[str]:
@@ -73,7 +73,7 @@ def _fix(findings: Iterable[Finding]) -> Iterator[str]:
             try:
                 yield finding.fix()
             except OSError as error:
-                yield f"It could not be fixed: {error}."
+                yield f"It could not be fixed: {str(error).rstrip('.')}."
 
 
 def check_installation() -> Iterator[Finding]:
@@ -83,10 +83,10 @@ def check_installation() -> Iterator[Finding]:
         for message in sorted(run_checks(), key=lambda message: message.id or "")
         if not message.is_silenced()
     ]
-    if backup.is_restore_interrupted():
+    if restore.is_restore_interrupted():
         advice = "Run manage.py restore again, before anything else."
         findings.append(Finding(State.RED, "a restore was interrupted", advice))
-    if replaced := backup.replaced_folders():
+    if replaced := restore.replaced_folders():
         message = f"a restore or reset could not remove {_names(replaced)}"
         findings.append(Finding(State.AMBER, message, "Delete it.", partial(_remove, replaced)))
     yield from findings or [Finding(State.GREEN, "VLog can write to all its folders")]
@@ -103,7 +103,7 @@ def _names(paths: list[Path]) -> str:
 
 
 def check_settings() -> Iterator[Finding]:
-    host = urlsplit(settings.BASE_URL).hostname or ""
+    host = host_of(settings.BASE_URL)
     findings = []
     if settings.DEBUG:
         advice = "Unset VLOG_DEBUG if others can reach the site."
@@ -150,15 +150,30 @@ def check_clock() -> Iterator[Finding]:
 
 
 def check_beat() -> Iterator[Finding]:
-    """Check when beat sent its last message. The sweep is what it sends most often."""
+    """Check when beat last ran."""
     if not redis_answers():
         yield UNKNOWN
         return
-    sent = cache.get("beat")
-    age = None if sent is None else max(0.0, time.time() - sent)
-    if age is None or age > 60 + 3 * settings.SWEEP_SECONDS:
-        message = "has sent no message for a day" if age is None else f"sent its last message {age:.0f} s ago"
-        advice = "Start manage.py up, or manage.py up --only beat on one machine."
-        yield Finding(State.RED, f"{message}: lost work is not recovered, and views are not counted", advice)
+    age, start = scheduler.age(), "Start manage.py up, or manage.py up --only beat on one machine."
+    if age is None:
+        message = "has not run within the last day, or since Redis lost its data, as in a restore"
+        advice = f"{start} If it runs, wait for a minute and run the doctor again."
+        yield Finding(State.RED, message, advice, key="silent")
+    elif age > scheduler.SILENT_SECONDS:
+        message = f"has not run for {age:.0f} s: lost work is not recovered, and views are not counted"
+        yield Finding(State.RED, message, start, key="silent", is_sure=True)
     else:
-        yield Finding(State.GREEN, f"sent a message {age:.0f} s ago")
+        yield Finding(State.GREEN, f"ran {age:.0f} s ago")
+
+
+def check_backup() -> Iterator[Finding]:
+    """Check when `manage.py backup` last wrote a file."""
+    last, limit = backup.last(), timedelta(days=settings.BACKUP_DAYS)
+    age = timezone.now() - (last or backup.installed_at())
+    ago = f"{counted(age.days, 'day')} ago"
+    if limit and age > limit:
+        message = f"the last backup was made {ago}" if last else f"no backup is known, and the database was made {ago}"
+        advice = "Run manage.py backup regularly; if other programs make the backups, set VLOG_BACKUP_DAYS=0."
+        yield Finding(State.AMBER, message, advice, key="old", is_sure=True)
+    else:
+        yield Finding(State.GREEN, f"the last one was made {ago}" if last else "none is known yet")

@@ -4,23 +4,39 @@ import os
 import re
 import secrets
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from vlog import variables
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 RESERVE = re.compile(r"(\d+(?:\.\d+)?) ?(%|[KMGT]?)(?:I?B)?")
+LIMIT = re.compile(r"0|([1-9]\d{0,8})/([1-9]\d{0,5})", re.ASCII)
 REDIS_TIMEOUTS = {"socket_timeout": 2, "socket_connect_timeout": 2}  # seconds
+# Seconds and milliseconds. Without them a request waits for minutes for a machine that answers nothing.
+DATABASE_TIMEOUTS = {"connect_timeout": "3", "tcp_user_timeout": "10000"}
 WEB_THREADS = 8  # in each process of the web server
+WEB_CONNECTIONS = 2000  # of clients to one process; one that waits costs no thread
 # How many of them may wait at a time. One is always left for requests that need not wait.
 WAITING = 3  # for a segment that is being made
 UPLOADS = 2  # of segments, by remote workers
 DOWNLOADS = 2  # of sources, by remote workers
+
+
+# From fast to small; those of x264.
+PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
+# What Whisper downloads by its name; the package itself takes seconds to import.
+WHISPER_MODELS = (
+    *("tiny.en", "tiny", "base.en", "base", "small.en", "small", "medium.en", "medium"),
+    *("large-v1", "large-v2", "large-v3", "large", "large-v3-turbo", "turbo"),
+)
 
 
 class SettingError(ValueError):
@@ -28,7 +44,9 @@ class SettingError(ValueError):
 
 
 def read_secret_files() -> None:
-    """Set each VLOG_X to the content of the file that VLOG_X_FILE names. Raises SettingError."""
+    """Set each VLOG_X to the content of the file that VLOG_X_FILE names. Raises SettingError, for unknown names too."""
+    if unknown := variables.unknown():
+        raise SettingError(".\n".join(unknown))
     for name in [name for name in os.environ if name.startswith("VLOG_") and name.endswith("_FILE")]:
         os.environ[name.removesuffix("_FILE")] = _secret(name, Path(os.environ[name]))
 
@@ -72,6 +90,101 @@ def parse_reserve(text: str) -> Reserve:
         )
     shares = tuple(number / 100 for number, unit in values if unit == "%")
     return Reserve(shares, tuple(int(number * UNITS[unit]) for number, unit in values if unit != "%"))
+
+
+@dataclass(frozen=True)
+class Proxies:
+    """The peers that may state a client's address: networks, and `unix` for every peer on a Unix socket."""
+
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    unix: bool = False
+
+    def __contains__(self, peer: str) -> bool:
+        """Return whether a REMOTE_ADDR is trusted. On a Unix socket it is empty."""
+        address = parse_address(peer)
+        if address is None:
+            return self.unix and not peer
+        return any(address in network for network in self.networks)
+
+
+def parse_networks(name: str, text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Parse addresses and networks, separated by commas or spaces. Raises SettingError."""
+    try:
+        return tuple(ip_network(word) for word in text.replace(",", " ").split())
+    except ValueError as error:
+        message = f"VLOG_{name} must be addresses and networks such as 10.0.0.5, 10.1.0.0/24 or ::1"
+        raise SettingError(f"{message}: {error}") from error
+
+
+def parse_proxies(text: str) -> Proxies:
+    """Parse addresses, networks and `unix`, separated by commas or spaces. Raises SettingError."""
+    words = text.replace(",", " ").split()
+    try:
+        return Proxies(tuple(ip_network(word) for word in words if word != "unix"), "unix" in words)
+    except ValueError as error:
+        message = "VLOG_TRUSTED_PROXIES must be addresses and networks such as 10.0.0.5, 10.1.0.0/24 or ::1, or unix"
+        raise SettingError(f"{message}: {error}") from error
+
+
+def parse_address(text: str) -> IPv4Address | IPv6Address | None:
+    """Parse an IP address as proxies and sockets write it, with or without a port; None if it is not one."""
+    bracketed, plain = re.fullmatch(r"\[(.+)\](?::\d+)?", text.strip()), text.strip()
+    if not bracketed and plain.count(":") == 1:
+        plain = plain.partition(":")[0]
+    try:
+        address = ip_address(bracketed[1] if bracketed else plain)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A limit of calls: so many at once, and as many again in each `seconds`. 0 calls: no limit."""
+
+    calls: int
+    seconds: int = 1
+
+
+def parse_limit(name: str, text: str) -> Limit:
+    """Parse a limit such as `600/60`, which is 600 calls in 60 seconds, or `0` for none. Raises SettingError."""
+    match = LIMIT.fullmatch(text.replace(" ", ""))
+    if match is None:
+        raise SettingError(
+            f"VLOG_{name} must be calls/seconds, such as 600/60 for 600 calls in a minute, or 0 for no limit; "
+            f"it is {text!r}"
+        )
+    return Limit(int(match[1] or 0), int(match[2] or 1))
+
+
+def parse_whisper_model(text: str) -> str:
+    """Return the name of a model, the path of a checkpoint, or `none`. Raises SettingError."""
+    if text == "none" or text in WHISPER_MODELS or Path(text).is_file():
+        return text
+    if "/" in text:
+        raise SettingError(f"VLOG_WHISPER_MODEL names a file that does not exist: {text}")
+    raise SettingError(
+        f"VLOG_WHISPER_MODEL must be the path of a checkpoint, none, or one of {', '.join(WHISPER_MODELS)}; "
+        f"it is {text!r}"
+    )
+
+
+def parse_token(name: str, text: str) -> str:
+    """Return a token that can be sent in a header; empty is none. Raises SettingError."""
+    if not re.fullmatch(r"[!-~]*", text):
+        raise SettingError(
+            f"VLOG_{name} may have letters, digits and signs of ASCII, and no spaces: openssl rand -hex 32 makes one"
+        )
+    return text
+
+
+def parse_time_zone(name: str) -> str:
+    """Return the name of a time zone such as Europe/Berlin. Raises SettingError."""
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # the others: what is not the name of a file at all
+        message = f"VLOG_TIME_ZONE must be a name of the IANA database, such as Europe/Berlin; it is {name!r}"
+        raise SettingError(message) from error
 
 
 def folder(path: Path) -> Path:
@@ -121,7 +234,7 @@ def parse_database_url(url: str) -> dict[str, Any]:
         "ENGINE": "django.db.backends.postgresql",
         "NAME": name,
         **{key.upper(): str(parts.pop(key, "")) for key in ("user", "password", "host", "port")},
-        "OPTIONS": parts,
+        "OPTIONS": {**DATABASE_TIMEOUTS, **parts},
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
     }
@@ -194,7 +307,7 @@ def origin_of_objects(options: dict[str, Any], base: str) -> str:
 def is_loopback(host: str) -> bool:
     """Return whether a host name or address is that of the loopback interface."""
     try:
-        return ip_address(host).is_loopback
+        return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
 

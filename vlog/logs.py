@@ -4,11 +4,13 @@ import json
 import logging
 import os
 import sys
+import threading
 import time
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from http import HTTPStatus
-from types import MappingProxyType
+from types import MappingProxyType, TracebackType
+from typing import Any
 
 COLOURS = {logging.WARNING: "\033[33m", logging.ERROR: "\033[31m", logging.CRITICAL: "\033[1;31m"}
 DIM, PLAIN = "\033[2m", "\033[0m"
@@ -45,6 +47,42 @@ class RefusedRequests(logging.Filter):
         return True
 
 
+class EmptyRecords(logging.Filter):
+    """Drops records without a message, such as the newlines that libraries print."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return bool(record.exc_info or record.getMessage().strip())
+
+
+class ConnectionErrors(logging.Filter):
+    """Reduces what Celery logs about a Redis or a database that does not answer to one line for each event.
+
+    Celery adds a traceback, and for each missed message of beat the whole stack, too. Likewise with a process of
+    its pool that has ended, such as at a stop: the traceback is that of Celery, and says nothing of the task.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None or _is_of_connection(error) or type(error).__name__ == "WorkerLostError":
+            message = record.getMessage().strip().partition("\n")[0]
+            record.msg, record.args, record.exc_info = message.removeprefix("Message Error: "), (), None
+        return True
+
+
+def _is_of_connection(error: BaseException | None) -> bool:
+    """Return whether the cause of an error is that a connection failed; scheduling errors wrap theirs."""
+    while error is not None:
+        # Django's, psycopg's and kombu's have the same name; importing them here would be slow.
+        if isinstance(error, OSError) or type(error).__name__ == "OperationalError" or _is_of_redis(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _is_of_redis(error: BaseException) -> bool:
+    return type(error).__module__ == "redis.exceptions"
+
+
 class LineFormatter(logging.Formatter):
     """Formats a record as `HH:MM:SS process  LEVEL  message [job 12]`, in colour if the output is a terminal."""
 
@@ -59,7 +97,8 @@ class LineFormatter(logging.Formatter):
         head = self._paint(DIM, f"{clock} {self.process:<6}")
         level = self._paint(COLOURS.get(record.levelno, ""), f"{record.levelname:<7}")
         context = "".join(self._paint(DIM, f" [{name} {value}]") for name, value in _context.get().items())
-        return "\n".join([f"{head} {level} {record.message}{context}", *self._traces(record)])
+        message = " ".join(line.strip() for line in record.message.splitlines() if line.strip())
+        return "\n".join([f"{head} {level} {message}{context}", *self._traces(record)])
 
     def _traces(self, record: logging.LogRecord) -> list[str]:
         trace = [self.formatException(record.exc_info)] if record.exc_info else []
@@ -87,3 +126,57 @@ class JsonFormatter(logging.Formatter):
 
 
 FORMATTERS = {"text": LineFormatter, "json": JsonFormatter}
+
+
+def chosen_formatter() -> logging.Formatter:
+    """Return the formatter of VLOG_LOG_FORMAT, for processes that log before Django is set up or without it."""
+    return FORMATTERS.get(os.environ.get("VLOG_LOG_FORMAT", ""), LineFormatter)()
+
+
+def capture(log_format: str) -> None:
+    """Log warnings instead of printing them, and with JSON also the traceback of an unexpected end."""
+    logging.captureWarnings(True)
+    if log_format == "json":
+        sys.excepthook = _log_uncaught
+        threading.excepthook = lambda failed: _log_uncaught(failed.exc_type, failed.exc_value, failed.exc_traceback)
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    if error is not None and not issubclass(kind, KeyboardInterrupt | SystemExit):
+        logging.getLogger("vlog").critical("ended unexpectedly: %s", error, exc_info=(kind, error, trace))
+
+
+def complain(message: str) -> None:
+    """Write why this process cannot run: as it is, or as a line of JSON if VLOG_LOG_FORMAT asks for that."""
+    if os.environ.get("VLOG_LOG_FORMAT") == "json":
+        record = logging.LogRecord("vlog", logging.CRITICAL, __file__, 0, message, None, None)
+        message = JsonFormatter().format(record)
+    sys.stderr.write(f"{message}\n")
+
+
+def configuration(log_format: str) -> dict[str, Any]:
+    """Return the value of Django's setting LOGGING. log_format: a key of FORMATTERS."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"chosen": {"()": FORMATTERS[log_format]}},
+        "filters": {
+            "expected": {"()": "vlog.logs.ExpectedResponses"},
+            "refused": {"()": "vlog.logs.RefusedRequests"},
+            "connection": {"()": "vlog.logs.ConnectionErrors"},
+            "empty": {"()": "vlog.logs.EmptyRecords"},
+        },
+        "handlers": {
+            "console": {"class": "logging.StreamHandler", "formatter": "chosen", "filters": ["refused", "empty"]}
+        },
+        "root": {"handlers": ["console"], "level": "INFO"},
+        "loggers": {
+            "django.request": {"level": "ERROR", "filters": ["expected"]},
+            "celery.worker.strategy": {"level": "WARNING"},
+            "celery.app.trace": {"level": "WARNING"},
+            "celery.beat": {"level": "WARNING", "filters": ["connection"]},
+            "celery.worker.consumer.consumer": {"filters": ["connection"]},
+            "celery.worker.request": {"filters": ["connection"]},
+            "celery.utils.dispatch.signal": {"filters": ["connection"]},
+        },
+    }

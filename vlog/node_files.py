@@ -18,6 +18,8 @@ FILES = (
     "hls.js/dist/hls.min.js.map",
     "media-chrome/dist/iife/all.js",
     "media-chrome/dist/iife/all.js.map",
+    "tus-js-client/dist/tus.min.js",
+    "tus-js-client/dist/tus.min.js.map",
     *(
         f"media-tracks/dist/{module}.js"
         for module in (
@@ -55,7 +57,7 @@ class NodeFilesFinder(BaseFinder):
             return []
         return [
             Warning(
-                f"The player will not work: {len(missing)} of {len(FILES)} files are missing in {self.root}, "
+                f"The player or uploads do not work: {len(missing)} of {len(FILES)} files are missing in {self.root}, "
                 f"for example {missing[0]}.",
                 hint="Run make setup.",
                 id="vlog.W001",

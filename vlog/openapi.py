@@ -4,10 +4,19 @@ from functools import cache
 from typing import Any
 
 from django.http import HttpResponse
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.request import Request
+
+
+class TokenScheme(OpenApiAuthenticationExtension):
+    target_class = "vlog.authentication.TokenAuthentication"
+    name = "token"
+
+    def get_security_definition(self, auto_schema: object) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "description": "A personal API token with the scope of the call."}
 
 
 class SchemaView(SpectacularAPIView):

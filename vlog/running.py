@@ -1,38 +1,31 @@
-"""The running processes of this installation: `manage.py up` on this machine, Celery nodes on all machines."""
+"""The Celery nodes of this installation that run, on all machines. `installation` knows each `manage.py up`."""
 
-from pathlib import Path
-
-from django.conf import settings
+from collections import Counter
 
 from vlog.celery import app
-from vlog.embedded import places
 
 REPLY_SECONDS = 2
 
 
-def supervisors() -> list[int]:
-    """Return the process IDs of `manage.py up` with this data folder."""
-    pids = [_pid_in(path) for path in sorted(places.run_dir(settings.DATA_DIR).glob("up-*.pid"))]
-    return [pid for pid in pids if _is_supervisor(pid)]
+def replies() -> list[tuple[str, set[str]]]:
+    """Return the name and the queues of each running Celery node. Raises kombu's OperationalError.
+
+    Nodes with the same name are all in it; Celery's own `inspect` returns one of them, and prints a warning.
+    """
+    answers = app.control.broadcast("active_queues", reply=True, timeout=REPLY_SECONDS) or []
+    return [
+        (node, {queue["name"] for queue in queues})
+        for answer in answers
+        for node, queues in answer.items()
+        if isinstance(queues, list)  # else the node could not answer: {"error": …}
+    ]
 
 
 def nodes() -> dict[str, set[str]]:
     """Return the queues of each running Celery node, by the name of the node. Raises kombu's OperationalError."""
-    replies = app.control.inspect(timeout=REPLY_SECONDS).active_queues() or {}
-    return {node: {queue["name"] for queue in queues} for node, queues in replies.items()}
+    return dict(replies())
 
 
-def _pid_in(path: Path) -> int:
-    try:
-        return int(path.read_text())
-    except (FileNotFoundError, ValueError):
-        return 0
-
-
-def _is_supervisor(pid: int) -> bool:
-    """Return whether the process is `manage.py up`. A killed one leaves its ID, which another process may have now."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return b"up" in words and any(word.endswith(b"manage.py") for word in words)
+def namesakes(answers: list[tuple[str, set[str]]]) -> list[str]:
+    """Return the names that several nodes have."""
+    return sorted(name for name, number in Counter(name for name, _ in answers).items() if number > 1)

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from supervisor.medusa.asyncore_25 import ExitNow
 from supervisor.options import ServerOptions
 from supervisor.supervisord import Supervisor
 
+from vlog.addresses import bracketed
 from vlog.environment import BASE_DIR
 
 # Requests, and the start of the site, have priority over work in the background.
@@ -58,8 +59,7 @@ def programs(bind: str) -> dict[str, Program]:
         "tasks": worker("tasks", concurrency=2),
         "encode": worker("encode", concurrency=1),
         "transcribe": worker("transcribe", concurrency=1),
-        # The schedule never changes, so nothing needs to be stored in a file.
-        "beat": celery("beat", "beat", "--scheduler", "celery.beat.Scheduler"),
+        "beat": celery("beat", "beat"),
     }
 
 
@@ -90,7 +90,8 @@ def _options(program: Program) -> dict[str, object]:
         "autorestart": "false" if program.once else "true",
         "startsecs": 0 if program.once else 2,
         "startretries": 100_000,  # the delay grows by one second each time
-        "stopwaitsecs": 10,
+        # On a busy machine a node needs that long to release its chunks; an idle one ends within a second.
+        "stopwaitsecs": 60,
         "stopasgroup": str(program.stop_group).lower(),
         "killasgroup": "true",
         "stdout_logfile": "NONE",
@@ -103,13 +104,13 @@ def _section(name: str, options: dict[str, object]) -> str:
     return "\n".join([f"[{name}]", *lines, ""])
 
 
-def supervise(config: Path, address: tuple[str, int] | None) -> None:
-    """Run until a signal requests the end and all processes have ended."""
+def supervise(config: Path, address: tuple[str, int] | None, show: Callable[[dict[str, int]], None]) -> None:
+    """Run until a signal requests the end and all processes have ended. show: gets the IDs of those that run now."""
     options = _Options()
     options.realize(["-c", str(config)])
     options.first, options.test = True, False
     with contextlib.suppress(ExitNow):  # its loop ends with this exception
-        _Supervisor(options, address).main()
+        _Supervisor(options, address, show).main()
 
 
 class _Log(loggers.Logger):
@@ -136,16 +137,25 @@ class _Options(ServerOptions):
 
 
 class _Supervisor(Supervisor):
-    def __init__(self, options: ServerOptions, address: tuple[str, int] | None) -> None:
+    def __init__(
+        self, options: ServerOptions, address: tuple[str, int] | None, show: Callable[[dict[str, int]], None]
+    ) -> None:
         super().__init__(options)
         self.unconfirmed = address
+        self.show = show
 
     def tick(self, now: float | None = None) -> None:
         super().tick(now)
+        with contextlib.suppress(OSError):  # a full disk must not end the supervisor
+            self.show({process.config.name: process.pid for process in self._processes() if process.pid})
         if self.unconfirmed and _answers(self.unconfirmed):
             host, port = self.unconfirmed
-            logger.info("VLog is running at http://%s:%d  (Ctrl-C stops it)", host, port)
+            logger.info("VLog is running at http://%s:%d  (Ctrl-C stops it)", bracketed(host), port)
             self.unconfirmed = None
+
+    def _processes(self) -> Iterator[Any]:
+        for group in self.process_groups.values():
+            yield from group.processes.values()
 
 
 def _answers(address: tuple[str, int]) -> bool:

@@ -1,7 +1,16 @@
+import inspect
+
 from django.contrib import admin
 from django.urls import include, path
+from django.views import defaults
 
-from vlog import health, openapi
+from vlog import openapi, outages, readiness
+
+# Django's error pages without their CSRF check, which would read the body of a request that no view wants.
+handler400, handler403, handler404 = (
+    inspect.unwrap(page) for page in (defaults.bad_request, defaults.permission_denied, defaults.page_not_found)
+)
+handler500 = outages.handle_error
 
 urlpatterns = [
     path("", include("videos.urls")),
@@ -10,6 +19,7 @@ urlpatterns = [
     path("api/worker/v1/", include("workers.urls")),
     path("api/schema/", openapi.SchemaView.as_view(), name="schema"),
     path("admin/", admin.site.urls),
-    path("healthz", health.healthz),
-    path("readyz", health.readyz),
+    path("healthz", readiness.healthz),
+    path("readyz", readiness.readyz),
+    path("readyz/full", readiness.readyz_full),
 ]

@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
+from django.utils.module_loading import import_string
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
-from gunicorn.sock import TCPSocket  # type: ignore[import-untyped]
+from gunicorn.sock import TCP6Socket, TCPSocket  # type: ignore[import-untyped]
 
-from vlog import environment, traffic
-from vlog.logs import FORMATTERS, LineFormatter
+from vlog import environment, logs, traffic
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - gunicorn creates unnamed files there
 
@@ -24,7 +25,7 @@ class LineLogger(Logger):
         super().setup(cfg)
         self.error_log.propagate = False
         handler = logging.StreamHandler()
-        handler.setFormatter(FORMATTERS.get(os.environ.get("VLOG_LOG_FORMAT", ""), LineFormatter)())
+        handler.setFormatter(logs.chosen_formatter())
         self.error_log.handlers = [handler]
 
     def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
@@ -54,20 +55,33 @@ def post_fork(server: Any, worker: Any) -> None:
     gc.set_threshold(50_000, 20, 50)
     # An inherited socket cannot be opened again, so it stays shared.
     addresses = [listener.getsockname() for listener in server.LISTENERS if _can_be_reopened(listener)]
-    own = [TCPSocket(address, server.cfg, server.log) for address in addresses]
+    own = [_socket_type(address)(address, server.cfg, server.log) for address in addresses]
     worker.sockets = [*worker.sockets, *own]
 
 
+def _socket_type(address: tuple[Any, ...]) -> type[TCPSocket]:
+    return TCP6Socket if ":" in address[0] else TCPSocket
+
+
+def post_worker_init(worker: Any) -> None:
+    """Start the threads that each process of the web server has beside its requests."""
+    for path in settings.WEB_THREADS_OF_APPS:
+        import_string(path)(lambda: worker.alive)
+
+
 def _can_be_reopened(listener: Any) -> bool:
-    return type(listener) is TCPSocket and bool(listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT))
+    return type(listener) in (TCPSocket, TCP6Socket) and bool(
+        listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
+    )
 
 
 logger_class = LineLogger
 loglevel = "warning"
-worker_class = "gthread"
+worker_class = "vlog.serving.worker.PatientWorker"
 # A browser's connection stays with one process: with one process per core, one would be busy while another is idle.
 workers = min(2 * (os.cpu_count() or 1), 8)
 threads = environment.WEB_THREADS
+worker_connections = environment.WEB_CONNECTIONS
 reuse_port = True
 # The code is imported once, before the fork; importing it opens no connection.
 preload_app = True
@@ -75,5 +89,7 @@ timeout = 60
 graceful_timeout = 5
 keepalive = 15
 control_socket_disable = True
+# vlog.proxies decides whose X-Forwarded-Proto counts; gunicorn would believe every peer on a Unix socket.
+secure_scheme_headers: dict[str, str] = {}
 # A heartbeat must not wait for a disk that an encoder keeps busy.
 worker_tmp_dir = str(SHARED_MEMORY) if SHARED_MEMORY.is_dir() else None

@@ -4,8 +4,11 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from vlog import embedded
+from vlog import embedded, release
+from vlog.startup import explained
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vlog.settings")
-embedded.join()
-application = get_wsgi_application()
+with explained():
+    embedded.join()
+    application = get_wsgi_application()
+release.name()  # now, because an upgrade replaces the files under a running process

@@ -14,7 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from workers import control, fleet
+from workers import control, fleet, releases, zipapp
 from workers.forms import WorkerForm
 from workers.models import Worker
 
@@ -96,6 +96,7 @@ class WorkerAdmin(admin.ModelAdmin):
             "subtitle": None,
             "worker": worker,
             "facts": worker.facts,  # type: ignore[attr-defined]
+            "release_advice": releases.advice(worker),
             "capabilities": [
                 (name.replace("_", " "), text)
                 for name in fleet.CAPABILITIES
@@ -116,8 +117,9 @@ class WorkerAdmin(admin.ModelAdmin):
 
     def _show_key(self, request: HttpRequest, worker: Worker, key: str, message: str) -> HttpResponse:
         """Show the key in the answer itself, so that no address, flash message or log contains it."""
-        context = {"key": key, "message": message, "command": control.invitation(), "caution": control.caution()}
-        return self._page(request, "key", f"The key of {worker}", worker=worker, **context)
+        context = {"kind": "Key", "secret": key, "message": message, "command": control.invitation()}
+        context |= {"caution": control.caution(), "check": control.check(), "digest": zipapp.digest()}
+        return self._page(request, "key", f"The key of {worker}", row=worker, **context)
 
     def _cell(self, worker: Worker, column: str) -> SafeString:
         """Render a cell of the list that live.js refreshes."""

@@ -4,20 +4,23 @@ Each function returns the message to show, or raises Refused with one. One that 
 """
 
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.template.defaultfilters import pluralize
 from django.utils import timezone
 
 from transcoding.models import ChunkStatus
 from transcoding.queue import recovery
 from transcoding.queue.wakeups import notify_workers
+from vlog import audit
 from vlog.environment import is_loopback
-from workers import keys
-from workers.models import SILENT_SECONDS, Worker
+from vlog.sentences import counted
+from workers import keys, zipapp
+from workers.models import SILENT_SECONDS, Worker, WorkerApiKey, WorkerQuerySet
 
 NAME = re.compile(r"\w(?:[\w.-]{0,98}\w)?")
 TURN = 0x776F726B  # the number of the advisory lock under which names are checked
@@ -43,7 +46,8 @@ def create(name: str, days: int | None = None) -> tuple[Worker, str]:
                 f"manage.py worker rotate {name}"
             )
         worker = Worker.objects.create_offline(name)
-        key, _ = keys.issue(worker, _end(days))
+        key, row = keys.issue(worker, _end(days))
+        audit.record("created", subject=worker, after=_facts(row))
     return worker, key
 
 
@@ -51,9 +55,11 @@ def rotate(worker: Worker, days: int | None = None, *, now: bool = False) -> tup
     """Make another key; returns it and a message. The older keys stay valid, unless they are revoked now."""
     if worker.worker_type == Worker.Type.LOCAL:
         raise Refused(f"«{worker}» is a node of this installation, which needs no key.")
-    key, row = keys.issue(worker, _end(days))  # first: killed in between, the worker has at least its old one
-    if now:
-        return key, f"«{worker}» has a new key. {_revoked(keys.revoke(worker, keep=row))}"
+    with transaction.atomic():
+        key, row = keys.issue(worker, _end(days))
+        audit.record("created a key of", subject=worker, after=_facts(row))
+        if now:
+            return key, f"«{worker}» has a new key. {_revoke_keys(worker, keep=row)}"
     has_older = keys.usable().filter(worker=worker).exclude(pk=row.pk).exists()
     older = " The older keys are still valid: revoke them when the new one is in use." * has_older
     return key, f"«{worker}» has a new key.{older}"
@@ -69,18 +75,18 @@ def revoke(worker: Worker, *, older: bool = False, prefix: str = "") -> str:
         newest = rows.order_by("created_at", "pk").last()
         if newest is None:
             raise Refused(f"«{worker}» has no valid key, so none is older. Make one: manage.py worker rotate {worker}")
-        number = keys.revoke(worker, keep=newest)
+        message = _revoke_keys(worker, keep=newest)
     else:
-        number = keys.revoke(worker, prefix=prefix)
-        if prefix and not number:
+        if prefix and not worker.api_keys.filter(key_prefix__startswith=prefix, revoked_at=None).exists():
             raise Refused(f"«{worker}» has no key {prefix}… that could be revoked. See: manage.py worker show {worker}")
+        message = _revoke_keys(worker, prefix=prefix)
     back = "" if rows.exists() or worker.worker_type == Worker.Type.LOCAL else _revoke(worker, "its key was revoked")
-    return f"«{worker}»: {_revoked(number)}{back}"
+    return f"«{worker}»: {message}{back}"
 
 
 def disable(worker: Worker) -> str:
     """Disable a worker; the chunks of a remote worker are released, a node finishes its own."""
-    Worker.objects.filter(pk=worker.pk).disable()  # first, so that it cannot claim again
+    _change(worker, "disabled", WorkerQuerySet.disable)  # first, so that it cannot claim again
     if worker.worker_type == Worker.Type.LOCAL:
         return f"«{worker}» is disabled. It finishes its present chunk."
     return f"«{worker}» is disabled.{_revoke(worker, 'the worker was disabled')}"
@@ -88,13 +94,13 @@ def disable(worker: Worker) -> str:
 
 def enable(worker: Worker) -> str:
     """Enable a disabled, drained or suspended worker; its next heartbeat makes it active."""
-    Worker.objects.filter(pk=worker.pk).enable()
+    _change(worker, "enabled", WorkerQuerySet.enable)
     return f"«{worker}» is enabled. It is active with its next heartbeat."
 
 
 def drain(worker: Worker, by: str) -> str:
     """Let a worker finish its chunks and claim nothing new."""
-    Worker.objects.filter(pk=worker.pk).drain(by)
+    _change(worker, "drained", lambda rows: rows.drain(by))
     return f"«{worker}» is drained: it finishes its chunks and claims nothing new until it is enabled."
 
 
@@ -115,6 +121,7 @@ def delete(worker: Worker) -> str:
             raise Refused(
                 f"«{worker}» still has a chunk: remove it after the chunk is finished or its lease has expired."
             )
+        audit.record("deleted", subject=row)
         row.delete()
     return f"«{worker}» is deleted. What it made keeps its name in the record."
 
@@ -123,9 +130,14 @@ def invitation() -> str:
     """The command that starts the agent on another machine; it waits for the key, which so is in no shell's history."""
     site = settings.BASE_URL
     return (
-        f"curl -fsSO {site}/api/worker/v1/agent.pyz && (umask 077; cat > worker.key) && "
+        f"curl -fsSO {site}/api/worker/v1/agent.pyz && {check()} && (umask 077; cat > worker.key) && "
         f"python3 agent.pyz {site} --key-file worker.key"
     )
+
+
+def check() -> str:
+    """Return the command that compares a downloaded agent with the one that this site sends."""
+    return f"echo '{zipapp.digest()}  agent.pyz' | sha256sum --check"
 
 
 def caution() -> str:
@@ -153,8 +165,26 @@ def _revoke(worker: Worker, reason: str) -> str:
     chunks = recovery.revoke(worker, reason)
     for chunk in chunks:
         notify_workers(chunk.kind)
-    return f" {len(chunks)} chunk{pluralize(len(chunks))} released." if chunks else ""
+    return f" {counted(len(chunks), 'chunk')} released." if chunks else ""
 
 
-def _revoked(number: int) -> str:
-    return f"{number} key{pluralize(number)} revoked."
+def _revoke_keys(worker: Worker, *, keep: WorkerApiKey | None = None, prefix: str = "") -> str:
+    """Revoke keys, as `keys.revoke` does, and return the message."""
+    with transaction.atomic():
+        if number := keys.revoke(worker, keep=keep, prefix=prefix):
+            left = keys.usable().filter(worker=worker).values_list("key_prefix", flat=True)
+            audit.record("revoked keys of", subject=worker, after={"revoked": number, "valid": list(left)})
+    return f"{counted(number, 'key')} revoked."
+
+
+def _facts(key: WorkerApiKey) -> dict[str, Any]:
+    return {"key": key.key_prefix, "expires_at": key.expires_at}
+
+
+def _change(worker: Worker, action: str, change: Callable[[WorkerQuerySet], None]) -> None:
+    """Change the state of a worker, and record it."""
+    rows, columns = Worker.objects.filter(pk=worker.pk), ("status", "held_back")
+    with transaction.atomic():
+        before = rows.values(*columns).first()
+        change(rows)
+        audit.record(action, subject=worker, before=before, after=rows.values(*columns).first())

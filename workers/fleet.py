@@ -19,9 +19,13 @@ from transcoding.operations.insight import name_of
 from transcoding.operations.snapshot import MEASURED
 from vlog.disk import readable
 from workers.models import Worker
+from workers.releases import other_release
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-CAPABILITIES = ("cores", "memory", "encoders", "whisper", "ffmpeg", "agent", "plan_formats", "host", "system", "python")
+CAPABILITIES = (
+    *("cores", "memory", "encoders", "whisper", "ffmpeg", "release", "agent", "plan_formats"),
+    *("host", "system", "python"),
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Facts:
     speed_hour, speed_day: seconds of video made per second of work, of the attempts begun in that time; None if there
     were none.
     failed: failed attempts within a day.
+    other_release: the worker's release if it is not that of the site, else empty.
     """
 
     state: str
@@ -49,13 +54,19 @@ class Facts:
     speed_hour: float | None = None
     speed_day: float | None = None
     failed: int = 0
+    other_release: str = ""
 
 
 def facts_of(workers: Sequence[Worker]) -> list[Facts]:
     """Return the facts of each of these workers."""
     held, figures = _held_chunks(workers), _figures(workers)
     return [
-        Facts(*state_of(worker), held.get(worker.worker_id, ()), **figures.get(worker.worker_id, {}))
+        Facts(
+            *state_of(worker),
+            held.get(worker.worker_id, ()),
+            **figures.get(worker.worker_id, {}),
+            other_release=other_release(worker),
+        )
         for worker in workers
     ]
 

@@ -14,16 +14,18 @@ from uuid import NAMESPACE_DNS, uuid5
 
 from celery.signals import worker_init, worker_process_init, worker_ready, worker_shutdown
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connections
+from django.db import DatabaseError, OperationalError, close_old_connections, connections
 from django.utils import timezone
 
 from transcoding.engine.ffmpeg import encoders
 from transcoding.engine.plan.plan import KNOWN_FORMATS
+from vlog import release
+from vlog.startup import explained
 from workers.models import SILENT_SECONDS, Worker
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT_SECONDS = 20
+HEARTBEAT_SECONDS = 4  # alerts say within half a minute that no node is left
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
 # Set in a pool process that is asked to end: the running task releases its chunk.
@@ -46,6 +48,7 @@ def register(node: str) -> Worker:
         "python": platform.python_version(),
         "encoders": encoders.usable(settings.ENCODER),
         "plan_formats": list(KNOWN_FORMATS),
+        "release": release.name(),
     }
     worker, _ = Worker.objects.update_or_create(
         worker_id=worker_id_of(node),
@@ -94,8 +97,12 @@ def _beat(node: str) -> None:
 
 @worker_init.connect
 def register_node(sender: Any, **kwargs: object) -> None:
-    """Register before the node claims: a claim needs a row in `workers`."""
-    register(sender.hostname)
+    """Register before the node claims: a claim needs a row. Without the database, the first task registers it."""
+    with explained():
+        try:
+            register(sender.hostname)
+        except OperationalError as error:
+            log.warning("not registered yet, the database does not answer: %s", error)
     connections.close_all()  # the pool's processes are forked from here
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import secrets
 import threading
 from contextlib import suppress
 from datetime import timedelta
@@ -20,6 +21,7 @@ from analytics.beacons import MAX_BODY, MAX_SPEED, TOLERANCE, BadBeacon, NotFoun
 from analytics.models import PlaybackSession, Viewer
 from analytics.tests.conftest import BROWSER, pass_time, the_session
 from videos.tests.factories import VideoFactory
+from vlog.environment import Limit, parse_proxies
 
 pytestmark = pytest.mark.django_db
 
@@ -54,13 +56,25 @@ def test_each_start_is_a_session_with_a_token_of_its_own_and_the_browser_is_one_
     assert PlaybackSession.objects.values("viewer").distinct().count() == Viewer.objects.count() == 1
 
 
+def test_one_client_starts_no_more_than_the_limit(send, client, video, settings):
+    settings.PLAYBACK_LIMIT = Limit(2, 600)
+    client.defaults["REMOTE_ADDR"] = f"2001:db8:0:{secrets.token_hex(2)}::1"  # with a bucket of its own
+    assert [send("start", video=video.pk).status_code for _ in range(2)] == [200, 200]
+    refused = send("start", video=video.pk)
+    assert (refused.status_code, sentence(refused)[:24]) == (429, "Too many playbacks were ")
+    assert 0 < int(refused["Retry-After"]) <= 300
+    assert PlaybackSession.objects.count() == 2
+    client.defaults["REMOTE_ADDR"] = f"2001:db8:1:{secrets.token_hex(2)}::1"
+    assert send("start", video=video.pk).status_code == 200
+
+
 @pytest.mark.parametrize(
     "fields",
     [
         {"status": "processing"},
         {"deleted_at": timezone.now()},
-        {"published_at": None},
-        {"published_at": timezone.now() + timedelta(days=1)},
+        {"visibility": "private"},
+        {"visibility": "password", "password": "hash"},
     ],
 )
 def test_a_video_that_is_not_public_is_not_there(send, fields):
@@ -95,7 +109,8 @@ def test_the_cookie_is_random_lasts_13_months_and_is_for_the_site_alone(send, cl
     assert 13 * MONTH <= cookie["max-age"] < 14 * MONTH
 
 
-def test_with_https_the_cookie_is_for_https(client, video):
+def test_with_https_the_cookie_is_for_https(client, video, settings):
+    settings.TRUSTED_PROXIES = parse_proxies("127.0.0.1")
     headers = {"User-Agent": BROWSER, "X-Forwarded-Proto": "https"}
     message = {"video": video.pk}
     response = client.post("/api/v1/playback/start", message, content_type="application/json", headers=headers)

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -25,9 +26,10 @@ def play(video):
 
     def create(days_ago=0, count=1, **fields):
         start = timezone.now() - timedelta(days=days_ago)
-        for _ in range(count):
-            token = f"token-{PlaybackSession.objects.count()}"
-            PlaybackSession.objects.create(**{"video": video, "session_token": token, "started_at": start, **fields})
+        PlaybackSession.objects.bulk_create(
+            PlaybackSession(**{"video": video, "session_token": uuid4().hex, "started_at": start, **fields})
+            for _ in range(count)
+        )
 
     return create
 

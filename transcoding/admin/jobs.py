@@ -56,7 +56,7 @@ class JobAdmin(admin.ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TranscodingJob]:
         jobs = super().get_queryset(request).filter(video__deleted_at=None)
-        return jobs.select_related("video").defer("plan")
+        return jobs.filter(pk__in=TranscodingJob.objects.shown()).select_related("video").defer("plan")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return JobList
@@ -89,6 +89,7 @@ class JobAdmin(admin.ModelAdmin):
             "job": job,
             "insight": insight,
             "rungs": sorted(job.qualities.all(), key=lambda rung: display_order(rung.quality)),
+            "streams": job.video.source_streams.all(),
             "attempts": job.attempts.order_by("-pk")[:MAX_ATTEMPTS],
         }
 
@@ -128,7 +129,7 @@ class JobAdmin(admin.ModelAdmin):
 
     @admin.action(description="Re-encode", permissions=["manage_job"])
     def re_encode(self, request: HttpRequest, queryset: QuerySet[TranscodingJob]) -> HttpResponse | None:
-        """Ask for confirmation first, because viewers cannot watch the videos meanwhile."""
+        """Ask for confirmation first, because that takes long, and space for another package of each."""
         if "confirmed" in request.POST:
             return self._apply(request, queryset, control.re_encode)
         context = {

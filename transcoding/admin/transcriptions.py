@@ -8,17 +8,17 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
-from django.template.defaultfilters import pluralize
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
 from transcoding import tasks
 from transcoding.models import TranscodingJob
-from transcoding.steps import captions
+from transcoding.steps import captions, tracks
 from videos.formatting import clock
 from videos.models import Transcription, Video
+from vlog.sentences import counted
 
-LANGUAGES = sorted(((code, captions.name_of(code)) for code in LANG_INFO if len(code) == 2), key=lambda pair: pair[1])
+LANGUAGES = sorted(((code, tracks.name_of(code)) for code in LANG_INFO if len(code) == 2), key=lambda pair: pair[1])
 OFF = (
     "Captions are off, because VLOG_WHISPER_MODEL is “none”. Set it to the name of a model, such as base, or to the "
     "path of weights, and restart VLog."
@@ -40,9 +40,13 @@ class TranscriptionForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "video" in self.fields:
-            videos = Video.objects.alive().filter(status=Video.Status.READY, transcription=None, job__isnull=False)
+            videos = (
+                Video.objects.listed()
+                .not_archived()
+                .filter(status=Video.Status.READY, transcription=None, job__isnull=False)
+            )
             self.fields["video"].queryset = videos.order_by("title")  # type: ignore[attr-defined]
-            self.fields["video"].help_text = "A published video that was not transcribed yet."
+            self.fields["video"].help_text = "A published video that has not been transcribed yet."
 
     def clean(self) -> dict[str, Any]:
         if not captions.is_enabled():
@@ -106,7 +110,7 @@ class TranscriptionAdmin(admin.ModelAdmin):
 
     @admin.display(description="Language", ordering="language")
     def language_name(self, row: Transcription) -> str:
-        return captions.name_of(row.language) if row.word_count else ""
+        return tracks.name_of(row.language) if row.word_count else ""
 
     @admin.display(description="Time taken", ordering="duration_seconds")
     def took(self, row: Transcription) -> str:
@@ -119,7 +123,7 @@ class TranscriptionAdmin(admin.ModelAdmin):
             return
         number = sum(tasks.transcribe_again(job, language) for job, language in self._jobs(queryset))
         if number:
-            message = f"{number} video{pluralize(number)} will be transcribed."
+            message = f"{counted(number, 'video')} will be transcribed."
             self.message_user(request, message, messages.SUCCESS)
         else:
             self.message_user(
@@ -132,7 +136,7 @@ class TranscriptionAdmin(admin.ModelAdmin):
     def cancel(self, request: HttpRequest, queryset: QuerySet[Transcription]) -> None:
         number = sum(captions.cancel(job, request.user.get_username()) for job, _ in self._jobs(queryset))
         if number:
-            self.message_user(request, f"{number} transcription{pluralize(number)} cancelled.", messages.SUCCESS)
+            self.message_user(request, f"{counted(number, 'transcription')} cancelled.", messages.SUCCESS)
         else:
             self.message_user(request, "None of these transcriptions is pending or running.", messages.WARNING)
 

@@ -28,6 +28,7 @@ ENDING = 30  # seconds that ffmpeg may take to end after closing its pipes
 START_UP, EACH_FRAME = 1800, 10  # seconds of processor time, for a chunk and for each of its frames
 REREAD_SEGMENTS = 10  # further back, where the keyframe before a chunk is damaged
 FROM_THE_START = -1.0
+UNDECODABLE = "some of the audio that was to be copied cannot be decoded"
 NOTICEABLE = Fraction(1, 2)  # seconds of missing pictures
 
 
@@ -189,6 +190,8 @@ class _Work:
             _gather(readers, tracks, self._deliver, self.check)
             process.finish(ENDING)
             self.undecoded = process.undecoded
+            if self.undecoded and self.audio and self.audio.copied:
+                raise EncodeError(UNDECODABLE)  # the site has it encoded instead, whatever of it was delivered
 
     def _start(self, tracks: dict[str, Segments], pipes: dict[str, int], reread_from: float | None) -> Running:
         firsts = {key: track.first for key, track in tracks.items()}
@@ -219,7 +222,8 @@ class _Work:
     def warning(self, reason: FfmpegError | Incomplete | None) -> tuple[str, ...]:
         """Return what the editor should know of the first attempt; a few missing pictures are not mentioned."""
         missing = reason.missing if isinstance(reason, Incomplete) else self.undecoded
-        if missing * self.timeline.unit < NOTICEABLE and not isinstance(reason, FfmpegError):
+        is_little = missing <= 1 or missing * self.timeline.unit < NOTICEABLE
+        if is_little and not isinstance(reason, FfmpegError):
             return ()
         index = self.assignment.first if reason is None else min(self.following.values())
         start = int(self.timeline.starts[min(index, self.assignment.last)] * self.timeline.unit)

@@ -13,7 +13,14 @@ from pathlib import Path
 from transcoding.engine.codecs.h264 import config
 from transcoding.engine.ffmpeg import processes
 from transcoding.engine.ffmpeg.processes import FfmpegError, Limits
-from transcoding.engine.ffmpeg.stills import JUDGED, poster_arguments, storyboard_arguments, upload_arguments
+from transcoding.engine.ffmpeg.stills import (
+    JUDGED,
+    cover_arguments,
+    poster_arguments,
+    storyboard_arguments,
+    upload_arguments,
+    waveform_arguments,
+)
 from transcoding.engine.formats import boxes, h264
 from transcoding.engine.formats.boxes import Sample
 from transcoding.engine.formats.webvtt import clock
@@ -34,6 +41,10 @@ INTERVAL = 2  # seconds between the tiles of a storyboard, at least
 MOST_TILES = 200  # about; a longer video has them further apart
 TILE_WIDTH, TILE_HEIGHT = 160, 320  # pixels; the width, and the height at most
 COLUMNS, ROWS = 10, 10
+NO_STREAM = "matches no streams"  # what ffmpeg logs of a source without a cover
+UNREADABLE_COVER = (
+    "The cover of the file is damaged or too large, so the poster is the waveform. You may choose another."
+)
 SIGNATURES = {b"\xff\xd8\xff": "jpeg_pipe", b"\x89PNG\r\n\x1a\n": "png_pipe"}
 
 
@@ -125,7 +136,7 @@ def _pictures(plan: Plan, source: str, folder: Path, places: Iterable[Fraction])
 def _take(plan: Plan, source: str, folder: Path, seek: float | None) -> Picture:
     part = folder / f".{secrets.token_hex(4)}{UNFINISHED}"
     try:
-        gray = processes.run(poster_arguments(source, plan.stream, plan.look, seek, part), timeout=PATIENCE, nice=True)
+        gray = processes.run(poster_arguments(plan, source, seek, part), timeout=PATIENCE, folder=folder, nice=True)
         if not part.is_file() or len(gray) < JUDGED[0] * JUDGED[1]:
             raise FfmpegError("there is no keyframe that can be decoded")
         return judge(part.read_bytes(), gray)
@@ -154,6 +165,30 @@ def _edges(above: bytes, row: bytes, below: bytes) -> int:
     return sum(abs(4 * here - left - right - up - down) for here, left, right, up, down in around)
 
 
+def of_sound(plan: Plan, source: str, folder: Path) -> tuple[bytes, tuple[str, ...]]:
+    """Return the poster of a source of sound alone, and warnings for the editor.
+
+    It is the cover, or where none can be read, the waveform. Raises FfmpegError.
+    """
+    warnings: tuple[str, ...] = ()
+    part = folder / f".{secrets.token_hex(4)}{UNFINISHED}"
+    try:
+        processes.run(cover_arguments(source, part), timeout=PATIENCE, folder=folder, nice=True, limits=UPLOADED)
+    except FfmpegError as error:
+        part.unlink(missing_ok=True)
+        if NO_STREAM not in str(error):
+            warnings = (UNREADABLE_COVER,)
+    if not part.is_file():
+        arguments = waveform_arguments(source, plan.audio[0].stream, part)
+        processes.run(arguments, timeout=PATIENCE, folder=folder, nice=True)
+    try:
+        return part.read_bytes(), warnings
+    except FileNotFoundError as error:
+        raise FfmpegError("no picture can be made of this sound") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def from_upload(file: Path, folder: Path) -> bytes:
     """Return an uploaded picture as a JPEG of our size; raises NotAPicture."""
     with file.open("rb") as opened:
@@ -163,7 +198,7 @@ def from_upload(file: Path, folder: Path) -> bytes:
         raise NotAPicture("This file is neither a JPEG nor a PNG. Choose a picture of one of these.")
     part = folder / f".{secrets.token_hex(4)}{UNFINISHED}"
     try:
-        processes.run(upload_arguments(demuxer, str(file), part), timeout=PATIENCE, limits=UPLOADED)
+        processes.run(upload_arguments(demuxer, str(file), part), timeout=PATIENCE, folder=folder, limits=UPLOADED)
         return part.read_bytes()
     except (FfmpegError, FileNotFoundError) as error:
         raise NotAPicture("This picture cannot be read. Save it again as a JPEG, and send that.") from error
@@ -185,7 +220,7 @@ def storyboard(rendition: Path, folder: Path) -> Storyboard:
             times.append(start)
     tile, grid = tile_size(*track.size), _grid(len(times))
     arguments = storyboard_arguments(stream, tile, grid, folder / "sheet-%03d.jpg")
-    shown = len(processes.run(arguments, timeout=PATIENCE, nice=True))
+    shown = len(processes.run(arguments, timeout=PATIENCE, folder=folder, nice=True))
     if shown != len(times):
         raise FfmpegError(f"of {len(times)} pictures for the storyboard, {shown} could be decoded")
     end = _end(rendition, track.timescale)

@@ -9,13 +9,15 @@ from typing import Any, ClassVar, Self
 
 from transcoding.engine.timeline import Timeline
 
-LONGEST_KEY = 10  # characters; `quality_progress.quality` holds no more
+LONGEST_KEY = 10  # characters; `quality_progress.quality` holds no more, and captions have no row there
+DESCRIBES_VIDEO = "public.accessibility.describes-video"
+COMMENTARY = "commentary"
 LEAD = 720  # pixels of the shorter side; players begin with a rendition of this size or a smaller one
 
 # Regular expressions of keys, without groups and without anchors.
 VIDEO_KEY = r"[0-9]{1,4}p(?:-[a-z0-9]{1,4})?"
 AUDIO_KEY = r"audio(?:-(?:[2-9]|[1-9][0-9]))?"
-CAPTIONS_KEY = r"captions-[1-9]"
+CAPTIONS_KEY = r"captions-(?:[1-9]|[1-9][0-9])"
 MEDIA_KEY = rf"(?:{AUDIO_KEY}|{VIDEO_KEY})"
 KEY = rf"(?:{MEDIA_KEY}|{CAPTIONS_KEY})"
 _PARTS = re.compile(
@@ -27,7 +29,7 @@ NO_SEGMENTS = Timeline(Fraction(1), (), 0)
 
 
 class Kind(StrEnum):
-    """What a rendition is of."""
+    """What a folder of a package is of. Captions are no part of a plan: their tracks come and go with their rows."""
 
     VIDEO = "video"
     AUDIO = "audio"
@@ -108,12 +110,16 @@ class Rendition:
 
 @dataclass(frozen=True)
 class VideoRendition(Rendition):
-    """Width and height are in pixels, even; the pixels are square."""
+    """Width and height are in pixels, even; the pixels are square.
+
+    limit: the average in kbit/s that it may have, where the source has less than the cap; else 0.
+    """
 
     kind = Kind.VIDEO
 
     width: int = 0
     height: int = 0
+    limit: int = 0
 
     @property
     def leads(self) -> bool:
@@ -125,8 +131,11 @@ class VideoRendition(Rendition):
 class AudioRendition(Rendition):
     """stream is the number of the source's stream, zero the first picture's time in seconds, as the container counts.
 
-    role is a characteristic of HLS, such as `public.accessibility.describes-video`. The tier is the number of the
-    rendition among those of audio, from 0: each is made on its own.
+    right: the stream of the right channel, where each channel is a stream of its own. search: how many bytes of the
+    source are read to find the streams; 0: as many as ffmpeg reads of every source. finish: filters for the whole
+    track, after its channels and its rate are right. role is a characteristic of HLS, such as DESCRIBES_VIDEO, or
+    COMMENTARY, which has none. hidden: made and stored, but not offered. The tier is the number of the rendition among
+    those of audio, from 0: each is made on its own.
     """
 
     kind = Kind.AUDIO
@@ -139,18 +148,10 @@ class AudioRendition(Rendition):
     name: str = ""
     role: str = ""
     default: bool = False
+    hidden: bool = False
+    right: int | None = None
+    search: int = 0
+    finish: str = ""
 
 
-@dataclass(frozen=True)
-class SubtitleRendition(Rendition):
-    """Segmented WebVTT, with the segments of the video."""
-
-    kind = Kind.SUBTITLES
-
-    language: str = "und"
-    name: str = ""
-    role: str = ""
-    default: bool = False
-
-
-_CLASSES: dict[Kind, type[Rendition]] = {cls.kind: cls for cls in (VideoRendition, AudioRendition, SubtitleRendition)}
+_CLASSES: dict[Kind, type[Rendition]] = {cls.kind: cls for cls in (VideoRendition, AudioRendition)}

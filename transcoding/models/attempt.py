@@ -3,16 +3,20 @@
 The claim opens a row; the method that changes the chunk closes it, in the same transaction.
 """
 
+from datetime import timedelta
+
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
 from transcoding.models.states import Outcome
+from vlog import counters
 from workers.models import Worker
 
 # Foreign keys carry db_constraint=False because the migrations write the constraints, with their ON DELETE rules.
 
 ERROR_LENGTH = 500  # characters of the message that lists show
+SECOND_OPINION = timedelta(minutes=10)  # for which a chunk is left to others after a final failure
 LOG_LENGTH = 4000  # characters of the end of an encoder's log
 
 
@@ -28,16 +32,22 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         """Return the attempts of workers that could not continue what another encoder began."""
         return self.filter(outcome=Outcome.INCOMPATIBLE)
 
-    def end(self, outcome: Outcome, error: str = "") -> None:
+    def unconfirmed(self) -> "AttemptQuerySet":
+        """Return the final failures of the last minutes, for which a second worker is awaited."""
+        return self.filter(final=True, chunk__failures__gt=0, ended_at__gt=timezone.now() - SECOND_OPINION)
+
+    def end(self, outcome: Outcome, error: str = "", *, final: bool = False) -> None:
         """Close the running attempts; of a long error, the first line and the end are kept."""
         text = error.replace("\0", "").strip()  # PostgreSQL takes no NUL, and a log may hold anything
         first, _, more = text.partition("\n")
-        self.running().update(
+        ended = self.running().update(
             outcome=outcome,
+            final=final,
             ended_at=timezone.now(),
             error=first[:ERROR_LENGTH] or None,
             log_tail=text[-LOG_LENGTH:] if more or len(first) > ERROR_LENGTH else "",
         )
+        counters.add_after_commit(f"attempts {outcome.value}", ended)
 
     def add_seconds(self, seconds: float) -> None:
         """Add to the seconds of video that the running attempts have made."""
@@ -87,6 +97,9 @@ class Attempt(models.Model):
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=20, choices=Outcome, default=Outcome.RUNNING, db_default=Outcome.RUNNING)
+    final = models.BooleanField(
+        default=False, db_default=False, help_text="Whether the worker said that another attempt would fail, too"
+    )
     seconds = models.FloatField(default=0.0, db_default=0.0)
     error = models.TextField(null=True, blank=True)  # noqa: DJ001 - NULL: nothing went wrong
     log_tail = models.TextField(default="", db_default="", blank=True)
@@ -118,6 +131,9 @@ class Attempt(models.Model):
                 condition=Q(outcome=Outcome.RUNNING, ended_at=None)
                 | (~Q(outcome=Outcome.RUNNING) & Q(ended_at__isnull=False)),
                 name="ck_transcoding_attempts_end",
+            ),
+            models.CheckConstraint(
+                condition=Q(final=False) | Q(outcome=Outcome.FAILED), name="ck_transcoding_attempts_final"
             ),
         ]
 

@@ -237,19 +237,21 @@ class TranscodingChunk(models.Model):
                 chunk.spend_attempt(f"{LEASE_EXPIRED} before it delivered anything", Outcome.LOST)
 
     def spend_attempt(self, error: str, outcome: Outcome = Outcome.FAILED, *, final: bool = False) -> None:
-        """Count a failure and close the attempt; the last failure allowed, or a final one, fails the video.
+        """Count a failure and close the attempt; the last failure allowed fails the video.
 
-        A failed transcription or storyboard leaves the video as it is. Call it with the job and this row locked.
+        So does a final one, after which another attempt would end the same way, if it is confirmed. A failed
+        transcription or storyboard leaves the video as it is. Call it with the job and this row locked.
         """
-        Attempt.objects.filter(chunk=self).end(outcome, error)
+        is_confirmed = final and self._is_confirmed()
+        Attempt.objects.filter(chunk=self).end(outcome, error, final=final)
         self.failures, self.error = self.failures + 1, error
-        is_over = final or self.failures >= self.job.max_attempts
+        is_over = is_confirmed or self.failures >= self.job.max_attempts
         self.status = ChunkStatus.FAILED if is_over else ChunkStatus.PENDING
         self.priority = Priority.RETRY if outcome == Outcome.FAILED else self.priority
         self.lease_expires_at = None
         self.save(update_fields=["failures", "error", "status", "lease_expires_at", "priority"])
         message = error if self.kind in POST_PUBLISH else f"{self}: {error}"
-        reason = self._given_up(message) if is_over and not final else message
+        reason = self._given_up(message) if is_over and not is_confirmed else message
         if self.kind not in POST_PUBLISH:
             self.job.note_failure(self.failures, message)
             if is_over:
@@ -259,10 +261,19 @@ class TranscodingChunk(models.Model):
         else:
             self.transcription().reset(error)
 
+    def _is_confirmed(self) -> bool:
+        """Return whether a final failure is believed: that of a node, or after that of another remote worker."""
+        if self.worker is not None and self.worker.worker_type == Worker.Type.LOCAL:
+            return True
+        return any(attempt.final and attempt.worker_id != self.worker_id for attempt in self._spent())
+
+    def _spent(self) -> list[Attempt]:
+        """Return the attempts spent since the chunk was last reset, the newest first."""
+        return list(Attempt.objects.spent().filter(chunk=self).order_by("-number")[: self.failures])
+
     def _given_up(self, error: str) -> str:
         """Return the message for the editor; only failures show that the file is at fault, expired leases do not."""
-        spent = Attempt.objects.spent().filter(chunk=self).order_by("-number")[: self.failures]
-        failed_on = [attempt.worker_name for attempt in reversed(spent) if attempt.outcome == Outcome.FAILED]
+        failed_on = [attempt.worker_name for attempt in reversed(self._spent()) if attempt.outcome == Outcome.FAILED]
         return given_up(self.failures, error, list(dict.fromkeys(failed_on)))
 
     def transcription(self) -> TranscriptionQuerySet:

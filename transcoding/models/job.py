@@ -13,9 +13,11 @@ from django.db.models.functions import Cast, Coalesce, Greatest
 from django.utils import timezone
 
 from transcoding.engine.plan.plan import Plan
-from transcoding.engine.renditions import VideoRendition
+from transcoding.engine.renditions import AudioRendition, VideoRendition
 from transcoding.models.states import ChunkKind, ChunkStatus, PipelineStep, given_up
-from videos.models import Video, VideoQuality
+from videos.models import VersionState, Video, VideoQuality
+from videos.storage import placement
+from vlog import counters
 from vlog.schema import NamedIndex
 from workers.models import Worker
 
@@ -28,11 +30,32 @@ class JobQuerySet(models.QuerySet["TranscodingJob"]):
         """Return the jobs that were analysed and need more space than the disk has available."""
         return self.filter(plan__isnull=True, reserved_bytes__isnull=False)
 
+    def with_versions(self, video_id: int) -> "JobQuerySet":
+        """Return the jobs of all versions of a video."""
+        return self.filter(Q(video=video_id) | Q(video__version_of=video_id))
+
+    def shown(self) -> "JobQuerySet":
+        """Return the jobs that operators see: not those that made what has been replaced."""
+        return self.exclude(video__held_version__state=VersionState.REPLACED)
+
+    def making(self) -> "JobQuerySet":
+        """Return the jobs of versions that are made beside the present ones of their videos."""
+        return self.filter(video__held_version__state=VersionState.MAKING)
+
+    def lock(self) -> None:
+        """Lock the jobs until the transaction ends, in the order in which every writer of several jobs does."""
+        list(self.select_for_update(of=("self",), no_key=True).order_by("pk").values_list("pk", flat=True))
+
+    def arriving(self) -> "JobQuerySet":
+        """Return the jobs whose originals are not in the object store yet."""
+        return self.filter(current_step=PipelineStep.ARRIVAL)
+
 
 class TranscodingJob(models.Model):
     """The making of one video.
 
-    `current_step` goes probe → thumbnail → transcode → master_playlist → finalize; `completed_at` ends it.
+    `current_step` goes probe → thumbnail → transcode → master_playlist → finalize; `completed_at` ends it. With an
+    object store it begins with arrival, until the site has sent the original there.
     The state is the video's: begin() makes it processing, fail() and cancel() failed, reopen() processing again.
     `cancelled_by` tells a cancelled job from a failed one.
     The worker and claim columns are those of the worker that last claimed or renewed one of its chunks.
@@ -99,15 +122,22 @@ class TranscodingJob(models.Model):
         return f"Job of {self.video}"
 
     def lock(self) -> None:
-        """Lock the job until the transaction ends; every writer of several rows of a job locks it before them."""
+        """Lock the job until the transaction ends; every writer of several rows of a job locks it before them.
+
+        What it is the job of is read again: another version of the file may have taken over.
+        """
         # Not FOR UPDATE, which would wait for a claim that refers to the job while it holds a chunk.
-        TranscodingJob.objects.select_for_update(no_key=True).filter(pk=self.pk).first()
+        rows = TranscodingJob.objects.select_for_update(no_key=True).filter(pk=self.pk)
+        for video_id in rows.values_list("video", flat=True):
+            self.video_id = video_id
 
     def publish_early(self, renditions: Iterable[VideoRendition]) -> None:
-        """Publish a video that plays, where the editor asked for that; the qualities are the planned ones."""
-        ready = Video.objects.alive().filter(pk=self.video_id, status=Video.Status.PROCESSING, publish_early=True)
+        """Let a video that plays be watched, where the editor asked for that; the qualities are the planned ones."""
+        early = Video.objects.not_archived().filter(
+            pk=self.video_id, status=Video.Status.PROCESSING, publish_early=True
+        )
         with transaction.atomic():
-            if ready.filter(published_at=None).update(published_at=timezone.now()):
+            if early.filter(playable=False).update(playable=True):
                 planned = [
                     VideoQuality(
                         video_id=self.video_id,
@@ -127,11 +157,16 @@ class TranscodingJob(models.Model):
         """
         if step in {PipelineStep.MASTER_PLAYLIST, PipelineStep.FINALIZE} and not self.is_encoded():
             return False
-        if not Video.objects.alive().filter(pk=self.video_id).unfinished().process():
+        if not Video.objects.not_archived().filter(pk=self.video_id).unfinished().process():
             return False
         now = timezone.now()
         self._write(current_step=step, last_checkpoint=now, started_at=Coalesce("started_at", now))
         return True
+
+    def arrive(self) -> bool:
+        """Note that the original is in the object store; False where that was noted, or the video is gone."""
+        arriving = TranscodingJob.objects.arriving().filter(pk=self.pk)
+        return bool(arriving.update(current_step=None, last_checkpoint=timezone.now()))
 
     def is_encoded(self) -> bool:
         """Return whether every chunk is complete that the publication waits for."""
@@ -177,10 +212,12 @@ class TranscodingJob(models.Model):
             self.lock()
             if not Video.objects.filter(pk=self.video_id).unfinished().fail(reason):
                 return False
+            placement.relocate_after_commit(self.video_id)  # where it was public early
             self._write(last_error=reason, cancelled_by=cancelled_by, worker=None, claim_expires_at=None)
             self.chunks.encoding().cancel()
             self.free_workers()
             self.qualities.unfinished().fail(reason)
+            counters.add_after_commit("failed videos", 0 if cancelled_by else 1)
             return True
 
     def restart_encoding(self, encoder: str, warning: str) -> None:
@@ -190,6 +227,17 @@ class TranscodingJob(models.Model):
         self.chunks.filter(kind=ChunkKind.VIDEO).reset(warning)
         self.free_workers()
         self.qualities.planned().reset()
+
+    def encode_sound(self, rendition: AudioRendition, warning: str, finish: str) -> None:
+        """Have an audio rendition encoded, instead of copied or with other last filters; the warning may be empty.
+
+        Call it with the job locked, the segments removed.
+        """
+        plan = Plan.from_json(self.plan or {}).with_sound_encoded(rendition.key, finish)
+        warnings = [*self.warnings, warning] if warning else self.warnings
+        self.checkpoint(plan={**plan.to_json(), "warnings": warnings}, current_step=PipelineStep.TRANSCODE)
+        self.chunks.filter(kind=ChunkKind.AUDIO, tier=rendition.tier).reset(warning)
+        self.free_workers()
 
     def restart_tier(self, kind: str, tier: int, qualities: Iterable[str], warning: str) -> None:
         """Have a tier made again by other workers. Call it with the job locked and the segments removed."""
@@ -221,7 +269,7 @@ class TranscodingJob(models.Model):
         """Continue a failed video with all its attempts; what was made is kept. False where it has not failed."""
         with transaction.atomic():
             self.lock()
-            if not Video.objects.alive().filter(pk=self.video_id).reopen():
+            if not Video.objects.not_archived().filter(pk=self.video_id).reopen():
                 return False
             self._write(attempt_number=1, last_error=None, cancelled_by=None, last_checkpoint=timezone.now())
             self.chunks.encoding().filter(status__in=[ChunkStatus.FAILED, ChunkStatus.CANCELLED]).reset()
@@ -231,6 +279,7 @@ class TranscodingJob(models.Model):
     def restart(self) -> None:
         """Start over with the probe, under another media key. Call it with the job locked. The attempts are kept."""
         Video.objects.filter(pk=self.video_id).restart()
+        placement.relocate_after_commit(self.video_id)
         self.chunks.filter(kind=ChunkKind.STORYBOARD).cancel()  # it shows pictures that are about to go
         self.chunks.exclude(kind=ChunkKind.TRANSCRIPTION).delete()
         self.qualities.all().delete()

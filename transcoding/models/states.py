@@ -12,6 +12,7 @@ from videos.models import Video
 
 
 class PipelineStep(models.TextChoices):
+    ARRIVAL = "arrival"
     PROBE = "probe"
     THUMBNAIL = "thumbnail"
     TRANSCODE = "transcode"
@@ -31,10 +32,12 @@ class ChunkKind(models.TextChoices):
     VIDEO = "video"
     AUDIO = "audio"
     STORYBOARD = "storyboard"
+    CAPTIONS = "captions"
     TRANSCRIPTION = "transcription"
 
 
-POST_PUBLISH = (ChunkKind.STORYBOARD, ChunkKind.TRANSCRIPTION)  # made of published videos, apart from their jobs
+# Made of published videos, apart from their jobs.
+POST_PUBLISH = (ChunkKind.STORYBOARD, ChunkKind.CAPTIONS, ChunkKind.TRANSCRIPTION)
 
 
 class ChunkStatus(models.TextChoices):
@@ -65,6 +68,8 @@ class Priority(models.IntegerChoices):
 
 
 LEASE_EXPIRED = "the worker stopped reporting"
+GIVEN_UP = "It failed"
+FAULT_OF_FILE = "so it is the file, not a worker"
 UNFINISHED = (Video.Status.PENDING, Video.Status.PROCESSING)
 
 
@@ -77,5 +82,5 @@ def given_up(number: int, error: str, workers: Sequence[str] = ()) -> str:
     """Return why there is no further attempt, for the editor; workers: the names of those on which it failed."""
     if len(workers) > 1:
         where = f"{apnumber(len(workers))} workers ({', '.join(workers)})"
-        return f"It failed on {where}, so it is the file, not a worker. The last error: {error}"
-    return f"It failed {number} times and was given up. The last error: {error}"
+        return f"{GIVEN_UP} on {where}, {FAULT_OF_FILE}. The last error: {error}"
+    return f"{GIVEN_UP} {number} times and was given up. The last error: {error}"

@@ -7,7 +7,6 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.template.defaultfilters import pluralize
 from django.utils import timezone
 
 from transcoding import tasks
@@ -15,8 +14,13 @@ from transcoding.engine.package import files
 from transcoding.engine.work import REPORT_SECONDS
 from transcoding.models import LEASE_EXPIRED, UNFINISHED, Outcome, QualityStatus, TranscodingJob
 from transcoding.operations.insight import MISSED_REPORTS
+from transcoding.steps import file_versions
+from transcoding.steps.file_versions import VersionError
 from videos.models import Video
+from videos.storage import placement
 from videos.storage.paths import package_dir
+from vlog import audit
+from vlog.sentences import counted
 
 
 class Refused(Exception):
@@ -26,7 +30,10 @@ class Refused(Exception):
 def cancel(job: TranscodingJob, by: str) -> str:
     """Cancel a job; its workers lose their leases with the next report."""
     video = _alive(job)
-    if not job.cancel(by):
+    with transaction.atomic():
+        if is_cancelled := job.cancel(by):
+            audit.record("cancelled the job of", subject=video)
+    if not is_cancelled:
         state = Video.objects.filter(pk=video.pk).values_list("status", flat=True).first()
         if state == Video.Status.READY:
             raise Refused(f"«{video}» is ready, so there is nothing to cancel. To withdraw it, archive it.")
@@ -38,31 +45,53 @@ def retry(job: TranscodingJob) -> str:
     """Continue a job from any state in which work remains; finished segments are kept."""
     video = _alive(job)
     if video.status == Video.Status.READY:
-        raise Refused(f"«{video}» is ready. To make it again from its source, re-encode it (--again).")
+        raise Refused(f"«{video}» is ready. To make it again from its source, re-encode it (manage.py jobs encode).")
     if video.status == Video.Status.FAILED:
         tasks.retry(job)
         return f"«{video}» is retried; finished segments are kept."
     released = _release_unreported(job)
     transaction.on_commit(lambda: tasks.send_again(job))
-    chunks = f" {released} chunk{pluralize(released)} of workers that stopped reporting will be claimed again."
+    chunks = f" {counted(released, 'chunk')} of workers that stopped reporting will be claimed again."
     return f"«{video}» is not finished: the remaining work was sent again.{chunks if released else ''}"
 
 
 def re_encode(job: TranscodingJob) -> str:
-    """Make a ready or failed video again from its source, under a new address; it is not public meanwhile.
+    """Make a ready or failed video again from its source. What viewers watch stays until the new package is ready.
 
     Its captions are kept.
     """
+    owner = _alive(job).version_of_id or job.video_id
     with transaction.atomic():
-        job.lock()
-        video = _alive(job)
+        video = _locked(owner)
+        present = TranscodingJob.objects.get(video=video)
         if video.status in UNFINISHED:
             raise Refused(f"«{video}» is being made. Cancel the job first, then re-encode the video.")
-        if job.chunks.transcriptions().open().exists():
-            raise Refused(f"«{video}» is being transcribed. Wait for its captions, or cancel the transcription first.")
-        job.restart()
-        transaction.on_commit(lambda: tasks.start(job))
-    return f"«{video}» is being re-encoded. Viewers cannot watch it until it is ready."
+        if TranscodingJob.objects.arriving().filter(pk=present.pk).exists():
+            raise Refused(f"The original of «{video}» is not in the object store yet. Retry the job instead.")
+        if video.status == Video.Status.READY:
+            new = _make_beside(video)
+            message = f"«{video}» is being re-encoded. Viewers watch the present version until the new one is ready."
+        else:
+            new = present
+            new.restart()
+            audit.record("re-encoded", subject=video)
+            message = f"«{video}» is being re-encoded. Viewers cannot watch it until it is ready."
+        transaction.on_commit(lambda: tasks.start(new))
+    return message
+
+
+def _locked(video_id: int) -> Video:
+    try:
+        return file_versions.locked(video_id)
+    except VersionError as error:
+        raise Refused(str(error)) from error
+
+
+def _make_beside(video: Video) -> TranscodingJob:
+    try:
+        return TranscodingJob.objects.create(video=file_versions.begin(video))
+    except VersionError as error:
+        raise Refused(str(error)) from error
 
 
 def redo(job: TranscodingJob, quality: str) -> str:
@@ -73,15 +102,18 @@ def redo(job: TranscodingJob, quality: str) -> str:
         _check_redo(job, video, quality)
         job.reopen()
         job.restart_quality(quality)
+        audit.record("re-encoded", subject=video, after={"quality": quality})
         # Before the commit: afterwards a worker may have begun to fill it again.
-        files.remove(package_dir(video) / quality)
+        files.remove(package_dir(placement.locked(video.pk) or video) / quality)
         transaction.on_commit(lambda: tasks.start(job))
     return f"{quality} of «{video}» is being made again."
 
 
 def _check_redo(job: TranscodingJob, video: Video, quality: str) -> None:
     if video.status == Video.Status.READY:
-        raise Refused(f"«{video}» is ready: one quality of it cannot be made alone. Re-encode (--again).")
+        raise Refused(
+            f"«{video}» is ready: one quality of it cannot be made alone. Re-encode the video (manage.py jobs encode)."
+        )
     rows = dict(job.qualities.values_list("quality", "status"))
     if not rows:
         raise Refused(f"«{video}» has not been analysed yet, so it has no qualities.")
@@ -111,4 +143,5 @@ def _release_unreported(job: TranscodingJob) -> int:
         late = job.chunks.encoding().running().filter(lease_expires_at__lt=limit)
         number = late.release(Outcome.LOST, LEASE_EXPIRED)
         job.checkpoint()
+        audit.record("retried the job of", subject=job.video)
     return number

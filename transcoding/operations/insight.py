@@ -18,6 +18,10 @@ MAX_TITLES = 3  # in a sentence
 
 STEPS = {
     None: "The upload waits to be analysed.",
+    PipelineStep.ARRIVAL: (
+        "The original is being sent to the object store by the machine that received it. If that does not end, see the "
+        "log of the site there."
+    ),
     PipelineStep.PROBE: "The source is being analysed.",
     PipelineStep.THUMBNAIL: "The poster is being made.",
     PipelineStep.TRANSCODE: "All chunks are made; the playlists are next.",
@@ -106,6 +110,8 @@ def _why_unfinished(job: TranscodingJob, snapshot: QueueSnapshot) -> str:
     if snapshot.disk:
         return snapshot.disk
     step = PipelineStep(job.current_step) if job.current_step else None
+    if step == PipelineStep.ARRIVAL:
+        return STEPS[step]
     if step == PipelineStep.PROBE and not own and job.reserved_bytes is not None:
         return disk_quota.why_waiting(job.reserved_bytes, snapshot.available)
     if not snapshot.redis:
@@ -115,6 +121,7 @@ def _why_unfinished(job: TranscodingJob, snapshot: QueueSnapshot) -> str:
     obstacle = _no_worker(kind, snapshot.workers) or (own and _outdated(kind, own[0].plan_format, snapshot.workers))
     obstacle = obstacle or (video and _no_encoder(video[0].encoder, snapshot.workers))
     obstacle = obstacle or (own and _all_refused((video or own)[0], snapshot.workers))
+    obstacle = obstacle or (own and _all_doubted((video or own)[0], snapshot.workers))
     return obstacle or (_position(job.pk, kind, snapshot) if own else STEPS[step])
 
 
@@ -176,6 +183,17 @@ def _all_refused(chunk: PendingChunk, workers: Iterable[WorkerState]) -> str:
     )
 
 
+def _all_doubted(chunk: PendingChunk, workers: Iterable[WorkerState]) -> str:
+    """Return that a second worker is awaited, or nothing if none is or one is available."""
+    candidates = [worker for worker in workers if worker.available and worker.takes(chunk.kind)]
+    if not chunk.doubted or any(worker.name not in chunk.doubted for worker in candidates):
+        return ""
+    return (
+        f"The worker {chunk.doubted[0]} reports that this cannot be made, and a second worker has to confirm that: "
+        "start one. Without one, the same worker tries again after ten minutes."
+    )
+
+
 def _position(job: int, kind: ChunkKind, snapshot: QueueSnapshot) -> str:
     """Return how many chunks come before those of a job, and what the workers are encoding."""
     chunks = [chunk for chunk in snapshot.queue if chunk.kind == kind]
@@ -192,7 +210,8 @@ def _position(job: int, kind: ChunkKind, snapshot: QueueSnapshot) -> str:
 def name_of(kind: str, first: int, last: int) -> str:
     """Return the name of a chunk in a sentence, such as `segments 3-6`."""
     if kind != ChunkKind.VIDEO:
-        return {"audio": "the audio", "transcription": "the captions"}.get(kind, f"the {kind}")
+        names = {"captions": "the subtitles of the file", "transcription": "the captions"}
+        return names.get(kind, f"the {kind}")
     return f"segment {first}" if first == last else f"segments {first}-{last}"
 
 

@@ -4,33 +4,46 @@ All except the counters of the web server are read from the database and Redis a
 reports the same. The number of queries is fixed, and each uses an index or reads at most one row per video.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from itertools import product
 from typing import Any
 
 import redis
 from django.conf import settings
 from django.db import DatabaseError
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, F, Q, Sum, Value
 from django.db.models.functions import Coalesce, Now
 from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
 from django.utils import timezone
-from django.utils.crypto import constant_time_compare
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from transcoding.models import UNFINISHED, Attempt, TranscodingChunk, TranscodingJob
+from transcoding.models import (
+    UNFINISHED,
+    Attempt,
+    ChunkKind,
+    ChunkStatus,
+    Outcome,
+    PipelineStep,
+    TranscodingChunk,
+    TranscodingJob,
+)
 from videos.models import StorageEntry, Video
 from videos.storage import ledger
-from vlog import disk, traffic
+from vlog import backup, counters, disk, release, scheduler, traffic
 from vlog.environment import REDIS_TIMEOUTS, redis_client_url
+from vlog.readiness import has_token
 from workers.models import SILENT_SECONDS, Worker
 
 RECENT = timedelta(hours=1)
 QUEUES = ("tasks", "encode", "transcribe")
+NOT_BEGUN = "pending"  # the step of a job without one
+OPEN = (ChunkStatus.PENDING, ChunkStatus.RUNNING)
 
 
 @never_cache
@@ -39,7 +52,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """Serve the metrics to requests with the token. Addresses would prove nothing: behind a proxy all are the same."""
     if not settings.METRICS_TOKEN:
         return HttpResponseNotFound("Metrics are off: set VLOG_METRICS_TOKEN.\n", content_type="text/plain")
-    if not constant_time_compare(request.headers.get("Authorization", ""), f"Bearer {settings.METRICS_TOKEN}"):
+    if not has_token(request):
         headers = {"WWW-Authenticate": "Bearer", "Content-Type": "text/plain"}
         return HttpResponse("This needs the token of VLOG_METRICS_TOKEN.\n", status=401, headers=headers)
     registry = CollectorRegistry()
@@ -48,7 +61,10 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 class Site(Collector):
-    """Collects all metrics. If a service does not answer, `vlog_up` says so, and its metrics are left out."""
+    """Collects all metrics, those that are zero, too.
+
+    If a service does not answer, `vlog_up` says so, and its metrics are left out: they are not known.
+    """
 
     def describe(self) -> Iterable[Metric]:
         return ()  # otherwise the registry would collect the metrics to learn their names
@@ -56,8 +72,9 @@ class Site(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from traffic.metrics()
         yield from space()
+        yield InfoMetricFamily("vlog_build", "The release of VLog.", {"version": release.VERSION})
         up = GaugeMetricFamily("vlog_up", "Whether a service of the site answers.", labels=["service"])
-        for service, read, error in (("database", rows, DatabaseError), ("redis", queues, redis.RedisError)):
+        for service, read, error in (("database", rows, DatabaseError), ("redis", messages, redis.RedisError)):
             try:
                 yield from list(read())
                 up.add_metric([service], 1)
@@ -76,14 +93,14 @@ def space() -> Iterator[Metric]:
 
 
 def rows() -> Iterator[Metric]:
-    alive, archived = Video.objects.alive(), Video.objects.exclude(deleted_at=None)
-    yield counted("vlog_videos", "Videos outside the archive.", alive, "status")
+    alive, archived = Video.objects.listed().not_archived(), Video.objects.listed().exclude(deleted_at=None)
+    yield counted("vlog_videos", "Videos outside the archive.", alive, ["status"], [Video.Status.values])
     yield gauge("vlog_archived_videos", "Videos in the archive.", archived.count())
-    jobs = TranscodingJob.objects.filter(video__in=alive.filter(status__in=UNFINISHED))
-    step = jobs.annotate(step=Coalesce("current_step", "video__status"))
-    yield counted("vlog_jobs", "Unfinished jobs by their pipeline step.", step, "step")
+    jobs = TranscodingJob.objects.filter(video__deleted_at=None, video__status__in=UNFINISHED)
+    steps = jobs.annotate(step=Coalesce("current_step", Value(NOT_BEGUN)))
+    yield counted("vlog_jobs", "Unfinished jobs by their pipeline step.", steps, ["step"], [[NOT_BEGUN, *PipelineStep]])
     chunks = TranscodingChunk.objects.open().not_archived()
-    yield counted("vlog_chunks", "Pending and running chunks.", chunks, "kind", "status")
+    yield counted("vlog_chunks", "Pending and running chunks.", chunks, ["kind", "status"], [ChunkKind.values, OPEN])
     yield from fleet()
     yield from attempts()
     sizes = StorageEntry.objects.aggregate(**{name: Coalesce(Sum(name), 0) for name in ledger.BYTES})
@@ -91,6 +108,8 @@ def rows() -> Iterator[Metric]:
     for name, value in sizes.items():
         stored.add_metric([name], float(value))
     yield stored
+    age = timezone.now() - (backup.last() or backup.installed_at())
+    yield gauge("vlog_backup_age_seconds", "Seconds since the last backup, or the installation.", age.total_seconds())
 
 
 def fleet() -> Iterator[Metric]:
@@ -100,7 +119,10 @@ def fleet() -> Iterator[Metric]:
     silent = GaugeMetricFamily(
         "vlog_silent_workers", "Active workers without a recent heartbeat.", labels=["type", "status"]
     )
-    for kind, status, number, live in workers.annotate(number=Count("pk"), live=Count("pk", filter=seen)):
+    rows = workers.annotate(number=Count("pk"), live=Count("pk", filter=seen))
+    found = {(kind, status): (number, live) for kind, status, number, live in rows}
+    for kind, status in product(Worker.Type.values, Worker.Status.values):
+        number, live = found.get((kind, status), (0, 0))
         known.add_metric([kind, status], number)
         if status == Worker.Status.ACTIVE:
             silent.add_metric([kind, status], number - live)
@@ -116,14 +138,17 @@ def attempts() -> Iterator[Metric]:
     took = GaugeMetricFamily("vlog_recent_work_seconds", "Seconds that they took.", labels=names)
     worked = Sum(Coalesce(F("ended_at"), Now()) - F("started_at"))
     sums = recent.order_by().values_list(*names).annotate(number=Count("pk"), made=Sum("seconds"), worked=worked)
-    for *labels, rows, seconds, time in sums:
+    found = {(kind, outcome): figures for kind, outcome, *figures in sums}
+    for labels in product(ChunkKind.values, Outcome.values):
+        rows, seconds, time = found.get(labels, (0, 0, timedelta()))
         number.add_metric(labels, rows)
         made.add_metric(labels, seconds)
         took.add_metric(labels, time.total_seconds())
     yield from (number, made, took)
 
 
-def queues() -> Iterator[Metric]:
+def messages() -> Iterator[Metric]:
+    """Yield what is in Redis."""
     waiting = GaugeMetricFamily("vlog_queue_messages", "Messages that no node has taken.", labels=["queue"])
     with redis.Redis.from_url(redis_client_url(settings.REDIS_URL), **REDIS_TIMEOUTS) as client:
         pipeline: Any = client.pipeline(transaction=False)
@@ -132,15 +157,25 @@ def queues() -> Iterator[Metric]:
         for name, length in zip(QUEUES, pipeline.execute(), strict=True):
             waiting.add_metric([name], length)
     yield waiting
+    age = scheduler.age()
+    yield gauge("vlog_beat_age_seconds", "Seconds since the scheduler last ran.", math.inf if age is None else age)
+    counted = counters.read()
+    yield CounterMetricFamily("vlog_failed_videos", "Videos that failed.", counted.get("failed videos", 0))
+    ended = CounterMetricFamily("vlog_attempts", "Attempts at chunks that ended.", labels=["outcome"])
+    for outcome in Outcome.values:
+        if outcome != Outcome.RUNNING:
+            ended.add_metric([outcome], counted.get(f"attempts {outcome}", 0))
+    yield ended
 
 
 def gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(name, text, value=value)
 
 
-def counted(name: str, text: str, rows: Any, *labels: str) -> Metric:
-    """Return a metric with the number of rows for each combination of values of these columns."""
-    family = GaugeMetricFamily(name, text, labels=labels)
-    for *values, number in rows.order_by().values_list(*labels).annotate(Count("pk")):
-        family.add_metric(values, number)
+def counted(name: str, text: str, rows: Any, columns: list[str], values: list[Iterable[str]]) -> Metric:
+    """Return a metric with the number of rows for each combination of these values of columns."""
+    family = GaugeMetricFamily(name, text, labels=columns)
+    found = {tuple(labels): n for *labels, n in rows.order_by().values_list(*columns).annotate(Count("pk"))}
+    for labels in product(*values):
+        family.add_metric(labels, found.get(labels, 0))
     return family

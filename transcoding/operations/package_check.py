@@ -1,21 +1,24 @@
 """Checks of published files against the database and the rules of HLS: `manage.py verify_media`."""
 
-import re
+import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from transcoding.engine.package import files
 from transcoding.engine.package.contents import StoredRendition
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.verify import Report, inspect
+from transcoding.steps.audio_tracks import described
 from videos.models import Video, VideoQuality, VideoQuerySet
-from videos.storage.paths import package_dir, package_name, packages, root, source_path, sources
+from videos.storage import placement
+from videos.storage.paths import is_unmoved, package_dir, package_name, root, source_path
 
 BATCH = 200  # videos whose rows are in memory at once
 TOLERANCE = Fraction(1, 10)  # of a bitrate, which may have been measured by an older release
-PACKAGE = re.compile(r"(\d+)-([0-9a-f]{32})")
+UNMOVED = "is on this machine's disk and not in the object store"
+MOVING = 10  # further checks of a video whose files are being moved
+PAUSE = 0.5  # seconds between two of them
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,13 @@ class Finding:
 
 def ready() -> VideoQuerySet:
     """Return the videos that can be checked."""
-    return Video.objects.alive().filter(status=Video.Status.READY)
+    return Video.objects.not_archived().listed().filter(status=Video.Status.READY)
 
 
 def audit(videos: VideoQuerySet) -> Iterator[Finding]:
     """Yield a finding for each video. Those with problems come last and are checked twice.
 
-    The video may have been archived or have got its captions during the first check.
+    A video that got its captions or whose files were moved during the check is checked again.
     """
     suspects = []
     for video in _with_rows(videos):
@@ -45,12 +48,19 @@ def audit(videos: VideoQuerySet) -> Iterator[Finding]:
             suspects.append(video.pk)
         else:
             yield finding
-    if suspects:
-        yield from map(_check, _with_rows(ready().filter(pk__in=suspects)))
+    for number in range(MOVING if suspects else 0):
+        findings = [_check(video) for video in _with_rows(ready().filter(pk__in=suspects))]
+        stayed = placement.unmoved_since([finding.video for finding in findings if finding.problems])
+        moving = {finding.video.pk for finding in findings if finding.problems} - stayed
+        yield from (finding for finding in findings if finding.video.pk not in moving or number == MOVING - 1)
+        if not moving:
+            break
+        suspects = list(moving)
+        time.sleep(PAUSE)
 
 
 def _with_rows(videos: VideoQuerySet) -> Iterator[Video]:
-    rows = videos.select_related("job", "transcription").prefetch_related("qualities")
+    rows = videos.select_related("job", "transcription").prefetch_related("qualities", "audio_tracks")
     return rows.order_by("pk").iterator(chunk_size=BATCH)
 
 
@@ -62,10 +72,10 @@ def _check(video: Video) -> Finding:
     report.problems += _caption_problems(video)
     is_broken, has_source = bool(report.problems), source_path(video).is_file()
     if not has_source:
-        report.problems.append(f"its source, {_source(video)}, is missing")
+        report.problems.append(f"its source, {_source(video)}, {_where(video)}")
     if package.is_dir() and not (package / "poster.jpg").is_file():
         report.warnings.append("it has no poster")
-    if package.is_dir() and not (package / "storyboard.vtt").is_file():
+    if package.is_dir() and video.source_width and not (package / "storyboard.vtt").is_file():
         report.warnings.append("it has no storyboard")
     return Finding(video, report.problems, report.warnings, _advice(video, is_broken=is_broken, has_source=has_source))
 
@@ -73,14 +83,19 @@ def _check(video: Video) -> Finding:
 def _report(video: Video, package: Path) -> Report:
     job = getattr(video, "job", None)
     if not package.is_dir():
-        return Report([f"its folder, media/{package_name(video)}, is missing"])
+        return Report([f"its folder, media/{package_name(video)}, {_where(video)}"])
     if job is None or job.plan is None:
         return Report(["it has no plan to check its files against"])
     try:
         plan = Plan.from_json(job.plan)
     except (KeyError, TypeError, ValueError):
         return Report(["its plan cannot be read by this release"])
-    return inspect(package, plan)
+    return inspect(package, described(plan, list(video.audio_tracks.all())))
+
+
+def _where(video: Video) -> str:
+    """Return what became of files that are not in their place, the end of a sentence."""
+    return UNMOVED if is_unmoved(video) else "is missing"
 
 
 def _row_problems(video: Video, renditions: Collection[StoredRendition]) -> Iterator[str]:
@@ -91,8 +106,9 @@ def _row_problems(video: Video, renditions: Collection[StoredRendition]) -> Iter
     yield from (f"its row for {name} has no files" for name in rows if name not in rungs)
     for name in rungs.keys() & rows.keys():
         yield from _quality_problems(rows[name], rungs[name])
-    longest = max(rung.duration for rung in rungs.values())
-    if abs(video.duration - longest) > 1 / min(rung.rate for rung in rungs.values()):
+    shown = list(rungs.values()) or list(renditions)
+    longest = max(rendition.duration for rendition in shown)
+    if abs(video.duration - longest) > 1 / min(rendition.rate for rendition in shown):
         yield f"its row says a duration of {video.duration:.3f} s, but it lasts {float(longest):.3f} s"
 
 
@@ -110,47 +126,15 @@ def _caption_problems(video: Video) -> Iterator[str]:
 
 
 def _advice(video: Video, *, is_broken: bool, has_source: bool) -> str:
+    if is_unmoved(video):
+        return "Stop VLog, and run manage.py move_files: docs/storage.md."
     if is_broken and has_source:
-        return f"Restore media/{package_name(video)} from a backup, or upload {_source(video)} again as a new video."
+        return f"Run manage.py jobs encode {video.slug}, or restore media/{package_name(video)} from a backup."
     if is_broken:
         return f"Restore media/{package_name(video)} and {_source(video)} from a backup."
     return "" if has_source else f"The video plays; restore {_source(video)} from a backup."
 
 
 def _source(video: Video) -> str:
-    return f"sources/{video.pk}/{source_path(video).name}"
-
-
-def orphans() -> list[str]:
-    """Return a sentence for each folder without a video, with what to do.
-
-    The folders are listed before the rows are read, because a row exists before its folders. A folder that has
-    disappeared since was moved.
-    """
-    folders = _entries(packages()), _entries(sources())
-    keys = dict(Video.objects.alive().values_list("pk", "media_key").iterator())
-    found = [
-        *((path, _about_package(path.name, keys)) for path in folders[0]),
-        *((path, _about_source(path.name, keys)) for path in folders[1]),
-    ]
-    return [f"{path.parent.name}/{path.name} {about}" for path, about in found if about and path.exists()]
-
-
-def _entries(folder: Path) -> list[Path]:
-    return [folder / name for name in sorted(files.names(folder))]
-
-
-def _about_package(name: str, keys: dict[int, str]) -> str:
-    match = PACKAGE.fullmatch(name)
-    if match is None:
-        return "is not the folder of a video. Move it elsewhere."
-    key = keys.get(int(match[1]))
-    if key is None:
-        return "belongs to no video outside the archive. Delete it if the sweep does not move it."
-    return "" if key == match[2] else "has an old media key. The sweep moves it: make sure that a worker is running."
-
-
-def _about_source(name: str, keys: dict[int, str]) -> str:
-    if name.isdecimal() and int(name) in keys:
-        return ""
-    return "belongs to no video outside the archive. Delete it if the sweep does not move it."
+    path = source_path(video)
+    return f"sources/{path.parent.name}/{path.name}"

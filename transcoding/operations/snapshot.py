@@ -29,7 +29,7 @@ class PendingChunk:
 
     remaining: seconds of video that are not made yet; since_report: seconds since its worker last reported, None unless
     it is running; encoder, plan_format: those that its plan requires; refused_by: the IDs of the workers that could not
-    continue what another encoder began.
+    continue what another encoder began; doubted: the names of those that reported lately that no worker can make it.
     """
 
     job: int
@@ -43,6 +43,7 @@ class PendingChunk:
     encoder: str = SOFTWARE
     plan_format: int = eligibility.FIRST_FORMAT
     refused_by: tuple[str, ...] = ()
+    doubted: tuple[str, ...] = ()
 
     @property
     def running(self) -> bool:
@@ -130,8 +131,9 @@ def _queue(now: datetime) -> list[PendingChunk]:
     chunks = TranscodingChunk.objects.not_archived().encoding().open().in_order_of_work()
     columns = ("job_id", "kind", "first_segment", "last_segment", "status", "lease_expires_at", "worker__worker_name")
     refused_by = ArraySubquery(eligibility.refusals_of_chunk().values("worker_id"))
-    chunks = chunks.annotate(made=Subquery(made), refused_by=refused_by)
-    rows = list(chunks.values_list("job__video__title", "made", *columns, "refused_by"))
+    doubted = ArraySubquery(Attempt.objects.unconfirmed().filter(chunk=OuterRef("pk")).values("worker_name"))
+    chunks = chunks.annotate(made=Subquery(made), refused_by=refused_by, doubted=doubted)
+    rows = list(chunks.values_list("job__video__title", "made", *columns, "refused_by", "doubted"))
     plans = _plans({job for _, _, job, *_ in rows})
     return [_pending_chunk(now, plans.get(job), title, made, job, *rest) for title, made, job, *rest in rows]
 
@@ -143,7 +145,7 @@ def _pending_chunk(
     now: datetime, plan: _PlanFacts | None, title: str, made: float | None, job: int, *row: Any
 ) -> PendingChunk:
     timeline, encoder, plan_format = plan or (None, SOFTWARE, eligibility.FIRST_FORMAT)
-    kind, first, last, status, expires, worker, refused_by = row
+    kind, first, last, status, expires, worker, refused_by, doubted = row
     since_report = None
     if status == ChunkStatus.RUNNING:
         since_report = max(0.0, settings.LEASE_SECONDS - (expires - now).total_seconds()) if expires else 0.0
@@ -152,8 +154,8 @@ def _pending_chunk(
         length = sum(float(timeline.seconds(index)) for index in range(first, last + 1))
     remaining = max(0.0, length - (made or 0))
     who = worker or "a worker"
-    refusals = tuple(filter(None, refused_by))
-    return PendingChunk(job, title, kind, first, last, remaining, who, since_report, encoder, plan_format, refusals)
+    facts = (encoder, plan_format, tuple(filter(None, refused_by)), tuple(doubted))
+    return PendingChunk(job, title, kind, first, last, remaining, who, since_report, *facts)
 
 
 def _plans(jobs: set[int]) -> dict[int, _PlanFacts]:

@@ -3,8 +3,13 @@
 import re
 import threading
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+from django.conf import settings
 from django.db import transaction
 
 from transcoding.engine.plan.plan import Plan, chunks
@@ -14,6 +19,7 @@ from transcoding.queue.local import first_missing
 from transcoding.queue.wakeups import notify_workers
 from videos.models import Video
 from videos.storage.paths import find_media, package_dir
+from vlog import ratelimit
 from vlog.environment import WAITING
 
 WAIT_SECONDS = 8.0
@@ -23,41 +29,68 @@ MAX_SPLIT = 4  # times as many chunks as planned
 
 # The files of a package that an encoder makes; all others exist from the start or never.
 SEGMENT = re.compile(
-    rf"(?P<video>\d{{1,10}})-(?P<key>[0-9a-f]{{32}})/(?P<rendition>{MEDIA_KEY})/(?:init\.mp4|(?P<index>\d{{5}})\.m4s)",
+    rf"(?P<package>\d{{1,10}})-(?P<key>[0-9a-f]{{32}})/(?P<rendition>{MEDIA_KEY})/(?:init\.mp4|(?P<index>\d{{5}})\.m4s)",
     re.ASCII,
 )
-
-_waiting = threading.BoundedSemaphore(WAITING)
 
 
 class NotYet(Exception):
     """The file is not made within the time that a request may wait, or too many requests wait already."""
 
 
-def wait_for(address: str) -> Path | None:
+class WaitingRequests:
+    """The requests of this process that wait. A client may have all places but one, so that none keeps out the others.
+
+    A page's player needs two at a time: for the pictures and for the audio.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self._clients = Counter[str]()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def held(self, client: str) -> Iterator[None]:
+        """Hold a place. Raises NotYet where the client gets none."""
+        with self._lock:
+            if self._clients.total() >= self.number or self._clients[client] >= self.number - 1:
+                raise NotYet
+            self._clients[client] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._clients -= Counter([client])
+
+
+waiting = WaitingRequests(WAITING)  # downloads wait here, too
+
+
+def wait_for(address: str, client: str) -> Path | None:
     """Return the file at an address below /media/ as soon as it is made; None where no job will make it.
 
-    Raises NotYet.
+    client: the address that the request came from. Raises NotYet.
     """
     match = SEGMENT.fullmatch(address)
-    job = match and _unfinished_job(int(match["video"]), match["key"])
+    job = match and _unfinished_job(int(match["package"]), match["key"])
     if match is None or job is None:
         return None
     plan, rendition, segment = Plan.from_json(job.plan or {}), match["rendition"], int(match["index"] or 0)
     if not _is_planned(plan, rendition, segment):
         return None
-    if not _waiting.acquire(blocking=False):
-        raise NotYet
-    try:
+    with waiting.held(client):
         demanded = plan.rendition(rendition)
-        demand(job, plan, demanded.kind, segment, demanded.tier)
+        wanted = (job, plan, demanded.kind, segment, demanded.tier)
+        if is_later(*wanted):
+            if ratelimit.wait(client, f"seek:{job.pk}:{demanded.kind}", settings.SEEK_LIMIT):
+                raise NotYet
+            demand(*wanted)
         return _await_file(address)
-    finally:
-        _waiting.release()
 
 
-def _unfinished_job(video: int, key: str) -> TranscodingJob | None:
-    videos = Video.objects.alive().filter(pk=video, media_key=key, status=Video.Status.PROCESSING)
+def _unfinished_job(package: int, key: str) -> TranscodingJob | None:
+    videos = Video.objects.not_archived().in_package(package)
+    videos = videos.filter(media_key=key, status=Video.Status.PROCESSING)
     return TranscodingJob.objects.filter(video__in=videos, plan__isnull=False).select_related("video").first()
 
 
@@ -74,6 +107,12 @@ def _await_file(address: str) -> Path:
     return path
 
 
+def is_later(job: TranscodingJob, plan: Plan, kind: str, segment: int, tier: int = 0) -> bool:
+    """Return whether a demand would change what is made next. It takes no locks, as most requests change nothing."""
+    chunk = _around(job, kind, segment, tier).first()
+    return chunk is not None and not Position.of(chunk, job, plan).is_next(segment)
+
+
 def demand(job: TranscodingJob, plan: Plan, kind: str, segment: int, tier: int = 0) -> None:
     """Have a segment made next, unless it is stored or about to be.
 
@@ -83,35 +122,57 @@ def demand(job: TranscodingJob, plan: Plan, kind: str, segment: int, tier: int =
     with transaction.atomic():
         job.lock()
         same_kind = job.chunks.filter(kind=kind)
-        around = same_kind.open().filter(tier=tier, first_segment__lte=segment, last_segment__gte=segment)
-        chunk = around.select_for_update().first()
+        chunk = _around(job, kind, segment, tier).select_for_update().first()
         if chunk is None or same_kind.count() >= MAX_SPLIT * (1 + len(plan.tiers) * len(chunks(plan.timeline))):
             return
-        whole = kind == ChunkKind.AUDIO and all(rendition.copied for rendition in plan.together(kind, tier))
-        begun = first_missing(chunk, plan, package_dir(job.video))
-        if not _bring_forward(chunk, same_kind, segment, begun, whole=whole):
+        position = Position.of(chunk, job, plan)
+        if position.is_next(segment):
             return
+        _bring_forward(chunk, same_kind, segment, position)
     # One for the chunk, and one for the rest that a worker leaves to another.
     notify_workers(kind)
     notify_workers(kind)
 
 
-def _bring_forward(chunk: TranscodingChunk, same_kind: ChunkQuerySet, segment: int, begun: int, *, whole: bool) -> bool:
-    """Make the segment the beginning of the next chunk; False where that is not needed.
+def _around(job: TranscodingJob, kind: str, segment: int, tier: int) -> ChunkQuerySet:
+    """Return the chunk that is to make the segment, as a queryset; none if it is made."""
+    open_chunks = job.chunks.filter(kind=kind).open()
+    return open_chunks.filter(tier=tier, first_segment__lte=segment, last_segment__gte=segment)
 
-    whole: do not split the chunk, because it is copied in a moment.
-    """
-    running = chunk.status == ChunkStatus.RUNNING and not chunk.is_expired()
-    if running and (whole or segment <= begun + SOON):
-        return False
-    if not running and segment <= begun and chunk.priority == Priority.DEMANDED:
-        return False
+
+@dataclass(frozen=True)
+class Position:
+    """How far the work on a chunk is."""
+
+    running: bool
+    demanded: bool
+    begun: int  # the first segment that is not stored
+    whole: bool  # never split, because it is copied in a moment
+
+    @classmethod
+    def of(cls, chunk: TranscodingChunk, job: TranscodingJob, plan: Plan) -> "Position":
+        return cls(
+            running=chunk.status == ChunkStatus.RUNNING and not chunk.is_expired(),
+            demanded=chunk.priority == Priority.DEMANDED,
+            begun=first_missing(chunk, plan, package_dir(job.video)),
+            whole=chunk.kind == ChunkKind.AUDIO
+            and all(rendition.copied for rendition in plan.together(chunk.kind, chunk.tier)),
+        )
+
+    def is_next(self, segment: int) -> bool:
+        """Return whether the segment is made next without being brought forward."""
+        if self.running:
+            return self.whole or segment <= self.begun + SOON
+        return self.demanded and segment <= self.begun
+
+
+def _bring_forward(chunk: TranscodingChunk, same_kind: ChunkQuerySet, segment: int, position: Position) -> None:
+    """Make the segment the beginning of the next chunk."""
     same_kind.demanded().update(priority=Priority.NORMAL)
-    if not running and (segment <= begun or whole):
+    if not position.running and (segment <= position.begun or position.whole):
         chunk.priority = Priority.DEMANDED
         chunk.save(update_fields=["priority"])
     else:
         chunk = chunk.split(segment, Priority.DEMANDED)
     if chunk.last_segment - segment < SOON:
         chunk.absorb_next()  # the viewer needs it right after, and another worker would have begun it by then
-    return True

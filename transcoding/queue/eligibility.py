@@ -33,6 +33,7 @@ QUEUES = {
     ChunkKind.VIDEO: "encode",
     ChunkKind.AUDIO: "tasks",
     ChunkKind.STORYBOARD: "tasks",
+    ChunkKind.CAPTIONS: "tasks",
     ChunkKind.TRANSCRIPTION: "transcribe",
 }
 NODES = r"^(encode|tasks|transcribe|import)@"
@@ -84,9 +85,14 @@ def refusals_of_chunk() -> AttemptQuerySet:
 
 
 def is_left_to_others(worker: Worker, chunk: TranscodingChunk) -> bool:
-    """Return whether the chunk failed on this worker lately, and a worker is available on which it has not failed."""
+    """Return whether the chunk failed on this worker lately, and a worker is available on which it has not failed.
+
+    After a final failure it is left to others even if none is available: one worker alone does not fail a video.
+    """
     if not chunk.failures:
         return False
+    if Attempt.objects.unconfirmed().filter(chunk=chunk, worker=worker).exists():
+        return True
     spent = Attempt.objects.spent().filter(chunk=chunk, ended_at__gt=timezone.now() - LEFT_TO_OTHERS)
     failed_on = set(spent.values_list("worker_id", flat=True)) - {None}
     return worker.worker_id in failed_on and _others(worker, chunk).exclude(worker_id__in=failed_on).exists()
@@ -104,8 +110,8 @@ def takes(kind: str) -> Q:
 def _equipped(kind: str) -> Q:
     """Return the condition for the workers that have what such chunks need."""
     local = Q(worker_type=Worker.Type.LOCAL)
-    if kind == ChunkKind.STORYBOARD:
-        return local  # it is made from the package itself
+    if kind in (ChunkKind.STORYBOARD, ChunkKind.CAPTIONS):
+        return local  # both are written into the package itself
     return local | Q(capabilities__has_key="whisper") if kind == ChunkKind.TRANSCRIPTION else Q()
 
 

@@ -18,6 +18,7 @@ from transcoding.engine.plan.plan import Plan
 from transcoding.models import UNFINISHED, Attempt, ChunkQuerySet, Outcome, TranscodingChunk, TranscodingJob
 from transcoding.queue import eligibility
 from transcoding.queue.wakeups import notify_workers
+from videos.storage import placement
 from videos.storage.paths import package_dir
 
 log = logging.getLogger(__name__)
@@ -81,9 +82,10 @@ def begin_anew(chunk: TranscodingChunk) -> None:
         job = jobs.select_related("video").filter(pk=chunk.job_id).first()
         if job is None or not TranscodingChunk.objects.in_tier_of(chunk).filter(restarting=True).exists():
             return
+        video = placement.locked(job.video_id) or job.video
         names = _encoded(Plan.from_json(job.plan or {}), chunk)
         for name in names:  # before the rows change, for the mark leads here again
-            remove_segments(package_dir(job.video) / name)
+            remove_segments(package_dir(video) / name)
         what = f"No worker could continue {', '.join(names)} as another encoder had begun, so all of it was begun anew."
         job.restart_tier(chunk.kind, chunk.tier, names, what)
     log.warning("«%s»: %s", job.video, what)

@@ -15,8 +15,7 @@ from django.utils import timezone
 from transcoding.engine.codecs.h264 import SOFTWARE
 from transcoding.engine.contract import INIT, Assignment, LeaseLost, ShuttingDown, Yield
 from transcoding.engine.encode import EncodeError
-from transcoding.engine.package.contents import remove_segments, segment_name, segments_there
-from transcoding.engine.package.files import store
+from transcoding.engine.package.contents import segment_name, segments_there
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.renditions import Rendition
 from transcoding.engine.speech.transcribe import Transcript
@@ -33,8 +32,10 @@ from transcoding.models import (
     claim,
     lease_end,
 )
-from transcoding.queue import claims, eligibility, incompatible
-from videos.storage.paths import package_dir, source_path
+from transcoding.queue import claims, eligibility, fallbacks, incompatible
+from videos.models import Video
+from videos.storage import placement
+from videos.storage.paths import source_path
 from vlog import disk, logs
 from workers.models import Worker
 
@@ -56,13 +57,13 @@ class LocalQueue:
     def __init__(self, worker: Worker, finished: Callable[[int], None], only: TranscodingJob | None = None) -> None:
         self.worker, self.finished = worker, finished
         self._scope = None if only is None else only.pk
-        self._packages: dict[int, Path] = {}
+        self._videos: dict[int, Video] = {}
 
     def claim(self, kinds: Collection[str]) -> Assignment | None:
         for kind in kinds:
             while (chunk := self._claim_row(kind)) is not None:
                 whole = self._take_up(chunk)
-                assignment = replace(whole, first=first_missing(chunk, whole.plan, self._packages[chunk.pk]))
+                assignment = replace(whole, first=self._first_missing(chunk, whole.plan))
                 if assignment.first <= assignment.last:
                     if assignment.first > chunk.first_segment:
                         _attempt_at(assignment).update(first_segment=assignment.first)
@@ -79,7 +80,7 @@ class LocalQueue:
 
     def _take_up(self, chunk: TranscodingChunk) -> Assignment:
         logs.bind(job=chunk.job_id, chunk=chunk.pk)
-        self._packages[chunk.pk] = package_dir(chunk.job.video)
+        self._videos[chunk.pk] = chunk.job.video
         return assignment_of(chunk, Plan.from_json(chunk.job.plan or {}), chunk.first_segment)
 
     def _claim_row(self, kind: str) -> TranscodingChunk | None:
@@ -115,22 +116,28 @@ class LocalQueue:
 
     def deliver(self, assignment: Assignment, rendition: str, index: int, data: bytes) -> None:
         self._renew(assignment, delivered=index != INIT)
-        folder = self._packages[assignment.chunk] / rendition
         if index == INIT:
-            self._store_init(assignment, folder / "init.mp4", data)
-            return
-        if store(folder / segment_name(index), data, replace=False):
+            self._store_init(assignment, rendition, data)
+        elif placement.store(self._videos[assignment.chunk], f"{rendition}/{segment_name(index)}", data):
             _attempt_at(assignment).add_seconds(_share(assignment.plan, rendition, index))
             self._note_delivery(assignment, rendition, index)
 
-    def _store_init(self, assignment: Assignment, path: Path, data: bytes) -> None:
+    def _package(self, assignment: Assignment) -> Path:
+        return placement.package_of(self._videos[assignment.chunk])
+
+    def _first_missing(self, chunk: TranscodingChunk, plan: Plan) -> int:
+        return first_missing(chunk, plan, placement.package_of(self._videos[chunk.pk]))
+
+    def _store_init(self, assignment: Assignment, rendition: str, data: bytes) -> None:
         """Store the init segment, or compare it: fragments of another one could not be decoded together with these.
 
         Raises LeaseLost where the chunk was released for that, and EncodeError where it is a failure.
         """
-        if store(path, data, replace=False) or path.read_bytes() == data:
+        name = f"{rendition}/init.mp4"
+        placement.store(self._videos[assignment.chunk], name, data)
+        if (self._package(assignment) / name).read_bytes() == data:
             return
-        error = f"another encoder began {path.parent.name} with other parameters, and a rendition has one throughout"
+        error = f"another encoder began {rendition} with other parameters, and a rendition has one throughout"
         if not incompatible.release(self._mine(assignment), error):
             raise EncodeError(error)
         log.warning("the worker %s released a chunk: %s", self.worker, error)
@@ -140,17 +147,18 @@ class LocalQueue:
     def _note_delivery(self, assignment: Assignment, rendition: str, index: int) -> None:
         if self._plays(assignment):
             TranscodingJob.objects.get(chunks=assignment.chunk).publish_early(assignment.plan.first_video)
-        if assignment.kind == ChunkKind.VIDEO:
-            _count_segments(assignment.chunk, rendition, self._packages[assignment.chunk] / rendition)
+        if assignment.kind == ChunkKind.VIDEO or not assignment.plan.video:
+            _count_segments(assignment.chunk, rendition, self._package(assignment) / rendition)
         if self._has_segment(assignment, assignment.renditions, index):
             self._yield_to_demand(assignment, index)
 
     def _plays(self, assignment: Assignment) -> bool:
-        return self._has_segment(assignment, (*assignment.plan.first_video, *assignment.plan.audio), 0)
+        """Return whether the video has all that a player begins with; the rest is made while that plays."""
+        return self._has_segment(assignment, (*assignment.plan.leading_video, *assignment.plan.audio), 0)
 
     def _has_segment(self, assignment: Assignment, renditions: Iterable[Rendition], index: int) -> bool:
         """Return whether each of the renditions has this segment."""
-        package = self._packages[assignment.chunk]
+        package = self._package(assignment)
         return all((package / rendition.key / segment_name(index)).is_file() for rendition in renditions)
 
     def _yield_to_demand(self, assignment: Assignment, index: int) -> None:
@@ -191,7 +199,7 @@ class LocalQueue:
         chunk = self._held(assignment)
         # A demanded chunk goes on to the end of a segment: two viewers would stop each other for ever.
         if chunk.priority != Priority.DEMANDED and _is_another_demanded(chunk):
-            made = first_missing(chunk, assignment.plan, self._packages[chunk.pk])
+            made = self._first_missing(chunk, assignment.plan)
             if made == chunk.first_segment:
                 raise ShuttingDown
             self._split(assignment, made)
@@ -242,17 +250,13 @@ class LocalQueue:
                 raise LeaseLost
             if chunk.kind == ChunkKind.VIDEO and assignment.plan.encoder != SOFTWARE:
                 _attempt_at(assignment).end(Outcome.FAILED, error)
-                self._fall_back(job, assignment.plan)
+                fallbacks.encode_in_software(job, assignment.plan)
+            elif copied := [each for each in assignment.plan.audio if each.copied and each in assignment.renditions]:
+                _attempt_at(assignment).end(Outcome.FAILED, error)
+                fallbacks.encode_sound(job, copied[0], fallbacks.DAMAGED_SOUND)
             else:
                 chunk.spend_attempt(error, final=final)
         self._forget_package(assignment)
-
-    def _fall_back(self, job: TranscodingJob, plan: Plan) -> None:
-        """Have the whole video encoded in software, because a rung has one encoder; that spends no attempt."""
-        for rung in plan.video:
-            if not rung.copied:  # before the rows change: killed in between, the next failure leads here again
-                remove_segments(package_dir(job.video) / rung.key)
-        job.restart_encoding(SOFTWARE, f"{plan.encoder} failed on this video, so all of it was encoded by {SOFTWARE}.")
 
     def _lock_job(self, assignment: Assignment) -> TranscodingJob:
         jobs = TranscodingJob.objects.select_for_update(of=("self",), no_key=True)
@@ -272,7 +276,7 @@ class LocalQueue:
             raise LeaseLost
 
     def _forget_package(self, assignment: Assignment) -> None:
-        self._packages.pop(assignment.chunk, None)
+        self._videos.pop(assignment.chunk, None)
         Worker.objects.filter(pk=self.worker.pk).update(current_job=None, last_heartbeat=timezone.now())
 
 

@@ -5,6 +5,7 @@ from transcoding.models import TranscodingJob
 from transcoding.queue import eligibility
 from transcoding.queue.local import LocalQueue
 from videos.models import Video
+from videos.storage import placement
 from workers.models import Worker
 
 
@@ -19,12 +20,15 @@ class PostPublishQueue(LocalQueue):
         return ()
 
     def _finish(self, assignment: Assignment) -> Video:
-        """Complete the chunk and return the video, locked; raises LeaseLost where the video is archived."""
+        """Complete the chunk and return the video, locked and with its files in their place.
+
+        Raises LeaseLost where the video is archived.
+        """
         job = self._lock_job(assignment)
         if not self._mine(assignment).complete():
             raise LeaseLost
         eligibility.suspend_failing(assignment.chunk)
-        video = Video.objects.alive().select_for_update().filter(pk=job.video_id).first()
+        video = placement.locked(job.video_id)
         if video is None:
             raise LeaseLost
         return video

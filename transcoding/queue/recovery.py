@@ -54,11 +54,15 @@ def _revoke(chunk: TranscodingChunk, worker: Worker, reason: str) -> bool:
 
 
 def stalled() -> list[TranscodingJob]:
-    """Return the jobs that wait for a step, not for a chunk or disk space, and have not moved for a lease's time."""
+    """Return the jobs that wait for a step and have not moved for a lease's time.
+
+    Not those that wait for a chunk, for disk space, or for their original.
+    """
     since = timezone.now() - timedelta(seconds=settings.LEASE_SECONDS)
     open_chunks = TranscodingChunk.objects.encoding().open().filter(job=OuterRef("pk"))
     jobs = TranscodingJob.objects.filter(video__status__in=UNFINISHED, video__deleted_at=None)
     jobs = jobs.exclude(Exists(open_chunks), current_step=PipelineStep.TRANSCODE)
     jobs = jobs.exclude(pk__in=TranscodingJob.objects.waiting_for_space().values("pk"))
+    jobs = jobs.exclude(current_step=PipelineStep.ARRIVAL)
     moved = Coalesce("last_checkpoint", F("video__created_at"))
     return list(jobs.annotate(moved=moved).filter(moved__lt=since).select_related("video"))

@@ -2,7 +2,8 @@
 
 from transcoding.engine.contract import INIT, Assignment, Yield
 from transcoding.engine.verify.deliveries import InvalidDelivery, check_init, check_segment
-from transcoding.queue.local import LocalQueue, first_missing
+from transcoding.queue.local import LocalQueue
+from videos.storage import placement
 
 
 class ValidatingQueue(LocalQueue):
@@ -20,14 +21,18 @@ class ValidatingQueue(LocalQueue):
 
     def _init(self, assignment: Assignment, rendition: str) -> bytes:
         try:
-            return (self._packages[assignment.chunk] / rendition / "init.mp4").read_bytes()
+            return (self._package(assignment) / rendition / "init.mp4").read_bytes()
         except FileNotFoundError as error:
+            if placement.follow(self._videos[assignment.chunk]):
+                return self._init(assignment, rendition)
             raise InvalidDelivery(f"{rendition}/init.mp4 must be delivered before its segments.") from error
 
     def complete(self, assignment: Assignment) -> None:
         """Complete the chunk; raises InvalidDelivery where a segment is missing."""
         chunk = self._held(assignment)
-        missing = first_missing(chunk, assignment.plan, self._packages[chunk.pk])
+        missing = self._first_missing(chunk, assignment.plan)
+        if missing <= chunk.last_segment and placement.follow(self._videos[chunk.pk]):
+            missing = self._first_missing(chunk, assignment.plan)
         if missing <= chunk.last_segment:
             raise InvalidDelivery(f"Segment {missing} is missing: deliver it in {', '.join(assignment.keys)} first.")
         super().complete(assignment)

@@ -1,30 +1,28 @@
-"""The captions of published videos: their rows, their files, and the queue of transcriptions."""
+"""Transcriptions of published videos: when one is made, and their queue."""
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.conf.locale import LANG_INFO
 from django.db import transaction
+from django.db.models import Q
 
+from transcoding.engine import languages
 from transcoding.engine.contract import Assignment, LeaseLost
-from transcoding.engine.formats import boxes, webvtt
-from transcoding.engine.formats.webvtt import Caption
-from transcoding.engine.package import files, playlists
-from transcoding.engine.package.contents import caption_languages, caption_name, segment_name
-from transcoding.engine.package.files import UNFINISHED, store
-from transcoding.engine.package.playlists import CaptionTrack
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.speech.transcribe import Transcript, Whisper
 from transcoding.models import ChunkKind, TranscodingChunk, TranscodingJob, lease_end
 from transcoding.queue.local import NotSupported, assignment_of
 from transcoding.queue.post_publish import PostPublishQueue
-from videos.models import Cue, Transcription, Video
-from videos.storage.paths import package_dir, root
+from transcoding.steps import tracks
+from videos.models import CaptionTrack, Cue, TooManyTracks, Transcription, Video
+from videos.storage import placement
+from videos.storage.paths import package_dir
+from vlog import audit
 
+NOT_NEEDED = "The video has captions in its language. Transcribe it again to have Whisper make others."
 NO_AUDIO = "The video has no audio, so there are no captions."
 NO_SPEECH = "No speech was found, so there are no captions. Choose the language and transcribe again if there is some."
 
@@ -41,11 +39,28 @@ def whisper() -> Whisper:
 def open_for(job: TranscodingJob) -> bool:
     """Ask for the transcription of a video that is being published; False where there is nothing to do.
 
-    A video that has a transcription keeps it. Call it in a transaction.
+    A video that has a transcription keeps it, and one with other captions in its spoken language gets none. Call it in
+    a transaction.
     """
     if not is_enabled() or Transcription.objects.filter(video=job.video_id).exists():
         return False
+    if has_captions(job):
+        Transcription.objects.skip(job.video_id, NOT_NEEDED)
+        return False
     return _open(job, language="")
+
+
+def has_captions(job: TranscodingJob) -> bool:
+    """Return whether a video has published captions in the language that is spoken.
+
+    Where the source does not say which that is, captions count that are no translation.
+    """
+    audio = Plan.from_json(job.plan or {}).audio if job.plan else ()
+    spoken = next((each.language for each in audio if each.default), languages.UNKNOWN)
+    found = CaptionTrack.objects.filter(video=job.video_id, is_forced=False).published()
+    if spoken == languages.UNKNOWN:
+        return found.filter(Q(kind=CaptionTrack.Kind.CAPTIONS) | Q(language=languages.UNKNOWN)).exists()
+    return found.in_language(spoken).exclude(kind=CaptionTrack.Kind.DESCRIPTIONS).exists()
 
 
 def request(job: TranscodingJob, language: str = "") -> bool:
@@ -58,7 +73,7 @@ def request(job: TranscodingJob, language: str = "") -> bool:
         return False
     with transaction.atomic():
         job.lock()
-        ready = Video.objects.alive().filter(pk=job.video_id, status=Video.Status.READY)
+        ready = Video.objects.not_archived().filter(pk=job.video_id, status=Video.Status.READY)
         if not ready.exists() or job.chunks.transcriptions().open().exists():
             return False
         return _open(job, language)
@@ -81,6 +96,7 @@ def cancel(job: TranscodingJob, by: str) -> bool:
         if not job.chunks.transcriptions().cancel():
             return False
         Transcription.objects.filter(video=job.video_id).fail(f"Cancelled by {by}.")
+        audit.record("cancelled the transcription of", subject=job.video)
         return True
 
 
@@ -116,103 +132,52 @@ class TranscriptionQueue(PostPublishQueue):
                 transcriptions.update(progress_percent=percent)
 
     def publish(self, assignment: Assignment, transcript: Transcript) -> None:
-        """Store the captions in the package and the transcript in the database, all or nothing."""
-        package = self._package(assignment)
+        """Store the captions in the package and the transcript in the database, all or nothing.
+
+        Again where the package has moved meanwhile: the transcript took too long to be made again.
+        """
+        video = Video.objects.get(job__chunks=assignment.chunk)
         try:
-            with staged(package, assignment.attempt, assignment.plan, transcript) as staging, transaction.atomic():
-                video = self._finish(assignment)
-                path = install(staging, package_dir(video), transcript.language)
-                Cue.objects.filter(video=video).delete()
-                Cue.objects.bulk_create(Cue(video=video, **asdict(caption)) for caption in transcript.captions)
-                self._complete(video, transcript, path)
+            self._publish(assignment, placement.package_of(video), transcript)
         except FileNotFoundError as error:
-            if package == self._package(assignment) and package.exists():
+            if placement.follow(video):
+                self.publish(assignment, transcript)
+                return
+            if package_dir(video).exists():
                 raise
             raise LeaseLost from error  # the files have moved to the archive
-        self._forget_package(assignment)
+        except TooManyTracks as error:
+            self.fail(assignment, str(error), final=True)
+        else:
+            self._forget_package(assignment)
 
-    def _package(self, assignment: Assignment) -> Path:
-        return package_dir(Video.objects.get(job__chunks=assignment.chunk))
+    def _publish(self, assignment: Assignment, package: Path, transcript: Transcript) -> None:
+        """Publish a transcript in this folder; raises FileNotFoundError where it is not, or is not the package's."""
+        track = self._track_of(assignment, transcript) if transcript.captions else None
+        staged = {tracks.key_of(track): transcript.captions} if track else {}
+        with tracks.staged(package, assignment.attempt, assignment.plan, staged) as staging, transaction.atomic():
+            video = self._finish(assignment)
+            if package_dir(video) != package:
+                raise FileNotFoundError(f"{package} has moved")
+            _replace(video, track, transcript)
+            row = Transcription.objects.get(video=video)
+            row.complete(transcript.language, transcript.text, transcript.words, None if track else NO_SPEECH)
+            tracks.install(staging, package, video)
 
-    def _complete(self, video: Video, transcript: Transcript, path: Path | None) -> None:
-        vtt_path, error = (str(path.relative_to(root())), None) if path else (None, NO_SPEECH)
-        row = Transcription.objects.get(video=video)
-        row.complete(transcript.language, transcript.text, transcript.words, vtt_path, error)
-
-
-@contextmanager
-def staged(package: Path, number: int, plan: Plan, transcript: Transcript) -> Iterator[Path]:
-    """Write the files of the captions into a temporary folder of the package, which is removed afterwards.
-
-    The folder of a killed worker is removed, too. Raises FileNotFoundError where there is no package.
-    """
-    for abandoned in package.glob(f".captions-*{UNFINISHED}"):
-        files.remove(abandoned)
-    folder = package / f".captions-{number}{UNFINISHED}"
-    folder.mkdir()
-    try:
-        if transcript.captions:
-            _write_files(folder, _first_time(package, plan), plan, transcript)
-        yield folder
-    finally:
-        files.remove(folder)
-
-
-def _write_files(folder: Path, first_time: int, plan: Plan, transcript: Transcript) -> None:
-    store(folder / "whole.vtt", webvtt.whole(transcript.captions).encode())
-    for index, text in enumerate(webvtt.segments(transcript.captions, plan.timeline, first_time)):
-        store(folder / caption_name(index), text.encode())
-    store(folder / "index.m3u8", playlists.captions_playlist(plan.timeline).encode())
+    def _track_of(self, assignment: Assignment, transcript: Transcript) -> CaptionTrack:
+        """Return the track of Whisper's captions, which is created as a draft if there is none."""
+        with transaction.atomic():
+            job = self._lock_job(assignment)
+            self._held(assignment)
+            origin, language = CaptionTrack.Origin.WHISPER, languages.clean(transcript.language)
+            made = CaptionTrack.objects.filter(video=job.video_id, origin=origin).first()
+            return made or CaptionTrack.objects.add(job.video_id, language=language, origin=origin)
 
 
-def _first_time(package: Path, plan: Plan) -> int:
-    """Return when the first video fragment begins, in ticks of the MPEG clock."""
-    rendition = package / plan.video[0].key
-    timescale = boxes.timescale((rendition / "init.mp4").read_bytes())
-    first = next(iter(boxes.scan_fragments(rendition / segment_name(0))))
-    return first.start * webvtt.MPEG_CLOCK // timescale
-
-
-def install(staging: Path, package: Path, language: str) -> Path | None:
-    """Make staged captions the only ones of a package, file by file.
-
-    Returns the path of the whole WebVTT file, None where there is no speech. The master playlist changes after the new
-    files are stored and before the old ones are removed.
-    """
-    captions, path = package / "captions", None
-    if language:
-        (captions / language).mkdir(parents=True, exist_ok=True)
-        path = (staging / "whole.vtt").replace(captions / f"{language}.vtt")
-        for file in sorted(staging.iterdir(), key=lambda file: file.suffix != ".vtt"):
-            file.replace(captions / language / file.name)
-    master = package / "master.m3u8"
-    tracks = tracks_of([language] if language else [])
-    store(master, playlists.with_captions(master.read_text(), tracks).encode())
-    for old in caption_languages(package):
-        if old != language:
-            files.remove(captions / old)
-            (captions / f"{old}.vtt").unlink(missing_ok=True)
-    return path
-
-
-def restore_files(job: TranscodingJob, plan: Plan) -> None:
-    """Write the caption files of a re-encoded video again, from the cues in the database."""
-    package, row = package_dir(job.video), Transcription.objects.filter(video=job.video_id).first()
-    captions = tuple(Caption(cue.start, cue.end, cue.text) for cue in Cue.objects.filter(video=job.video_id))
-    if row is None or not captions or caption_languages(package):
-        return
-    transcript = Transcript(row.language, captions)
-    with staged(package, 0, plan, transcript) as staging:
-        path = install(staging, package, row.language)
-    vtt_path = str(path.relative_to(root())) if path else None
-    Transcription.objects.filter(pk=row.pk).update(vtt_path=vtt_path)
-
-
-def tracks_of(languages: Collection[str]) -> list[CaptionTrack]:
-    """Return the tracks for a master playlist, with the name of each language in that language."""
-    return [CaptionTrack(code, name_of(code, "name_local").capitalize()) for code in languages]
-
-
-def name_of(language: str, kind: str = "name") -> str:
-    """Return the English name of a language, or with `name_local` its own; its code where the name is unknown."""
-    return str(LANG_INFO.get({"zh": "zh-hans", "no": "nb"}.get(language, language), {}).get(kind, language))
+def _replace(video: Video, track: CaptionTrack | None, transcript: Transcript) -> None:
+    """Make a transcript the only one of Whisper's."""
+    made = CaptionTrack.objects.filter(video=video, origin=CaptionTrack.Origin.WHISPER)
+    made.exclude(pk=track.pk if track else 0).delete()
+    if track is not None:
+        track.replace_cues(Cue(**asdict(caption)) for caption in transcript.captions)
+        track.publish(languages.clean(transcript.language))

@@ -15,6 +15,7 @@ from transcoding.engine.package.files import store
 from transcoding.engine.pictures import CANDIDATES, Picture
 from transcoding.engine.plan.plan import Plan
 from videos.models import Video
+from videos.storage import placement
 from videos.storage.paths import chosen_poster_path, package_dir, reading, scratch, source_path
 
 
@@ -22,17 +23,26 @@ def candidate_name(number: int) -> str:
     return f"poster-{number}.jpg"
 
 
-def make_first(video: Video, plan: Plan) -> None:
-    """Make the poster of a video in the making, unless it has one; raises FfmpegError."""
+def make_first(video: Video, plan: Plan) -> tuple[str, ...]:
+    """Make the poster of a video in the making, unless it has one; return warnings. Raises FfmpegError."""
+    warnings: tuple[str, ...] = ()
     target = package_dir(video) / "poster.jpg"
     if not target.exists() and not chosen_poster_path(video).exists():
         with scratch() as folder, reading(str(source_path(video))) as source:
-            store(target, pictures.poster(plan, source.address, Path(folder)).jpeg)
+            jpeg, warnings = _poster(plan, source.address, Path(folder))
+            store(target, jpeg)
     with transaction.atomic():
-        locked = _lock(video.pk)
+        locked = placement.locked(video.pk)
         if locked is not None and chosen_poster_path(locked).exists():
             package_dir(locked).mkdir(parents=True, exist_ok=True)
-            _show(locked, chosen_poster_path(locked).read_bytes())
+            show_chosen(locked)
+    return warnings
+
+
+def _poster(plan: Plan, source: str, folder: Path) -> tuple[bytes, tuple[str, ...]]:
+    if plan.video:
+        return pictures.poster(plan, source, folder).jpeg, ()
+    return pictures.of_sound(plan, source, folder)
 
 
 def offer(video: Video, found: Sequence[Picture]) -> None:
@@ -58,7 +68,7 @@ def offered(video: Video) -> list[tuple[int, bool]]:
 def choose(video_id: int, number: int) -> bool:
     """Make a candidate the poster, whatever comes later. False where there is no such candidate or video."""
     with transaction.atomic():
-        video = _lock(video_id)
+        video = placement.locked(video_id)
         if video is None:
             return False
         path = package_dir(video) / candidate_name(number)
@@ -74,10 +84,16 @@ def send(video_id: int, file: Path) -> bool:
     """
     jpeg = pictures.from_upload(file, file.parent)
     with transaction.atomic():
-        video = _lock(video_id)
+        video = placement.locked(video_id)
         if video is not None:
             _choose(video, jpeg)
         return video is not None
+
+
+def show_chosen(video: Video) -> None:
+    """Put the picture that an editor chose into the package, where there is one. Call it with the video locked."""
+    if chosen_poster_path(video).is_file():
+        _show(video, chosen_poster_path(video).read_bytes())
 
 
 def _choose(video: Video, jpeg: bytes) -> None:
@@ -91,10 +107,6 @@ def _show(video: Video, jpeg: bytes) -> None:
     if target.parent.is_dir() and not (target.is_file() and target.read_bytes() == jpeg):
         store(target, jpeg)
         Video.objects.filter(pk=video.pk).update(poster_version=F("poster_version") + 1)
-
-
-def _lock(video_id: int) -> Video | None:
-    return Video.objects.alive().select_for_update().filter(pk=video_id).first()
 
 
 def _same(one: Path, other: Path) -> bool:

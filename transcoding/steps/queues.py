@@ -10,6 +10,7 @@ from transcoding.queue.validating import ValidatingQueue
 from transcoding.steps import captions
 from transcoding.steps.captions import TranscriptionQueue
 from transcoding.steps.storyboards import StoryboardQueue
+from transcoding.steps.texts import TextQueue
 from workers.models import Worker
 
 
@@ -42,5 +43,6 @@ _QUEUES: dict[ChunkKind, Callable[[Worker, TranscodingJob | None], LocalQueue]] 
     ChunkKind.VIDEO: _encoding,
     ChunkKind.AUDIO: _encoding,
     ChunkKind.STORYBOARD: StoryboardQueue,
+    ChunkKind.CAPTIONS: TextQueue,
     ChunkKind.TRANSCRIPTION: TranscriptionQueue,
 }

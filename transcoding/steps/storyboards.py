@@ -22,6 +22,7 @@ from transcoding.queue.local import assignment_of
 from transcoding.queue.post_publish import PostPublishQueue
 from transcoding.steps import posters
 from videos.models import Video
+from videos.storage import placement
 from videos.storage.paths import package_dir, reading, scratch
 
 log = logging.getLogger(__name__)
@@ -29,10 +30,16 @@ log = logging.getLogger(__name__)
 AT_ONCE = 5  # videos of an earlier release
 
 
-def open_for(job: TranscodingJob) -> None:
-    """Ask for the storyboard of a video that is being published. Call it in a transaction."""
+def open_for(job: TranscodingJob) -> bool:
+    """Ask for the storyboard of a video that is being published; False where it has no pictures.
+
+    Call it in a transaction.
+    """
+    if not Plan.from_json(job.plan or {}).video:
+        return False
     chunk, _ = TranscodingChunk.objects.get_or_create(job=job, kind=ChunkKind.STORYBOARD)
     TranscodingChunk.objects.filter(pk=chunk.pk).reset(priority=Priority.LAST)
+    return True
 
 
 def backfill() -> int:
@@ -43,7 +50,8 @@ def backfill() -> int:
     chunks = TranscodingChunk.objects.filter(kind=ChunkKind.STORYBOARD)
     if chunks.not_archived().open().exists():
         return 0
-    ready = Video.objects.alive().filter(status=Video.Status.READY, job__plan__isnull=False)
+    ready = Video.objects.not_archived().listed().filter(status=Video.Status.READY, job__plan__isnull=False)
+    ready = ready.exclude(source_width=0)  # sound alone
     missing = ready.exclude(Exists(chunks.filter(job__video=OuterRef("pk")))).newest()
     return sum(_open_late(video.job) for video in missing.select_related("job")[:AT_ONCE])
 
@@ -51,7 +59,7 @@ def backfill() -> int:
 def _open_late(job: TranscodingJob) -> bool:
     with transaction.atomic():
         job.lock()  # so that it is not archived or re-encoded meanwhile
-        is_ready = Video.objects.alive().filter(pk=job.video_id, status=Video.Status.READY).exists()
+        is_ready = Video.objects.not_archived().filter(pk=job.video_id, status=Video.Status.READY).exists()
         if is_ready:
             open_for(job)
         return is_ready
@@ -70,7 +78,7 @@ class StoryboardQueue(PostPublishQueue):
         video = Video.objects.filter(job__chunks=assignment.chunk).first()
         if video is None:
             raise LeaseLost  # it was deleted or is re-encoded
-        return package_dir(video)
+        return placement.package_of(video)
 
     def report(self, assignment: Assignment, percent: int | None = None) -> None:
         """Renew the lease; the percentage is not used, because a storyboard takes seconds."""
@@ -115,8 +123,8 @@ def generate_one(queue: StoryboardQueue, stop: threading.Event) -> bool:
 
 def _generate(queue: StoryboardQueue, assignment: Assignment, stop: threading.Event) -> None:
     check = Pulse(queue, assignment, stop)
+    package = queue.package_of(assignment)
     try:
-        package = queue.package_of(assignment)
         with scratch() as folder:
             smallest = min(assignment.plan.first_video, key=lambda rung: rung.width * rung.height)
             storyboard = pictures.storyboard(package / smallest.key, Path(folder))
@@ -125,6 +133,9 @@ def _generate(queue: StoryboardQueue, assignment: Assignment, stop: threading.Ev
     except ShuttingDown:
         queue.release(assignment)
     except (FfmpegError, BrokenBoxes, BrokenStream, OSError) as error:
+        if queue.package_of(assignment) != package:
+            queue.release(assignment, "the package has moved")
+            return
         log.error("«%s» gets no storyboard: %s", assignment.title, error)
         queue.fail(assignment, str(error))
     else:

@@ -10,12 +10,17 @@ from typing import Any
 
 import av
 
-from transcoding.engine.contract import Assignment
+from transcoding.engine.contract import INIT, Assignment
 from transcoding.engine.encode import encode
 from transcoding.engine.ffmpeg import processes
+from transcoding.engine.package import files, playlists
+from transcoding.engine.package.contents import read_rendition, segment_name
+from transcoding.engine.plan import ladder
+from transcoding.engine.plan.media import MediaInfo
 from transcoding.engine.plan.plan import Plan, make_plan
 from transcoding.engine.source.probe import read_media
 
+LADDER = ladder.LADDER[:-1]  # that of the tests' settings; most clips have 360 lines, and are made in one rendition
 BITS = 16  # a frame carries its number as black and white columns
 WIDTH, HEIGHT = 640, 360
 COLUMN = WIDTH // BITS
@@ -69,12 +74,35 @@ def changed(plan: Plan, key: str, **facts: Any) -> Plan:
     return replace(plan, renditions=tuple(replace(r, **facts) if r.key == key else r for r in plan.renditions))
 
 
+def plan_of(media: MediaInfo) -> Plan:
+    """Return the plan of a source, by the quickest preset."""
+    return make_plan(media, encoder="libx264", preset="ultrafast", ffmpeg=processes.version(), ladder=LADDER)
+
+
 def encoded(source: Path) -> tuple[Plan, dict[tuple[str, int], bytes]]:
     """Return the plan of a source, and all segments that are made of it, by key and number."""
-    plan = make_plan(read_media(source), encoder="libx264", preset="ultrafast", ffmpeg=processes.version())
+    plan = plan_of(read_media(source))
     (audio,) = plan.audio
     made: dict[tuple[str, int], bytes] = {}
     for kind, timeline in (("video", plan.timeline), ("audio", audio.timeline)):
         chunk = Assignment(1, 1, kind, source.name, str(source), plan, 0, len(timeline) - 1)
         encode(chunk, lambda name, index, data: made.update({(name, index): data}), lambda: None)
     return plan, made
+
+
+def packaged(source: Path, package: Path) -> Plan:
+    """Make all renditions of a source in this folder, with their measured playlists, and return the plan."""
+    plan = plan_of(read_media(source))
+
+    def deliver(key: str, index: int, data: bytes) -> None:
+        files.store(package / key / ("init.mp4" if index == INIT else segment_name(index)), data)
+
+    for kind, tier in dict.fromkeys((each.kind, each.tier) for each in plan.renditions):
+        timeline = plan.timeline_of(plan.together(kind, tier)[0])
+        encode(
+            Assignment(1, 1, kind, source.name, str(source), plan, 0, len(timeline) - 1, tier), deliver, lambda: None
+        )
+    for rendition in plan.renditions:
+        playlist = playlists.media_playlist(read_rendition(package / rendition.key).seconds())
+        files.store(package / rendition.key / "index.m3u8", playlist.encode())
+    return plan

@@ -12,6 +12,7 @@ from transcoding.models import QualityStatus, TranscodingChunk
 from transcoding.queue import demand
 from transcoding.tests import clips
 from transcoding.tests.conftest import wait_for
+from videos import grants
 from videos.models import Video
 from videos.storage.paths import package_dir, package_url, source_path
 from workers.models import Worker
@@ -54,12 +55,15 @@ def is_drawn(job):
 
 
 @pytest.mark.slow("starts, kills and stops nodes at work")
-def test_what_a_viewer_asks_for_is_made_first_and_everything_once(arrived, nodes, small, client, monkeypatch):
+def test_what_a_viewer_asks_for_is_made_first_and_everything_once(
+    arrived, nodes, small, client, monkeypatch, admin_user
+):
     monkeypatch.setattr(demand, "WAIT_SECONDS", 0.1)
     job = arrived(small)
     nodes("tasks", "tasks")
     tasks.start(job)
     wait_for(lambda: job.chunks.exists() and (package_dir(job.video) / "master.m3u8").exists(), "the plan")
+    job.video.grant = grants.for_editor(admin_user, job.video)
     assert client.get(package_url(job.video, "360p/00004.m4s")).status_code == 503
     nodes("encode", "encode")
     monkeypatch.setattr(demand, "WAIT_SECONDS", 60.0)
@@ -137,6 +141,7 @@ def test_a_file_becomes_a_published_video_and_the_rows_tell_how_it_went(arrived,
     assert set(TranscodingChunk.objects.values_list("status", flat=True)) == {"completed"}
 
 
+@pytest.mark.slow("makes a video twice")
 def test_every_step_may_come_twice(arrived, nodes, small):
     job = arrived(small)
     nodes("all", "tasks,encode")
@@ -198,6 +203,7 @@ def test_a_node_that_is_stopped_gives_its_work_back_unspent(arrived, nodes, larg
     assert Worker.objects.get().status == "offline"
 
 
+@pytest.mark.slow("waits for the sweep again and again")
 def test_lost_messages_are_sent_again(arrived, nodes, small, broker):
     job = arrived(small)  # nothing was ever sent
     Video.objects.update(created_at=timezone.now() - timedelta(hours=1))

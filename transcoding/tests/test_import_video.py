@@ -10,9 +10,9 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
-from transcoding.tests import clips
+from transcoding.tests import clips, texts
 from transcoding.tests.conftest import database_url, wait_for
-from videos.models import Category, Video
+from videos.models import Category, Cue, Video
 from videos.storage.paths import package_dir, source_path
 from vlog.environment import Reserve
 from workers.models import Worker
@@ -87,6 +87,22 @@ class TestWithoutAWorker:
         run(tmp_path)
         assert list(Video.objects.order_by("pk").values_list("title", flat=True)) == ["a", "b"]
 
+    def test_a_folder_is_imported_with_what_belongs_to_each_file(self, short, tmp_path):
+        (tmp_path / "a.mp4").write_bytes(short.read_bytes())
+        for name in ("a.fr.srt", "a.srt", "notes.srt", "b.jpg"):
+            texts.written(tmp_path / name, texts.SRT.format(first="Ça va.", second="Oui."), "cp1252")
+        (tmp_path / "a.srt").write_text("no subtitles")
+        said = run(tmp_path)
+        assert "Imported a.mp4, with a.fr.srt, a.srt as «a»" in said
+        assert "notes.srt was left out: it is no video, and there is none of its name." in said
+        assert "b.jpg was left out" in said
+        assert "a.srt was not taken. It is none of the formats" in said
+        assert [cue.text for cue in Cue.objects.filter(track__video=Video.objects.get())] == ["Ça va.", "Oui."]
+
+    def test_a_folder_without_a_video_is_refused(self, tmp_path):
+        (tmp_path / "notes.srt").write_text("no subtitles")
+        assert refused(tmp_path) == (2, f"The folder {tmp_path} contains no videos.")
+
     def test_two_files_of_the_same_title_get_different_addresses(self, short):
         run(short)
         run(short)
@@ -137,7 +153,6 @@ class TestBadInput:
     BROKEN = {
         "a text file": lambda short, file: file.write_text("This is not a film.\n" * 100),
         "a truncated MP4": lambda short, file: file.write_bytes(short.read_bytes()[:-2000]),
-        "only sound": lambda short, file: clips.make(file, "-f", "lavfi", "-i", "sine=duration=1", *clips.AAC),
         "a playlist of other files": lambda short, file: file.write_text(f"#EXTM3U\n#EXTINF:3,\n{short}\n"),
     }
 
@@ -166,6 +181,7 @@ def manage(*arguments, **env):
     )
 
 
+@pytest.mark.slow("waits for services that do not answer")
 @pytest.mark.usefixtures("broker")
 class TestServicesThatAreDown:
     def test_a_database_that_is_down_is_one_sentence(self, short, tmp_path):
@@ -185,6 +201,7 @@ class TestServicesThatAreDown:
         assert source_path(Video.objects.get()).exists()
 
 
+@pytest.mark.slow("a node of its own makes a video")
 def test_with_a_worker_the_command_only_waits(short, nodes, quick):
     nodes("tasks", "tasks")
     nodes("encode", "encode")

@@ -83,7 +83,7 @@ def test_a_new_job_is_at_its_first_attempt_of_three_and_nowhere_yet():
 
 
 def test_the_steps_are_those_of_the_schema_in_their_order():
-    assert PipelineStep.values == ["probe", "thumbnail", "transcode", "master_playlist", "finalize"]
+    assert PipelineStep.values == ["arrival", "probe", "thumbnail", "transcode", "master_playlist", "finalize"]
 
 
 def test_every_worker_has_a_uuid_of_its_own():

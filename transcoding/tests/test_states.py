@@ -14,7 +14,7 @@ ELSEWHERE = re.compile(r"(^|/)(tests|migrations)/|conftest\.py$")
 STATES = ("status", "outcome", "deleted_at", "hold", "cancelled_by")
 # What takes such a keyword argument without writing a row.
 READING = {"filter", "exclude", "get", "Q", "When"}
-ANSWERS = {"HttpResponse", "JsonResponse", "Response", "WhiteNoiseFileResponse", "render"}
+ANSWERS = {"HttpResponse", "JsonResponse", "Response", "StreamingHttpResponse", "WhiteNoiseFileResponse", "render"}
 FACTS = {"WorkerState"}
 ENUMS = {"Status", "ChunkStatus", "QualityStatus", "VideoStatus", "TranscriptionStatus", "WorkerStatus", "Outcome"}
 ENUMS |= {"Hold", "WorkerHold"}

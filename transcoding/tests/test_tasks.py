@@ -208,12 +208,12 @@ class TestSteps:
         assert job.processed_by_worker_id == nodes.worker_id_of("encoder@test")
         assert list(job.video.qualities.values_list("quality", "width", "height")) == [("240p", 320, 240)]
 
-    def test_finalize_leaves_a_date_of_publication_that_the_editor_chose(self, encoded):
-        chosen = timezone.now() + timedelta(days=3)
-        job = encoded(video__published_at=chosen)
+    def test_finalize_leaves_a_private_video_private(self, encoded):
+        job = encoded(video__visibility="private")
         tasks.master_playlist.run(job.pk)
         tasks.finalize.run(job.pk)
-        assert fresh(job).video.published_at == chosen
+        video = fresh(job).video
+        assert (video.status, video.visibility, video.published_at) == ("ready", "private", None)
 
     @pytest.mark.parametrize("step", ["master_playlist", "finalize"])
     def test_the_last_steps_that_come_before_the_last_piece_do_nothing(self, laid_out, step):

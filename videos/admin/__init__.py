@@ -1,8 +1,17 @@
-"""The admin of videos, categories, tags, storage and the archive."""
+"""The admin of videos, categories, tags, storage, the archive and webhooks."""
 
 from videos.admin.archive import ArchivedVideoAdmin
 from videos.admin.catalogue import CategoryAdmin, TagAdmin
 from videos.admin.storage import StorageAdmin
 from videos.admin.videos import VideoAdmin
+from videos.admin.webhooks import WebhookAdmin, WebhookDeliveryAdmin
 
-__all__ = ["ArchivedVideoAdmin", "CategoryAdmin", "StorageAdmin", "TagAdmin", "VideoAdmin"]
+__all__ = [
+    "ArchivedVideoAdmin",
+    "CategoryAdmin",
+    "StorageAdmin",
+    "TagAdmin",
+    "VideoAdmin",
+    "WebhookAdmin",
+    "WebhookDeliveryAdmin",
+]

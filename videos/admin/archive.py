@@ -33,7 +33,8 @@ class ArchivedVideoAdmin(admin.ModelAdmin):
     readonly_fields = fields
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ArchivedVideo]:
-        return super().get_queryset(request).filter(deleted_at__isnull=False).select_related("archive_entry")
+        archived = super().get_queryset(request).filter(deleted_at__isnull=False, version_of=None)
+        return archived.select_related("archive_entry")
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.restore_view)

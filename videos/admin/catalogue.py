@@ -4,32 +4,56 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.template.defaultfilters import pluralize
 from django.template.response import TemplateResponse
 from django.urls import path
 
-from videos import merging
+from videos import history, merging
+from videos.admin.addresses import AddressedAdmin
+from videos.admin.versions import VersionedAdmin
 from videos.models import Category, Tag
 from videos.uploads import clean
+from videos.versions import VersionedForm
+from vlog import audit
+from vlog.sentences import counted
 
 NOT_ARCHIVED = Q(videos__deleted_at=None)
 SUGGESTIONS = 10
 
 
-class NamedAdmin(admin.ModelAdmin):
+class NamedAdmin(VersionedAdmin, AddressedAdmin):
     """The base of the admin of categories and tags: a name, a slug and the number of videos."""
 
+    form = VersionedForm
+    delete_selected_confirmation_template = "admin/videos/delete_named.html"
     list_display = ("name", "slug", "number_of_videos")
     search_fields = ("name", "slug")
     ordering = ("name", "pk")  # annotating with a count drops the ordering of the model
     prepopulated_fields = {"slug": ("name",)}
+    readonly_fields = ("old_addresses",)
     actions = ("merge",)
     deletion_note = ""  # what happens to the videos when the row is deleted
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).annotate(number=Count("videos", filter=NOT_ARCHIVED))
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if not change:
+            audit.record("created", subject=obj, after=history.values_of(obj))
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        with transaction.atomic():
+            audit.record("deleted", subject=obj, before=history.values_of(obj))
+            super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        with transaction.atomic():
+            for row in queryset:
+                audit.record("deleted", subject=row, before=history.values_of(row))
+            super().delete_queryset(request, queryset)
 
     @admin.display(description="Videos", ordering="number")
     def number_of_videos(self, row: Any) -> int:
@@ -45,7 +69,7 @@ class NamedAdmin(admin.ModelAdmin):
         return named, counts, set() if allowed else {name}, []
 
     def _deletion_note(self, count: int) -> str:
-        return f"{count} video{pluralize(count)} will {self.deletion_note}"
+        return f"{counted(count, 'video')} will {self.deletion_note}"
 
     @admin.action(description="Merge the selected %(verbose_name_plural)s", permissions=["delete"])
     def merge(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
@@ -76,13 +100,15 @@ class NamedAdmin(admin.ModelAdmin):
 
 @admin.register(Category)
 class CategoryAdmin(NamedAdmin):
-    fields = ("name", "slug", "description")
+    page = "category"
+    fields = ("name", "slug", "old_addresses", "description")
     deletion_note = "remain without a category"
 
 
 @admin.register(Tag)
 class TagAdmin(NamedAdmin):
-    fields = ("name", "slug")
+    page = "tag"
+    fields = ("name", "slug", "old_addresses")
     deletion_note = "lose this tag"
 
     def get_urls(self) -> list[Any]:

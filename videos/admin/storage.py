@@ -60,7 +60,9 @@ class StorageAdmin(admin.ModelAdmin):
     @admin.display(description="Video", ordering="video__title")
     def video_title(self, entry: StorageEntry) -> SafeString:
         name = "videos_archivedvideo_change" if entry.video.deleted_at else "videos_video_change"
-        return format_html('<a href="{}">{}</a>', reverse(f"admin:{name}", args=[entry.pk]), entry.video)
+        address = reverse(f"admin:{name}", args=[entry.video.version_of_id or entry.pk])
+        version = ", another version of its file" if entry.video.version_of_id else ""
+        return format_html('<a href="{}">{}</a>{}', address, entry.video, version)
 
     @admin.display(description="Disk usage", ordering="all_bytes")
     def total_size(self, entry: StorageEntry) -> str:

@@ -1,6 +1,6 @@
 """Videos in the admin: upload, edit, publish, archive."""
 
-from http import HTTPStatus
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +8,10 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db.models import DateTimeField, QuerySet
+from django.db.models import ForeignKey, QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
-from django.template.defaultfilters import pluralize
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
 from django.utils.formats import date_format
@@ -22,81 +21,128 @@ from django.utils.timezone import localtime
 
 from transcoding import tasks
 from transcoding.engine.pictures import NotAPicture
+from transcoding.engine.plan.inventory import MAX_CHAPTERS
 from transcoding.engine.renditions import display_order
-from transcoding.queue import disk_quota
-from transcoding.steps import posters
-from videos import archive, uploads
+from transcoding.steps import audio_tracks, chapters, posters
+from videos import archive, editing, publication, uploads
+from videos.admin.audio_tracks import AudioTrackInline
+from videos.admin.file_versions import FileVersionAdmin
+from videos.admin.original import original
+from videos.admin.publication import LinkForm, VisibilityFilter, grant_to_editor
+from videos.admin.versions import VersionedAdmin, with_version
+from videos.admin.widgets import CheckedAutocompleteSelect
 from videos.formatting import clock
-from videos.forms import PosterForm, UploadForm, VideoForm
-from videos.models import StorageEntry, Video
+from videos.forms import ChapterForm, ChapterFormSet, PosterForm, UploadForm, VideoForm
+from videos.models import AudioTrack, Chapter, StorageEntry, Video
+from videos.sidecars import Sidecar
 from videos.storage.paths import find_media, package_name, package_url, poster_url
+from videos.uploads.form import takes_files
+from vlog import audit
 from vlog.disk import readable
+from vlog.sentences import counted
+
+
+class ChapterInline(admin.TabularInline):
+    """The chapters of a video, with the permissions of the video."""
+
+    model = Chapter
+    form, formset = ChapterForm, ChapterFormSet
+    ordering = ("start",)
+    extra = 1
+    max_num = MAX_CHAPTERS
+    verbose_name_plural = "Chapters"
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("videos.view_video") or self.has_change_permission(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("videos.change_video")
+
+    has_add_permission = has_delete_permission = has_change_permission
+
+
+VISIBILITY_FIELDS = (
+    *("visibility", "new_password", "visible_from", "visible_until"),
+    *("planned_changes", "cancel_planned"),
+)
+READ_ONLY = (
+    *("progress", "source_name", "source_size", "length", "storage", "created_at", "streams"),
+    *("planned_changes", "published_at", "old_addresses"),
+)
 
 
 @admin.register(Video)
-class VideoAdmin(admin.ModelAdmin):
+class VideoAdmin(VersionedAdmin, FileVersionAdmin):
     """The videos that are not in the archive."""
 
-    list_display = ("poster", "title", "state", "length", "category", "created")
+    list_display = ("poster", "title", "state", "shown_to", "length", "category", "created")
     list_display_links = ("poster", "title")
-    list_filter = ("status", "category")
+    list_filter = (VisibilityFilter, "status", "category")
     list_select_related = ("category", "job")
     list_per_page = 50
     search_fields = ("title", "description", "slug")
     ordering = ("-created_at", "-id")
     autocomplete_fields = ("category",)
-    actions = ("retry_failed", "archive_selected")
-    # The video may be published while its form is open: the date is saved only if the editor changed it.
-    formfield_overrides = {DateTimeField: {"show_hidden_initial": True}}
+    actions = ("make_public", "make_unlisted", "make_private", "retry_failed", "archive_selected")
+    unversioned_actions = ("retry_failed",)
 
     class Media:
-        js = ("live.js", "upload.js")
+        js = ("live.js",)
+
+    def get_inlines(self, request: HttpRequest, obj: Video | None) -> Any:
+        if obj is None:
+            return []
+        return [AudioTrackInline, ChapterInline] if obj.audio_tracks.exists() else [ChapterInline]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Video]:
-        return super().get_queryset(request).filter(deleted_at=None)
+        return super().get_queryset(request).filter(deleted_at=None, version_of=None).prefetch_related("changes")
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         return [
-            path("space/", wrap(self.space_view), name="videos_video_space"),
             path("<int:video_id>/poster/", wrap(self.poster_view), name="videos_video_poster"),
+            path("<int:video_id>/original/", wrap(partial(original, self)), name="videos_video_original"),
             *super().get_urls(),
         ]
 
-    def space_view(self, request: HttpRequest) -> JsonResponse:
-        """Check before an upload whether a file of `?bytes=` fits: {"error": "" or the reason why not}."""
-        if not self.has_add_permission(request):
-            raise PermissionDenied
-        size = request.GET.get("bytes", "")
-        if not (size.isascii() and size.isdecimal() and len(size) < 19):
-            return JsonResponse({"error": "Give the size of the file: ?bytes=NUMBER."}, status=400)
-        try:
-            disk_quota.check(int(size))
-        except disk_quota.InsufficientSpace as refusal:
-            return JsonResponse({"error": str(refusal)})
-        return JsonResponse({"error": ""})
+    def formfield_for_foreignkey(self, db_field: ForeignKey, request: HttpRequest, **kwargs: Any) -> Any:
+        widget = CheckedAutocompleteSelect(db_field, self.admin_site)
+        return super().formfield_for_foreignkey(db_field, request, **{"widget": widget, **kwargs})
 
     def get_form(self, request: HttpRequest, obj: Video | None = None, change: bool = False, **kwargs: Any) -> Any:
         return super().get_form(request, obj, change, **{**kwargs, "form": VideoForm if obj else UploadForm})
 
     def get_fieldsets(self, request: HttpRequest, obj: Video | None = None) -> Any:
         if obj is None:
-            return [(None, {"fields": ("file", "title", "description", "category", "tag_names", "publish_early")})]
-        return [
+            fields = ("file", "title", "description", "category", "tag_names", "visibility", "publish_early")
+            return [(None, {"fields": fields})]
+        fieldsets = [
             (None, {"fields": ("progress",)}),
             ("Description", {"fields": ("title", "description", "category", "tag_names")}),
-            ("Publication", {"fields": ("slug", "published_at", "publish_early")}),
-            ("File", {"fields": ("source_name", "source_size", "length", "storage", "created_at")}),
+            (
+                "Publication",
+                {"fields": (*VISIBILITY_FIELDS, "publish_early", "downloads", "published_at", "slug", "old_addresses")},
+            ),
+            ("File", {"fields": ("source_name", "source_size", "length", "storage", "created_at", "streams")}),
         ]
+        return with_version(fieldsets) if self.has_change_permission(request, obj) else fieldsets
 
     def get_readonly_fields(self, request: HttpRequest, obj: Video | None = None) -> tuple[str, ...]:
-        return ("progress", "source_name", "source_size", "length", "storage", "created_at") if obj else ()
+        return READ_ONLY if obj else ()
+
+    @takes_files("videos.add_video")
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        return super().add_view(request, form_url, extra_context)
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         video = self.get_object(request, unquote(object_id))
-        gallery = gallery_of(video) if video and self.has_change_permission(request, video) else None
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "gallery": gallery})
+        shown: dict[str, Any] = {}
+        if video and self.has_change_permission(request, video):
+            grant_to_editor(request, video)
+            shown = {"gallery": gallery_of(video), "links": video.share_links.all(), "link_form": LinkForm()}
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **shown})
 
+    @takes_files("videos.change_video")
     def poster_view(self, request: HttpRequest, video_id: int) -> HttpResponse:
         """Set the poster: one of the candidates, or an uploaded image."""
         if not self.has_change_permission(request):
@@ -122,6 +168,7 @@ class VideoAdmin(admin.ModelAdmin):
         if not changed:
             self.message_user(request, "This image is no longer available. Choose another one.", messages.ERROR)
             return
+        audit.record("changed the poster of", subject=video)
         self.log_change(request, video, "Changed the poster.")
         self.message_user(request, "The poster was changed.", messages.SUCCESS)
 
@@ -144,32 +191,50 @@ class VideoAdmin(admin.ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Video, form: ModelForm, change: bool) -> None:
         if change:
-            # Workers write the other columns and may have done so since the row was read.
-            obj.save(update_fields=[name for name in form.changed_data if name in VideoForm.Meta.fields])
+            editing.save(obj, [name for name in form.changed_data if name in VideoForm.Meta.fields])
+            self._save_visibility(request, obj, form)
             return
         data = form.cleaned_data
+        files = data["file"]
         video = uploads.accept(
-            Path(data["file"].temporary_file_path()),
-            name=data["file"].name,
+            Path(files.video.temporary_file_path()),
+            name=files.video.name,
+            beside=[Sidecar(Path(file.temporary_file_path()), str(file.name)) for file in files.beside],
+            tell=partial(self.message_user, request, level=messages.WARNING),
             title=data["title"],
             description=data["description"],
             category=data["category"],
             tags=data["tag_names"],
             publish_early=data["publish_early"],
+            visibility=data["visibility"],
         )
+        self.remember_visibility(request, video.visibility)
         obj.__dict__.update(video.__dict__)  # the admin continues with the row that the upload created
 
-    def response_add(self, request: HttpRequest, obj: Video, post_url_continue: str | None = None) -> HttpResponse:
-        """Answer upload.js with the next page's address: following a redirect, it would use up that page's message."""
-        response = super().response_add(request, obj, post_url_continue)
-        if request.headers.get("X-Requested-With") == "XMLHttpRequest" and response.has_header("Location"):
-            return HttpResponse(status=HTTPStatus.CREATED, headers={"Location": response["Location"]})
-        return response
+    def _save_visibility(self, request: HttpRequest, video: Video, form: Any) -> None:
+        if form.cleaned_data["cancel_planned"]:
+            publication.cancel_planned(video)
+        if form.sets_visibility:
+            self.message_user(request, publication.set_visibility(video, **form.schedule()), messages.SUCCESS)
 
     def save_related(self, request: HttpRequest, form: ModelForm, formsets: Any, change: bool) -> None:
         if change:  # a new video has its tags already
             super().save_related(request, form, formsets, change)
             form.instance.tags.set(uploads.tags_named(form.cleaned_data["tag_names"]))
+            changed = {formset.model for formset in formsets if formset.has_changed()}
+            if AudioTrack in changed:
+                audio_tracks.rewrite_master(form.instance.job)
+            self._save_chapters(request, form, is_edited=Chapter in changed)
+
+    def _save_chapters(self, request: HttpRequest, form: ModelForm, *, is_edited: bool) -> None:
+        """Publish chapters that were edited one by one, or else those that a changed description lists."""
+        video, is_described = form.instance, "description" in form.changed_data
+        if not is_edited and is_described:
+            is_edited = chapters.follow_description(video, form.initial["description"])
+            if sentence := chapters.why_none(video.description):
+                self.message_user(request, sentence, messages.WARNING)
+        if is_edited:
+            editing.publish_chapters(video)
 
     @admin.display(description="")
     def poster(self, video: Video) -> SafeString:
@@ -207,13 +272,18 @@ class VideoAdmin(admin.ModelAdmin):
         entry = getattr(video, "storage_entry", None)
         return describe_storage(entry) if entry else "Not measured yet"
 
+    @admin.display(description="Streams")
+    def streams(self, video: Video) -> SafeString | str:
+        rows = list(video.source_streams.all())
+        return SafeString(render_to_string("admin/videos/streams.html", {"streams": rows})) if rows else "Not listed"
+
     @admin.action(description="Retry failed", permissions=["change"])
     def retry_failed(self, request: HttpRequest, queryset: QuerySet[Video]) -> None:
         failed = [video for video in queryset.select_related("job") if video.status == Video.Status.FAILED]
         for video in failed:
             tasks.retry(video.job)
         if failed:
-            self.message_user(request, f"Retrying {len(failed)} video{pluralize(failed)}.", messages.SUCCESS)
+            self.message_user(request, f"Retrying {counted(len(failed), 'video')}.", messages.SUCCESS)
         else:
             self.message_user(request, "None of these videos has failed.", messages.WARNING)
 

@@ -1,43 +1,105 @@
-"""The models of videos, categories, tags, captions and the archive."""
+"""The models of videos, categories, tags, captions, chapters and the archive."""
 
-from videos.models.addresses import SLUG_ATTEMPTS, address_below, address_of, free_slug_in, is_slug_collision
+from videos.models.addresses import AddressedQuerySet, CategorySlug, TagSlug, VideoSlug, address_below, address_of
 from videos.models.archive import ArchivedVideo, ArchiveEntry
-from videos.models.captions import Cue, Transcription, TranscriptionQuerySet, TranscriptionStatus
+from videos.models.audio_tracks import AudioRole, AudioTrack, AudioTrackQuerySet
+from videos.models.captions import Transcription, TranscriptionQuerySet, TranscriptionStatus
 from videos.models.catalogue import (
-    Category,
-    Tag,
     Video,
     VideoQuality,
     VideoQuerySet,
     VideoStatus,
     VideoTag,
+    folder_number,
     free_slug,
     new_media_key,
 )
+from videos.models.categories import Category, CategoryQuerySet, Tag, TagQuerySet
+from videos.models.chapters import Chapter
+from videos.models.file_versions import FileVersion, FileVersionQuerySet, VersionState
+from videos.models.publication import EditorDefaults, ShareLink, VisibilityChange
 from videos.models.search import SearchDocument
+from videos.models.sources import SourceStream, StreamFate
 from videos.models.storage import StorageEntry
+from videos.models.tracks import (
+    CaptionTrack,
+    CaptionTrackQuerySet,
+    Cue,
+    TooManyTracks,
+    TrackKind,
+    TrackOrigin,
+    TrackState,
+)
+from videos.models.uploads import VISIBILITIES, Upload, UploadQuerySet
+from videos.models.visibility import MEANINGS, OPEN, Visibility, default_visibility, is_public_sql
+from videos.models.webhooks import (
+    MAX_WEBHOOKS,
+    PING,
+    Webhook,
+    WebhookDelivery,
+    WebhookDeliveryQuerySet,
+    WebhookEvent,
+    new_webhook_secret,
+)
 
 __all__ = [
-    "SLUG_ATTEMPTS",
+    "MAX_WEBHOOKS",
+    "MEANINGS",
+    "OPEN",
+    "PING",
+    "VISIBILITIES",
+    "AddressedQuerySet",
     "ArchiveEntry",
     "ArchivedVideo",
+    "AudioRole",
+    "AudioTrack",
+    "AudioTrackQuerySet",
+    "CaptionTrack",
+    "CaptionTrackQuerySet",
     "Category",
+    "CategoryQuerySet",
+    "CategorySlug",
+    "Chapter",
     "Cue",
+    "EditorDefaults",
+    "FileVersion",
+    "FileVersionQuerySet",
     "SearchDocument",
+    "ShareLink",
+    "SourceStream",
     "StorageEntry",
+    "StreamFate",
     "Tag",
+    "TagQuerySet",
+    "TagSlug",
+    "TooManyTracks",
+    "TrackKind",
+    "TrackOrigin",
+    "TrackState",
     "Transcription",
     "TranscriptionQuerySet",
     "TranscriptionStatus",
+    "Upload",
+    "UploadQuerySet",
+    "VersionState",
     "Video",
     "VideoQuality",
     "VideoQuerySet",
+    "VideoSlug",
     "VideoStatus",
     "VideoTag",
+    "Visibility",
+    "VisibilityChange",
+    "Webhook",
+    "WebhookDelivery",
+    "WebhookDeliveryQuerySet",
+    "WebhookEvent",
     "address_below",
     "address_of",
+    "default_visibility",
+    "folder_number",
     "free_slug",
-    "free_slug_in",
-    "is_slug_collision",
+    "is_public_sql",
     "new_media_key",
+    "new_webhook_secret",
 ]

@@ -1,10 +1,10 @@
 """The archive: deleted videos, until they are restored or purged."""
 
-from django.db import IntegrityError, models, transaction
+from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from videos.models.addresses import SLUG_ATTEMPTS, is_slug_collision
+from videos.models.addresses import with_free_slug
 from videos.models.catalogue import Video, free_slug, new_media_key
 
 
@@ -59,14 +59,10 @@ class ArchivedVideo(Video):
 
 def _save_restored(video: Video, slug: str) -> None:
     video.deleted_at = None
-    for _ in range(SLUG_ATTEMPTS):
-        video.slug = free_slug(slug) if Video.objects.filter(slug=slug).exists() else slug
-        try:
-            with transaction.atomic():
-                video.save(update_fields=["deleted_at", "slug"])
-        except IntegrityError as error:
-            if not is_slug_collision(error):
-                raise
-        else:
-            return
-    raise IntegrityError(f"every slug like {slug} is being taken")
+    others = Video.objects.exclude(pk=video.pk)
+
+    def save() -> None:
+        video.slug = free_slug(slug) if others.taken(slug) else slug
+        video.save(update_fields=["deleted_at", "slug"])
+
+    with_free_slug(save)

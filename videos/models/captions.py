@@ -1,14 +1,12 @@
-"""Transcriptions and their cues."""
+"""Transcriptions."""
 
 # Nullable text columns are the schema's: NULL says "never set" where '' would be a value.
 # ruff: noqa: DJ001
 
 from typing import Any
 
-from django.contrib.postgres.indexes import GinIndex
-from django.contrib.postgres.search import SearchVectorField
 from django.db import models
-from django.db.models import F, Func, Q
+from django.db.models import Q
 from django.utils import timezone
 
 from videos.models.catalogue import Video
@@ -99,33 +97,12 @@ class Transcription(models.Model):
     def __str__(self) -> str:
         return f"Transcription of {self.video}"
 
-    def complete(self, language: str, text: str, words: int, vtt_path: str | None, error: str | None) -> None:
+    def complete(self, language: str, text: str, words: int, error: str | None) -> None:
         """Store the transcript; language: empty where nothing was said, error: why there are no captions."""
         now = timezone.now()
         self.status, self.completed_at, self.progress_percent = TranscriptionStatus.COMPLETED, now, 100
         self.language = language or self.given_language or self.language
         self.duration_seconds = (now - (self.started_at or now)).total_seconds()
         self.transcript_text, self.word_count = text, words
-        self.vtt_path, self.error_message = vtt_path, error
+        self.error_message = error
         self.save()
-
-
-class Cue(models.Model):
-    """One caption: the text between two seconds of the video."""
-
-    video = models.ForeignKey(Video, models.CASCADE, related_name="cues", db_constraint=False, db_index=False)
-    start = models.FloatField(help_text="Seconds")
-    end = models.FloatField(help_text="Seconds")
-    text = models.TextField()
-
-    class Meta:
-        db_table = "cues"
-        ordering = ["video_id", "start", "id"]
-        indexes = [
-            models.Index(fields=["video", "start"], name="ix_cues_video_id_start"),
-            GinIndex(Func("text", function="search_words", output_field=SearchVectorField()), name="ix_cues_words"),
-        ]
-        constraints = [models.CheckConstraint(condition=Q(start__gte=0, end__gte=F("start")), name="ck_cues_times")]
-
-    def __str__(self) -> str:
-        return f"{self.start:.1f} s: {self.text}"

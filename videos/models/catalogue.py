@@ -1,19 +1,32 @@
-"""Videos, their categories, tags and qualities: docs/schema.md describes the tables."""
+"""Videos, their tags and qualities: docs/schema.md describes the tables."""
 
-# Nullable text columns are the schema's: NULL says "never set" where '' would be a value.
-# ruff: noqa: DJ001
+# ruff: noqa: DJ001 - nullable text columns are the schema's: NULL says "never set" where '' would be a value.
 
 import secrets
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.postgres.functions import RandomUUID
-from django.db import IntegrityError, models, transaction
-from django.db.models import ExpressionWrapper, F, Q, Value
+from django.db import models
+from django.db.models import ExpressionWrapper, F, Q, Subquery, Value
 from django.db.models.functions import Cast, Coalesce, Replace
 from django.utils import timezone
 
-from videos.models.addresses import SLUG_ATTEMPTS, address_of, free_slug_in, is_slug_collision
+from videos.models.addresses import AddressedQuerySet, address_of, free_slug_in, is_made_from, with_free_slug
+from videos.models.categories import Category, Tag, version_field
+from videos.models.visibility import (
+    MAY_BE_PUBLIC,
+    OPEN,
+    IsPublic,
+    Visibility,
+    default_visibility,
+    password_goes_with,
+    visibility_now,
+)
 from vlog.schema import NOW
+
+if TYPE_CHECKING:
+    from videos.models.publication import VisibilityChange
 
 # Foreign keys carry db_constraint=False because the migrations write the constraints, with their ON DELETE rules:
 # Django would drop a rule that it does not know when it alters the column.
@@ -31,95 +44,45 @@ def new_media_key() -> str:
     return secrets.token_hex(16)
 
 
-class Category(models.Model):
-    name = models.CharField(max_length=100)
-    slug = models.SlugField(max_length=100, blank=True, db_index=False)
-    description = models.TextField(blank=True, default="", db_default="")
-    created_at = models.DateTimeField(default=timezone.now, db_default=NOW, editable=False)
-
-    class Meta:
-        db_table = "categories"
-        ordering = ["name", "id"]
-        verbose_name_plural = "categories"
-        constraints = [models.UniqueConstraint(fields=["slug"], name="uq_categories_slug")]
-
-    def __str__(self) -> str:
-        return self.name
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        self.slug = self.slug or free_slug_in(Category, self.name)
-        super().save(*args, **kwargs)
-
-    def get_absolute_url(self) -> str:
-        return address_of("category", self.slug)
+def folder_number(column: str) -> Coalesce:
+    """Return the expression of the number of a folder: that of the column, or else the id."""
+    return Coalesce(column, "id", output_field=models.IntegerField())
 
 
-class TagQuerySet(models.QuerySet["Tag"]):
-    def named(self, name: str) -> "Tag":
-        """Return the tag of this name, ignoring case, and create it if there is none.
-
-        Safe against concurrent writers of the same tag, or of another tag with the same slug.
-        """
-        for _ in range(SLUG_ATTEMPTS - 1):
-            try:
-                with transaction.atomic(using=self.db):
-                    return self.filter(name__iexact=name).first() or self.create(name=name)
-            except IntegrityError as error:
-                if not is_slug_collision(error):
-                    raise
-        return self.filter(name__iexact=name).first() or self.create(name=name)
-
-
-class Tag(models.Model):
-    name = models.CharField(max_length=50)
-    slug = models.SlugField(max_length=50, blank=True, db_index=False)
-    created_at = models.DateTimeField(default=timezone.now, db_default=NOW, editable=False)
-
-    objects = TagQuerySet.as_manager()
-
-    class Meta:
-        db_table = "tags"
-        ordering = ["name"]
-        constraints = [
-            models.UniqueConstraint(fields=["name"], name="uq_tags_name"),
-            # For the tag page. The schema asks for UNIQUE and for an index of this name: one index is both.
-            models.UniqueConstraint(fields=["slug"], name="ix_tags_slug"),
-        ]
-
-    def __str__(self) -> str:
-        return self.name
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        self.slug = self.slug or free_slug_in(Tag, self.name)
-        super().save(*args, **kwargs)
-
-    def get_absolute_url(self) -> str:
-        return address_of("tag", self.slug)
-
-
-class VideoQuerySet(models.QuerySet["Video"]):
-    def alive(self) -> "VideoQuerySet":
+class VideoQuerySet(AddressedQuerySet["Video"]):
+    def not_archived(self) -> "VideoQuerySet":
         """Videos that are not in the archive."""
         return self.filter(deleted_at__isnull=True)
 
+    def listed(self) -> "VideoQuerySet":
+        """Videos, without the rows that hold their other versions."""
+        return self.filter(version_of=None)
+
+    def with_versions(self, video_id: int) -> "VideoQuerySet":
+        """The row of a video and those that hold its other versions; the id may be that of any of them."""
+        own = Subquery(Video.objects.filter(pk=video_id).values("version_of"))
+        root = Coalesce(own, Value(video_id), output_field=models.IntegerField())
+        return self.filter(Q(pk=root) | Q(version_of=root))
+
+    def in_package(self, number: int | str) -> "VideoQuerySet":
+        """The row whose package has this number."""
+        return self.alias(in_package=folder_number("package_number")).filter(in_package=number)
+
+    def now(self, *visibilities: str) -> "VideoQuerySet":
+        """Videos that have one of these visibilities at this moment."""
+        return self.alias(visibility_now=visibility_now()).filter(visibility_now__in=visibilities)
+
     def public(self) -> "VideoQuerySet":
-        """Videos that every viewer may watch now."""
-        return self.alive().filter(watchable=True, published_at__lte=timezone.now())
+        """Videos that every viewer may watch now, and finds in lists."""
+        return self.filter(IsPublic())
 
     def newest(self) -> "VideoQuerySet":
-        """Order by publication, the latest first."""
+        """Order by publication, the latest first; before them those that beat has not noted as published yet."""
         return self.order_by("-published_at", "-id")
 
     def create_with_slug(self, *, title: str, **fields: Any) -> "Video":
         """Create a video with a slug made from its title; safe against concurrent writers of the same title."""
-        for _ in range(SLUG_ATTEMPTS - 1):
-            try:
-                with transaction.atomic(using=self.db):
-                    return self.create(title=title, slug=free_slug(title), **fields)
-            except IntegrityError as error:
-                if not is_slug_collision(error):
-                    raise
-        return self.create(title=title, slug=free_slug(title), **fields)
+        return with_free_slug(lambda: self.create(title=title, slug=free_slug(title), **fields))
 
     def unfinished(self) -> "VideoQuerySet":
         return self.filter(status__in=[VideoStatus.PENDING, VideoStatus.PROCESSING])
@@ -137,15 +100,14 @@ class VideoQuerySet(models.QuerySet["Video"]):
         return self.filter(status=VideoStatus.FAILED).update(status=VideoStatus.PROCESSING, error_message=None)
 
     def complete(self, duration: float) -> int:
-        """Note that videos in the making are ready, and publish those that no editor has scheduled."""
-        published_at = Coalesce("published_at", timezone.now())
+        """Note that videos in the making are ready: from now on those may watch them whom their visibility lets."""
         return self.filter(status=VideoStatus.PROCESSING).update(
-            status=VideoStatus.READY, error_message=None, duration=duration, published_at=published_at
+            status=VideoStatus.READY, error_message=None, duration=duration, playable=True
         )
 
     def restart(self) -> int:
-        """Withdraw one video to make it again from its source, under another media key."""
-        return self.update(status=VideoStatus.PENDING, error_message=None, media_key=new_media_key())
+        """Withdraw one video to make it again from its source, under another media key; its visibility stays."""
+        return self.update(status=VideoStatus.PENDING, error_message=None, playable=False, media_key=new_media_key())
 
 
 class Video(models.Model):
@@ -156,14 +118,20 @@ class Video(models.Model):
            retry │      ▼
                  └── failed
 
-    A video with `deleted_at` is archived, whatever its status. With `published_at` in the future or NULL it is not
-    public yet. A published video is public when it is ready, or with `publish_early` as soon as it plays.
+    A video with `deleted_at` is archived, whatever its status. It is watchable when it is ready, or with
+    `publish_early` as soon as it plays; `visibility` says by whom. `published_at` is written by a trigger, once: when
+    the video first becomes public.
     """
 
     Status = VideoStatus
 
     title = models.CharField(max_length=255)
-    slug = models.SlugField(max_length=255, db_index=False)
+    slug = models.SlugField(
+        max_length=255,
+        db_index=False,
+        help_text="The last part of its address. It follows the title until the video is first public. Old addresses "
+        "lead to the present one.",
+    )
     description = models.TextField(blank=True, default="", db_default="")
     category = models.ForeignKey(
         Category,
@@ -182,33 +150,68 @@ class Video(models.Model):
     )
     error_message = models.TextField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, db_default=NOW, editable=False)
-    published_at = models.DateTimeField(null=True, blank=True)
+    visibility = models.CharField(
+        max_length=10, choices=Visibility, default=default_visibility, db_default=Visibility.PRIVATE
+    )
+    password = models.CharField(
+        max_length=128, blank=True, default="", db_default="", editable=False, help_text="Its hash"
+    )
+    changes_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When the next change of the visibility is due"
+    )
+    published_at = models.DateTimeField(null=True, blank=True, editable=False)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # Part of the media address; it changes when a video is archived, so that old addresses stop working.
+    # Part of the media address. A trigger replaces it when fewer people may watch the video, so that old addresses stop
+    # working, and marks the video as misplaced until its files have followed.
     media_key = models.CharField(
         max_length=32,
         default=new_media_key,
         db_default=Replace(Cast(RandomUUID(), models.CharField()), Value("-"), Value("")),
         editable=False,
     )
+    misplaced = models.BooleanField(default=False, db_default=False, editable=False)
     publish_early = models.BooleanField(
         "publish as soon as it plays",
         default=False,
         db_default=False,
         help_text="Viewers can watch it while the rest is still being made.",
     )
+    downloads = models.BooleanField(
+        "viewers may download it",
+        default=False,
+        db_default=False,
+        help_text="Everybody who may watch the video gets it as an MP4 file, too.",
+    )
+    playable = models.BooleanField(default=False, db_default=False, editable=False)
     watchable = models.GeneratedField(
         expression=ExpressionWrapper(
-            Q(status=VideoStatus.READY) | Q(status=VideoStatus.PROCESSING, publish_early=True), models.BooleanField()
+            Q(status=VideoStatus.READY) | Q(status=VideoStatus.PROCESSING, publish_early=True, playable=True),
+            models.BooleanField(),
         ),
         output_field=models.BooleanField(),
         db_persist=True,
+    )
+    # NULL: its own id. Package and original keep their folders when another version takes over: see file_versions.
+    package_number = models.IntegerField(null=True, blank=True, editable=False, help_text="In the name of its package")
+    source_number = models.IntegerField(null=True, blank=True, editable=False, help_text="The folder of its original")
+    version_of = models.ForeignKey(
+        "self",
+        models.CASCADE,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="held",
+        db_constraint=False,
+        db_index=False,
+        help_text="The video of which this row holds another version: see file_versions",
     )
     poster_version = models.IntegerField(default=0, db_default=0, editable=False, help_text="Counts its changes")
     source_name = models.CharField(max_length=255, blank=True, default="", db_default="", editable=False)
     # Maintained by the roll-up of playback sessions, so that pages need not count them.
     view_count = models.IntegerField(default=0, db_default=0, editable=False)
     tags = models.ManyToManyField(Tag, through="VideoTag", related_name="videos", blank=True)
+    version = version_field()
+    grant = ""  # in the addresses of its files, for the person who gets them: videos.grants
 
     objects = VideoQuerySet.as_manager()
 
@@ -220,16 +223,24 @@ class Video(models.Model):
             models.Index(fields=["created_at"], name="ix_videos_created_at"),  # the admin's list
             models.Index(fields=["published_at"], name="ix_videos_published_at"),  # newest()
             models.Index(fields=["deleted_at"], name="ix_videos_deleted_at"),  # what purge_archive may delete
+            models.Index(fields=["id"], name="ix_videos_misplaced", condition=Q(misplaced=True)),  # the sweep
+            models.Index(  # the other versions of a video
+                fields=["version_of"], name="ix_videos_version_of", condition=Q(version_of__isnull=False)
+            ),
             # public().newest(), by page and counted, without reading videos that are not public
             models.Index(
                 F("published_at").desc(),
                 F("id").desc(),
                 name="ix_videos_public",
-                condition=Q(watchable=True, deleted_at__isnull=True),
+                condition=Q(MAY_BE_PUBLIC, watchable=True, deleted_at__isnull=True),
             ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["slug"], name="uq_videos_slug"),
+            models.UniqueConstraint(folder_number("package_number"), name="uq_videos_package_number"),
+            models.CheckConstraint(
+                condition=Q(version_of=None) | Q(visibility=Visibility.PRIVATE), name="ck_videos_visibility_of_version"
+            ),
             models.CheckConstraint(condition=Q(status__in=VideoStatus.values), name="ck_videos_status"),
             models.CheckConstraint(condition=Q(duration__gte=0), name="ck_videos_duration"),
             models.CheckConstraint(
@@ -237,13 +248,59 @@ class Video(models.Model):
             ),
             models.CheckConstraint(condition=Q(poster_version__gte=0), name="ck_videos_poster_version"),
             models.CheckConstraint(condition=Q(media_key__regex="^[0-9a-f]{32}$"), name="ck_videos_media_key"),
+            models.CheckConstraint(condition=Q(visibility__in=Visibility.values), name="ck_videos_visibility"),
+            models.CheckConstraint(condition=password_goes_with(), name="ck_videos_password"),
+            models.CheckConstraint(condition=Q(version__gte=1), name="ck_videos_version"),
         ]
 
     def __str__(self) -> str:
         return self.title
 
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
+        """Save the video, and read what the database has written: with a media key of before, old addresses would work
+        again after the next save.
+
+        Until the video was first published, its slug follows a new title, unless an editor wrote the slug.
+        """
+        if self._state.adding:
+            super().save(*args, update_fields=update_fields, **kwargs)
+            return
+        if (update_fields is None or "title" in update_fields) and self._slug_follows():
+            fields = update_fields and {*update_fields, "slug"}
+            with_free_slug(lambda: self._save_with_free_slug(*args, update_fields=fields, **kwargs))
+        else:
+            super().save(*args, update_fields=update_fields, **kwargs)
+        self.refresh_from_db(fields=["media_key", "misplaced", "published_at", "changes_at", "version"])
+
     def get_absolute_url(self) -> str:
         return address_of("watch", self.slug)
+
+    def _slug_follows(self) -> bool:
+        """Whether the title has changed, and the slug is still made from the one of before."""
+        drafts = Video.objects.not_archived().filter(pk=self.pk, published_at=None)
+        title, slug = drafts.values_list("title", "slug").first() or ("", "")
+        was_made, is_made = (is_made_from(Video, self.slug, text) for text in (title, self.title))
+        return self.slug == slug and was_made and not is_made
+
+    def _save_with_free_slug(self, *args: Any, **kwargs: Any) -> None:
+        self.slug = free_slug_in(Video, self.title, self)
+        super().save(*args, **kwargs)
+
+    @property
+    def only_sound(self) -> bool:
+        """Return whether its source has been analysed and has no pictures."""
+        return self.duration > 0 and not self.source_width
+
+    def in_force(self) -> "Video | VisibilityChange":
+        """Return the row whose visibility and password count now: this one, or a change that is due."""
+        if self.changes_at is None or self.changes_at > timezone.now():
+            return self
+        return self.changes.due().last() or self
+
+    @property
+    def is_open(self) -> bool:
+        """Whether everybody who has the address may watch the video now."""
+        return self.watchable and self.deleted_at is None and self.in_force().visibility in OPEN
 
 
 class VideoTag(models.Model):

@@ -1,13 +1,14 @@
 """The fields of a video that lists show, as plain rows: model instances would take most of a page's time."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from videos.models import VideoQuerySet, address_of
 from videos.storage.paths import poster_url
 
 COLUMNS = (
-    *("pk", "title", "slug", "media_key", "poster_version", "duration", "published_at", "view_count"),
+    *("pk", "title", "slug", "package_number", "media_key", "poster_version"),
+    *("duration", "published_at", "changes_at", "view_count"),
     *("category__name", "category__slug"),
 )
 
@@ -18,13 +19,24 @@ class Card(NamedTuple):
     pk: int
     title: str
     slug: str
+    package_number: int | None
     media_key: str
     poster_version: int
     duration: float
-    published_at: datetime
+    published_at: datetime | None
+    changes_at: datetime | None
     view_count: int
     category: str | None
     category_slug: str
+
+    @property
+    def public_since(self) -> datetime:
+        """Until beat notes a publication, its change has the moment."""
+        return cast(datetime, self.published_at or self.changes_at)
+
+    @property
+    def grant(self) -> str:
+        return ""  # lists show only what everybody may watch
 
     @property
     def url(self) -> str:

@@ -2,13 +2,13 @@
 
 import re
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from xml.sax.saxutils import escape
 
 from django.contrib.syndication.views import Feed
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.cache import patch_cache_control
 from django.utils.feedgenerator import Rss201rev2Feed
 from django.utils.xmlutils import SimplerXMLGenerator
@@ -17,10 +17,12 @@ from django.views.decorators.http import require_safe
 
 from videos.formatting import absolute
 from videos.models import Category, Tag, Video, VideoQuerySet
+from videos.pages.redirects import moved, row_or_404
+from videos.publication import next_changes
 from videos.storage.paths import poster_url
 
 LATEST = 30
-FRESH_SECONDS = 300
+FRESH_SECONDS = 300  # at most: a copy in a cache ends with the next planned change of any video
 MAX_ADDRESSES = 50_000  # of one sitemap, according to sitemaps.org
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # Char, in the XML recommendation
 
@@ -48,7 +50,7 @@ class LatestFeed(Feed):
 
     def __call__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         response = require_safe(super().__call__)(request, *args, **kwargs)
-        patch_cache_control(response, public=True, max_age=FRESH_SECONDS)
+        patch_cache_control(response, public=True, max_age=fresh_seconds())
         return response
 
     def title(self, of: Any) -> str:
@@ -92,8 +94,17 @@ class LatestFeed(Feed):
 class CategoryFeed(LatestFeed):
     """The feed of one category."""
 
+    def __call__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        row = self.row(kwargs["slug"])
+        if row.slug != kwargs["slug"]:
+            return moved(request, row.slug)
+        return super().__call__(request, row=row)
+
+    def row(self, slug: str) -> Category | Tag:
+        return row_or_404(Category.objects.all(), slug)
+
     def get_object(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Category | Tag:
-        return get_object_or_404(Category, slug=kwargs["slug"])
+        return cast(Category | Tag, kwargs["row"])
 
     def videos(self, of: Any) -> VideoQuerySet:
         return super().videos(of).filter(category=of)
@@ -102,15 +113,20 @@ class CategoryFeed(LatestFeed):
 class TagFeed(CategoryFeed):
     """The feed of one tag."""
 
-    def get_object(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Category | Tag:
-        return get_object_or_404(Tag, slug=kwargs["slug"])
+    def row(self, slug: str) -> Category | Tag:
+        return row_or_404(Tag.objects.all(), slug)
 
     def videos(self, of: Any) -> VideoQuerySet:
         return Video.objects.public().filter(tags=of)
 
 
+def fresh_seconds() -> int:
+    """Return for how long a list of public videos may be cached."""
+    changes = next_changes(FRESH_SECONDS)
+    return int((changes[0] - timezone.now()).total_seconds()) if changes else FRESH_SECONDS
+
+
 @require_safe
-@cache_control(public=True, max_age=FRESH_SECONDS)
 def sitemap(request: HttpRequest) -> HttpResponse:
     """List the home page, the categories and as many of the latest videos as one file may contain."""
     paths = [reverse("home"), reverse("browse"), *(row.get_absolute_url() for row in Category.objects.all())]
@@ -118,7 +134,9 @@ def sitemap(request: HttpRequest) -> HttpResponse:
     paths += [reverse("watch", args=[slug]) for slug in slugs]
     lines = [f"<url><loc>{escape(absolute(path))}</loc></url>" for path in paths]
     head = '<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">'
-    return HttpResponse("\n".join([head, *lines, "</urlset>\n"]), content_type="application/xml")
+    response = HttpResponse("\n".join([head, *lines, "</urlset>\n"]), content_type="application/xml")
+    patch_cache_control(response, public=True, max_age=fresh_seconds())
+    return response
 
 
 @require_safe

@@ -7,14 +7,16 @@ words of other languages and beginnings of words are found.
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from django.db import connection
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
-from videos.models import Video
+from videos.models import CaptionTrack, Video, is_public_sql
 from videos.pages.cards import COLUMNS, Card
 
 MAX_CHARACTERS = 200  # of a query; the rest is cut off
@@ -50,40 +52,38 @@ WITH parsed AS MATERIALIZED (
     FROM (SELECT d.video_id, d.document, q.written FROM query q JOIN search_documents d ON d.document @@ q.written
           WHERE q.excluded IS NULL OR NOT d.document @@ q.excluded ORDER BY d.video_id DESC) d
     JOIN videos v ON v.id = d.video_id
-    WHERE v.watchable AND v.deleted_at IS NULL AND v.published_at <= NOW()
+    WHERE IS_PUBLIC
     LIMIT %(ranked)s
 ), cue AS MATERIALIZED (
-    SELECT c.video_id, c.start, c.text
+    SELECT v.id AS video_id, c.track_id, c.start, c.text
     FROM query q JOIN cues c ON search_words(c.text) @@ q.spoken CROSS JOIN LATERAL (
-        SELECT FROM videos v WHERE v.id = c.video_id
-            AND v.watchable AND v.deleted_at IS NULL AND v.published_at <= NOW()
+        SELECT v.id FROM caption_tracks t JOIN videos v ON v.id = t.video_id
+        WHERE t.id = c.track_id AND t.state = 'published' AND IS_PUBLIC
         OFFSET 0  -- one lookup for each cue that is taken, instead of a scan of all videos beforehand
     ) v
     WHERE (SELECT COUNT(*) FROM written) < %(ranked)s
       AND (q.excluded IS NULL OR NOT EXISTS (
-          SELECT FROM search_documents d WHERE d.video_id = c.video_id AND d.document @@ q.excluded))
+          SELECT FROM search_documents d WHERE d.video_id = v.id AND d.document @@ q.excluded))
     LIMIT %(ranked)s
 ), spoken AS (
-    SELECT DISTINCT ON (video_id) video_id, start, text FROM cue ORDER BY video_id, start
+    SELECT DISTINCT ON (video_id) video_id, track_id, start, text FROM cue ORDER BY video_id, start, track_id
 )
-SELECT COALESCE(w.id, s.video_id), s.start, s.text, querytree(q.written), COUNT(*) OVER () AS total,
+SELECT COALESCE(w.id, s.video_id), s.start, s.text, t.id, t.number, t.language, t.name, t.is_forced,
+       querytree(q.written), COUNT(*) OVER () AS total,
        (SELECT COUNT(*) FROM cue) AS cues
-FROM query q, written w FULL JOIN spoken s ON s.video_id = w.id
+FROM query q, written w FULL JOIN spoken s ON s.video_id = w.id LEFT JOIN caption_tracks t ON t.id = s.track_id
 ORDER BY COALESCE(w.tier, 0) DESC, w.rank DESC NULLS LAST, 1 DESC
 LIMIT %(limit)s OFFSET %(offset)s
-"""
-
-
-class NulError(ValueError):
-    """The query contains a NUL character, which PostgreSQL does not accept in a text."""
+""".replace("IS_PUBLIC", is_public_sql("v"))
 
 
 @dataclass(frozen=True)
 class Moment:
-    """A caption that contains the words: its start in whole seconds, and its text as HTML."""
+    """A caption that contains the words: its start in whole seconds, its text as HTML, and its track."""
 
     seconds: int
     text: SafeString
+    track: CaptionTrack
 
 
 @dataclass(frozen=True)
@@ -106,12 +106,10 @@ class Found:
 
 
 def find(text: str, *, limit: int, offset: int = 0) -> Found:
-    """Return the public videos that match a query, the best first. Raises NulError; any other text is valid.
+    """Return the public videos that match a query, the best first. Any text without a NUL is valid.
 
     The syntax is that of web searches: words, "phrases", -excluded, or; the last word may be incomplete.
     """
-    if "\0" in text:
-        raise NulError("The search text contains an invalid character. Type the words again.")
     text = text[:MAX_CHARACTERS].strip()
     if not text:
         return Found([])
@@ -124,7 +122,7 @@ def find(text: str, *, limit: int, offset: int = 0) -> Found:
     found = Video.objects.filter(pk__in=[row[0] for row in rows]).values_list("description", *COLUMNS)
     videos = {row[1]: (Card(*row[1:]), row[0]) for row in found}
     *_, total, cues = rows[0]
-    hits = [_hit(*videos[pk], start, spoken, tree) for pk, start, spoken, tree, *_ in rows if pk in videos]
+    hits = [_hit(*videos[pk], cue, tree) for pk, *cue, tree, _, _ in rows if pk in videos]
     return Found(hits, min(total, MAX_RESULTS), max(total, cues) > MAX_RESULTS)
 
 
@@ -133,11 +131,16 @@ def _parameters(text: str) -> dict[str, str | bool]:
     return {"text": text, "excluded": " or ".join(EXCLUDED.findall(text)), "beginning": beginning}
 
 
-def _hit(card: Card, description: str, start: float | None, spoken: str | None, tree: str) -> Hit:
+def _hit(card: Card, description: str, cue: Sequence[Any], tree: str) -> Hit:
     lexemes = frozenset(lexeme.replace("''", "'") for lexeme in LEXEME.findall(tree))
-    moment = None if start is None else Moment(int(start), highlighted(excerpt(spoken or "", lexemes), lexemes))
+    moment = None if cue[0] is None else _moment(*cue, lexemes=lexemes)
     snippet = highlighted(excerpt(description, lexemes), lexemes)
     return Hit(card, highlighted(card.title, lexemes), snippet, moment)
+
+
+def _moment(start: float, text: str, *track: Any, lexemes: frozenset[str]) -> Moment:
+    columns = dict(zip(("id", "number", "language", "name", "is_forced"), track, strict=True))
+    return Moment(int(start), highlighted(excerpt(text, lexemes), lexemes), CaptionTrack(**columns))
 
 
 def normalized(text: str) -> str:

@@ -4,28 +4,38 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from django.contrib.auth.models import AnonymousUser, User
+from django.conf import settings
 from django.core.paginator import InvalidPage, Page, Paginator
-from django.db.models import Count, F, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotFound, HttpResponseRedirect
+from django.db.models import Count, QuerySet
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+    HttpResponseNotFound,
+    HttpResponseRedirect,
+)
 from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404, render
-from django.utils import timezone
+from django.shortcuts import render
 from django.utils.cache import get_conditional_response
 from django.utils.functional import cached_property
 from django.utils.http import http_date, urlencode
 from django.views.decorators.cache import cache_control
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.gzip import gzip_page
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from transcoding.engine.package import files
 from transcoding.engine.package.files import StoreError
 from transcoding.queue import demand
-from videos.models import ArchiveEntry, Category, Tag, Video, VideoQuerySet, VideoTag
-from videos.pages import search
+from videos import grants
+from videos.models import ArchiveEntry, Category, Chapter, ShareLink, Tag, Video, VideoQuerySet, VideoTag, Visibility
+from videos.pages import downloads, passwords, search, texts
 from videos.pages.cards import Card, cards
+from videos.pages.redirects import moved, row_or_404
 from videos.storage import delivery, paths
-from vlog import ranges
+from vlog import ranges, ratelimit
+from vlog.refusals import refuse
 
 PAGE_SIZE = 24
 MORE_VIDEOS = 4
@@ -33,6 +43,9 @@ PAGES_AHEAD = 50
 MAX_TAGS = 200  # on the browse page: the tags with the most videos
 
 REDIRECTED = "private, max-age=300"  # less than the lifetime of a signed address
+NOT_STORED = "no-store"
+
+TOO_MANY_SEARCHES = "There were too many searches from your network. Wait some seconds, then search again."
 
 # A page depends on the account, and a video may be withdrawn at any moment.
 no_cache = cache_control(no_cache=True)
@@ -47,7 +60,9 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_safe
 @no_cache
 def category(request: HttpRequest, slug: str) -> HttpResponse:
-    category = get_object_or_404(Category, slug=slug)
+    category = row_or_404(Category.objects.all(), slug)
+    if category.slug != slug:
+        return moved(request, category.slug)
     return list_page(
         request, "videos/category.html", Video.objects.public().filter(category=category), category=category
     )
@@ -56,7 +71,9 @@ def category(request: HttpRequest, slug: str) -> HttpResponse:
 @require_safe
 @no_cache
 def tag(request: HttpRequest, slug: str) -> HttpResponse:
-    tag = get_object_or_404(Tag, slug=slug)
+    tag = row_or_404(Tag.objects.all(), slug)
+    if tag.slug != slug:
+        return moved(request, tag.slug)
     return list_page(request, "videos/tag.html", Video.objects.public().filter(tags=tag), tag=tag)
 
 
@@ -111,10 +128,9 @@ def browse(request: HttpRequest) -> HttpResponse:
 def search_page(request: HttpRequest) -> HttpResponse:
     text, number = request.GET.get("q", ""), request.GET.get("page", "1")
     offset = (page_or_404(Paginator(range(search.MAX_RESULTS), PAGE_SIZE), number).number - 1) * PAGE_SIZE
-    try:
-        found = search.find(text, limit=PAGE_SIZE, offset=offset)
-    except search.NulError as error:
-        return render(request, "videos/search.html", {"error": str(error)}, status=HTTPStatus.BAD_REQUEST)
+    if text and (wait := ratelimit.wait(ratelimit.client(request), "search", settings.SEARCH_LIMIT)):
+        return refuse(request, HTTPStatus.TOO_MANY_REQUESTS, TOO_MANY_SEARCHES, wait=wait)
+    found = search.find(text, limit=PAGE_SIZE, offset=offset)
     if offset and not found.hits:
         raise Http404("The search has fewer pages of results")
     text = " ".join(text[: search.MAX_CHARACTERS].split())
@@ -123,27 +139,65 @@ def search_page(request: HttpRequest) -> HttpResponse:
     return render(request, "videos/search.html", {"text": text, "found": found, **more})
 
 
-@require_safe
+@csrf_exempt  # a password opens the video to the person who sends it, and changes nothing
+@require_http_methods(["GET", "HEAD", "POST"])
 @no_cache
-def watch(request: HttpRequest, slug: str) -> HttpResponse:
-    """Show a public video to everyone, and a preview of any other video to editors."""
-    videos = Video.objects.alive().select_related("category").annotate(language=F("transcription__language"))
-    video = videos.filter(slug=slug).first()
+def watch(request: HttpRequest, slug: str, grant: str = "") -> HttpResponse:
+    """Show an open video to everyone, any other with a grant, a preview to editors, and else ask for the password."""
+    video = _videos().at(slug)
     if video is None:
         return gone_or_404(request, slug)
-    if is_public(video):
-        context = {"video": video, "more": related(video), "start": start_of(request, video)}
-        cues = list(video.cues.values_list("start", "text"))
-        return render(request, "videos/watch.html", {**context, "cues": cues})
-    if may_preview(request.user):
-        return render(request, "videos/preview.html", {"video": video, "playable": is_playable(video)})
-    raise Http404("Not public")
+    if not video.is_open and grant and video.watchable and grants.admits(grant, video):
+        video.grant = grant
+    shown = bool(video.grant) or video.is_open
+    is_editor = not shown and grants.may_preview(request.user)
+    if not shown and passwords.is_needed(video) and (request.method == "POST" or not is_editor):
+        return passwords.ask(request, video)
+    if not (shown or is_editor):
+        raise Http404("Not public")
+    if request.method == "POST":
+        return HttpResponseNotAllowed(["GET", "HEAD"])
+    if video.slug != slug:  # only now: the present slug may tell the title, and not everybody may see the video
+        return moved(request, video.slug)
+    return _watch_page(request, video) if shown else _preview(request, video)
+
+
+def _preview(request: HttpRequest, video: Video) -> HttpResponse:
+    video.grant = grants.for_editor(request.user, video)
+    chapters = Chapter.objects.filter(video=video).marks()
+    context = {"video": video, "playable": is_playable(video), "chapters": chapters}
+    return render(request, "videos/preview.html", context)
+
+
+@require_safe
+@no_cache
+def shared(request: HttpRequest, token: str) -> HttpResponse:
+    """Show a video to a guest with a link."""
+    link = ShareLink.objects.find(token)
+    video = _videos().filter(pk=link.video_id, watchable=True).first() if link else None
+    if link is None or video is None:
+        raise Http404("No such link")
+    link.record_use()
+    video.grant = "" if video.is_open else grants.for_link(link)
+    return _watch_page(request, video)
+
+
+def _videos() -> VideoQuerySet:
+    """Return the videos that a page can show."""
+    return Video.objects.not_archived().listed().select_related("category")
+
+
+def _watch_page(request: HttpRequest, video: Video) -> HttpResponse:
+    listed = video.in_force().visibility == Visibility.PUBLIC
+    context = {"video": video, "listed": listed, "more": related(video), "start": start_of(request, video)}
+    context["download"] = downloads.offer(video)
+    return render(request, "videos/watch.html", {**context, **texts.context(request, video)})
 
 
 def gone_or_404(request: HttpRequest, slug: str) -> HttpResponse:
-    """Answer 410 for the former address of an archived public video; others are 404, as if they never existed."""
-    was_public = {"video__watchable": True, "video__published_at__lte": timezone.now()}
-    if ArchiveEntry.objects.filter(slug=slug, **was_public).exists():
+    """Answer 410 for the former addresses of an archived public video; others are 404, as if they never existed."""
+    entries = ArchiveEntry.objects.filter(video__in=Video.objects.filter(watchable=True).now(Visibility.PUBLIC))
+    if entries.filter(slug=slug).exists() or entries.filter(video__old_slugs__slug=slug).exists():
         return render(request, "410.html", status=HTTPStatus.GONE)
     raise Http404("No such video")
 
@@ -164,17 +218,6 @@ def start_of(request: HttpRequest, video: Video) -> int:
     return second if second < video.duration else 0
 
 
-def is_public(video: Video) -> bool:
-    """Whether a video that is already loaded is public; the counterpart of `VideoQuerySet.public()`."""
-    published = video.published_at is not None and video.published_at <= timezone.now()
-    return published and video.watchable and video.deleted_at is None
-
-
-def may_preview(user: User | AnonymousUser) -> bool:
-    """Whether the user may see videos that are not public."""
-    return user.is_staff and user.has_perm("videos.view_video")
-
-
 def is_playable(video: Video) -> bool:
     """Whether the video can be played, finished or still being encoded."""
     working = video.status in (Video.Status.READY, Video.Status.PROCESSING)
@@ -183,47 +226,74 @@ def is_playable(video: Video) -> bool:
 
 @require_safe
 def media(request: HttpRequest, address: str) -> HttpResponseBase:
-    """Serve one file of a package, without a row or a session: the key in the address is the permission.
+    """Serve one file of a package to everyone who has the address of an open video, or a grant for another one.
 
-    Only for a segment that is not made yet, the rows are read and the request waits for it.
+    No session is read, and of an open video on this machine's disk not even the row.
     """
+    wanted = paths.parse(address)
+    if wanted is None:
+        return media_not_found()
     try:
-        path = paths.find_media(address) or demand.wait_for(address)
+        path = paths.find_open(wanted) or _find_checked(wanted, ratelimit.client(request))
         if path is None:
             return media_not_found()
-        return playlist(request, path) if path.suffix == ".m3u8" else file(request, path)
+        granted = bool(wanted.grant)
+        return playlist(request, path, granted) if path.suffix == ".m3u8" else file(request, path, granted)
     except FileNotFoundError:  # withdrawn after it was found
         return media_not_found()
     except (demand.NotYet, StoreError):
         return media_not_yet()
 
 
+def _find_checked(wanted: paths.MediaAddress, client: str) -> Path | None:
+    """Return a file after a look at the row of its video, as soon as it is made; None where it may not be sent."""
+    video = grants.video_at(wanted.package, wanted.grant)
+    if video is None:
+        return None
+    path = paths.find_media(wanted.file)
+    if path is None:
+        path = demand.wait_for(wanted.file, client)
+        return path if path and grants.video_at(wanted.package, wanted.grant) else None
+    if not wanted.grant:
+        paths.note_open(video)
+    return path
+
+
+@require_safe
+def media_access(request: HttpRequest, address: str) -> HttpResponse:
+    """Tell nginx whether it may serve a file of a package: 204, or 403."""
+    wanted = paths.parse(address)
+    allowed = wanted is not None and grants.video_at(wanted.package, wanted.grant) is not None
+    status = HTTPStatus.NO_CONTENT if allowed else HTTPStatus.FORBIDDEN
+    return HttpResponse(status=status, headers={"Cache-Control": NOT_STORED})
+
+
 def media_not_found() -> HttpResponse:
     """Return a 404 in plain text, since a page would read the session; uncached, since the file may appear soon."""
-    return HttpResponseNotFound("Not found\n", content_type="text/plain", headers={"Cache-Control": "no-store"})
+    return HttpResponseNotFound("Not found\n", content_type="text/plain", headers={"Cache-Control": NOT_STORED})
 
 
 def media_not_yet() -> HttpResponse:
     """Return a 503 for a file that is not made yet or whose store is unreachable."""
-    headers = {"Cache-Control": "no-store", "Retry-After": "1", "Content-Type": "text/plain"}
+    headers = {"Cache-Control": NOT_STORED, "Retry-After": "1", "Content-Type": "text/plain"}
     return HttpResponse("Not made yet\n", status=HTTPStatus.SERVICE_UNAVAILABLE, headers=headers)
 
 
 @gzip_page
-def playlist(request: HttpRequest, path: Path) -> HttpResponse:
+def playlist(request: HttpRequest, path: Path, granted: bool) -> HttpResponse:
     """Serve a playlist. Playlists are replaced while a video is encoded, so clients revalidate them on each use."""
     # Before the content is read: an outdated tag is revalidated, but a tag newer than its content would stay.
     etag, modified = files.version(path), http_date(path.stat().st_mtime)
-    headers = {**delivery.headers(path), "Last-Modified": modified, "ETag": etag}
+    headers = {**delivery.headers(path, granted=granted), "Last-Modified": modified, "ETag": etag}
     response = HttpResponse(path.read_bytes(), headers=headers)
     return get_conditional_response(request, etag=etag, response=response) or response
 
 
-def file(request: HttpRequest, path: Path) -> HttpResponseBase:
+def file(request: HttpRequest, path: Path, granted: bool) -> HttpResponseBase:
     """Serve any other file; redirect to the store for immutable files if it serves viewers itself."""
-    address = "" if path.suffix in delivery.REPLACED else files.address(path, str(request.method))
+    address = "" if path.suffix in delivery.REPLACED else files.address(path, str(request.method), granted=granted)
     if address and "?" not in address and "v" in request.GET:  # of the current poster
         address += "?" + urlencode({"v": request.GET["v"]})
     if address:
-        return HttpResponseRedirect(address, headers={"Cache-Control": REDIRECTED})
-    return ranges.whole_or_range(request, path, list(delivery.headers(path).items()))
+        return HttpResponseRedirect(address, headers={"Cache-Control": NOT_STORED if granted else REDIRECTED})
+    return ranges.whole_or_range(request, path, list(delivery.headers(path, granted=granted).items()))

@@ -112,12 +112,20 @@ class translate_errors:  # noqa: N801 - a context manager, without the cost of a
     def _failure(self, reason: str) -> StoreError:
         return StoreError(
             f"The object store did not complete {self.operation} of {self.path} after several attempts ({reason}). "
-            "Check that it is running and reachable. The operation is retried."
+            "Check that it is running and reachable."
         )
 
 
 def listed(prefix: str, **more: Any) -> Iterator[dict[str, Any]]:
-    """Yield the store's entries for the keys with this prefix, and the common prefixes up to a delimiter."""
+    """Yield the store's entries for the files with this prefix, and the common prefixes up to a delimiter.
+
+    Keys that end in a slash are not among them: consoles and some stores write such objects in the place of folders.
+    """
+    return (entry for entry in listed_keys(prefix, **more) if not entry.get("Key", "").endswith("/"))
+
+
+def listed_keys(prefix: str, **more: Any) -> Iterator[dict[str, Any]]:
+    """Yield the store's entries as `listed` does, with the keys that stand for folders."""
     target = bucket()
     pages = iter(target.client.get_paginator("list_objects_v2").paginate(Bucket=target.name, Prefix=prefix, **more))
     while True:
@@ -127,8 +135,6 @@ def listed(prefix: str, **more: Any) -> Iterator[dict[str, Any]]:
             return
         yield from page.get("CommonPrefixes", ())
         yield from page.get("Contents", ())
-        if "MaxKeys" in more:
-            return
 
 
 def fetch(path: PurePosixPath, start: int = 0, end: int | None = None) -> bytes:

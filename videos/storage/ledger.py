@@ -7,14 +7,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Sum
+from django.db.models import F, Q, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from transcoding.engine.package import files
 from transcoding.engine.package.files import UNFINISHED
 from transcoding.engine.renditions import KEY
-from videos.models import StorageEntry, Video
+from videos.models import StorageEntry, Video, VideoQuerySet, folder_number
 from videos.storage import paths
 
 RENDITION = re.compile(KEY)
@@ -39,14 +39,12 @@ class Usage:
 
 def measure(video: Video) -> Usage:
     """Return the disk usage of a video, archived or not, without writing its row."""
-    sources, packages = _folders(video)
-    source = sum(files.sizes(sources).values())
     found: Counter[str] = Counter()
-    for package in packages:
+    for package in [paths.archived_package(video)] if video.deleted_at else paths.packages_of(video):
         for name, size in files.sizes(package).items():
             found[_part_of(PurePosixPath(name))] += size
     folders = {name: size for name, size in sorted(found.items()) if RENDITION.fullmatch(name)}
-    return Usage(source, sum(folders.values()), found["extras"], found["temporary"], folders)
+    return Usage(_source_bytes(video), sum(folders.values()), found["extras"], found["temporary"], folders)
 
 
 def note(video: Video) -> Usage:
@@ -69,12 +67,28 @@ def totals() -> dict[str, int]:
     return {**found, "total": sum(found.values()), "archive": int(archived)}
 
 
-def _folders(video: Video) -> tuple[Path, list[Path]]:
-    """Return the folder of a video's original and the folders of its package."""
-    if video.deleted_at is not None:
-        home = paths.archive_dir(video)
-        return home / "source", [home / "media"]
-    return paths.sources() / str(video.pk), paths.packages_of(video)
+def _source_bytes(video: Video) -> int:
+    """Return the bytes of the original and of the editor's poster. Versions of one original count it once."""
+    own, chosen = paths.source_number(video), paths.chosen_poster_path(video)
+    sizes = {number: files.sizes(_source_folder(video, number)) for number in {own, int(chosen.parent.name)}}
+    posters = sum(folder.pop(chosen.name, 0) for folder in sizes.values())
+    is_first = video.version_of_id is None or not is_source_counted(video)
+    return (sum(sizes[own].values()) if is_first else 0) + (posters if video.version_of_id is None else 0)
+
+
+def _source_folder(video: Video, number: int) -> Path:
+    return paths.archives() / str(number) / "source" if video.deleted_at else paths.sources() / str(number)
+
+
+def is_source_counted(version: Video) -> bool:
+    """Return whether the video, or an older holder, has the original of this holder of a version."""
+    return sharing(version).filter(Q(version_of=None) | Q(pk__lt=version.pk)).exists()
+
+
+def sharing(row: Video) -> VideoQuerySet:
+    """Return the other rows that have the same original: re-encoded versions."""
+    rows = Video.objects.with_versions(row.pk).exclude(pk=row.pk)
+    return rows.alias(source=folder_number("source_number")).filter(source=paths.source_number(row))
 
 
 def _part_of(path: PurePosixPath) -> str:

@@ -13,7 +13,7 @@ from videos.storage.bucket import ask, bucket, translate_errors
 PART_SIZE = 16 << 20  # bytes, at least
 MAX_PARTS = 9000  # of one upload; S3 accepts 10 000
 PARALLEL_PARTS = 4
-REPORT_INTERVAL = 5  # seconds between two calls of on_progress
+REPORT_INTERVAL = 1  # seconds between two calls of on_progress, at most
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,14 @@ class _Upload:
 
 
 def upload(
-    path: PurePosixPath, file: Path, size: int, headers: Mapping[str, str], on_progress: Callable[[], None]
+    path: PurePosixPath, file: Path, size: int, headers: Mapping[str, str], on_progress: Callable[[int], None]
 ) -> None:
-    """Upload a file of `size` bytes; an upload that was interrupted continues with the missing parts."""
+    """Upload a file of `size` bytes; an upload that was interrupted continues with the missing parts.
+
+    on_progress: called every few seconds and at the end, with the percentage of the parts that are sent.
+    """
     part_size = max(PART_SIZE, -(-size // MAX_PARTS))
-    upload_id = _unfinished(path) or ask("create_multipart_upload", path, **headers)["UploadId"]
+    upload_id = unfinished(path) or ask("create_multipart_upload", path, **headers)["UploadId"]
     upload = _Upload(path, file, part_size, upload_id, _stored_parts(path, upload_id))
     with ThreadPoolExecutor(PARALLEL_PARTS) as pool:
         futures = [pool.submit(upload.send, number) for number in range(1, -(-size // part_size) + 1)]
@@ -52,7 +55,7 @@ def upload(
     ask("complete_multipart_upload", path, UploadId=upload_id, MultipartUpload={"Parts": parts})
 
 
-def _results(futures: list[Future[dict[str, Any]]], on_progress: Callable[[], None]) -> list[dict[str, Any]]:
+def _results(futures: list[Future[dict[str, Any]]], on_progress: Callable[[int], None]) -> list[dict[str, Any]]:
     """Return the results in order; the first failure cancels the parts that are not being sent yet."""
     remaining: set[Future[dict[str, Any]]] = set(futures)
     try:
@@ -60,14 +63,14 @@ def _results(futures: list[Future[dict[str, Any]]], on_progress: Callable[[], No
             done, remaining = wait(remaining, REPORT_INTERVAL)
             for future in done:
                 future.result()
-            on_progress()
+            on_progress(100 - 100 * len(remaining) // len(futures))
     finally:
         for future in remaining:
             future.cancel()
     return [future.result() for future in futures]
 
 
-def _unfinished(path: PurePosixPath) -> str | None:
+def unfinished(path: PurePosixPath) -> str | None:
     """Return the id of the last upload of this object that was begun and not completed."""
     target = bucket()
     with translate_errors("list_multipart_uploads", path):

@@ -22,12 +22,14 @@ from django.conf import settings
 from transcoding.engine.package import files
 from transcoding.engine.package.files import Result, StoreError
 from videos.storage import delivery, multipart
-from videos.storage.bucket import ask, bucket, fetch, listed, translate_errors
+from videos.storage.bucket import ask, bucket, fetch, listed, listed_keys, translate_errors
 from videos.storage.reader import BLOCK, LoopbackReading, ObjectReader
 
 LARGEST_COPY = 5 << 30  # bytes that S3 copies with one request
 PARALLEL_REQUESTS = 16  # for many small files
+FEW = 10  # keys of a listing that looks for one file: some may stand for folders
 SIGNED_SECONDS = 900  # for which a signed address is valid
+GRANTED_SECONDS = 60  # the same, where a grant let the request
 
 
 class ObjectPath(PosixPath):
@@ -68,7 +70,7 @@ class ObjectPath(PosixPath):
         return False
 
     def is_dir(self) -> bool:
-        return next(listed(f"{bucket().key(self)}/", MaxKeys=1), None) is not None
+        return next(listed(f"{bucket().key(self)}/", MaxKeys=FEW), None) is not None
 
     def exists(self) -> bool:
         return self.is_file() or self.is_dir()
@@ -182,14 +184,26 @@ def _(folder: ObjectPath) -> dict[str, int]:
 
 @files.remove.register
 def _(folder: ObjectPath) -> None:
-    _each(ObjectPath.unlink, list(folder.rglob("*")))
+    """Delete the keys that stand for folders, too."""
+    store = bucket()
+
+    def delete(key: str) -> None:
+        with translate_errors("delete_object", folder):
+            store.client.delete_object(Bucket=store.name, Key=key)
+
+    _each(delete, [entry["Key"] for entry in listed_keys(f"{store.key(folder)}/")])
 
 
 @files.move.register
 def _(source: ObjectPath, target: ObjectPath) -> None:
     found, existing = list(source.rglob("*")), files.sizes(target)
     missing = [path for path in found if str(path.relative_to(source)) not in existing]
-    _each(lambda path: _copy(path, target / path.relative_to(source)), missing)
+
+    def copy(path: ObjectPath) -> None:
+        with suppress(FileNotFoundError):  # who wrote it has noticed the move, and removed it
+            _copy(path, target / path.relative_to(source))
+
+    _each(copy, missing)
     _each(ObjectPath.unlink, found)
 
 
@@ -221,7 +235,7 @@ def _(path: ObjectPath) -> LoopbackReading:
 
 
 @files.receive.register
-def _(path: ObjectPath, arrived: Path, on_progress: Callable[[], None]) -> None:
+def _(path: ObjectPath, arrived: Path, on_progress: Callable[[int], None]) -> None:
     if not arrived.exists():
         return
     size = arrived.stat().st_size
@@ -231,7 +245,7 @@ def _(path: ObjectPath, arrived: Path, on_progress: Callable[[], None]) -> None:
         else:
             multipart.upload(path, arrived, size, _headers(path), on_progress)
         if not _is_complete(path, size):
-            raise StoreError(f"{path} is not complete in the object store after its upload. The upload is retried.")
+            raise StoreError(f"{path} is not complete in the object store after its upload.")
     arrived.unlink(missing_ok=True)
     with suppress(OSError):
         arrived.parent.rmdir()
@@ -249,12 +263,20 @@ def _(path: ObjectPath) -> ObjectPath:
     return fail_fast
 
 
+@files.read_range.register
+def _(path: ObjectPath, start: int, end: int) -> bytes:
+    return fetch(path, start, end)
+
+
 @files.address.register
-def _(path: ObjectPath, method: str) -> str:
-    if settings.MEDIA_BASE_URL:
+def _(path: ObjectPath, method: str, *, granted: bool = False, disposition: str = "") -> str:
+    if settings.MEDIA_BASE_URL and not granted:
         return f"{settings.MEDIA_BASE_URL}/{path}"
     store = bucket()
     operation = "head_object" if method == "HEAD" else "get_object"
     query = {"Bucket": store.name, "Key": store.key(path)}
-    address: str = store.client.generate_presigned_url(operation, Params=query, ExpiresIn=SIGNED_SECONDS)
+    if disposition and operation == "get_object":
+        query["ResponseContentDisposition"] = disposition
+    seconds = GRANTED_SECONDS if granted else SIGNED_SECONDS
+    address: str = store.client.generate_presigned_url(operation, Params=query, ExpiresIn=seconds)
     return address

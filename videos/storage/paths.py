@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from django.conf import settings
+from django.db import connection
+from django.db.models import Q
 from django.utils.module_loading import import_string
 
 from transcoding.engine.package import files
@@ -18,16 +20,23 @@ from videos.models import Video
 OBJECTS = "videos.storage.objects.ObjectPath"  # imported only where it is used: the S3 client loads slowly
 LANGUAGE = r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})?"  # a folder of captions
 # The file names of a package; any other address is a 404 without a look at the disk.
-MEDIA_ADDRESS = re.compile(
-    r"(?P<package>\d{1,10}-[0-9a-f]{32})/"
-    r"(?P<name>(?:master\.m3u8|poster(?:-\d)?\.jpg|storyboard(?:-\d{3}\.jpg|\.vtt)"
+PACKAGE = r"(?P<package>\d{1,10}-[0-9a-f]{32})/"
+GRANT = r"(?P<grant>[elp][0-9a-z]{1,16}\.[0-9A-Za-z]{1,12}\.[0-9A-Za-z_-]{43})/"  # videos.grants makes and checks it
+NAME = (
+    r"(?P<name>(?:master\.m3u8|poster(?:-\d)?\.jpg|storyboard(?:-\d{3}\.jpg|\.vtt)|chapters\.vtt"
     r"|" + MEDIA_KEY + r"/(?:init\.mp4|\d{5}\.m4s|index\.m3u8|iframes\.m3u8)"
     r"|" + CAPTIONS_KEY + r"(?:\.vtt|/(?:\d{5}\.vtt|index\.m3u8))"
     r"|captions/" + LANGUAGE + r"(?:\.vtt|/(?:\d{5}\.vtt|index\.m3u8))))"
 )
+CHAPTERS = "chapters.vtt"
+MEDIA_ADDRESS = re.compile(PACKAGE + NAME)
+GRANTED_ADDRESS = re.compile(PACKAGE + GRANT + NAME)
 QUALITY = re.compile(VIDEO_KEY)
 # In sources, media and archive; the last form while a purge is running.
 FOLDER_OF_VIDEO = re.compile(r"(\d{1,10})(?:-[0-9a-f]{32})?|purged-(\d{1,10})")
+LINKS = "open"  # in the folder of the packages
+# As JSON, because the backup before an upgrade is made of the tables of an earlier release, without these columns.
+NUMBERS = "SELECT id, to_jsonb(videos) ->> 'package_number', to_jsonb(videos) ->> 'source_number' FROM videos"
 SAFE_SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
 
 
@@ -75,14 +84,34 @@ def reading(source: str) -> AbstractContextManager[Reading]:
     return files.reading(root() / source)
 
 
+def source_number(video: Video) -> int:
+    """Return the number of the folder of a video's original."""
+    return int(video.source_number or video.pk)
+
+
+def package_number(video: "Video | HasPackage") -> int:
+    """Return the number in the name of a video's package."""
+    return int(video.package_number or video.pk)
+
+
+def numbers(video: Video) -> set[int]:
+    """Return the numbers under which a row has folders: those of its package and its original, and its own id."""
+    return {video.pk, package_number(video), source_number(video)}
+
+
 def arrival_path(video: Video) -> Path:
     """Return where an uploaded original is put first: on this machine, below SOURCES_DIR."""
-    return settings.SOURCES_DIR / str(video.pk) / _source_name(video)
+    return settings.SOURCES_DIR / str(source_number(video)) / _source_name(video)
+
+
+def is_unmoved(video: Video) -> bool:
+    """Whether files of a finished video are still on this machine's disk, where `move_files` has yet to move them."""
+    return is_elsewhere() and ((settings.MEDIA_DIR / package_name(video)).is_dir() or arrival_path(video).is_file())
 
 
 def source_path(video: Video) -> Path:
     """Return the path of the original: of the editor's file name it keeps only a harmless suffix."""
-    return sources() / str(video.pk) / _source_name(video)
+    return sources() / str(source_number(video)) / _source_name(video)
 
 
 def _source_name(video: Video) -> str:
@@ -91,8 +120,8 @@ def _source_name(video: Video) -> str:
 
 
 def chosen_poster_path(video: Video) -> Path:
-    """Return the path of an editor's poster: beside the original, because re-encoding replaces the package."""
-    return source_path(video).parent / "poster.jpg"
+    """Return the path of an editor's poster: not in the package, because it stays with every version of the file."""
+    return sources() / str(video.version_of_id or video.pk) / "poster.jpg"
 
 
 class HasPackage(Protocol):
@@ -101,7 +130,11 @@ class HasPackage(Protocol):
     @property
     def pk(self) -> int: ...
     @property
+    def package_number(self) -> int | None: ...
+    @property
     def media_key(self) -> str: ...
+    @property
+    def grant(self) -> str: ...
 
 
 class HasPoster(HasPackage, Protocol):
@@ -113,7 +146,7 @@ class HasPoster(HasPackage, Protocol):
 
 def package_name(video: Video | HasPackage) -> str:
     """Return the name of a package's folder, which contains the media key."""
-    return f"{video.pk}-{video.media_key}"
+    return f"{package_number(video)}-{video.media_key}"
 
 
 def package_dir(video: Video) -> Path:
@@ -123,13 +156,19 @@ def package_dir(video: Video) -> Path:
 
 def packages_of(video: Video) -> list[Path]:
     """Return the folders of a video's package: the one under the current key, and those left under earlier keys."""
-    return sorted(packages().glob(f"{video.pk}-*"))
+    # Some object stores go on listing a folder for a while after its last file was deleted.
+    return sorted(folder for folder in packages().glob(f"{package_number(video)}-*") if folder.exists())
+
+
+def folders_of_packages() -> list[str]:
+    """Return the names of all entries in the folder of the packages but the one of the links."""
+    return [name for name in files.names(packages()) if name != LINKS]
 
 
 def package_keys() -> dict[int, set[str]]:
-    """Return the media keys of all packages in the served folder, by the id of their video."""
+    """Return the media keys of all packages in the served folder, by their numbers."""
     keys: dict[int, set[str]] = {}
-    for name in files.names(packages()):
+    for name in folders_of_packages():
         number, _, key = name.partition("-")
         if number.isdigit() and key:
             keys.setdefault(int(number), set()).add(key)
@@ -138,27 +177,25 @@ def package_keys() -> dict[int, set[str]]:
 
 def has_row() -> Callable[[str], bool]:
     """Return a predicate: whether a folder of this name belongs to a video that has a row now."""
-    known = {str(pk) for pk in Video.objects.values_list("pk", flat=True).iterator()}
+    with connection.cursor() as cursor:
+        cursor.execute(NUMBERS)
+        known = {str(number) for row in cursor.fetchall() for number in row if number}
     return lambda name: (match := FOLDER_OF_VIDEO.fullmatch(name)) is not None and (match[1] or match[2]) in known
 
 
-def orphans() -> tuple[list[Path], list[Path]]:
-    """Return the folders of videos that have no row, and entries whose names are not those of a video's folder."""
-    folders = sources(), packages(), archives()
-    entries = [(folder, name) for folder in folders for name in sorted(files.names(folder))]
-    known = has_row()  # after the names are read, because a video's row is written before its folders
-    unknown = [(folder / name, FOLDER_OF_VIDEO.fullmatch(name)) for folder, name in entries if not known(name)]
-    return [path for path, match in unknown if match], [path for path, match in unknown if not match]
+def archived_source(video: Video) -> Path:
+    """Return the folder of an archived video's original; nothing in the archive is ever served."""
+    return archives() / str(source_number(video)) / "source"
 
 
-def archive_dir(video: Video) -> Path:
-    """Return the folder of an archived video's files; nothing below it is ever served."""
-    return archives() / str(video.pk)
+def archived_package(video: Video) -> Path:
+    """Return the folder of an archived video's package."""
+    return archives() / str(package_number(video)) / "media"
 
 
 def package_url(video: Video | HasPackage, name: str) -> str:
-    """Return the address of one file of the package, such as `master.m3u8`."""
-    return f"/media/{package_name(video)}/{name}"
+    """Return the address of one file of the package, such as `master.m3u8`, with the grant that the video carries."""
+    return f"/media/{package_name(video)}/{video.grant and f'{video.grant}/'}{name}"
 
 
 def poster_url(video: Video | HasPoster) -> str:
@@ -176,13 +213,62 @@ def storyboard_url(video: Video) -> str:
     return package_url(video, "storyboard.vtt") if found else ""
 
 
-def find_media(address: str) -> Path | None:
-    """Return the file at an address below /media/, or None if there is no such file.
+class MediaAddress(NamedTuple):
+    """The parts of an address below /media/; the grant is empty without one."""
 
-    No row is read: the media key is the permission, and it changes when a video is withdrawn.
+    package: str
+    name: str
+    grant: str = ""
+
+    @property
+    def file(self) -> str:
+        return f"{self.package}/{self.name}"
+
+
+def parse(address: str) -> MediaAddress | None:
+    """Return the parts of an address below /media/, or None if no package has a file of such a name."""
+    match = MEDIA_ADDRESS.fullmatch(address) or GRANTED_ADDRESS.fullmatch(address)
+    return MediaAddress(**match.groupdict()) if match else None
+
+
+def find_media(address: str) -> Path | None:
+    """Return the file at an address below /media/ that has no grant, or None if there is no such file.
+
+    Who may have the file is another question: videos.grants.
     """
     match = MEDIA_ADDRESS.fullmatch(address)
     if match is None:
         return None
     path = files.fail_fast(packages() / match["package"] / match["name"])
     return path if path.is_file() else None
+
+
+# A link to a package says that everybody who has its address may have its files, as long as it has this key. It is a
+# note that saves a look at the row, and lets nginx send these files by itself: the first request makes it, and nothing
+# depends on it. A narrower visibility changes the key, and leaves an old link without a folder to point at.
+
+
+def find_open(address: MediaAddress) -> Path | None:
+    """Return a file of a package that is noted as open."""
+    if address.grant or is_elsewhere():
+        return None
+    path = packages() / LINKS / address.package / address.name
+    return path if path.is_file() else None
+
+
+def note_open(video: Video) -> None:
+    """Note that everybody who has the address may have the files of a package, unless that ends at a known moment."""
+    if video.changes_at is None and not is_elsewhere():
+        links = packages() / LINKS
+        with suppress(OSError):  # a file system without links, or another request was first
+            links.mkdir(exist_ok=True)
+            (links / package_name(video)).symlink_to(Path("..", package_name(video)))
+
+
+def forget_open(video_id: int) -> None:
+    """Remove the notes about the packages of a video, with those of its other versions."""
+    if not is_elsewhere():
+        rows = Video.objects.filter(Q(pk=video_id) | Q(version_of=video_id))
+        for number in {video_id, *(package_number(row) for row in rows.only("pk", "package_number"))}:
+            for link in (packages() / LINKS).glob(f"{number}-*"):
+                link.unlink(missing_ok=True)

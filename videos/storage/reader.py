@@ -53,7 +53,7 @@ class ObjectReader(io.RawIOBase):
 class _StoredSource(Source):
     """A source in the store. The first failure is final: bytes after a gap must not look like the file."""
 
-    over = (OSError,)
+    fetch_errors = (OSError,)
 
     def __init__(self, path: PurePosixPath, size: int, tag: str) -> None:
         super().__init__(size, (str(path), tag))

@@ -6,6 +6,7 @@ from django import template
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
+from transcoding.steps.tracks import label_of
 from videos.formatting import absolute, age, clock, clock_down, thousands, views
 from videos.models import Video
 from videos.pages.cards import Card
@@ -16,6 +17,7 @@ register = template.Library()
 for function in (clock, age, views, thousands):
     register.filter(function)
 register.simple_tag(absolute)
+register.filter("caption_label", label_of)
 
 
 # A page uses the following tags dozens of times, and an included template would take ten times as long for each.
@@ -46,12 +48,23 @@ def thumb(card: Card, lazy: bool = False) -> SafeString:
 @register.simple_tag
 def meta(card: Card) -> SafeString:
     """Render the line below a card's title: its category, its age and its views."""
-    parts = [f'<time datetime="{card.published_at.isoformat()}">{age(card.published_at)}</time>']
+    parts = [f'<time datetime="{card.public_since.isoformat()}">{age(card.public_since)}</time>']
     if card.category is not None:
         parts.insert(0, f'<a href="{card.category_url}">{escape(card.category)}</a>')
     if card.view_count:
         parts.append(f"<span>{views(card.view_count)}</span>")
     return mark_safe(f'<p class="card-meta">{" ".join(parts)}</p>')  # noqa: S308 - the name is escaped
+
+
+@register.simple_tag
+def moments(marks: Iterable[tuple[float, str]]) -> SafeString:
+    """Render links to positions in a video, from the start (in seconds) and the title of each."""
+    lines = (
+        f'<li><a href="?t={int(start)}" data-seek="{start:.3f}"><span class="time">{clock_down(start)}</span> '
+        f"{escape(title)}</a></li>"
+        for start, title in marks
+    )
+    return mark_safe("\n".join(lines))  # noqa: S308 - every text is escaped
 
 
 @register.simple_tag
@@ -75,6 +88,12 @@ def poster(video: Video) -> str:
 def storyboard(video: Video) -> str:
     """Return the address of the storyboard; empty if there is none."""
     return paths.storyboard_url(video)
+
+
+@register.simple_tag
+def chapters_file(video: Video) -> str:
+    """Return the address of the chapters, for the player."""
+    return paths.package_url(video, paths.CHAPTERS)
 
 
 @register.simple_tag

@@ -42,8 +42,8 @@ def environment(**more: str) -> dict[str, str]:
 
 
 @contextmanager
-def site() -> Iterator[str]:
-    """A web server on the test's database; gives its address."""
+def site(**settings_: str) -> Iterator[str]:
+    """A web server on the test's database, with these settings; gives its address."""
     collect_static()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -51,7 +51,7 @@ def site() -> Iterator[str]:
         server = subprocess.Popen(
             [sys.executable, "-m", "gunicorn", "-c", "python:vlog.webserver", "--bind", bind, "vlog.wsgi"],
             cwd=settings.BASE_DIR,
-            env=environment(VLOG_BASE_URL=address, VLOG_ALLOWED_HOSTS="127.0.0.1"),
+            env=environment(VLOG_BASE_URL=address, VLOG_ALLOWED_HOSTS="127.0.0.1", **settings_),
             pass_fds=[listener.fileno()],
         )
     try:

@@ -1,11 +1,14 @@
-"""An object store for tests: moto's server, and a proxy before it that does to requests what networks do."""
+"""An object store for tests, behind a proxy that does to requests what networks do.
+
+Each test that uses it runs with moto's server and, as a slow one, with SeaweedFS.
+"""
 
 import http.client
 import itertools
 import logging
 import threading
 from collections import Counter
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
@@ -13,10 +16,14 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from videos.storage import bucket, objects
+from videos.tests.seaweedfs import seaweedfs
 from vlog.environment import parse_storage_url
 
 SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 HOP_BY_HOP = {"connection", "transfer-encoding", "keep-alive"}
+KEY, SECRET = "a-key", "a-secret"
+SECOND_RUN = pytest.mark.slow("runs all tests of the storage a second time, with SeaweedFS: about a minute")
+STORES = ("moto_port", pytest.param("seaweedfs_port", marks=SECOND_RUN))  # fixtures
 numbers = itertools.count(1)
 
 
@@ -98,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="session")
-def moto():
+def moto_port():
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -106,13 +113,25 @@ def moto():
     server.stop()
 
 
-@pytest.fixture
-def store(moto, settings, tmp_path, monkeypatch):
-    """An empty bucket where the videos lie from now on, asked through a Proxy; its address is `store.url`."""
-    proxy = Proxy(moto)
-    name = f"bucket-{next(numbers)}"
-    proxy.url = f"s3://{name}/vlog?endpoint=http://127.0.0.1:{proxy.server_address[1]}"
-    options = parse_storage_url(proxy.url, "a-key", "a-secret")
+@pytest.fixture(scope="session")
+def seaweedfs_port(tmp_path_factory):
+    with seaweedfs(tmp_path_factory.mktemp("seaweedfs"), KEY, SECRET) as port:
+        yield port
+
+
+@pytest.fixture(params=STORES)
+def store(request, settings, tmp_path):
+    """An empty folder of a bucket where the videos lie from now on, asked through a Proxy; its address: `store.url`."""
+    with emptied(request.getfixturevalue(request.param), settings, tmp_path) as proxy:
+        yield proxy
+
+
+@contextmanager
+def emptied(port, settings, tmp_path):
+    """Have the videos lie in the store at this port; yields its proxy."""
+    proxy = Proxy(port)
+    proxy.url = f"s3://videos/test-{next(numbers)}?endpoint=http://127.0.0.1:{proxy.server_address[1]}"
+    options = parse_storage_url(proxy.url, KEY, SECRET)
     settings.STORAGES = {
         **settings.STORAGES,
         "objects": {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options},
@@ -122,12 +141,15 @@ def store(moto, settings, tmp_path, monkeypatch):
         setattr(settings, f"{folder}_DIR", tmp_path / "disk" / folder.lower())
         getattr(settings, f"{folder}_DIR").mkdir(parents=True)
     bucket.forget()
-    bucket.bucket().client.create_bucket(Bucket=name)
+    client = bucket.bucket().client
+    with suppress(client.exceptions.BucketAlreadyOwnedByYou, client.exceptions.BucketAlreadyExists):
+        client.create_bucket(Bucket="videos")
     proxy.asked.clear()
-    yield proxy
-    proxy.faults = lambda method, path: None
-    left = objects.ObjectPath()
-    objects.files.remove(left)
-    bucket.forget()
-    proxy.shutdown()
-    proxy.server_close()
+    try:
+        yield proxy
+    finally:
+        proxy.faults = lambda method, path: None
+        objects.files.remove(objects.ObjectPath())
+        bucket.forget()
+        proxy.shutdown()
+        proxy.server_close()

@@ -1,7 +1,7 @@
 """Videos, categories and tags in the admin: what editors do, and what others may not do."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -12,7 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from transcoding.models import QualityProgress, TranscodingJob
-from videos.models import Tag, Video
+from transcoding.tests.texts import SRT
+from videos.models import Chapter, Cue, SourceStream, Tag, Video
 from videos.storage.paths import package_url, source_path
 from videos.tests.factories import CategoryFactory, TagFactory, TranscodingJobFactory, VideoFactory
 from videos.tests.test_pages import INLINE_SCRIPT, OTHER_HOST
@@ -69,17 +70,27 @@ def change(client, editor):
     """Submit the form of a video as a browser does: with all values of its page, except those changed here."""
 
     def send(video, page=None, **fields):
-        form = (page or client.get(url(video))).context["adminform"].form
-        data = {}
+        context = (page or client.get(url(video))).context
+        form, data = context["adminform"].form, chapter_fields(context)
         for bound in form:
-            values = bound.field.widget.decompress(bound.value()) if bound.name == "published_at" else [bound.value()]
+            is_moment = bound.name in ("visible_from", "visible_until")
+            values = bound.field.widget.decompress(bound.value()) if is_moment else [bound.value()]
             for number, value in enumerate(values):
                 name = f"{bound.html_name}_{number}" if len(values) > 1 else bound.html_name
                 data[name] = "" if value is None else str(value)
-        data |= {f"initial-{name}": value for name, value in data.items() if name.startswith("published_at")}
+        data["initial-visibility"] = data["visibility"]
+        data.pop("cancel_planned")  # a box that is not ticked
         return client.post(url(video), {**data, **fields}, follow=True)
 
     return send
+
+
+def chapter_fields(context):
+    """The values of the rows of chapters on a video's page."""
+    (inline,) = context["inline_admin_formsets"]
+    rows = [inline.formset.management_form, *inline.formset.initial_forms]
+    fields = {bound.html_name: bound.value() for row in rows for bound in row}
+    return {name: str(value) for name, value in fields.items() if value is not None}
 
 
 def url(video, verb="change"):
@@ -235,11 +246,36 @@ class TestUploading:
         assert not settings.SOURCES_DIR.exists()
         assert list(settings.UPLOADS_DIR.iterdir()) == []
 
-    def test_from_the_script_is_answered_with_the_next_address_which_shows_the_message(self, client, editor):
-        data = {"title": "A walk", "tag_names": "", "file": SimpleUploadedFile("walk.mp4", CONTENT)}
-        response = client.post(ADD, data, headers={"X-Requested-With": "XMLHttpRequest"})
-        assert (response.status_code, response["Location"], response.content) == (201, LIST, b"")
-        assert "was added successfully" in text(client.get(LIST))
+    def test_takes_captions_and_a_poster_of_the_same_name(self, client, editor):
+        files = [SimpleUploadedFile(name, content) for name, content in (
+            ("walk.en.srt", SRT.format(first="Hello.", second="Bye.").encode()), ("walk.mp4", CONTENT),
+            ("walk.jpg", b"no picture"),
+        )]  # fmt: skip
+        response = client.post(ADD, {"title": "", "tag_names": "", "file": files}, follow=True)
+        video = Video.objects.get()
+        assert (video.title, source_path(video).read_bytes()) == ("walk", CONTENT)
+        assert [cue.text for cue in Cue.objects.filter(track__video=video)] == ["Hello.", "Bye."]
+        assert "jpg was not taken." in text(response)
+
+    def test_takes_no_more_files_than_may_come_with_a_video(self, client, editor, settings):
+        files = [SimpleUploadedFile(f"walk.{number}.srt", b"x") for number in range(41)]
+        assert client.post(ADD, {"title": "", "tag_names": "", "file": files}).status_code == 400
+        assert list(settings.UPLOADS_DIR.iterdir()) == []
+
+    @pytest.mark.parametrize(
+        ("names", "message"),
+        [
+            (["a.mp4", "b.mp4"], "Choose one video file."),
+            (["a.srt"], "Choose one video file."),
+            (["a.mp4", "b.srt"], "b.srt: files that belong to a.mp4 are named a.en.srt or a.jpg."),
+        ],
+    )
+    def test_tells_which_files_do_not_belong_together(self, client, editor, settings, names, message):
+        files = [SimpleUploadedFile(name, CONTENT) for name in names]
+        response = client.post(ADD, {"title": "", "tag_names": "", "file": files})
+        assert message in errors(response)["file"][0]
+        assert not Video.objects.exists()
+        assert list(settings.UPLOADS_DIR.iterdir()) == []
 
     @pytest.mark.parametrize("name", ["../../evil.mp4", "x" * 400 + ".mp4", "a;b$(c).mp4", "é🎬.mp4"])
     def test_takes_any_name(self, upload, settings, name):
@@ -312,21 +348,20 @@ class TestOneVideo:
         video.tags.add(TagFactory(name="Old"), TagFactory(name="Kept"))
         response = change(
             video, title=" New\ttitle ", description="New", category=category.pk, slug="new", tag_names="kept, Fresh",
-            published_at_0="2030-01-02", published_at_1="03:04:05",
+            visibility="unlisted",
         )  # fmt: skip
         assert "was changed successfully" in text(response)
         video = Video.objects.get()
         assert (video.title, video.description, video.category, video.slug) == ("New title", "New", category, "new")
         assert {tag.name for tag in video.tags.all()} == {"Kept", "Fresh"}
-        assert video.published_at == datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
-        assert video.status == "ready"
+        assert (video.status, video.visibility) == ("ready", "unlisted")
 
     def test_loses_what_is_emptied(self, change):
         video = VideoFactory(public=True, description="Words", category=CategoryFactory())
         video.tags.add(TagFactory())
-        change(video, description="", category="", tag_names=" , ", published_at_0="", published_at_1="")
+        change(video, description="", category="", tag_names=" , ")
         video.refresh_from_db()
-        assert (video.description, video.category, video.published_at) == ("", None, None)
+        assert (video.description, video.category) == ("", None)
         assert not video.tags.exists()
 
     def test_keeps_what_was_not_changed(self, change):
@@ -337,15 +372,66 @@ class TestOneVideo:
         assert Video.objects.values().get() == before
         assert {tag.name for tag in video.tags.all()} == {"A", "B"}
 
-    def test_that_was_published_while_the_form_lay_open_stays_published(self, client, change):
-        video = VideoFactory(status="processing", title="Before")
+    def test_shows_what_became_of_each_stream(self, client, editor):
+        video = VideoFactory()
+        assert "Not listed" in text(client.get(url(video)))
+        stream = {"number": 2, "kind": "subtitles", "codec": "hdmv_pgs_subtitle", "fate": "left_out"}
+        SourceStream.objects.create(video=video, reason="Not taken: <pictures>.", **stream)
+        assert "<td>Not taken: &lt;pictures&gt;.</td>" in text(client.get(url(video)))
+
+    def test_its_chapters_are_edited_one_by_one(self, change, client):
+        video = VideoFactory(public=True, duration=4000)
+        Chapter.objects.replace(video.pk, [(0, "Start"), (90.5, "Middle")])
+        page = text(client.get(url(video)))
+        assert 'value="1:30.500"' in page
+        rows = {"chapters-TOTAL_FORMS": "3", "chapters-0-title": "Begin", "chapters-1-DELETE": "on"}
+        response = change(video, **rows, **{"chapters-2-start": "1:00:01", "chapters-2-title": " End\t"})
+        assert "was changed successfully" in text(response)
+        assert Chapter.objects.filter(video=video).marks() == [(0, "Begin"), (3601, "End")]
+
+    @pytest.mark.parametrize(
+        ("start", "title", "message"),
+        [
+            ("soon", "a", "Write the time as minutes and seconds"),
+            ("1:00:00:00", "a", "Write the time as minutes and seconds"),
+            ("1:01", "a", "The video ends at 1:00."),
+            ("0:00", "", "This field is required."),
+            ("0:00", "x" * 300, "at most 255 characters"),
+        ],
+    )
+    def test_a_chapter_that_cannot_be_is_refused(self, change, start, title, message):
+        video = VideoFactory(public=True)
+        row = {"chapters-0-start": start, "chapters-0-title": title}
+        assert message in text(change(video, **{"chapters-TOTAL_FORMS": "1"}, **row))
+        assert not Chapter.objects.exists()
+
+    def test_its_chapters_follow_its_description(self, change):
+        video = VideoFactory(public=True, duration=4000)
+        change(video, description="0:00 a\n1:00 b\n2:00 c")
+        assert Chapter.objects.filter(video=video).marks() == [(0, "a"), (60, "b"), (120, "c")]
+        response = change(video, description="0:00 a\n2:00 c\n1:00 b")
+        assert "are not used as chapters" in text(response)
+        assert not Chapter.objects.exists()
+
+    def test_those_who_may_only_look_see_chapters_and_change_none(self, client):
+        video = VideoFactory(public=True)
+        Chapter.objects.replace(video.pk, [(0, "Start")])
+        client.force_login(staff("view_video"))
+        page = text(client.get(url(video)))
+        assert "Start" in page
+        assert "chapters-0-title" not in page
+
+    def test_that_became_public_while_the_form_lay_open_stays_public(self, client, change):
+        video = VideoFactory(status="processing", visibility="private", title="Before")
         page = client.get(url(video))
-        assert 'name="initial-published_at_0"' in text(page)
-        published = timezone.now()
-        Video.objects.update(status="ready", published_at=published)
-        assert "was changed successfully" in text(change(video, page, title="After"))
+        assert 'name="initial-visibility"' in text(page)
+        Video.objects.update(status="ready", visibility="public")
+        asked = change(video, page, title="After")
+        assert "This page is older than the last change" in text(asked)
+        choices = {"choices_version": 2, "choice-title": "mine", "choice-visibility": "theirs"}
+        assert "was changed successfully" in text(change(video, page, title="After", **choices))
         video.refresh_from_db()
-        assert (video.title, video.status, video.published_at) == ("After", "ready", published)
+        assert (video.title, video.status, video.visibility) == ("After", "ready", "public")
 
     @pytest.mark.parametrize(
         ("fields", "field", "message"),
@@ -359,7 +445,10 @@ class TestOneVideo:
             ({"title": "\x01"}, "title", "A video needs a title."),
             ({"title": "x" * 256}, "title", "at most 255 characters"),
             ({"tag_names": "a, " + "y" * 51}, "tag_names", "at most 50 characters"),
-            ({"published_at_0": "tomorrow"}, "published_at", "valid date"),
+            ({"visible_from_0": "tomorrow"}, "visible_from", "valid date"),
+            ({"visible_until_0": "2001-01-01", "visible_until_1": "12:00"}, "visibility", "before it begins"),
+            ({"visibility": "password"}, "visibility", "Give a password"),
+            ({"visibility": "secret"}, "visibility", "valid choice"),
         ],
     )
     def test_stays_as_it_is_where_something_is_wrong(self, change, fields, field, message):

@@ -1,15 +1,11 @@
 """The archive: what it hides, what it keeps, and that no line of it can be killed with harm."""
 
-import os
 import shutil
-import signal
-import sys
 from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connections
 from django.utils import timezone
 
 from analytics.models import PlaybackSession
@@ -19,8 +15,10 @@ from transcoding.models import TranscodingChunk, TranscodingJob
 from transcoding.queue.local import LocalQueue
 from videos import archive, tasks
 from videos.models import ArchiveEntry, Video
+from videos.storage import placement
 from videos.storage.paths import find_media, package_dir, package_name, source_path
 from videos.tests.factories import TranscodingJobFactory, VideoFactory, WorkerFactory
+from videos.tests.kills import killed_at
 
 pytestmark = pytest.mark.django_db
 FILES = ("master.m3u8", "720p/00000.m4s")
@@ -174,28 +172,6 @@ class TestPurge:
         assert stray.exists()
 
 
-def killed_at(line, action, *arguments):
-    """Run in a process that is killed when it comes to its n-th line of the archive's modules; whether it was."""
-    connections.close_all()
-    child = os.fork()
-    if child:
-        return os.WIFSIGNALED(os.waitpid(child, 0)[1])
-    seen = 0
-
-    def trace(frame, event, argument):
-        nonlocal seen
-        if frame.f_code.co_filename not in (archive.__file__, files.__file__):
-            return None
-        seen += event == "line"
-        if seen == line:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return trace
-
-    sys.settrace(trace)
-    action(*arguments)
-    os._exit(0)
-
-
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("step", ["archive", "restore", "purge"])
 @pytest.mark.slow("is killed on every line")
@@ -208,7 +184,7 @@ def test_killed_on_any_line_the_next_sweep_finds_the_old_state_or_the_new(step, 
         video = with_files(VideoFactory(slug="walk"))
         if step != "archive":
             archive.archive(video.pk, by="ann")
-        killed = killed_at(line, action, video.pk, *arguments)
+        killed = killed_at(line, (archive, placement, files), action, video.pk, *arguments)
         tasks.finish_archives()
         outcomes.add(state(video.pk, folders))
         Video.objects.all().delete()
@@ -268,7 +244,7 @@ class TestCommands:
             call_command("restore_video", "walk")
         assert error.value.returncode == 2
         call_command("restore_video", str(first.pk))
-        assert Video.objects.alive().get() == first
+        assert Video.objects.not_archived().get() == first
 
     def test_purge_tells_what_and_a_dry_run_deletes_nothing(self, video, folders, capsys):
         archive.archive(video.pk, by="ann")

@@ -16,6 +16,9 @@ from videos.models import ArchiveEntry, Video
 from videos.tests.factories import VideoFactory
 from videos.tests.test_admin import staff, text
 from videos.tests.test_archive import away, folders, tree, with_files  # noqa: F401 - a fixture
+from videos.tests.versions import shown_by_list
+from vlog import tokens
+from vlog.models import AuditEntry
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("folders")]
 
@@ -45,11 +48,11 @@ class TestArchiving:
     def test_from_the_list_several_at_once(self, client, log_in):
         user = log_in(*MAY_ARCHIVE)
         one, other = (with_files(VideoFactory(title=title)) for title in ("Lake", "Hill"))
-        data = {"action": "archive_selected", "_selected_action": [one.pk, other.pk]}
+        data = {"action": "archive_selected", "_selected_action": [one.pk, other.pk], **shown_by_list(one, other)}
         page = text(client.post(VIDEOS, data, follow=True))
         assert "2 videos were moved to the archive." in page
         assert f'<a href="{ARCHIVE}">Archived videos</a> can be restored for 30 days.' in page
-        assert not Video.objects.alive().exists()
+        assert not Video.objects.not_archived().exists()
         assert set(ArchiveEntry.objects.values_list("archived_by", flat=True)) == {user.username}
         assert LogEntry.objects.filter(user=user).count() == 2
 
@@ -71,14 +74,14 @@ class TestArchiving:
         client.post(VIDEOS, {"action": "archive_selected", "_selected_action": [video.pk]})
         assert client.get(f"{VIDEOS}{video.pk}/delete/").status_code == 403
         assert client.post(f"{VIDEOS}{video.pk}/delete/", {"post": "yes"}).status_code == 403
-        assert Video.objects.alive().get() == video
+        assert Video.objects.not_archived().get() == video
 
     def test_nothing_is_deleted_permanently_from_the_list(self, client, log_in):
         log_in(*MAY_ARCHIVE)
         video = VideoFactory()
         assert "delete_selected" not in text(client.get(VIDEOS))
         client.post(VIDEOS, {"action": "delete_selected", "_selected_action": [video.pk], "post": "yes"})
-        assert Video.objects.alive().get() == video
+        assert Video.objects.not_archived().get() == video
 
 
 class TestTheArchive:
@@ -108,7 +111,7 @@ class TestTheArchive:
         data = {"action": "restore_selected", "_selected_action": [one.pk, other.pk]}
         page = text(client.post(ARCHIVE, data, follow=True))
         assert "Another video now uses /watch/hill/, so “" in page
-        assert {video.slug for video in Video.objects.alive()} == {"lake", "hill", "hill-2"}
+        assert {video.slug for video in Video.objects.not_archived()} == {"lake", "hill", "hill-2"}
 
     def test_restores_from_the_page(self, client, log_in):
         log_in(*MAY_RESTORE)
@@ -158,15 +161,32 @@ class TestApi:
         again = client.post(self.address(video))
         assert (again.status_code, again.json()) == (404, {"detail": f"There is no video {video.pk} in the archive."})
 
-    def test_a_script_gives_name_and_password(self, client):
-        user = staff(*MAY_RESTORE)
+    def test_a_program_sends_a_token_with_the_scope(self, client):
+        user, video = staff(*MAY_RESTORE), archived()
+        for scopes, status in ((["read", "upload"], 403), (["edit"], 200)):
+            token, _ = tokens.create(user, scopes)
+            response = client.post(self.address(video), headers={"Authorization": f"Bearer {token}"})
+            assert response.status_code == status
+        entry = AuditEntry.objects.get(action="restored")
+        assert (entry.actor, entry.actor_id, entry.token_prefix) == (user.username, user.pk, token[:8])
+        assert (entry.what, entry.subject_id) == (f"video «{video}»", str(video.pk))
+
+    def test_a_token_permits_no_more_than_its_owner_may_do_now(self, client):
+        user, video = staff(*MAY_RESTORE), archived()
+        token, _ = tokens.create(user, ["read", "edit", "upload"])
+        user.user_permissions.clear()
+        response = client.post(self.address(video), headers={"Authorization": f"Bearer {token}"})
+        assert (response.status_code, response.json()["detail"]) == (
+            *(403, "Your account does not have permission to restore videos."),
+        )
+
+    def test_a_name_and_a_password_are_not_taken(self, client):
+        user, video = staff(*MAY_RESTORE), archived()
         user.set_password("long enough")
         user.save()
-        video = archived()
-        for password, status in (("wrong", 401), ("long enough", 200)):
-            credentials = base64.b64encode(f"{user.username}:{password}".encode()).decode()
-            response = client.post(self.address(video), headers={"Authorization": f"Basic {credentials}"})
-            assert response.status_code == status
+        credentials = base64.b64encode(f"{user.username}:long enough".encode()).decode()
+        response = client.post(self.address(video), headers={"Authorization": f"Basic {credentials}"})
+        assert (response.status_code, response["WWW-Authenticate"]) == (401, "Bearer")
 
     def test_others_may_not(self, client, log_in):
         video = archived()

@@ -4,9 +4,10 @@ import pytest
 
 from transcoding.engine.formats.webvtt import Caption
 from transcoding.engine.speech.transcribe import Transcript
-from transcoding.steps import captions
+from transcoding.steps import captions, chapters
 from transcoding.steps.captions import TranscriptionQueue
 from transcoding.tests import clips
+from videos.models import Chapter
 from videos.tests import live
 from videos.tests.factories import NodeFactory
 from videos.tests.live import until
@@ -29,6 +30,8 @@ def video(lasting_rows, tmp_path_factory):
     )
     video = live.publish(clip, "Two words", folder / "node.log")
     hear(video)
+    Chapter.objects.replace(video.pk, [(0, "Start"), (9, "End")])
+    chapters.publish(video.pk)
     return video
 
 
@@ -121,6 +124,16 @@ def test_the_transcripts_times_lead_into_the_video(visit):
     assert " ".join(first.split()) == "Go to 0:01 Here is <one> & two."
     page.click(".transcript li:nth-child(3) a")
     until(page, f"{VIDEO}.currentTime >= 9.5")
+    assert page.url.endswith("/watch/two-words/")
+
+
+def test_chapters_are_on_the_bar_in_the_menu_and_on_the_page(visit):
+    page = visit()
+    until(page, "document.querySelector('media-time-range').mediaChaptersCues?.length == 2")
+    page.evaluate("document.querySelector('.chapters-menu media-chrome-menu-item:last-of-type').click()")
+    until(page, f"{VIDEO}.currentTime >= 9")
+    page.click(".chapters li:first-child a")
+    until(page, f"{VIDEO}.currentTime < 9")
     assert page.url.endswith("/watch/two-words/")
 
 

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.django_db
 
 
 def upload_form(content=b"clip", **data):
-    return UploadForm(data, {"file": SimpleUploadedFile("clip.mp4", content)})
+    return UploadForm(data, {"file": [SimpleUploadedFile("clip.mp4", content)]})
 
 
 @pytest.mark.parametrize(

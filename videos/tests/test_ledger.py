@@ -8,17 +8,18 @@ import time
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from videos import archive, tasks, uploads
+from videos import archive, orphans, tasks, uploads
 from videos.models import StorageEntry, Video
-from videos.storage import ledger
-from videos.storage.paths import archive_dir, package_dir, source_path
+from videos.storage import bucket, ledger
+from videos.storage.paths import archived_package, package_dir, source_path
 from videos.tests.factories import TranscodingJobFactory, VideoFactory
+from videos.tests.test_orphans import an_hour_later
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_folders")]
 
 STORAGE = "/admin/videos/storageentry/"
 DAY = 24 * 3600
@@ -26,14 +27,6 @@ FILES = {"720p/init.mp4": 10, "720p/00000.m4s": 1000, "audio/00000.m4s": 200, "p
 FILES |= {"captions/en.vtt": 5, "captions/en/00000.vtt": 6, "720p/.00001.m4s.ab12.part": 70}
 PARTS = {"source": 5000, "renditions": 1210, "extras": 45, "temporary": 70}
 TOTAL = sum(PARTS.values())
-
-
-@pytest.fixture(autouse=True)
-def folders(settings, tmp_path):
-    settings.DATA_DIR = tmp_path
-    for name in ("UPLOADS", "SOURCES", "MEDIA", "ARCHIVE"):
-        setattr(settings, f"{name}_DIR", tmp_path / name.lower())
-        (tmp_path / name.lower()).mkdir()
 
 
 def write(path, size):
@@ -147,12 +140,16 @@ class TestAdmin:
 
 
 class TestCommand:
+    @pytest.fixture(autouse=True)
+    def at_once(self, monkeypatch):
+        monkeypatch.setattr(orphans, "PAUSE", 0)
+
     def run(self, *arguments):
         out = io.StringIO()
         call_command("disk_usage", *arguments, stdout=out)
         return out.getvalue()
 
-    def test_it_tells_the_truth_mends_the_rows_and_lists_what_is_nobodys(self, made, settings):
+    def test_it_tells_the_truth_mends_the_rows_and_lists_what_is_nobodys(self, made, settings, monkeypatch):
         video = made(title="Walk")
         ledger.note(video)
         write(package_dir(video) / "720p" / "00001.m4s", 1000)
@@ -163,27 +160,49 @@ class TestCommand:
         assert report["totals"] == {**PARTS, "renditions": 2210, "total": TOTAL + 1000, "archive": 0, "uploads": 3}
         (found,) = report["videos"]
         assert (found["slug"], found["total"], found["recorded"]) == (video.slug, TOTAL + 1000, TOTAL)
-        assert [orphan.split(" ")[0] for orphan in report["orphans"]] == [
-            f"media/987654-{'a' * 32}",
-            "archive/987655",
-        ]
+        assert report["orphans"] == []
         assert row(video)["renditions"] == 2210
-        assert json.loads(self.run("--json"))["videos"][0]["recorded"] is None
+        an_hour_later(monkeypatch)
+        report = json.loads(self.run("--json"))
+        assert report["videos"][0]["recorded"] is None
+        assert report["orphans"] == [
+            f"media/987654-{'a' * 32} belongs to no video. Delete it.",
+            "archive/987655 belongs to no video. Delete it.",
+        ]
 
     def test_for_people_it_is_a_table(self, made):
         made(title="Walk")
         output = self.run()
         assert "«Walk»" in output
         assert "kept as the disk reserve" in output
-        assert "Corrected" in output
+        assert "Corrected" not in output  # it was not measured before
         assert "Orphans" not in output
+
+    def test_what_is_corrected_by_a_few_bytes_is_said_in_bytes(self, made):
+        video = made(source=2_600_000, title="Walk")
+        ledger.note(video)
+        write(package_dir(video) / "720p" / "00001.m4s", 1)
+        assert "«Walk» (video-" in (output := self.run())
+        assert "recorded 2,601,325 bytes, measured 2,601,326 bytes" in output
+        write(package_dir(video) / "720p" / "00001.m4s", 1_000_000)
+        assert "recorded 2.5 MB, measured 3.4 MB" in self.run()
+
+    def test_a_store_that_does_not_answer_ends_it_with_a_sentence(self, store, monkeypatch):
+        monkeypatch.setitem(bucket.CLIENT, "retries", {"mode": "standard", "total_max_attempts": 1})
+        bucket.forget()
+        store.faults = lambda method, path: "slow"
+        VideoFactory()
+        for command in ("disk_usage", "verify_media"):
+            with pytest.raises(CommandError, match="The object store did not complete") as error:
+                call_command(command)
+            assert error.value.returncode == 1
 
     def test_an_archived_video_has_the_slug_that_people_know(self, made):
         video = made()
         archive.archive(video.pk, by="ann")
         (found,) = json.loads(self.run("--json"))["videos"]
         assert (found["slug"], found["archived"]) == (video.slug, True)
-        assert archive_dir(video).is_dir()
+        assert archived_package(video).parent.is_dir()
 
 
 class TestLeftovers:

@@ -3,9 +3,9 @@
 import pytest
 from django.contrib.auth.models import User
 
-from videos.models import Cue
+from videos.models import Category
 from videos.tests import live
-from videos.tests.factories import CategoryFactory, TagFactory, VideoFactory
+from videos.tests.factories import CategoryFactory, TagFactory, VideoFactory, add_captions
 
 pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
@@ -23,7 +23,7 @@ def video(lasting_rows):
             title=f"A walk {'w' * 200}", slug=f"v{number}", description="y" * 300, category=category, public=True
         )
         video.tags.add(TagFactory(name=f"{number:02}{'t' * 48}"))
-    Cue.objects.create(video=video, start=12, end=14, text="We walk on")
+    add_captions(video, (12, 14, "We walk on"))
     User.objects.create_superuser("editor", password=PASSWORD)
     return video
 
@@ -89,7 +89,7 @@ def test_the_search_leads_to_the_moment_without_javascript(visit, address):
     page.wait_for_url(f"{address}/search/?q=%22walk+on%22")
     assert page.get_by_role("searchbox").input_value() == '"walk on"'
     page.locator(".moment a").click()
-    page.wait_for_url(f"{address}/watch/v29/?t=12")
+    page.wait_for_url(f"{address}/watch/v29/?t=12&captions=1")
     assert page.locator("noscript video").get_attribute("src").endswith("/master.m3u8#t=12")
 
 
@@ -111,3 +111,30 @@ def test_the_field_of_tags_suggests_what_is_not_there_yet(visit, address):
     assert [
         complaint for complaint in page.witness.complaints if "poster" not in complaint and "404" not in complaint
     ] == []
+
+
+def test_leaving_a_changed_form_of_the_admin_warns(visit, address):
+    page = visit("/")
+    questions = []
+    page.on("dialog", lambda dialog: (questions.append(dialog.type), dialog.dismiss()))
+    log_in(page, address)
+    category = Category.objects.get()
+    form = f"{address}/admin/videos/category/{category.pk}/change/"
+    page.goto(form)
+    page.click("#id_description")
+    page.click("text=Home")
+    page.wait_for_url(f"{address}/admin/")  # nothing was changed
+    page.goto(form)
+    page.locator("#id_slug").press_sequentially("!")
+    page.click("text=Home")
+    page.wait_for_timeout(500)
+    assert (page.url, questions) == (form, ["beforeunload"])
+    page.click("[name=_continue]")  # sends it, and shows it again: the slug is invalid
+    page.locator(".errornote").wait_for()
+    page.click("text=Home")
+    page.wait_for_timeout(500)
+    assert (page.url, questions) == (form, ["beforeunload"] * 2)
+    page.fill("#id_slug", "walks")
+    page.click("[name=_save]")
+    page.wait_for_url(f"{address}/admin/videos/category/")
+    assert questions == ["beforeunload"] * 2

@@ -12,6 +12,7 @@ from videos.merging import GoneError, merge
 from videos.models import Category, Tag, Video, VideoTag
 from videos.tests.factories import CategoryFactory, TagFactory, VideoFactory
 from videos.tests.test_admin import staff, text
+from videos.tests.versions import shown_by_list
 from videos.uploads import tags_named
 
 pytestmark = pytest.mark.django_db
@@ -36,7 +37,7 @@ def names(row):
 
 
 def act(client, kind, action, rows, **more):
-    data = {"action": action, "_selected_action": [row.pk for row in rows], **more}
+    data = {"action": action, "_selected_action": [row.pk for row in rows], **shown_by_list(*rows), **more}
     return client.post(f"/admin/videos/{kind}/", data, follow=True)
 
 
@@ -173,12 +174,12 @@ class TestSuggestions:
         answer = client.get("/admin/videos/tag/names/?term=wOO").json()
         assert answer == {"names": ["Woods", "woodland", "Wood"]}
 
-    @pytest.mark.parametrize("term", ["%00", "%25", "_", "x" * 5000, "%ff"])
+    @pytest.mark.parametrize("term", ["%25", "_", "x" * 5000, "%ff"])
     def test_whatever_is_typed_is_only_text(self, client, editor, term):
         TagFactory(name="Woods")
         response = client.get(f"/admin/videos/tag/names/?term={term}")
         assert response.status_code == 200
-        assert response.json()["names"] == (["Woods"] if term == "%00" else [])
+        assert response.json()["names"] == []
 
     def test_are_for_those_who_may_see_tags_or_write_videos(self, client):
         address = "/admin/videos/tag/names/?term=w"

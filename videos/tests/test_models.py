@@ -121,7 +121,7 @@ def test_categories_and_tags_come_by_name():
 def test_alive_leaves_out_the_archive():
     video = VideoFactory()
     VideoFactory(deleted_at=timezone.now())
-    assert list(Video.objects.alive()) == [video]
+    assert list(Video.objects.not_archived()) == [video]
 
 
 @pytest.mark.parametrize("status", [Video.Status.PENDING, Video.Status.PROCESSING, Video.Status.FAILED])
@@ -130,12 +130,12 @@ def test_a_video_that_is_not_ready_is_not_public(status):
     assert not Video.objects.public().exists()
 
 
-def test_public_is_ready_and_alive_and_published_by_now():
-    now = timezone.now()
+def test_public_is_ready_and_alive_and_public():
     video = VideoFactory(public=True)
-    VideoFactory(public=True, deleted_at=now)
-    VideoFactory(public=True, published_at=None)
-    VideoFactory(public=True, published_at=now + timedelta(minutes=1))
+    VideoFactory(public=True, deleted_at=timezone.now())
+    VideoFactory(public=True, visibility="private")
+    VideoFactory(public=True, visibility="unlisted")
+    VideoFactory(public=True, visibility="password", password="hash")
     assert list(Video.objects.public()) == [video]
 
 

@@ -44,7 +44,7 @@ class TestPaths:
             "video/iso.segment",
             "public, max-age=31536000, immutable",
         )
-        assert bucket.bucket().key(path) == "vlog/media/7-ab/480p/00000.m4s"
+        assert bucket.bucket().key(path) == f"{bucket.bucket().prefix}/media/7-ab/480p/00000.m4s"
 
     def test_folders_are_what_lies_in_them(self):
         package = ObjectPath("media/7-ab")
@@ -80,6 +80,22 @@ class TestPaths:
         files.remove(target)
         files.remove(target)
         assert files.sizes(ObjectPath()) == {}
+
+    def test_keys_that_end_in_a_slash_are_no_files(self):
+        package, target = ObjectPath("media/7-ab"), bucket.bucket()
+        for key in ("media/", "media/7-ab/", "media/7-ab/480p/", "media/8-cd/", "media/8-cd/480p/"):
+            target.client.put_object(Bucket=target.name, Key=f"{target.prefix}/{key}")
+        files.store(package / "480p" / "00000.m4s", b"segment")
+        empty = ObjectPath("media/8-cd")
+        assert (package.is_dir(), empty.is_dir(), empty.exists(), empty.is_file()) == (True, False, False, False)
+        assert files.sizes(ObjectPath()) == {"media/7-ab/480p/00000.m4s": 7}
+        assert list(package.rglob("*")) == [package / "480p" / "00000.m4s"]
+        assert files.names(package / "480p") == ["00000.m4s"]
+        assert files.names(package) == ["480p"]
+        files.remove(package)
+        files.remove(empty)
+        assert (package.exists(), empty.exists()) == (False, False)
+        assert [entry["Key"] for entry in bucket.listed_keys(f"{target.prefix}/")] == [f"{target.prefix}/media/"]
 
     def test_nothing_takes_it_for_a_file_of_this_machine(self):
         with pytest.raises(TypeError, match="lies in the object store"):
@@ -178,36 +194,37 @@ class TestArrival:
 
     def test_a_file_goes_up_and_then_goes(self, arrived):
         data, calls, path = arrived.read_bytes(), [], ObjectPath("sources/7/original.mp4")
-        files.receive(path, arrived, lambda: calls.append(1))
-        assert calls
+        files.receive(path, arrived, calls.append)
+        assert calls[-1] == 100
+        assert sorted(calls) == calls
         assert path.read_bytes() == data
         assert not arrived.parent.exists()
-        files.receive(path, arrived, lambda: None)
+        files.receive(path, arrived, lambda percent: None)
 
     def test_killed_on_its_way_it_goes_on_with_what_is_missing(self, store, arrived):
         data, path = arrived.read_bytes(), ObjectPath("sources/7/original.mp4")
         assert killed_at_part(3, path, arrived)
         assert (path.is_file(), arrived.read_bytes() == data) == (False, True)
         store.asked.clear()
-        files.receive(ObjectPath(path), arrived, lambda: None)
+        files.receive(ObjectPath(path), arrived, lambda percent: None)
         assert ObjectPath(path).read_bytes() == data
         assert not arrived.exists()
         assert 1 <= [method for method, _ in store.asked].count("PUT") <= 2
         target = bucket.bucket()
-        assert "Uploads" not in target.client.list_multipart_uploads(Bucket=target.name)
+        assert "Uploads" not in target.client.list_multipart_uploads(Bucket=target.name, Prefix=target.prefix)
 
     def test_killed_before_the_file_went_it_is_not_sent_again(self, store, arrived):
         path = ObjectPath("sources/7/original.mp4")
         files.store(path, arrived.read_bytes())
         store.asked.clear()
-        files.receive(ObjectPath(path), arrived, lambda: None)
+        files.receive(ObjectPath(path), arrived, lambda percent: None)
         assert {method for method, _ in store.asked} == {"HEAD"}
         assert not arrived.exists()
 
     def test_what_does_not_go_up_stays(self, store, arrived, impatient):
         store.faults = lambda method, path: "cut" if method == "PUT" else None
         with pytest.raises(StoreError):
-            files.receive(ObjectPath("sources/7/original.mp4"), arrived, lambda: None)
+            files.receive(ObjectPath("sources/7/original.mp4"), arrived, lambda percent: None)
         assert arrived.exists()
 
 
@@ -225,5 +242,5 @@ def killed_at_part(number, path, arrived):
         return ask(operation, path, **more)
 
     multipart.ask, multipart.PARALLEL_PARTS = die, 1
-    files.receive(path, arrived, lambda: None)
+    files.receive(path, arrived, lambda percent: None)
     os._exit(0)

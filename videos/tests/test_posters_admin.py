@@ -13,15 +13,7 @@ from videos.models import Video
 from videos.storage.paths import chosen_poster_path, package_dir, package_url
 from videos.tests.factories import TranscodingJobFactory, VideoFactory
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def own_folders(settings, tmp_path):
-    for name in ("SOURCES", "MEDIA", "ARCHIVE", "UPLOADS"):
-        setattr(settings, f"{name}_DIR", tmp_path / name)
-        (tmp_path / name).mkdir()
-    settings.FILE_UPLOAD_TEMP_DIR = settings.UPLOADS_DIR
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_folders")]
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 from django.db import DataError, connection, connections, transaction
 from django.utils import timezone
 
-from videos.models import Cue, SearchDocument, Tag, Video, VideoTag
-from videos.pages.search import MAX_CHARACTERS, MAX_RESULTS, NulError, excerpt, find, highlighted
-from videos.tests.factories import CategoryFactory, TagFactory, VideoFactory
+from videos.models import SearchDocument, Tag, Video, VideoTag
+from videos.pages.search import MAX_CHARACTERS, MAX_RESULTS, excerpt, find, highlighted
+from videos.tests.factories import CategoryFactory, TagFactory, VideoFactory, add_captions
 from videos.tests.test_pages import HIDDEN
 
 pytestmark = pytest.mark.django_db
@@ -19,7 +19,8 @@ def video(slug, *, tags=(), said=(), **fields):
     """A public video; `said` are the texts of its captions, five seconds each."""
     row = VideoFactory(**{"slug": slug, "title": slug, "public": True, **fields})
     row.tags.set([Tag.objects.get_or_create(name=name)[0] for name in tags])
-    Cue.objects.bulk_create(Cue(video=row, start=5 * n, end=5 * n + 5, text=text) for n, text in enumerate(said))
+    if said:
+        add_captions(row, *((5 * n, 5 * n + 5, text) for n, text in enumerate(said)))
     return row
 
 
@@ -128,10 +129,6 @@ class TestFinding:
         video("walk", title="A walk")
         assert slugs(("walk " * MAX_CHARACTERS) + "lake") == ["walk"]
 
-    def test_a_nul_is_refused_with_a_sentence(self):
-        with pytest.raises(NulError, match="Type the words again"):
-            find("a\0b", limit=10)
-
     def test_what_is_said_is_found_with_its_first_moment(self):
         video("talk", said=["Nothing yet", "Now the Glacier melts", "the glacier again"])
         (hit,) = find("glacier", limit=10).hits
@@ -204,8 +201,16 @@ class TestTheIndex:
         row = video("one", said=["A glacier"])
         sql("UPDATE cues SET text = 'A lake'")
         assert (slugs("glacier"), slugs("lake")) == ([], ["one"])
-        sql("DELETE FROM cues WHERE video_id = %s", row.pk)
+        sql("DELETE FROM caption_tracks WHERE video_id = %s", row.pk)
         assert slugs("lake") == []
+
+    def test_covers_every_published_track(self):
+        row = video("one", said=["A glacier"])
+        track = add_captions(row, (7, 9, "Un lac bleu"), language="fr")
+        add_captions(row, (0, 1, "Ein Entwurf"), language="de", state="draft")
+        (hit,) = find("bleu", limit=9).hits
+        assert (hit.moment.seconds, hit.moment.track) == (7, track)
+        assert (slugs("glacier"), slugs("entwurf")) == (["one"], [])
 
     def test_is_gone_with_its_video(self):
         row = video("one", tags=["Woods"])
@@ -230,7 +235,7 @@ class TestTheIndex:
 
     def test_a_text_with_a_nul_is_the_databases_to_refuse(self):
         with pytest.raises((ValueError, DataError)), transaction.atomic():
-            Cue.objects.create(video=video("one"), start=0, end=1, text="a\0b")
+            add_captions(video("one"), (0, 1, "a\0b"))
 
 
 @pytest.mark.django_db(transaction=True)

@@ -15,7 +15,7 @@ from django.db import connection
 
 from vlog import running
 from vlog.environment import BASE_DIR
-from vlog.tests.processes import belonging_to, environment_for, kill_all, wait_until
+from vlog.tests.processes import belonging_to, environment_for, kill_all, reserve_port, wait_until
 
 
 @pytest.fixture
@@ -32,6 +32,20 @@ def data_dir(new_dir: Path, database: Path) -> Path:
     new_dir.mkdir(mode=0o700)
     shutil.copytree(database, new_dir / "postgres")
     return new_dir
+
+
+@pytest.fixture(scope="session")
+def collected() -> None:
+    """The static files, without which the site does not start."""
+    if not (BASE_DIR / "staticfiles" / "staticfiles.json").exists():
+        subprocess.run([sys.executable, "manage.py", "collectstatic", "--noinput", "-v0"], cwd=BASE_DIR, check=True)
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port that no other process gets."""
+    with reserve_port() as holder:
+        yield holder.getsockname()[1]
 
 
 @pytest.fixture(scope="session")

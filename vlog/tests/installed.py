@@ -13,8 +13,8 @@ import yaml
 
 from vlog.environment import BASE_DIR
 
-TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<how>[-?])(?P<rest>[^}]*))?\}")
+# A default may contain another variable.
+VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<how>[-?])(?P<rest>(?:[^{}]|\$\{[^{}]*\})*))?\}")
 
 
 class Unset(Exception):
@@ -28,7 +28,7 @@ def compose_file(variables: Mapping[str, str]) -> dict[str, Any]:
         value = variables.get(match["name"], "")
         if not value and match["how"] == "?":
             raise Unset(f"{match['name']} {match['rest']}")
-        return value or match["rest"] or ""
+        return value or VARIABLE.sub(value_of, match["rest"] or "")
 
     text = (BASE_DIR / "docker-compose.yml").read_text()
     found: dict[str, Any] = yaml.safe_load(VARIABLE.sub(value_of, text).replace("$$", "$"))
@@ -66,12 +66,11 @@ def _ignored() -> list[str]:
 
 
 def nginx_configuration(folder: Path, **words: object) -> Path:
-    """Run nginx with deploy/nginx.conf.template and these values."""
+    """Write the configuration of the image with these values for deploy/nginx.conf.template, and return its path."""
     template = (BASE_DIR / "deploy" / "nginx.conf.template").read_text()
-    (folder / "vlog.conf").write_text(Template(template).safe_substitute(words))
-    places = "".join(f"  {name}_temp_path {folder}/{name};\n" for name in TEMPORARY)
+    (folder / "vlog.conf").write_text(Template(template).safe_substitute({"VLOG_PROXIES": "127.0.0.1/32", **words}))
+    main = (BASE_DIR / "deploy" / "nginx.conf").read_text()
+    main = main.replace("/tmp/", f"{folder}/").replace("/etc/nginx/conf.d/*.conf", f"{folder}/vlog.conf")  # noqa: S108
     # As in the image of nginx: its workers are the user that owns the videos.
-    main = f"user root;\npid {folder}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n{places}"
-    main += f"  include /etc/nginx/mime.types;\n  include {folder}/vlog.conf;\n}}\n"
-    (folder / "nginx.conf").write_text(main)
+    (folder / "nginx.conf").write_text(f"user root;\n{main}")
     return folder / "nginx.conf"

@@ -1,5 +1,6 @@
 """Real processes for tests: members of an installation, and how to find its processes."""
 
+import http.client
 import os
 import signal
 import socket
@@ -39,7 +40,7 @@ def reserve_port(host: str = "127.0.0.1") -> socket.socket:
 
     Servers set SO_REUSEADDR, too, which shares a port as long as only one listens.
     """
-    holder = socket.socket()
+    holder = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     holder.bind((host, 0))
     return holder
@@ -148,3 +149,62 @@ def both_answer(data_dir: Path) -> bool:
         return places.are_up(data_dir, ["postgres", "redis"]) and bool(redis_of(data_dir).ping())
     except (psycopg.OperationalError, redis.RedisError):
         return False
+
+
+def status_of(port: int, path: str, host: str = "127.0.0.1") -> int | None:
+    connection = http.client.HTTPConnection(host, port, timeout=10)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except OSError:
+        return None
+    finally:
+        connection.close()
+
+
+# What the command line of each program of `up` contains.
+PROGRAMS = {
+    "web": "vlog.webserver",
+    "tasks": "-Q tasks",
+    "encode": "-Q encode",
+    "beat": "vlog beat",
+    "keeper": "--standby",
+}
+
+
+class Up:
+    """`manage.py up` and what it prints."""
+
+    def __init__(self, data_dir: Path, port: int, *arguments: str, **variables: str) -> None:
+        self.data_dir, self.port = data_dir, port
+        self.output = data_dir.with_name("output")
+        with self.output.open("w") as output:
+            command = [sys.executable, "manage.py", "up", "--port", str(port), *arguments]
+            env = environment_for(data_dir, **variables)
+            self.process = subprocess.Popen(
+                command,
+                cwd=BASE_DIR,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def is_ready(self) -> bool:
+        assert self.process.poll() is None, self.text()
+        return status_of(self.port, "/readyz") == 200
+
+    def text(self) -> str:
+        return self.output.read_text()
+
+    def pid(self, name: str) -> int:
+        """0 where it does not run."""
+        try:
+            return pid_of(self.data_dir, PROGRAMS[name])
+        except ValueError:
+            return 0
+
+    def stop(self, number: signal.Signals) -> int:
+        self.process.send_signal(number)
+        return self.process.wait()

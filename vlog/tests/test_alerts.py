@@ -1,4 +1,4 @@
-"""Alerts about a full disk, sent to a real mail server and a real web server."""
+"""Alerts, sent to a real mail server and a real web server; the clock is the tests' own."""
 
 import io
 import json
@@ -14,11 +14,15 @@ from django.core.cache import cache
 from django.core.management import CommandError, call_command
 
 from vlog import alerts
-from vlog.alerts import Watch
+from vlog.alerts import Guard
 from vlog.environment import SettingError, parse_email_url, parse_reserve
+from vlog.health import Finding, State
 from vlog.tests.processes import reserve_port
+from vlog.watch import Watch
 
-LOW = "disk: little space is left: uploads and encoding are paused"
+pytestmark = pytest.mark.django_db
+
+LOW = "Little space is left: uploads and encoding are paused"
 
 
 class Mailbox:
@@ -68,12 +72,33 @@ def hook(settings):
 
 
 @pytest.fixture(autouse=True)
-def only_the_disk(settings):
-    settings.ALERTED, settings.ALERT_EMAILS, settings.ALERT_WEBHOOK = ["disk"], [], ""
+def only_the_disk(settings, tmp_path):
+    settings.ALERTED = {"disk": settings.ALERTED["disk"]}
+    settings.ALERT_EMAILS, settings.ALERT_WEBHOOK = [], ""
     settings.BASE_URL = "https://vlog.example.org"
-    cache.delete("alerts")
-    yield
-    cache.delete("alerts")
+    settings.DATA_DIR = tmp_path
+
+
+class Site:
+    """An installation in which a process looks every ten seconds. A restart continues with another process."""
+
+    def __init__(self):
+        self.now = 1_000_000.0
+        self.restart()
+
+    def restart(self):
+        self.guard = Guard(lambda: self.now)
+
+    def look(self, times=1):
+        for _ in range(times):
+            self.now += 10
+            assert self.guard.step()
+            assert not self.guard.step()
+
+
+@pytest.fixture
+def site():
+    return Site()
 
 
 @pytest.fixture
@@ -88,76 +113,126 @@ def disk(settings):
     return fill
 
 
-def test_what_two_runs_found_is_sent_once_and_its_end_once(mailbox, hook, disk):
-    watch = Watch()
-    watch.look()
+def test_a_problem_is_told_once_and_its_end_once(site, mailbox, hook, disk):
+    site.look()
     disk(low=True)
-    watch.look()
+    site.look()
     assert mailbox == []
-    for _ in range(3):
-        watch.look()
+    site.look(3)
     ((to, mail),) = mailbox
     assert to == ["ops@example.org", "boss@example.org"]
     assert mail["Subject"] == f"[VLog vlog.example.org] {LOW}"
     text = mail.get_content().replace("\r\n", "\n")
-    assert text.startswith(f"{LOW}. ")
+    assert text.startswith(f"{LOW}. The disk of ")
     assert "https://vlog.example.org/admin/" in text
     (posted,) = hook.posted
     assert posted == {"text": f"{mail['Subject']}\n\n{text.strip()}"}
     disk(low=False)
-    watch.look()
-    watch.look()
-    assert [mail["Subject"] for _, mail in mailbox[1:]] == [f"[VLog vlog.example.org] over: {LOW}"]
+    site.look(3)
+    (_, over) = mailbox[1]
+    assert over["Subject"] == f"[VLog vlog.example.org] Over: {LOW}"
+    assert over.get_content().startswith(f"Over after 40 s: {LOW}.")
+    assert len(mailbox) == len(hook.posted) == 2
 
 
-def test_what_is_over_before_the_second_run_is_not_sent(mailbox, disk):
-    watch = Watch()
-    for low in (True, False, True, False):
-        disk(low=low)
-        watch.look()
-    assert mailbox == []
-
-
-def test_a_restarted_scheduler_knows_what_was_sent(mailbox, disk):
+def test_the_process_that_looks_next_knows_what_was_told(site, mailbox, disk):
     disk(low=True)
-    watch = Watch()
-    watch.look()
-    watch.look()
-    Watch.resumed().look()
+    site.look(2)
+    site.restart()
+    site.now += 10  # another process takes over after 20 seconds
+    site.look(3)
     assert len(mailbox) == 1
+    disk(low=False)
+    site.look(2)
+    assert len(mailbox) == 2
 
 
-def test_a_failing_channel_does_not_stop_the_other(mailbox, hook, disk, caplog):
+def test_a_process_that_was_suspended_during_its_look_changes_nothing(site, mailbox, disk, tmp_path):
+    disk(low=True)
+    site.look()
+    suspended, look = site.guard, site.guard.observer.look
+
+    def look_while_another_process_takes_over(names):
+        found = look(names)
+        site.restart()
+        site.now += 10
+        site.look(2)
+        return found
+
+    suspended.observer.look = look_while_another_process_takes_over
+    site.now += 10
+    assert suspended.step()
+    assert len(mailbox) == 1
+    disk(low=False)
+    site.look(2)
+    assert len(mailbox) == 2
+
+
+def test_a_failing_channel_does_not_stop_the_other(site, mailbox, hook, disk, caplog):
     hook.status = 500
     disk(low=True)
-    watch = Watch()
-    for _ in range(3):
-        watch.look()
+    site.look(3)
     assert len(mailbox) == len(hook.posted) == 1
     said = [record.getMessage() for record in caplog.records if record.name == "vlog.alerts"]
     assert said == ["an alert could not be sent to the webhook: HTTP Error 500: Internal Server Error"]
 
 
-def test_if_no_channel_works_the_next_run_tries_again(hook, disk, caplog):
+def test_if_no_channel_works_the_next_look_tries_again(site, hook, disk, caplog):
     caplog.set_level(logging.WARNING)
     hook.status = 503
     disk(low=True)
-    watch = Watch()
-    watch.look()
-    watch.look()
+    site.look(2)
     hook.status = 200
-    watch.look()
-    watch.look()
+    site.look(2)
     assert len(hook.posted) == 2
     assert "secret-path" not in caplog.text
 
 
+def test_a_folder_that_is_gone_is_told_all_the_same(site, hook, settings, tmp_path):
+    site.look()
+    cache.delete("alerts")
+    (tmp_path / "alerts.json").unlink()
+    tmp_path.rename(tmp_path.with_name("gone"))
+    try:
+        site.look(3)
+    finally:
+        tmp_path.with_name("gone").rename(tmp_path)
+        cache.delete("alerts")
+    (posted,) = hook.posted
+    assert posted["text"].startswith("[VLog vlog.example.org] The disk cannot be checked: [Errno 2] No such file")
+
+
+def test_a_state_that_cannot_be_read_is_begun_anew(site, hook, disk, tmp_path):
+    site.look()
+    (tmp_path / "alerts.json").write_text('{"problems": 1}')
+    site.restart()
+    site.now += 20
+    disk(low=True)
+    site.look(2)
+    assert len(hook.posted) == 1
+
+
+def watch_of(messages):
+    """Return a watch that has found these, and its news."""
+    watch = Watch()
+    for now in (0.0, 10.0):
+        watch.add(["disk"], {"disk": [Finding(State.AMBER, message, "Retry it.") for message in messages]}, now)
+    return watch, watch.news(10.0)
+
+
 def test_a_long_message_is_shortened():
-    new = [f"failures: «Video {number}» failed: no picture" for number in range(30)]
-    subject, text = alerts._message(new, ["disk: full"], dict.fromkeys(new, "Retry it."))
-    assert subject == f"[VLog vlog.example.org] {new[0]} (and 30 more)"
+    messages = [f"«Video {number}» failed: no picture" for number in range(30)]
+    subject, text = alerts.message(*watch_of(messages), 10.0)
+    assert subject == f"[VLog vlog.example.org] {messages[0]} (and 29 more)"
     assert text.count("Retry it.") == 20
-    assert "And 11 more: run manage.py doctor to see them." in text
+    assert "And 10 more: run manage.py doctor to see them." in text
+
+
+def test_a_subject_is_one_line_and_ends_with_a_whole_word():
+    subject, _ = alerts.message(*watch_of(["It failed\nbecause " + "the encoder stopped " * 20]), 10.0)
+    assert subject.endswith(" stopped the …")
+    assert len(subject) <= len("[VLog vlog.example.org] ") + 150
+    assert "\n" not in subject
 
 
 class TestTheCommand:

@@ -22,7 +22,7 @@ from django.test import Client
 
 from transcoding.tests import clips
 from transcoding.tests.conftest import database_url
-from videos import archive
+from videos import archive, grants
 from videos.models import Video
 from videos.storage import paths
 from videos.tests.test_media import HOSTILE, NAMES, PACKAGE, PLAYLIST, PLAYLISTS, PRIVATE, SEGMENT, write
@@ -38,7 +38,8 @@ pytestmark = [
 HOST = "video.example.org"
 TLS = {"Host": HOST, "X-Forwarded-Proto": "https"}  # as a proxy that terminates TLS sends it
 TOKEN = "m" * 32
-PADDING = 3 << 20  # bytes: more than nginx accepts by default
+SECURITY = ("X-Content-Type-Options", "Cross-Origin-Resource-Policy")
+PADDING = 4 << 20  # bytes: more than nginx accepts, except at the addresses of uploads
 
 
 class Services:
@@ -52,12 +53,15 @@ class Services:
             (self.without_whisper / f"{name}.py").write_text("raise ImportError('not in this image')\n")
         self.variables = {
             "POSTGRES_PASSWORD": "never asked for here",
+            "REDIS_PASSWORD": "never asked for here",
+            "VLOG_TRUSTED_PROXIES": "127.0.0.1",  # nginx
             "VLOG_SECRET_KEY": settings.SECRET_KEY,
             "VLOG_DATABASE_URL": database_url(),
             "VLOG_REDIS_URL": settings.REDIS_URL,
             "VLOG_BASE_URL": f"https://{HOST}",
             "VLOG_METRICS_TOKEN": TOKEN,
             "VLOG_DISK_RESERVE": "0",
+            "VLOG_DEFAULT_VISIBILITY": "public",
             "VLOG_X264_PRESET": "ultrafast",
             "VLOG_WHISPER_MODEL": "none",
         }
@@ -160,8 +164,9 @@ def playing(site, clip):
     assert response.status == 302, response.body
     video = Video.objects.get()
     package = f"/media/{paths.package_name(video)}/"
-    wait_until(lambda: ask(site.front, f"{package}master.m3u8").status == 200, "the playlists")
-    segment = f"{package}360p/00000.m4s"
+    preview = f"{package}{grants.for_editor(User.objects.get(), video)}/"
+    wait_until(lambda: ask(site.front, f"{preview}master.m3u8").status == 200, "the playlists")
+    segment = f"{preview}360p/00000.m4s"
     assert not (paths.package_dir(video) / "360p/00000.m4s").exists()
     with ThreadPoolExecutor() as viewers:
         waiting = viewers.submit(ask, site.front, segment)
@@ -252,6 +257,7 @@ def package(site):
         write(settings.MEDIA_DIR / PACKAGE / name, PLAYLIST if name in PLAYLISTS else SEGMENT)
     for name in PRIVATE:
         write(settings.MEDIA_DIR / name, b"private")
+    paths.note_open(Video(pk=int(PACKAGE.partition("-")[0]), media_key=PACKAGE.partition("-")[2]))
     yield f"/media/{PACKAGE}/"
     for name in {name.split("/")[0] for name in (PACKAGE, *PRIVATE)}:
         path = settings.MEDIA_DIR / name
@@ -266,7 +272,7 @@ def test_nginx_answers_as_django_does(site, package, name, part, method):
     ours, django = (ask(port, package + name, method, **asked) for port in (site.front, site.web))
     assert "Referrer-Policy" not in ours.headers  # the request did not reach Django
     assert (ours.status, ours.body) == (django.status, django.body)
-    for header in ("Content-Type", "Content-Length", "Content-Range", "Cache-Control", "X-Content-Type-Options"):
+    for header in ("Content-Type", "Content-Length", "Content-Range", "Cache-Control", *SECURITY):
         assert ours.headers[header] == django.headers[header]
 
 

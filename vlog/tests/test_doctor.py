@@ -7,7 +7,6 @@ from datetime import timedelta
 from io import StringIO
 
 import pytest
-from celery.signals import after_task_publish
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.db import connections
@@ -15,25 +14,22 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from vlog import doctor, running
-from vlog.celery import app, record_heartbeat, record_heartbeats
+from vlog.celery import app
 from vlog.environment import BASE_DIR, Reserve
 from vlog.health import State, check_database, check_disk, check_redis
-from vlog.tests.test_health import UNREACHABLE
+from vlog.scheduler import Scheduler
+from vlog.tests.test_readiness import UNREACHABLE
 from vlog.tests.test_schema import sections
 
 GREEN, AMBER, RED = State.GREEN, State.AMBER, State.RED
 
 
 @pytest.fixture(autouse=True)
-def folder(settings, tmp_path, monkeypatch):
+def folder(own_folders, monkeypatch):
     """An empty data folder, and a scheduler that has just sent a message."""
-    settings.DATA_DIR = tmp_path
-    for name in ("uploads", "sources", "media", "archive"):
-        (tmp_path / name).mkdir()
-        setattr(settings, f"{name.upper()}_DIR", tmp_path / name)
     monkeypatch.setattr(running, "REPLY_SECONDS", 0.1)  # no node replies
     cache.set("beat", time.time(), 60)
-    return tmp_path
+    return own_folders
 
 
 def finding_of(check):
@@ -84,9 +80,9 @@ def test_programs_get_the_same_as_json():
         "state": "green",
         "sentence": "answers, and all migrations are applied",
         "advice": "",
-        "can_be_mended": False,
+        "can_be_fixed": False,
     }
-    assert report["mended"] == []
+    assert report["fixed"] == []
 
 
 @pytest.mark.django_db
@@ -207,24 +203,34 @@ def test_the_clock(monkeypatch):
     assert re.match(r"the database's clock differs by 3\d\d s: leases expire", text)
 
 
-def test_beat(settings):
-    cache.set("beat", time.time() - 30, 60)
+def test_beat():
+    cache.set("beat", time.time() - 10, 60)
     assert finding_of(doctor.check_beat)[0] == GREEN
     cache.set("beat", time.time() - 600, 60)
     state, text = finding_of(doctor.check_beat)
     assert state == RED
-    assert re.match(r"sent its last message 6\d\d s ago: lost work is not recovered", text)
+    assert re.match(r"has not run for 6\d\d s: lost work is not recovered", text)
     cache.delete("beat")
-    assert finding_of(doctor.check_beat)[1].startswith("has sent no message for a day")
+    assert finding_of(doctor.check_beat)[1].startswith("has not run within the last day")
 
 
-def test_beat_is_recorded_with_each_message():
+def test_beat_is_recorded_at_each_turn_of_its_loop():
     cache.delete("beat")
-    record_heartbeats()
-    try:
-        app.send_task("no.such.task", queue="doctor")
-    finally:
-        after_task_publish.disconnect(record_heartbeat)
-        with app.connection_for_write() as connection:
-            connection.default_channel.queue_delete("doctor")
-    assert finding_of(doctor.check_beat)[0] == GREEN
+    scheduler = Scheduler(app, lazy=True)
+    assert scheduler.tick() <= 5
+    assert finding_of(doctor.check_beat) == (GREEN, "ran 0 s ago.")
+
+
+@pytest.mark.django_db
+def test_the_backup(settings, folder):
+    MigrationRecorder.Migration.objects.update(applied=timezone.now() - timedelta(days=8, hours=-1))
+    assert finding_of(doctor.check_backup) == (GREEN, "none is known yet.")
+    MigrationRecorder.Migration.objects.update(applied=timezone.now() - timedelta(days=9))
+    state, text = finding_of(doctor.check_backup)
+    assert (state, text[:58]) == (AMBER, "no backup is known, and the database was made 9 days ago. ")
+    (folder / "last-backup").write_text(timezone.now().isoformat())
+    assert finding_of(doctor.check_backup) == (GREEN, "the last one was made 0 days ago.")
+    (folder / "last-backup").write_text((timezone.now() - timedelta(days=10)).isoformat())
+    assert finding_of(doctor.check_backup)[1].startswith("the last backup was made 10 days ago. Run manage.py backup")
+    settings.BACKUP_DAYS = 0
+    assert finding_of(doctor.check_backup)[0] == GREEN

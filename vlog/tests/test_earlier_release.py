@@ -66,6 +66,15 @@ def check_columns(site: EarlierSite) -> None:
     assert site.query("SELECT DISTINCT plan_format FROM transcoding_jobs") == [(1,)]
 
 
+def check_visibility(site: EarlierSite) -> None:
+    """A video that was withdrawn or scheduled is private, and the second one becomes public when it was to."""
+    private = "SELECT slug FROM videos WHERE visibility = 'private' AND deleted_at IS NULL ORDER BY slug"
+    assert site.query(private) == [("fog-over-the-pier",), ("the-regatta-of-the-next-century",)]
+    columns = "slug, c.visibility, published_at, c.at = changes_at"
+    planned = f"SELECT {columns} FROM visibility_changes c JOIN videos v ON v.id = video_id"  # noqa: S608
+    assert site.query(planned) == [("the-regatta-of-the-next-century", "public", None, True)]
+
+
 def check_files(site: EarlierSite) -> None:
     package, half = site.package(FINISHED), site.package(HALF_MADE)
     for name in ("master.m3u8", "poster.jpg", "storyboard.vtt", "480p/00006.m4s", "360p/init.mp4", "captions/en.vtt"):
@@ -92,6 +101,7 @@ def test_the_earlier_site_is_there_before_and_after_the_migrations(earlier_site)
     assert counts(earlier_site, kept) == {table: told[table] for table in kept}
     check_rows(earlier_site)
     check_columns(earlier_site)
+    check_visibility(earlier_site)
     check_files(earlier_site)
     jobs = json.loads(earlier_site.manage("jobs", "list", "--all", "--json"))
     assert {job["slug"]: job["state"] for job in jobs} == STATES | {"the-old-lighthouse": "archived"}
@@ -112,6 +122,7 @@ def test_the_columns_of_this_release_go_back_into_sentences(earlier_site):
     assert earlier_site.query("SELECT count(*) FROM auth_permission WHERE codename = 'manage_job'") == [(0,)]
 
 
+@pytest.mark.slow("migrates the site of an earlier release")
 def test_who_could_control_jobs_still_can(earlier_site):
     earlier_site.query(
         "INSERT INTO auth_user_user_permissions (user_id, permission_id) SELECT u.id, p.id FROM auth_user u, "

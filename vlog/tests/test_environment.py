@@ -99,8 +99,8 @@ def test_a_database_address_becomes_djangos_entry(url, expected):
 
 
 def test_parameters_of_a_database_address_reach_the_driver():
-    entry = parse_database_url("postgresql://db/vlog?sslmode=require&connect_timeout=3")
-    assert entry["OPTIONS"] == {"sslmode": "require", "connect_timeout": "3"}
+    entry = parse_database_url("postgresql://db/vlog?sslmode=require&connect_timeout=7")
+    assert entry["OPTIONS"] == {"sslmode": "require", "connect_timeout": "7", "tcp_user_timeout": "10000"}
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,20 @@ import io
 import json
 import logging
 import re
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
+from billiard.exceptions import WorkerLostError
+from celery.beat import SchedulingError
+from kombu.exceptions import OperationalError
 
 from vlog import logs
-from vlog.logs import JsonFormatter, LineFormatter
+from vlog.environment import BASE_DIR
+from vlog.logs import ConnectionErrors, EmptyRecords, JsonFormatter, LineFormatter
+from vlog.tests.processes import environment_for
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +108,102 @@ def test_as_json_an_event_is_one_line(monkeypatch):
         "message": "«Größe\n» failed",
         "job": 12,
     }
+
+
+def test_a_message_of_several_lines_is_one_line():
+    text = "consumer: Cannot connect to redis:\n  Connection refused.\n\n"
+    line = LineFormatter(colour=False).format(record(logging.ERROR, text))
+    assert line.endswith("consumer: Cannot connect to redis: Connection refused.")
+
+
+def test_a_record_without_a_message_is_dropped():
+    kept = [text for text in ("", " \n", "text") if EmptyRecords().filter(record(logging.INFO, text))]
+    assert kept == ["text"]
+    assert EmptyRecords().filter(record(logging.ERROR, "", exc_info=(ValueError, ValueError(), None)))
+
+
+class TestBroker:
+    def beat_record(self, cause: Exception) -> logging.LogRecord:
+        """What celery.beat logs about a task that it cannot send."""
+        try:
+            try:
+                raise cause
+            except type(cause) as error:
+                raise SchedulingError(f"Couldn't apply scheduled task sweep: {error}") from error
+        except SchedulingError as error:
+            stack = ['  File "beat.py", line 1\n'] * 20
+            made = record(logging.ERROR, "Message Error: %s\n%s", error, stack, exc_info=sys.exc_info())
+        assert ConnectionErrors().filter(made)
+        return made
+
+    @pytest.mark.parametrize("cause", [OperationalError("refused"), ConnectionRefusedError("refused")])
+    def test_a_missed_beat_is_one_line_with_the_name_of_its_task(self, cause):
+        line = LineFormatter(colour=False).format(self.beat_record(cause))
+        assert line.endswith("ERROR   Couldn't apply scheduled task sweep: refused")
+
+    def test_a_process_of_a_pool_that_has_ended_is_one_line(self):
+        """It is what celery.worker.request logs at a stop during a task."""
+        lost = WorkerLostError("Worker exited prematurely: signal 15 (SIGTERM) Job: 7.")
+        made = record(logging.ERROR, "Task handler raised error: %r", lost, exc_info=(WorkerLostError, lost, None))
+        assert ConnectionErrors().filter(made)
+        assert LineFormatter(colour=False).format(made).count("\n") == 0
+        assert "SIGTERM" in made.getMessage()
+        assert {type(each) for each in logging.getLogger("celery.worker.request").filters} == {ConnectionErrors}
+
+    def test_another_error_keeps_its_traceback(self):
+        line = LineFormatter(colour=False).format(self.beat_record(KeyError("sweep")))
+        assert "Traceback (most recent call last):" in line
+        assert "KeyError: 'sweep'" in line
+
+
+@pytest.mark.parametrize("program", ["beat", "worker"])
+def test_without_its_services_a_program_of_celery_writes_json_and_no_stacks(program, tmp_path):
+    services = {"VLOG_DATABASE_URL": "postgresql://127.0.0.1:1/vlog", "VLOG_REDIS_URL": "redis://127.0.0.1:1/0"}
+    env = environment_for(tmp_path, VLOG_LOG_FORMAT="json", VLOG_SWEEP_SECONDS="1", VLOG_PROCESS=program, **services)
+    command = [sys.executable, "-m", "celery", "--quiet", "-A", "vlog", program]
+    written = tmp_path / "output"
+    with (
+        written.open("w") as output,
+        subprocess.Popen(command, cwd=BASE_DIR, env=env, stdout=output, stderr=output) as run,
+    ):
+        deadline = time.monotonic() + 60
+        while len(events := events_in(written)) < 3 and time.monotonic() < deadline:
+            time.sleep(0.2)
+        run.terminate()
+    events = events_in(written)
+    assert len(events) >= 3
+    assert all(event["process"] == program and event["message"].strip() for event in events)
+    assert not any("exception" in event or "File " in event["message"] for event in events)
+
+
+def events_in(path: Path) -> list[dict[str, str]]:
+    """Return the events of a log; every line must be one."""
+    return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_why_a_program_cannot_run_is_in_the_format_of_the_log(log_format, monkeypatch, capsys):
+    monkeypatch.setenv("VLOG_LOG_FORMAT", log_format)
+    monkeypatch.setenv("VLOG_PROCESS", "web")
+    logs.complain("The database is full.")
+    written = capsys.readouterr().err
+    if log_format == "text":
+        assert written == "The database is full.\n"
+    else:
+        event = json.loads(written)
+        assert (event["process"], event["level"], event["message"]) == ("web", "CRITICAL", "The database is full.")
+
+
+def test_with_json_warnings_and_unexpected_ends_are_events_too(tmp_path):
+    code = "import django, warnings; django.setup(); warnings.warn('old'); raise KeyError('x')"
+    env = environment_for(tmp_path, VLOG_LOG_FORMAT="json", DJANGO_SETTINGS_MODULE="vlog.settings")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=BASE_DIR, env=env, capture_output=True, text=True, check=False
+    )
+    warned, ended = map(json.loads, done.stderr.splitlines())
+    assert (done.returncode, warned["level"], ended["level"]) == (1, "WARNING", "CRITICAL")
+    assert "UserWarning: old" in warned["message"]
+    assert ended["exception"].endswith("KeyError: 'x'")
 
 
 class TestRequests:

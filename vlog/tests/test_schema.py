@@ -24,7 +24,7 @@ from django.db.models.expressions import DatabaseDefault
 from django.utils import timezone
 from pytest_django.plugin import DjangoDbBlocker
 
-APPS = ["videos", "transcoding", "workers", "analytics"]
+APPS = ["vlog", "videos", "transcoding", "workers", "analytics"]
 DOCUMENT = (settings.BASE_DIR / "docs" / "schema.md").read_text()
 TYPES = {"FLOAT": "double precision", "VARCHAR": "character varying"}
 
@@ -34,18 +34,41 @@ ROWS = """
     INSERT INTO tags (id, name, slug) VALUES (1, 'Woods', 'woods');
     INSERT INTO videos (id, title, slug, category_id, status, published_at)
         VALUES (1, 'A walk', 'my-video', 1, 'ready', NOW());
+    INSERT INTO videos (id, title, slug, version_of_id) VALUES (20, 'A walk', 'held', 1);
+    INSERT INTO file_versions (id, video_id, number, holder_id, state) VALUES (1, 1, 1, 20, 'making');
     INSERT INTO video_tags (video_id, tag_id) VALUES (1, 1);
     INSERT INTO video_qualities (id, video_id, quality, width, height, bitrate) VALUES (1, 1, '720p', 1280, 720, 2000);
     INSERT INTO transcriptions (id, video_id) VALUES (1, 1);
+    INSERT INTO video_slugs (id, slug, video_id) VALUES (1, 'a-walk', 1);
+    INSERT INTO category_slugs (id, slug, category_id) VALUES (1, 'hikes', 1);
+    INSERT INTO tag_slugs (id, slug, tag_id) VALUES (1, 'forest', 1);
     INSERT INTO archive_entries (video_id, slug) VALUES (1, 'my-video');
+    INSERT INTO visibility_changes (id, video_id, at, visibility) VALUES (1, 1, NOW() + INTERVAL '1 day', 'public');
+    INSERT INTO share_links (id, video_id, key_hash, key_prefix, expires_at) VALUES (1, 1, 'h', 'p', NOW());
     INSERT INTO storage_entries (video_id) VALUES (1);
-    INSERT INTO cues (id, video_id, start, "end", text) VALUES (1, 1, 0, 1.5, 'Hello.');
+    INSERT INTO audio_tracks (id, video_id, rendition, name) VALUES (1, 1, 'audio', 'English');
+    INSERT INTO caption_tracks (id, video_id, number, origin) VALUES (1, 1, 1, 'file');
+    INSERT INTO cues (id, track_id, start, "end", text) VALUES (1, 1, 0, 1.5, 'Hello.');
+    INSERT INTO chapters (id, video_id, start, title) VALUES (1, 1, 0, 'Start');
+    INSERT INTO source_streams (id, video_id, number, kind, fate, reason) VALUES (1, 1, 0, 'data', 'left_out', 'Data.');
     INSERT INTO viewers (id, session_id) VALUES (1, 'a');
     INSERT INTO playback_sessions (id, video_id, viewer_id, session_token, duration_watched, completed)
         VALUES (1, 1, 1, 'one', 5400, TRUE), (2, 1, 1, 'two', 1800, FALSE), (3, 1, NULL, 'three', 0, FALSE);
     INSERT INTO daily_views (video_id, day) VALUES (1, '2026-01-31');
     INSERT INTO workers (id, worker_id, registered_at) VALUES (1, 'uuid', NOW());
     INSERT INTO worker_api_keys (id, worker_id, key_hash, key_prefix, created_at) VALUES (1, 1, 'h', 'p', NOW());
+    INSERT INTO auth_user (id, password, username, first_name, last_name, email, is_superuser, is_staff, is_active,
+        date_joined) VALUES (1000, '', 'ann', '', '', '', FALSE, FALSE, TRUE, NOW()) ON CONFLICT DO NOTHING;
+    INSERT INTO api_tokens (id, user_id, key_hash, key_prefix, scopes, created_at)
+        VALUES (1, 1000, 'h', 'p', ARRAY['read'], NOW());
+    INSERT INTO editor_defaults (user_id, visibility) VALUES (1000, 'public');
+    INSERT INTO uploads (key, owner_id, category_id, replaces_id, size, expires_at)
+        VALUES ('00000000-0000-4000-8000-000000000000', 1000, 1, 1, 7, NOW());
+    INSERT INTO webhooks (id, address, secret, events)
+        VALUES (1, 'https://example.org/', 'whsec_eA==', ARRAY['video.ready']);
+    INSERT INTO webhook_deliveries (key, webhook_id, event, payload)
+        VALUES ('00000000-0000-4000-8000-000000000000', 1, 'video.ready', '{}');
+    INSERT INTO audit_entries (action, actor) VALUES ('restored', 'ann');
     INSERT INTO transcoding_jobs (id, video_id, worker_id, last_checkpoint)
         VALUES (1, 1, 'uuid', NOW() - INTERVAL '31 minutes');
     INSERT INTO quality_progress (id, job_id, quality) VALUES (1, 1, '720p');
@@ -133,7 +156,7 @@ def catalogue(using: str = "default") -> dict[tuple[str, str], tuple[Any, ...]]:
            FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
            LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
            WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
-             AND c.relname !~ '^(auth|django|axes|celery)_'""",
+             AND c.relname !~ '^(auth|django|otp|celery)_'""",
         using=using,
     )
     return {(table, column): tuple(rest) for table, column, *rest in rows}
@@ -185,7 +208,7 @@ def filled(db: None) -> None:
 def test_the_document_and_the_code_have_the_same_tables():
     ours = {model._meta.db_table for app in APPS for model in apps.get_app_config(app).get_models()}
     assert set(TABLES) == ours
-    assert len(ours) == 19
+    assert len(ours) == 35
 
 
 @pytest.mark.django_db
@@ -290,7 +313,8 @@ def test_a_delete_typed_by_hand_follows_the_cascade_table(parent, child, column,
 @pytest.mark.usefixtures("filled")
 def test_a_deleted_video_leaves_viewers_workers_tags_and_categories():
     query("DELETE FROM videos")
-    kept = ["categories", "tags", "viewers", "workers", "worker_api_keys"]
+    kept = ["categories", "tags", "viewers", "workers", "worker_api_keys", "api_tokens", "audit_entries", "uploads"]
+    kept += ["editor_defaults", "category_slugs", "tag_slugs", "webhooks", "webhook_deliveries"]
     for table in TABLES:
         assert query(f"SELECT COUNT(*) FROM {table}") == [(1 if table in kept else 0,)], table
 
@@ -311,11 +335,26 @@ def test_no_row_refers_to_one_that_is_not_there(sql):
         query(sql)
 
 
+@pytest.mark.parametrize("sql", ["UPDATE audit_entries SET actor = 'bob'", "DELETE FROM audit_entries"])
+@pytest.mark.usefixtures("filled")
+def test_the_audit_log_can_only_be_added_to(sql):
+    for pruning in ("off", "on"):  # the entry is too young for the pruning
+        query("SELECT set_config('vlog.pruning', %s, TRUE)", pruning)
+        with pytest.raises(IntegrityError, match="cannot be changed or deleted"), transaction.atomic():
+            query(sql)
+
+
 # Checks
 
 REFUSED = [
     ("videos", "status", "'published'", "ck_videos_status"),
     ("videos", "duration", "-0.1", "ck_videos_duration"),
+    ("videos", "visibility", "'secret'", "ck_videos_visibility"),
+    ("videos", "visibility", "'password'", "ck_videos_password"),
+    *((table, "version", "0", f"ck_{table}_version") for table in ("videos", "categories", "tags")),
+    ("visibility_changes", "visibility", "'secret'", "ck_visibility_changes_visibility"),
+    ("visibility_changes", "visibility", "'password'", "ck_visibility_changes_password"),
+    ("editor_defaults", "visibility", "'secret'", "ck_editor_defaults_visibility"),
     ("videos", "source_width", "-1", "ck_videos_source_size"),
     ("videos", "source_height", "-1", "ck_videos_source_size"),
     ("videos", "poster_version", "-1", "ck_videos_poster_version"),
@@ -333,8 +372,34 @@ REFUSED = [
     ("archive_entries", "size", "-1", "ck_archive_entries_size"),
     *(("storage_entries", name, "-1", "ck_storage_entries_bytes") for name in ("source", "renditions", "extras")),
     ("storage_entries", "temporary", "-1", "ck_storage_entries_bytes"),
+    ("audio_tracks", "role", "'karaoke'", "ck_audio_tracks_role"),
+    ("audio_tracks", "name", "''", "ck_audio_tracks_name"),
+    ("audio_tracks", "is_default", "TRUE, hidden = TRUE", "ck_audio_tracks_default"),
+    ("caption_tracks", "number", "0", "ck_caption_tracks_number"),
+    ("caption_tracks", "number", "100", "ck_caption_tracks_number"),
+    ("caption_tracks", "language", "'e\"g'", "ck_caption_tracks_language"),
+    ("caption_tracks", "language", "''", "ck_caption_tracks_language"),
+    ("caption_tracks", "kind", "'chapters'", "ck_caption_tracks_kind"),
+    ("caption_tracks", "origin", "'somewhere'", "ck_caption_tracks_origin"),
+    ("caption_tracks", "state", "'hidden'", "ck_caption_tracks_state"),
+    ("chapters", "start", "-0.1", "ck_chapters_start"),
+    ("source_streams", "fate", "'lost'", "ck_source_streams_fate"),
+    ("source_streams", "number", "-1", "ck_source_streams_number"),
     ("cues", "start", "-0.1", "ck_cues_times"),
     ("cues", "start", "2", "ck_cues_times"),
+    ("api_tokens", "scopes", "'{}'", "ck_api_tokens_scopes"),
+    ("api_tokens", "scopes", "'{read,everything}'", "ck_api_tokens_scopes"),
+    ("videos", "visibility", "'public'", "ck_videos_visibility_of_version"),
+    ("file_versions", "state", "'lost'", "ck_file_versions_state"),
+    ("file_versions", "number", "0", "ck_file_versions_number"),
+    ("file_versions", "size", "-1", "ck_file_versions_size"),
+    ("file_versions", "holder_id", "NULL", "ck_file_versions_state_holder"),
+    ("file_versions", "state", "'current'", "ck_file_versions_state_holder"),
+    ("file_versions", "state", "'replaced'", "ck_file_versions_replaced"),
+    ("uploads", "size", "0", "ck_uploads_bytes"),
+    ("uploads", '"offset"', "8", "ck_uploads_bytes"),
+    ("uploads", "visibility", "'password'", "ck_uploads_visibility"),
+    ("uploads", "finished_at", "NOW()", "ck_uploads_finished"),
     ("playback_sessions", "duration_watched", "-1", "ck_playback_sessions_seconds"),
     ("playback_sessions", "max_position", "-1", "ck_playback_sessions_seconds"),
     ("playback_sessions", "last_report", "-1", "ck_playback_sessions_last_report"),
@@ -376,6 +441,12 @@ REFUSED = [
     ("transcoding_attempts", "tier", "-1", "ck_transcoding_attempts_counts"),
     ("transcoding_attempts", "number", "0", "ck_transcoding_attempts_counts"),
     ("transcoding_attempts", "seconds", "-1", "ck_transcoding_attempts_counts"),
+    ("transcoding_attempts", "final", "TRUE", "ck_transcoding_attempts_final"),
+    ("webhooks", "events", "ARRAY['video.eaten']", "ck_webhooks_events"),
+    ("webhooks", "events", "'{}'", "ck_webhooks_events"),
+    ("webhooks", "secret", "''", "ck_webhooks_secret"),
+    ("webhooks", "retry_at", "NOW()", "ck_webhooks_retry_at"),
+    ("webhook_deliveries", "next_at", "NOW(), delivered_at = NOW()", "ck_webhook_deliveries_delivered"),
 ]
 LISTED_VALUES = [
     (table, column, value)
@@ -395,7 +466,15 @@ def test_the_database_refuses_what_cannot_be(table, column, value, constraint):
 
 @pytest.mark.django_db
 def test_every_check_has_been_tried():
-    assert {(table, name) for table, _, _, name in REFUSED} == {(table, name) for table, name, *_ in constraints("c")}
+    tried = {(table, name) for table, _, _, name in REFUSED} | {("audit_entries", "ck_audit_entries_via")}
+    assert tried == {(table, name) for table, name, *_ in constraints("c")}
+
+
+@pytest.mark.django_db
+def test_an_entry_of_the_audit_log_is_from_a_known_place():
+    with pytest.raises(IntegrityError) as refusal, transaction.atomic():  # no UPDATE reaches the check
+        query("INSERT INTO audit_entries (action, via) VALUES ('restored', 'somewhere')")
+    assert '"ck_audit_entries_via"' in str(refusal.value)
 
 
 @pytest.mark.parametrize(("table", "column", "value"), LISTED_VALUES)
@@ -427,13 +506,16 @@ def test_the_ends_of_a_percentage_belong_to_it(table, percent):
 
 @pytest.mark.parametrize("field", FIELDS_WITH_DEFAULT, ids=str)
 @pytest.mark.django_db
-def test_python_and_the_database_agree_on_a_default(field):
+def test_python_and_the_database_agree_on_a_default(field, settings):
+    settings.DEFAULT_VISIBILITY = "private"  # the tests' own is public
     _, _, expression = catalogue()[field.model._meta.db_table, field.column]
     ((there,),) = query(f"SELECT {expression}")
     here = getattr(field.model(), field.attname)
     assert not isinstance(here, DatabaseDefault)
     if field.column == "media_key":
         assert re.fullmatch("[0-9a-f]{32} [0-9a-f]{32}", f"{here} {there}")
+    elif isinstance(field, models.UUIDField):
+        assert here.version == there.version == 4
     elif isinstance(field, models.DateTimeField):
         assert abs((here - there).total_seconds()) < 60
     elif isinstance(field, models.JSONField):
@@ -451,7 +533,7 @@ def test_every_documented_default_is_also_one_in_python():
 def test_rows_typed_by_hand_get_keys_and_times_of_their_own():
     query("INSERT INTO videos (id, title, slug) VALUES (2, 'Another', 'another')")
     keys = [key for (key,) in query("SELECT media_key FROM videos")]
-    assert len(set(keys)) == 2
+    assert len(set(keys)) == len(keys) == 3
     ((created,),) = query("SELECT created_at FROM videos WHERE slug = 'another'")
     assert abs((timezone.now() - created).total_seconds()) < 60
 
@@ -552,6 +634,7 @@ def shape(using: str) -> tuple[Any, ...]:
     return catalogue(using), indexes(using), *(constraints(kind, using) for kind in "cfpu")
 
 
+@pytest.mark.slow("undoes and repeats all migrations on a filled database")
 def test_migrations_are_undone_and_done_again_on_a_filled_database(scratch):
     assert shape(scratch) == shape("default")
     query(ROWS, using=scratch)
@@ -562,6 +645,7 @@ def test_migrations_are_undone_and_done_again_on_a_filled_database(scratch):
     assert shape(scratch) == shape("default")
 
 
+@pytest.mark.slow("undoes all migrations, once for each app")
 @pytest.mark.parametrize("app", APPS)
 def test_each_app_is_undone_alone_with_those_that_need_it_on_a_filled_database(scratch, app):
     query(ROWS, using=scratch)
@@ -572,6 +656,7 @@ def test_each_app_is_undone_alone_with_those_that_need_it_on_a_filled_database(s
     assert shape(scratch) == shape("default")
 
 
+@pytest.mark.slow("undoes and repeats migrations on a filled database")
 def test_the_rows_of_workers_outlive_the_step_back_before_their_current_job(scratch):
     query(ROWS, using=scratch)
     migrate(scratch, ("workers", "0001_initial"))

@@ -1,37 +1,35 @@
-import http.client
+import json
 import os
+import re
+import resource
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError
 
-from vlog import supervision
+from vlog import installation, supervision
 from vlog.environment import BASE_DIR
-from vlog.management.commands.up import check_static_files
+from vlog.management.commands.up import ENOUGH_FILES, check_static_files, raise_file_limit
 from vlog.tests.conftest import run_apart
-from vlog.tests.processes import belonging_to, environment_for, keeper_of, kill, pid_of, reserve_port, wait_until
+from vlog.tests.processes import (
+    PROGRAMS,
+    Up,
+    belonging_to,
+    environment_for,
+    keeper_of,
+    kill,
+    pid_of,
+    reserve_port,
+    status_of,
+    wait_until,
+)
 
-pytestmark = pytest.mark.slow("starts, kills and stops whole installations")
-
-PROGRAMS = {
-    "web": "vlog.webserver",
-    "tasks": "-Q tasks",
-    "encode": "-Q encode",
-    "beat": "vlog beat",
-    "keeper": "--standby",
-}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _collected() -> None:
-    if not (BASE_DIR / "staticfiles" / "staticfiles.json").exists():
-        subprocess.run([sys.executable, "manage.py", "collectstatic", "--noinput", "-v0"], cwd=BASE_DIR, check=True)
+pytestmark = [pytest.mark.slow("starts, kills and stops whole installations"), pytest.mark.usefixtures("collected")]
 
 
 @pytest.fixture(scope="module")
@@ -41,23 +39,6 @@ def database(database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     migrated = shutil.copytree(database, folder / "postgres")
     run_apart(folder, "manage.py", "migrate", "--verbosity", "0")
     return migrated
-
-
-@pytest.fixture
-def port() -> Iterator[int]:
-    with reserve_port() as holder:
-        yield holder.getsockname()[1]
-
-
-def status_of(port: int, path: str) -> int | None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status
-    except OSError:
-        return None
-    finally:
-        connection.close()
 
 
 def run_up(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -72,38 +53,6 @@ def run_doctor(data_dir: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, cwd=BASE_DIR, env=environment_for(data_dir), capture_output=True, text=True, check=False
     )
-
-
-class Up:
-    """`manage.py up` and what it prints."""
-
-    def __init__(self, data_dir: Path, port: int, *arguments: str) -> None:
-        self.data_dir, self.port = data_dir, port
-        self.output = data_dir.with_name("output")
-        with self.output.open("w") as output:
-            command = [sys.executable, "manage.py", "up", "--port", str(port), *arguments]
-            env = environment_for(data_dir)
-            self.process = subprocess.Popen(
-                command, cwd=BASE_DIR, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output
-            )
-
-    def is_ready(self) -> bool:
-        assert self.process.poll() is None, self.text()
-        return status_of(self.port, "/readyz") == 200
-
-    def text(self) -> str:
-        return self.output.read_text()
-
-    def pid(self, name: str) -> int:
-        """0 where it does not run."""
-        try:
-            return pid_of(self.data_dir, PROGRAMS[name])
-        except ValueError:
-            return 0
-
-    def stop(self, number: signal.Signals) -> int:
-        self.process.send_signal(number)
-        return self.process.wait()
 
 
 def test_up_runs_everything_restarts_what_dies_and_ends_cleanly(new_dir, port):
@@ -189,6 +138,98 @@ def test_a_site_without_its_static_files_does_not_start(settings, tmp_path):
         check_static_files()
     (tmp_path / "staticfiles.json").touch()
     check_static_files()
+
+
+def test_a_second_one_is_told_where_the_first_one_runs(data_dir, port):
+    up = Up(data_dir, port, "--only", "web,beat")
+    wait_until(up.is_ready, "the site")
+    for arguments in (["--port", "1"], ["--only", "beat"]):
+        done = run_up(data_dir, *arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert (
+            f"VLog already runs on {data_dir}: at http://127.0.0.1:{port} as process {up.process.pid} on "
+            in done.stderr
+        )
+        assert done.stderr.endswith("Stop it first, or choose another VLOG_DATA_DIR.\n")
+    (found,) = installation.running(data_dir)
+    assert found.processes["web"] == up.pid("web")
+    done = subprocess.run(
+        [sys.executable, "manage.py", "doctor"],
+        cwd=BASE_DIR,
+        env=environment_for(data_dir),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"the address of the site is http://127.0.0.1:{port}" in done.stdout
+    kill(up.process.pid)
+    up.process.wait()
+    wait_until(lambda: belonging_to(data_dir) == [], "the end of all its processes")
+    again = Up(data_dir, port, "--only", "web,beat")
+    wait_until(again.is_ready, "the site after the first one was killed")
+    assert again.stop(signal.SIGTERM) == 0
+
+
+def test_every_line_is_json_from_the_start_to_the_end(new_dir, port):
+    up = Up(new_dir, port, "--only", "web,tasks,beat", VLOG_LOG_FORMAT="json", VLOG_SWEEP_SECONDS="1")
+    wait_until(up.is_ready, "the site")
+    wait_until(lambda: "tasks@" in up.text(), "a ready worker")
+    kill(up.pid("web"))
+    wait_until(lambda: "exited" in up.text(), "the supervisor's message")
+    wait_until(up.is_ready, "the site again")
+    assert up.stop(signal.SIGTERM) == 0
+    lines = up.text().splitlines()
+    assert [line for line in lines if not line.startswith("{")] == []
+    events = [json.loads(line) for line in lines]
+    assert {"time", "process", "level", "logger", "message"} <= set.intersection(*(set(event) for event in events))
+    assert all(event["message"].strip() for event in events)
+    assert [event for event in events if "exception" in event] == []
+    assert {"vlog", "tasks"} <= {event["process"] for event in events}
+
+
+@pytest.mark.parametrize("to_group", [False, True])
+def test_a_signal_ends_ready_workers_without_a_traceback_and_without_force(data_dir, port, to_group):
+    up = Up(data_dir, port, "--only", "web,tasks,encode,beat")
+    wait_until(up.is_ready, "the site")
+    wait_until(lambda: "tasks@" in up.text() and "encode@" in up.text(), "ready workers")
+    if to_group:  # as a terminal does at Ctrl-C
+        os.killpg(up.process.pid, signal.SIGINT)
+        assert up.process.wait() == 0
+    else:
+        assert up.stop(signal.SIGTERM) == 0
+    assert "Traceback" not in up.text()
+    assert "SIGKILL" not in up.text()
+    assert all(re.match(r"\d\d:\d\d:\d\d \w+ +[A-Z]+ +\S", line) for line in up.text().splitlines())
+
+
+def test_on_an_address_of_ipv6_it_answers_and_says_so(data_dir):
+    with reserve_port("::1") as holder:
+        port = holder.getsockname()[1]
+        up = Up(data_dir, port, "--only", "web", "--bind", "::1")
+        wait_until(lambda: f"VLog is running at http://[::1]:{port}  (Ctrl-C stops it)" in up.text(), "the site")
+        assert status_of(port, "/readyz", host="::1") == 200
+        assert installation.address(data_dir) == f"http://[::1]:{port}"
+        assert up.stop(signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize("limit", [256, 1023])
+def test_too_few_open_files_are_explained(new_dir, limit):
+    command = ["bash", "-c", f"ulimit -n {limit}; exec {sys.executable} manage.py up --only web"]
+    env = environment_for(new_dir, VLOG_DATABASE_URL="postgresql://db/vlog", VLOG_REDIS_URL="redis://cache")
+    done = subprocess.run(command, cwd=BASE_DIR, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"CommandError: A process may open {limit} files here, and VLog needs 1024: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_limit_of_open_files_is_raised_as_far_as_the_system_allows():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    try:
+        raise_file_limit()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (min(ENOUGH_FILES, before[1]), before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_programs_of_one_rank_stop_together_and_the_keepers_watch_last(tmp_path):

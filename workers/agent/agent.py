@@ -4,6 +4,7 @@ It claims chunks from the site, encodes them and delivers their segments. docs/w
 """
 
 import argparse
+import hashlib
 import importlib.util
 import logging
 import os
@@ -283,9 +284,16 @@ def _capabilities(options: argparse.Namespace) -> dict[str, Any]:
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "ffmpeg": version,
         "agent": str(PROTOCOL),
+        "release": _release(),
         "plan_formats": list(KNOWN_FORMATS),
     }
     return facts if options.whisper is None else {**facts, "whisper": options.whisper.model}
+
+
+def _release() -> str:
+    """Return eight digits of the SHA-256 of agent.pyz, or `sources` for an agent that runs from a checkout."""
+    archive = getattr(__spec__.loader, "archive", "")
+    return hashlib.sha256(Path(archive).read_bytes()).hexdigest()[:8] if archive else "sources"
 
 
 class _LineFormatter(logging.Formatter):

@@ -100,14 +100,14 @@ class Site:
         self._lock, self._is_away = threading.Lock(), False
 
     def exposes_key(self) -> bool:
-        """Return whether the key would cross a public network unencrypted."""
+        """Return whether the key would leave this machine unencrypted."""
         if self.tls:
             return False
         try:
             addresses = {ipaddress.ip_address(info[4][0]) for info in socket.getaddrinfo(self.host, self.port)}
         except (OSError, ValueError):
             return True  # an unknown host may be anywhere
-        return any(address.is_global for address in addresses)
+        return not all(address.is_loopback for address in addresses)
 
     def connection(self) -> http.client.HTTPConnection:
         """Return a new connection that is not open yet, through the proxy that the environment names, if any."""

@@ -15,7 +15,7 @@ class RemoteSource(Source):
     file, so that a failed download is not taken for a damaged source.
     """
 
-    over = (LeaseLost, Yield, ShuttingDown, Disabled, Refused, EncodeError)
+    fetch_errors = (LeaseLost, Yield, ShuttingDown, Disabled, Refused, EncodeError)
 
     def __init__(  # noqa: PLR0913 - three facts of the file, where to fetch it, two callbacks
         self,
@@ -27,7 +27,7 @@ class RemoteSource(Source):
         check: Callable[[], None],
         abort: Callable[[Exception], None],
     ) -> None:
-        """same: equal for all chunks that have this source."""
+        """same: equal for all chunks of this source."""
         super().__init__(size, (same, size, etag))
         self._connection, self._path, self._etag = connection, path, etag
         self._check, self._abort = check, abort
@@ -46,7 +46,7 @@ class RemoteSource(Source):
         try:
             while len(data) < end - start:
                 self._connection.retry(lambda: self._request(start, end, data), self._check_open)
-        except self.over as error:
+        except self.fetch_errors as error:
             self._abort(error)
             raise
         finally:

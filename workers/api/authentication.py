@@ -16,13 +16,14 @@ from rest_framework.request import Request
 from transcoding.engine.contract import PROTOCOL
 from vlog import ratelimit
 from vlog.connections import skip_health_check
+from vlog.environment import Limit
 from workers import keys
 from workers.models import Worker, WorkerApiKey
 
 HEARTBEAT_INTERVAL = timedelta(seconds=10)  # between two writes for one worker, so that an idle fleet costs little
 WINDOW = 10  # seconds in which requests are counted
 MAX_REQUESTS = 2000  # of one worker to one process per window; copying from a fast disk takes some hundreds
-MAX_BAD_KEYS = 20  # from one address per window
+BAD_KEYS = Limit(20, WINDOW)  # of each client
 VERSION = re.compile(r"\d{1,9}", re.ASCII)
 
 
@@ -82,8 +83,8 @@ class HasKey(BasePermission):
 
 
 def _refusal(request: Request, *, has_key: bool) -> APIException:
-    if has_key and ratelimit.count(f"bad-keys:{request.META.get('REMOTE_ADDR')}", WINDOW) > MAX_BAD_KEYS:
-        return Throttled(WINDOW, "Too many unknown keys were sent from this address.")
+    if has_key and (wait := ratelimit.wait(ratelimit.client(request._request), "bad-keys", BAD_KEYS)):
+        return Throttled(wait, "Too many unknown keys were sent from this address.")
     return AuthenticationFailed("Send the worker's key, neither revoked nor expired, as Authorization: Bearer KEY.")
 
 

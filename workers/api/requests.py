@@ -1,7 +1,6 @@
 """What all calls of the worker API share: reading a body, limits on concurrency, and errors."""
 
 import functools
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,7 +28,6 @@ from workers.api.authentication import HasKey, KeyAuthentication
 from workers.models import Worker
 
 BLOCK = 64 * 1024  # bytes that are read at a time
-SOCKET_TIMEOUT = 60  # seconds without a byte sent or received
 MAX_MESSAGE = 64 * 1024  # bytes, unless the view allows more
 
 
@@ -86,19 +84,11 @@ class ConcurrencyLimit:
 uploads, downloads = ConcurrencyLimit(UPLOADS), ConcurrencyLimit(DOWNLOADS)
 
 
-def limit_silence(request: Request) -> None:
-    """Set a time-out on the socket, so that a stalled client does not hold a thread; gunicorn resets it afterwards."""
-    connection = request.META.get("gunicorn.socket")
-    if isinstance(connection, socket.socket):
-        connection.settimeout(SOCKET_TIMEOUT)
-
-
 def read_body(request: Request, limit: int) -> bytes:
     """Return the whole body. Raises TooLarge before reading it, and ParseError if it ends too soon."""
     length = int(request.META["CONTENT_LENGTH"])
     if length > limit:
         raise TooLarge(f"The body has {length} bytes, and at most {limit} are allowed here.")
-    limit_silence(request)
     content = BytesIO()
     try:
         while (remaining := length - content.tell()) and (block := request._request.read(min(remaining, BLOCK))):

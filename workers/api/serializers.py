@@ -40,11 +40,12 @@ class CapabilitiesSerializer(Serializer[Any]):
     ffmpeg = serializers.CharField(max_length=200, required=False, allow_blank=True)
     whisper = serializers.CharField(max_length=200, required=False, help_text="The model's name")
     agent = serializers.CharField(max_length=100, required=False)
+    release = serializers.CharField(max_length=40, required=False, help_text="Of the agent: see docs/workers-api.md")
     plan_formats = serializers.ListField(
         child=serializers.IntegerField(min_value=1, max_value=MAX_INTEGER),
         max_length=100,
         required=False,
-        help_text="The formats of plans that the agent can read; missing: 1 only",
+        help_text="The plan formats that the agent can read; if missing, only 1",
     )
 
 
@@ -66,7 +67,7 @@ class RegisteredSerializer(Serializer[Any]):
 
 class ClaimSerializer(Serializer[Any]):
     kinds = serializers.ListField(child=serializers.ChoiceField(REMOTE_KINDS), min_length=1, max_length=8)
-    claim = serializers.UUIDField(help_text="A repeated claim returns the same assignment while the lease holds")
+    claim = serializers.UUIDField(help_text="Repeating a claim returns the same assignment while the lease holds")
 
 
 class SourceSerializer(Serializer[Any]):
@@ -79,20 +80,20 @@ class AssignmentSerializer(Serializer[Any]):
     attempt = serializers.IntegerField()
     kind = serializers.ChoiceField(REMOTE_KINDS)
     title = serializers.CharField()
-    plan = serializers.DictField(help_text="transcoding.engine.plan.plan.Plan")
+    plan = serializers.DictField(help_text="The JSON of a transcoding.engine.plan.plan.Plan")
     first = serializers.IntegerField()
     last = serializers.IntegerField()
     tier = serializers.IntegerField()
     urgent = serializers.BooleanField(help_text="A viewer is waiting for its first segment")
     lease = serializers.IntegerField(help_text="Seconds")
     source = SourceSerializer()  # type: ignore[assignment]
-    language = serializers.CharField(required=False, help_text="Of a transcription; empty: detect it")
+    language = serializers.CharField(required=False, help_text="Of a transcription; if empty, it is detected")
 
 
 class ClaimedSerializer(Serializer[Any]):
     assignment = AssignmentSerializer(allow_null=True)
     again_in = serializers.IntegerField(help_text="Seconds")
-    held_back = serializers.CharField(allow_null=True, help_text="Why this worker gets no new work")
+    held_back = serializers.CharField(allow_null=True, help_text="Why this worker gets no new chunks; null if it does")
 
 
 class AttemptSerializer(Serializer[Any]):
@@ -137,7 +138,7 @@ class ReleaseSerializer(AttemptSerializer):
 
 
 class RefusalSerializer(Serializer[Any]):
-    detail = serializers.CharField(help_text="The reason, as a sentence")
+    detail = serializers.CharField(help_text="The reason for the refusal, as a message for people")
 
 
 def changed_columns(worker: Worker, message: dict[str, Any]) -> dict[str, Any]:

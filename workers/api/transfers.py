@@ -24,7 +24,6 @@ from workers.api import serializers
 from workers.api.requests import (
     WorkerView,
     downloads,
-    limit_silence,
     order_after,
     read_body,
     uploads,
@@ -58,7 +57,6 @@ class SourceView(WorkerView):
         headers = [("Content-Type", "application/octet-stream"), ("Cache-Control", "private, no-transform")]
         with ExitStack() as slot:
             slot.enter_context(downloads.held())
-            limit_silence(request)
             try:
                 response = ranges.whole_or_range(request, path, [*headers, ("ETag", files.version(path))])
             except FileNotFoundError as error:

@@ -19,7 +19,8 @@ from transcoding.engine.formats.webvtt import Caption, readable
 from transcoding.engine.speech.transcribe import Transcript
 from transcoding.queue.local import LocalQueue
 from transcoding.steps import queues
-from workers.api import serializers, zipapp
+from workers import zipapp
+from workers.api import serializers
 from workers.api.requests import WorkerView, order_after, validated
 from workers.api.schema import CHUNK, described
 

@@ -4,7 +4,6 @@ import gzip
 import io
 import json
 import os
-import socket
 from datetime import timedelta
 from uuid import uuid4
 
@@ -16,16 +15,16 @@ from django.utils import timezone
 
 from transcoding.engine.contract import INIT
 from transcoding.engine.package.contents import segment_name
-from transcoding.engine.plan.plan import KNOWN_FORMATS
+from transcoding.engine.plan.plan import KNOWN_FORMATS, Plan
 from transcoding.models import ChunkStatus, Priority, TranscodingChunk, TranscodingJob
-from transcoding.queue import recovery
+from transcoding.queue import fallbacks, recovery
 from transcoding.steps import captions
 from transcoding.tests.queue.test_local import laid_out
 from videos import archive
-from videos.models import Transcription, Video
+from videos.models import Cue, Transcription, Video
 from videos.storage.paths import package_dir, source_path
 from videos.tests.factories import WorkerFactory
-from workers.api.requests import MAX_MESSAGE, SOCKET_TIMEOUT, downloads, uploads
+from workers.api.requests import MAX_MESSAGE, downloads, uploads
 from workers.models import Worker
 from workers.tests.conftest import BASE
 
@@ -296,14 +295,23 @@ class TestOrders:
         TranscodingJob.objects.update(plan={**job.plan, "warnings": [f"No {number}." for number in range(50)]})
         assert agent.say("warn", held, sentence="One more.").status_code == 400
 
-    def test_a_failure_spends_an_attempt_and_a_final_one_all(self, agent, job):
+    def test_a_failure_spends_an_attempt(self, agent, job):
         held = agent.claim("video")
         assert agent.say("fail", held, error="ffmpeg failed\nlog").status_code == 204
         assert (row(held).failures, row(held).status) == (1, ChunkStatus.PENDING)
-        other = agent.claim("audio")
-        assert agent.say("fail", other, error="no sound", final=True).status_code == 204
-        job.video.refresh_from_db()
-        assert job.video.status == Video.Status.FAILED
+
+    def test_a_final_failure_fails_the_video_when_a_second_worker_agrees(self, new_agent, job):
+        """Both agents may run on the same machine: each key is a worker of its own."""
+        fallbacks.encode_sound(job, Plan.from_json(job.plan).audio[0])  # what cannot be copied would be encoded first
+        for name, status in (("one", Video.Status.PROCESSING), ("two", Video.Status.FAILED)):
+            agent = new_agent(worker_name=name)
+            held = agent.claim("audio")
+            assert agent.say("fail", held, error="no sound", final=True).status_code == 204
+            assert agent.say("fail", held, error="no sound", final=True).status_code == 409
+            assert agent.claim("audio") is None
+            job.video.refresh_from_db()
+            assert job.video.status == status
+        assert job.video.error_message.endswith("no sound")
 
     def test_the_log_of_a_failure_may_hold_anything(self, agent, job):
         held = agent.claim("video")
@@ -499,7 +507,7 @@ class TestSegments:
             raise OSError(28, os.strerror(28))
 
         held = agent.claim("video")
-        monkeypatch.setattr("transcoding.queue.local.store", full)
+        monkeypatch.setattr("videos.storage.placement.files.store", full)
         answer = agent.put(held, "360p", "init", made[1]["360p", INIT])
         assert (answer.status_code, answer["Retry-After"]) == (503, "10")
         assert row(held).failures == 0
@@ -513,7 +521,7 @@ class TestSegments:
         agent.put(held, "360p", "init", made[1]["360p", INIT])
         with CaptureQueriesContext(connection) as captured:
             agent.put(held, "360p", 0, made[1]["360p", 0])
-        assert len(captured) == 11
+        assert len(captured) == 13
 
 
 class TestTheSource:
@@ -575,8 +583,8 @@ class TestTranscripts:
         assert agent.say("transcript", held, language="en", captions=CAPTIONS).status_code == 204
         transcription = Transcription.objects.get()
         assert (transcription.status, transcription.language, transcription.word_count) == ("completed", "en", 5)
-        assert [cue.text for cue in transcribing.video.cues.all()] == ["good morning", "<all> & everybody"]
-        assert "&lt;all&gt; &amp; everybody" in (package_dir(transcribing.video) / "captions/en.vtt").read_text()
+        assert [cue.text for cue in Cue.objects.all()] == ["good morning", "<all> & everybody"]
+        assert "&lt;all&gt; &amp; everybody" in (package_dir(transcribing.video) / "captions-1.vtt").read_text()
 
     def test_silence_has_no_language(self, agent, transcribing, made):
         publish(transcribing, made[1])
@@ -626,7 +634,7 @@ class TestTranscripts:
         publish(transcribing, made[1])
         beyond = [{"start": 3.5, "end": 9.0, "text": "late"}, {"start": 100, "end": 101, "text": "later"}]
         agent.say("transcript", agent.claim("transcription"), language="en", captions=beyond)
-        assert [(cue.start, cue.end) for cue in transcribing.video.cues.all()] == [(3.5, 4.0)]
+        assert [(cue.start, cue.end) for cue in Cue.objects.all()] == [(3.5, 4.0)]
 
     def test_each_kind_is_completed_in_its_own_way(self, agent, transcribing, made):
         video = agent.claim("video")
@@ -710,16 +718,6 @@ def test_answers_set_no_cookie_and_carry_nothing_for_browsers(agent):
     answer = agent.post("claim", {"kinds": ["video"], "claim": str(uuid4())})
     assert not answer.cookies
     assert "Content-Security-Policy" not in answer.headers
-
-
-def test_a_stalled_client_times_out(agent, job):
-    """gunicorn passes its socket on, and resets the time-out before the next request."""
-    ours, theirs = socket.socketpair()
-    held = agent.claim("video")
-    with ours, theirs:
-        address = f"{BASE}chunks/{held['chunk']}/source?attempt=1"
-        assert b"".join(agent.client.get(address, **{"gunicorn.socket": ours}).streaming_content)
-        assert ours.gettimeout() == SOCKET_TIMEOUT
 
 
 @pytest.mark.parametrize("address", ["", "nothing", "claim/", "chunks/1", "chunks/one/report"])

@@ -1,6 +1,7 @@
 """What operators do with workers: keys without a gap, and work that goes back unspent."""
 
 import re
+import subprocess
 
 import pytest
 from django.utils import timezone
@@ -12,7 +13,7 @@ from transcoding.queue.local import LocalQueue
 from transcoding.tests.conftest import broker
 from transcoding.tests.queue.test_local import VIDEO, deliver_all, laid_out, own_folders
 from videos.tests.factories import NodeFactory, WorkerFactory
-from workers import control, keys
+from workers import control, keys, zipapp
 from workers.control import Refused
 from workers.models import Worker
 
@@ -214,4 +215,14 @@ def test_the_command_for_the_other_machine_has_no_key_in_it(settings):
     command = control.invitation()
     assert command.startswith("curl -fsSO https://video.example.org/api/worker/v1/agent.pyz && ")
     assert command.endswith("python3 agent.pyz https://video.example.org --key-file worker.key")
-    assert not re.search(r"[\w-]{43}", command)
+    assert not re.search(r"[\w-]{43}", command.replace(zipapp.digest(), ""))
+
+
+def test_the_command_checks_the_agent_that_arrived(tmp_path):
+    file = tmp_path / "agent.pyz"
+    for content, code in ((zipapp.agent(), 0), (zipapp.agent() + b"\n", 1)):
+        file.write_bytes(content)
+        assert (
+            subprocess.run(["sh", "-c", control.check()], cwd=tmp_path, check=False, capture_output=True).returncode
+            == code
+        )

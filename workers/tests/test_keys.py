@@ -6,6 +6,7 @@ import pytest
 from django.utils import timezone
 
 from videos.tests.factories import WorkerFactory
+from vlog.keys import LENGTH
 from workers import keys
 from workers.models import WorkerApiKey
 
@@ -20,7 +21,7 @@ def worker():
 def test_a_key_is_long_random_and_kept_nowhere(worker):
     key, row = keys.issue(worker)
     other, _ = keys.issue(worker)
-    assert len(key) == len(other) == keys.LENGTH
+    assert len(key) == len(other) == LENGTH
     assert key != other
     stored = WorkerApiKey.objects.filter(pk=row.pk).values().get()
     assert stored["key_prefix"] == key[:8]

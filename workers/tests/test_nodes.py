@@ -36,7 +36,7 @@ def test_a_new_node_is_an_active_local_worker():
     assert worker.worker_id == nodes.worker_id_of("encode@here")
     assert before <= worker.registered_at == worker.last_heartbeat <= timezone.now()
     assert worker.capabilities["cores"] >= 1
-    assert set(worker.capabilities) == {"cores", "system", "python", "encoders", "plan_formats"}
+    assert set(worker.capabilities) == {"cores", "system", "python", "encoders", "plan_formats", "release"}
 
 
 def test_a_node_that_comes_back_is_the_same_row_and_active_again():

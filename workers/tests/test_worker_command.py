@@ -15,6 +15,7 @@ from transcoding.queue.local import LocalQueue
 from transcoding.tests.conftest import broker
 from transcoding.tests.queue.test_local import VIDEO, deliver_all, laid_out, own_folders
 from videos.tests.factories import NodeFactory, WorkerFactory
+from vlog import release
 from workers import keys
 from workers.models import Worker
 
@@ -38,6 +39,7 @@ def refusal(*arguments):
 def at_work(name="encode@oak", factory=NodeFactory):
     """Return a worker that has completed a chunk in ten seconds, failed another one and holds a third."""
     facts = {"cores": 12, "encoders": ["libx264", "h264_nvenc"], "memory": 2 << 30, "plan_formats": [1, 2]}
+    facts |= {"release": release.name()}
     worker = factory(worker_name=name, last_heartbeat=timezone.now(), capabilities=facts, metadata={"host": "oak"})
     job = laid_out(video__title="A walk")
     queue = LocalQueue(worker, lambda number: None, job)

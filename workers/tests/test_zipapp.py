@@ -1,13 +1,15 @@
 """The agent as one file."""
 
+import hashlib
 import io
+import os
 import subprocess
 import sys
 import zipfile
 
 import pytest
 
-from workers.api import zipapp
+from workers import zipapp
 
 # What the agent is made of and what it is not, by a tree of modules of its own.
 TREE = {
@@ -37,8 +39,10 @@ def tree(settings, tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     zipapp.agent.cache_clear()
+    zipapp.digest.cache_clear()
     yield tmp_path
     zipapp.agent.cache_clear()
+    zipapp.digest.cache_clear()
 
 
 def test_holds_what_the_agent_imports_however_deep_and_nothing_else(tree):
@@ -55,6 +59,20 @@ def test_runs_with_python_alone(tree, tmp_path):
 
 def test_the_same_sources_make_the_same_bytes(tree):
     first = zipapp.agent()
+    zipapp.agent.cache_clear()
+    assert zipapp.agent() == first
+
+
+def test_the_bytes_depend_on_no_compressor_no_clock_and_no_system(tree, monkeypatch):
+    """Another machine makes the same file, so its SHA-256 can be published."""
+    first, digest = zipapp.agent(), zipapp.digest()
+    assert digest == hashlib.sha256(first).hexdigest()
+    with zipfile.ZipFile(io.BytesIO(first)) as archive:
+        facts = {(entry.compress_type, entry.date_time, entry.create_system) for entry in archive.infolist()}
+    assert facts == {(zipfile.ZIP_STORED, (1980, 1, 1, 0, 0, 0), 3)}
+    for path in tree.rglob("*.py"):
+        os.utime(path, (0, 0))
+        path.chmod(0o600)
     zipapp.agent.cache_clear()
     assert zipapp.agent() == first
 

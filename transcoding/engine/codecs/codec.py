@@ -11,24 +11,35 @@ from transcoding.engine.renditions import Kind
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 SMALL = 1000  # kbit/s; such pictures lose most by a quick preset, and cost next to nothing with a slower one
 AVERAGE = 0.8  # of the cap, for encoders without a constant quality below a cap
+BUFFER = 2  # seconds at a limit below the cap that an encoder may be ahead: a picture of a slide is much at once
 
 
 @dataclass(frozen=True)
 class Encoder:
     """One of ffmpeg's encoders.
 
-    arguments contain {preset}, and {cap} and {average} in kbit/s. device opens its hardware, before the input; upload
-    moves the pictures there, after the filters of a rendition.
+    arguments contain {preset}, and in kbit/s {cap}, {limit}, {buffer} and {average}. device opens its hardware, before
+    the input; upload moves the pictures there, after the filters of a rendition.
     """
 
     arguments: tuple[str, ...]
     device: tuple[str, ...] = ()
     upload: str = ""
 
-    def arguments_for(self, preset: str, cap: int) -> tuple[str, ...]:
-        """Return the arguments of a rendition with this cap in kbit/s; preset is that of the large renditions."""
+    def arguments_for(self, preset: str, cap: int, limit: int = 0) -> tuple[str, ...]:
+        """Return the arguments of a rendition with this cap in kbit/s; preset is that of the large renditions.
+
+        limit: what the rendition may have on average, in kbit/s, if that is less.
+        """
         slower = PRESETS[min(PRESETS.index(preset) + 1, len(PRESETS) - 1)] if preset in PRESETS else preset
-        values = {"preset": slower if cap <= SMALL else preset, "cap": cap, "average": round(AVERAGE * cap)}
+        highest = min(cap, limit or cap)
+        values = {
+            "preset": slower if cap <= SMALL else preset,
+            "cap": cap,
+            "limit": highest,
+            "buffer": min(cap, BUFFER * highest),
+            "average": round(AVERAGE * highest),
+        }
         return tuple(part.format(**values) for part in self.arguments)
 
 

@@ -10,7 +10,7 @@ from transcoding.engine.renditions import Kind, VideoRendition
 
 SMALLEST_CONFIG = 7  # bytes of an avcC without parameter sets
 SOFTWARE = "libx264"
-_CAPPED = ("-maxrate", "{cap}k", "-bufsize", "{cap}k")  # one second: no segment far above the cap
+_CAPPED = ("-maxrate", "{limit}k", "-bufsize", "{buffer}k")  # a second at the cap: no segment is far above it
 # The best first. Each makes only the keyframes that are forced, as IDR pictures, and closed GOPs.
 ENCODERS = {
     "h264_nvenc": Encoder(

@@ -10,6 +10,7 @@ from pathlib import Path
 from transcoding.engine.codecs import table
 from transcoding.engine.codecs.h264 import CODEC, ENCODERS, SOFTWARE, Pictures
 from transcoding.engine.ffmpeg import processes
+from transcoding.engine.ffmpeg.audio import sound_trial_arguments
 from transcoding.engine.ffmpeg.video import trial_arguments
 from transcoding.engine.formats import h264
 from transcoding.engine.formats.boxes import BrokenBoxes, FragmentReader, Sample
@@ -52,8 +53,9 @@ def why_not(name: str) -> str:
     with tempfile.TemporaryDirectory(prefix="vlog-trial-") as folder:
         target = Path(folder) / "trial.mp4"
         try:
-            processes.run(trial_arguments(_plan(name), target), timeout=PATIENCE)
+            processes.run(trial_arguments(_plan(name), target), timeout=PATIENCE, folder=target.parent)
             _check(target.read_bytes())
+            processes.run(sound_trial_arguments(), timeout=PATIENCE)
         except processes.FfmpegError as error:
             return str(error).partition(": ")[2].splitlines()[0]
         except (BrokenBoxes, BrokenStream) as error:

@@ -19,9 +19,9 @@ def package_bytes(plan: Plan, media: MediaInfo) -> int:
     """Return the bytes that all that is made of a source is expected to take, rather too many than too few."""
     seconds = float(plan.timeline.duration)
     bits = sum(_bits(plan, rendition, media.video, seconds) for rendition in plan.video)
+    sources = {track.index: track.bitrate for track in media.audio_tracks}
     for audio in plan.audio:
-        copied = audio.copied and media.audio
-        bits += seconds * (copied.bitrate if copied else audio.bitrate * 1000 * 1.05)
+        bits += seconds * (sources[audio.stream] if audio.copied else audio.bitrate * 1000 * 1.05)
     return int(bits / 8 * BOXES) + PICTURES + int(PICTURES_A_SECOND * seconds)
 
 
@@ -30,6 +30,7 @@ def _bits(plan: Plan, rendition: VideoRendition, source: VideoTrack, seconds: fl
         return source.bitrate * seconds
     if plan.encoder != SOFTWARE:  # some encoders aim at an average, however easy the picture
         return rendition.bitrate * 1000 * (seconds + BURST)
+    most = min(rendition.bitrate, rendition.limit or rendition.bitrate) * 1000
     share: float = (rendition.width * rendition.height / (source.width * source.height)) ** SMALLER
     expected = source.bitrate * GENEROUS.get(source.codec, GENEROUS_OTHERWISE) * share
-    return min(rendition.bitrate * 1000, max(LEAST, expected)) * (seconds + BURST)
+    return min(most, max(LEAST, expected)) * (seconds + BURST)

@@ -1,4 +1,7 @@
-"""The only module that starts processes: ffmpeg, run to its end or read while it writes, and modules in Python."""
+"""The only module that starts processes: ffmpeg, run to its end or read while it writes, and modules in Python.
+
+Each is started by a thread of its own, which the kernel confines (`confinement`).
+"""
 
 import logging
 import os
@@ -10,11 +13,16 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Any, Self
+
+from transcoding.engine.ffmpeg import confinement
+from transcoding.engine.ffmpeg.confinement import Rights
+from transcoding.engine.ffmpeg.inputs import ports
 
 try:
     import imageio_ffmpeg
@@ -29,7 +37,8 @@ LINES = 1 << 20  # bytes read at a time
 MEMORY = 8 << 30  # bytes; 8K of 10 bits takes 1.5 GB with two threads, and each further thread a picture or two
 
 UNDECODED = b"Error submitting packet to decoder"  # ffmpeg logs this for each packet that it cannot decode
-STOPPED = 255  # the exit code of an ffmpeg that a signal asked to end
+STOPPED = 255  # the exit code of an ffmpeg that a signal asked to end, and of one that ended with an error of -1
+OWN_ERROR = "error code: -1 "  # what it logs in the second case
 GRACE = 10  # seconds of processor time between the signal that names the limit, and the end
 
 
@@ -59,28 +68,50 @@ def executable() -> str:
 def version() -> str:
     """Return the version that `ffmpeg -version` prints, such as `n9.0.2`. Raises FfmpegError where there is none."""
     try:
-        line = subprocess.run([executable(), "-version"], capture_output=True, text=True, check=True, timeout=60).stdout
+        line = subprocess.run(
+            [executable(), "-version"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+            env=confinement.environment(Rights()),
+        ).stdout
         return line.split()[2]
     except (OSError, subprocess.SubprocessError, IndexError) as error:
         raise FfmpegError(f"{executable()} is not an ffmpeg that runs: install ffmpeg, or set VLOG_FFMPEG") from error
 
 
-DEFAULT_LIMITS = Limits()
+DEFAULT_LIMITS, NO_RIGHTS = Limits(), Rights()
 
 
-def run(arguments: Sequence[str], *, timeout: float, nice: bool = False, limits: Limits = DEFAULT_LIMITS) -> bytes:
-    """Run ffmpeg to its end; return what it wrote to its standard output.
+def run(
+    arguments: Sequence[str],
+    *,
+    timeout: float,
+    folder: Path | None = None,
+    nice: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+) -> bytes:
+    """Run ffmpeg to its end; return what it wrote to its standard output. folder: where it may write files.
 
     Raises FfmpegError where it fails or takes longer than `timeout` seconds.
     """
     command = _command(arguments, nice=nice, limits=limits)
+    rights = Rights(() if folder is None else (str(folder),), ports(arguments))
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False)
+        with ThreadPoolExecutor(1, initializer=confinement.confine, initargs=(rights,)) as pool:
+            done = pool.submit(_run, command, timeout, confinement.environment(rights)).result()
     except subprocess.TimeoutExpired as error:
         raise FfmpegError(f"ffmpeg took longer than {timeout:.0f} s") from error
     if done.returncode:
         raise _error(done.returncode, done.stderr.decode(errors="replace").splitlines())
     return done.stdout
+
+
+def _run(command: list[str], timeout: float, environment: dict[str, str]) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False, env=environment
+    )
 
 
 class Running:
@@ -93,24 +124,35 @@ class Running:
     def __init__(
         self, arguments: Sequence[str], pipes: Collection[int], *, nice: bool = False, limits: Limits = DEFAULT_LIMITS
     ) -> None:
-        self._command, self._pipes = _command(arguments, nice=nice, limits=limits), pipes
+        self._command, self._rights = _command(arguments, nice=nice, limits=limits), Rights(ports=ports(arguments))
+        self._options: dict[str, Any] = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.DEVNULL,
+            "pass_fds": tuple(pipes),
+            "env": confinement.environment(self._rights),
+        }
         self._log: deque[str] = deque(maxlen=LOG_LINES)
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            pass_fds=tuple(self._pipes),
-            process_group=0,  # a signal to the worker's group must not cut a segment short
-        )
-        self._listen()
+        started: Future[subprocess.Popen[bytes]] = Future()
+        self._reader = threading.Thread(target=self._watch, args=(started,), daemon=True)
+        self._reader.start()
+        self._process = started.result()
         return self
 
-    def _listen(self) -> None:
-        self._reader = threading.Thread(target=self._read_log, args=(self._process.stderr,), daemon=True)
-        self._reader.start()
+    def _watch(self, started: "Future[subprocess.Popen[bytes]]") -> None:
+        """Start the process and read its log. The thread ends after it: to setpriv, its end is that of the worker."""
+        try:
+            confinement.confine(self._rights)
+            # A signal to the worker's group must not cut a segment short.
+            process = subprocess.Popen(self._command, stderr=subprocess.PIPE, process_group=0, **self._options)
+        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+            started.set_exception(error)
+            return
+        started.set_result(process)
+        if process.stderr is not None:
+            self._read_log(process.stderr)
+        process.wait()
 
     def _read_log(self, stderr: IO[bytes]) -> None:
         with stderr:
@@ -139,28 +181,27 @@ class Running:
 class Python(Running):
     """A module of VLog in a process of its own, which gets a message and answers in lines; killed like an encoder.
 
-    Without limits its memory and time are unlimited: torch needs that.
+    Without limits its memory and time are unlimited: torch needs that. The first of
+    the folders that it may write to is for its temporary files.
     """
 
     name = "the process"
     error_lines = 1  # of a traceback, the line that an editor can read
 
-    def __init__(self, module: str, message: str, limits: Limits | None = None) -> None:
+    def __init__(self, module: str, message: str, limits: Limits | None = None, rights: Rights = NO_RIGHTS) -> None:
         super().__init__([], ())
+        self._rights = rights
         guard = _guard(nice=limits is None, limits=limits or Limits(memory=0))
         self._command = [*guard, sys.executable, "-P", "-m", module]
         self._message = message
+        path = os.pathsep.join(filter(None, (HOME, os.environ.get("PYTHONPATH"))))
+        environment = {**confinement.environment(rights), "PYTHONPATH": path}
+        if rights.folders:
+            environment["TMPDIR"] = rights.folders[0]
+        self._options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": environment}
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (HOME, os.environ.get("PYTHONPATH"))))},
-            process_group=0,
-        )
-        self._listen()
+        super().__enter__()
         if self._process.stdin is not None:
             with (
                 suppress(BrokenPipeError),
@@ -210,7 +251,8 @@ def _guard(*, nice: bool, limits: Limits) -> list[str]:
 
 def _error(code: int, log: list[str], name: str = "ffmpeg") -> FfmpegError:
     end = "\n".join(log[-LOG_LINES:]).strip() or "it logged nothing"
-    if code in (STOPPED, -signal.SIGXCPU):
+    is_stopped = code == STOPPED and not any(OWN_ERROR in line for line in log)
+    if is_stopped or code == -signal.SIGXCPU:
         return Killed(f"{name} exceeded its limit of processor time, or was asked to stop: {end}")
     if code >= 0:
         out_of_memory = any("Cannot allocate memory" in line for line in log)

@@ -2,36 +2,54 @@
 
 from pathlib import Path
 
-from transcoding.engine.ffmpeg.inputs import input_arguments, thread_arguments
-from transcoding.engine.plan.filters import DEINTERLACE, TRANSFERS, colors, tone_mapped
-from transcoding.engine.plan.media import MAX_PIXELS, ColorInfo
+from transcoding.engine.ffmpeg.inputs import input_arguments, seek_arguments, thread_arguments, video_input
+from transcoding.engine.plan.filters import colors, converted, deinterlaced
+from transcoding.engine.plan.media import MAX_PIXELS
+from transcoding.engine.plan.plan import Plan
 
 JUDGED = (320, 180)  # pixels by which a picture is judged
 _FIT = "min(1,1280/max(iw*sar,ih))"  # a poster has at most 1280 by 1280 square pixels
 FITTED = f"scale='max(2,2*trunc(iw*sar*{_FIT}/2))':'max(2,2*trunc(ih*{_FIT}/2))'"
 JPEG = "out_color_matrix=bt601:out_range=full"  # all that JPEG knows; JFIF 1.02
+WAVE, BEHIND_WAVE = "0x8b74ff", "0x14141c"  # as the player
+WAVE_SECONDS = 120  # of sound that are decoded for it, while the first viewers wait
 AS_JPEG = f"scale=in_color_matrix=bt709:in_range=limited:{JPEG}"
 
 
-def poster_arguments(source: str, stream: int, look: ColorInfo, seek: float | None, target: Path) -> list[str]:
-    """Return the arguments for one keyframe as a JPEG of at most 1280 by 1280 pixels.
+def poster_arguments(plan: Plan, source: str, seek: float | None, target: Path) -> list[str]:
+    """Return the arguments for one keyframe as a JPEG of at most 1280 by 1280 pixels; seek is one of the plan's.
 
     The same picture goes to standard output in gray, in JUDGED pixels.
     """
-    deinterlace = f"{DEINTERLACE}," if look.interlaced else ""
-    if look.transfer in TRANSFERS:
-        scaled = f"{FITTED},setsar=1,{tone_mapped(look.transfer).format(width='iw', height='ih')},{AS_JPEG}"
+    look = plan.look
+    deinterlace = f"{deinterlaced(look)}," if look.interlaced else ""
+    if conversion := converted(look):
+        scaled = f"{FITTED},setsar=1,{conversion.format(width='iw', height='ih')},{AS_JPEG}"
     else:
         scaled = f"{FITTED}:{colors(look, JPEG)},setsar=1"
-    graph = f"[0:{stream}]{deinterlace}{scaled},format=yuvj420p,split[poster][copy];[copy]{_small()}[small]"
+    graph = f"[{video_input(plan)}]{deinterlace}{scaled},format=yuvj420p,split[poster][copy];[copy]{_small()}[small]"
     # Not accurate: with only keyframes decoded, the one that the seek lands on would be left out.
-    start = ["-noaccurate_seek", "-ss", f"{seek:.6f}"] if seek else []
+    start = ["-noaccurate_seek", *seek_arguments(seek, plan.jumps)] if seek else []
     return [
         *(*thread_arguments(1), "-skip_frame", "nokey", *start, *input_arguments(source), "-filter_complex", graph),
         *_picture("[poster]", target),
         *_gray("[small]"),
         *("-frames:v", "1", "pipe:1"),
     ]
+
+
+def cover_arguments(source: str, target: Path) -> list[str]:
+    """Return the arguments that make a poster of the cover that comes with sound."""
+    graph = f"[0:v:0]{FITTED}:{JPEG},setsar=1[poster]"
+    return [*thread_arguments(1), *input_arguments(source), "-filter_complex", graph, *_picture("[poster]", target)]
+
+
+def waveform_arguments(source: str, stream: int, target: Path) -> list[str]:
+    """Return the arguments that make a poster of the first minutes of an audio track: its waveform."""
+    wave = f"[0:{stream}]aformat=channel_layouts=mono,showwavespic=size=1280x400:scale=sqrt:colors={WAVE}[wave]"
+    graph = f"{wave};color=c={BEHIND_WAVE}:size=1280x720[page];[page][wave]overlay=0:160,format=yuvj420p[poster]"
+    opened = [*thread_arguments(1), "-t", str(WAVE_SECONDS), *input_arguments(source)]
+    return [*opened, "-filter_complex", graph, *_picture("[poster]", target)]
 
 
 def upload_arguments(demuxer: str, source: str, target: Path) -> list[str]:

@@ -3,13 +3,15 @@
 The flags follow a measured recipe: chunks encoded with it join without a seam, whatever the container.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 from transcoding.engine.codecs.table import encoder
-from transcoding.engine.ffmpeg.inputs import input_arguments, thread_arguments
+from transcoding.engine.ffmpeg.inputs import input_arguments, seek_arguments, thread_arguments, video_input
 from transcoding.engine.ffmpeg.outputs import CONTAINER, FRAGMENTS
+from transcoding.engine.plan.parts import Conversion, Shape
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.renditions import VideoRendition
 
@@ -43,11 +45,12 @@ def video_arguments(  # noqa: PLR0913 - the last two are for damaged sources and
     device = encoder(plan.encoder).device if encoded else ()
     arguments = [*device, *thread_arguments(threads), "-noaccurate_seek", "-copyts", "-reinit_filter", "0"]
     seek = plan.seeks[first] if reread_from is None else reread_from
-    if seek is not None and seek >= 0:
-        arguments += ["-ss", f"{seek:.6f}"]
-    arguments += input_arguments(source)
+    # After a seek the decoder would not know that packets hold two pictures, and would lose every second one.
+    unpacked = ("-bsf:v", "mpeg4_unpack_bframes") if plan.packed else ()
+    arguments += [*seek_arguments(seek, plan.jumps), *unpacked, *input_arguments(source, plan.jumps)]
     if encoded:
-        arguments += ["-filter_complex", _filters(plan, encoded, (start, end), _held(reread_from), firsts)]
+        held = _held(plan, reread_from, from_start=seek is None or seek < 0)
+        arguments += ["-filter_complex", _filters(plan, encoded, (start, end), held, firsts)]
     for rendition in renditions:
         begin = firsts[rendition.key]
         output = _copied(plan, end) if rendition.copied else _encoded(plan, rendition, (begin, last), threads)
@@ -61,41 +64,120 @@ def trial_arguments(plan: Plan, target: Path) -> list[str]:
     return [
         *encoder(plan.encoder).device,
         *("-f", "lavfi", "-i", f"testsrc2=size={rendition.width}x{rendition.height}:rate={plan.rate}"),
-        *("-filter_complex", _filters(plan, [rendition], (0, plan.timeline.end), "", {})),
+        *("-filter_complex", _filters(plan, [rendition], (0, plan.timeline.end), _Held(), {})),
         *(*_encoded(plan, rendition, (0, 0), 0), *_OUTPUT, f"file:{target}"),
     ]
+
+
+@dataclass(frozen=True)
+class _Held:
+    """What is shown where the source has no picture: the first one before it, the last one after it."""
+
+    first: bool = False
+    last: bool = False
+    planned: bool = False  # by the plan, because there is sound; not only because the source is damaged
+
+    def frames_at(self, rate: Fraction) -> str:
+        """Return the filters that make the frames of the grid."""
+        # By default fps drops a last picture that is shown for less than half a frame.
+        whole = ":eof_action=pass" * self.planned
+        return f"fps={rate}{':start_time=0' * self.first}{whole}{',tpad=stop=-1:stop_mode=clone' * self.last}"
+
+
+def _held(plan: Plan, reread_from: float | None, *, from_start: bool) -> _Held:
+    """Return what is held in a chunk, which may be read from the start of the file."""
+    return _Held(
+        first=from_start and (plan.lead > 0 or reread_from is not None),
+        last=plan.tail > 0 or reread_from is not None,
+        planned=plan.tail > 0,
+    )
 
 
 def _filters(
     plan: Plan,
     renditions: Sequence[VideoRendition],
     frames: tuple[int, int],
-    held: str,
+    held: _Held,
     firsts: Mapping[str, int],
 ) -> str:
-    """The frames of the grid, once, and a scaled copy of them for each rendition."""
+    """The frames of the grid, once, and a scaled copy of them for each rendition.
+
+    If most frames repeat the one before, the pictures are scaled and then repeated, which costs less.
+    """
     start, end = frames
     deinterlace = f"{plan.deinterlace}," if plan.deinterlace else ""
-    grid = f"settb={plan.time_base},setpts=PTS-{plan.zero},fps={plan.rate}{held},trim=start_pts={start}:end_pts={end}"
-    largest = renditions[0]
-    tone = f",{plan.tone_map.format(width=largest.width, height=largest.height)}" if plan.tone_map else ""
+    placed = f"settb={plan.time_base},setpts=PTS-{plan.zero}{_fitted(plan)}"
+    tone = _converted(plan, frames)
     split = f"split={len(renditions)}" + "".join(f"[in{n}]" for n in range(len(renditions)))
+    grid = held.frames_at(plan.rate)
+    if plan.still and not plan.conversions:
+        begins = [plan.timeline.starts[firsts.get(each.key, 0)] for each in renditions]
+        cut = [f"{grid},trim=start_pts={max(start, begin)}:end_pts={end}" for begin in begins]
+        scaled = [f"[in{n}]{each.filters},{cut[n]}[{each.key}]" for n, each in enumerate(renditions)]
+        return ";".join([f"[{video_input(plan)}]{deinterlace}{placed}{tone},{split}", *scaled])
     begun = [_from(plan, firsts.get(rendition.key, 0), start) for rendition in renditions]
     scaled = [f"[in{n}]{begun[n]}{each.filters}[{each.key}]" for n, each in enumerate(renditions)]
-    return ";".join([f"[0:{plan.stream}]{deinterlace}{grid}{tone},{split}", *scaled])
+    cut_once = f"{placed},{grid},trim=start_pts={start}:end_pts={end}"
+    return ";".join([f"[{video_input(plan)}]{deinterlace}{cut_once}{tone},{split}", *scaled])
+
+
+def _converted(plan: Plan, frames: tuple[int, int]) -> str:
+    """Return the filters that convert the colours of frames; where they change among them, each part has its own."""
+    largest = plan.video[0]
+    size = {"width": largest.width, "height": largest.height}
+    if not plan.conversions:
+        return f",{plan.tone_map.format(**size)}" if plan.tone_map else ""
+    parts = list(_parts(plan, frames))
+    if len(parts) == 1:
+        return f",{parts[0][0].filters.format(**size)}"
+    labels = range(len(parts))
+    branches = [
+        f"[p{n}]trim=start_pts={begin}:end_pts={end},{part.filters.format(**size)}[c{n}]"
+        for n, (part, begin, end) in enumerate(parts)
+    ]
+    # The frames are counted anew, because concat computes the times of the second part from the end of the first.
+    counted = f"concat=n={len(parts)},settb={1 / plan.rate},setpts=N+{frames[0]}"
+    split = f",split={len(parts)}" + "".join(f"[p{n}]" for n in labels)
+    return ";".join([split, *branches, "".join(f"[c{n}]" for n in labels) + counted])
+
+
+def _parts(plan: Plan, frames: tuple[int, int]) -> Iterator[tuple[Conversion, int, int]]:
+    """Yield the conversions that apply to some of the frames, each with its first frame and the one after its last."""
+    ends = [*(each.frame for each in plan.conversions[1:]), plan.timeline.end]
+    for each, end in zip(plan.conversions, ends, strict=True):
+        begin, last = max(each.frame, frames[0]), min(end, frames[1])
+        if begin < last:
+            yield each, begin, last
+
+
+def _fitted(plan: Plan) -> str:
+    """Return the filters that give pictures of several shapes bars to fit into one shape.
+
+    ffmpeg gives all frames the aspect ratio that the container states, so it is decided by their times.
+    """
+    if not plan.shapes:
+        return ""
+    largest = plan.video[0]
+    sizes = [_within(largest, shape) for shape in plan.shapes]
+    width, height = str(sizes[0][0]), str(sizes[0][1])
+    for shape, size in zip(plan.shapes[1:], sizes[1:], strict=True):
+        begin = float((shape.frame - Fraction(1, 2)) / plan.rate)
+        width, height = (
+            f"if(gte(t\\,{begin:.6f})\\,{new}\\,{old})" for new, old in zip(size, (width, height), strict=True)
+        )
+    return f",scale=w={width}:h={height}:eval=frame,pad={largest.width}:{largest.height}:-1:-1:eval=frame,setsar=1"
+
+
+def _within(rendition: VideoRendition, shape: Shape) -> tuple[int, int]:
+    """Return the largest even size of this shape within a rendition."""
+    scale = min(Fraction(rendition.width, shape.width), Fraction(rendition.height, shape.height))
+    return max(2, round(shape.width * scale / 2) * 2), max(2, round(shape.height * scale / 2) * 2)
 
 
 def _from(plan: Plan, first: int, start: int) -> str:
     """Drop the frames of segments before the first, where there are any from start on."""
     begin = plan.timeline.starts[first]
     return f"trim=start_pts={begin}," if begin > start else ""
-
-
-def _held(reread_from: float | None) -> str:
-    """After `fps`: repeat the last picture where none follows and, at the start of the source, the first one."""
-    if reread_from is None:
-        return ""
-    return (":start_time=0" if reread_from < 0 else "") + ",tpad=stop=-1:stop_mode=clone"
 
 
 def _encoded(plan: Plan, rendition: VideoRendition, segments: tuple[int, int], threads: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""ISO base media boxes, as far as fragments and their times need them (ISO/IEC 14496-12)."""
+"""Parsing of ISO base media boxes, as far as fragments and their times need it (ISO/IEC 14496-12)."""
 
 import os
 import struct
@@ -8,26 +8,27 @@ from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
 
-NOT_SYNC = 0x10000  # sample_is_non_sync_sample, of a sample's flags
-TRACK = 1  # the number of the only track that a rendition has
-FROM_MOOF, TFHD_DEFAULTS = 0x20000, 0x3A  # flags of tfhd: default-base-is-moof, and those for the fields that follow
-SIGN = 1 << 31  # of a time; version 0 has none, and no delay of ours comes near it
-MAX_SAMPLES = 1 << 20  # nor any run of samples; a count without fields could be anything
-VISUAL_ENTRY, AUDIO_ENTRY = 86, 36  # bytes of a sample entry before the boxes inside it
-MAX_BOX = 1 << 30  # no fragment of ours comes near it; a broken size must not make us wait for ever
+NOT_SYNC = 0x10000  # sample_is_non_sync_sample, in a sample's flags
+TRACK = 1  # the ID of the only track of a rendition
+FROM_MOOF, TFHD_DEFAULTS = 0x20000, 0x3A  # flags of tfhd: default-base-is-moof, and those of its optional fields
+SIGN = 1 << 31  # sign bit of a composition offset; in version 0 they are unsigned, but no real one is this large
+MAX_SAMPLES = 1 << 20  # in one run; far more than any has, since a count without per-sample fields could be any number
+VISUAL_ENTRY, AUDIO_ENTRY = 86, 36  # bytes of a sample entry before its child boxes
+MAX_BOX = 1 << 30  # bytes; far above any fragment, so that a damaged size does not make the reader wait for ever
 
 
 class BrokenBoxes(ValueError):
-    """What should be boxes is not, or ends too soon."""
+    """The data are not ISO boxes, end too early, or do not have the boxes that VLog's segments have."""
 
 
 @dataclass(frozen=True)
 class Fragment:
-    """One `moof` with its `mdat`: start and duration in the track's timescale, sizes in bytes.
+    """One `moof` with its `mdat`. start and duration are in ticks of the track's timescale, sizes in bytes.
 
-    first_sample reaches from the start of the fragment to the end of its first sample: what an I-frame playlist
-    addresses. sync: whether that sample is marked as one that can be decoded without any before it. complete: whether
-    its samples are shown from its start to its end, each at a time of its own, in whatever order they are decoded.
+    first_sample is the number of bytes from the start of the fragment to the end of its first sample: the range that
+    an I-frame playlist addresses. sync: whether that sample is marked as decodable without any earlier one. complete:
+    whether the samples are shown from the fragment's start to its end, each at a time of its own, whatever the order
+    in which they are decoded.
     """
 
     start: int
@@ -41,23 +42,23 @@ class Fragment:
 
 @dataclass(frozen=True)
 class Sample:
-    """The first sample of a fragment, in a file that is open as long as its fragment is looked at."""
+    """The first sample of a fragment: size bytes from offset `at` of a file that must stay open while it is read."""
 
     file: BinaryIO
     at: int
     size: int
 
     def read(self, offset: int, length: int) -> bytes:
-        """Up to length bytes, none of them behind the sample's end."""
+        """Return up to length bytes from an offset in the sample, none of them after its end."""
         self.file.seek(self.at + offset)
         return self.file.read(max(0, min(length, self.size - offset)))
 
 
 @dataclass(frozen=True)
 class Track:
-    """What an init segment says of its one track.
+    """The only track of an init segment.
 
-    kind is the type of its samples (`avc1`, `mp4a`), entry the box that describes them.
+    kind is the type of its samples (`avc1`, `mp4a`), entry the sample entry box that describes them.
     """
 
     kind: str
@@ -66,19 +67,19 @@ class Track:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height in pixels; only a track of video has them."""
+        """Width and height in pixels, of a video track."""
         return visual_size(self.entry)
 
 
 class FragmentReader:
-    """Splits a stream, fed in parts of any size, into its init segment and its fragments."""
+    """Splits a stream, fed in any number of bytes at a time, into its init segment and its fragments."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._pending = b""
 
     def feed(self, data: bytes) -> Iterator[tuple[Fragment | None, bytes]]:
-        """What the new bytes complete: (None, init segment) first, then (fragment, its bytes)."""
+        """Yield what the new bytes complete: (None, init segment) once, then (fragment, its bytes) per fragment."""
         self._buffer += data
         while (box := self._next_box()) is not None:
             kind = box[4:8]
@@ -90,11 +91,12 @@ class FragmentReader:
                 yield parse_fragment(self._pending, len(box)), self._pending + box
 
     def close(self) -> None:
-        """The end of the stream; raises BrokenBoxes where it ends inside a box."""
+        """End the stream. Raise BrokenBoxes if it ends inside a box."""
         if self._buffer:
             raise BrokenBoxes("the stream ends inside a box")
 
     def _next_box(self) -> bytes | None:
+        """Remove the first box from the buffer and return it; return None while it is incomplete."""
         if len(self._buffer) < 8:
             return None
         length = _length(bytes(self._buffer[:8]))
@@ -106,31 +108,43 @@ class FragmentReader:
 
 
 def scan_fragments(path: Path) -> list[Fragment]:
-    """The fragments of a segment file, by their headers alone."""
+    """Return the fragments of a segment file, reading only their headers."""
     return [fragment for fragment, _ in read_segment(path)]
 
 
 def read_segment(path: Path) -> Iterator[tuple[Fragment, Sample]]:
-    """Each fragment of a segment file with its first sample; a segment holds nothing else."""
+    """Yield each fragment of a segment file with its first sample. Raise BrokenBoxes if the file has other boxes."""
     with path.open("rb") as file:
         yield from read_fragments(file)
 
 
 def read_fragments(file: BinaryIO) -> Iterator[tuple[Fragment, Sample]]:
-    """The same of an open file, or of bytes in memory."""
+    """Yield the same as read_segment from an open file, or from bytes in memory."""
+    for at, moof, mdat_size in _moofs(file):
+        fragment = parse_fragment(moof, mdat_size)
+        begin = len(moof) + 8
+        yield fragment, Sample(file, at + begin, fragment.first_sample - begin)
+
+
+def read_runs(file: BinaryIO) -> Iterator[tuple[int, int, "Run"]]:
+    """Yield of each fragment the offset of its samples in the file, its start in ticks, and the samples."""
+    for at, moof, mdat_size in _moofs(file):
+        yield at + len(moof) + 8, *parse_run(moof, mdat_size)
+
+
+def _moofs(file: BinaryIO) -> Iterator[tuple[int, bytes, int]]:
+    """Yield of each fragment its offset, its `moof`, and the size of its `mdat`, which is not read."""
     at, end = 0, file.seek(0, os.SEEK_END)
     while at < end:
         moof_size = _expect(file, at, end, b"moof")
-        moof = file.read(moof_size - 8)
+        moof = struct.pack(">I4s", moof_size, b"moof") + file.read(moof_size - 8)
         mdat_size = _expect(file, at + moof_size, end, b"mdat")
-        fragment = parse_fragment(struct.pack(">I4s", moof_size, b"moof") + moof, mdat_size)
-        begin = moof_size + 8
-        yield fragment, Sample(file, at + begin, fragment.first_sample - begin)
-        at += fragment.size
+        yield at, moof, mdat_size
+        at += moof_size + mdat_size
 
 
 def _expect(file: BinaryIO, at: int, end: int, kind: bytes) -> int:
-    """The length of the box at this place, which must be of this type and end within the file."""
+    """Return the length of the box at this offset. Raise BrokenBoxes unless it has this type and ends by `end`."""
     file.seek(at)
     header = file.read(8)
     if len(header) < 8 or header[4:] != kind:
@@ -142,6 +156,7 @@ def _expect(file: BinaryIO, at: int, end: int, kind: bytes) -> int:
 
 
 def _length(header: bytes) -> int:
+    """Return the length of a box in bytes, including its header of eight bytes, which is given."""
     length = int.from_bytes(header[:4], "big")
     if len(header) < 8 or not 8 <= length <= MAX_BOX:
         raise BrokenBoxes(f"has a box {header[4:]!r} of {length} bytes")
@@ -149,7 +164,7 @@ def _length(header: bytes) -> int:
 
 
 def children(box: bytes, skip: int = 8) -> Iterator[tuple[str, bytes]]:
-    """The boxes inside a box; skip is the length of its header and its own fields."""
+    """Yield the type and the bytes of each box inside a box; skip is the length of its header and its own fields."""
     at = skip
     while at + 8 <= len(box):
         size = int.from_bytes(box[at : at + 4], "big")
@@ -160,7 +175,7 @@ def children(box: bytes, skip: int = 8) -> Iterator[tuple[str, bytes]]:
 
 
 def find(box: bytes, *path: str, skip: int = 8) -> bytes:
-    """The first box along a path of types below this one."""
+    """Return the first box along a path of types below this box. Raise BrokenBoxes if there is none."""
     for kind, child in children(box, skip):
         if kind == path[0]:
             return child if len(path) == 1 else find(child, *path[1:])
@@ -168,7 +183,7 @@ def find(box: bytes, *path: str, skip: int = 8) -> bytes:
 
 
 def timescale(init: bytes) -> int:
-    """Ticks a second of the first track of an init segment (`mdhd`)."""
+    """Return the ticks per second of the first track of an init segment (`mdhd`)."""
     mdhd = find(init, "moov", "trak", "mdia", "mdhd", skip=0)
     ticks = int.from_bytes(mdhd[28:32] if mdhd[8:9] == b"\x01" else mdhd[20:24], "big")
     if ticks == 0:
@@ -177,7 +192,7 @@ def timescale(init: bytes) -> int:
 
 
 def read_init(init: bytes) -> Track:
-    """An init segment: `ftyp` and `moov` with one track, whole, and nothing beside them."""
+    """Return the track of an init segment. Raise BrokenBoxes unless it is one `ftyp` and one `moov` with one track."""
     boxes = list(children(init, 0))
     if [kind for kind, _ in boxes] != ["ftyp", "moov"] or sum(len(box) for _, box in boxes) != len(init):
         raise BrokenBoxes("is not one ftyp and one moov")
@@ -196,12 +211,12 @@ def read_init(init: bytes) -> Track:
 
 
 def visual_size(entry: bytes) -> tuple[int, int]:
-    """Return width and height in pixels of a sample entry of video."""
+    """Return width and height in pixels from the sample entry of a video track."""
     return int.from_bytes(entry[32:34], "big"), int.from_bytes(entry[34:36], "big")
 
 
 def sample_entry(init: bytes) -> tuple[str, bytes]:
-    """Return the type and the box of what describes the samples of the first track (`stsd`)."""
+    """Return the type and the bytes of the first sample entry of the first track (`stsd`)."""
     stsd = find(init, "moov", "trak", "mdia", "minf", "stbl", "stsd", skip=0)
     for entry in children(stsd, 16):
         return entry
@@ -209,7 +224,17 @@ def sample_entry(init: bytes) -> tuple[str, bytes]:
 
 
 def parse_fragment(moof: bytes, mdat_size: int) -> Fragment:
-    """A fragment of one track whose samples lie one after the other in the `mdat` of this size that follows."""
+    """Return the fragment of a `moof` that is followed by a `mdat` of mdat_size bytes.
+
+    Raise BrokenBoxes unless it has one track, whose samples fill the `mdat` one after the other.
+    """
+    start, run = parse_run(moof, mdat_size)
+    first_sample, duration = len(moof) + 8 + run.sizes[0], sum(run.durations)
+    return Fragment(start, duration, len(run.sizes), first_sample, len(moof) + mdat_size, run.sync, _is_complete(run))
+
+
+def parse_run(moof: bytes, mdat_size: int) -> tuple[int, "Run"]:
+    """Return the start in ticks and the samples of a fragment, as parse_fragment does."""
     traf = _only(moof, "traf")
     tfdt, tfhd = _only(traf, "tfdt"), _only(traf, "tfhd")
     wide = tfdt[8:9] == b"\x01"
@@ -227,24 +252,28 @@ def parse_fragment(moof: bytes, mdat_size: int) -> Fragment:
         raise BrokenBoxes(f"has samples of {sum(run.sizes)} bytes in a box of {mdat_size}")
     if run.offset not in (None, len(moof) + 8):
         raise BrokenBoxes(f"has samples that begin {run.offset} bytes after the start of their fragment")
-    if (duration := sum(run.durations)) == 0:
+    if sum(run.durations) == 0:
         raise BrokenBoxes("has a fragment that lasts no time")
-    first_sample = len(moof) + 8 + run.sizes[0]
-    return Fragment(start, duration, len(run.sizes), first_sample, len(moof) + mdat_size, run.sync, _is_complete(run))
+    return start, run
 
 
 @dataclass(frozen=True)
-class _Run:
-    """Samples of a `trun`: where they begin, from the start of the fragment, and whether the first can stand alone."""
+class Run:
+    """The samples of a `trun`; durations and delays are in ticks, sizes in bytes.
+
+    offset is the number of bytes from the start of the fragment to the first sample, if stated; sync: whether the first
+    sample can be decoded on its own.
+    """
 
     offset: int | None
     durations: list[int]
     sizes: list[int]
     sync: bool
-    delays: list[int]  # from when each is decoded until it is shown
+    delays: list[int]  # composition offsets: from when each sample is decoded until it is shown
 
 
-def _is_complete(run: _Run) -> bool:
+def _is_complete(run: Run) -> bool:
+    """Return whether the samples are shown from the start of their fragment to its end, each at a time of its own."""
     decoded = list(accumulate(run.durations, initial=0))
     shown = sorted(time + delay for time, delay in zip(decoded, run.delays, strict=False))
     if len(set(run.durations)) == 1:
@@ -253,7 +282,7 @@ def _is_complete(run: _Run) -> bool:
 
 
 def _only(box: bytes, kind: str) -> bytes:
-    """The one box of this type inside a box."""
+    """Return the only box of this type inside a box. Raise BrokenBoxes if there is none, or more than one."""
     found = [child for name, child in children(box) if name == kind]
     if len(found) != 1:
         raise BrokenBoxes(f"has {len(found)} boxes {kind} instead of one" if found else f"has no box {kind}")
@@ -261,7 +290,10 @@ def _only(box: bytes, kind: str) -> bytes:
 
 
 def _defaults(tfhd: bytes) -> tuple[int, int, int, int]:
-    """Which description is theirs; default duration, size and flags. Fields stand in the order of their flag bits."""
+    """Return the index of the sample entry and the default duration, size and flags of the samples.
+
+    The optional fields of `tfhd` are in the order of their flag bits.
+    """
     flags, at, values = int.from_bytes(tfhd[9:12], "big"), 16, {}
     for bit in (0x2, 0x8, 0x10, 0x20):
         if flags & bit:
@@ -270,7 +302,8 @@ def _defaults(tfhd: bytes) -> tuple[int, int, int, int]:
     return values.get(0x2, 1), values.get(0x8, 0), values.get(0x10, 0), values.get(0x20, 0)
 
 
-def _run(trun: bytes, duration: int, size: int, default_flags: int) -> _Run:
+def _run(trun: bytes, duration: int, size: int, default_flags: int) -> Run:
+    """Return the samples of a `trun`, with the given defaults for the fields that it does not have."""
     flags, count = int.from_bytes(trun[9:12], "big"), int.from_bytes(trun[12:16], "big")
     at = 16 + 4 * bool(flags & 0x1) + 4 * bool(flags & 0x4)
     fields = [bit for bit in (0x100, 0x200, 0x400, 0x800) if flags & bit]
@@ -279,7 +312,7 @@ def _run(trun: bytes, duration: int, size: int, default_flags: int) -> _Run:
     values = struct.unpack_from(f">{len(fields) * count}I", trun, at)
     column = {bit: list(values[n :: len(fields)]) for n, bit in enumerate(fields)}
     first_flags = int.from_bytes(trun[at - 4 : at], "big") if flags & 0x4 else column.get(0x400, [default_flags])[0]
-    return _Run(
+    return Run(
         offset=int.from_bytes(trun[16:20], "big", signed=True) if flags & 0x1 else None,
         durations=column.get(0x100, [duration] * count),
         sizes=column.get(0x200, [size] * count),

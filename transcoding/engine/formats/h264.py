@@ -1,4 +1,4 @@
-"""H.264 as far as its headers tell what a picture is (ITU-T H.264, 7.3): nothing is decoded."""
+"""H.264 headers, from which the kind of a picture is known without decoding it (ITU-T H.264, 7.3)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,67 +6,68 @@ from dataclasses import dataclass
 from transcoding.engine.formats.boxes import Sample
 
 IDR, SPS_UNIT, PPS_UNIT = 5, 7, 8  # types of NAL units
-START_CODE, DELIMITER = b"\0\0\0\1", b"\x09\xf0"  # of a bare stream; a new picture begins
+START_CODE, DELIMITER = b"\0\0\0\1", b"\x09\xf0"  # of an Annex B stream; begins a picture in it
 SLICES = range(1, 6)
-INTRA = (2, 7)  # slice types; 7: all slices of the picture are of type 2
+INTRA = (2, 7)  # slice types: I; 7 means that all slices of the picture are
 HEAD = 64  # bytes; no slice header is longer
 HIGH = 100
 WITH_CHROMA_FORMAT = {100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135}  # profiles; 7.3.2.1.1
-SAR_BESIDE = 255  # Extended_SAR: the aspect of a pixel stands in two numbers beside
-SQUARE = (0, 1)  # aspect_ratio_idc: not said, and 1:1
+EXTENDED_SAR = 255  # aspect_ratio_idc: the aspect ratio of a pixel follows as two numbers
+SQUARE = (0, 1)  # aspect_ratio_idc: unspecified, and 1:1
 
 
 class BrokenStream(ValueError):
-    """What should be H.264 is not, or not what the init segment describes."""
+    """The data are not H.264, or not the H.264 that the init segment describes."""
 
 
 class Bits:
-    """Numbers out of a NAL unit's payload; raises BrokenStream at its end."""
+    """Reads numbers from the bits of a NAL unit's payload. Reading past its end raises BrokenStream."""
 
     def __init__(self, unit: bytes) -> None:
         payload = unit.replace(b"\x00\x00\x03", b"\x00\x00")  # emulation prevention
         self._value, self._left = int.from_bytes(payload, "big"), 8 * len(payload)
 
     def read(self, count: int) -> int:
+        """Return the next count bits as an unsigned number."""
         self._left -= count
         if self._left < 0:
             raise BrokenStream("has a header that ends too soon")
         return self._value >> self._left & ((1 << count) - 1)
 
     def ue(self) -> int:
-        """An unsigned Exp-Golomb number."""
+        """Return the next unsigned Exp-Golomb number."""
         zeros = 0
         while not self.read(1):
             zeros += 1
         return (1 << zeros) - 1 + self.read(zeros)
 
     def se(self) -> int:
-        """A signed one."""
+        """Return the next signed Exp-Golomb number."""
         value = self.ue()
         return (value + 1) // 2 if value % 2 else -(value // 2)
 
     def skip(self, count: int) -> None:
-        """Step over Exp-Golomb numbers, signed or not."""
+        """Skip Exp-Golomb numbers, signed or unsigned."""
         for _ in range(count):
             self.ue()
 
     def align(self) -> int:
-        """How many of the bits up to the next whole byte are zero."""
+        """Skip the bits up to the next whole byte, and return how many of them are zero."""
         count = self._left % 8
         return count - self.read(count).bit_count()
 
 
 @dataclass(frozen=True)
 class Sps:
-    """A sequence parameter set. size is what is shown, in pixels; codec is the CODECS value; bits are a pixel's."""
+    """A sequence parameter set. size: as displayed, in pixels; codec: the value for CODECS; bits: the bit depth."""
 
     codec: str
     profile: int
     level: int
     references: int
-    macroblocks: int  # of a frame
+    macroblocks: int  # per frame
     size: tuple[int, int]
-    chroma: int  # 1: 4:2:0
+    chroma: int  # chroma_format_idc; 1: 4:2:0
     bits: int
     progressive: bool
     square: bool
@@ -85,14 +86,14 @@ class Pps:
     cabac: bool
     order_in_frame: bool
     groups: bool
-    quality: int  # QP that slices differ from
+    quality: int  # initial QP, to which each slice adds a difference
     deblocking: bool
     redundant: bool
 
 
 @dataclass(frozen=True)
 class Description:
-    """The content of `avcC`: every parameter set, also as bytes, and the length of a NAL unit's length."""
+    """The content of an `avcC`: its parameter sets by ID and as bytes, and the size of a NAL unit's length field."""
 
     length_size: int
     sps: dict[int, Sps]
@@ -101,11 +102,12 @@ class Description:
 
     @property
     def shown(self) -> Sps:
+        """The first sequence parameter set."""
         return next(iter(self.sps.values()))
 
 
 def read_description(avcc: bytes) -> Description:
-    """Raises BrokenStream."""
+    """Return the content of an `avcC`. Raise BrokenStream if its parameter sets are incomplete or contradict it."""
     sequences, pictures = parameter_sets(avcc)
     sps, pps = dict(map(read_sps, sequences)), dict(map(_pps, pictures))
     if not sps or not pps or any(one.sps not in sps for one in pps.values()):
@@ -116,7 +118,7 @@ def read_description(avcc: bytes) -> Description:
 
 
 def parameter_sets(avcc: bytes) -> tuple[list[bytes], list[bytes]]:
-    """The NAL units in an `avcC` that are about sequences, and about pictures, as far as it goes."""
+    """Return the sequence and the picture parameter sets of an `avcC` as NAL units; of a truncated one, what it has."""
     found: tuple[list[bytes], list[bytes]] = ([], [])
     at = 5
     for units, mask in zip(found, (31, 255), strict=True):
@@ -131,11 +133,12 @@ def parameter_sets(avcc: bytes) -> tuple[list[bytes], list[bytes]]:
 
 
 def _trimmed(unit: bytes) -> bytes:
+    """Return a NAL unit without trailing zero bytes, which do not belong to it."""
     return unit.rstrip(b"\x00")
 
 
 def read_sps(unit: bytes) -> tuple[int, Sps]:
-    """Its number, and what it says; raises BrokenStream."""
+    """Return the ID and the content of a sequence parameter set. Raise BrokenStream if it ends too early."""
     bits = Bits(unit[4:])
     number, profile = bits.ue(), unit[1]
     chroma, depth, separate = _chroma(bits) if profile in WITH_CHROMA_FORMAT else (1, 8, False)
@@ -168,7 +171,7 @@ def read_sps(unit: bytes) -> tuple[int, Sps]:
 
 
 def _chroma(bits: Bits) -> tuple[int, int, bool]:
-    """chroma_format_idc, the bits of a sample, and whether the planes are coded apart."""
+    """Read and return chroma_format_idc, the bit depth, and whether the planes are coded separately."""
     chroma = bits.ue()
     separate = chroma == 3 and bool(bits.read(1))
     depth = 8 + max(bits.ue(), bits.ue())
@@ -181,6 +184,7 @@ def _chroma(bits: Bits) -> tuple[int, int, bool]:
 
 
 def _skip_scaling_list(bits: Bits, length: int) -> None:
+    """Skip a scaling list of this many entries (7.3.2.1.1.1)."""
     last = following = 8
     for _ in range(length):
         if following:
@@ -189,7 +193,7 @@ def _skip_scaling_list(bits: Bits, length: int) -> None:
 
 
 def _order(bits: Bits, order_type: int) -> tuple[int, bool]:
-    """How a slice says its place: the bits of pic_order_cnt_lsb, and whether differences follow."""
+    """Read how slices state the picture order: return the bits of pic_order_cnt_lsb, and whether differences follow."""
     if order_type == 0:
         return bits.ue() + 4, False
     if order_type > 1:
@@ -201,17 +205,18 @@ def _order(bits: Bits, order_type: int) -> tuple[int, bool]:
 
 
 def _square(bits: Bits) -> bool:
-    """Whether pixels are, by the beginning of the VUI; they are where nothing else is said."""
+    """Read the beginning of the VUI, and return whether pixels are square; they are unless it says otherwise."""
     if not bits.read(1) or not bits.read(1):
         return True
     kind = bits.read(8)
-    return bits.read(16) == bits.read(16) if kind == SAR_BESIDE else kind in SQUARE
+    return bits.read(16) == bits.read(16) if kind == EXTENDED_SAR else kind in SQUARE
 
 
 def _pps(unit: bytes) -> tuple[int, Pps]:
+    """Return the ID and the content of a picture parameter set. Raise BrokenStream if it ends too early."""
     bits = Bits(unit[1:])
     number, sps, cabac, order_in_frame = bits.ue(), bits.ue(), bits.read(1), bits.read(1)
-    if bits.ue():  # slice groups: nothing that a browser decodes; the rest is not looked at
+    if bits.ue():  # slice groups: browsers do not decode them, so the rest is not read
         return number, Pps(sps, bool(cabac), bool(order_in_frame), True, 26, False, False)
     bits.skip(2)  # num_ref_idx_l0_default_active_minus1, …l1…
     bits.read(3)  # weighted prediction
@@ -222,9 +227,10 @@ def _pps(unit: bytes) -> tuple[int, Pps]:
 
 
 def check_idr(sample: Sample, description: Description) -> None:
-    """Whether a sample is one IDR picture of this description; raises BrokenStream with what it is instead.
+    """Raise BrokenStream, with what is wrong, unless a sample is one IDR picture of this description.
 
-    Its first slice header is read with the init segment's parameter sets, which shows most pictures of another encode.
+    Its first slice header is read with the parameter sets of the init segment, which detects most pictures that another
+    encode has made.
     """
     slices, is_frame = 0, description.shown.progressive
     for kind, offset, length in _units(sample, description.length_size):
@@ -241,8 +247,11 @@ def check_idr(sample: Sample, description: Description) -> None:
 
 
 def annex_b(sample: Sample, description: Description) -> bytes:
-    """An IDR picture as a bare stream has it, with all that its decoder needs; raises BrokenStream."""
-    units = sorted(description.units, key=lambda unit: unit[0] & 31)  # what a picture's set refers to comes first
+    """Return an IDR picture as an Annex B stream with the parameter sets that its decoder needs.
+
+    Raise BrokenStream if the sample does not consist of NAL units.
+    """
+    units = sorted(description.units, key=lambda unit: unit[0] & 31)  # SPS before PPS, which refer to them
     for kind, offset, length in _units(sample, description.length_size):
         if kind in SLICES:
             units.append(sample.read(offset, length))
@@ -250,7 +259,7 @@ def annex_b(sample: Sample, description: Description) -> bytes:
 
 
 def _units(sample: Sample, length_size: int) -> Iterator[tuple[int, int, int]]:
-    """Type, place and length of each NAL unit; together they fill the sample."""
+    """Yield type, offset and length of each NAL unit of a sample. Raise BrokenStream unless they fill it exactly."""
     at = 0
     while at < sample.size:
         header = sample.read(at, length_size + 1)
@@ -263,17 +272,18 @@ def _units(sample: Sample, length_size: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _check_slice(head: bytes, description: Description) -> None:
+    """Raise BrokenStream unless the beginning of an IDR slice fits the description."""
     bits = Bits(head[1:])
     first, kind, pps = bits.ue(), bits.ue(), description.pps.get(bits.ue())
     if first or kind not in INTRA or pps is None:
         raise BrokenStream("begins with a picture that init.mp4 does not describe")
     sps = description.sps[pps.sps]
-    if not pps.groups and not _is_sound(bits, sps, pps, is_reference=bool(head[0] & 0x60)):
+    if not pps.groups and not _is_legal_header(bits, sps, pps, is_reference=bool(head[0] & 0x60)):
         raise BrokenStream("begins with a picture that init.mp4 does not describe")
 
 
-def _is_sound(bits: Bits, sps: Sps, pps: Pps, *, is_reference: bool) -> bool:
-    """The rest of an IDR slice's header (7.3.3), every number within what it may be."""
+def _is_legal_header(bits: Bits, sps: Sps, pps: Pps, *, is_reference: bool) -> bool:
+    """Read the rest of an IDR slice header (7.3.3), and return whether every number is within its legal range."""
     bits.read(2 * sps.separate_planes)
     frame_number = bits.read(sps.frame_number_bits)
     is_field = not sps.progressive and bool(bits.read(1))

@@ -1,4 +1,4 @@
-"""HLS playlists read back, as far as the rules need them. Pure."""
+"""Parsing of HLS playlists, as far as their verification needs it. Pure."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ Attributes = dict[str, str]
 
 @dataclass(frozen=True)
 class Entry:
-    """A segment of a media playlist: seconds, and length and offset of its bytes; None where they are not said."""
+    """A segment of a media playlist: its duration in seconds, and its (length, offset) in bytes; None if not stated."""
 
     uri: str
     seconds: Fraction | None
@@ -24,9 +24,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A playlist's tags by name without `#`, each with all its values, and its entries.
+    """A parsed playlist. tags maps each name, without `#`, to the values of all its occurrences.
 
-    variants are the attributes of a master's STREAM-INF lines, with the address below them as URI.
+    variants are the attributes of the STREAM-INF tags of a master playlist, with the URI on the next line as `URI`.
+    first and last are the first and the last line.
     """
 
     first: str
@@ -36,26 +37,28 @@ class Manifest:
     last: str
 
     def value(self, tag: str) -> str | None:
-        """What stands behind a tag that is there once; None where it is not there, or twice."""
+        """Return the value of a tag that occurs exactly once, else None."""
         values = self.tags.get(tag, [])
         return values[0] if len(values) == 1 else None
 
     def attributes(self, tag: str) -> list[Attributes]:
+        """Return the attributes of each occurrence of a tag."""
         return [attributes(value) for value in self.tags.get(tag, [])]
 
     def addresses(self) -> Iterator[str]:
-        """Every file that it names, once."""
+        """Yield the URI of every file that the playlist names, each once."""
         tags = ("EXT-X-MAP", "EXT-X-MEDIA", "EXT-X-I-FRAME-STREAM-INF")
         named = chain(self.variants, *(self.attributes(tag) for tag in tags))
         yield from dict.fromkeys([*(each["URI"] for each in named if "URI" in each), *(e.uri for e in self.entries)])
 
 
 def attributes(text: str) -> Attributes:
-    """`A=1,B="x"` as a dictionary, quotes taken off."""
+    """Return an attribute list such as `A=1,B="x"` as a dictionary, without the quotes."""
     return {name: quoted or plain for name, quoted, plain in _ATTRIBUTE.findall(text)}
 
 
 def read_manifest(text: str) -> Manifest:
+    """Parse a playlist. No text raises an error; the verification finds what does not follow the syntax."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     tags: dict[str, list[str]] = {}
     entries: list[Entry] = []

@@ -1,4 +1,4 @@
-"""Captions as WebVTT: from what was heard to files. Pure."""
+"""Captions as WebVTT: from recognized speech to the content of files. Pure."""
 
 import textwrap
 from bisect import bisect_right
@@ -7,59 +7,67 @@ from dataclasses import dataclass
 
 from transcoding.engine.timeline import Timeline
 
-LINE = 42  # characters that a caption's line may have; two lines of it are read in one look
-MPEG_CLOCK = 90_000  # ticks a second
+LINE = 42  # characters in a line of a caption; two lines of this length can be read at a glance
+MPEG_CLOCK = 90_000  # ticks per second
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 @dataclass(frozen=True)
 class Caption:
-    """What is said, from one second of the video to another."""
+    """One timed caption; start and end are in seconds of the video."""
 
     start: float
     end: float
     text: str
 
 
-def readable(heard: Sequence[Caption], duration: float) -> list[Caption]:
-    """Captions of two lines at most, in order, within the video.
+def readable(recognized: Sequence[Caption], duration: float) -> list[Caption]:
+    """Return recognized captions as captions of at most two lines, in order. duration: of the video, in seconds.
 
-    What was said at length is divided, its time by the number of letters. Whisper may hear beyond the end.
+    Longer captions are divided, and their time in proportion to the number of characters. What Whisper returns after
+    the end of the video is cut.
     """
     captions: list[Caption] = []
-    for said in sorted(heard, key=lambda caption: caption.start):
-        start, end = max(0.0, said.start), min(said.end, duration)
-        if start < end and said.text.strip():
-            captions += _divided(Caption(start, end, " ".join(said.text.split())))
+    for speech in sorted(recognized, key=lambda caption: caption.start):
+        start, end = max(0.0, speech.start), min(speech.end, duration)
+        if start < end and speech.text.strip():
+            captions += _divided(Caption(start, end, " ".join(speech.text.split())))
     return captions
 
 
-def _divided(said: Caption) -> Iterator[Caption]:
-    parts = _parts(said.text)
-    letters, start = sum(map(len, parts)), said.start
+def _divided(speech: Caption) -> Iterator[Caption]:
+    """Yield a caption in parts of at most two lines each."""
+    parts = _parts(speech.text)
+    letters, start = sum(map(len, parts)), speech.start
     for number, part in enumerate(parts, 1):
-        spoken = (said.end - said.start) * len(part) / letters
-        end = said.end if number == len(parts) else start + spoken
+        spoken = (speech.end - speech.start) * len(part) / letters
+        end = speech.end if number == len(parts) else start + spoken
         yield Caption(start, end, part)
         start = end
 
 
 def _parts(text: str) -> list[str]:
-    """As few parts as two lines allow, all about as long as each other."""
+    """Divide a text into as few parts of at most two lines as possible, all of about the same length."""
     least = -(-len(text) // (2 * LINE))
     return textwrap.wrap(text, max(-(-len(text) // least) + 8, 16) if least > 1 else 2 * LINE)
 
 
 def whole(captions: Sequence[Caption]) -> str:
-    """One file with all captions."""
+    """Return the content of one file with all captions."""
     return _file("WEBVTT", captions)
 
 
-def segments(captions: Sequence[Caption], timeline: Timeline, first_time: int) -> Iterator[str]:
-    """A file for each segment of the picture: all captions that are to be seen in it, with their whole times.
+def chapters(marks: Sequence[Caption]) -> str:
+    """Return the content of a file with chapters, each of whose titles is one line."""
+    cues = (f"{clock(mark.start)} --> {clock(mark.end)}\n{mark.text.translate(_ESCAPES)}" for mark in marks)
+    return "\n\n".join(["WEBVTT", *cues]) + "\n"
 
-    first_time is the time at which the picture begins, in ticks of the MPEG clock: without it, players take the
-    captions for ten seconds early or late.
+
+def segments(captions: Sequence[Caption], timeline: Timeline, first_time: int) -> Iterator[str]:
+    """Return the content of a file for each segment of the video: all captions that it shows, with their full times.
+
+    first_time is the presentation time of the first frame, in ticks of the MPEG clock. Without it, players would show
+    the captions ten seconds early or late.
     """
     head = f"WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:{first_time},LOCAL:00:00:00.000"
     shown: list[list[Caption]] = [[] for _ in range(len(timeline))]
@@ -78,14 +86,16 @@ def _file(head: str, captions: Sequence[Caption]) -> str:
 
 
 def _cue(caption: Caption) -> str:
-    # A blank line would end the cue, and "-->" its text; with ">" escaped no arrow is left.
-    lines = textwrap.wrap(caption.text, LINE) or [""]
+    # A blank line would end the cue, and "-->" would end its text; escaping ">" leaves no arrow.
+    lines = caption.text.splitlines() if "\n" in caption.text else textwrap.wrap(caption.text, LINE)
+    lines = [line for line in lines if line.strip()] or [""]
     return "\n".join(
         [f"{clock(caption.start)} --> {clock(caption.end)}", *(line.translate(_ESCAPES) for line in lines)]
     )
 
 
 def clock(seconds: float) -> str:
+    """Return a time as hh:mm:ss.mmm."""
     whole_seconds, milliseconds = divmod(round(seconds * 1000), 1000)
     minutes, second = divmod(whole_seconds, 60)
     hours, minute = divmod(minutes, 60)

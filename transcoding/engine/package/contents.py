@@ -1,5 +1,6 @@
 """A video's package: the names of its files, and reading back what is stored."""
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +10,7 @@ from transcoding.engine.formats import boxes
 from transcoding.engine.formats.boxes import Fragment
 from transcoding.engine.package import files
 from transcoding.engine.package.files import UNFINISHED
+from transcoding.engine.renditions import CAPTIONS_KEY
 
 
 def segment_name(index: int) -> str:
@@ -19,9 +21,21 @@ def caption_name(index: int) -> str:
     return f"{index:05}.vtt"
 
 
-def caption_languages(package: Path) -> list[str]:
-    """Return the languages with complete captions: the playlist is stored last."""
-    return sorted(playlist.parent.name for playlist in (package / "captions").glob("[a-z]*/index.m3u8"))
+def captions_folder(package: Path, key: str, language: str) -> str:
+    """Return the folder of a caption track: its key, in packages of earlier releases `captions/<language>`.
+
+    Empty where it has no complete files: the playlist is stored last.
+    """
+    folders = (key, f"captions/{language}")
+    return next((folder for folder in folders if (package / folder / "index.m3u8").is_file()), "")
+
+
+def caption_folders(package: Path) -> list[str]:
+    """Return the folders of all caption tracks, complete or not."""
+    return sorted(
+        [name for name in files.names(package) if re.fullmatch(CAPTIONS_KEY, name)]
+        + [f"captions/{name}" for name in files.names(package / "captions") if not name.endswith(".vtt")]
+    )
 
 
 def tidy(package: Path) -> None:

@@ -4,6 +4,7 @@ Each function works on a path of this machine; `videos.storage.objects` register
 Everything else is done through the methods of paths, which both have.
 """
 
+import errno
 import os
 import secrets
 import shutil
@@ -106,15 +107,18 @@ def move(source: Path, target: Path) -> None:
     if not source.is_dir():
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    if not target.exists():
+    try:
         source.rename(target)
-        return
-    for name in sizes(source):
-        place = target / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if not place.exists():
-            (source / name).rename(place)
-    shutil.rmtree(source)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        for name in sizes(source):
+            place = target / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if not place.exists():
+                with suppress(FileNotFoundError):
+                    (source / name).rename(place)
+        remove(source)
 
 
 @singledispatch
@@ -131,7 +135,7 @@ def sync(folder: Path) -> None:
 @singledispatch
 def touched(path: Path) -> float:
     """When a file, or what lies in a folder, was last written or named, as a time stamp."""
-    return path.stat().st_mtime
+    return path.stat().st_ctime  # a folder that is renamed keeps its time of modification
 
 
 @singledispatch
@@ -154,8 +158,8 @@ def reading(path: Path) -> AbstractContextManager[Reading]:
 
 
 @singledispatch
-def receive(path: Path, arrived: Path, tell: Callable[[], None]) -> None:
-    """Put a file in its place that has arrived on this machine; tell is called every now and then.
+def receive(path: Path, arrived: Path, tell: Callable[[int], None]) -> None:
+    """Put a file in its place that has arrived on this machine; tell is called now and then, with the percentage sent.
 
     Killed on any line and called again it goes on; the file that arrived goes once the one in its place is whole.
     """
@@ -168,6 +172,18 @@ def fail_fast(path: Path) -> Path:
 
 
 @singledispatch
-def address(path: Path, method: str) -> str:
-    """Where the store itself answers a request for a file; empty where only this program can."""
+def read_range(path: Path, start: int, end: int) -> bytes:
+    """Return the bytes of a file from an offset up to another one."""
+    with path.open("rb") as file:
+        file.seek(start)
+        return file.read(end - start)
+
+
+@singledispatch
+def address(path: Path, method: str, *, granted: bool = False, disposition: str = "") -> str:
+    """Where the store itself answers a request for a file; empty where only this program can.
+
+    granted: the request was let by a grant, which may end soon, so the address does. disposition: the header
+    Content-Disposition of the answer, which only an address with granted has.
+    """
     return ""

@@ -1,29 +1,34 @@
 """HLS playlists as text (RFC 8216 and Apple's authoring rules). Pure."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from transcoding.engine.package.contents import StoredRendition, caption_name, segment_name
-from transcoding.engine.plan.plan import TARGET, Plan
-from transcoding.engine.renditions import AudioRendition, Key, SubtitleRendition
+from transcoding.engine.plan.plan import Plan
+from transcoding.engine.plan.segments import TARGET
+from transcoding.engine.renditions import COMMENTARY, AudioRendition, Key
 from transcoding.engine.timeline import Timeline
 
-# Lines for the captions in `captions/<language>/`, not for subtitle renditions of the plan.
-_CAPTIONS_LINE = re.compile(r'^#EXT-X-MEDIA:TYPE=SUBTITLES,.*,URI="captions/.*\n', re.MULTILINE)
-_SUBTITLES = "#EXT-X-MEDIA:TYPE=SUBTITLES,"
+_AUDIO_LINE = re.compile(r"^#EXT-X-MEDIA:TYPE=AUDIO,.*\n", re.MULTILINE)
+_CAPTIONS_LINE = re.compile(r"^#EXT-X-MEDIA:TYPE=SUBTITLES,.*\n", re.MULTILINE)
+_ONLY_SOUND = re.compile(r"^audio(?:-\d+)?/index\.m3u8$", re.MULTILINE)  # the address of a variant without pictures
 _SUBTITLES_NAMED = re.compile(r'^(#EXT-X-STREAM-INF:.*),SUBTITLES="subs"$', re.MULTILINE)
 _VARIANT = re.compile(r"^#EXT-X-STREAM-INF:.*$", re.MULTILINE)
 
 AUDIO_GROUP, SUBTITLES_GROUP = "audio", "subs"
 SPOKEN_DIALOG = "public.accessibility.transcribes-spoken-dialog"
+DESCRIBES_VIDEO = "public.accessibility.describes-video"
 FIRST_VARIANT = 2_000_000  # bit/s: players start with the variant that stands first; rule 1.32
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One variant of a master playlist; bitrates in bit/s with the share of the audio, codecs None while unknown."""
+    """One variant of a master playlist; bitrates in bit/s with the share of the audio, codecs None while unknown.
+
+    A variant of sound alone has no size; its key is that of the audio rendition that players begin with.
+    """
 
     key: str
     width: int
@@ -37,10 +42,14 @@ class Variant:
 
 @dataclass(frozen=True)
 class CaptionTrack:
-    """One language's captions in a master playlist; the language as BCP 47 writes it, the name as its speakers do."""
+    """A caption track in a master playlist; role is a characteristic of HLS, empty for a translation."""
 
-    language: str
+    folder: str
+    language: str  # BCP 47
     name: str
+    role: str = SPOKEN_DIALOG
+    default: bool = False
+    forced: bool = False
 
 
 def media_playlist(seconds: Sequence[Fraction]) -> str:
@@ -68,29 +77,44 @@ def iframe_playlist(rendition: StoredRendition) -> str:
     return _text([*lines, "#EXT-X-ENDLIST"])
 
 
-def master_playlist(
-    variants: Sequence[Variant],
-    audio: Sequence[AudioRendition] = (),
-    subtitles: Sequence[SubtitleRendition] = (),
-) -> str:
+def master_playlist(variants: Sequence[Variant], audio: Sequence[AudioRendition] = ()) -> str:
     """Return the master playlist. All variants share the audio renditions, of which exactly one is the default."""
     lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"]
-    default = next((rendition for rendition in audio if rendition.default), audio[0] if audio else None)
-    lines += [_audio_media(rendition, is_default=rendition is default) for rendition in audio]
-    lines += [_subtitles_media(rendition) for rendition in subtitles]
-    groups = f',AUDIO="{AUDIO_GROUP}"' * bool(audio) + f',SUBTITLES="{SUBTITLES_GROUP}"' * bool(subtitles)
+    lines += _audio_lines(audio)
+    group = f',AUDIO="{AUDIO_GROUP}"' * bool(audio)
     for variant in _first_near(variants):
-        lines += [_stream_inf(variant) + groups, f"{variant.key}/index.m3u8"]
+        lines += [_stream_inf(variant) + group, f"{variant.key}/index.m3u8"]
     lines += [_iframe_inf(variant) for variant in variants if variant.iframe_peak is not None]
     return _text(lines)
 
 
+def with_audio(master: str, audio: Sequence[AudioRendition]) -> str:
+    """Return a master playlist with exactly these audio renditions, whatever it had before; the rest stays."""
+    first, *rest = _AUDIO_LINE.sub("", master).partition("#EXT-X-INDEPENDENT-SEGMENTS\n")
+    lines = "".join(f"{line}\n" for line in _audio_lines(audio))
+    if not rest[0]:
+        raise ValueError("this is not a master playlist of VLog")
+    body = _ONLY_SOUND.sub(f"{default_of(audio).key}/index.m3u8", rest[1]) if audio else rest[1]
+    return first + rest[0] + lines + body
+
+
+def default_of(audio: Sequence[AudioRendition]) -> AudioRendition:
+    """Return the rendition that players begin with."""
+    return next((rendition for rendition in audio if rendition.default), audio[0])
+
+
+def _audio_lines(audio: Sequence[AudioRendition]) -> list[str]:
+    return [_audio_media(each, is_default=each is default_of(audio)) for each in audio if not each.hidden]
+
+
 def _audio_media(rendition: AudioRendition, *, is_default: bool) -> str:
-    role = f'CHARACTERISTICS="{rendition.role}",' if rendition.role else ""
+    role = f'CHARACTERISTICS="{rendition.role}",' if rendition.role not in ("", COMMENTARY) else ""
+    # Players choose by language among those of AUTOSELECT alone; a commentary is not what a viewer expects there.
+    chosen = "NO" if rendition.role == COMMENTARY and not is_default else "YES"
     return (
         f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{AUDIO_GROUP}",NAME="{_audio_name(rendition)}",'
-        f'LANGUAGE="{rendition.language}",DEFAULT={"YES" if is_default else "NO"},AUTOSELECT=YES,{role}CHANNELS="2",'
-        f'URI="{rendition.key}/index.m3u8"'
+        f'LANGUAGE="{rendition.language}",DEFAULT={"YES" if is_default else "NO"},AUTOSELECT={chosen},{role}'
+        f'CHANNELS="2",URI="{rendition.key}/index.m3u8"'
     )
 
 
@@ -100,34 +124,40 @@ def _audio_name(rendition: AudioRendition) -> str:
     return rendition.name or ("Audio" if number == 1 else f"Audio {number}")
 
 
-def _subtitles_media(rendition: SubtitleRendition) -> str:
-    name = rendition.name or f"Subtitles {Key.parse(rendition.key).number}"
-    default = "YES" if rendition.default else "NO"
-    return _subtitles_line(name, rendition.language, default, rendition.role or SPOKEN_DIALOG, rendition.key)
-
-
-def _subtitles_line(name: str, language: str, default: str, role: str, folder: str) -> str:
-    return (
-        f'{_SUBTITLES}GROUP-ID="{SUBTITLES_GROUP}",NAME="{name}",LANGUAGE="{language}",DEFAULT={default},'
-        f'AUTOSELECT=YES,FORCED=NO,CHARACTERISTICS="{role}",URI="{folder}/index.m3u8"'
-    )
-
-
 def with_captions(master: str, tracks: Sequence[CaptionTrack]) -> str:
-    """Return a master playlist with exactly these captions, whatever it had before; subtitle renditions stay.
+    """Return a master playlist with exactly these captions, whatever it had before.
 
-    Captions stay off until a viewer turns them on.
+    Captions stay off until a viewer turns them on, except a default track.
     """
     bare = _SUBTITLES_NAMED.sub(r"\1", _CAPTIONS_LINE.sub("", master))
-    if not tracks and _SUBTITLES not in bare:
+    if not tracks:
         return bare
     named = _VARIANT.sub(lambda variant: f'{variant[0]},SUBTITLES="{SUBTITLES_GROUP}"', bare)
     head, first, rest = named.partition("#EXT-X-STREAM-INF:")
-    lines = [
-        _subtitles_line(track.name, track.language, "NO", SPOKEN_DIALOG, f"captions/{track.language}")
-        for track in tracks
-    ]
+    lines = [_captions_media(track, name) for track, name in zip(tracks, _own_names(tracks), strict=True)]
     return head + "".join(f"{line}\n" for line in lines) + first + rest
+
+
+def _own_names(tracks: Sequence[CaptionTrack]) -> Iterator[str]:
+    """Yield a name for each track that no other has: names are unique in a group (RFC 8216, 4.3.4.1)."""
+    used: set[str] = set()
+    for track in tracks:
+        plain = " ".join(track.name.replace('"', "'").split()) or "Captions"
+        name, number = plain, 1
+        while name in used:
+            number += 1
+            name = f"{plain} {number}"
+        used.add(name)
+        yield name
+
+
+def _captions_media(track: CaptionTrack, name: str) -> str:
+    default, forced = ("YES" if flag else "NO" for flag in (track.default, track.forced))
+    role = f'CHARACTERISTICS="{track.role}",' if track.role else ""
+    return (
+        f'#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="{SUBTITLES_GROUP}",NAME="{name}",LANGUAGE="{track.language}",'
+        f'DEFAULT={default},AUTOSELECT=YES,FORCED={forced},{role}URI="{track.folder}/index.m3u8"'
+    )
 
 
 def captions_playlist(timeline: Timeline) -> str:
@@ -141,6 +171,8 @@ def captions_playlist(timeline: Timeline) -> str:
 def provisional_variants(plan: Plan) -> list[Variant]:
     """Return what the master playlist says of the first tier until segments can be measured: the caps of the ladder."""
     audio = max((rendition.bitrate for rendition in plan.audio), default=0)
+    if not plan.video:
+        return [Variant(default_of(plan.audio).key, 0, 0, plan.rate, audio * 1000, audio * 1000)]
     return [
         Variant(rendition.key, rendition.width, rendition.height, plan.rate, cap, cap)
         for rendition in plan.first_video
@@ -162,6 +194,23 @@ def measured_variant(plan: Plan, video: StoredRendition, audio: Sequence[StoredR
         codecs=codecs_with(video, audio),
         iframe_peak=iframe_peak(video),
     )
+
+
+def sound_variant(plan: Plan, audio: Sequence[StoredRendition]) -> Variant:
+    """Return what the master playlist says of the only variant of sound alone: the most that any track takes."""
+    return Variant(
+        key=default_of(plan.audio).key,
+        width=0,
+        height=0,
+        rate=plan.rate,
+        peak=max(map(peak_of, audio)),
+        average=max(rendition.bitrate for rendition in audio),
+        codecs=sound_codecs(audio),
+    )
+
+
+def sound_codecs(audio: Sequence[StoredRendition]) -> str:
+    return ",".join(dict.fromkeys(rendition.codecs for rendition in audio))
 
 
 def peak_with(video: StoredRendition, audio: Sequence[StoredRendition]) -> int:
@@ -209,11 +258,10 @@ def _first_near(variants: Sequence[Variant]) -> list[Variant]:
 
 
 def _stream_inf(variant: Variant) -> str:
-    codecs = f'CODECS="{variant.codecs}",' if variant.codecs else ""
-    return (
-        f"#EXT-X-STREAM-INF:BANDWIDTH={variant.peak},AVERAGE-BANDWIDTH={variant.average},{codecs}"
-        f"RESOLUTION={variant.width}x{variant.height},FRAME-RATE={float(variant.rate):.3f}"
-    )
+    bandwidth = f"#EXT-X-STREAM-INF:BANDWIDTH={variant.peak},AVERAGE-BANDWIDTH={variant.average}"
+    codecs = f',CODECS="{variant.codecs}"' if variant.codecs else ""
+    shown = f",RESOLUTION={variant.width}x{variant.height},FRAME-RATE={float(variant.rate):.3f}"
+    return bandwidth + codecs + (shown if variant.width else "")
 
 
 def _iframe_inf(variant: Variant) -> str:

@@ -1,4 +1,4 @@
-"""H.264 streams as containers hold them, as far as copying them unchanged asks (ITU-T H.264; ISO/IEC 14496-15)."""
+"""The checks that decide whether H.264 packets may be copied unchanged (ITU-T H.264; ISO/IEC 14496-15)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,11 +8,13 @@ from itertools import chain
 from transcoding.engine.formats.h264 import IDR, PPS_UNIT, SPS_UNIT, BrokenStream, parameter_sets, read_sps
 
 SLICE = 1
-# Slices, IDR slices, supplements, parameter sets, delimiters, ends, filler, extensions: no partitions, nothing unknown.
+# NAL unit types: slices, IDR slices, SEI, parameter sets, delimiters, ends, filler, extensions; no data partitions, and
+# no reserved types.
 ALLOWED = {1, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 19}
-FORBIDDEN = (b"\x00\x00\x00", b"\x00\x00\x01", b"\x00\x00\x02")  # inside a unit (7.4.1)
-PLAYABLE = {66, 77, 100}  # Baseline, Main and High: what every player has
-# Level: macroblocks a second, in a picture, and in the decoder's memory (table A-1). Above 5.2 few devices play.
+FORBIDDEN = (b"\x00\x00\x00", b"\x00\x00\x01", b"\x00\x00\x02")  # byte sequences that no NAL unit may contain (7.4.1)
+PLAYABLE = {66, 77, 100}  # Baseline, Main and High, which every player supports
+# Level: the most macroblocks per second, per picture, and in the decoder's memory (table A-1). Few devices support
+# levels above 5.2.
 LEVELS = {
     9: (1_485, 99, 396),
     10: (1_485, 99, 396),
@@ -36,7 +38,7 @@ LEVELS = {
 
 @dataclass(frozen=True)
 class Sequence:
-    """What a sequence parameter set says: size in macroblocks; progressive: no field pictures anywhere."""
+    """What copying needs of a sequence parameter set. macroblocks: per picture; progressive: no fields anywhere."""
 
     profile: int
     level: int
@@ -45,7 +47,7 @@ class Sequence:
     progressive: bool
 
     def is_legal(self, rate: Fraction) -> bool:
-        """Whether every player takes it: a usual profile, whole pictures, and a level as high as it has to be."""
+        """Return whether every player supports it: a common profile, no fields, a sufficient level for this rate."""
         if self.profile not in PLAYABLE or self.level not in LEVELS or not self.progressive:
             return False
         per_second, in_picture, in_memory = LEVELS[self.level]
@@ -57,24 +59,25 @@ class Sequence:
 
 
 class Track:
-    """The units of one track's packets: after their lengths (`avcC`, MP4 and Matroska), or between start codes."""
+    """Reads the NAL units of a track's packets, which follow their lengths (`avcC`: MP4, Matroska) or start codes."""
 
     def __init__(self, extradata: bytes) -> None:
         self.length_size = (extradata[4] & 3) + 1 if len(extradata) > 5 and extradata[0] == 1 else 0
         self.parameters = frozenset(chain(*parameter_sets(extradata))) if self.length_size else frozenset()
 
     def is_idr(self, packet: bytes) -> bool:
+        """Return whether a packet contains an IDR slice."""
         return any(unit[0] & 31 == IDR for unit in self.units(packet) if unit)
 
     def units(self, packet: bytes) -> Iterator[bytes]:
-        """The units of a packet, as far as it can be read."""
+        """Yield the NAL units of a packet, as far as it can be read."""
         if not self.length_size:
             yield from packet.split(b"\x00\x00\x01")[1:]
             return
         yield from (packet[start:end] for start, end in self._spans(packet))
 
     def _spans(self, packet: bytes) -> Iterator[tuple[int, int]]:
-        """Where the units should begin and end; the last one may be said to end after the packet."""
+        """Yield start and end of each NAL unit; the last one may end after a packet that is damaged."""
         at = 0
         while at + self.length_size < len(packet):
             start = at + self.length_size
@@ -82,7 +85,7 @@ class Track:
             yield start, at
 
     def is_whole(self, packet: bytes) -> bool:
-        """Whether the packet is a picture that needs no parameters but those of the track's head."""
+        """Return whether a packet is a complete picture that needs only the parameter sets in the track's header."""
         if not self.length_size:
             return False
         spans = list(self._spans(packet))
@@ -95,6 +98,7 @@ class Track:
         )
 
     def _is_unit(self, unit: bytes) -> bool:
+        """Return whether a NAL unit is well-formed and allowed; parameter sets must be those of the track's header."""
         if not unit or unit[0] & 0x80 or unit[0] & 31 not in ALLOWED:
             return False
         if unit[0] & 31 in (SPS_UNIT, PPS_UNIT):
@@ -102,7 +106,7 @@ class Track:
         return not any(code in unit.rstrip(b"\x00") for code in FORBIDDEN)
 
     def sequence(self) -> Sequence | None:
-        """The one sequence parameter set; None where there are several, or none that can be read."""
+        """Return the only sequence parameter set; None if there are several, or none that can be read."""
         found = [unit for unit in self.parameters if unit[0] & 31 == SPS_UNIT]
         try:
             return _sequence(found[0]) if len(found) == 1 else None

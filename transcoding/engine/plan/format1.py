@@ -1,7 +1,8 @@
-"""Plans of format 1, which release 28570df wrote: read with that release's arguments, and written as it reads them.
+"""Plans of format 1, written by release 28570df: reading them with its encoder arguments, and writing them for it.
 
-Such a plan has the settings of its renditions, not the arguments that they lead to. So the arguments are frozen here:
-a video half made by that release is finished with exactly these. Nothing here follows the defaults of this release.
+Such a plan has the settings of its renditions instead of their encoder arguments. The arguments are therefore frozen
+here, so that a video that was begun by that release is finished with the same ones. Nothing here follows the current
+defaults.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ PLAN = ("stream", "zero", "time_base", "timeline", "gop", "seeks", "encoder", "p
 RUNG = ("width", "height", "bitrate", "copied", "tier")
 AUDIO = ("stream", "language", "sample_rate", "bitrate", "copied", "zero", "timeline")
 
-# The arguments of format 1.
+# The encoder arguments and filters of format 1.
 _CAPPED = ("-maxrate", "{cap}k", "-bufsize", "{cap}k")
 _VIDEO = {
     "h264_nvenc": (
@@ -48,7 +49,7 @@ _LOOK = {"interlaced": False, "transfer": "sdr", "matrix": "bt709", "full_range"
 
 
 def read(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a plan of format 1 with the keys of format 2, but for its number."""
+    """Return a plan of format 1 with the keys of format 2; its format number stays 1."""
     look = {**_LOOK, **data.get("look", {})}
     transfer = _TRANSFERS.get(look["transfer"])
     rungs = [_video(rung, data["encoder"], data["preset"], look) for rung in data["rungs"]]
@@ -107,11 +108,12 @@ def _audio(audio: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return data of format 2 as the release reads it, which crashes at a key that it does not know."""
+    """Return data of format 2 in format 1, with no other keys: that release crashes on keys that it does not know."""
     video = [each for each in data["renditions"] if each["kind"] == "video"]
     audio = [each for each in data["renditions"] if each["kind"] == "audio"]
     return {
         **{name: data[name] for name in PLAN},
+        "look": {name: data["look"][name] for name in _LOOK},
         "rungs": [{"name": each["key"], **{name: each[name] for name in RUNG}} for each in video],
         "audio": {name: audio[0][name] for name in AUDIO} if audio else None,
     }

@@ -1,4 +1,4 @@
-"""The ladder: which renditions a source gets."""
+"""The ladder, which determines the renditions that a source gets."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -9,7 +9,7 @@ from transcoding.engine.renditions import Key, Kind, VideoRendition
 
 @dataclass(frozen=True)
 class LadderRung:
-    """A rung of the ladder: shorter side in pixels, caps of video and audio in kbit/s."""
+    """A rung of the ladder. side is the shorter side in pixels; bitrate and audio_bitrate are caps in kbit/s."""
 
     side: int
     bitrate: int
@@ -20,24 +20,29 @@ class LadderRung:
         return str(Key(Kind.VIDEO, self.side))
 
 
-LADDER = (
+Ladder = tuple[LadderRung, ...]
+
+# Where `VLOG_LADDER` states no other; the highest rung first.
+LADDER: Ladder = (
     LadderRung(2160, 15_000, 192),
     LadderRung(1440, 8_000, 192),
     LadderRung(1080, 5_000, 128),
     LadderRung(720, 2_500, 128),
     LadderRung(480, 1_000, 96),
     LadderRung(360, 600, 96),
+    LadderRung(240, 400, 64),
 )
 
 
-# The shorter side up to which a source has all its renditions made at once; above, the large ones are made after those
-# that players begin with.
+# Pixels of the shorter side. The renditions of a source up to ONE_TIER are made together; of a larger source, those
+# above FIRST_TIER are made later than the ones that players begin with.
 ONE_TIER, FIRST_TIER = 1080, 720
 AFTER_ALL_TIERS = 1  # the last tier of the first codec
-CODECS_MADE = (h264.CODEC,)  # of each rung; renditions of the second and later codecs form tiers of their own
+CODECS_MADE = (h264.CODEC,)  # for each rung; the renditions of each codec after the first form a tier of their own
 
 
 def _even(length: Fraction | int) -> int:
+    """Return the nearest even number of pixels, at least 2: 4:2:0 needs even sides."""
     return max(2, 2 * round(Fraction(length) / 2))
 
 
@@ -45,16 +50,16 @@ def _floor_even(length: int) -> int:
     return max(2, length // 2 * 2)
 
 
-def ladder_rungs_for(width: int, height: int) -> tuple[LadderRung, ...]:
+def ladder_rungs_for(width: int, height: int, ladder: Ladder = LADDER) -> Ladder:
     """Return the rungs that a source of this displayed size reaches, highest first; empty below the lowest."""
-    return tuple(rung for rung in LADDER if rung.side <= min(width, height))
+    return tuple(rung for rung in ladder if rung.side <= min(width, height))
 
 
-def renditions_for(width: int, height: int) -> tuple[VideoRendition, ...]:
-    """Return the video renditions of a source of this displayed size, highest first: never larger than the source.
+def renditions_for(width: int, height: int, ladder: Ladder = LADDER) -> tuple[VideoRendition, ...]:
+    """Return the video renditions of a source of this displayed size, highest first; none is larger than the source.
 
-    A source below the lowest rung gets one rendition of its own size, at that rung's cap. What encodes them is not
-    decided here.
+    A source below the lowest rung gets one rendition of its own size, with that rung's cap. The encoder is chosen
+    elsewhere.
     """
     return tuple(
         VideoRendition(
@@ -66,29 +71,29 @@ def renditions_for(width: int, height: int) -> tuple[VideoRendition, ...]:
             tier=tier if number == 0 else AFTER_ALL_TIERS + number,
         )
         for number, codec in enumerate(CODECS_MADE)
-        for side, size, cap, tier in _sizes(width, height)
+        for side, size, cap, tier in _sizes(width, height, ladder)
     )
 
 
-def _sizes(width: int, height: int) -> list[tuple[int, tuple[int, int], int, int]]:
-    """The side that names each rendition, its size in pixels, its cap, and its tier in the first codec."""
+def _sizes(width: int, height: int, ladder: Ladder) -> list[tuple[int, tuple[int, int], int, int]]:
+    """Return, per rendition, the side that names it, its size in pixels, its cap, and its tier in the first codec."""
     short, found = min(width, height), []
-    for rung in ladder_rungs_for(width, height):
+    for rung in ladder_rungs_for(width, height, ladder):
         scale = Fraction(rung.side, short)
         tier = int(short > ONE_TIER and rung.side > FIRST_TIER)
         found.append((rung.side, (_even(width * scale), _even(height * scale)), rung.bitrate, tier))
     if found:
         return found
     own = _floor_even(width), _floor_even(height)
-    return [(min(own), own, LADDER[-1].bitrate, 0)]
+    return [(min(own), own, ladder[-1].bitrate, 0)]
 
 
-def audio_bitrate_for(width: int, height: int) -> int:
-    """Return the cap in kbit/s of an audio rendition: the highest that applies to any rung."""
-    return (ladder_rungs_for(width, height) or LADDER[-1:])[0].audio_bitrate
+def audio_bitrate_for(width: int, height: int, ladder: Ladder = LADDER) -> int:
+    """Return the cap in kbit/s of an audio rendition: that of the highest rung which the source reaches."""
+    return (ladder_rungs_for(width, height, ladder) or ladder[-1:])[0].audio_bitrate
 
 
-def skipped_for(width: int, height: int) -> tuple[str, ...]:
-    """Return the keys of the renditions of H.264 whose rungs the source does not reach."""
-    reached = ladder_rungs_for(width, height)
-    return tuple(rung.name for rung in LADDER if rung not in reached)
+def skipped_for(width: int, height: int, ladder: Ladder = LADDER) -> tuple[str, ...]:
+    """Return the keys of the H.264 renditions whose rungs the source does not reach."""
+    reached = ladder_rungs_for(width, height, ladder)
+    return tuple(rung.name for rung in ladder if rung not in reached)

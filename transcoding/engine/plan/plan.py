@@ -1,42 +1,38 @@
-"""The plan of a video: every segment of every rendition, fixed before anything is encoded. Pure."""
+"""The plan of a video, which determines every segment of every rendition before any is encoded. Pure."""
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
 from typing import Any
 
-from transcoding.engine.codecs import aac
+from transcoding.engine.codecs.codec import BUFFER
 from transcoding.engine.codecs.table import CODECS
-from transcoding.engine.plan import filters, format1
-from transcoding.engine.plan.ladder import audio_bitrate_for, renditions_for
+from transcoding.engine.plan import filters, format1, sound
+from transcoding.engine.plan.ladder import LADDER, Ladder, audio_bitrate_for, renditions_for
 from transcoding.engine.plan.media import (
-    AudioTrack,
     ColorInfo,
+    Jump,
     MediaInfo,
     VideoTrack,
     is_worth_copying,
     satisfies,
     to_plain,
 )
-from transcoding.engine.renditions import AudioRendition, Key, Kind, Rendition, SubtitleRendition, VideoRendition
+from transcoding.engine.plan.parts import Conversion, Shape, conversions_of, look_of_all, shapes_of
+from transcoding.engine.plan.segments import GOP, TARGET, aligned_starts, grid_starts, seek_for
+from transcoding.engine.renditions import AudioRendition, Rendition, VideoRendition
 from transcoding.engine.timeline import Timeline
 
-# The number of how plans are written and understood. It is raised with every change that an older node could not make
-# or would make otherwise; `docs/extending.md` says what else to do then.
-FORMAT = 2
-KNOWN_FORMATS = (1, 2)  # 1: release 28570df, whose plans have no number
+# The version of the format of plans. It is raised with every change after which an older node could not make the
+# segments of a plan, or would make different ones; `docs/extending.md` says what else to do then.
+FORMAT = 3
+KNOWN_FORMATS = (1, 2, 3)  # 1: of release 28570df, whose plans do not state a format
+SOUND_FORMAT = 3  # the first whose audio is filtered in two graphs, and decoded where it is copied
+PLAIN = 2  # the format of plans that use nothing of the formats after it: workers of the release before know it
 
-TARGET = 6  # seconds; Apple's authoring rule 7.5
-LONGEST = Fraction(13, 2)  # seconds; rule 7.7
-GOP = 2  # seconds between IDR frames; rule 1.13
-SHORT_SEGMENTS = 3  # the first ones are one GOP each, so that the first picture comes soon
+SPARSE = 20  # a source with less than this part of the cap: most of its bits would be spent on IDR frames
+LEAST = 48  # kbit/s; a picture of text, and the headers of fragments, need that much
 LONGEST_CHUNK = 60  # seconds
-AAC_FRAME = 1024  # samples
-MISSING_TAIL = Fraction(1, 10)  # seconds that copied sound may end before the picture
-AUDIO_RATES = (44_100, 48_000)
-SEEK_MARGIN = Fraction(1, 1000)  # seconds past the keyframe, so that rounding does not land before it
-BLIND_SEEK_MARGIN = Fraction(1, 2)  # seconds earlier where the container has no index and seeks by guessing
 
 
 class UnknownFormat(ValueError):
@@ -45,11 +41,14 @@ class UnknownFormat(ValueError):
 
 @dataclass(frozen=True)
 class Plan:
-    """What all chunks of a video share. zero is the first picture's time in ticks of time_base.
+    """The parameters that all chunks of a video share. zero is the time of the first frame, in ticks of time_base.
 
-    seeks holds, for a chunk that begins with a segment, where the demuxer starts: seconds for `-ss`, or None for
-    the start of the file. gop is the number of frames between IDR frames of an encoded rendition. deinterlace and
-    tone_map are filters, empty where the pictures need none; the second has {width} and {height}.
+    seeks has one value per segment: where the demuxer starts for a chunk that begins with it, in seconds for `-ss` (in
+    bytes if the clock of the file jumps), or None for the start of the file. lead and tail are the frames before the
+    first picture and after the last, where it is held. shapes and conversions: where pictures have several, each part
+    gets its own. still: most frames repeat the one before. packed: packets hold two pictures of MPEG-4. length is that
+    of the source in seconds, 0 if unknown. gop is the number of frames between IDR frames of an encoded rendition.
+    deinterlace and tone_map are filters, empty if not needed; tone_map has the placeholders {width} and {height}.
     """
 
     stream: int
@@ -65,11 +64,20 @@ class Plan:
     look: ColorInfo = field(default_factory=ColorInfo)
     deinterlace: str = ""
     tone_map: str = ""
-    warnings: tuple[str, ...] = ()  # sentences for the editor
+    warnings: tuple[str, ...] = ()  # messages for the editor
     format: int = FORMAT
+    lead: int = 0
+    tail: int = 0
+    still: bool = False
+    jumps: tuple[Jump, ...] = ()
+    shapes: tuple[Shape, ...] = ()
+    conversions: tuple[Conversion, ...] = ()
+    packed: bool = False
+    length: float = 0.0
 
     @property
     def rate(self) -> Fraction:
+        """Frames per second of the grid."""
         return 1 / self.timeline.unit
 
     @property
@@ -78,19 +86,20 @@ class Plan:
 
     @property
     def first_video(self) -> tuple[VideoRendition, ...]:
-        """The video renditions of tier 0, which every player has a decoder for: they are made first."""
+        """The video renditions of tier 0, which are made first, in a codec that every player supports."""
         return tuple(rendition for rendition in self.video if rendition.tier == 0)
+
+    @property
+    def leading_video(self) -> tuple[VideoRendition, ...]:
+        """The video renditions that a player begins with: the first ones that are made."""
+        return tuple(rendition for rendition in self.first_video if rendition.leads) or self.first_video
 
     @property
     def audio(self) -> tuple[AudioRendition, ...]:
         return tuple(each for each in self.renditions if isinstance(each, AudioRendition))
 
-    @property
-    def subtitles(self) -> tuple[SubtitleRendition, ...]:
-        return tuple(each for each in self.renditions if isinstance(each, SubtitleRendition))
-
     def rendition(self, key: str) -> Rendition:
-        """Raises KeyError."""
+        """Return the rendition with this key. Raise KeyError if there is none."""
         for each in self.renditions:
             if each.key == key:
                 return each
@@ -100,12 +109,12 @@ class Plan:
         return rendition.timeline if isinstance(rendition, AudioRendition) else self.timeline
 
     def together(self, kind: str, tier: int) -> tuple[Rendition, ...]:
-        """Return the renditions that a chunk of this kind and tier makes, from one decode."""
+        """Return the renditions that a chunk of this kind and tier makes together, from one decode."""
         return tuple(each for each in self.renditions if (each.kind, each.tier) == (kind, tier))
 
     @property
     def tiers(self) -> tuple[int, ...]:
-        """The tiers of the video."""
+        """The tiers of the video renditions, ascending."""
         return tuple(sorted({rendition.tier for rendition in self.video}))
 
     def keyframes(self, first: int, last: int) -> Iterator[int]:
@@ -114,21 +123,33 @@ class Plan:
             start, end = self.timeline.bounds(index)
             yield from (k for k in range(start, end, self.gop) if k == start or end - k >= self.gop // 2)
 
-    def begun_anew(self, *, encoder: str | None = None, ffmpeg: str | None = None) -> "Plan":
-        """Return the plan with the encoded video renditions as this release makes them, for another encoder or ffmpeg.
+    def with_sound_encoded(self, key: str, finish: str = "") -> "Plan":
+        """Return the plan with an audio rendition to be encoded: instead of copied, or with other last filters.
 
-        Their stored segments must be deleted. Segments, audio and copied renditions stay; the format is the newest.
+        The caller must delete its segments. The boundaries stay the same: what a source lacks at the end is silent.
         """
-        encoder = encoder or self.encoder
         renditions = tuple(
-            _encoded_by(each, self.look, encoder, self.preset) if isinstance(each, VideoRendition) else each
+            sound.encoded(each, finish) if isinstance(each, AudioRendition) and each.key == key else each
             for each in self.renditions
         )
-        changes = {**_source_filters(self.look), "encoder": encoder, "ffmpeg": ffmpeg or self.ffmpeg}
-        return replace(self, renditions=renditions, format=FORMAT, **changes)
+        return replace(self, renditions=renditions, format=FORMAT if finish else self.format)
+
+    def begun_anew(self, *, encoder: str | None = None, ffmpeg: str | None = None) -> "Plan":
+        """Return the plan with its video to be encoded as by this release, optionally by another encoder or ffmpeg.
+
+        The caller must delete the segments of encoded video that are stored. Segment boundaries, audio and copied
+        renditions stay the same, and so does the format, of which PLAIN is the lowest that is begun.
+        """
+        encoder, look = encoder or self.encoder, look_of_all(self.look, self.conversions)
+        renditions = tuple(
+            _encoded_by(each, look, encoder, self.preset) if isinstance(each, VideoRendition) else each
+            for each in self.renditions
+        )
+        changes = {**_source_filters(self.look, self.conversions), "encoder": encoder, "ffmpeg": ffmpeg or self.ffmpeg}
+        return replace(self, renditions=renditions, format=max(self.format, PLAIN), **changes)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data for a jsonb column or a wire, in the format of the plan; from_json reads it back."""
+        """Return plain data for a jsonb column or a request, in the plan's own format; from_json reads it back."""
         data: dict[str, Any] = to_plain(asdict(self))
         for rendition, values in zip(self.renditions, data["renditions"], strict=True):
             values["kind"] = str(rendition.kind)
@@ -136,7 +157,7 @@ class Plan:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Plan":
-        """Raises UnknownFormat for the plan of a newer release; unknown keys are ignored."""
+        """Return the plan in data. Raise UnknownFormat if a newer release wrote it; unknown keys are ignored."""
         check_format(data)
         if data.get("format", 1) == 1:
             data = format1.read(data)
@@ -148,6 +169,9 @@ class Plan:
                 "seeks": tuple(data["seeks"]),
                 "look": ColorInfo.from_json(data.get("look", {})),
                 "warnings": tuple(data.get("warnings", ())),
+                "shapes": tuple(map(Shape.from_json, data.get("shapes", ()))),
+                "conversions": tuple(map(Conversion.from_json, data.get("conversions", ()))),
+                "jumps": tuple(map(Jump.from_json, data.get("jumps", ()))),
                 "renditions": tuple(map(Rendition.from_json, data["renditions"])),
             }
         )
@@ -157,7 +181,7 @@ _FIELDS = frozenset(field.name for field in fields(Plan))
 
 
 def check_format(data: Mapping[str, Any]) -> None:
-    """Raise UnknownFormat for the plan of a newer release."""
+    """Raise UnknownFormat if data are the plan of a newer release."""
     number = data.get("format", 1)
     if number not in KNOWN_FORMATS:
         known = ", ".join(map(str, KNOWN_FORMATS))
@@ -166,65 +190,108 @@ def check_format(data: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A run of segments, first to last inclusive, that one process encodes."""
+    """A run of segments, first to last (inclusive), that one worker makes in one go."""
 
     index: int
     first: int
     last: int
 
 
-def make_plan(media: MediaInfo, *, encoder: str, preset: str, ffmpeg: str) -> Plan:
-    """Lay out a source: the grid, its segments, the renditions, and which of them are copied."""
+def make_plan(  # noqa: PLR0913 - the facts, what is to be made of them, and with what
+    media: MediaInfo,
+    *,
+    encoder: str,
+    preset: str,
+    ffmpeg: str,
+    ladder: Ladder = LADDER,
+    audio_tracks: int = sound.MOST,
+) -> Plan:
+    """Return the plan of a source: the grid, its segments, the renditions, and which of them are copied.
+
+    audio_tracks: how many of the source's are made, at most.
+    """
     video, gop = media.video, max(1, round(GOP * media.video.rate))
-    pictures = renditions_for(video.width, video.height)
-    starts = _aligned_starts(video) if may_copy(media) else None
-    if starts is not None:
-        pictures = tuple(replace(rendition, copied=satisfies(video, rendition)) for rendition in pictures)
-    if starts is None or not any(rendition.copied for rendition in pictures):
-        starts = _grid_starts(video.frames, gop)
-    timeline = Timeline(1 / video.rate, starts, video.frames)
+    pictures, timeline = _pictures(media, gop, ladder)
+    shapes, conversions = shapes_of(video), conversions_of(video)
+    look, cap = look_of_all(video.look, conversions), audio_bitrate_for(video.width, video.height, ladder)
+    sounds = sound.renditions(media, timeline.duration, audio_tracks, cap)
+    timeline = sounds[0].timeline if media.only_sound else timeline
     return Plan(
         stream=video.index,
         zero=video.start,
         time_base=video.time_base,
         timeline=timeline,
-        gop=gop,
-        seeks=tuple(_seek(media, start) for start in starts),
-        renditions=(
-            *(_encoded_by(rendition, video.look, encoder, preset) for rendition in pictures),
-            *([_audio(media.audio, media, timeline.duration)] if media.audio else ()),
-        ),
+        gop=gop * (TARGET // GOP) if _is_sparse(video, pictures) else gop,
+        seeks=tuple(seek_for(media, start) for start in timeline.starts),
+        renditions=(*(_encoded_by(each, look, encoder, preset) for each in pictures), *sounds),
         encoder=encoder,
         preset=preset,
         ffmpeg=ffmpeg,
         look=video.look,
-        warnings=media.warnings,
-        **_source_filters(video.look),
+        warnings=(*media.warnings, *sound.left_out(len(media.audio_tracks), audio_tracks)),
+        format=FORMAT if any((sounds, media.jumps, shapes, conversions, video.packed)) else PLAIN,
+        **{name: getattr(video, name) for name in ("lead", "tail", "still", "packed")},
+        jumps=media.jumps,
+        shapes=shapes,
+        conversions=conversions,
+        length=media.length,
+        **_source_filters(video.look, conversions),
     )
 
 
-def _source_filters(look: ColorInfo) -> dict[str, Any]:
-    """The filters before the pictures are scaled for each rendition."""
+def _pictures(media: MediaInfo, gop: int, ladder: Ladder) -> tuple[tuple[VideoRendition, ...], Timeline]:
+    """Return the video renditions, and the timeline of their segments."""
+    video = media.video
+    pictures = () if media.only_sound else renditions_for(video.width, video.height, ladder)
+    starts = aligned_starts(video) if may_copy(media, ladder) else None
+    if starts is not None:
+        pictures = tuple(replace(rendition, copied=satisfies(video, rendition)) for rendition in pictures)
+    if starts is None or not any(rendition.copied for rendition in pictures):
+        starts = grid_starts(video.frames, gop)
+    timeline = Timeline(1 / video.rate, starts, video.frames)
+    return tuple(replace(each, limit=_limit(each, video, timeline)) for each in pictures), timeline
+
+
+def _is_sparse(video: VideoTrack, pictures: tuple[VideoRendition, ...]) -> bool:
+    """Return whether the source has few bits, as slides do, so that keyframes would cost the most."""
+    return any(SPARSE * video.bitrate < each.bitrate * 1000 for each in pictures[:1])
+
+
+def _source_filters(look: ColorInfo, conversions: tuple[Conversion, ...]) -> dict[str, Any]:
+    """Return the filters that are applied once, before frames are scaled for each rendition."""
     return {
-        "deinterlace": filters.DEINTERLACE if look.interlaced else "",
-        "tone_map": filters.tone_mapped(look.transfer) if look.transfer in filters.TRANSFERS else "",
+        "deinterlace": filters.deinterlaced(look),
+        "tone_map": filters.converted(look_of_all(look, conversions)),
     }
 
 
+def _limit(rendition: VideoRendition, source: VideoTrack, timeline: Timeline) -> int:
+    """Return the kbit/s of a rendition that gets no more bits than its source has; 0 if its cap is lower.
+
+    Each chunk begins with a full buffer, which is taken off here; but of short videos no more than a quarter.
+    """
+    share = timeline.duration / (timeline.duration + BUFFER * len(chunks(timeline)))
+    limit = max(LEAST, int(source.bitrate * max(share, Fraction(3, 4))) // 1000)
+    return limit if limit < rendition.bitrate else 0
+
+
 def _encoded_by(rendition: VideoRendition, look: ColorInfo, encoder: str, preset: str) -> VideoRendition:
-    """The same with all that fixes its bytes."""
+    """Return a rendition with the arguments and filters that determine its bytes; copied ones have none."""
     if rendition.copied:
         return rendition
     chosen = CODECS[rendition.codec].encoder(encoder)
     return replace(
         rendition,
-        arguments=chosen.arguments_for(preset, rendition.bitrate),
+        arguments=chosen.arguments_for(preset, rendition.bitrate, rendition.limit),
         filters=filters.scaled(rendition.width, rendition.height, look, chosen.upload),
     )
 
 
 def chunks(timeline: Timeline) -> tuple[Chunk, ...]:
-    """One segment, then 2, 4, 8 … up to about a minute: playable at once, and little overhead after."""
+    """Return the chunks of a timeline: one segment, then 2, 4, 8 … up to about a minute.
+
+    Short chunks at the start let playback start soon; long ones afterwards have little overhead.
+    """
     found: list[Chunk] = []
     first, size = 0, 1
     while first < len(timeline):
@@ -236,95 +303,11 @@ def chunks(timeline: Timeline) -> tuple[Chunk, ...]:
     return tuple(found)
 
 
-def may_copy(media: MediaInfo) -> bool:
-    """Whether a rung may be cut out of the source at its keyframes without a seam."""
-    return media.video.clean and media.indexed and is_worth_copying(media.video, media.container)
+def may_copy(media: MediaInfo, ladder: Ladder = LADDER) -> bool:
+    """Return whether renditions may be copied from the source, cut at its keyframes, without a seam."""
+    return media.video.clean and media.indexed and is_worth_copying(media.video, media.container, ladder)
 
 
 def _span(timeline: Timeline, first: int, last: int) -> Fraction:
+    """Return the duration of segments first to last (inclusive), in seconds."""
     return (timeline.bounds(last)[1] - timeline.bounds(first)[0]) * timeline.unit
-
-
-def _grid_starts(frames: int, gop: int) -> tuple[int, ...]:
-    """Boundaries on a fixed grid: three segments of one GOP, then of three."""
-    per_segment = gop * (TARGET // GOP)
-    short = SHORT_SEGMENTS * gop
-    starts = [*range(0, min(short, frames), gop), *range(short, frames, per_segment)]
-    # A last segment of under half a second joins the one before, which may be that much longer.
-    if len(starts) > 1 and 4 * (frames - starts[-1]) < gop:
-        starts.pop()
-    return tuple(starts)
-
-
-def _aligned_starts(video: VideoTrack) -> tuple[int, ...] | None:
-    """Boundaries on the source's own keyframes, or None where they are too far apart."""
-    longest = -int(-LONGEST * video.rate // 1) - 1  # frames; strictly below the limit
-    starts = [0]
-    while video.frames - starts[-1] > longest:
-        wanted = (GOP if len(starts) <= SHORT_SEGMENTS else TARGET) * video.rate
-        following = _nearest_keyframe(video.keyframes, starts[-1], wanted, longest)
-        if following is None:
-            return None
-        starts.append(following)
-    return tuple(starts) if video.keyframes[:1] == (0,) else None
-
-
-def _nearest_keyframe(keyframes: tuple[int, ...], start: int, wanted: Fraction, longest: int) -> int | None:
-    """The keyframe after start whose distance is nearest to the wanted one, within the longest."""
-    legal = keyframes[bisect_right(keyframes, start) : bisect_right(keyframes, start + longest)]
-    return min(legal, key=lambda frame: abs(frame - start - wanted), default=None)
-
-
-def _seek(media: MediaInfo, first: int) -> float | None:
-    """Where to start reading for a piece that begins with frame `first`: a keyframe at least one frame before it,
-
-    because a seek may land after a keyframe that is exactly there, and the grid needs a frame to repeat.
-    """
-    position = bisect_left(media.video.keyframes, first) - 1
-    if position <= 0:
-        return None
-    time = media.video.keyframe_times[position] - media.start_time + SEEK_MARGIN
-    return float(max(Fraction(0), time if media.indexed else time - BLIND_SEEK_MARGIN))
-
-
-def _audio(audio: AudioTrack, media: MediaInfo, duration: Fraction) -> AudioRendition:
-    cap = audio_bitrate_for(media.video.width, media.video.height)
-    rate = audio.sample_rate if audio.sample_rate in AUDIO_RATES else 48_000
-    zero, unit = media.video.start * media.video.time_base, Fraction(AAC_FRAME, rate)
-    whole = -int(-duration // unit)
-    kept = _copied_frames(audio, media, zero, duration) if audio.bitrate <= cap * 1050 else None
-    frames = whole if kept is None else kept
-    per_segment = -int(-TARGET // unit)  # the muxer closes a fragment once it is this long
-    return AudioRendition(
-        key=str(Key(Kind.AUDIO, 1)),
-        codec=aac.CODEC.name,
-        copied=kept is not None,
-        bitrate=cap,
-        arguments=aac.CODEC.encoder("").arguments_for("", cap) if kept is None else (),
-        filters=filters.STEREO if kept is None else "",
-        stream=audio.index,
-        sample_rate=rate,
-        zero=zero,
-        timeline=Timeline(unit, tuple(range(0, frames, per_segment)), frames),
-        language=audio.language,
-        default=True,
-    )
-
-
-def _copied_frames(audio: AudioTrack, media: MediaInfo, zero: Fraction, duration: Fraction) -> int | None:
-    """How many AAC frames of the source fall into the video's time, or None where they must be encoded:
-
-    not AAC-LC stereo at a legal rate, not frame after frame, or not there from beginning to end.
-    """
-    rate = audio.sample_rate
-    fits = (audio.codec, audio.profile, audio.channels) == ("aac", "LC", 2) and rate in AUDIO_RATES
-    if not (fits and audio.even and media.container.startswith("mov")):
-        return None
-    start = int(audio.start * rate) - round(zero * rate)
-    skipped = max(0, -(start // AAC_FRAME))
-    offset = start + skipped * AAC_FRAME
-    there = round((audio.end - audio.start) * rate / AAC_FRAME) - skipped
-    wanted = -int(-(duration * rate - offset) // AAC_FRAME)
-    if offset >= AAC_FRAME or there < wanted - MISSING_TAIL * rate / AAC_FRAME:
-        return None
-    return min(there, wanted)

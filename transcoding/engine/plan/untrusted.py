@@ -1,4 +1,4 @@
-"""Plans from another machine: nothing in them may have ffmpeg do anything but make the renditions. Pure."""
+"""Validation of plans from another machine, which must not make ffmpeg do anything but make the renditions. Pure."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -12,16 +12,31 @@ from transcoding.engine.plan.plan import Plan
 WORD = re.compile(r"[\w.+-]*", re.ASCII)
 FRACTION = re.compile(r"-?\d+(?:/\d+)?", re.ASCII)
 FILTERS = frozenset(
-    ("aformat", "bwdif", "format", "hwupload", "scale", "setparams", "setsar", "tonemap", "zscale"),
+    (
+        "aformat",
+        "alimiter",
+        "bwdif",
+        "format",
+        "hwupload",
+        "scale",
+        "setparams",
+        "setsar",
+        "tonemap",
+        "volume",
+        "zscale",
+    ),
 )
 OPTIONS = re.compile(r"(?:\w+=[\w{}.|-]+|[\w{}.-]+)(?::(?:\w+=[\w{}.|-]+|[\w{}.-]+))*", re.ASCII)
-UNUSED = ("ffmpeg", "language", "name", "role", "warnings")  # no argument is made of these texts
-FILTER_TEXTS = ("deinterlace", "filters", "tone_map")
+UNUSED = ("ffmpeg", "language", "name", "role", "warnings")  # these texts do not become part of any argument
+FILTER_TEXTS = ("deinterlace", "filters", "finish", "tone_map")
 FRACTIONS = ("time_base", "unit", "zero")
 
 
 def read_plan(data: Mapping[str, Any]) -> Plan:
-    """Raises KeyError, TypeError or ValueError where it is not a plan, or would have ffmpeg do something else."""
+    """Return the plan that untrusted data contain.
+
+    Raise KeyError, TypeError or ValueError if it is not a plan, or would make ffmpeg do something else.
+    """
     try:
         plan = Plan.from_json(data)
     except ZeroDivisionError as error:
@@ -34,7 +49,7 @@ def read_plan(data: Mapping[str, Any]) -> Plan:
 
 
 def _harmless(value: Any, name: str = "") -> Iterator[bool]:
-    """Yield whether each text in a plan is harmless where it stands."""
+    """Yield, for each text in a value of a plan, whether it is harmless there; name is the key of the value."""
     if isinstance(value, Mapping):
         names = value.keys() - {*UNUSED, "arguments"}  # arguments are checked on their own
         yield from chain.from_iterable(_harmless(value[each], each) for each in names)
@@ -48,6 +63,7 @@ def _harmless(value: Any, name: str = "") -> Iterator[bool]:
 
 
 def _is_filter_chain(text: str) -> bool:
+    """Return whether a text is a chain of known filters with harmless options, or empty."""
     for filter_text in text.split(",") if text else ():
         name, _, options = filter_text.partition("=")
         if name not in FILTERS or (options and not OPTIONS.fullmatch(options)):
@@ -56,7 +72,7 @@ def _is_filter_chain(text: str) -> bool:
 
 
 def _check_arguments(arguments: tuple[str, ...]) -> None:
-    """Raises ValueError unless they are options that an encoder of the table has, each with a harmless value."""
+    """Raise ValueError unless the arguments are options of encoders in the table, each with a harmless value."""
     rows = [encoder.arguments for codec in CODECS.values() for encoder in codec.encoders.values()]
     options = frozenset(chain.from_iterable(row[::2] for row in rows))
     values_are_harmless = all(map(WORD.fullmatch, arguments[1::2]))

@@ -1,6 +1,7 @@
-"""The editor's file for ffmpeg: served on the loopback, fetched as far as it is read. No Django here.
+"""An HTTP server on the loopback through which ffmpeg reads sources that are stored elsewhere. No Django here.
 
-ffmpeg learns no key, and the server that has the file may be away: ffmpeg only waits for its next bytes.
+Bytes are fetched from the remote server only as ffmpeg reads them. ffmpeg is given no credentials, and while the remote
+server is unavailable, ffmpeg only waits for its next bytes.
 """
 
 import re
@@ -16,17 +17,17 @@ from typing import Any
 
 from transcoding.engine.ffmpeg.inputs import LOOPBACK
 
-BLOCK = 64 << 10  # bytes; what is read at once at least
-LONGEST_RUN = 16  # blocks that are fetched at once where ffmpeg reads on and on
-READ_AHEAD = 16  # at most this part of what was read on and on is fetched before it is asked for
-CACHE = 64 << 20  # bytes of all sources: an index is fetched once and not for each piece
-SEND_BUFFER = 32 << 10  # bytes; what ffmpeg has not read when it ends was fetched in vain
-SEGMENT = 8 << 10  # bytes; TCP's on the loopback
+BLOCK = 64 << 10  # bytes; the least that is fetched at once
+LONGEST_RUN = 16  # blocks; the most that are fetched at once while ffmpeg reads sequentially
+READ_AHEAD = 16  # ffmpeg's sequential read so far, divided by this, limits how much is fetched ahead of it
+CACHE = 64 << 20  # bytes, for all sources together; so that the index of a file is not fetched for each chunk
+SEND_BUFFER = 32 << 10  # bytes; small, because what is left in it when ffmpeg exits was fetched for nothing
+SEGMENT = 8 << 10  # bytes; the maximum segment size of TCP on the loopback
 RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 
 class Cache:
-    """The blocks that were read last, of all sources; safe among threads."""
+    """A least-recently-used cache of the blocks of all sources; thread-safe. size is in bytes."""
 
     def __init__(self, size: int = CACHE) -> None:
         self._blocks: OrderedDict[Hashable, bytes] = OrderedDict()
@@ -47,74 +48,78 @@ class Cache:
 
 
 class Source:
-    """A file of so many bytes by its ranges; a kind of source says how they are fetched."""
+    """A file of `size` bytes that is read by byte ranges; subclasses implement `fetch`."""
 
-    over: tuple[type[Exception], ...] = ()  # what ends the reading: raised by fetch, and known to whom it concerns
+    fetch_errors: tuple[type[Exception], ...] = ()  # of fetch; they end a response, and the subclass reports them
 
-    def __init__(self, size: int, same: Hashable) -> None:
-        """same: equal for all that serve the same bytes."""
+    def __init__(self, size: int, cache_key: Hashable) -> None:
+        """cache_key: equal for all sources that have the same bytes, which share cached blocks."""
         self.token = secrets.token_urlsafe()
         self.size = size
-        self._same, self._lock = same, threading.Lock()
+        self._cache_key, self._lock = cache_key, threading.Lock()
 
     def fetch(self, start: int, end: int) -> bytes:
-        """Exactly these bytes; raises one of `over`."""
+        """Return exactly the bytes from start up to, but not including, end. Raise one of `fetch_errors`."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Release the source: it is no longer read."""
+        """Release what the source holds; it is not read afterwards."""
 
     def read(self, cache: Cache, at: int, read_on: int) -> bytes:
-        """Some bytes from a place on, to the end of a block; read_on is the number that was read just before it.
+        """Return the bytes from offset `at` to the end of its block; raise one of `fetch_errors`.
 
-        Raises one of `over`.
+        read_on is the number of bytes that were read sequentially up to `at`; it determines how much is fetched ahead.
         """
         number = at // BLOCK
-        with self._lock:  # one connection; and what another one has fetched meanwhile is there
-            block = cache.get((self._same, number))
+        with self._lock:  # one fetch at a time; the cache may have the block once the lock is free
+            block = cache.get((self._cache_key, number))
             if block is None:
                 run = max(1, min(LONGEST_RUN, read_on // READ_AHEAD // BLOCK))
                 block = self._fetch_run(cache, number, run)
         return block[at % BLOCK :]
 
     def _fetch_run(self, cache: Cache, first: int, count: int) -> bytes:
-        """Blocks one after the other, up to one that is there already; gives the first."""
+        """Fetch up to count consecutive blocks, stopping before one that is cached, and return the first of them."""
         end = first + 1
-        while end < first + count and cache.get((self._same, end)) is None:
+        while end < first + count and cache.get((self._cache_key, end)) is None:
             end += 1
         data = self.fetch(first * BLOCK, min(end * BLOCK, self.size))
         for number in range(first, end):
             begin = (number - first) * BLOCK
             if begin < len(data):
-                cache.put((self._same, number), data[begin : begin + BLOCK])
+                cache.put((self._cache_key, number), data[begin : begin + BLOCK])
         return data[:BLOCK]
 
 
 class SourceServer(ThreadingTCPServer):
-    """Serves sources to this machine's ffmpeg, each under an address that cannot be guessed."""
+    """Serves sources to ffmpeg processes on this machine, each at a URL that cannot be guessed."""
 
     daemon_threads = True
     request_queue_size = 64
 
     def __init__(self, cache: Cache | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        # The loopback's own are as large as these buffers, and TCP likes to wait until there is room for a whole one.
+        # By default, TCP segments on the loopback are as large as these buffers, and TCP tends to wait until there is
+        # space for a whole one.
         self.socket.setsockopt(IPPROTO_TCP, TCP_MAXSEG, SEGMENT)
         self.cache = cache or Cache()
         self.sources: dict[str, Source] = {}
         threading.Thread(target=self.serve_forever, daemon=True, name="sources").start()
 
     def serve(self, source: Source) -> str:
-        """The address at which it can be read from now on."""
+        """Start to serve a source and return its URL."""
         self.sources[f"/{source.token}"] = source
         return f"{LOOPBACK}{self.server_address[1]}/{source.token}"
 
     def withdraw(self, source: Source) -> None:
+        """Stop serving a source and close it."""
         self.sources.pop(f"/{source.token}", None)
         source.close()
 
 
 class _Handler(BaseHTTPRequestHandler):
+    """Answers GET requests for sources, with or without a range; each response of bytes ends its connection."""
+
     server: SourceServer
     protocol_version = "HTTP/1.1"
 
@@ -143,7 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Accept-Ranges", "bytes")
         self.end_headers()
         self.close_connection = True
-        with suppress(ConnectionError, *source.over):  # ffmpeg has read enough, or gets no more
+        with suppress(ConnectionError, *source.fetch_errors):  # ffmpeg hung up, or fetch failed
             self._send(source, start, end)
 
     def _send(self, source: Source, start: int, end: int) -> None:
@@ -154,4 +159,4 @@ class _Handler(BaseHTTPRequestHandler):
             at += len(data)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Addresses with tokens belong in no log."""
+        """Log nothing: the URLs contain the tokens."""

@@ -1,72 +1,76 @@
-"""The facts of a source, read from its container, of which no more than one frame is decoded."""
+"""The facts of a source, read from its container. Only one frame is decoded."""
 
 import math
-import statistics
-import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import av
 import av.container
 from av.audio.stream import AudioStream
 from av.stream import Disposition
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace, ColorTrc
+from av.video.reformatter import ColorTrc
 from av.video.stream import VideoStream
 
 from transcoding.engine.ffmpeg.inputs import is_file
-from transcoding.engine.plan import copyable
+from transcoding.engine.formats import matroska
+from transcoding.engine.formats.matroska import NO_CROP, Crop
+from transcoding.engine.plan.ladder import LADDER, Ladder
 from transcoding.engine.plan.media import (
     MAX_PIXELS,
-    MAX_RATE,
     AudioTrack,
     ColorInfo,
+    Jump,
     MediaInfo,
+    Part,
     VideoTrack,
     is_worth_copying,
 )
+from transcoding.engine.source import sound, stills
+from transcoding.engine.source.clean import is_clean
+from transcoding.engine.source.looks import (
+    Appearance,
+    common_look,
+    is_upright,
+    look_of,
+    may_be_interlaced,
+    parts_of,
+    stated_parameter_sets,
+)
 from transcoding.engine.source.packets import (
-    WITH_WHOLE_INDEX,
+    MATROSKA,
     WITHOUT_INDEX,
     MediaError,
     Packets,
     demux,
-    is_plain,
     open_container,
+    read_head,
     read_index,
-    shown_at,
+    tick,
 )
+from transcoding.engine.source.rates import grid_rate
+from transcoding.engine.source.streams import chapters_of, inventory
+from transcoding.engine.source.warnings import check_length, cut_short, too_short, warnings_of
 
 __all__ = ["MediaError", "read_media"]
 
 GONE = "The original is not in the storage any more. Upload the file again."
-STANDARD_RATES = tuple(
-    Fraction(rate) for rate in ("24000/1001", "24", "25", "30000/1001", "30", "48", "50", "60000/1001", "60")
-)
+ENCRYPTED = "The file is encrypted: its pictures cannot be decoded. Export it without copy protection and upload that."
 MAX_SIDE = 16_384
-MAX_HOURS = 24
-MAX_TRIES = 3_000  # packets without a picture that decodes
-TRANSFERS: dict[int, str] = {ColorTrc.SMPTE2084: "pq", ColorTrc.ARIB_STD_B67: "hlg"}
-MATRICES: dict[int, str] = {
-    Colorspace.ITU709: "bt709",
-    **dict.fromkeys((Colorspace.ITU601, 6, Colorspace.FCC, Colorspace.SMPTE240M), "bt601"),  # 6: 525 lines
-    **dict.fromkeys((Colorspace.BT2020, 10), "bt2020"),  # 10: with constant luminance
-}
-WITH_PARAMETERS_AHEAD = {"avc1", "H264", "\0\0\0\0"}  # of MP4, and of Matroska; avc3 has them among the pictures
-UPRIGHT = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)  # a display matrix that changes nothing; fixed point
-UNREAD = 0.05  # share of a file in fragments that may lie behind its last packet
-MISSING = 1  # seconds that a file may be shorter than it says, without a warning
-JITTER = 0.002  # seconds; containers round to 1 ms, some writers twice
+MAX_TRIES = 3_000  # packets that may fail to decode before the probe gives up
+DOLBY_VISION = {"dvh1", "dvhe", "dvav", "dva1", "dav1"}  # codec tags
+APART = Fraction(1, 4)  # seconds of sound before the first picture, or after the last, for which that one is shown
+ALONE_RATE = Fraction(5)  # frames a second of a single picture with sound
 
 
-def read_media(source: str | Path) -> MediaInfo:
-    """Read what the file is, or what is served on the loopback.
+def read_media(source: str | Path, ladder: Ladder = LADDER) -> MediaInfo:
+    """Return the facts of a source, given its path or its URL on the loopback.
 
-    Raises MediaError, in words for the editor, where it cannot be published.
+    The ladder decides whether a rendition might be copied, for which all of the file is read.
+    Raise MediaError, with a message for the editor, if the source cannot be published.
     """
     source = str(source)
     if is_file(source) and not Path(source).exists():
@@ -75,116 +79,159 @@ def read_media(source: str | Path) -> MediaInfo:
         raise MediaError("The file is empty (0 bytes): it did not arrive whole. Upload it again.")
     try:
         with open_container(source) as container:
-            return _probe(source, container)
+            if not sound.may_begin_late(container):
+                return _probe(source, container, ladder)
+        with open_container(source, sound.SEARCHED) as container:
+            return _probe(source, container, ladder, sound.SEARCHED)
     except av.error.FFmpegError as error:
+        stills.refuse(source)
         raise MediaError(
-            "This is not a video file that VLog can read, or it was cut off before it was complete. Check that it "
-            f"plays on your computer, export it again (MP4 with H.264 is safe) and upload that. ({error.strerror})"
+            "This is not a video or audio file that VLog can read, or it was cut off before it was complete. Check "
+            "that it plays on your computer, export it again (MP4 with H.264 is safe) and upload that. "
+            f"({error.strerror})"
         ) from error
 
 
-def _probe(source: str, container: av.container.InputContainer) -> MediaInfo:
-    video, audio = _pick_video(container), _pick_audio(container)
-    _refuse_giants(video.width, video.height)
+def _probe(source: str, container: av.container.InputContainer, ladder: Ladder, search: int = 0) -> MediaInfo:
+    """Return the facts of a source, of which so many bytes were read in search of audio; 0: as many as usual."""
+    video = _pick_video(container)
+    if video is None:
+        return _probe_sound(source, container)
+    audio = sound.pick(container, video)
+    _check_picture_size(video.width, video.height)
     frame = _first_frame(container, video)
-    _refuse_giants(frame.width, frame.height)
-    packets = read_index(container, video, audio) or demux(source, video, audio)
-    name = container.format.name
-    if not packets[video.index].times:
+    _check_picture_size(frame.width, frame.height)
+    _check_base_layer(video, frame)
+    packets = read_index(container, video, *audio) or demux(source, video, *audio, search=search)
+    name, pictures = container.format.name, packets[video.index]
+    if not pictures.times:
         raise MediaError(
             "The video track holds no pictures, or does not say when to show them. Export the file as MP4 and upload "
             "that."
         )
-    track = _video_track(video, frame, packets[video.index])
+    tracks = sound.tracks(container, audio, packets, late=bool(search))
+    looks = parts_of(_first_look(video, frame, _crop(source, container, video)), pictures.stretches)
+    look = _look(video, pictures, looks)
+    track = _video_track(video, frame, look, pictures, tracks)
+    length = max([track.frames / track.rate, *(packets[each.index].measured * tick(each) for each in audio)])
+    streams: list[VideoStream | AudioStream] = [video, *audio]
+    return _media(
+        source,
+        container,
+        [each for each in streams if packets[each.index].times],
+        replace(
+            track,
+            parts=_parts(track, pictures, looks),
+            clean=is_worth_copying(track, name, ladder) and is_clean(source, video, track),
+        ),
+        tracks,
+        list(warnings_of(container, streams, packets)) or list(too_short(track, length)),
+        length,
+        pictures.jumps,
+    )
+
+
+def _probe_sound(source: str, container: av.container.InputContainer) -> MediaInfo:
+    """Return the facts of a source of sound alone. Raise MediaError if there is none that can be decoded."""
+    streams = sound.pick(container, None)
+    packets = (read_index(container, *streams) or demux(source, *streams)) if streams else {}
+    tracks = sound.tracks(container, streams, packets, late=False)
+    if not tracks:
+        raise MediaError(
+            "The file has neither pictures nor sound that VLog can decode. Export it as MP4, or sound alone as MP3 or "
+            "M4A, and upload that."
+        )
+    first = next(stream for stream in streams if stream.index == tracks[0].index)
+    track = sound.grid(first, packets[first.index])
+    return _media(
+        source,
+        container,
+        [each for each in streams if packets[each.index].times],
+        track,
+        tracks,
+        [*warnings_of(container, streams, packets), *cut_short(container, packets[first.index])],
+        track.frames / track.rate,
+    )
+
+
+def _media(  # noqa: PLR0913 - what the two kinds of sources have in common
+    source: str,
+    container: av.container.InputContainer,
+    taken: Sequence[VideoStream | AudioStream],
+    video: VideoTrack,
+    audio: tuple[AudioTrack, ...],
+    warnings: list[str],
+    length: Fraction,
+    jumps: tuple[Jump, ...] = (),
+) -> MediaInfo:
+    name = container.format.name
+    chapters, left_out = chapters_of(container, video.start * video.time_base, float(length))
     return MediaInfo(
         container=name,
         start_time=Fraction(container.start_time or 0, av.time_base),
         indexed=name not in WITHOUT_INDEX,
-        video=replace(track, clean=is_worth_copying(track, name) and _is_clean(source, video, track)),
-        audio=_audio_track(audio, packets[audio.index]) if audio and packets[audio.index].times else None,
-        warnings=tuple(_warnings(container, [video, *([audio] if audio else [])], packets)),
+        video=video,
+        audio=audio[0] if audio else None,
+        more_audio=audio[1:],
+        warnings=(*warnings, *filter(None, [left_out])),
+        streams=inventory(source, container, taken),
+        chapters=chapters,
+        jumps=jumps,
+        length=float(length),
     )
 
 
-def _is_clean(source: str, stream: VideoStream, track: VideoTrack) -> bool:
-    """Read every packet: viewers get them as they are, so all have to be whole, in step, and of one kind."""
-    head = copyable.Track(stream.codec_context.extradata or b"")
-    sequence = head.sequence()
-    if sequence is None or not sequence.is_legal(track.rate):
-        return False
-    if stream.codec_context.codec_tag not in WITH_PARAMETERS_AHEAD:
-        return False
-    decoded, shown = [], []
-    with open_container(source) as container:
-        for packet in filter(lambda packet: packet.size, container.demux(container.streams[track.index])):
-            if not is_plain(packet) or not head.is_whole(bytes(packet)):
-                return False
-            shown.append(shown_at(packet))
-            if packet.dts is not None:  # Matroska does not have the first ones
-                decoded.append(packet.dts)
-    if len(shown) != track.frames:
-        return False  # a last picture that stands longer
-    return all(_on_grid(times, track.time_base, track.rate) for times in (decoded, sorted(shown)) if times)
+def _crop(source: str, container: av.container.InputContainer, stream: VideoStream) -> Crop:
+    """Return what ffmpeg cuts off the pictures of a track."""
+    if container.format.name != MATROSKA:
+        return NO_CROP
+    return matroska.crop_of(read_head(source, matroska.HEAD), stream.index)
 
 
-def _warnings(
-    container: av.container.InputContainer,
-    streams: list[VideoStream | AudioStream],
-    packets: dict[int, Packets],
-) -> Iterator[str]:
-    """What the editor should know of a file that is not whole; it is published as far as it goes."""
-    there = max((packets[s.index].end * (s.time_base or 0) for s in streams if packets[s.index].times), default=0)
-    there -= Fraction(container.start_time or 0, av.time_base)
-    promised = Fraction(container.duration or 0, av.time_base)
-    if container.format.name not in WITHOUT_INDEX and promised - there > max(Fraction(MISSING), promised / 100):
-        yield (
-            f"The file says that it lasts {_clock(promised)}, but only {_clock(there)} of it is there: it was cut off. "
-            "The existing part was used. If you have the whole file, upload that as a new video."
-        )
-    elif _is_damaged(container, streams[0], packets):
-        yield "Some of the file is damaged. Watch the video, and upload an undamaged file as a new one if it matters."
+def _first_look(stream: VideoStream, frame: VideoFrame, crop: Crop) -> Appearance:
+    return look_of(frame, stream.sample_aspect_ratio or Fraction(1), crop)
 
 
-def _is_damaged(
-    container: av.container.InputContainer, stream: VideoStream | AudioStream, packets: dict[int, Packets]
-) -> bool:
-    """Whether a packet is broken, or the file is one of fragments of which some cannot be found."""
-    fragments = container.format.name == WITH_WHOLE_INDEX and stream.frames < len(packets[stream.index].times)
-    read_to = max(facts.read_to for facts in packets.values())
-    lost = fragments and 0 < read_to < container.size * (1 - UNREAD)
-    return lost or any(facts.damaged for facts in packets.values())
+def _look(stream: VideoStream, packets: Packets, looks: list[tuple[int, Appearance]]) -> Appearance:
+    """Return how most of the pictures look; interlaced where any may be."""
+    look = common_look(looks, len(packets.times))
+    codec, extradata = stream.codec_context.name, stream.codec_context.extradata or b""
+    known = packets.stretches.parameter_sets() if packets.stretches else stated_parameter_sets(codec, extradata)
+    interlaced = look.colors.interlaced or may_be_interlaced(codec, known)
+    stored = looks[0][1].stored if interlaced else ()
+    return replace(look, colors=replace(look.colors, interlaced=interlaced, stored=stored))
 
 
-def _clock(seconds: Fraction) -> str:
-    whole = max(0, round(seconds))
-    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+def _parts(track: VideoTrack, packets: Packets, looks: list[tuple[int, Appearance]]) -> tuple[Part, ...]:
+    """Return the parts that look differently, by the frames of the grid; nothing if there is only one."""
+    if len(looks) < 2:
+        return ()
+    begins = [packets.times[number] - min(packets.times) for number, _ in looks]
+    frames = [0, *(track.lead + round(begin * track.time_base * track.rate) for begin in begins[1:])]
+    return tuple(Part(at, look.width, look.height, look.colors) for at, (_, look) in zip(frames, looks, strict=True))
 
 
-def _pick_video(container: av.container.InputContainer) -> VideoStream:
-    """The default picture track; cover art is none."""
+def _pick_video(container: av.container.InputContainer) -> VideoStream | None:
+    """Return the default video track, or else the first; None if there is none but cover art."""
     tracks = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    if not tracks:
-        raise MediaError("The file has no video track, only sound or data. Upload a file with a picture.")
-    return min(tracks, key=lambda s: (not s.disposition & Disposition.default, s.index))
-
-
-def _pick_audio(container: av.container.InputContainer) -> AudioStream | None:
-    """The default sound track among those that can be decoded."""
-    tracks = [s for s in container.streams.audio if s.codec_context is not None and s.codec_context.sample_rate]
     return min(tracks, key=lambda s: (not s.disposition & Disposition.default, s.index), default=None)
 
 
 def _first_frame(container: av.container.InputContainer, stream: VideoStream) -> VideoFrame:
-    """The first picture that decodes: the container does not tell rotation and interlacing reliably."""
+    """Return the first frame that can be decoded. Raise MediaError if there is none.
+
+    The frame is needed because containers do not state rotation and interlacing reliably.
+    """
     if stream.codec_context is None:
         raise MediaError("The video track is in a format that VLog cannot decode. Export it as MP4 with H.264.")
     stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-    for frame in _decodable(container, stream):
+    for frame in _decodable_frames(container, stream):
         return frame
     raise MediaError("No picture of this file can be decoded. Export it again (MP4 with H.264 is safe).")
 
 
-def _refuse_giants(width: int, height: int) -> None:
+def _check_picture_size(width: int, height: int) -> None:
+    """Raise MediaError if a picture of this size is too large."""
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         raise MediaError(
             f"The picture has {width} by {height} pixels, and 8192 by 4320 is the most that VLog can take. "
@@ -192,136 +239,98 @@ def _refuse_giants(width: int, height: int) -> None:
         )
 
 
-def _decodable(container: av.container.InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+def _check_base_layer(stream: VideoStream, frame: VideoFrame) -> None:
+    """Raise MediaError if the pixels mean nothing without the metadata of Dolby Vision, which ffmpeg does not apply."""
+    is_dolby = stream.codec_context.codec_tag in DOLBY_VISION or frame.side_data.get("DOVI_METADATA") is not None
+    if is_dolby and frame.color_trc == ColorTrc.UNSPECIFIED:
+        raise MediaError(
+            "The pictures are in Dolby Vision without colours that other players know (profile 5). Export the video in "
+            "HDR10, HLG or standard dynamic range, and upload that."
+        )
+
+
+def _decodable_frames(container: av.container.InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """Yield the frames that can be decoded from the first MAX_TRIES packets."""
     for packet in islice(container.demux(stream), MAX_TRIES):
+        if packet.has_sidedata("encryption_info"):
+            raise MediaError(ENCRYPTED)
         try:
             yield from packet.decode()
         except av.error.InvalidDataError:
-            continue  # a broken start; later packets may decode
+            continue  # the start is damaged; later packets may be intact
 
 
-def _video_track(stream: VideoStream, frame: VideoFrame, packets: Packets) -> VideoTrack:
-    context, time_base = stream.codec_context, stream.time_base or Fraction(1, av.time_base)
-    aspect = stream.sample_aspect_ratio or Fraction(1)
-    width, height = _displayed_size(frame, aspect)
-    look = _look(frame)
+def _video_track(
+    stream: VideoStream, frame: VideoFrame, look: Appearance, packets: Packets, tracks: Sequence[AudioTrack]
+) -> VideoTrack:
+    """Return the facts of the video track. Raise MediaError if it is too long."""
+    context, time_base = stream.codec_context, tick(stream)
     start, order = min(packets.times), sorted(packets.times)
-    native = _native_rate(stream, order, time_base)
-    rate = native / -(-native // MAX_RATE)
-    constant = rate == native and _on_grid(order, time_base, rate)
+    rate, constant = grid_rate((stream.guessed_rate, stream.average_rate, stream.base_rate), order, time_base)
     seconds = Fraction(packets.end - start) * time_base
-    keys = packets.keyframe_times
-    # A last picture that falls between two places of the grid, as every second one of 120 does, needs none of its own.
-    last = math.ceil((order[-1] - start) * time_base * rate - Fraction(1, 2))
-    frames = max(last + 1, round(seconds * rate))
-    if frames > MAX_HOURS * 3600 * rate:
-        raise MediaError(
-            f"The file says that it lasts {_clock(frames / rate)} hours, and VLog takes up to {MAX_HOURS}. Cut it into "
-            "parts and upload those, or export it again if that is not true."
-        )
+    if len(order) == 1 and any(each.end - start * time_base > seconds + APART for each in tracks):
+        rate = ALONE_RATE
+    # A last picture between two frames of the grid, as every second one at 120 fps is, gets no frame of its own.
+    shown = max(math.ceil((order[-1] - start) * time_base * rate + Fraction(1, 2)), round(seconds * rate))
+    start += _decoder_delay(frame, packets)
+    lead, tail = _held(start * time_base, shown, rate, tracks)
+    check_length((frames := lead + shown + tail) / rate)
     return VideoTrack(
         index=stream.index,
         codec=context.name,
         profile=context.profile or "",
         pixel_format=frame.format.name,
-        width=width,
-        height=height,
-        is_simple=_is_upright(frame) and aspect == 1 and replace(look, matrix="bt709") == ColorInfo(),
+        width=look.width,
+        height=look.height,
+        is_simple=_is_simple(frame, look),
         rate=rate,
-        constant=constant,
+        constant=constant and not lead and not tail,
         frames=frames,
-        start=start + _decoders_delay(frame, packets),
+        start=start - round(lead / rate / time_base),
         time_base=time_base,
-        keyframes=tuple(round((time - start) * time_base * rate) for time in keys),
-        keyframe_times=tuple(time * time_base for time in keys),
+        keyframes=tuple(lead + round((time - min(order)) * time_base * rate) for time in packets.keyframe_times),
+        keyframe_times=tuple(time * time_base for time in packets.keyframe_times),
         idr=packets.only_idr and packets.begins_shown,
-        bitrate=int(8 * sum(packets.sizes) / max(seconds, 1 / rate)),
+        bitrate=int(8 * sum(packets.sizes) / max(seconds + (lead + tail) / rate, 1 / rate)),
         peak=_peak(packets, time_base),
-        look=look,
+        look=look.colors,
+        lead=lead,
+        tail=tail,
+        still=2 * len(order) < frames,
+        keyframe_positions=tuple(packets.keyframe_positions),
+        packed=packets.packed,
     )
 
 
-def _decoders_delay(frame: VideoFrame, packets: Packets) -> int:
-    """Ticks by which pictures come later than their packets, where the container has no times of showing (AVI)."""
+def _held(start: Fraction, shown: int, rate: Fraction, tracks: Sequence[AudioTrack]) -> tuple[int, int]:
+    """Return how many frames have sound before the first picture is shown, and after the last of `shown` frames.
+
+    start is the time of the first picture in seconds. Of several tracks, the earliest and the latest count.
+    """
+    before = max((start - each.start for each in tracks), default=Fraction(0))
+    after = max((each.end - start - shown / rate for each in tracks), default=Fraction(0))
+    return math.ceil(before * rate) if before > APART else 0, math.ceil(after * rate) if after > APART else 0
+
+
+def _is_simple(frame: VideoFrame, look: Appearance) -> bool:
+    """Return whether pictures need no conversion; of the matrices of SD and HD players know which one is meant."""
+    is_whole = (frame.width, frame.height) == (look.width, look.height)
+    return is_whole and is_upright(frame) and replace(look.colors, matrix="bt709") == ColorInfo()
+
+
+def _decoder_delay(frame: VideoFrame, packets: Packets) -> int:
+    """Return the ticks by which frames are later than their packets; 0 unless there are no presentation times (AVI)."""
     return max(0, frame.dts - packets.times[0]) if frame.pts is None and frame.dts is not None else 0
 
 
-def _is_upright(frame: VideoFrame) -> bool:
-    """Neither turned nor mirrored, which alone has a rotation of 0, too."""
-    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
-    return matrix is None or struct.unpack("9i", bytes(matrix)) == UPRIGHT
-
-
-def _displayed_size(frame: VideoFrame, aspect: Fraction) -> tuple[int, int]:
-    width, height = max(1, round(frame.width * aspect)), frame.height
-    return (height, width) if frame.rotation % 180 else (width, height)
-
-
-def _look(frame: VideoFrame) -> ColorInfo:
-    """As the frame says; where it says nothing, as players take it: BT.601 in standard definition, else BT.709."""
-    standard_definition = max(frame.width, frame.height) <= 1024 and min(frame.width, frame.height) <= 576
-    usual = "bt601" if standard_definition else "bt709"
-    is_rgb = frame.format.is_rgb
-    return ColorInfo(
-        interlaced=bool(frame.interlaced_frame),
-        transfer=TRANSFERS.get(frame.color_trc, "sdr"),
-        matrix="rgb" if is_rgb else MATRICES.get(frame.colorspace, usual),
-        full_range=not is_rgb and (frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")),
-    )
-
-
-def _native_rate(stream: VideoStream, order: list[int], time_base: Fraction) -> Fraction:
-    """The source's own frame rate: one that puts every frame on a grid, else the usual one nearest its typical gap."""
-    mean = Fraction(len(order) - 1) / ((order[-1] - order[0]) * time_base) if order[-1] > order[0] else Fraction(0)
-    claimed = [Fraction(rate) for rate in (stream.guessed_rate, stream.average_rate, stream.base_rate) if rate]
-    # The usual rates first: from times that are rounded to a millisecond, ffmpeg guesses 19001/317.
-    for rate in filter(None, (*map(_snap, [*claimed, mean]), *claimed)):
-        if _on_grid(order, time_base, rate):
-            return max(rate, Fraction(1))
-    gaps = [b - a for a, b in pairwise(order) if b > a]
-    return max(Fraction(1), _snap(1 / (statistics.median_low(gaps) * time_base))) if gaps else Fraction(25)
-
-
-def _snap(rate: Fraction) -> Fraction:
-    """The usual rate next to a measured one, if one is within 2 %."""
-    nearest = min(STANDARD_RATES, key=lambda usual: abs(usual - rate))
-    return nearest if abs(nearest - rate) <= nearest / 50 else rate.limit_denominator(1001)
-
-
-def _on_grid(order: list[int], time_base: Fraction, rate: Fraction) -> bool:
-    """Whether the frames are exactly 0, 1, 2 … of a grid of this rate, but for rounding."""
-    start, ticks = order[0], float(1 / (rate * time_base))
-    tolerance = min(max(JITTER / float(time_base), 1), ticks / 2)
-    return all(abs(time - start - n * ticks) <= tolerance for n, time in enumerate(order))
-
-
 def _peak(packets: Packets, time_base: Fraction) -> int:
-    """The highest bitrate of one keyframe interval, in bit/s."""
+    """Return the highest bitrate of any keyframe interval, in bit/s."""
     keys = packets.keyframe_times
     if not keys:
-        return 0  # an edit list cut them away
+        return 0  # an edit list hides all keyframes
     ends = [*packets.keyframes[1:], len(packets.times)]
     peak = 0
     for first, end, time, following in zip(packets.keyframes, ends, keys, [*keys[1:], packets.end], strict=True):
         if following > time:
             peak = max(peak, int(8 * sum(packets.sizes[first:end]) / ((following - time) * time_base)))
     return peak
-
-
-def _audio_track(stream: AudioStream, packets: Packets) -> AudioTrack:
-    context, time_base = stream.codec_context, stream.time_base or Fraction(1, stream.codec_context.sample_rate)
-    frame = Fraction(1024, context.sample_rate) / time_base
-    start, end = packets.times[0] * time_base, packets.end * time_base
-    even = frame == 1024 and all(time == packets.times[0] + n * 1024 for n, time in enumerate(packets.times))
-    return AudioTrack(
-        index=stream.index,
-        codec=context.name,
-        profile=context.profile or "",
-        channels=context.channels,
-        sample_rate=context.sample_rate,
-        language=stream.language or "und",
-        start=start,
-        end=end,
-        even=even,
-        bitrate=int(8 * sum(packets.sizes) / max(end - start, time_base)),
-    )

@@ -1,8 +1,11 @@
 """Sources are read in a process of their own: `python -m transcoding.engine.source.sandbox`.
 
 What a malformed file does to libav, it does there: a crash, a loop or a flood of memory becomes a sentence for the
-editor, and the worker goes on. The process is told a path, or an address on the loopback, and answers with one line of
-JSON, either
+editor, and the worker goes on. The process gets as JSON what to read and the ladder,
+
+    {"source": path, or address on the loopback, "ladder": [[side, bitrate, audio bitrate], …]}
+
+and answers with one line of JSON, either
 
     {"media": …}    {"refused": sentence}
 """
@@ -10,9 +13,13 @@ JSON, either
 import json
 import sys
 import time
+from dataclasses import astuple
 from pathlib import Path
 
 from transcoding.engine.ffmpeg import processes
+from transcoding.engine.ffmpeg.confinement import Rights
+from transcoding.engine.ffmpeg.inputs import ports
+from transcoding.engine.plan.ladder import LADDER, Ladder, LadderRung
 from transcoding.engine.plan.media import MediaInfo
 from transcoding.engine.source.probe import MediaError, read_media
 
@@ -23,12 +30,12 @@ TICK = 1  # seconds between looks at the clock
 ENDING = 30  # seconds that the process may take to end after its answer
 
 
-def read_apart(path: Path, source: str = "", patience: float = PATIENCE) -> MediaInfo:
+def read_apart(path: Path, source: str = "", patience: float = PATIENCE, ladder: Ladder = LADDER) -> MediaInfo:
     """read_media, within bounds of memory and time; raises MediaError. source: as what libav opens it, if not so."""
     size = path.stat().st_size if path.exists() else 0
     end = time.monotonic() + patience + size / SLOWEST
     try:
-        answer = _answer(source or str(path), end)
+        answer = _answer(source or str(path), ladder, end)
     except processes.FfmpegError as error:
         raise MediaError(
             "This file cannot be read without harm: it is damaged, or asks for more memory or time than any video "
@@ -39,10 +46,11 @@ def read_apart(path: Path, source: str = "", patience: float = PATIENCE) -> Medi
     return MediaInfo.from_json(answer["media"])
 
 
-def _answer(source: str, end: float) -> dict[str, dict[str, object]]:
+def _answer(source: str, ladder: Ladder, end: float) -> dict[str, dict[str, object]]:
     lines = []
-    limits = processes.Limits(memory=MEMORY)
-    with processes.Python("transcoding.engine.source.sandbox", source, limits) as program:
+    limits, rights = processes.Limits(memory=MEMORY), Rights(ports=ports([source]))
+    message = json.dumps({"source": source, "ladder": [astuple(rung) for rung in ladder]})
+    with processes.Python("transcoding.engine.source.sandbox", message, limits, rights) as program:
         for line in program.lines(TICK):
             if line is not None:
                 lines.append(line)
@@ -59,7 +67,9 @@ def _last_line(error: processes.FfmpegError) -> str:
 
 def main() -> int:
     try:
-        answer = {"media": read_media(sys.stdin.read()).to_json()}
+        message = json.loads(sys.stdin.read())
+        ladder = tuple(LadderRung(*rung) for rung in message["ladder"])
+        answer = {"media": read_media(message["source"], ladder).to_json()}
     except MediaError as error:
         answer = {"refused": str(error)}  # type: ignore[dict-item]
     sys.stdout.write(json.dumps(answer) + "\n")

@@ -4,7 +4,7 @@ torch does not survive a fork, keeps the memory it has had, and cannot be interr
 process can be killed. It reads a Task as JSON from the standard input and writes lines of JSON, each one of
 
     {"done_until": seconds}    {"language": code, "captions": [[start, end, text], …]}
-    {"error": sentence, "final": whether another attempt would fail the same way}
+    {"error": sentence, "final": whether another attempt would fail the same way, "missing": whether weights are}
 """
 
 import importlib
@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -25,7 +26,10 @@ import torch
 import whisper
 from whisper.tokenizer import LANGUAGES
 
+from transcoding.engine.ffmpeg import confinement
 from transcoding.engine.ffmpeg.audio import SPEECH_RATE, speech_arguments
+from transcoding.engine.ffmpeg.confinement import Rights
+from transcoding.engine.ffmpeg.inputs import ports
 from transcoding.engine.ffmpeg.processes import FfmpegError, Running
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.speech.transcribe import Task
@@ -43,6 +47,10 @@ class CannotTranscribe(Exception):
     """Another attempt would fail the same way; the message says what to do."""
 
 
+class MissingWeights(CannotTranscribe):
+    """The weights are not on this machine and cannot be downloaded."""
+
+
 def main() -> int:
     task = Task(**json.load(sys.stdin))
     out = sys.stdout
@@ -50,7 +58,8 @@ def main() -> int:
         try:
             _answer(out, **transcribe(task, lambda seconds: _answer(out, done_until=seconds)))
         except (CannotTranscribe, FfmpegError) as error:
-            _answer(out, error=str(error), final=isinstance(error, CannotTranscribe))
+            final, missing = isinstance(error, CannotTranscribe), isinstance(error, MissingWeights)
+            _answer(out, error=str(error), final=final, missing=missing)
     return 0
 
 
@@ -66,6 +75,7 @@ def transcribe(task: Task, report: Any) -> dict[str, Any]:
     if plan is not None and not plan.audio:
         return {"language": "", "captions": []}
     model = _load(task.model, Path(task.folder))
+    confinement.confine(Rights((tempfile.gettempdir(),), ports([task.source])))  # the weights needed more
     if plan is None:
         return {"language": "", "captions": []}
     transcriber = _Transcriber(model, _whispers_code(task.language), report)
@@ -95,7 +105,7 @@ def _load(model: str, folder: Path) -> "whisper.Whisper":
     try:
         return whisper.load_model(model, download_root=str(folder))
     except (URLError, TimeoutError, ConnectionError) as error:
-        raise CannotTranscribe(
+        raise MissingWeights(
             f"The weights of the Whisper model “{model}” are not on this machine and could not be fetched "
             f"({getattr(error, 'reason', error)}). Put the file {_weights(model)} into {folder}, or set "
             "VLOG_WHISPER_MODEL to a file that is there, or to none; then transcribe again."
@@ -183,7 +193,7 @@ def _sound(plan: Plan, source: str) -> Iterator[_Sound]:
     audio = next((rendition for rendition in plan.audio if rendition.default), plan.audio[0])
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb") as pipe:
-        arguments = speech_arguments(audio, source, float(plan.timeline.duration), writer)
+        arguments = speech_arguments(plan, audio, source, writer)
         with Running(arguments, [writer]) as process:
             os.close(writer)
             yield _Sound(pipe)

@@ -5,11 +5,14 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 from transcoding.engine.contract import Assignment, LeaseLost, Queue, ShuttingDown
 from transcoding.engine.encode import EncodeError
 from transcoding.engine.ffmpeg import processes
+from transcoding.engine.ffmpeg.confinement import Rights
 from transcoding.engine.formats.webvtt import Caption, readable
 from transcoding.engine.package.files import Open, as_it_is
 from transcoding.engine.work import DISK_FULL, Pulse, is_disk_full
@@ -17,6 +20,7 @@ from transcoding.engine.work import DISK_FULL, Pulse, is_disk_full
 log = logging.getLogger(__name__)
 
 KIND = "transcription"
+PROGRAM = "transcoding.engine.speech.recognition"
 TICK = 0.5  # seconds between checks whether to go on
 ENDING = 30  # seconds that the process may take to end after its last line
 
@@ -43,6 +47,10 @@ class Task:
 
 class CannotTranscribe(EncodeError):
     """Another attempt would fail the same way; the message says what to do."""
+
+
+class MissingWeights(CannotTranscribe):
+    """The weights are not on this machine and cannot be downloaded; videos are published without captions."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +81,15 @@ def transcribe(task: Task, duration: float, report: Callable[[int], None], check
 
 
 def _run(task: Task, duration: float, report: Callable[[int], None], check: Callable[[], None]) -> dict[str, Any]:
-    """Run the process; return its last answer."""
+    """Run the process; return its last answer. With the weights loaded, it needs no network and confines itself."""
     answer: dict[str, Any] = {}
     percent = 0
+    Path(task.folder).mkdir(parents=True, exist_ok=True)
     try:
-        with processes.Python("transcoding.engine.speech.recognition", json.dumps(asdict(task))) as program:
+        with (
+            TemporaryDirectory() as scratch,
+            processes.Python(PROGRAM, json.dumps(asdict(task)), rights=Rights((scratch, task.folder), None)) as program,
+        ):
             for line in program.lines(TICK):
                 check()
                 if line is not None:
@@ -89,8 +101,13 @@ def _run(task: Task, duration: float, report: Callable[[int], None], check: Call
     except processes.FfmpegError as error:
         raise EncodeError(str(error)) from error
     if "error" in answer:
-        raise CannotTranscribe(answer["error"]) if answer["final"] else EncodeError(answer["error"])
+        raise _error(answer)
     return answer
+
+
+def _error(answer: dict[str, Any]) -> EncodeError:
+    kind = (MissingWeights if answer["missing"] else CannotTranscribe) if answer["final"] else EncodeError
+    return kind(answer["error"])
 
 
 @dataclass(frozen=True)
@@ -164,7 +181,10 @@ def _make(  # noqa: PLR0913 - what transcribe_one was called with
         queue.release(assignment)
         log.info("«%s»: transcription released, the worker stops", assignment.title)
     except (EncodeError, OSError) as error:
-        log.error("«%s»: %s", assignment.title, error)
+        # The doctor names missing weights; on a first start without a network they are no failure of the video.
+        log.log(
+            logging.INFO if isinstance(error, MissingWeights) else logging.ERROR, "«%s»: %s", assignment.title, error
+        )
         if is_disk_full(error):
             queue.release(assignment, DISK_FULL)
             return

@@ -4,7 +4,7 @@ docs/verification.md lists them. Every segment is read once, by its headers; not
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -13,12 +13,14 @@ from transcoding.engine.formats.manifests import Manifest, read_manifest
 from transcoding.engine.package.contents import StoredRendition
 from transcoding.engine.package.files import UNFINISHED, sizes
 from transcoding.engine.plan.plan import Plan
+from transcoding.engine.plan.segments import TARGET
 from transcoding.engine.renditions import Kind
 from transcoding.engine.verify import captions, lists, master, storyboard
 from transcoding.engine.verify.tracks import Track, advice, read_track
 
 LONGEST_DIFFERENCE = Fraction(1, 2)  # seconds between the ends of audio and video
-BESIDE = re.compile(r"poster(?:-\d)?\.jpg|storyboard(?:-\d{3}\.jpg|\.vtt)")  # files that no playlist names
+# Files that no playlist names.
+BESIDE = re.compile(r"poster(?:-\d)?\.jpg|storyboard(?:-\d{3}\.jpg|\.vtt)|chapters\.vtt")
 
 
 @dataclass
@@ -47,12 +49,13 @@ def inspect(package: Path, plan: Plan) -> Report:
     problems = [
         *(problem for track in tracks for problem in track.problems),
         *_agreement(plan, stored),
+        *_length(plan, stored),
         *_playlists(manifests, tracks),
         *_master(package, manifests, plan, stored),
-        *_named(files, manifests),
+        *_named(files, manifests, {f"{audio.key}/index.m3u8" for audio in plan.audio if audio.hidden}),
         *storyboard.whole(package),
     ]
-    warnings = [text for track in tracks for text in advice(track)]
+    warnings = [text for track in tracks for text in advice(track, plan)]
     if top := manifests.get(master.NAME):
         warnings += master.advice(top, plan, stored)
     warnings += [f"{name} was left by a worker that was stopped" for name in files if UNFINISHED in name]
@@ -66,7 +69,7 @@ def _manifests(package: Path, plan: Plan) -> dict[str, Manifest]:
     found = {name: manifest for name in names if (manifest := _read(package / name))}
     if master.NAME in found:
         for each in captions.declared(found[master.NAME]):
-            if captions.is_in_its_folder(each, plan) and (manifest := _read(package / each["URI"])):
+            if captions.is_in_its_folder(each) and (manifest := _read(package / each["URI"])):
                 found[each["URI"]] = manifest
     return found
 
@@ -84,6 +87,13 @@ def _agreement(plan: Plan, stored: Mapping[str, StoredRendition]) -> Iterator[st
     for audio in (stored[rendition.key] for rendition in plan.audio if rendition.key in stored):
         if video and abs(audio.duration - video[0].duration) > LONGEST_DIFFERENCE:
             yield f"{audio.key} lasts {float(audio.duration):.3f} s, the video {float(video[0].duration):.3f} s"
+
+
+def _length(plan: Plan, stored: Mapping[str, StoredRendition]) -> Iterator[str]:
+    """The video is as long as its source, to a segment, or a message for the editor says why it is not."""
+    for each in (stored[rendition.key] for rendition in plan.video if rendition.key in stored):
+        if plan.length and not plan.warnings and abs(float(each.duration) - plan.length) > TARGET:
+            yield f"{each.key} lasts {float(each.duration):.3f} s, the source {plan.length:.3f} s"
 
 
 def _playlists(manifests: Mapping[str, Manifest], tracks: Iterable[Track]) -> Iterator[str]:
@@ -112,7 +122,7 @@ def _master(
     yield from master.head(top)
     yield from master.variants(top, plan, stored)
     yield from master.audio(top, plan)
-    yield from captions.named(top, plan)
+    yield from captions.named(top)
     video = next((stored[rendition.key] for rendition in plan.video if rendition.key in stored), None)
     for each in captions.declared(top):
         name = each.get("URI", "")
@@ -120,9 +130,9 @@ def _master(
             yield from captions.segments(package, name, manifests[name], plan, video)
 
 
-def _named(files: Iterable[str], manifests: Mapping[str, Manifest]) -> Iterator[str]:
-    """Every file that a playlist names exists, and every file is named by a playlist."""
-    named = {master.NAME} if master.NAME in manifests else set()
+def _named(files: Iterable[str], manifests: Mapping[str, Manifest], hidden: Collection[str]) -> Iterator[str]:
+    """Every file that a playlist names exists, and every file is named by a playlist, but for hidden playlists."""
+    named = {*hidden, master.NAME} if master.NAME in manifests else set()
     for name, manifest in manifests.items():
         folder = name.rpartition("/")[0]
         named |= {f"{folder}/{address}" if folder else address for address in manifest.addresses()}

@@ -10,18 +10,18 @@ from transcoding.engine.formats.manifests import Attributes, Manifest
 from transcoding.engine.formats.webvtt import MPEG_CLOCK
 from transcoding.engine.package.contents import StoredRendition, caption_name
 from transcoding.engine.plan.plan import Plan
+from transcoding.engine.renditions import CAPTIONS_KEY
 from transcoding.engine.verify import lists
-from transcoding.engine.verify.master import times
 
 HEAD = 200  # bytes of a segment; the time stands in its second line
 LANGUAGE = re.compile(r"[A-Za-z0-9-]{2,20}")
 TRAP = 900_000  # the start of ffmpeg's MPEG-TS, which several libraries write for everything
 
 
-def is_in_its_folder(each: Attributes, plan: Plan) -> bool:
-    """Return whether an address is a subtitle rendition of the plan, or the folder of captions of its language."""
-    language, uri = each.get("LANGUAGE", ""), each.get("URI")
-    if uri in {f"{rendition.key}/index.m3u8" for rendition in plan.subtitles}:
+def is_in_its_folder(each: Attributes) -> bool:
+    """Return whether an address is the folder of a caption track, or that of its language in older packages."""
+    language, uri = each.get("LANGUAGE", ""), each.get("URI", "")
+    if re.fullmatch(rf"{CAPTIONS_KEY}/index\.m3u8", uri):
         return True
     return bool(LANGUAGE.fullmatch(language)) and uri == f"captions/{language}/index.m3u8"
 
@@ -31,30 +31,31 @@ def declared(manifest: Manifest) -> list[Attributes]:
     return [each for each in manifest.attributes("EXT-X-MEDIA") if each.get("TYPE") == "SUBTITLES"]
 
 
-def named(manifest: Manifest, plan: Plan) -> Iterator[str]:
+def named(manifest: Manifest) -> Iterator[str]:
     """Check that the master playlist says of captions what players need."""
     found = declared(manifest)
     for each in found:
         if not each.get("LANGUAGE") or not each.get("NAME"):
             yield f"master.m3u8: {each.get('URI')} has no LANGUAGE or no NAME"
-        elif not is_in_its_folder(each, plan):
-            yield f"master.m3u8: {each.get('URI')} is not the folder of captions in the language {each['LANGUAGE']}"
+        elif not is_in_its_folder(each):
+            yield f"master.m3u8: {each.get('URI')} is not a folder of captions"
         if each.get("AUTOSELECT") != "YES":
             yield f"master.m3u8: {each.get('URI')} has no AUTOSELECT=YES"
-    yield from _planned(found, plan)
+    yield from _group(found)
     groups = {each.get("GROUP-ID") for each in found}
     for variant in manifest.variants:
         if {variant.get("SUBTITLES")} != (groups or {None}):
             yield f"master.m3u8: {variant.get('URI')} does not name the group of captions with SUBTITLES"
 
 
-def _planned(found: list[Attributes], plan: Plan) -> Iterator[str]:
-    """Each subtitle rendition once."""
-    addresses = [each.get("URI") for each in found]
-    for rendition in plan.subtitles:
-        count = addresses.count(f"{rendition.key}/index.m3u8")
-        if count != 1:
-            yield f"master.m3u8 names {rendition.key}/index.m3u8 {times(count)} instead of once"
+def _group(found: list[Attributes]) -> Iterator[str]:
+    """What players need to choose one of several tracks."""
+    for name, what in (("NAME", "names"), ("URI", "lists")):
+        values = [each.get(name) for each in found]
+        if len(set(values)) < len(values):
+            yield f"master.m3u8 {what} two caption tracks with the same {name}"
+    if sum(each.get("DEFAULT") == "YES" for each in found) > 1:
+        yield "master.m3u8 has more than one default caption track"
 
 
 def segments(package: Path, name: str, manifest: Manifest, plan: Plan, video: StoredRendition | None) -> Iterator[str]:

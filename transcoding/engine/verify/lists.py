@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from transcoding.engine.formats.manifests import Entry, Manifest
 from transcoding.engine.package.contents import StoredRendition
-from transcoding.engine.plan.plan import LONGEST, TARGET
+from transcoding.engine.plan.segments import LONGEST, TARGET
 
 HEAD = {"EXT-X-VERSION": "7", "EXT-X-TARGETDURATION": str(TARGET), "EXT-X-PLAYLIST-TYPE": "VOD"}
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
+from itertools import product
 
 from transcoding.engine.formats.manifests import NUMBER, Attributes, Manifest
 from transcoding.engine.package.contents import StoredRendition
@@ -10,11 +11,15 @@ from transcoding.engine.package.playlists import (
     FIRST_VARIANT,
     average_with,
     codecs_with,
+    default_of,
     iframe_peak,
+    peak_of,
     peak_with,
+    sound_codecs,
 )
 from transcoding.engine.plan.media import MAX_RATE
 from transcoding.engine.plan.plan import Plan
+from transcoding.engine.renditions import AudioRendition
 
 NAME = "master.m3u8"
 TOLERANCE = Fraction(1, 10)  # of a bitrate; rules 1.26 and 1.27
@@ -32,7 +37,13 @@ def head(manifest: Manifest) -> Iterator[str]:
 
 
 def variants(manifest: Manifest, plan: Plan, stored: Mapping[str, StoredRendition]) -> Iterator[str]:
-    """Each video rendition once as a variant and once as I-frames, with attributes that are true."""
+    """Each video rendition once as a variant and once as I-frames, with attributes that are true.
+
+    Of sound alone, one variant is the audio rendition that players begin with.
+    """
+    if not plan.video:
+        yield from _sound_variant(manifest, plan, stored)
+        return
     iframes = manifest.attributes("EXT-X-I-FRAME-STREAM-INF")
     known = {f"{rendition.key}/{kind}.m3u8" for rendition in plan.video for kind in ("index", "iframes")}
     for attributes in (*manifest.variants, *iframes):
@@ -41,6 +52,22 @@ def variants(manifest: Manifest, plan: Plan, stored: Mapping[str, StoredRenditio
     for rendition in plan.video:
         yield from _once(rendition.key, "index", manifest.variants, plan, stored)
         yield from _once(rendition.key, "iframes", iframes, plan, stored)
+
+
+def _sound_variant(manifest: Manifest, plan: Plan, stored: Mapping[str, StoredRendition]) -> Iterator[str]:
+    uri = f"{default_of(plan.audio).key}/index.m3u8"
+    if [attributes.get("URI") for attributes in manifest.variants] != [uri]:
+        yield f"{NAME} does not have {uri} as its only variant"
+        return
+    label, (found,), sounds = f"{NAME}: {uri}", manifest.variants, list(stored.values())
+    if len(sounds) < len(plan.audio):
+        return
+    if found.get("CODECS") != sound_codecs(sounds):
+        yield f"{label} has CODECS {found.get('CODECS')} instead of {sound_codecs(sounds)}"
+    yield from _near(label, "BANDWIDTH", found, max(map(peak_of, sounds)))
+    yield from _near(label, "AVERAGE-BANDWIDTH", found, max(each.bitrate for each in sounds))
+    if found.get("AUDIO") != AUDIO_GROUP:
+        yield f"{label} does not name its audio with AUDIO"
 
 
 def _once(
@@ -95,21 +122,30 @@ def _number(attributes: Attributes, name: str) -> Fraction:
 
 
 def audio(manifest: Manifest, plan: Plan) -> Iterator[str]:
-    """One line for each audio rendition, in one group, with a language and a name of its own; one is the default."""
+    """One line for each audio rendition that is not hidden, in one group, with a language and a name of its own.
+
+    One of them is the default.
+    """
     media = [each for each in manifest.attributes("EXT-X-MEDIA") if each.get("TYPE") == "AUDIO"]
     for uri in dict.fromkeys(each.get("URI", "") for each in media):
         if uri not in {f"{rendition.key}/index.m3u8" for rendition in plan.audio}:
             yield f"{NAME} names {uri}, which is not an audio rendition of this video"
     for rendition in plan.audio:
-        uri = f"{rendition.key}/index.m3u8"
-        found = [each for each in media if each.get("URI") == uri]
-        if len(found) != 1:
-            yield f"{NAME} names {uri} {times(len(found))} instead of once"
-        elif found[0].get("GROUP-ID") != AUDIO_GROUP or not found[0].get("NAME"):
-            yield f"{NAME}: {uri} has no GROUP-ID or no NAME"
-        elif not found[0].get("LANGUAGE"):
-            yield f"{NAME}: {uri} has no LANGUAGE"
+        found = [each for each in media if each.get("URI") == f"{rendition.key}/index.m3u8"]
+        yield from _audio_line(rendition, found)
     yield from _group(media)
+
+
+def _audio_line(rendition: AudioRendition, found: Sequence[Attributes]) -> Iterator[str]:
+    uri = f"{rendition.key}/index.m3u8"
+    if rendition.hidden and found:
+        yield f"{NAME} names {uri}, which is hidden"
+    elif not rendition.hidden and len(found) != 1:
+        yield f"{NAME} names {uri} {times(len(found))} instead of once"
+    elif found and (found[0].get("GROUP-ID") != AUDIO_GROUP or not found[0].get("NAME")):
+        yield f"{NAME}: {uri} has no GROUP-ID or no NAME"
+    elif found and not found[0].get("LANGUAGE"):
+        yield f"{NAME}: {uri} has no LANGUAGE"
 
 
 def _group(media: Sequence[Attributes]) -> Iterator[str]:
@@ -135,8 +171,7 @@ def advice(manifest: Manifest, plan: Plan, stored: Mapping[str, StoredRendition]
 
 def _shapes(plan: Plan) -> Iterator[str]:
     """The same shape in every video rendition, to the two pixels that even sizes need."""
-    first = plan.video[0]
-    for each in plan.video[1:]:
+    for first, each in product(plan.video[:1], plan.video[1:]):
         if abs(each.width - Fraction(first.width * each.height, first.height)) > 2:
             yield f"{each.key} has another shape than {first.key}: the picture jumps when the quality changes"
 

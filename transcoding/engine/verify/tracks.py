@@ -13,7 +13,8 @@ from transcoding.engine.formats.boxes import BrokenBoxes, Fragment, read_fragmen
 from transcoding.engine.formats.h264 import BrokenStream
 from transcoding.engine.package import files
 from transcoding.engine.package.contents import StoredRendition, StoredSegment, segment_name
-from transcoding.engine.plan.plan import GOP, LONGEST, Plan
+from transcoding.engine.plan.plan import Plan
+from transcoding.engine.plan.segments import GOP, LONGEST
 from transcoding.engine.renditions import Kind, Rendition
 from transcoding.engine.timeline import Timeline
 
@@ -131,7 +132,7 @@ def wrong_length(name: str, seconds: Fraction, timeline: Timeline, index: int) -
         yield f"{name} lasts {float(seconds):.3f} s; no segment may last longer than {float(LONGEST)} s"
 
 
-def advice(track: Track) -> Iterator[str]:
+def advice(track: Track, plan: Plan) -> Iterator[str]:
     """Say what a rendition should be; it may be published without."""
     if track.description is None or track.stored is None:
         return
@@ -140,5 +141,5 @@ def advice(track: Track) -> Iterator[str]:
         return
     scale = track.timescale
     longest = max(fragment.duration for segment in track.stored.segments for fragment in segment.fragments)
-    if Fraction(longest, scale) > LONGEST_GOP + track.timeline.unit:
+    if Fraction(longest, scale) > max(LONGEST_GOP, plan.gop * track.timeline.unit) + track.timeline.unit:
         yield f"{track.key} has IDR pictures up to {longest / scale:.1f} s apart: seeking is coarse"

@@ -1,4 +1,4 @@
-"""`manage.py jobs`: list jobs, show one, retry, re-encode or cancel it."""
+"""`manage.py jobs`: list jobs, show one, retry or cancel it, encode a video again."""
 
 import json
 import textwrap
@@ -23,7 +23,7 @@ REASON_LENGTH, SLUG_LENGTH = 300, 40
 
 
 class Command(BaseCommand):
-    help = "List unfinished jobs and why each waits. Show, retry, re-encode or cancel one."
+    help = "List unfinished jobs and why each waits. Show, retry or cancel one; encode a video again."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.set_defaults(action="list", all=False, failed=False, json=False)
@@ -36,14 +36,13 @@ class Command(BaseCommand):
         for reader in (listing, show):
             reader.add_argument("--json", action="store_true", help="print JSON")
         retry = actions.add_parser("retry", help="continue a failed or unfinished job; finished segments are kept")
-        how = retry.add_mutually_exclusive_group()
-        how.add_argument("--again", action="store_true", help="re-encode the whole video")
-        how.add_argument("--quality", metavar="720p", help="re-encode this quality")
+        retry.add_argument("--quality", metavar="720p", help="re-encode this quality")
+        encode = actions.add_parser("encode", help="encode a ready or failed video again from its source")
         cancel = actions.add_parser("cancel", help="cancel a job; retry continues it")
         cancel.add_argument(
             "--by", default="manage.py", metavar="NAME", help="the name that editors see (default: manage.py)"
         )
-        for one in (show, retry, cancel):
+        for one in (show, retry, encode, cancel):
             one.add_argument("video", metavar="SLUG", help="the slug of the video, or its ID in the list")
 
     def handle(self, *, action: str | None, **options: Any) -> None:
@@ -58,7 +57,7 @@ class Command(BaseCommand):
         try:
             if action == "cancel":
                 message = control.cancel(job, options["by"])
-            elif options["again"]:
+            elif action == "encode":
                 message = control.re_encode(job)
             elif options["quality"]:
                 message = control.redo(job, options["quality"])
@@ -71,22 +70,24 @@ class Command(BaseCommand):
     def _job(self, text: str) -> TranscodingJob:
         """Return the job of a video by its slug, also in the archive, or by its ID.
 
-        A slug may be a number, so slugs come first.
+        A slug may be a number, so slugs come first. While another version of the file is being made, it is the job of
+        that one.
         """
-        jobs = TranscodingJob.objects.select_related("video__archive_entry")
+        jobs = TranscodingJob.objects.select_related("video__archive_entry", "video__version_of")
         lookups = [Q(video__slug=text), Q(video__archive_entry__slug=text)]
         if text.isascii() and text.isdigit() and len(text) < 10:
             lookups.append(Q(video=int(text)))
+        lookups.append(Q(video__old_slugs__slug=text))
         found = (jobs.filter(lookup).order_by("-pk").first() for lookup in lookups)
         job = next((job for job in found if job is not None), None)
         if job is None:
             raise CommandError(
                 f"There is no job of a video {text!r}. Run manage.py jobs list --all to see all.", returncode=WRONG_USE
             )
-        return job
+        return jobs.filter(video__in=job.video.held.all()).making().first() or job
 
     def _list(self, options: dict[str, Any]) -> None:
-        jobs = TranscodingJob.objects.select_related("video__archive_entry").order_by("pk")
+        jobs = TranscodingJob.objects.shown().select_related("video__archive_entry", "video__version_of").order_by("pk")
         if options["failed"]:
             jobs = jobs.filter(video__status=Video.Status.FAILED, video__deleted_at=None)
         elif not options["all"]:
@@ -168,7 +169,9 @@ def row(job: TranscodingJob, insight: Insight) -> tuple[str, ...]:
 
 
 def slug_of(video: Video) -> str:
-    """Return the slug of a video. In the archive, the entry has it."""
+    """Return the slug of a video. In the archive, the entry has it; of another version, the video."""
+    if video.version_of is not None:
+        return slug_of(video.version_of)
     entry = getattr(video, "archive_entry", None)
     return entry.slug if entry and video.deleted_at is not None else video.slug
 

@@ -5,11 +5,13 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.template.defaultfilters import pluralize
 
+from transcoding.engine.package.files import StoreError
 from transcoding.operations import package_check
 from transcoding.operations.package_check import Finding
+from videos import orphans
 from videos.models import VideoQuerySet
+from vlog.sentences import counted
 
 WRONG_USE = 2
 SHOWN = 3  # problems on the line of a video; --json lists all
@@ -18,7 +20,8 @@ SHOWN = 3  # problems on the line of a video; --json lists all
 class Command(BaseCommand):
     help = (
         "Check the files of ready videos against the rules of HLS and against the database. Nothing is changed. "
-        "Exit code 0: no problems, 1: there are problems, 2: wrong use."
+        "Exit code 0: no problems, with or without warnings, 1: there are problems, or the object store does not "
+        "answer, 2: wrong usage."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -28,18 +31,25 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *, slugs: list[str], **options: Any) -> None:
+        try:
+            self._verify(slugs, json_wanted=options["json"])
+        except StoreError as error:
+            raise CommandError(str(error), returncode=1) from error
+
+    def _verify(self, slugs: list[str], *, json_wanted: bool) -> None:
         videos, findings = self._videos(slugs), []
         for finding in package_check.audit(videos):
             findings.append(finding)
-            if not options["json"]:
+            if not json_wanted:
                 self.stdout.write(_line(finding))
-        orphans = [] if slugs else package_check.orphans()
-        if options["json"]:
+        folders = [] if slugs else orphans.find()
+        sentences = orphans.sentences(folders)
+        if json_wanted:
             found = [_as_json(finding) for finding in findings]
-            self.stdout.write(json.dumps({"videos": found, "strays": orphans}, ensure_ascii=False, indent=2))
+            self.stdout.write(json.dumps({"videos": found, "strays": sentences}, ensure_ascii=False, indent=2))
         else:
-            self.stdout.write("\n".join(orphans), ending="\n" if orphans else "")
-        self._end(findings, orphans)
+            self.stdout.write("\n".join(sentences), ending="\n" if sentences else "")
+        self._end(findings, len(folders))
 
     def _videos(self, slugs: list[str]) -> VideoQuerySet:
         if not slugs:
@@ -54,13 +64,14 @@ class Command(BaseCommand):
             )
         return videos
 
-    def _end(self, findings: list[Finding], orphans: list[str]) -> None:
+    def _end(self, findings: list[Finding], folders: int) -> None:
         wrong = sum(bool(finding.problems) for finding in findings)
-        parts = [f"problems in {wrong} of {len(findings)} video{pluralize(len(findings))}"] if wrong else []
-        parts += [f"{len(orphans)} folder{pluralize(len(orphans))} without a video"] if orphans else []
+        checked = counted(len(findings), "video")
+        parts = [f"problems in {wrong} of {checked}"] if wrong else []
+        parts += [f"{counted(folders, 'folder')} that no video accounts for"] if folders else []
         if parts:
             raise CommandError(f"Found {' and '.join(parts)}.", returncode=1)
-        self.stderr.write(f"{len(findings)} video{pluralize(len(findings))} checked, no problems found.")
+        self.stderr.write(f"{checked} checked, no problems found.")
 
 
 def _line(finding: Finding) -> str:

@@ -21,13 +21,6 @@ LIST = "/admin/transcoding/transcodingjob/"
 
 
 @pytest.fixture
-def own_folders(settings, tmp_path):
-    for name in ("MEDIA", "SOURCES", "ARCHIVE"):
-        setattr(settings, f"{name}_DIR", tmp_path / name)
-        (tmp_path / name).mkdir()
-
-
-@pytest.fixture
 def enter(client, django_user_model):
     """Log the client in as a user with these permissions."""
 
@@ -186,10 +179,13 @@ def test_cancel_and_retry_from_the_list(editor):
 def test_re_encode_asks_first(editor):
     job = laid_out(video__title="Walk")
     Video.objects.update(status="ready")
-    assert "Viewers cannot watch it until" in act(editor, "re_encode", job).content.decode()
-    assert status(job) == "ready"
-    assert "is being re-encoded" in act(editor, "re_encode", job, confirmed="yes").content.decode()
-    assert (status(job), TranscodingJob.objects.get(pk=job.pk).plan) == ("pending", None)
+    assert "Viewers watch the present version until" in act(editor, "re_encode", job).content.decode()
+    assert TranscodingJob.objects.count() == 1
+    text = act(editor, "re_encode", job, confirmed="yes").content.decode()
+    assert "is being re-encoded" in text
+    new = TranscodingJob.objects.get(video__version_of=job.video)
+    assert (status(job), status(new), new.plan) == ("ready", "pending", None)
+    assert f"/admin/videos/video/{job.video_id}/change/" in page(editor, address(new))
 
 
 def test_the_buttons_of_a_page_lead_back_to_it(editor):

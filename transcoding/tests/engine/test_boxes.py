@@ -1,4 +1,4 @@
-"""Boxes: built by hand, then those of a real encoder."""
+"""Boxes that are built by hand, and those of a real encoder."""
 
 import contextlib
 import io
@@ -28,7 +28,7 @@ def box(kind, *parts):
 
 
 def full(kind, version, flags, *numbers, wide=()):
-    """A full box; `wide` are the positions of 64-bit numbers."""
+    """Return a full box; `wide` has the positions of 64-bit numbers."""
     content = b"".join(struct.pack(">Q" if n in wide else ">I", number) for n, number in enumerate(numbers))
     return box(kind, struct.pack(">I", version << 24 | flags), content)
 
@@ -60,7 +60,7 @@ class TestFragments:
         fragment = boxes.parse_fragment(moof(ALL_DEFAULTS, EARLY, full(b"trun", 0, 0x200, 2, 700, 90)), 798)
         assert (fragment.duration, fragment.first_sample) == (1024, fragment.size - 798 + 8 + 700)
 
-    def test_flags_and_signed_offsets_of_samples_are_stepped_over(self):
+    def test_flags_and_signed_offsets_of_samples_are_skipped(self):
         run = full(b"trun", 1, 0xF05, 2, 128, 0x2000000, 10, 100, 7, 0xFFFFFFF0, 20, 200, 7, 16)
         fragment = boxes.parse_fragment(moof(NO_DEFAULTS, EARLY, run), 308)
         assert (fragment.duration, fragment.first_sample) == (30, fragment.size - 308 + 8 + 100)
@@ -91,11 +91,11 @@ class TestFragments:
             (moof(NO_DEFAULTS, EARLY, 2 * full(b"trun", 0, 0x300, 1, 10, 300)), "2 boxes trun"),
         ],
     )
-    def test_what_does_not_add_up_is_broken(self, header, why):
+    def test_sizes_that_do_not_add_up_are_broken(self, header, why):
         with pytest.raises(BrokenBoxes, match=why):
             boxes.parse_fragment(header, 308)
 
-    def test_the_fields_before_the_defaults_are_stepped_over(self):
+    def test_the_fields_before_the_defaults_are_skipped(self):
         tfhd = full(b"tfhd", 0, 0x2003A, 1, 1, 512, 4000, 0)
         fragment = boxes.parse_fragment(moof(tfhd, EARLY, full(b"trun", 0, 0, 1)), 4008)
         assert (fragment.duration, fragment.first_sample) == (512, fragment.size - 4008 + 8 + 4000)
@@ -128,18 +128,18 @@ class TestFragments:
             "cut off",
         ],
     )
-    def test_what_is_broken_is_said_to_be(self, broken):
+    def test_broken_boxes_raise_an_error(self, broken):
         with pytest.raises(BrokenBoxes):
             boxes.parse_fragment(broken, 8)
 
     @given(st.binary(max_size=200))
-    def test_no_bytes_whatever_do_worse_than_that(self, noise):
+    def test_arbitrary_bytes_raise_no_other_error(self, noise):
         for parse in (lambda: boxes.parse_fragment(box(b"moof", noise), 8), lambda: list(FragmentReader().feed(noise))):
             with contextlib.suppress(BrokenBoxes):
                 parse()
 
     @given(at=st.integers(8, 120), value=st.integers(0, 255))
-    def test_nor_does_a_fragment_with_a_wrong_byte(self, at, value):
+    def test_a_fragment_with_a_wrong_byte_raises_no_other_error(self, at, value):
         data = bytearray(moof(ALL_DEFAULTS, EARLY, full(b"trun", 0, 0x301, 2, 0, 10, 100, 20, 200)))
         data[at % len(data)] = value
         with contextlib.suppress(BrokenBoxes):
@@ -152,7 +152,7 @@ class TestReader:
     TWO = moof(ALL_DEFAULTS, LATE, full(b"trun", 0, 0, 2)) + box(b"mdat", b"b" * 8000)
 
     @given(st.lists(st.integers(0, 13_000), max_size=20))
-    def test_pieces_of_any_size_give_the_init_segment_and_whole_fragments(self, cuts):
+    def test_a_stream_fed_in_any_steps_gives_the_init_segment_and_whole_fragments(self, cuts):
         stream, reader, found = self.INIT + self.ONE + self.TWO, FragmentReader(), []
         edges = [0, *sorted(cuts), len(stream)]
         for first, end in itertools.pairwise(edges):
@@ -179,7 +179,7 @@ class TestReader:
             reader.close()
 
     @pytest.mark.parametrize("length", [0, 1, 7, boxes.MAX_BOX + 1])
-    def test_a_length_that_cannot_be_is_an_error_at_once(self, length):
+    def test_an_impossible_length_is_an_error_at_once(self, length):
         with pytest.raises(BrokenBoxes):
             list(FragmentReader().feed(struct.pack(">I4s", length, b"mdat")))
 
@@ -203,7 +203,7 @@ class TestReader:
         with pytest.raises(BrokenBoxes, match="has b'free' where 'moof' belongs"):
             boxes.scan_fragments(tmp_path / "00000.m4s")
 
-    def test_nor_a_few_bytes_at_its_end(self, tmp_path):
+    def test_a_segment_file_with_a_few_bytes_at_its_end_is_broken(self, tmp_path):
         (tmp_path / "00000.m4s").write_bytes(self.ONE + b"\0\0\0")
         with pytest.raises(BrokenBoxes):
             boxes.scan_fragments(tmp_path / "00000.m4s")

@@ -1,5 +1,6 @@
 """Argument lists, compared as lists."""
 
+import dataclasses
 from pathlib import Path
 
 import av.format
@@ -10,7 +11,7 @@ from transcoding.engine.ffmpeg.audio import audio_arguments
 from transcoding.engine.ffmpeg.inputs import input_arguments
 from transcoding.engine.ffmpeg.stills import poster_arguments
 from transcoding.engine.ffmpeg.video import video_arguments
-from transcoding.engine.plan.media import FORMATS, ColorInfo
+from transcoding.engine.plan.media import FORMATS
 from transcoding.tests.engine.test_plan import audio, encoded, plan_of, video
 
 PIPES = {"720p": 3, "480p": 4, "360p": 5}
@@ -95,7 +96,7 @@ class TestVideo:
         assert after(arguments, "-force_key_frames") == "6.005500,8.007500,10.009500"
         assert after(arguments, "-enc_time_base") == "1001/30000"
 
-    def test_a_copy_is_moved_to_time_zero_and_stops_at_the_end_of_the_piece_in_the_sources_time(self):
+    def test_a_copy_is_moved_to_time_zero_and_stops_at_the_end_of_the_chunk_in_the_sources_time(self):
         arguments = video_arguments(plan_of(video(frames=600, start=15360)), "/s.mp4", (0, 2), PIPES)
         assert after(arguments, "-bsf:v").startswith("setts=pts=PTS-15360:dts=DTS-15360,")
         assert after(arguments, "-to") == "7.000000"
@@ -137,31 +138,44 @@ class TestAudio:
         plan = plan_of(encoded(frames=600, start=1536), audio(codec="mp3"))  # the picture starts at 0.1 s
         assert audio_arguments(plan, plan.audio[0], "/s.mp4", (0, 3), 3) == [
             *("-copyts", *OPEN, "-map", "0:1", "-af"),
-            "asetpts=PTS-0.100000000/TB,aresample=48000:async=1:first_pts=0,"
-            "aformat=sample_fmts=fltp:channel_layouts=stereo,apad=whole_len=960512,atrim=end_sample=960512",
-            *("-c:a", "aac", "-b:a", "128k", "-bsf:a", r"noise=drop=lt(pts\,0)+gte(pts\,960512)"),
+            "asetpts=PTS-0.100000000/TB,aresample=48000,aformat=sample_fmts=fltp:channel_layouts=stereo",
+            *("-c:a", "pcm_f32le", "-f", "null", "-", "-dec", "0:0", "-filter_complex"),
+            "[dec:0]aresample=48000:async=1:first_pts=0,apad=whole_len=960512,atrim=end_sample=960512[audio]",
+            *("-map", "[audio]", "-c:a", "aac", "-b:a", "128k", "-bsf:a", r"noise=drop=lt(pts\,0)+gte(pts\,960512)"),
             *(*CONTAINER, AUDIO_FLAGS, "-frag_duration", "6000000", "pipe:3"),
         ]
 
-    def test_a_piece_of_it_begins_a_segment_early_and_what_lies_outside_is_dropped(self):
+    def test_an_audio_chunk_begins_a_segment_early_and_what_lies_outside_is_dropped(self):
         plan = plan_of(encoded(frames=1800, start=1536, keyframes=range(0, 1800, 60)), audio(codec="mp3", end="60"))
         arguments = audio_arguments(plan, plan.audio[0], "/s.mp4", (3, 4), 3)
         begin, first, end = (282 * segment * 1024 for segment in (2, 3, 5))
         assert float(after(arguments, "-ss")) < begin / 48000 - 2
         assert arguments.index("-ss") < arguments.index("-i")
-        assert f"first_pts={begin}," in after(arguments, "-af")
-        assert f"atrim=start_pts={begin}," in after(arguments, "-af")
-        assert after(arguments, "-af").endswith(f"atrim=end_sample={end + 4 * 1024 - begin}")
+        assert f"first_pts={begin}," in after(arguments, "-filter_complex")
+        assert f"atrim=start_pts={begin}," in after(arguments, "-filter_complex")
+        assert after(arguments, "-filter_complex").endswith(f"atrim=end_sample={end + 4 * 1024 - begin}[audio]")
         assert after(arguments, "-bsf:a") == rf"noise=drop=lt(pts\,{begin})+gte(pts\,{end})"
         assert begin < first
 
-    def test_copied_sound_is_moved_and_what_lies_outside_the_picture_is_dropped(self):
+    def test_two_tracks_are_the_channels_of_one_and_loud_ones_are_limited(self):
+        sound = dataclasses.replace(audio(codec="pcm_s16le", channels=6, search=5000), right=4)
+        plan = plan_of(encoded(frames=600), sound)
+        arguments = audio_arguments(plan, plan.audio[0], "/s.mp4", (0, 3), 3)
+        assert after(arguments, "-probesize") == "5000"
+        assert arguments.index("-probesize") < arguments.index("-i")
+        assert [arguments[n + 1] for n, word in enumerate(arguments) if word == "-map"] == ["0:1", "0:4", "[audio]"]
+        assert after(arguments, "-af").endswith("channel_layouts=mono")
+        graph = after(arguments, "-filter_complex")
+        assert graph.startswith("[dec:0][dec:1]join=inputs=2:channel_layout=stereo,aresample=48000:async=1:first_pts=0")
+        assert "alimiter=limit=0.89:attack=5:release=50:level=0:latency=1,apad" in graph
+
+    def test_copied_sound_is_decoded_besides_moved_and_what_lies_outside_the_picture_is_dropped(self):
         plan = plan_of(video(frames=600, start=512), audio(start="-0.1", end="25"))
         assert plan.audio[0].copied
         assert audio_arguments(plan, plan.audio[0], "/s.mp4", (0, 3), 9) == [
             *("-copyts", *OPEN, "-map", "0:1", "-c:a", "copy", "-bsf:a"),
             r"setts=pts=PTS-1600:dts=DTS-1600,noise=drop=lt(pts\,0)+gte(pts\,959488)",
-            *(*CONTAINER, AUDIO_FLAGS, "-frag_duration", "6000000", "pipe:9"),
+            *(*CONTAINER, AUDIO_FLAGS, "-frag_duration", "6000000", "pipe:9", "-map", "0:1", "-f", "null", "-"),
         ]
 
     def test_a_smaller_ladder_has_a_lower_bitrate(self):
@@ -182,9 +196,10 @@ def test_a_poster_is_one_keyframe_of_square_pixels_and_its_brightness():
         *("-map", "[small]", "-fps_mode", "passthrough", "-c:v", "rawvideo", "-f", "rawvideo"),
         *("-frames:v", "1", "pipe:1"),
     ]
-    assert poster_arguments("/s.mp4", 2, ColorInfo(), None, Path("/p.jpg")) == [*one, *expected]
+    plan = plan_of(video(index=2))
+    assert poster_arguments(plan, "/s.mp4", None, Path("/p.jpg")) == [*one, *expected]
     seek = [*one, "-noaccurate_seek", "-ss", "1.500000"]
-    assert poster_arguments("/s.mp4", 2, ColorInfo(), 1.5, Path("/p.jpg")) == [*seek, *expected]
+    assert poster_arguments(plan, "/s.mp4", 1.5, Path("/p.jpg")) == [*seek, *expected]
 
 
 @pytest.mark.parametrize("name", ["hls", "concat", "image2", "lavfi", "dash", "sdp", "rtsp", "imf"])

@@ -1,4 +1,4 @@
-"""Files of a package: whole or not there, and read back as they are."""
+"""Files of a package: they are written as a whole or not at all, and read back unchanged."""
 
 from fractions import Fraction
 
@@ -27,7 +27,7 @@ def test_tidying_removes_what_was_left_half_written_and_nothing_else(tmp_path):
         assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["00000.m4s"]
 
 
-def test_tidying_what_is_not_there_is_no_harm(tmp_path):
+def test_tidying_a_missing_folder_does_nothing(tmp_path):
     contents.tidy(tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
 

@@ -1,4 +1,4 @@
-"""Which renditions are cut out of the source unchanged: exactly those that every player takes as they are."""
+"""Which renditions are copied from the source unchanged: exactly those that every player supports."""
 
 import hashlib
 import io
@@ -14,6 +14,8 @@ from transcoding.tests.clips import AAC
 from transcoding.tests.engine.test_damaged import overwritten
 from transcoding.tests.engine.test_media import OPEN_GOP
 from transcoding.tests.engine.test_sources import taken
+
+pytestmark = pytest.mark.slow("encodes sources of every kind, and decodes what is published")
 
 RATE, FRAMES = 10, 120  # twelve seconds: four segments
 FAST = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-b:v", "200k", "-maxrate", "300k", "-bufsize",
@@ -39,13 +41,13 @@ def film(folder, kind, table, rate=str(RATE), frames=FRAMES):
 
 
 def hashes(data):
-    """Each picture that comes out of the decoder, in short."""
+    """Return a digest of each picture that the decoder returns."""
     with av.open(data) as container:
         return [hashlib.sha256(frame.to_ndarray().tobytes()).digest() for frame in container.decode(video=0)]
 
 
 def check_copy(source, folder, frames=FRAMES):
-    """The rendition shows what the source shows, as a whole, and each segment by itself."""
+    """Check that the rendition as a whole, and each segment by itself, shows the same pictures as the source."""
     package = taken(source, folder)
     rung = package.plan.video[0]
     assert rung.copied
@@ -64,7 +66,7 @@ def test_what_is_copied_is_the_source_picture_by_picture_in_every_segment(tmp_pa
     check_copy(film(tmp_path, kind, MAY), tmp_path)
 
 
-def test_and_at_a_rate_whose_times_matroska_cannot_write_down(tmp_path):
+def test_a_copy_is_exact_at_a_rate_whose_times_matroska_rounds(tmp_path):
     check_copy(film(tmp_path, "Matroska", MAY, "30000/1001", 400), tmp_path, 400)
 
 
@@ -102,7 +104,7 @@ def test_near_misses_are_encoded(tmp_path, kind):
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
-    """A source that is copied, as it is."""
+    """Return a source that is copied unchanged."""
     source = film(tmp_path_factory.mktemp("good"), "B-frames", MAY)
     assert copied(source)
     return source
@@ -127,7 +129,7 @@ def test_a_repacked_copy_that_is_no_longer_plain_is_encoded(good, tmp_path, kind
 
 
 @pytest.mark.parametrize("value", [0, None], ids=["zeros", "noise"])
-def test_a_harmed_one_is_encoded(good, tmp_path, value):
+def test_a_damaged_source_is_encoded(good, tmp_path, value):
     assert not copied(overwritten(good, tmp_path / "a.mp4", 0.4, 0.5, value))
 
 

@@ -1,4 +1,4 @@
-"""Parameter sets and units, of real encoders and of noise."""
+"""Parameter sets and NAL units, from real encoders and from noise."""
 
 from fractions import Fraction
 from itertools import pairwise
@@ -26,7 +26,7 @@ from transcoding.tests.clips import H264
         (("-x264-params", "fake-interlaced=1", "-level", "4.0", "-profile:v", "main"), Sequence(77, 40, 1, 240, False)),
     ],
 )
-def test_a_sequence_parameter_set_says_what_the_encoder_was_told(tmp_path, arguments, expected):
+def test_a_sequence_parameter_set_has_the_encoders_settings(tmp_path, arguments, expected):
     source = clips.make(
         tmp_path / "a.mp4", "-f", "lavfi", "-i", "testsrc2=size=320x192:rate=25:duration=0.2", *H264, *arguments
     )
@@ -48,12 +48,12 @@ def test_a_sequence_parameter_set_says_what_the_encoder_was_told(tmp_path, argum
     ("level", "macroblocks", "rate", "references", "legal"),
     [
         (40, 8160, 30, 4, True),  # 1080p
-        (40, 8160, 60, 4, False),  # too many a second
+        (40, 8160, 60, 4, False),  # too many macroblocks per second
         (42, 8160, 60, 4, True),
-        (40, 8160, 30, 5, False),  # too many to remember
+        (40, 8160, 30, 5, False),  # too many reference frames for the memory
         (31, 8160, 1, 1, False),  # too large
         (52, 32400, 60, 5, True),  # 2160p
-        (62, 8160, 30, 1, False),  # no player has that
+        (62, 8160, 30, 1, False),  # no player supports this level
     ],
 )
 def test_a_level_has_to_be_as_high_as_the_stream_needs(level, macroblocks, rate, references, legal):

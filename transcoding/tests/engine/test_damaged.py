@@ -1,4 +1,4 @@
-"""Sources that are not whole, or lie: the existing part is published, the rest is filled, and the editor is warned."""
+"""Truncated, damaged or false sources: the existing part is published, the rest is filled, and the editor is warned."""
 
 import pytest
 
@@ -7,6 +7,8 @@ from transcoding.tests import clips
 from transcoding.tests.clips import AAC, H264
 from transcoding.tests.engine.test_media import cut, is_for_an_editor
 from transcoding.tests.engine.test_sources import taken
+
+pytestmark = pytest.mark.slow("encodes sources of every kind, and decodes what is published")
 
 FRAMES, RATE = 100, 25
 SMALL = 90  # pixels high
@@ -24,7 +26,7 @@ PACKED = {
     "MPEG-PS": ("a.mpg", "-c:v", "mpeg2video", "-b:v", "1M", "-g", "25", "-c:a", "mp2"),
     "MJPEG in MOV": ("a.mov", "-c:v", "mjpeg", "-q:v", "5", "-movflags", "+faststart", *AAC),
 }  # fmt: skip
-SILENT_CUT = {"MPEG-TS", "MPEG-PS", "AVI", "fragments"}  # they do not say how long they are where it can be trusted
+SILENT_CUT = {"MPEG-TS", "MPEG-PS", "AVI", "fragments"}  # they do not state their length reliably
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,7 @@ def packed(tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", PACKED)
-def test_of_a_file_that_was_cut_off_all_that_is_there_is_published(packed, tmp_path, kind):
+def test_the_existing_part_of_a_truncated_file_is_published(packed, tmp_path, kind):
     source, share = packed(kind), 0.6
     package = taken(cut(source, tmp_path / f"cut{source.suffix}", share), tmp_path)
     numbers = package.numbers(package.plan.video[-1].key)
@@ -68,7 +70,7 @@ def test_without_its_index_an_mp4_is_refused_with_a_sentence(tmp_path):
 
 
 def overwritten(source, target, first, last, value=None):
-    """The file with a part of it, in shares of its length, replaced by zeros or by noise."""
+    """Write a copy of the file in which a part (in shares of its length) is replaced by zeros or noise."""
     data = bytearray(source.read_bytes())
     start, end = int(len(data) * first), int(len(data) * last)
     noise = bytes((n * n * 31 + n * 7 + (n >> 5)) & 255 for n in range(end - start))
@@ -94,8 +96,8 @@ def test_garbage_in_the_middle_costs_only_the_pictures_it_hits(packed, tmp_path,
 
 
 @pytest.mark.parametrize("kind", ["AVI", "fragments"])
-def test_where_the_harmed_part_hides_where_the_rest_is_the_rest_moves_up_or_is_lost(packed, tmp_path, kind):
-    """An AVI counts its pictures and gives them no times; fragments are found one behind the other."""
+def test_after_damage_that_hides_where_the_rest_is_the_rest_moves_up_or_is_lost(packed, tmp_path, kind):
+    """An AVI counts its pictures and has no times for them; each fragment says where the next one begins."""
     source = packed(kind)
     package = taken(overwritten(source, tmp_path / f"harmed{source.suffix}", 0.45, 0.55), tmp_path)
     numbers = package.numbers(package.plan.video[-1].key)
@@ -105,8 +107,8 @@ def test_where_the_harmed_part_hides_where_the_rest_is_the_rest_moves_up_or_is_l
 
 
 @pytest.mark.parametrize("kind", ["MP4, index first", "MKV", "MPEG-TS"])
-def test_an_end_of_zeros_is_held(packed, tmp_path, kind):
-    """A download that was given its room in advance and never finished."""
+def test_a_picture_is_held_over_an_end_of_zeros(packed, tmp_path, kind):
+    """A download whose space was allocated in advance, and which never finished."""
     source = packed(kind)
     package = taken(overwritten(source, tmp_path / f"harmed{source.suffix}", 0.5, 0.98, 0), tmp_path)
     numbers = package.numbers(package.plan.video[-1].key)
@@ -121,17 +123,19 @@ def test_sound_that_cannot_be_decoded_becomes_silence(tmp_path):
     assert package.numbers(package.plan.video[-1].key) == list(range(50))
 
 
-def test_a_recording_that_begins_in_the_middle_of_a_gop_begins_with_its_first_keyframe(packed, tmp_path):
+def test_a_recording_that_begins_in_the_middle_of_a_gop_shows_its_first_keyframe_until_its_time(packed, tmp_path):
     source = packed("MPEG-TS")
     data = source.read_bytes()
     (tmp_path / "late.ts").write_bytes(data[len(data) // 8 // 188 * 188 :])
     package = taken(tmp_path / "late.ts", tmp_path)
     numbers = package.numbers(package.plan.video[-1].key)
-    assert numbers == list(range(25, FRAMES))
+    lead = package.media.video.lead  # frames with sound before the keyframe
+    assert 12 <= lead <= 16
+    assert numbers == [*[25] * lead, *range(25, FRAMES)]
 
 
-def test_a_piece_whose_own_keyframe_is_gone_shows_what_came_before(tmp_path):
-    """One GOP of several is all zeros: the piece is read from further back."""
+def test_a_chunk_whose_own_keyframe_is_gone_shows_the_picture_before_it(tmp_path):
+    """One GOP of several is all zeros: the chunk is read from further back."""
     source = clips.numbered(tmp_path / "a.mp4", 400, "25", *SPARSE, "-an", "-movflags", "+faststart", height=SMALL)
     package = taken(overwritten(source, tmp_path / "harmed.mp4", 0.35, 0.75, 0), tmp_path)
     numbers = package.numbers(package.plan.video[-1].key)

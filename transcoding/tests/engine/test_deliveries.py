@@ -1,4 +1,4 @@
-"""What a machine that the site does not control may deliver: exactly what the plan says, and nothing else."""
+"""The checks of segments from machines that the site does not control: only what the plan says is accepted."""
 
 import dataclasses
 import struct
@@ -14,7 +14,7 @@ from transcoding.tests import clips
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A plan of two segments and sound, and all that is made of it."""
+    """A plan of two segments with audio, and everything that is encoded from it."""
     source = tmp_path_factory.mktemp("made") / "a.mp4"
     return clips.encoded(clips.numbered(source, 100, "25", *clips.MPEG4, "-c:a", "libmp3lame"))
 
@@ -30,7 +30,7 @@ def boxed(kind, content):
     return struct.pack(">I4s", 8 + len(content), kind) + content
 
 
-def test_what_the_encoder_makes_is_taken(made):
+def test_what_the_encoder_makes_is_accepted(made):
     plan, segments = made
     assert {name for name, _ in segments} == {"360p", "audio"}
     for (name, index), data in segments.items():
@@ -41,13 +41,13 @@ def test_what_the_encoder_makes_is_taken(made):
             check_segment(plan, name, index, segments[name, INIT], data)
 
 
-def test_another_segment_is_told_by_its_time(made):
+def test_another_segment_is_recognized_by_its_time(made):
     _, segments = made
     found = refused(made, "360p", 0, segments["360p", 1])
     assert found == "360p/00000.m4s begins at 2.000 s, not at 0.000 s as planned."
 
 
-def test_a_part_of_a_segment_is_told_by_its_frames(made):
+def test_a_part_of_a_segment_is_recognized_by_its_frames(made):
     plan, segments = made
     longer = dataclasses.replace(plan, timeline=dataclasses.replace(plan.timeline, starts=(0, 60)))
     with pytest.raises(InvalidDelivery, match=r"360p/00000.m4s has 50 frames, not 60 as planned\."):
@@ -60,7 +60,7 @@ def test_two_segments_in_one_are_too_many_frames(made):
     assert refused(made, "360p", 0, both) == "360p/00000.m4s has more than the 50 frames that are planned."
 
 
-def test_a_fragment_twice_is_no_segment(made):
+def test_a_segment_with_a_repeated_fragment_is_refused(made):
     _, segments = made
     assert "does not begin where the one before ends" in refused(made, "360p", 1, segments["360p", 1] * 2)
 
@@ -79,18 +79,18 @@ def test_the_last_segment_of_sound_may_be_short_and_no_other(made):
 
 @pytest.mark.parametrize("kind", [b"styp", b"free", b"moov", b"uuid", b"sidx", b"mdat"])
 @pytest.mark.parametrize("place", ["before", "behind"])
-def test_nothing_but_fragments_is_in_a_segment(made, kind, place):
+def test_a_segment_with_other_boxes_than_fragments_is_refused(made, kind, place):
     _, segments = made
     box, data = boxed(kind, b"<script>alert(1)</script>"), segments["360p", 1]
     assert "belongs" in refused(made, "360p", 1, box + data if place == "before" else data + box)
 
 
 @pytest.mark.parametrize("data", [b"", b"\0", b"moof", b"\0" * 64, b"<html>" * 20, b"\xff" * 64])
-def test_what_is_no_segment_at_all_is_refused(made, data):
+def test_data_that_are_not_a_segment_are_refused(made, data):
     assert refused(made, "360p", 1, data).startswith("360p/00001.m4s ")
 
 
-def test_sound_is_no_picture(made):
+def test_audio_is_not_accepted_as_video_and_video_not_as_audio(made):
     plan, segments = made
     with pytest.raises(InvalidDelivery, match="holds a track of type 'mp4a'"):
         check_init(plan, "360p", segments["audio", INIT])
@@ -121,8 +121,8 @@ def test_sizes_follow_from_the_plan(made):
 
 @settings(max_examples=300)
 @given(data=st.data())
-def test_whatever_is_changed_in_it_nothing_else_goes_wrong(made, data):
-    """Bytes that a worker chooses must not bring down who reads them."""
+def test_changed_bytes_are_accepted_or_refused_and_raise_no_other_error(made, data):
+    """Bytes that a worker chooses must not crash the site."""
     plan, segments = made
     name, index = data.draw(st.sampled_from([("360p", 0), ("360p", INIT), ("audio", 0), ("audio", INIT)]))
     damaged = bytearray(segments[name, index])

@@ -1,7 +1,8 @@
-"""The real encoder on real clips: every frame once, in place, whatever the container."""
+"""The real encoder with real clips: every frame occurs once, at its place, in every container."""
 
 import dataclasses
 import json
+import shutil
 import subprocess
 from fractions import Fraction
 
@@ -15,7 +16,7 @@ from transcoding.engine.formats import boxes
 from transcoding.engine.package import playlists
 from transcoding.engine.package.contents import read_rendition, segment_name
 from transcoding.engine.package.files import store
-from transcoding.engine.plan.plan import chunks, make_plan
+from transcoding.engine.plan.plan import chunks
 from transcoding.engine.source.probe import read_media
 from transcoding.engine.verify import verify
 from transcoding.tests import clips
@@ -30,26 +31,36 @@ class Package:
     def __init__(self, source, folder):
         self.source, self.folder = source, folder
         self.media = read_media(source)
-        self.plan = make_plan(self.media, encoder="libx264", preset="ultrafast", ffmpeg=processes.version())
+        self.plan = clips.plan_of(self.media)
         self.inits, self.warnings = {}, []
 
-    def assignment(self, kind, first, last):
-        return Assignment(1, 1, kind, "clip", str(self.source), self.plan, first, last)
+    def assignment(self, kind, first, last, tier=0):
+        return Assignment(1, 1, kind, "clip", str(self.source), self.plan, first, last, tier)
 
     def deliver(self, rendition, index, data):
         if index == INIT:
-            assert self.inits.setdefault(rendition, data) == data, "the pieces have different init segments"
+            assert self.inits.setdefault(rendition, data) == data, "the chunks have different init segments"
             store(self.folder / rendition / "init.mp4", data)
         else:
             assert store(self.folder / rendition / segment_name(index), data, replace=False), "a segment came twice"
 
     def encode(self):
-        for chunk in chunks(self.plan.timeline):
+        for chunk in chunks(self.plan.timeline) if self.plan.video else ():
             self.warnings += encode(self.assignment("video", chunk.first, chunk.last), self.deliver, lambda: None)
-        if self.plan.audio:
-            last = len(self.plan.audio[0].timeline) - 1
-            self.warnings += encode(self.assignment("audio", 0, last), self.deliver, lambda: None)
+        for audio in self.plan.audio:
+            try:
+                self.encode_sound(audio)
+            except EncodeError:
+                assert audio.copied
+                shutil.rmtree(self.folder / audio.key)  # as `queue.fallbacks` does
+                self.inits.pop(audio.key)
+                self.plan = self.plan.with_sound_encoded(audio.key, "")
+                self.encode_sound(audio)
         return self
+
+    def encode_sound(self, audio):
+        whole = self.assignment("audio", 0, len(audio.timeline) - 1, audio.tier)
+        self.warnings += encode(whole, self.deliver, lambda: None)
 
     def write_playlists(self):
         renditions = [read_rendition(self.folder / rung.key) for rung in self.plan.video]
@@ -60,6 +71,7 @@ class Package:
         for rendition in renditions:
             store(self.folder / rendition.key / "iframes.m3u8", playlists.iframe_playlist(rendition).encode())
         variants = [playlists.measured_variant(self.plan, rendition, audio) for rendition in renditions]
+        variants = variants or [playlists.sound_variant(self.plan, audio)]
         text = playlists.master_playlist(variants, self.plan.audio)
         store(self.folder / "master.m3u8", text.encode())
         return self
@@ -72,7 +84,7 @@ class Package:
         return [number for number, _ in clips.read_numbers(self.stream(rendition))]
 
     def frame_ticks(self, rendition):
-        """Times of all frames in decoding order, from the boxes alone."""
+        """Return the times of all frames in decoding order, read from the boxes alone."""
         found = read_rendition(self.folder / rendition)
         return found, [fragment for segment in found.segments for fragment in segment.fragments]
 
@@ -82,7 +94,7 @@ def numbered(target, *arguments):
 
 
 def jittered(target):
-    """A recording of a phone: 30 frames a second that are up to 9 ms late or early."""
+    """A phone's recording at 30 frames a second, each up to 9 ms late or early."""
     return numbered(
         target, "30", "-vf", r"settb=1/90000,setpts=PTS+700*sin(N*1.7)", "-fps_mode", "passthrough",
         "-enc_time_base", "1/90000", "-g", "75", *H264, *AAC,
@@ -124,6 +136,7 @@ def package(request, tmp_path_factory):
     return made
 
 
+@pytest.mark.slow("encodes sources of every kind, and decodes what is published")
 def test_frames_out_are_frames_in_each_once_and_in_order(package):
     for rung in package.plan.video:
         assert package.numbers(rung.key) == list(range(FRAMES))
@@ -233,7 +246,7 @@ class TestUrgent:
             assert large.numbers(rung.key) == list(range(200))
         assert verify(large.folder, large.plan) == []
 
-    def test_nothing_is_made_for_itself_that_is_all_there_is(self, large, monkeypatch):
+    def test_a_single_rendition_needs_no_separate_run(self, large, monkeypatch):
         runs, whole = [], encode_module.Running
         monkeypatch.setattr(encode_module, "Running", lambda *args, **rest: runs.append(args) or whole(*args, **rest))
         plan = dataclasses.replace(large.plan, renditions=large.plan.video[2:])
@@ -242,7 +255,7 @@ class TestUrgent:
         assert len(runs) == 1
 
     @pytest.mark.slow("encodes a damaged source segment by segment")
-    def test_damage_in_its_first_segment_is_mended_as_elsewhere(self, large, tmp_path):
+    def test_damage_in_its_first_segment_is_repaired_as_elsewhere(self, large, tmp_path):
         longer = dataclasses.replace(large.plan.timeline, starts=(0, 60, 120, 240), end=360)
         plan = dataclasses.replace(large.plan, timeline=longer, seeks=(None,) * 4)
         made = []
@@ -263,7 +276,7 @@ def test_sound_that_starts_late_is_padded_and_early_sound_is_cut(tmp_path):
 
 
 def loudness(data, at):
-    """The largest sample in a tenth of a second."""
+    """Return the largest sample within a tenth of a second."""
     command = [
         *(processes.executable(), "-v", "error", "-ss", str(at), "-t", "0.1", "-i", "pipe:0"),
         *("-ac", "1", "-f", "s16le", "pipe:1"),
@@ -278,23 +291,23 @@ def promised_more(small):
     return dataclasses.replace(small.plan, timeline=longer, seeks=(None,) * 5)
 
 
-def test_a_source_that_ends_in_the_middle_of_a_piece_holds_its_last_picture_and_says_so(small):
+def test_a_source_that_ends_in_the_middle_of_a_chunk_holds_its_last_picture_and_says_so(small):
     assignment, made = dataclasses.replace(small.assignment("video", 0, 4), plan=promised_more(small)), []
     warnings = encode(assignment, lambda *delivery: made.append(delivery), lambda: None)
     name = small.plan.video[0].key
-    pieces = {index: data for rendition, index, data in made if rendition == name}
+    data_of = {index: data for rendition, index, data in made if rendition == name}
     assert sorted(index for rendition, index, _ in made if rendition == name and index != INIT) == [0, 1, 2, 3, 4]
-    stream = b"".join(pieces[index] for index in sorted(pieces))
+    stream = b"".join(data_of[index] for index in sorted(data_of))
     assert [number for number, _ in clips.read_numbers(stream)] == [*range(200), *[199] * 160]
     assert len(warnings) == 1
     assert "from 0:04 on" in warnings[0]
 
 
-def test_even_a_piece_of_which_nothing_is_left_shows_the_last_picture_before_it(small):
+def test_even_a_chunk_without_any_picture_shows_the_last_one_before_it(small):
     assignment, made = dataclasses.replace(small.assignment("video", 3, 4), plan=promised_more(small)), []
     assert encode(assignment, lambda *delivery: made.append(delivery), lambda: None)
-    pieces = {index: data for rendition, index, data in made if rendition == small.plan.video[0].key}
-    stream = b"".join(pieces[index] for index in sorted(pieces))
+    data_of = {index: data for rendition, index, data in made if rendition == small.plan.video[0].key}
+    stream = b"".join(data_of[index] for index in sorted(data_of))
     assert [number for number, _ in clips.read_numbers(stream)] == [199] * 120
 
 

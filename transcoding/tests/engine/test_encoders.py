@@ -1,4 +1,4 @@
-"""The table of encoders, tried on a machine without a graphics card."""
+"""The table of encoders and their trial, on a machine without a graphics card."""
 
 import logging
 
@@ -54,7 +54,7 @@ class TestTrials:
         assert encoders.why_not(SOFTWARE) == ""
 
     @pytest.mark.parametrize("name", [name for name in ENCODERS if name != SOFTWARE])
-    def test_hardware_that_is_not_there_is_told_in_a_line(self, name):
+    def test_missing_hardware_is_reported_in_one_line(self, name):
         reason = encoders.why_not(name)
         assert reason
         assert "\n" not in reason
@@ -70,11 +70,11 @@ class TestTrials:
         ],
         ids=["another codec", "another profile", "keyframes of its own", "open GOPs", "unknown"],
     )  # fmt: skip
-    def test_what_does_not_do_what_it_is_told_is_refused(self, table, arguments, reason):
+    def test_an_encoder_whose_output_breaks_the_rules_is_refused(self, table, arguments, reason):
         table("tried", *arguments)
         assert reason in encoders.why_not("tried")
 
-    def test_those_that_fail_are_logged_and_left_out_and_tried_once(self, table, caplog):
+    def test_encoders_that_fail_are_tried_once_logged_and_left_out(self, table, caplog):
         with caplog.at_level(logging.WARNING):
             assert encoders.usable("h264_vaapi") == (SOFTWARE,)
             assert encoders.usable("h264_vaapi") == (SOFTWARE,)
@@ -93,7 +93,7 @@ class TestChoice:
         layout.lay_out(job, MediaInfo("matroska,webm", 0, True, video(codec="vp9"), None))
         return plan_of(job).encoder
 
-    def test_a_node_tells_what_it_has(self):
+    def test_a_node_reports_its_encoders(self):
         assert nodes.register("encode@here").capabilities["encoders"] == ["libx264"]
 
     def test_a_video_gets_the_best_that_a_live_worker_has(self, settings):
@@ -105,7 +105,7 @@ class TestChoice:
         worker.save()
         assert self.lay_out() == "libx264"
 
-    def test_what_nobody_asked_for_is_not_used(self):
+    def test_an_encoder_that_the_setting_does_not_allow_is_not_used(self):
         WorkerFactory(capabilities={"encoders": ["h264_vaapi", "libx264"]}, status="active")
         assert django_settings.ENCODER == "libx264"
         assert self.lay_out() == "libx264"
@@ -125,7 +125,7 @@ class TestWork:
         queue.worker.capabilities = {"encoders": ["h264_vaapi", "libx264"], "plan_formats": list(KNOWN_FORMATS)}
         return queue
 
-    def test_only_those_who_have_the_encoder_get_pictures(self, job):
+    def test_only_workers_with_the_encoder_get_video_chunks(self, job):
         assert queue_of().claim(VIDEO) is None
         assert self.able().claim(VIDEO).plan.encoder == "h264_vaapi"
 
@@ -140,7 +140,7 @@ class TestWork:
         job.refresh_from_db()
         assert (job.plan["encoder"], job.attempt_number, job.video.status) == ("libx264", 1, "processing")
         assert job.plan["warnings"] == ["h264_vaapi failed on this video, so all of it was encoded by libx264."]
-        assert {(piece.status, piece.failures) for piece in job.chunks.all()} == {("pending", 0)}
+        assert {(chunk.status, chunk.failures) for chunk in job.chunks.all()} == {("pending", 0)}
         assert not any((package_dir(job.video) / rung / segment_name(0)).exists() for rung in RUNGS)
         assert {rung.segments_completed for rung in job.qualities.exclude(status="skipped")} == {0}
         assert set(job.attempts.values_list("outcome", flat=True)) == {"completed", "cancelled", "failed"}

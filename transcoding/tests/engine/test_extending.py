@@ -10,20 +10,21 @@ from transcoding.engine.codecs import table
 from transcoding.engine.codecs.codec import Codec, Encoder
 from transcoding.engine.contract import INIT, Assignment
 from transcoding.engine.encode import encode
-from transcoding.engine.ffmpeg import processes
 from transcoding.engine.formats.boxes import BrokenBoxes
 from transcoding.engine.package.contents import read_rendition, segment_name
 from transcoding.engine.package.files import store
 from transcoding.engine.package.playlists import (
+    CaptionTrack,
     captions_playlist,
     iframe_playlist,
     master_playlist,
     measured_variant,
     media_playlist,
+    with_captions,
 )
 from transcoding.engine.plan import ladder
-from transcoding.engine.plan.plan import Plan, chunks, make_plan
-from transcoding.engine.renditions import Key, Kind, SubtitleRendition
+from transcoding.engine.plan.plan import Plan, chunks
+from transcoding.engine.renditions import Key, Kind
 from transcoding.engine.source.probe import read_media
 from transcoding.engine.verify import verify
 from transcoding.engine.verify.deliveries import InvalidDelivery, check_init, check_segment
@@ -65,9 +66,12 @@ CODEC = Codec(
 )
 
 
+FRENCH = CaptionTrack("captions-12", "fr", "Français", role="")
+
+
 @pytest.fixture(scope="module")
 def extended():
-    """A row in the table of codecs, and its name in the list of those that are made."""
+    """Add a codec to the table and to the list of codecs that are made."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(table.CODECS, CODEC.name, CODEC)
         patch.setattr(ladder, "CODECS_MADE", (*ladder.CODECS_MADE, CODEC))
@@ -76,10 +80,10 @@ def extended():
 
 @pytest.fixture(scope="module")
 def made(extended, tmp_path_factory):
-    """A package with renditions of two codecs, two of audio and one of French captions."""
+    """A package with renditions of two codecs, two of audio and a caption track."""
     folder = tmp_path_factory.mktemp("extending")
     source = clips.numbered(folder / "a.mp4", 100, "25", *clips.MPEG4, *clips.AAC)
-    plan = make_plan(read_media(source), encoder="libx264", preset="ultrafast", ffmpeg=processes.version())
+    plan = clips.plan_of(read_media(source))
     second = replace(
         plan.audio[0],
         key=str(Key(Kind.AUDIO, 2)),
@@ -89,8 +93,7 @@ def made(extended, tmp_path_factory):
         role=DESCRIBES_VIDEO,
         default=False,
     )
-    french = SubtitleRendition(str(Key(Kind.SUBTITLES, 1)), "webvtt", language="fr", name="Français")
-    plan = replace(plan, renditions=(*plan.renditions, second, french))
+    plan = replace(plan, renditions=(*plan.renditions, second))
     for kind, tier, timeline in [
         *(("video", tier, plan.timeline) for tier in plan.tiers),
         *(("audio", audio.tier, audio.timeline) for audio in plan.audio),
@@ -114,13 +117,12 @@ def write_playlists(package, plan):
         store(package / each.key / "index.m3u8", media_playlist(each.seconds()).encode())
     for each in video:
         store(package / each.key / "iframes.m3u8", iframe_playlist(each).encode())
-    for each in plan.subtitles:
-        store(package / each.key / "index.m3u8", captions_playlist(plan.timeline).encode())
-        for index in range(len(plan.timeline)):
-            text = "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n"
-            store(package / each.key / f"{index:05}.vtt", text.encode())
+    store(package / FRENCH.folder / "index.m3u8", captions_playlist(plan.timeline).encode())
+    for index in range(len(plan.timeline)):
+        text = "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n"
+        store(package / FRENCH.folder / f"{index:05}.vtt", text.encode())
     variants = [measured_variant(plan, each, audio) for each in video]
-    store(package / "master.m3u8", master_playlist(variants, plan.audio, plan.subtitles).encode())
+    store(package / "master.m3u8", with_captions(master_playlist(variants, plan.audio), [FRENCH]).encode())
 
 
 def test_all_are_in_the_master_playlist(made):
@@ -135,14 +137,14 @@ def test_all_are_in_the_master_playlist(made):
     assert [(media.uri, media.language, media.default, media.characteristics) for media in master.media] == [
         ("audio/index.m3u8", "und", "YES", None),
         ("audio-2/index.m3u8", "fr", "NO", DESCRIBES_VIDEO),
-        ("captions-1/index.m3u8", "fr", "NO", "public.accessibility.transcribes-spoken-dialog"),
+        ("captions-12/index.m3u8", "fr", "NO", None),
     ]
 
 
 def test_the_gate_lets_them_pass_and_names_their_faults(made):
     package, plan = made
     assert verify(package, plan) == []
-    for name in ("360p-m4v/00000.m4s", "audio-2/00000.m4s", "captions-1/00000.vtt"):
+    for name in ("360p-m4v/00000.m4s", "audio-2/00000.m4s", "captions-12/00000.vtt"):
         data = (package / name).read_bytes()
         (package / name).unlink()
         assert f"{name} is missing" in verify(package, plan)
@@ -157,14 +159,12 @@ def test_what_a_worker_delivers_is_checked_by_its_key(made):
         check_segment(plan, key, 0, init, data)
     with pytest.raises(InvalidDelivery, match="holds a track of type 'mp4v'"):
         check_init(plan, "360p", (package / "360p-m4v" / "init.mp4").read_bytes())
-    with pytest.raises(InvalidDelivery, match="captions-1 is a rendition that the site makes"):
-        check_init(plan, "captions-1", b"")
 
 
 def test_the_plan_keeps_them(made):
     _, plan = made
     assert Plan.from_json(plan.to_json()) == plan
-    assert [rendition.key for rendition in plan.renditions] == ["360p", "360p-m4v", "audio", "audio-2", "captions-1"]
+    assert [rendition.key for rendition in plan.renditions] == ["360p", "360p-m4v", "audio", "audio-2"]
     assert [rendition.key for rendition in plan.first_video] == ["360p"]
 
 

@@ -1,4 +1,4 @@
-"""The way of a video whose files lie in an object store, with a network before it that fails."""
+"""A video whose files are in an object store, from upload to deletion, behind a network that fails."""
 
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -18,7 +18,7 @@ from transcoding.models import Attempt, TranscodingChunk, TranscodingJob
 from transcoding.steps import captions
 from transcoding.tests import clips
 from transcoding.tests.conftest import make
-from videos import archive, uploads
+from videos import archive, arrivals, uploads
 from videos.models import StorageEntry, Transcription, Video
 from videos.storage import bucket, reader
 from videos.storage.paths import package_dir, package_name, root, source_path
@@ -30,26 +30,28 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("broker")]
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
-    """Six seconds with sound: three segments, two chunks of pictures and one of sound."""
+    """Six seconds with audio: three segments, two video chunks and one audio chunk."""
     return clips.numbered(tmp_path_factory.mktemp("clip") / "clip.mkv", 150, "25", *clips.MPEG4, "-g", "25", *clips.AAC)
 
 
 @pytest.fixture
 def sent(store, settings, clip):
-    """Send a file as an editor does."""
+    """Upload a file as an editor does."""
     settings.X264_PRESET = "ultrafast"
 
     def send():
         arrived = settings.UPLOADS_DIR / "arrived"
         arrived.write_bytes(clip.read_bytes())
-        return uploads.accept(arrived, name="Clip.mkv").job
+        job = uploads.accept(arrived, name="Clip.mkv").job
+        arrivals.forward()
+        return job
 
     return send
 
 
 @pytest.fixture
 def video(store, clip):
-    """A public one with some files."""
+    """Make a public video with some files."""
     video = TranscodingJobFactory(video__public=True, video__source_name="clip.mkv").video
     with_files(video, clip)
     return video
@@ -62,7 +64,7 @@ def with_files(video, clip):
 
 
 def impatient():
-    """From now on the client asks once and not six times."""
+    """Let the client try each request once instead of six times."""
     bucket.CLIENT["retries"] = {"mode": "standard", "total_max_attempts": 1}
     bucket.forget()
 
@@ -82,7 +84,7 @@ def fetch(address):
 
 
 def played(client, video):
-    """Every file that the playlists name, as a player gets it; gives where each came from."""
+    """Fetch every file that the playlists name, as a player does; return where each came from."""
     places, base = {}, f"/media/{package_name(video)}/"
     names = ["master.m3u8"]
     while names:
@@ -106,15 +108,15 @@ def played(client, video):
 
 @pytest.mark.slow("takes a video through its whole life in an object store")
 def test_from_its_arrival_to_its_end(client, store, sent, settings, clip):
-    settings.WHISPER_MODEL = "tiny"  # asked for, and answered by the test
+    settings.WHISPER_MODEL = "tiny"  # transcription is on; the test itself answers
     job = sent()
-    assert [path.parent.parent for path in on_disk(settings)] == [settings.SOURCES_DIR]
+    assert on_disk(settings) == []
     make(job)
     video = job.video
     queue = captions.TranscriptionQueue(NodeFactory())
     queue.publish(queue.claim(), SAID)
     row = Transcription.objects.get(video=video)
-    assert row.vtt_path == f"media/{package_name(video)}/captions/en.vtt"
+    assert row.vtt_path == f"media/{package_name(video)}/captions-1.vtt"
     assert on_disk(settings) == []
     assert not any(".part" in name for name in files.sizes(root()))
     assert source_path(video).read_bytes() == clip.read_bytes()
@@ -129,7 +131,7 @@ def test_from_its_arrival_to_its_end(client, store, sent, settings, clip):
 
     places = played(client, video)
     assert {"360p/init.mp4", "360p/00002.m4s", "audio/00000.m4s"} <= places.keys()
-    assert client.get(f"/media/{package_name(video)}/captions/en.vtt")["Content-Length"]
+    assert client.get(f"/media/{package_name(video)}/captions-1.vtt")["Content-Length"]
     segment = f"/media/{package_name(video)}/360p/00001.m4s"
     assert client.head(segment).status_code == 302
     assert client.get(f"/media/{package_name(video)}/360p/00003.m4s").status_code == 404
@@ -161,13 +163,15 @@ def test_from_its_arrival_to_its_end(client, store, sent, settings, clip):
 def test_a_base_address_stands_before_what_a_cache_hands_out(client, store, sent, settings):
     settings.MEDIA_BASE_URL = "https://cdn.example/films"
     video = sent().video
+    Video.objects.update(status="ready")  # whose files everybody may have
     name = f"{package_name(video)}/360p/00000.m4s"
     files.store(package_dir(video) / "360p" / "00000.m4s", b"segment")
     assert client.get(f"/media/{name}")["Location"] == f"https://cdn.example/films/media/{name}"
 
 
+@pytest.mark.slow("encodes over a network that fails")
 def test_a_network_that_fails_now_and_then_is_not_seen(client, store, sent, settings, clip):
-    """Each kind of fault, on reads of the original, on writes of segments, on listings."""
+    """Every kind of fault occurs: on reads of the original, on writes of segments, on listings."""
     count, kinds = {}, {"GET": ("slow", "cut", "torn"), "PUT": ("slow", "cut", "lost"), "HEAD": ("slow", "cut")}
 
     def faults(method, path):
@@ -189,7 +193,7 @@ def test_a_network_that_fails_now_and_then_is_not_seen(client, store, sent, sett
     assert [number for number, _ in clips.read_numbers(stream)] == list(range(150))
 
 
-def test_a_store_that_is_away_fails_the_piece_with_a_sentence_and_the_next_try_goes_on(store, sent):
+def test_an_unavailable_store_fails_the_chunk_with_a_message_and_the_next_attempt_goes_on(store, sent):
     impatient()
     job = sent()
     for step in (tasks.probe, tasks.thumbnail, tasks.transcode):
@@ -242,10 +246,11 @@ def test_a_store_that_is_away_takes_no_page_no_upload_and_no_row_with_it(client,
     assert [path.parent.name for path in on_disk(settings)] == [str(late.video_id)]
     with pytest.raises(StoreError):
         archive.archive(video.pk, by="ann")
-    assert Video.objects.alive().filter(pk=video.pk, media_key=video.media_key).exists()
+    assert Video.objects.not_archived().filter(pk=video.pk, media_key=video.media_key).exists()
     store.faults = lambda method, path: None
     archive.reconcile()
     assert files.sizes(root()) == there
+    arrivals.forward()
     tasks.probe.run(late.pk)
     assert on_disk(settings) == []
 

@@ -1,4 +1,4 @@
-"""Headers of H.264 as the encoder wrote them, beside what libav says of the same stream."""
+"""H.264 headers that an encoder wrote, compared with what libav reads from the same stream."""
 
 import contextlib
 import io
@@ -17,7 +17,7 @@ from transcoding.tests import clips
 CMAF = ("-use_editlist", "0", "-f", "mp4", "-movflags", "+cmaf+frag_keyframe+delay_moov+skip_trailer")
 PICTURE = "testsrc2=size=322x188:rate=25:duration=1"
 
-# Another way to write each header: profiles, entropy coders, orders, fields, slices, shapes of pixels.
+# Variants of each header: profiles, entropy coders, picture orders, fields, slices, pixel aspect ratios.
 WAYS = {
     "baseline": ("-profile:v", "baseline"),
     "main": ("-profile:v", "main", "-bf", "2"),
@@ -38,7 +38,7 @@ WAYS = {
 
 @pytest.fixture(scope="module", params=WAYS)
 def stream(request, tmp_path_factory):
-    """The name of a way, the file, its init segment, and its first samples."""
+    """The name of a variant, its file, its init segment and its first samples."""
     path = tmp_path_factory.mktemp("h264") / "v.mp4"
     way = ("-pix_fmt", "yuv420p", *WAYS[request.param])
     clips.make(path, "-f", "lavfi", "-i", PICTURE, "-c:v", "libx264", "-preset", "fast", "-g", "9", *way, *CMAF)
@@ -143,7 +143,7 @@ def test_parameter_sets_of_another_encode_are_refused(picture):
         (lambda units: [*units, b""], "whole NAL units"),
     ],
 )
-def test_what_is_no_idr_picture_is_refused(picture, units, why):
+def test_a_sample_that_is_not_an_idr_picture_is_refused(picture, units, why):
     description, whole = picture
     with pytest.raises(BrokenStream, match=why):
         h264.check_idr(sample_of(*units(whole)), description)
@@ -157,13 +157,13 @@ def test_units_that_do_not_fill_their_sample_are_refused(picture, cut):
 
 
 @given(noise=st.binary(min_size=7, max_size=80))
-def test_no_bytes_whatever_do_worse_than_that(noise):
+def test_arbitrary_bytes_raise_no_other_error(noise):
     with contextlib.suppress(BrokenStream):
         h264.read_description(noise)
 
 
 @given(data=st.data())
-def test_nor_does_a_wrong_byte(picture, data):
+def test_a_wrong_byte_raises_no_other_error(picture, data):
     description, units = picture
     slice_ = bytearray(units[-1])
     slice_[data.draw(st.integers(0, 40))] = data.draw(st.integers(0, 255))

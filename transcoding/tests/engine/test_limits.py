@@ -1,4 +1,4 @@
-"""What a hostile source may do: nothing but become a video, or be refused with a sentence."""
+"""Hostile sources: each becomes a video or is refused with a message, and nothing else happens."""
 
 import dataclasses
 import socket
@@ -36,7 +36,7 @@ def clip(tmp_path_factory):
 
 @pytest.fixture
 def listener():
-    """A server that notes who asks it for anything."""
+    """A server that records every request."""
     asked: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -59,14 +59,14 @@ def plan_of(clip):
 
 
 def every_command(plan, source, target):
-    """What is ever asked of ffmpeg about a source."""
+    """Yield the arguments of every command that reads a source."""
     yield [*video_arguments(plan, source, (0, 0), dict.fromkeys([rung.key for rung in plan.video], 1))]
     yield [
         *video_arguments(plan, source, (0, 0), dict.fromkeys([rung.key for rung in plan.video], 1), reread_from=-1.0)
     ]
     yield audio_arguments(plan, plan.audio[0], source, (0, 0), 1)
-    yield speech_arguments(plan.audio[0], source, 1, 1)
-    yield poster_arguments(source, plan.stream, plan.look, None, target)
+    yield speech_arguments(plan, plan.audio[0], source, 1)
+    yield poster_arguments(plan, source, None, target)
 
 
 MORE_SCRIPTS = {
@@ -151,7 +151,7 @@ def frames_of(source, folder):
 
 
 def referring(source, target, entry):
-    """The film with the entries of its tracks' `dref` replaced; the boxes around them grow, the data before stay."""
+    """Write a copy of the video with other entries in its tracks' `dref`; the boxes around them grow."""
     data = bytearray(source.read_bytes())
     at = 0
     while (at := data.find(b"dref", at)) >= 0:
@@ -166,7 +166,7 @@ def referring(source, target, entry):
 
 
 def as_large_as(source, target, side, first=0):
-    """The film of PNG pictures, of which those from one on say that they are huge."""
+    """Write a copy of a video of PNG pictures in which all from `first` on state a huge size."""
     data = bytearray(source.read_bytes())
     at = number = 0
     while (at := data.find(b"IHDR", at) + 4) >= 4:
@@ -190,7 +190,7 @@ class TestBombs:
             read_apart(as_large_as(stills, tmp_path / "film.mkv", side))
         assert is_for_an_editor(str(error.value))
 
-    def test_a_film_that_says_itself_that_it_is_too_large_is_told_the_limit(self, tmp_path):
+    def test_a_video_that_states_too_large_a_size_is_refused_with_the_limit(self, tmp_path):
         film = clips.make(tmp_path / "film.mp4", *PICTURE[:2], "-i", "color=size=8192x4400:rate=1:duration=1", *H264)
         with pytest.raises(MediaError, match="8192 by 4400 pixels, and 8192 by 4320 is the most"):
             read_apart(film)
@@ -230,11 +230,11 @@ class TestApart:
         with pytest.raises(MediaError, match="not in the storage any more"):
             read_apart(tmp_path / "gone.mp4")
         (tmp_path / "letter.mp4").write_text("Dear editor")
-        with pytest.raises(MediaError, match="not a video file"):
+        with pytest.raises(MediaError, match="not a video or audio file"):
             read_apart(tmp_path / "letter.mp4")
 
     def test_a_file_that_takes_too_long_is_refused(self, clip, monkeypatch):
-        monkeypatch.setattr(sandbox, "TICK", 0.001)  # it takes longer than that to begin
+        monkeypatch.setattr(sandbox, "TICK", 0.001)  # the process takes longer than this to start
         with pytest.raises(MediaError, match="reading it took too long") as error:
             read_apart(clip, patience=-1000)
         assert is_for_an_editor(str(error.value))
@@ -260,7 +260,16 @@ class TestProcesses:
         with pytest.raises(FfmpegError), Running(ENDLESS, (), limits=Limits(memory=4 << 20)) as process:
             process.finish(120)
 
-    def test_a_piece_may_take_time_by_its_length(self, clip, monkeypatch):
+    @pytest.mark.parametrize(
+        ("line", "kind"),
+        [("[dec:mpeg2video] Task finished with error code: -1 (Operation not permitted)", FfmpegError), ("", Killed)],
+    )
+    def test_ffmpegs_own_error_of_minus_one_has_the_same_exit_code_and_is_no_stop(self, line, kind):
+        error = processes._error(processes.STOPPED, [line, "Terminating thread"])
+        assert type(error) is kind
+        assert ("asked to stop" in str(error)) == (kind is Killed)
+
+    def test_a_chunk_may_take_time_by_its_length(self, clip, monkeypatch):
         monkeypatch.setattr("transcoding.engine.encode.START_UP", 1)
         monkeypatch.setattr("transcoding.engine.encode.EACH_FRAME", 0)
         plan = plan_of(clip)

@@ -1,5 +1,6 @@
 """Posters and storyboards of real clips: which picture is chosen, and which moment each tile shows."""
 
+import dataclasses
 import io
 import re
 from fractions import Fraction
@@ -25,7 +26,7 @@ def plan_of(source):
 
 
 def brightness(column):
-    """A picture whose pixels tell their column's brightness."""
+    """Return a picture in which the brightness of a pixel depends on its column."""
     return bytes(column(x) for x in range(WIDTH)) * HEIGHT
 
 
@@ -154,7 +155,7 @@ class TestUploads:
 
 @pytest.fixture(scope="module")
 def colours(tmp_path_factory):
-    """A published film that is another colour every two seconds: see `colour_at`."""
+    """A published video that changes its colour every two seconds: see `colour_at`."""
     folder = tmp_path_factory.mktemp("colours")
     graph = ";".join(
         f"color=0x{bytes(colour_at(second)).hex()}:size=320x180:rate=25:duration=2[c{second}]"
@@ -164,17 +165,19 @@ def colours(tmp_path_factory):
     sound = ("-f", "lavfi", "-i", f"sine=440:duration={SECONDS}")
     joined = f"{graph};{labels}concat=n={SECONDS // 2}"
     source = clips.make(folder / "colours.mp4", "-f", "lavfi", "-i", joined, *sound, *clips.H264, *clips.AAC)
-    return Package(source, folder / "package").encode().write_playlists()
+    package = Package(source, folder / "package")
+    package.plan = dataclasses.replace(package.plan, gop=50)  # so few bits would get a keyframe every six seconds
+    return package.encode().write_playlists()
 
 
 def colour_at(second):
-    """Of 24 seconds; each as far from its neighbours as JPEG needs."""
+    """Return the colour at a second (of 24); neighbours differ enough for JPEG."""
     number = int(second) // 2
     return 60 * (number % 4) + 30, 60 * (number // 4) + 60, 200 if number % 2 else 40
 
 
 def tiles(made):
-    """(start, end, colour of the tile) of each cue."""
+    """Return (start, end, colour of the tile) of each cue."""
     pattern = r"(\d\d):(\d\d):([\d.]+) --> (\d\d):(\d\d):([\d.]+)\nstoryboard-(\d{3})\.jpg#xywh=(\d+),(\d+),(\d+),(\d+)"
     for line in re.findall(pattern, made.vtt):
         first, last = (int(h) * 3600 + int(m) * 60 + Fraction(s) for h, m, s in (line[:3], line[3:6]))

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from transcoding.engine.codecs import aac, h264
 from transcoding.engine.codecs.codec import Encoder
 from transcoding.engine.plan import format1
-from transcoding.engine.plan.media import AudioTrack, ColorInfo, MediaInfo, VideoTrack
-from transcoding.engine.plan.plan import FORMAT, LONGEST, Plan, UnknownFormat, chunks, make_plan
+from transcoding.engine.plan.media import AudioTrack, ColorInfo, Jump, MediaInfo, Part, VideoTrack
+from transcoding.engine.plan.plan import FORMAT, PLAIN, Plan, UnknownFormat, chunks, make_plan
+from transcoding.engine.plan.segments import LONGEST
 from transcoding.engine.timeline import Timeline
+from transcoding.tests.clips import LADDER
 
 
 def video(frames=600, rate="30", keyframes=None, **facts):
@@ -57,7 +59,7 @@ def audio(start="0", end="20", **facts):
 
 def plan_of(picture=None, sound=None, container="mov,mp4,m4a,3gp,3g2,mj2", start_time="0", indexed=True):
     media = MediaInfo(container, Fraction(start_time), indexed, picture or video(), sound)
-    return make_plan(media, encoder="libx264", preset="veryfast", ffmpeg="n9")
+    return make_plan(media, encoder="libx264", preset="veryfast", ffmpeg="n9", ladder=LADDER)
 
 
 def segments(plan):
@@ -118,7 +120,7 @@ def test_chunks_double_up_to_a_minute():
     assert [chunk.index for chunk in chunks(timeline)] == list(range(len(sizes)))
 
 
-def test_a_piece_is_read_from_a_keyframe_at_least_one_frame_before_it():
+def test_a_chunk_is_read_from_a_keyframe_at_least_one_frame_before_it():
     plan = plan_of(encoded(frames=900, keyframes=[0, 100, 180, 360, 500]))
     # Segments begin at 0, 60, 120, 180, 360, 540, 720; reading starts one millisecond after the keyframe's time.
     expected = [None, None, 100, 100, 180, 500, 500]
@@ -228,7 +230,22 @@ def test_a_plan_survives_json():
 
 class TestFormat:
     def test_a_plan_says_its_format(self):
-        assert plan_of().to_json()["format"] == FORMAT
+        assert plan_of().to_json()["format"] == PLAIN
+
+    @pytest.mark.parametrize(
+        ("jumps", "facts"),
+        [
+            ((Jump("v", 1000, 5), Jump("a", 900, 5)), {"keyframe_positions": range(10)}),
+            ((), {"parts": (Part(0, 1280, 720, ColorInfo()), Part(9, 960, 720, ColorInfo()))}),
+            ((), {"parts": (Part(0, 1280, 720, ColorInfo()), Part(9, 1280, 720, ColorInfo(transfer="hlg")))}),
+            ((), {"packed": True}),
+        ],
+    )
+    def test_a_plan_that_the_release_before_could_not_make_has_a_newer_format(self, jumps, facts):
+        media = MediaInfo("mpegts", Fraction(0), False, video(**facts), None, jumps=jumps)
+        plan = make_plan(media, encoder="libx264", preset="veryfast", ffmpeg="n9")
+        assert plan.format == plan.begun_anew().format == FORMAT
+        assert Plan.from_json(plan.to_json()) == plan
 
     def test_a_plan_without_a_format_is_of_the_first_and_stays_so(self):
         data = dataclasses.replace(plan_of(sound=audio(codec="mp3")), format=1).to_json()
@@ -236,9 +253,11 @@ class TestFormat:
         assert Plan.from_json(data).format == 1
         assert Plan.from_json(data).to_json() == data
 
-    @pytest.mark.parametrize("number", [0, 3, "2", None])
-    def test_a_newer_format_is_refused_with_a_sentence(self, number):
-        with pytest.raises(UnknownFormat, match=f"^The plan has format {number}; this worker knows 1, 2. Upgrade it.$"):
+    @pytest.mark.parametrize("number", [0, FORMAT + 1, "2", None])
+    def test_a_newer_format_is_refused_with_a_message(self, number):
+        with pytest.raises(
+            UnknownFormat, match=f"^The plan has format {number}; this worker knows 1, 2, 3. Upgrade it.$"
+        ):
             Plan.from_json({**plan_of().to_json(), "format": number})
 
     def test_keys_that_a_later_release_added_are_ignored(self):
@@ -260,7 +279,7 @@ class TestFormat:
         plan = plan_of(video(look=ColorInfo(interlaced=True, transfer="pq")), audio(codec="mp3"))
         old = dataclasses.replace(plan, format=1, deinterlace="", tone_map="", ffmpeg="n8")
         new = old.begun_anew(encoder="h264_vaapi", ffmpeg="n9")
-        assert (new.format, new.encoder, new.ffmpeg) == (FORMAT, "h264_vaapi", "n9")
+        assert (new.format, new.encoder, new.ffmpeg) == (PLAIN, "h264_vaapi", "n9")
         assert (new.deinterlace, new.tone_map) == (plan.deinterlace, plan.tone_map)
         assert all(
             rendition.filters.endswith(",format=nv12,hwupload") for rendition in new.video if not rendition.copied

@@ -1,4 +1,4 @@
-"""Playlists: their exact text, and what another reader makes of them."""
+"""Playlists: their exact text, and how another parser reads them."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from transcoding.engine.formats.boxes import Fragment
 from transcoding.engine.package.contents import StoredRendition, StoredSegment, segment_name
 from transcoding.engine.package.playlists import (
+    SPOKEN_DIALOG,
     CaptionTrack,
     Variant,
     captions_playlist,
@@ -23,7 +24,7 @@ from transcoding.engine.package.playlists import (
     provisional_variants,
     with_captions,
 )
-from transcoding.engine.renditions import AudioRendition, SubtitleRendition
+from transcoding.engine.renditions import AudioRendition
 from transcoding.engine.timeline import Timeline
 from transcoding.tests.engine.test_plan import audio, encoded, plan_of
 
@@ -174,21 +175,6 @@ class TestSeveralAudioRenditions:
         assert (variant.codecs, variant.average) == ("avc1.64001f,mp4a.40.2,ac-3", 2_000_000 + 1_200_000)
 
 
-class TestSubtitleRenditions:
-    french = SubtitleRendition("captions-1", "webvtt", language="fr", name="Français")
-
-    def test_they_are_listed_beside_the_captions_of_a_language(self):
-        planned = master_playlist(VARIANTS, GERMAN, [self.french])
-        text = with_captions(planned, [CaptionTrack("en", "English")])
-        found = [media for media in m3u8.loads(text).media if media.type == "SUBTITLES"]
-        assert [(media.uri, media.language, media.name) for media in found] == [
-            ("captions-1/index.m3u8", "fr", "Français"),
-            ("captions/en/index.m3u8", "en", "English"),
-        ]
-        assert {variant.stream_info.subtitles for variant in m3u8.loads(text).playlists} == {"subs"}
-        assert with_captions(text, []) == planned
-
-
 class TestMeasured:
     video = rendition("720p", [(60000, 1000, 500_000)], [(60000, 2000, 250_000), (60000, 3000, 750_000)])
     sound = rendition(
@@ -243,7 +229,7 @@ def test_a_short_peak_counts_over_half_a_target_at_least():
 
 
 class TestAnotherReader:
-    """The m3u8 package, which others wrote, reads the same out of them."""
+    """The m3u8 package, an independent parser, reads the same from them."""
 
     def test_of_a_media_playlist(self):
         lengths = [Fraction(60060, 30000)] * 3 + [Fraction(180180, 30000)] * 2
@@ -285,7 +271,7 @@ class TestAnotherReader:
 
 
 class TestCaptions:
-    ENGLISH, GERMAN = CaptionTrack("en", "English"), CaptionTrack("de", "Deutsch")
+    ENGLISH, GERMAN = CaptionTrack("captions/en", "en", "English"), CaptionTrack("captions-2", "de", "Deutsch")
 
     def master(self):
         plan = plan_of(encoded(), audio())
@@ -295,7 +281,7 @@ class TestCaptions:
         text = with_captions(self.master(), [self.GERMAN])
         assert (
             '#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="subs",NAME="Deutsch",LANGUAGE="de",DEFAULT=NO,AUTOSELECT=YES,FORCED=NO,'
-            'CHARACTERISTICS="public.accessibility.transcribes-spoken-dialog",URI="captions/de/index.m3u8"\n'
+            'CHARACTERISTICS="public.accessibility.transcribes-spoken-dialog",URI="captions-2/index.m3u8"\n'
         ) in text
         assert text.index("TYPE=SUBTITLES") < text.index("#EXT-X-STREAM-INF")
         read = m3u8.loads(text)
@@ -309,6 +295,21 @@ class TestCaptions:
         assert with_captions(english, [self.ENGLISH]) == english
         assert with_captions(english, [self.GERMAN]) == with_captions(master, [self.GERMAN])
         assert with_captions(english, []) == master == with_captions(master, [])
+
+    def test_each_has_a_name_of_its_own_and_its_role(self):
+        tracks = [
+            replace(self.GERMAN, name='a "b"\nc', folder="captions-1", role="", default=True),
+            self.GERMAN,
+            replace(self.GERMAN, folder="captions-3", forced=True),
+            replace(self.GERMAN, folder="captions-4", name=""),
+        ]
+        found = [media for media in m3u8.loads(with_captions(self.master(), tracks)).media if media.type == "SUBTITLES"]
+        assert [(media.name, media.default, media.forced, media.characteristics, media.uri) for media in found] == [
+            ("a 'b' c", "YES", "NO", None, "captions-1/index.m3u8"),
+            ("Deutsch", "NO", "NO", SPOKEN_DIALOG, "captions-2/index.m3u8"),
+            ("Deutsch 2", "NO", "YES", SPOKEN_DIALOG, "captions-3/index.m3u8"),
+            ("Captions", "NO", "NO", SPOKEN_DIALOG, "captions-4/index.m3u8"),
+        ]
 
     def test_their_playlist_has_the_pictures_segments(self):
         timeline = Timeline(1 / RATE, (0, 60, 120), 150)

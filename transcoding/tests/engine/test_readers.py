@@ -25,8 +25,8 @@ FRAME = 1 / 25  # seconds
 
 PAGE = """<!doctype html><title>Reader</title><video muted></video><script src="/shaka.js"></script>"""
 
-# Loads the package, or the variant of one height, and gives its variants; whatever goes wrong then or later is written
-# into window.errors.
+# Loads the package, or the variant of one height, and returns its variants. Errors, then and later, are added to
+# window.errors.
 LOAD = """async (height) => {
   const UNHURRIED = { timeout: 0, stallTimeout: 0, connectionTimeout: 0 };
   window.errors = [];
@@ -50,7 +50,7 @@ LOAD = """async (height) => {
     ({ id, width, height, codecs, frameRate, language }));
 }"""
 
-# As fast as the browser can; an error stops it and is in window.errors.
+# Plays as fast as the browser can. An error stops it and is added to window.errors.
 PLAY = """() => {
   const video = document.querySelector("video");
   video.playbackRate = 16;
@@ -75,7 +75,7 @@ CUES = """() => [...document.querySelector("video").textTracks].flatMap((track) 
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """The page, Shaka, and a package's files; notes in the server's list what was asked for."""
+    """Serves the page, Shaka and a package's files; records the requests in the server's list."""
 
     extensions_map = {".m3u8": "application/vnd.apple.mpegurl", ".vtt": "text/vtt", "": "video/mp4"}
 
@@ -98,7 +98,7 @@ class Handler(SimpleHTTPRequestHandler):
 
 @contextmanager
 def served(folder: Path):
-    """A web server of the package; gives its address and what was asked of it."""
+    """Serve the package over HTTP; yields the address and the list of requests."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder))) as server:
         server.asked = []
         thread = threading.Thread(target=server.serve_forever)
@@ -113,7 +113,7 @@ def served(folder: Path):
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory):
     """Two encoded rungs, and one that was copied."""
-    assert SHAKA.is_file(), "the second reader is not there: run make test once"
+    assert SHAKA.is_file(), "the second reader is missing: run make test once"
     folder = tmp_path_factory.mktemp("readers")
     encoded = clips.numbered(folder / "a.mp4", FRAMES, "25", "-g", "300", *clips.H264, *clips.AAC, height=480)
     copied = clips.numbered(folder / "b.mp4", FRAMES, "25", *COPIED, *clips.AAC)
@@ -127,13 +127,13 @@ def until(page, condition, what):
         state = page.evaluate(STATE)
         if condition(state):
             return state
-        assert time.monotonic() < end, f"waited in vain for {what}: {state}"
+        assert time.monotonic() < end, f"timed out waiting for {what}: {state}"
         page.wait_for_timeout(50)
 
 
 @contextmanager
 def opened(folder, browser):
-    """The page in Chromium, and the list of what it asks for."""
+    """The page in Chromium, and the list of its requests."""
     with served(folder) as (address, asked), browser.new_page() as page:
         page.goto(address)
         yield page, asked
@@ -165,7 +165,7 @@ def test_it_reads_of_each_variant_what_it_is(packages, browser):
 def test_captions_are_on_the_pictures_clock(packages, browser):
     wanted, end = {(said.start, said.end, said.text) for said in SAID}, time.monotonic() + PATIENCE
     cues = set()
-    while cues != wanted and time.monotonic() < end:  # a busy browser may open the page and never ask for the text
+    while cues != wanted and time.monotonic() < end:  # a busy browser may open the page and never request the captions
         with opened(packages["encoded"].folder, browser) as (page, _):
             page.evaluate(LOAD, None)
             assert page.evaluate(CAPTIONS) == "en"
@@ -176,8 +176,8 @@ def test_captions_are_on_the_pictures_clock(packages, browser):
 
 
 @pytest.mark.parametrize("fault", ["a missing segment", "no moof"])
-def test_it_would_have_seen_a_fault(packages, browser, tmp_path, fault):
-    """Or its silence about the others would say nothing."""
+def test_a_fault_is_detected(packages, browser, tmp_path, fault):
+    """Otherwise, its silence about the other packages would prove nothing."""
     folder = shutil.copytree(packages["encoded"].folder, tmp_path / "package")
     segment = folder / "480p" / segment_name(1)
     if fault == "a missing segment":

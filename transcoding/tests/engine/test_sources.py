@@ -15,12 +15,14 @@ from transcoding.tests import clips
 from transcoding.tests.clips import AAC, H264
 from transcoding.tests.engine.test_encode import Package
 
-FRAMES = 100  # four seconds at 25: three pieces
+pytestmark = pytest.mark.slow("encodes sources of every kind, and decodes what is published")
+
+FRAMES = 100  # four seconds at 25: three chunks
 numbered = partial(clips.numbered, height=180)
 
 
 def taken(source, folder):
-    """Through the whole engine; whatever is published keeps the rules."""
+    """Run a source through the whole engine, and check that the package keeps the rules."""
     package = Package(source, folder / "package").encode().write_playlists()
     assert verify(package.folder, package.plan) == []
     return package
@@ -78,7 +80,7 @@ def test_of_a_rate_above_60_every_second_frame_is_kept(tmp_path, rate):
 
 
 def film(folder, *arguments, name="a.mp4", size="640x360", rate="25", seconds=3, source="testsrc2="):
-    """Moving shapes, as the arguments have them encoded and packed."""
+    """Make a source with moving shapes; the arguments state codec and container."""
     picture = f"{source}size={size}:rate={rate}:duration={seconds}"
     return clips.make(folder / name, "-f", "lavfi", "-i", picture, *arguments)
 
@@ -125,6 +127,11 @@ MEANINGS = {
 }
 
 
+# Linear light of other primaries in those of BT.709; ITU-R BT.2407 for BT.2020.
+P3 = np.array([[1.2249, -0.2247, 0.0], [-0.0420, 1.0419, 0.0], [-0.0197, -0.0786, 1.0979]])
+BT2020 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]])
+
+
 class TestColors:
     @pytest.mark.parametrize("meaning", MEANINGS)
     def test_the_same_red_comes_out_whatever_its_numbers_meant(self, tmp_path, meaning):
@@ -165,6 +172,36 @@ class TestColors:
         assert Image.open(tmp_path / "poster.jpg").convert("L").getpixel((630, 180)) > 230
         assert tags(frame) == (ColorPrimaries.BT709, ColorTrc.BT709, Colorspace.ITU709, ColorRange.MPEG)
 
+    def test_full_range_is_high_dynamic_range_without_grey_blacks(self, tmp_path):
+        source = film(
+            tmp_path,
+            *("-vf", "format=yuv420p10le,geq=lum='0.75*1023*X/W':cb=512:cr=512", "-c:v", "libx265"),
+            *("-preset", "ultrafast", "-x265-params"),
+            "log-level=error:range=full:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc",
+            *("-color_range", "pc", "-color_primaries", "bt2020", "-color_trc", "smpte2084", "-colorspace", "bt2020nc"),
+            source="color=black:", seconds=1,
+        )  # fmt: skip
+        package = taken(source, tmp_path)
+        assert (package.plan.look.transfer, package.plan.look.full_range) == ("pq", True)
+        frame = frames(package, "360p")[5]
+        assert plane_at(frame, 0, x=4) <= 18
+        assert 215 < plane_at(frame, 0, x=636) <= 240
+
+    @pytest.mark.parametrize(("primaries", "matrix"), [("smpte432", P3), ("bt2020", BT2020)])
+    def test_a_wider_gamut_is_converted(self, tmp_path, primaries, matrix):
+        tagged = f"setparams=color_primaries={primaries}:color_trc=bt709:colorspace=bt709"
+        chain = f"{MEANINGS['BT.709'][1]},{tagged}"
+        source = film(tmp_path, "-vf", chain, "-c:v", "ffv1", name="a.mkv", source="color=0xA06464:", seconds=1)
+        linear = matrix @ [((value / 255 + 0.099) / 1.099) ** (1 / 0.45) for value in (0xA0, 0x64, 0x64)]
+        red, green, blue = 1.099 * linear**0.45 - 0.099
+        luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+        wanted = 16 + 219 * luma, 128 + 224 * (blue - luma) / 1.8556, 128 + 224 * (red - luma) / 1.5748
+        frame = frames(taken(source, tmp_path), "360p")[10]
+        assert [int(plane_at(frame, number)) for number in range(3)] == [
+            pytest.approx(value, abs=3) for value in wanted
+        ]
+        assert tags(frame) == (ColorPrimaries.BT709, ColorTrc.BT709, Colorspace.ITU709, ColorRange.MPEG)
+
 
 def plane_at(frame, number, x=320):
     plane = frame.planes[number]
@@ -177,14 +214,14 @@ def tags(frame):
 
 
 def combs(frame):
-    """How much more neighbouring lines differ than every second one does."""
+    """Return how much more neighbouring lines differ than every second line does."""
     luma = frame.to_ndarray(format="gray").astype(int)
     return np.abs(luma[1:-1] - (luma[:-2] + luma[2:]) / 2).mean()
 
 
 class TestShapes:
     def test_interlaced_pictures_come_out_without_combs(self, tmp_path):
-        """Fields of two moments, woven: a bar that moves has teeth, until they are taken apart."""
+        """Two interleaved fields: a moving bar has a comb at its edges until it is deinterlaced."""
         source = film(
             tmp_path, "-vf", "interlace=scan=tff,setfield=tff", *H264, "-flags", "+ildct+ilme", "-g", "99",
             rate="50", size="720x576",
@@ -230,11 +267,12 @@ class TestSound:
         assert heard.shape[1] / 48_000 == pytest.approx(3, abs=0.05)
         assert np.abs(heard).max() > 0.02
 
-    @pytest.mark.parametrize("seconds", [1, 5])
-    def test_shorter_and_longer_sound_becomes_as_long_as_the_picture(self, tmp_path, seconds):
+    @pytest.mark.parametrize(("seconds", "published"), [(1, 3), (5, 5)])
+    def test_sound_and_pictures_become_as_long_as_the_longer(self, tmp_path, seconds, published):
         source = film(tmp_path, "-f", "lavfi", "-i", f"sine=440:duration={seconds}", *H264, *AAC)
         package = taken(source, tmp_path)
-        assert float(package.plan.audio[0].timeline.duration) == pytest.approx(3, abs=0.03)
+        for rendition in (*package.plan.video, *package.plan.audio):
+            assert float(package.plan.timeline_of(rendition).duration) == pytest.approx(published, abs=0.05)
 
 
 class TestTimes:

@@ -22,10 +22,13 @@ from transcoding.engine.encode import encode
 from transcoding.engine.ffmpeg import processes
 from transcoding.engine.formats import boxes
 from transcoding.engine.package.contents import read_rendition
-from transcoding.engine.plan.plan import AAC_FRAME, chunks
+from transcoding.engine.plan.plan import chunks
+from transcoding.engine.plan.sound import AAC_FRAME
 from transcoding.tests import clips
 from transcoding.tests.clips import AAC, H264
 from transcoding.tests.engine.test_encode import Package
+
+pytestmark = pytest.mark.slow("encodes sources of every kind, and decodes what is published")
 
 TOLERANCE = Fraction(40, 1000)  # seconds; ITU-R BT.1359: what viewers begin to notice is 45 ms of early sound
 FLASH = 5  # frames
@@ -77,12 +80,12 @@ def flashing(target, rate, *arguments, size="320x180", late=0.0, periods=PERIODS
 
 
 def onsets(levels: Iterator[bool]) -> list[int]:
-    """Where something begins: the positions of True after False."""
+    """Return the positions of True after False, where something begins."""
     return [position for position, (before, now) in enumerate(pairwise([False, *levels])) if now and not before]
 
 
 def flashes(package, rung) -> list[Fraction]:
-    """When the middle of the picture turns white, in seconds."""
+    """Return the times in seconds at which the middle of the picture turns white."""
     times = picture_times(package, rung)
     with av.open(io.BytesIO(package.stream(rung))) as container:
         bright = [middle(frame) > BRIGHT for frame in container.decode(video=0)]
@@ -96,7 +99,7 @@ def middle(frame) -> int:
 
 
 def picture_times(package, rung) -> list[Fraction]:
-    """The times of all pictures as they are shown, by the boxes alone."""
+    """Return the presentation times of all pictures, read from the boxes alone."""
     reader, scale, times = boxes.FragmentReader(), 0, []
     for fragment, data in reader.feed(package.stream(rung)):
         if fragment is None:
@@ -107,7 +110,7 @@ def picture_times(package, rung) -> list[Fraction]:
 
 
 def composition(fragment, data) -> list[int]:
-    """When each sample is shown, in ticks after the fragment's tfdt. All samples of ours last equally long."""
+    """Return when each sample is shown, in ticks after the fragment's tfdt. All samples have the same duration."""
     trun = boxes.find(data, "traf", "trun")
     flags, at = int.from_bytes(trun[9:12], "big"), 16
     at += 4 * bool(flags & 0x1) + 4 * bool(flags & 0x4)
@@ -119,7 +122,7 @@ def composition(fragment, data) -> list[int]:
 
 
 def beeps(package) -> list[Fraction]:
-    """When the tone begins, in seconds."""
+    """Return the times in seconds at which the tone begins."""
     sound = read_rendition(package.folder / "audio")
     packets = [fragment.samples for segment in sound.segments for fragment in segment.fragments]
     heard, rate = samples(package.stream("audio")), package.plan.audio[0].sample_rate
@@ -130,13 +133,13 @@ def beeps(package) -> list[Fraction]:
 
 
 def samples(stream) -> array:
-    """The left channel of a whole rendition."""
+    """Return the left channel of a whole rendition."""
     with av.open(io.BytesIO(stream)) as container:
         return array("f", b"".join(left_channel(frame) for frame in container.decode(audio=0)))
 
 
 def left_channel(frame) -> bytes:
-    """Its samples as 32-bit floats; the plane may be longer than they are."""
+    """Return the samples as 32-bit floats; the plane may be longer than they are."""
     assert frame.format.name == "fltp"
     return bytes(frame.planes[0])[: 4 * frame.samples]
 
@@ -163,7 +166,7 @@ def test_every_flash_has_its_beep_from_the_first_to_the_last(package):
 
 
 def test_a_flash_begins_with_the_first_picture_of_every_chunk(package):
-    """Or the test above would say nothing about the seams."""
+    """Otherwise, the test above would prove nothing about the seams."""
     beginnings = [package.plan.timeline.bounds(chunk.first)[0] for chunk in chunks(package.plan.timeline)]
     assert len(beginnings) == 3
     assert all(first % round(package.plan.rate) == 0 for first in beginnings)
@@ -182,14 +185,15 @@ WINDOW = 512  # samples
     ("name", "rate", "codec"),
     [("a.mp4", 48000, "mp3"), ("a.mkv", 48000, "libopus"), ("a.mov", 32000, "pcm_s16le"), ("a.ts", 44100, "mp2")],
 )
-def test_nobody_hears_where_pieces_of_sound_meet(tmp_path, name, rate, codec):
-    """What the encoder errs at a seam, it errs elsewhere, too; a sample too many or too few would be ten times that."""
+@pytest.mark.slow("encodes every kind of sound in many chunks")
+def test_seams_between_audio_chunks_are_inaudible(tmp_path, name, rate, codec):
+    """The encoder's error at a seam is no larger than elsewhere; an extra or missing sample would be ten times that."""
     picture = ("-f", "lavfi", "-i", "testsrc2=size=64x36:rate=30:duration=25", "-f", "lavfi", "-i", TONES.format(rate))
     clip = clips.make(tmp_path / name, *picture, *H264, "-g", "60", "-c:a", codec)
     package = Package(clip, tmp_path / "package")
     last = len(package.plan.audio[0].timeline) - 1
-    for piece in ((0, 1), (3, last), (2, 2)):
-        encode(package.assignment("audio", *piece), package.deliver, lambda: None)
+    for segments_of_chunk in ((0, 1), (3, last), (2, 2)):
+        encode(package.assignment("audio", *segments_of_chunk), package.deliver, lambda: None)
     found = read_rendition(package.folder / "audio")
     assert [segment.start for segment in found.segments] == [
         start * AAC_FRAME for start in package.plan.audio[0].timeline.starts
@@ -206,7 +210,7 @@ def test_nobody_hears_where_pieces_of_sound_meet(tmp_path, name, rate, codec):
 
 
 def source_samples(package) -> array:
-    """The left channel as it was meant, from the first picture on, at the plan's rate."""
+    """Return the intended left channel from the first picture on, at the plan's rate."""
     (plan,) = package.plan.audio
     moved = f"asetpts=PTS-{float(plan.zero)}/TB,aresample={plan.sample_rate}:async=1:first_pts=0"
     arguments = ["-v", "error", "-copyts", "-i", str(package.source), "-map", "0:a", "-af", moved, "-ac", "1"]

@@ -1,4 +1,4 @@
-"""Plans from another machine: what this release plans is accepted, and what could do something else is not."""
+"""Plans from another machine: plans of this release are accepted, those that could do something else are refused."""
 
 import pytest
 
@@ -64,6 +64,6 @@ def test_texts_that_could_do_something_else_are_refused(place, value):
         read_plan(data)
 
 
-def test_a_newer_format_is_told_apart():
+def test_a_newer_format_raises_an_error_of_its_own():
     with pytest.raises(UnknownFormat):
         read_plan({**plan_of().to_json(), "format": 99})

@@ -1,4 +1,4 @@
-"""The gate: packages that the engine made pass it, and every fault that is put into a copy of one is named."""
+"""The gate: packages of the engine pass it, and every fault that is put into a copy of one is named."""
 
 # ruff: noqa: E501 - a fault is a line of its table
 
@@ -19,6 +19,7 @@ from transcoding.engine.package.contents import segment_name
 from transcoding.engine.package.files import store
 from transcoding.engine.package.playlists import CaptionTrack
 from transcoding.engine.plan.plan import make_plan
+from transcoding.engine.plan.segments import TARGET
 from transcoding.engine.verify import inspect, verify
 from transcoding.tests import clips
 from transcoding.tests.engine.test_encode import Package
@@ -34,23 +35,25 @@ COPIED = (
 
 
 def made(source, folder, preset="ultrafast"):
-    """A package with all that a published video has."""
+    """Make a package with everything that a published video has."""
     package = Package(source, folder)
-    package.plan = make_plan(package.media, encoder="libx264", preset=preset, ffmpeg="9")
+    package.plan = make_plan(package.media, encoder="libx264", preset=preset, ffmpeg="9", ladder=clips.LADDER)
     package.encode().write_playlists()
     for index, text in enumerate(webvtt.segments(SAID, package.plan.timeline, 0)):
         store(folder / f"captions/en/{index:05}.vtt", text.encode())
     store(folder / "captions/en.vtt", webvtt.whole(SAID).encode())
     store(folder / "captions/en/index.m3u8", playlists.captions_playlist(package.plan.timeline).encode())
     master = (folder / "master.m3u8").read_text()
-    store(folder / "master.m3u8", playlists.with_captions(master, [CaptionTrack("en", "English")]).encode())
+    store(
+        folder / "master.m3u8", playlists.with_captions(master, [CaptionTrack("captions/en", "en", "English")]).encode()
+    )
     store(folder / "poster.jpg", b"a poster")
     return package
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """Two encoded rungs, sound and captions."""
+    """A package with two encoded rungs, audio and captions."""
     folder = tmp_path_factory.mktemp("whole")
     return made(
         clips.numbered(folder / "a.mp4", FRAMES, "25", "-g", "300", *clips.H264, *clips.AAC, height=480), folder / "p"
@@ -59,19 +62,19 @@ def whole(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory):
-    """Another video, as long as the first; encoded with another preset. Its lower rung is named as the first's."""
+    """Another video of the same length, encoded with another preset. Its lower rung has the same name."""
     folder = tmp_path_factory.mktemp("other")
     source = clips.make(
         folder / "b.mp4",
         *("-f", "lavfi", "-i", "testsrc2=size=854x480:rate=25:duration=9.08"),
         *("-f", "lavfi", "-i", "sine=880:sample_rate=44100:duration=9.08", "-g", "300", *clips.H264, *clips.AAC),
     )
-    return made(source, folder / "p", "0")  # ultrafast; by its number it stays so for small pictures
+    return made(source, folder / "p", "0")  # ultrafast by its number, which has no slower preset for small pictures
 
 
 @pytest.fixture(scope="module")
 def copied(tmp_path_factory):
-    """A rung that was copied from its source."""
+    """A package with a rung that was copied from its source."""
     folder = tmp_path_factory.mktemp("copied")
     return made(clips.numbered(folder / "c.mp4", FRAMES, "25", *COPIED, *clips.AAC), folder / "p")
 
@@ -156,7 +159,7 @@ def exchanged(one, two):
 
 
 def moved(ticks):
-    """The segment's first fragment so much later."""
+    """Return a function that moves the first fragment of a segment to a later time."""
 
     def move(segment):
         at = segment.index(b"tfdt") + 8
@@ -171,7 +174,7 @@ def flipped(place, mask=0xFF):
 
 
 def no_idr(segment):
-    """The first slice's type says that it belongs to an ordinary picture."""
+    """Change the type of the first slice to that of an ordinary picture."""
     at = segment.index(b"mdat") + 4
     while segment[at + 4] & 31 != 5:
         at += 4 + int.from_bytes(segment[at : at + 4], "big")
@@ -184,7 +187,7 @@ def not_marked(segment):
 
 
 def fewer(count):
-    """A segment of sound without its last samples."""
+    """Return a function that removes the last samples of an audio segment."""
 
     def cut(segment):
         moof = segment[: int.from_bytes(segment[:4], "big")]
@@ -350,8 +353,8 @@ FAULTS = [
     ("captions without an end", text("captions/en/index.m3u8", "#EXT-X-ENDLIST\n", ""), "captions/en/index.m3u8 does not end with EXT-X-ENDLIST"),
     ("no list of captions", gone("captions/en/index.m3u8"), "captions/en/index.m3u8 is missing"),
     ("captions without a language", text(TOP, 'LANGUAGE="en",', ""), "master.m3u8: captions/en/index.m3u8 has no LANGUAGE or no NAME"),
-    ("captions elsewhere", text(TOP, "captions/en/index", "captions/fr/index"), "master.m3u8: captions/fr/index.m3u8 is not the folder of captions in the language en"),
-    ("captions out of the house", text(TOP, "captions/en/index", "../../7/index"), "master.m3u8: ../../7/index.m3u8 is not the folder of captions in the language en"),
+    ("captions elsewhere", text(TOP, "captions/en/index", "captions/fr/index"), "master.m3u8: captions/fr/index.m3u8 is not a folder of captions"),
+    ("captions out of the house", text(TOP, "captions/en/index", "../../7/index"), "master.m3u8: ../../7/index.m3u8 is not a folder of captions"),
     ("captions that players do not choose", text(TOP, "DEFAULT=NO,AUTOSELECT=YES", "DEFAULT=NO"), "master.m3u8: captions/en/index.m3u8 has no AUTOSELECT=YES"),
     ("a rung without captions", text(TOP, ',SUBTITLES="subs"', ""), "master.m3u8: 360p/index.m3u8 does not name the group of captions with SUBTITLES"),
     ("captions in no list", text(TOP, "#EXT-X-MEDIA:TYPE=SUBTITLES.*\n", ""), "captions/en/00000.vtt is in no playlist"),
@@ -380,6 +383,14 @@ def test_a_whole_package_is_named_by_its_files(whole, tmp_path):
     ]
 
 
+def test_a_video_of_another_length_than_its_source_needs_a_message_that_says_why(whole):
+    source = dataclasses.replace(whole.plan, length=whole.plan.length + TARGET + 0.1)
+    (problem, _) = verify(whole.folder, source)
+    assert problem == "480p lasts 9.080 s, the source 15.180 s"
+    assert verify(whole.folder, dataclasses.replace(source, warnings=("A part is missing.",))) == []
+    assert verify(whole.folder, dataclasses.replace(source, length=whole.plan.length + TARGET - 0.1)) == []
+
+
 def test_of_many_broken_segments_some_are_named(whole, broken):
     plan = dataclasses.replace(
         whole.plan, timeline=dataclasses.replace(whole.plan.timeline, starts=tuple(range(9, 227)))
@@ -400,8 +411,8 @@ def test_what_a_killed_worker_left_is_a_warning(whole, broken):
     ]
 
 
-def test_no_byte_of_a_fragments_description_is_wrong_unseen(whole, broken):
-    """But those that no player reads: the number of the fragment, and flags of samples that are not the first."""
+def test_a_wrong_byte_in_the_description_of_a_fragment_is_found(whole, broken):
+    """Except those that no player reads: the number of the fragment, and the flags of samples after the first."""
     path = broken / "480p" / segment_name(2)
     good = path.read_bytes()
     unseen = set()
@@ -429,7 +440,7 @@ def test_no_byte_of_a_fragments_description_is_wrong_unseen(whole, broken):
     content=st.binary(max_size=60) | st.lists(st.sampled_from(PIECES)).map("".join).map(str.encode),
 )
 @settings(max_examples=30)
-def test_whatever_stands_in_a_file_is_a_problem_and_no_crash(whole, broken, name, content):
+def test_arbitrary_content_of_a_file_is_a_problem_and_not_a_crash(whole, broken, name, content):
     good = (broken / name).read_bytes()
     (broken / name).write_bytes(content)
     assert verify(broken, whole.plan) != []
@@ -437,7 +448,7 @@ def test_whatever_stands_in_a_file_is_a_problem_and_no_crash(whole, broken, name
 
 
 def test_a_source_that_ended_early_passes_with_playlists_that_say_so(copied, tmp_path):
-    """Its last segment may be shorter than its container said."""
+    """Its last segment may be shorter than its container stated."""
     timeline = dataclasses.replace(copied.plan.timeline, end=FRAMES + 20)
     plan = dataclasses.replace(copied.plan, timeline=timeline)
     if plan.audio:

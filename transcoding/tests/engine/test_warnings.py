@@ -1,4 +1,4 @@
-"""What the editor is told of a source that is not whole: sentences in the job's plan, and the video all the same."""
+"""Warnings about incomplete sources: the video is published, and the job's plan has messages for the editor."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from videos.models import Video
 from videos.storage.paths import source_path
 from videos.tests.factories import TranscodingJobFactory
 
-__all__ = ["own_folders"]  # a fixture of every test here, too
+__all__ = ["own_folders"]  # a fixture that every test here uses
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("broker")]
 
 
@@ -26,7 +26,7 @@ def film(tmp_path_factory):
 
 
 def published(source):
-    """The source's job after all its steps."""
+    """Return the job of a source after all its steps."""
     job = TranscodingJobFactory(video__title="Walk")
     store(source_path(job.video), source.read_bytes())
     tasks.probe.apply([job.pk])
@@ -42,13 +42,13 @@ def published(source):
 GATE = "90p does not have High profile: it takes more bits than necessary."
 
 
-def test_a_whole_film_has_none_but_what_the_gate_would_have_better(film):
+def test_an_intact_video_has_only_the_warnings_of_the_gate(film):
     job = published(film)
     assert job.warnings == [GATE]
     assert job.plan["warnings"] == [GATE]
 
 
-def test_published_again_it_tells_the_same_once(film):
+def test_publishing_again_does_not_repeat_a_warning(film):
     job = published(film)
     Video.objects.filter(pk=job.video_id).update(status="processing")
     tasks.finalize.apply([job.pk])
@@ -56,21 +56,21 @@ def test_published_again_it_tells_the_same_once(film):
     assert (job.video.status, job.warnings) == ("ready", [GATE])
 
 
-def test_of_a_film_that_was_cut_off_what_is_there_is_published_and_the_job_says_so(film, tmp_path):
+def test_the_existing_part_of_a_truncated_video_is_published_and_the_job_says_so(film, tmp_path):
     job = published(cut(film, tmp_path / "cut.mp4", 0.6))
     assert 2 < job.video.duration < 7
     (warning,) = job.plan["warnings"]
     assert warning.startswith("The file says that it lasts 0:00:08, but only 0:00:0")
 
 
-def test_what_is_found_while_encoding_is_added(film, tmp_path):
+def test_damage_that_is_found_while_encoding_is_added(film, tmp_path):
     job = published(overwritten(film, tmp_path / "harmed.mp4", 0.4, 0.95, 0))
     assert job.video.duration == 8
     assert any("Pictures are missing" in warning for warning in job.plan["warnings"])
     assert Plan.from_json(job.plan).warnings == tuple(job.plan["warnings"])
 
 
-def test_the_same_sentence_stands_there_once():
+def test_a_repeated_warning_is_stored_once():
     job = laid_out()
     queue = queue_of(job)
     claimed = queue.claim([ChunkKind.VIDEO])

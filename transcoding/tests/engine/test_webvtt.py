@@ -85,6 +85,6 @@ def test_a_caption_that_ends_with_a_segment_is_not_in_the_next():
 
 
 def test_every_segment_says_when_the_picture_begins():
-    """Ten seconds is where MPEG-TS begins; fragmented MP4 begins where it says."""
+    """MPEG-TS begins at ten seconds; fragmented MP4 begins at the time that it states."""
     for file in segments([], TIMELINE, 3003):
         assert file == "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:3003,LOCAL:00:00:00.000\n"

@@ -1,11 +1,14 @@
 """What the doctor says of workers, encoders, captions and jobs, each time after one of them was broken."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
-from transcoding.engine.ffmpeg import processes
+from transcoding.engine.ffmpeg import confinement, processes
 from transcoding.models import (
     Attempt,
     ChunkKind,
@@ -14,11 +17,14 @@ from transcoding.models import (
     QualityStatus,
     TranscodingChunk,
     TranscodingJob,
+    given_up,
 )
 from transcoding.operations import doctor
+from transcoding.queue.disk_quota import LARGER_DISK
 from videos.models import Video
 from videos.tests.factories import NodeFactory, TranscodingJobFactory, VideoFactory, WorkerFactory
 from vlog import running
+from vlog.celery import app
 from vlog.health import State
 from workers.models import Worker
 
@@ -43,16 +49,52 @@ class TestQueues:
         settings.WHISPER_MODEL = "base"
         assert findings_of(doctor.check_queues) == [encode, tasks, (AMBER, "no node takes work from transcribe")]
 
+    def test_several_nodes_of_one_name_are_a_finding_and_no_warning_of_celery(self, monkeypatch):
+        monkeypatch.setattr(running, "REPLY_SECONDS", 2)
+        with answering("tasks@here", "tasks"), answering("tasks@here", "encode"):
+            found = findings_of(doctor.check_queues)
+        assert found == [
+            (AMBER, "several nodes have the name tasks@here: one that starts takes the others' chunks"),
+        ]
+
     def test_a_remote_worker_encodes_while_it_lives(self):
         worker = WorkerFactory(last_heartbeat=timezone.now())
         assert findings_of(doctor.check_queues) == [(RED, "no node takes work from tasks")]
         type(worker).objects.update(last_heartbeat=timezone.now() - LONG_AGO)
         assert (RED, "no node takes work from encode") in findings_of(doctor.check_queues)
 
+    def test_a_node_that_sent_a_heartbeat_just_now_serves_its_queue_even_if_its_reply_is_late(self):
+        for name, seconds in (("encode@here", 5), ("tasks@here", 7)):
+            NodeFactory(worker_name=name, last_heartbeat=timezone.now() - timedelta(seconds=seconds))
+        assert findings_of(doctor.check_queues) == [(RED, "no node takes work from tasks")]
+
     def test_one_that_is_held_back_is_named_with_its_reason(self):
         held = {"hold": "drained", "held_back": "drained by anna"}
         NodeFactory(worker_name="encode@here", last_heartbeat=timezone.now(), **held)
         assert (AMBER, "the worker encode@here takes no new work: drained by anna") in findings_of(doctor.check_queues)
+
+
+@contextmanager
+def answering(name, queue):
+    """Answer as a node of this name, from a thread, that takes work from a queue."""
+    ended = threading.Event()
+
+    def answer(connection):
+        while not ended.is_set():
+            with suppress(TimeoutError):
+                connection.drain_events(timeout=0.1)
+
+    with app.connection_for_write() as connection, ThreadPoolExecutor() as pool:
+        node = app.control.mailbox(connection).Node(
+            name, channel=connection.channel(), handlers={"active_queues": lambda state: [{"name": queue}]}
+        )
+        node.listen(callback=node.handle_message)
+        thread = pool.submit(answer, connection)
+        try:
+            yield
+        finally:
+            ended.set()
+        thread.result()
 
 
 class TestFfmpeg:
@@ -101,6 +143,14 @@ class TestFfmpeg:
 def _forget():
     for function in (processes.executable, processes.version):
         function.cache_clear()
+
+
+class TestConfinement:
+    def test_it_says_what_this_kernel_forbids(self):
+        (finding,) = doctor.check_confinement()
+        missing = [what for name, what in doctor.PROTECTIONS.items() if name not in confinement.protections()]
+        assert (finding.state, bool(finding.advice)) == ((State.AMBER, True) if missing else (State.GREEN, False))
+        assert all(what in finding.message for what in missing or doctor.PROTECTIONS.values())
 
 
 class TestWhisper:
@@ -195,11 +245,33 @@ class TestFailures:
         VideoFactory(status="failed", deleted_at=timezone.now())
         found = findings_of(doctor.check_failures)
         assert f"manage.py jobs show {Video.objects.get(title='Walk 11').pk} " in next(doctor.check_failures()).advice
-        assert found == [(AMBER, f"«Walk {number}» failed: No picture in it") for number in range(11, 1, -1)]
+        last_ten = [(AMBER, f"«Walk {number}» failed: No picture in it") for number in range(11, 1, -1)]
+        assert found == [*last_ten, (AMBER, "more videos failed before")]
+
+    def test_what_an_operator_cancelled_has_not_failed(self):
+        TranscodingJobFactory(video__status="failed", cancelled_by="ann")
+        assert findings_of(doctor.check_failures) == [(GREEN, "none: no video has failed")]
+
+    @pytest.mark.parametrize(
+        ("plan", "reason", "helps"),
+        [
+            (None, "This is no video file.", False),
+            ({"format": 1}, given_up(2, "moov atom not found", ["one", "two"]), False),
+            (None, given_up(3, "OSError: the disk does not answer"), True),
+            (None, f"It needs about 10 GB. {LARGER_DISK}", True),
+            ({"format": 1}, given_up(3, "the encoder was killed"), True),
+            ({"format": 1}, None, True),
+        ],
+    )
+    def test_a_retry_is_advised_where_it_may_help(self, plan, reason, helps):
+        TranscodingJobFactory(video__status="failed", video__error_message=reason, plan=plan)
+        (finding,) = doctor.check_failures()
+        assert ("jobs retry" in finding.advice) == helps
+        assert ("another copy" in finding.advice) != helps
 
     def test_a_worker_that_went_silent_at_work_until_it_is_back(self):
-        worker = WorkerFactory(worker_name="far", status="offline")
         job, now = TranscodingJobFactory(), timezone.now()
+        worker = WorkerFactory(worker_name="far", status="offline", last_heartbeat=now - timedelta(minutes=2))
         attempt = Attempt.objects.create(
             job=job,
             kind="video",
@@ -212,8 +284,12 @@ class TestFailures:
         )
         silent = "the worker far went offline while it held a chunk, and has not been seen since"
         assert findings_of(doctor.check_failures) == [(AMBER, silent)]
+        for change in ({"outcome": "failed"}, {"ended_at": now - timedelta(minutes=3)}):
+            Attempt.objects.filter(pk=attempt.pk).update(**change)
+            assert findings_of(doctor.check_failures) == [(GREEN, "none: no video has failed")]
+            attempt.save()
         Worker.objects.update(status="active")
         assert findings_of(doctor.check_failures) == [(GREEN, "none: no video has failed")]
-        Worker.objects.update(status="offline")
-        Attempt.objects.filter(pk=attempt.pk).update(ended_at=now - 2 * LONG_AGO)
-        assert findings_of(doctor.check_failures) == [(GREEN, "none: no video has failed")]
+        Worker.objects.update(status="offline", last_heartbeat=now - 30 * LONG_AGO)
+        Attempt.objects.update(ended_at=now - 29 * LONG_AGO)
+        assert findings_of(doctor.check_failures) == [(AMBER, silent)]

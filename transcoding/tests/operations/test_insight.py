@@ -288,4 +288,4 @@ class TestTheSnapshot:
             with CaptureQueriesContext(connection) as queries:
                 inspect_jobs(jobs)
             counts.append(len(queries))
-        assert counts == [6, 6, 6]
+        assert counts == [7, 7, 7]

@@ -195,9 +195,16 @@ def test_a_ready_video_is_neither_cancelled_nor_retried_but_encoded_again():
     assert refusal("cancel", "walk") == (
         *(1, "«A walk» is ready, so there is nothing to cancel. To withdraw it, archive it."),
     )
-    assert "--again" in refusal("retry", "walk")[1]
-    assert "is being re-encoded" in run("retry", "walk", "--again")
-    assert TranscodingJob.objects.get(pk=job.pk).plan is None
+    assert "jobs encode" in refusal("retry", "walk")[1]
+    assert "is being re-encoded" in run("encode", "walk")
+    new = TranscodingJob.objects.get(video__version_of=job.video)
+    assert new.plan is None
+    shown = json.loads(run("show", "walk", "--json"))
+    # Until it is ready, the slug names the job that is to be done.
+    assert (shown["id"], shown["slug"]) == (new.video_id, "walk")
+    assert "is cancelled" in run("cancel", "walk")
+    assert "is retried" in run("retry", "walk")
+    assert [each["slug"] for each in json.loads(run("list", "--json"))] == ["walk"]
 
 
 def test_one_quality_is_made_anew():
@@ -210,7 +217,7 @@ def test_one_quality_is_made_anew():
 
 
 @pytest.mark.parametrize(
-    "arguments", [("retry",), ("dance",), ("list", "--all", "--failed"), ("retry", "a", "--again", "--quality", "720p")]
+    "arguments", [("retry",), ("dance",), ("list", "--all", "--failed"), ("encode", "a", "--quality", "720p")]
 )
 def test_wrong_use_is_refused_by_the_parser(arguments):
     with pytest.raises(CommandError):

@@ -1,11 +1,15 @@
 """The metrics for Prometheus."""
 
 import re
+import time
 from datetime import timedelta
+from itertools import product
 
 import pytest
 from django.conf import settings as project
-from django.db import connection, connections
+from django.core.cache import cache
+from django.db import connection, connections, transaction
+from django.db.migrations.recorder import MigrationRecorder
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
@@ -13,13 +17,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from transcoding.models import Attempt, ChunkKind, ChunkStatus, Outcome, TranscodingChunk, TranscodingJob
 from videos.models import StorageEntry, Video
 from videos.tests.factories import TranscodingJobFactory, VideoFactory, WorkerFactory
-from vlog import traffic
+from vlog import release, traffic
 from vlog.celery import app
-from workers.models import WorkerStatus
+from workers.models import Worker, WorkerStatus
 
 pytestmark = pytest.mark.django_db
 
 TOKEN = "f" * 32
+BYTES = ("vlog_http_received_bytes_total", "vlog_http_sent_bytes_total")
 DOCUMENT = (project.BASE_DIR / "docs" / "monitoring.md").read_text()
 
 
@@ -91,8 +96,13 @@ def test_videos_and_jobs_are_counted_by_state(read):
         ("vlog_videos", "ready"): 2,
         ("vlog_videos", "processing"): 3,
         ("vlog_videos", "pending"): 1,
+        ("vlog_videos", "failed"): 0,
+        ("vlog_jobs", "arrival"): 0,
         ("vlog_jobs", "probe"): 1,
+        ("vlog_jobs", "thumbnail"): 0,
         ("vlog_jobs", "transcode"): 2,
+        ("vlog_jobs", "master_playlist"): 0,
+        ("vlog_jobs", "finalize"): 0,
         ("vlog_jobs", "pending"): 1,
     }
     assert found["vlog_archived_videos",] == 1
@@ -106,11 +116,27 @@ def test_pieces_are_counted_while_they_are_open(read):
     chunk(job, 2, kind=ChunkKind.VIDEO)
     chunk(job, 0, kind=ChunkKind.AUDIO)
     chunk(TranscodingJobFactory(video=VideoFactory(deleted_at=timezone.now())), kind=ChunkKind.VIDEO)
-    assert {key[1:]: value for key, value in read().items() if key[0] == "vlog_chunks"} == {
+    found = {key[1:]: value for key, value in read().items() if key[0] == "vlog_chunks"}
+    assert {key: value for key, value in found.items() if value} == {
         ("video", "running"): 1,
         ("video", "pending"): 1,
         ("audio", "pending"): 1,
     }
+    assert found.keys() == set(product(ChunkKind.values, ("pending", "running")))
+
+
+def test_every_series_is_there_before_anything_has_happened(read):
+    cache.set("beat", time.time(), 60)
+    before = set(read())
+    job = TranscodingJobFactory(video=VideoFactory(public=True), current_step="transcode")
+    for number, kind in enumerate(ChunkKind.values):
+        chunk(job, number, kind=kind)
+        for tries, outcome in enumerate(Outcome.values):
+            attempt(job, kind=kind, outcome=outcome, number=tries + 1)
+    for kind, status in product(Worker.Type.values, WorkerStatus.values):
+        WorkerFactory(worker_type=kind, status=status)
+    StorageEntry.objects.create(video=job.video)
+    assert set(read()) == before
 
 
 def test_workers_are_counted_and_those_that_fell_silent(read):
@@ -137,6 +163,68 @@ def test_attempts_of_the_last_hour_tell_of_speed_and_of_lost_leases(read):
     assert found["vlog_recent_made_seconds", "video", "completed"] == 240
     assert found["vlog_recent_work_seconds", "video", "completed"] == pytest.approx(120, abs=60)
     assert found["vlog_recent_work_seconds", "video", "running"] >= 120
+
+
+@pytest.mark.usefixtures("own_redis", "transactional_db")
+class TestCounters:
+    """They only grow, also when the rows are deleted."""
+
+    def test_videos_that_failed_and_not_those_that_were_cancelled(self, read):
+        for number in range(3):
+            job = TranscodingJobFactory(video__status=Video.Status.PROCESSING)
+            assert job.cancel("ann") if number == 2 else job.fail("No picture in it.")
+            job.fail("It has failed already.")
+        Video.objects.all().delete()
+        assert read()["vlog_failed_videos_total",] == 2
+
+    def test_attempts_that_ended(self, read):
+        job = TranscodingJobFactory()
+        for number, outcome in enumerate((Outcome.LOST, Outcome.COMPLETED, Outcome.LOST)):
+            row = attempt(job, number=number + 1)
+            Attempt.objects.filter(pk=row.pk).end(outcome)
+            Attempt.objects.filter(pk=row.pk).end(outcome)
+        job.delete()
+        found = {key[1]: value for key, value in read().items() if key[0] == "vlog_attempts_total"}
+        assert found == {**dict.fromkeys(set(Outcome.values) - {"running"}, 0), "lost": 2, "completed": 1}
+
+    def test_what_did_not_happen_is_not_counted(self, read):
+        job = TranscodingJobFactory(video__status=Video.Status.PROCESSING)
+        with transaction.atomic():
+            job.fail("No picture in it.")
+            transaction.set_rollback(True)
+        assert read()["vlog_failed_videos_total",] == 0
+
+    def test_a_video_fails_without_redis_too(self, own_redis):
+        job = TranscodingJobFactory(video__status=Video.Status.PROCESSING)
+        own_redis.stop()
+        assert job.fail("No picture in it.")
+
+
+def test_when_beat_ran_and_when_the_last_backup_was_made(read, settings, tmp_path):
+    settings.DATA_DIR = tmp_path
+    cache.set("beat", time.time() - 30, 60)
+    MigrationRecorder.Migration.objects.update(applied=timezone.now() - timedelta(days=3))
+    found = read()
+    assert found["vlog_beat_age_seconds",] == pytest.approx(30, abs=20)
+    assert found["vlog_backup_age_seconds",] == pytest.approx(3 * 86400, abs=60)
+    (tmp_path / "last-backup").write_text((timezone.now() - timedelta(hours=1)).isoformat())
+    cache.delete("beat")
+    found = read()
+    assert found["vlog_backup_age_seconds",] == pytest.approx(3600, abs=60)
+    assert found["vlog_beat_age_seconds",] == float("inf")
+
+
+def test_the_release(read):
+    assert read()["vlog_build_info", release.VERSION] == 1
+
+
+def test_bytes_of_requests_and_answers_are_counted(client, read):
+    before = read()
+    page = client.post("/api/v1/playback/start", b"x" * 1000, content_type="application/json")
+    client.head("/api/schema/")
+    after = read()
+    grown = [after[name, "api"] - before[name, "api"] for name in BYTES]
+    assert grown == [1000, len(page.content)]
 
 
 def test_what_is_stored_and_what_is_free(read, settings):
@@ -209,7 +297,9 @@ def test_requests_are_counted_by_part_and_status(client, read):
         client.get(path)
     after = read()
     grown = {
-        key[1:]: after[key] - before[key] for key in before if key[0].endswith("_total") and after[key] > before[key]
+        key[1:]: after[key] - before[key]
+        for key in before
+        if key[0] == "vlog_http_requests_total" and after[key] > before[key]
     }
     assert grown == {
         ("pages", "2xx"): 2,  # home, and the reading before
@@ -230,6 +320,8 @@ def test_a_slow_answer_lies_in_its_bucket_and_in_all_above(read):
     media = [key for key in before if key[0] == name and key[2] == "media"]
     grown = {float(key[1]): after[key] - before[key] for key in media}
     assert grown == {bound: 2 if bound >= 8 else 1 for bound in (*traffic.BOUNDS, float("inf"))}
+    requests = [key for key in before if key[:2] == ("vlog_http_requests_total", "media") and after[key] > before[key]]
+    assert [key[2] for key in requests] == ["2xx", "503"]
     assert after["vlog_http_request_seconds_sum", "media"] - before[
         "vlog_http_request_seconds_sum", "media"
     ] == pytest.approx(8.005)

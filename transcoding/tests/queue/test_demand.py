@@ -3,9 +3,10 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from contextlib import ExitStack
 
 import pytest
+from django.core.cache import cache
 from django.db import connections
 from django.utils import timezone
 
@@ -20,7 +21,7 @@ from transcoding.tests.engine.test_plan import audio
 from transcoding.tests.queue.test_local import RUNGS, VIDEO, expire, laid_out, own_folders, queue_of  # noqa: F401
 from videos.models import Video
 from videos.storage.paths import package_dir, package_name
-from vlog.environment import WAITING
+from vlog.environment import WAITING, Limit
 
 FRAMES = 3000  # of which the pieces are the segments 0, 1-2, 3-6, 7-14 and 15-18
 
@@ -172,6 +173,7 @@ class TestPieces:
         assert following.first == 8
         assert pieces(job, "audio")[0] == (0, 1, "completed", 1)
 
+    @pytest.mark.slow("asks for hundreds of segments")
     def test_a_video_is_not_cut_to_shreds(self, wakeups):
         job = laid_out(frames=30 * 60 * 60)
         planned = job.chunks.count()
@@ -297,8 +299,9 @@ class TestWorkers:
 class TestRequests:
     @pytest.fixture
     def job(self, wakeups, settings):
+        cache.clear()
         settings.MEDIA_DIR.mkdir()
-        return laid_out()
+        return laid_out(video__publish_early=True, video__playable=True)
 
     def address(self, job, name):
         return f"/media/{package_name(job.video)}/{name}"
@@ -342,15 +345,35 @@ class TestRequests:
 
     @pytest.mark.usefixtures("impatient")
     def test_no_more_than_some_of_the_threads_wait(self, client, job, wakeups):
-        for _ in range(WAITING):
-            demand._waiting.acquire()
-        try:
+        with ExitStack() as waiting:
+            for number in range(WAITING):
+                waiting.enter_context(demand.waiting.held(f"192.0.2.{number}"))
             assert client.get(self.address(job, "720p/00004.m4s")).status_code == 503
             assert wakeups == []
-        finally:
-            demand._waiting.release(WAITING)
         client.get(self.address(job, "720p/00004.m4s"))
         assert wakeups == ["video", "video"]
+
+    @pytest.mark.usefixtures("impatient")
+    def test_one_client_leaves_a_thread_to_others(self, client, job, wakeups):
+        with ExitStack() as waiting:
+            for _ in range(WAITING - 1):
+                waiting.enter_context(demand.waiting.held("192.0.2.1"))
+            assert client.get(self.address(job, "720p/00004.m4s"), REMOTE_ADDR="192.0.2.1").status_code == 503
+            assert wakeups == []
+            client.get(self.address(job, "720p/00004.m4s"), REMOTE_ADDR="192.0.2.2")
+            assert wakeups == ["video", "video"]
+
+    @pytest.mark.usefixtures("impatient")
+    def test_one_client_turns_the_encoders_no_faster_than_a_person_seeks(self, client, job, wakeups, settings):
+        def seek(segment, address="192.0.2.1"):
+            answer = client.get(self.address(job, f"720p/{segment:05}.m4s"), REMOTE_ADDR=address)
+            assert answer.status_code == 503
+            return [piece[0] for piece in pieces(job) if piece[3] == 0]
+
+        settings.SEEK_LIMIT = Limit(3, 600)
+        assert [seek(segment) for segment in (4, 2, 5, 1, 4)] == [[4], [2], [5], [5], [5]]
+        assert seek(1, "192.0.2.2") == [1]
+        assert seek(1) == [1]  # to wait for what is made next takes no token
 
     @pytest.mark.usefixtures("impatient")
     def test_an_init_segment_is_waited_for_too(self, client, job):
@@ -416,6 +439,16 @@ class TestEarlyPublication:
             "360p": (640, 360),
         }
 
+    def test_it_waits_only_for_the_renditions_that_a_player_begins_with(self):
+        job = laid_out(width=1920, height=1080, video__publish_early=True)
+        pictures = queue_of()
+        claimed = pictures.claim(VIDEO)
+        for number, key in enumerate(("360p", "480p", "720p")):
+            assert not Video.objects.public().exists(), f"{number} of 3 renditions were enough"
+            pictures.deliver(claimed, key, 0, b"segment")
+        assert list(Video.objects.public()) == [job.video]
+        assert job.video.qualities.filter(quality="1080p").exists(), "the other renditions are named as well"
+
     def test_its_page_shows_a_player_that_is_patient(self, client, settings):
         job = self.job()
         self.begin(job)
@@ -429,11 +462,10 @@ class TestEarlyPublication:
         self.begin(job)
         assert (job.video.published_at, Video.objects.public().exists()) == (None, False)
 
-    def test_a_date_that_the_editor_chose_stays(self):
-        day = timezone.now() + timedelta(days=3)
-        job = self.job(video__published_at=day)
+    def test_a_private_video_stays_private_and_plays(self):
+        job = self.job(video__visibility="private")
         self.begin(job)
-        assert (job.video.published_at, Video.objects.public().exists()) == (day, False)
+        assert (job.video.published_at, job.video.watchable, Video.objects.public().exists()) == (None, True, False)
 
     def test_one_that_fails_after_all_is_withdrawn_and_comes_back_when_it_is_retried(self):
         job = self.job()

@@ -160,6 +160,7 @@ class TestPromises:
         (insight,) = inspect_jobs([second])
         assert insight.why.startswith("It waits for disk space: it needs about ")
 
+    @pytest.mark.slow("encodes several videos, one after another")
     def test_it_goes_on_by_itself_when_the_others_are_done(self, arrived):
         first, second = arrived(), arrived()
         tasks.probe.run(first.pk)
@@ -174,6 +175,7 @@ class TestPromises:
         assert waiting_in_redis("tasks") == 1
         assert make(second) == Video.Status.READY
 
+    @pytest.mark.slow("encodes several videos, one after another")
     def test_waiting_costs_no_attempts_however_long_it_lasts(self, arrived):
         first, second = arrived(), arrived()
         tasks.probe.run(first.pk)
@@ -187,6 +189,7 @@ class TestPromises:
         Video.objects.filter(pk=first.video_id).update(status="failed")
         assert make(second) == Video.Status.READY
 
+    @pytest.mark.slow("encodes several videos, one after another")
     def test_a_smaller_one_may_pass(self, arrived):
         large, small = arrived(), arrived()
         tasks.probe.run(large.pk)

@@ -56,7 +56,7 @@ def in_format(job, number):
 class TestPlanFormats:
     OLD = ({"plan_formats": [1]}, {})
 
-    @pytest.mark.parametrize("facts", [*OLD, {"plan_formats": [1, 3]}])
+    @pytest.mark.parametrize("facts", [*OLD, {"plan_formats": [1, 9]}])
     @pytest.mark.parametrize("factory", [NodeFactory, WorkerFactory])
     def test_a_worker_that_does_not_know_a_format_never_gets_its_chunks_and_spends_no_lease(self, facts, factory):
         job = laid_out(sound=audio(codec="mp3"))
@@ -103,12 +103,12 @@ class TestPlanFormats:
 
     def test_a_job_says_which_format_no_worker_knows(self):
         job = laid_out()
-        in_format(job, 3)
+        in_format(job, 9)
         worker("encode@old", NodeFactory)
         job.refresh_from_db()
         (insight,) = inspect_jobs([job])
-        assert insight.why == "No worker can make this: it needs plan format 3; upgrade the workers."
-        worker("encode@new", NodeFactory, facts={"plan_formats": [1, 2, 3]})
+        assert insight.why == "No worker can make this: it needs plan format 9; upgrade the workers."
+        worker("encode@new", NodeFactory, facts={"plan_formats": [*KNOWN_FORMATS, 9]})
         (insight,) = inspect_jobs([job])
         assert "format" not in insight.why
 
@@ -314,11 +314,102 @@ class TestWhoIsToBlame:
             fail(queue)
         assert self.error_of(job)[1].startswith("It failed 3 times and was given up.")
 
-    def test_a_failure_that_is_final_ends_it_at_once_with_its_own_sentence(self):
-        job = laid_out(frames=60)
-        queue = queue_of("a", job)
+
+class TestFinalFailures:
+    """The report that no worker can make a chunk is believed of a node, and of two remote workers."""
+
+    SENTENCE = "Video 0-0, tier 0: This cannot be encoded."
+
+    def fail(self, queue):
         queue.fail(queue.claim(VIDEO), "This cannot be encoded.", final=True)
-        assert self.error_of(job) == ("failed", "Video 0-0, tier 0: This cannot be encoded.")
+
+    def state_of(self, job):
+        job.video.refresh_from_db()
+        return job.video.status, job.video.error_message
+
+    def later(self, **time):
+        Attempt.objects.update(ended_at=timezone.now() - timedelta(**time))
+
+    def test_that_of_a_node_fails_the_video_with_its_sentence(self):
+        job = laid_out(frames=60)
+        self.fail(queue_of("node", job, factory=NodeFactory))
+        assert self.state_of(job) == ("failed", self.SENTENCE)
+
+    @pytest.mark.parametrize("factory", [WorkerFactory, NodeFactory])
+    def test_that_of_a_remote_worker_does_so_when_another_worker_agrees(self, factory):
+        job = laid_out(frames=60)
+        self.fail(queue_of("one", job))
+        assert self.state_of(job)[0] == "processing"
+        assert list(job.attempts.values_list("outcome", "final")) == [("failed", True)]
+        self.fail(queue_of("two", job, factory=factory))
+        assert self.state_of(job) == ("failed", self.SENTENCE)
+
+    def test_two_workers_of_the_same_name_are_two(self):
+        job = laid_out(frames=60)
+        self.fail(queue_of("same", job))
+        self.fail(queue_of("same", job))
+        assert self.state_of(job)[0] == "failed"
+
+    def test_another_worker_that_can_make_it_does(self):
+        job = laid_out(frames=60)
+        self.fail(queue_of("liar", job))
+        assert make(queue_of("honest", job))
+        assert self.state_of(job)[0] == "processing"
+
+    def test_an_ordinary_failure_of_another_does_not_agree(self):
+        job = laid_out(frames=60)
+        fail(queue_of("other", job))
+        self.fail(queue_of("one", job))
+        assert self.state_of(job)[0] == "processing"
+
+    def test_the_chunk_is_left_to_others_for_ten_minutes_even_if_there_are_none(self):
+        job = laid_out(frames=60)
+        queue = queue_of("alone", job)
+        self.fail(queue)
+        assert queue.claim(VIDEO) is None
+        self.later(minutes=9, seconds=55)
+        assert LocalQueue(queue.worker, lambda number: None, job).claim(VIDEO) is None  # it was restarted
+        self.later(minutes=10)
+        assert queue.claim(VIDEO) is not None
+
+    def test_alone_its_third_failure_fails_the_video(self):
+        job = laid_out(frames=60)
+        queue = queue_of("alone", job)
+        for _ in range(3):
+            assert self.state_of(job)[0] == "processing"
+            self.fail(queue)
+            self.later(minutes=10)
+        assert self.state_of(job) == (
+            *("failed", f"It failed 3 times and was given up. The last error: {self.SENTENCE}"),
+        )
+
+    def test_what_was_said_before_a_retry_does_not_count(self):
+        job = laid_out(frames=60)
+        self.fail(queue_of("one", job))
+        self.fail(queue_of("two", job))
+        job.refresh_from_db()
+        tasks.retry(job)
+        self.fail(queue_of("three", job))
+        assert self.state_of(job)[0] == "processing"
+
+    def test_a_deleted_worker_has_still_said_it(self):
+        job = laid_out(frames=60)
+        queue = queue_of("one", job)
+        self.fail(queue)
+        queue.worker.delete()
+        self.fail(queue_of("two", job))
+        assert self.state_of(job)[0] == "failed"
+
+    def test_the_job_says_what_it_waits_for(self):
+        job = laid_out(frames=60)
+        TranscodingJob.objects.update(current_step="transcode")
+        self.fail(queue_of("liar", job))
+        job = TranscodingJob.objects.select_related("video").get()
+        (insight,) = inspect_jobs([job])
+        assert insight.why.startswith("The worker liar reports that this cannot be made, and a second worker has to")
+        worker("honest")
+        (insight,) = inspect_jobs([job])
+        assert insight.why == "Next in the queue; 2 workers, idle."
 
 
 class TestSetAside:

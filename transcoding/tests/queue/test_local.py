@@ -628,6 +628,7 @@ def together(*calls):
         return [future.result() for future in [pool.submit(run, call) for call in calls]]
 
 
+@pytest.mark.slow("workers race for rows many times")
 @pytest.mark.django_db(transaction=True)
 class TestRaces:
     def test_two_queues_never_get_the_same_chunk(self):

@@ -17,7 +17,7 @@ class Command(BaseCommand):
         parser.add_argument("slug", help="the last part of the video's address, as in /watch/SLUG/")
 
     def handle(self, *, slug: str, **options: Any) -> None:
-        video = Video.objects.alive().filter(slug=slug).first()
+        video = Video.objects.not_archived().listed().at(slug)
         if video is None or not archive.archive(video.pk, by="manage.py"):
             raise CommandError(f"There is no video {slug!r} that could be archived.", returncode=WRONG_USE)
         video.refresh_from_db()

@@ -1,19 +1,19 @@
 """`manage.py disk_usage`: measure the disk usage of every video, and list files that belong to no video."""
 
-import json
+import json as codec
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from transcoding.engine.package import files
-from transcoding.operations import package_check
+from transcoding.engine.package.files import StoreError
 from transcoding.queue import disk_quota
-from videos.archive import size_of
+from videos import orphans
 from videos.models import Video
-from videos.storage import ledger, paths
+from videos.storage import ledger
 from vlog import disk
 from vlog.disk import readable
 
@@ -21,37 +21,52 @@ LARGEST = 10
 
 
 class Command(BaseCommand):
-    help = "Measure the disk usage of every video, correct the recorded sizes, and list files without a video."
+    help = (
+        "Measure the disk usage of every video, correct the recorded sizes, and list folders that no video accounts "
+        "for. Exit code 0: everything was measured, 1: the object store does not answer, 2: wrong usage."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="print JSON: sizes in bytes, and every video")
 
     def handle(self, *, json: bool, **options: Any) -> None:
-        videos = sorted(_measured(), key=lambda row: (-row["total"], row["id"]))
-        report = {
-            "disk": _disk(),
-            "totals": {**ledger.totals(), "uploads": size_of(settings.UPLOADS_DIR)},
-            "videos": videos,
-            "orphans": package_check.orphans() + _unknown_in_archive(),
-        }
-        self.stdout.write(_text(report) if not json else _json(report))
+        try:
+            report = _report()
+        except StoreError as error:
+            raise CommandError(str(error), returncode=1) from error
+        self.stdout.write(codec.dumps(report, indent=2, ensure_ascii=False) if json else _text(report))
+
+
+def _report() -> dict[str, Any]:
+    videos = sorted(_measured(), key=lambda row: (-row["total"], row["id"]))
+    return {
+        "disk": _disk(),
+        "totals": {**ledger.totals(), "uploads": sum(files.sizes(settings.UPLOADS_DIR).values())},
+        "videos": videos,
+        "orphans": orphans.sentences(orphans.find()),
+    }
 
 
 def _measured() -> Iterator[dict[str, Any]]:
-    """Yield the disk usage of every video; `recorded` is the size in its row, or None if that was correct."""
-    for video in Video.objects.select_related("storage_entry", "archive_entry").iterator(chunk_size=200):
+    """Yield the disk usage of every video.
+
+    recorded: the size in its row, or None if that was correct or the video was not measured before.
+    """
+    related = ("storage_entry", "archive_entry", "version_of__archive_entry")
+    for video in Video.objects.select_related(*related).iterator(chunk_size=200):
         before = getattr(video, "storage_entry", None)
         usage = ledger.note(video)
-        entry = getattr(video, "archive_entry", None)
-        recorded = before.total if before else 0
+        shown = video.version_of or video
+        entry = getattr(shown, "archive_entry", None)
         yield {
             "id": video.pk,
-            "slug": entry.slug if entry else video.slug,
+            "slug": entry.slug if entry else shown.slug,
             "title": video.title,
             "archived": video.deleted_at is not None,
+            "is_other_version": video.version_of is not None,
             **vars(usage),
             "total": usage.total,
-            "recorded": None if recorded == usage.total else recorded,
+            "recorded": None if before is None or before.total == usage.total else before.total,
         }
 
 
@@ -65,18 +80,6 @@ def _disk() -> dict[str, Any]:
         "promised": disk_quota.reserved(),
         "low": now.is_low,
     }
-
-
-def _unknown_in_archive() -> list[str]:
-    """Return a sentence for each folder of the archive that belongs to no archived video."""
-    known = {str(number) for number in Video.objects.filter(deleted_at__isnull=False).values_list("pk", flat=True)}
-    names = sorted(name for name in files.names(paths.archives()) if name not in known)
-    # A folder that is being purged is deleted by that purge.
-    return [f"archive/{name} belongs to no archived video. Delete it." for name in names if "purged-" not in name]
-
-
-def _json(report: dict[str, Any]) -> str:
-    return json.dumps(report, indent=2, ensure_ascii=False)
 
 
 def _text(report: dict[str, Any]) -> str:
@@ -99,10 +102,13 @@ def _section(title: str, lines: list[str]) -> list[str]:
 
 def _line(video: dict[str, Any]) -> str:
     archived = ", archived" if video["archived"] else ""
+    archived += ", another version of its file" if video["is_other_version"] else ""
     parts = f"source {readable(video['source'])}, renditions {readable(video['renditions'])}"
     return f"{readable(video['total']):>10}  «{video['title']}» ({video['slug']}{archived}): {parts}"
 
 
 def _corrected(video: dict[str, Any]) -> str:
     recorded, measured = readable(video["recorded"]), readable(video["total"])
+    if recorded == measured:
+        recorded, measured = (f"{video[size]:,} bytes" for size in ("recorded", "total"))
     return f"«{video['title']}» ({video['slug']}): recorded {recorded}, measured {measured}"

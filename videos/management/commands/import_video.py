@@ -1,11 +1,9 @@
-"""`manage.py import_video FILE`: publish a file, or every file of a folder."""
+"""`manage.py import_video FILE`: import a file, or every file of a folder."""
 
 import logging
 import os
-import shutil
 import socket
 import sys
-import tempfile
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
@@ -23,8 +21,9 @@ from django.template.defaultfilters import pluralize
 from transcoding import tasks
 from transcoding.models import ChunkKind, TranscodingJob
 from transcoding.queue import disk_quota
-from videos import uploads
-from videos.models import Category, Video
+from videos import sidecars, uploads
+from videos.management.copying import copied
+from videos.models import Category, Video, Visibility
 from workers import nodes
 
 POLL_SECONDS = 0.5
@@ -33,14 +32,22 @@ WRONG_USE = 2
 
 
 class Command(BaseCommand):
-    help = "Publish a video file, or every file of a folder. The originals stay where they are."
+    help = (
+        "Import a video file, or every video of a folder with the captions and the poster of its name. The originals "
+        "stay where they are."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("path", type=Path, metavar="FILE", help="a video file, or a folder of them")
         parser.add_argument("--title", default="", help="default: the file's name")
         parser.add_argument("--category", default="", help="an existing category, by name or slug")
         parser.add_argument("--tags", default="", help="separated by commas; unknown tags are created")
-        parser.add_argument("--publish-early", action="store_true", help="publish as soon as it plays")
+        parser.add_argument(
+            "--visibility",
+            choices=[Visibility.PRIVATE, Visibility.UNLISTED, Visibility.PUBLIC],
+            help=f"who may watch; default: {settings.DEFAULT_VISIBILITY}",
+        )
+        parser.add_argument("--publish-early", action="store_true", help="let it be watched as soon as it plays")
         parser.add_argument("--wait", action="store_true", help="show progress until everything is ready or failed")
 
     def handle(self, *, path: Path, title: str, category: str, tags: str, wait: bool, **options: Any) -> None:
@@ -50,17 +57,19 @@ class Command(BaseCommand):
             "category": self._category(category) if category else None,
             "tags": [name.strip() for name in tags.split(",") if name.strip()],
             "publish_early": options["publish_early"],
+            "visibility": options["visibility"] or "",
         }
-        videos = [self._import(file, fields) for file in files]
+        videos = [self._import(file, beside, fields) for file, beside in files.items()]
         if wait:
             with _quiet_workers():
                 failed = [video for video in videos if not self._wait(video)]
             if failed:
                 raise CommandError(f"{len(failed)} of {len(videos)} video{pluralize(videos)} failed.", returncode=1)
 
-    def _files(self, path: Path, title: str) -> list[Path]:
+    def _files(self, path: Path, title: str) -> dict[Path, list[Path]]:
+        """Return the video files, each with the captions and the poster that lie beside it in a folder."""
         if path.is_file():
-            return [path]
+            return {path: []}
         if not path.is_dir():
             raise CommandError(f"There is no file or folder {path}.", returncode=WRONG_USE)
         files = sorted(entry for entry in path.iterdir() if entry.is_file() and not entry.name.startswith("."))
@@ -68,10 +77,16 @@ class Command(BaseCommand):
             raise CommandError(f"The folder {path} contains no files.", returncode=WRONG_USE)
         if title:
             raise CommandError("--title is for one file; a folder's videos are named after their files.", returncode=2)
-        return files
+        groups = sidecars.grouped(file.name for file in files)
+        for name in groups.alone:
+            self.stderr.write(f"{name} was left out: it is no video, and there is none of its name.")
+        if not groups.videos:
+            raise CommandError(f"The folder {path} contains no videos.", returncode=WRONG_USE)
+        return {path / name: [path / other for other in beside] for name, beside in groups.videos.items()}
 
     def _category(self, text: str) -> Category:
-        category = Category.objects.filter(Q(slug=text) | Q(name__iexact=text)).first()
+        named = Category.objects.filter(Q(slug=text) | Q(name__iexact=text)).first()
+        category = named or Category.objects.at(text)
         if category is None:
             known = ", ".join(Category.objects.values_list("name", flat=True)) or "there are none yet"
             raise CommandError(
@@ -80,30 +95,17 @@ class Command(BaseCommand):
             )
         return category
 
-    def _import(self, file: Path, fields: dict[str, Any]) -> Video:
-        copy = self._copy(file)
+    def _import(self, file: Path, beside: list[Path], fields: dict[str, Any]) -> Video:
+        copy, files = copied(file), [sidecars.Sidecar(path, uploads.clean(path.name)) for path in beside]
         try:
-            video = uploads.accept(copy, name=file.name, **fields)
+            video = uploads.accept(copy, name=file.name, beside=files, tell=self.stderr.write, **fields)
         except uploads.UploadError as error:
             raise CommandError(f"{file}: {error}", returncode=1) from error
         finally:
             copy.unlink(missing_ok=True)  # accepted and renamed, or refused
-        self.stdout.write(f"Imported {uploads.clean(file.name)} as «{video.title}» (video {video.pk}).")
+        others = f", with {', '.join(each.name for each in files)}" if files else ""
+        self.stdout.write(f"Imported {uploads.clean(file.name)}{others} as «{video.title}» (video {video.pk}).")
         return video
-
-    def _copy(self, file: Path) -> Path:
-        """Copy a file into the uploads folder, on the disk of the sources, so that accepting it is a rename."""
-        settings.UPLOADS_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            disk_quota.check(file.stat().st_size)
-            descriptor, name = tempfile.mkstemp(prefix="import-", dir=settings.UPLOADS_DIR)
-            os.close(descriptor)
-            shutil.copyfile(file, name)
-        except disk_quota.InsufficientSpace as refusal:
-            raise CommandError(f"{file}: {refusal}", returncode=1) from refusal
-        except OSError as error:
-            raise CommandError(f"{file} cannot be copied: {error.strerror}.", returncode=1) from error
-        return Path(name)
 
     def _wait(self, video: Video) -> bool:
         """Show progress until the video is ready (True) or failed; encode in this process if no worker is running."""

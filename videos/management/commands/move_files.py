@@ -6,11 +6,11 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.template.defaultfilters import pluralize
 
 from transcoding.engine.package import files
 from transcoding.engine.package.files import UNFINISHED, StoreError
 from videos.storage import paths
+from vlog.sentences import counted
 
 
 class Command(BaseCommand):
@@ -34,8 +34,8 @@ class Command(BaseCommand):
                     pass
             except StoreError as error:
                 raise CommandError(str(error), returncode=1) from error
-            self.stdout.write(f"{folder.name}: {len(found)} file{pluralize(found)} moved.")
+            self.stdout.write(f"{folder.name}: {counted(len(found), 'file')} moved.")
 
 
 def _move(folder: Path, target: Path, path: Path) -> None:
-    files.receive(target / path.relative_to(folder), path, lambda: None)
+    files.receive(target / path.relative_to(folder), path, lambda percent: None)

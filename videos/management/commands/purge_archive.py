@@ -5,9 +5,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
-from django.template.defaultfilters import filesizeformat, pluralize
+from django.template.defaultfilters import filesizeformat
 
 from videos import archive
+from vlog.sentences import counted
 
 
 class Command(BaseCommand):
@@ -22,5 +23,5 @@ class Command(BaseCommand):
             if dry_run or archive.purge(video.pk):
                 size = filesizeformat(video.archive_entry.size).replace("\xa0", " ")
                 self.stdout.write(f"«{video}», archived on {video.deleted_at:%-d %B %Y}, {size}")
-        subject = f"{len(videos)} video{pluralize(videos)} archived {settings.ARCHIVE_RETENTION_DAYS} days ago or more"
+        subject = f"{counted(len(videos), 'video')} archived {settings.ARCHIVE_RETENTION_DAYS} days ago or more"
         self.stdout.write(f"{subject}: {'would be deleted' if dry_run else 'deleted'} permanently.")

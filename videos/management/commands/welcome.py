@@ -14,7 +14,7 @@ from django.db import transaction
 
 from transcoding.engine.ffmpeg import processes
 from videos import uploads
-from videos.models import Video
+from videos.models import Video, Visibility
 
 PARTS = ("account", "sample")
 SAMPLE_TITLE = "The Game of Life"
@@ -79,7 +79,7 @@ class Command(BaseCommand):
                 shutil.rmtree(leftover)
             with tempfile.TemporaryDirectory(dir=settings.UPLOADS_DIR, prefix="sample-") as folder:
                 clip = generate_sample(Path(folder) / "sample.mp4")
-                uploads.accept(clip, name=clip.name, title=SAMPLE_TITLE)
+                uploads.accept(clip, name=clip.name, title=SAMPLE_TITLE, visibility=Visibility.PUBLIC)
         # A sample that was deleted is not created again.
         done.touch()
 
@@ -89,7 +89,9 @@ def generate_sample(path: Path) -> Path:
     graph = ["-filter_complex", f"{VIDEO};{AUDIO}", "-map", "[v]", "-map", "[a]"]
     video = ["-c:v", "libx264", "-preset", "superfast", "-crf", "24", "-g", "60", "-sc_threshold", "0"]
     audio = ["-c:a", "aac", "-b:a", "128k", "-t", str(SAMPLE_SECONDS)]  # the Game of Life would run without end
-    processes.run([*graph, *video, *audio, "-movflags", "+faststart", str(path)], timeout=SAMPLE_TIMEOUT)
+    processes.run(
+        [*graph, *video, *audio, "-movflags", "+faststart", str(path)], timeout=SAMPLE_TIMEOUT, folder=path.parent
+    )
     return path
 
 

@@ -14,7 +14,7 @@ from vlog.health import Finding, State
 class Command(BaseCommand):
     help = (
         "Check this installation, and say what is wrong and what to do about it. Exit code 0: no finding is red, 1: "
-        "some are, 2: wrong use."
+        "some are, 2: wrong usage."
     )
     requires_system_checks = []  # their messages are among the findings
 
@@ -31,19 +31,19 @@ class Command(BaseCommand):
 
 
 def _json(report: Report) -> str:
-    """{"state", "checks": [{"check", "state", "sentence", "advice", "can_be_mended"}, …], "mended": [sentences]}"""
+    """{"state", "checks": [{"check", "state", "sentence", "advice", "can_be_fixed"}, …], "fixed": [sentences]}"""
     checks = [
         {
             "check": name,
             "state": finding.state.name.lower(),
             "sentence": finding.message,
             "advice": finding.advice,
-            "can_be_mended": finding.fix is not None,
+            "can_be_fixed": finding.fix is not None,
         }
         for name, findings in report.findings.items()
         for finding in findings
     ]
-    whole = {"state": report.state.name.lower(), "checks": checks, "mended": report.fixed}
+    whole = {"state": report.state.name.lower(), "checks": checks, "fixed": report.fixed}
     return codec.dumps(whole, indent=2, ensure_ascii=False)
 
 

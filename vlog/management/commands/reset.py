@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from vlog import backup
+from vlog import restore
 from vlog.management.commands.restore import check_not_running, confirm
 
 
@@ -27,7 +27,7 @@ class Command(BaseCommand):
         if not yes:
             confirm(f"deletes all accounts, videos and statistics, and all video files in {settings.DATA_DIR}")
         try:
-            backup.reset()
+            restore.reset()
         except DatabaseError as error:
             raise CommandError(f"The database reported an error, and nothing was changed: {error}") from error
         except OSError as error:

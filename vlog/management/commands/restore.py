@@ -9,10 +9,12 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from kombu.exceptions import OperationalError
 
-from vlog import backup, running
+from vlog import installation, running
+from vlog.backup import BackupError
+from vlog.management import keys
 from vlog.management.commands.backup import summary
-
-WRONG_USE = 2
+from vlog.management.keys import WRONG_USE
+from vlog.restore import restore
 
 
 class Command(BaseCommand):
@@ -25,24 +27,34 @@ class Command(BaseCommand):
         parser.add_argument("file", type=Path, metavar="FILE", help="a file that `manage.py backup` wrote")
         parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
         parser.add_argument("--force", action="store_true", help="continue even if the site or workers are running")
+        keys.add_unlock_options(parser)
 
-    def handle(self, *, file: Path, yes: bool, force: bool, **options: Any) -> None:
+    def handle(
+        self,
+        *,
+        file: Path,
+        yes: bool,
+        force: bool,
+        passphrase_file: Path | None,
+        identity_file: Path | None,
+        **options: Any,
+    ) -> None:
         if not force:
             check_not_running()
         if not yes:
             confirm(f"replaces the database and, if {file} contains files, those in {settings.DATA_DIR}")
         try:
-            manifest = backup.restore(file)
-        except backup.BackupError as error:
+            manifest = restore(file, keys.unlock(file, passphrase_file, identity_file))
+        except BackupError as error:
             raise CommandError(str(error)) from error
         except OSError as error:
-            raise CommandError(f"{file} cannot be restored: {error.strerror}.") from error
+            raise CommandError(f"{file} cannot be restored: {error.strerror or error}.") from error
         self.stdout.write(f"Restored from {summary(file, manifest)}")
 
 
 def check_not_running() -> None:
-    if pids := running.supervisors():
-        raise CommandError(f"VLog is running here (process {pids[0]}). Stop it first, or use --force.")
+    if instances := installation.running(settings.DATA_DIR):
+        raise CommandError(f"VLog is running: {instances[0]}. Stop it first, or use --force.")
     try:
         nodes = running.nodes()
     except OperationalError as error:

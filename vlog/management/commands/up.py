@@ -1,6 +1,8 @@
 import argparse
 import os
+import resource
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +10,15 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandError, call_command
 from django.db import connections
 
-from vlog import embedded, supervision
-from vlog.embedded import places
-from vlog.environment import folder
+from vlog import alerts, embedded, installation, logs, supervision
+from vlog.addresses import bracketed
+from vlog.environment import WEB_CONNECTIONS
+from vlog.installation import AlreadyRunning, Entry
 
 NAMES = tuple(supervision.programs(bind=""))
 EVERYWHERE = {"0.0.0.0", "::", ""}  # noqa: S104 - compared with, not bound
+FILES = 1024  # that a process must be able to open
+ENOUGH_FILES = WEB_CONNECTIONS + FILES
 
 
 def program_names(text: str) -> list[str]:
@@ -47,19 +52,52 @@ class Command(BaseCommand):
 
         parser.add_argument("--sample", action="store_true", help="publish a sample video on the first start")
 
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        try:
+            return super().execute(*args, **options)
+        except CommandError as error:
+            if settings.LOG_FORMAT != "json":
+                raise
+            logs.complain(str(error))
+            sys.exit(error.returncode)
+
     def handle(self, *, port: int, bind: str, only: list[str], sample: bool, **options: Any) -> None:
-        if "web" in only:
-            check_port(bind, port)
-            check_static_files()
+        bind = bind.strip("[]")
         host = "127.0.0.1" if bind in EVERYWHERE else bind
-        os.environ.setdefault("VLOG_BASE_URL", f"http://{_bracketed(host)}:{port}")
-        call_command("migrate", verbosity=0)
-        # The supervisor forks, and its children must not share its connections.
-        connections.close_all()
-        programs = chosen_programs(f"{_bracketed(bind)}:{port}", only, sample=sample)
-        config = write_configuration(programs, name="-".join(only))
-        supervision.supervise(config, (host, port) if "web" in only else None)
+        raise_file_limit()
+        address = ""
+        if "web" in only:
+            address = os.environ.setdefault("VLOG_BASE_URL", f"http://{bracketed(host)}:{port}")
+        try:
+            with installation.entered(settings.DATA_DIR, tuple(only), address) as entry:
+                if "web" in only:
+                    check_port(bind, port)
+                    check_static_files()
+                call_command("migrate", verbosity=0)
+                # The supervisor forks, and its children must not share its connections.
+                connections.close_all()
+                config = write_configuration(chosen_programs(f"{bracketed(bind)}:{port}", only, sample=sample), entry)
+                if {"web", "beat"} & set(only):
+                    alerts.start()
+                supervision.supervise(config, (host, port) if "web" in only else None, entry.show)
+        except AlreadyRunning as error:
+            advice = "Stop it first, or choose another VLOG_DATA_DIR."
+            raise CommandError(f"{error}. {advice}", returncode=2) from error
         embedded.leave()
+
+
+def raise_file_limit() -> None:
+    """Let each process open as many files as the web server may need, or as the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = ENOUGH_FILES if hard == resource.RLIM_INFINITY else min(hard, ENOUGH_FILES)
+    if allowed < FILES:
+        raise CommandError(
+            f"A process may open {allowed} files here, and VLog needs {FILES}: raise the limit with ulimit -n {FILES}, "
+            "in /etc/security/limits.conf, or as LimitNOFILE= of the service.",
+            returncode=2,
+        )
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
 def check_port(bind: str, port: int) -> None:
@@ -88,12 +126,7 @@ def chosen_programs(bind: str, names: list[str], *, sample: bool) -> list[superv
     return programs
 
 
-def write_configuration(programs: list[supervision.Program], name: str) -> Path:
-    base = folder(places.run_dir(settings.DATA_DIR)) / f"up-{name}"
-    config = base.with_suffix(".conf")
-    config.write_text(supervision.configuration(programs, base.with_suffix(".pid")))
+def write_configuration(programs: list[supervision.Program], entry: Entry) -> Path:
+    config = entry.path.with_suffix(".conf")
+    config.write_text(supervision.configuration(programs, entry.path.with_suffix(".pid")))
     return config
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

@@ -1,6 +1,5 @@
 """`manage.py worker`: list and control workers, and manage the keys of remote workers."""
 
-import argparse
 import json
 from typing import Any
 
@@ -9,7 +8,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from transcoding.operations.insight import duration, name_of, speed
-from workers import control, fleet
+from vlog.management.arguments import days
+from workers import control, fleet, releases
 from workers.fleet import Facts
 from workers.models import Worker, WorkerApiKey
 
@@ -17,13 +17,6 @@ WRONG_USE = 2
 HEADINGS = ("NAME", "TYPE", "STATE", "LAST SEEN", "CURRENT WORK", "SPEED", "FAILED", "CORES", "ENCODERS", "AGENT")
 RIGHT_ALIGNED = {"SPEED", "FAILED", "CORES"}
 ATTEMPTS_SHOWN = 10
-MAX_DAYS = 3650  # until a key expires
-
-
-def days(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 0 < int(text[:9]) <= MAX_DAYS):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days from 1 to {MAX_DAYS}")
-    return int(text)
 
 
 class Command(BaseCommand):
@@ -120,6 +113,9 @@ class Command(BaseCommand):
             for worker, facts in rows:
                 if facts.reason:
                     self.stdout.write(f"\n{worker} is {worker.held_back}\n  manage.py worker enable {worker}")
+                if facts.other_release:
+                    advice = releases.advice(worker)
+                    self.stdout.write(f"\n{worker} runs another release: {facts.other_release}\n  {advice}")
         else:
             self.stdout.write("There are no workers yet. Start one: manage.py up, or manage.py worker create NAME")
 

@@ -5,13 +5,12 @@ import threading
 import pytest
 
 from transcoding.engine.contract import Assignment
-from transcoding.engine.ffmpeg import processes
-from transcoding.engine.plan.plan import chunks, make_plan
+from transcoding.engine.plan.plan import chunks
 from transcoding.engine.source.loopback import SourceServer
 from transcoding.engine.source.probe import read_media
 from transcoding.engine.work import work_one
 from transcoding.tests import clips
-from transcoding.tests.engine.test_work import Shelf
+from transcoding.tests.engine.test_work import MemoryQueue
 from workers.agent import connection
 from workers.agent.client import RemoteQueue
 from workers.agent.connection import Site
@@ -25,10 +24,12 @@ class Film:
 
     def __init__(self, path):
         self.path = path
-        self.plan = make_plan(read_media(path), encoder="libx264", preset="ultrafast", ffmpeg=processes.version())
+        self.plan = clips.plan_of(read_media(path))
         runs = [("video", chunk.first, chunk.last) for chunk in chunks(self.plan.timeline)]
         runs.append(("audio", 0, len(self.plan.audio[0].timeline) - 1))
-        shelf = Shelf(*(Assignment(1, 1, kind, "", str(path), self.plan, first, last) for kind, first, last in runs))
+        shelf = MemoryQueue(
+            *(Assignment(1, 1, kind, "", str(path), self.plan, first, last) for kind, first, last in runs)
+        )
         while work_one(shelf, ("video", "audio"), NEVER):
             pass
         assert set(shelf.diary) <= {"complete", "report"}

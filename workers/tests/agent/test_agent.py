@@ -210,6 +210,7 @@ def test_wrong_use_ends_with_a_sentence(site, start, tmp_path, arguments):
     assert site.said == []
 
 
+@pytest.mark.slow("imports PyTorch")
 def test_a_model_that_is_none_is_found_before_any_video_fails_by_it(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", "")
     with pytest.raises(agent.UsageError, match="neither a file nor a model's name"):

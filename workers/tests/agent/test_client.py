@@ -283,9 +283,10 @@ def test_an_invalid_address_is_refused(address):
 
 @pytest.mark.parametrize(("address", "is_open"), [
     ("https://93.184.215.14", False), ("http://93.184.215.14", True), ("http://127.0.0.1:8000", False),
-    ("http://192.168.1.7", False), ("http://[::1]:8000", False),
+    ("http://192.168.1.7", True), ("http://[::1]:8000", False), ("http://[fe80::1]", True), ("http://127.9.9.9", False),
+    ("http://unknown.invalid", True), ("https://192.168.1.7", False),
 ])  # fmt: skip
-def test_a_key_sent_unencrypted_over_a_public_network_is_noticed(address, is_open):
+def test_a_key_sent_unencrypted_to_another_machine_is_noticed(address, is_open):
     assert Site(address, KEY).exposes_key() is is_open
 
 

@@ -16,7 +16,10 @@ from vlog.tests.processes import reserve_port, wait_until
 from workers.tests.agent.test_agent import BARE
 
 __all__ = ["earlier_site"]  # a fixture of the tests here
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.slow("starts the site of an earlier release"),
+]
 
 KEY = "T82FLSC8NUzuuTPhTmS1mMpEFF0Jg0xeHI2aFYVRgxo"  # of the worker `attic`
 HALF_MADE = "crossing-the-sound"

@@ -8,7 +8,7 @@ from transcoding.engine.ffmpeg import processes
 from transcoding.engine.package.contents import segment_name
 from transcoding.models import ChunkStatus
 from videos.storage.paths import package_dir
-from workers.api import zipapp
+from workers import zipapp
 from workers.tests.agent.conftest import Film
 from workers.tests.agent.test_agent import BARE
 

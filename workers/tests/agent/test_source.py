@@ -10,7 +10,6 @@ import pytest
 from transcoding.engine.ffmpeg import processes
 from transcoding.engine.ffmpeg.audio import SPEECH_RATE
 from transcoding.engine.ffmpeg.inputs import input_arguments, is_file
-from transcoding.engine.plan.plan import make_plan
 from transcoding.engine.source.loopback import BLOCK, Cache, SourceServer
 from transcoding.engine.source.probe import read_media
 from transcoding.engine.speech.recognition import _sound
@@ -49,7 +48,7 @@ def planned():
     sites = []
 
     def make(path, *kinds):
-        plan = make_plan(read_media(path), encoder="libx264", preset="ultrafast", ffmpeg=processes.version())
+        plan = clips.plan_of(read_media(path))
         sites.append(StubSite().add(plan, path, *kinds))
         return sites[-1]
 

@@ -1,0 +1,144 @@
+"""Subtitles of other formats: from their bytes or events to captions that contain nothing but text. Pure."""
+
+import html
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import pysubs2
+from pysubs2.exceptions import FormatAutodetectionError, Pysubs2Error
+from pysubs2.formats import autodetect_format
+from pysubs2.formats.substation import parse_tags
+
+from transcoding.engine.formats import characters, encodings
+from transcoding.engine.formats.webvtt import Caption
+
+SUFFIXES = (".srt", ".vtt", ".ass", ".ssa", ".ttml", ".smi", ".sami")
+FORMATS = {"srt": "SubRip", "vtt": "WebVTT", "ass": "ASS", "ssa": "SSA", "ttml": "TTML", "sami": "SAMI"}
+
+MAX_BYTES = 5 << 20  # of the text of one track; two hours of speech have 150 kB
+MAX_CUES = 50_000  # of one track: a day has 43 200 of two seconds
+MAX_TEXT = 1_000  # characters of one cue
+
+_SCRIPT = re.compile(r"<(script|style)\b[^<>]{0,200}>.{0,2000}?</\1\s{0,9}>", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"</?[A-Za-z!?][^<>]{0,500}>|<[\d:.]{0,20}>")
+_BLANK = re.compile(r"\n[ \t]*\n")
+
+
+class UnreadableText(Exception):
+    """The subtitles cannot be used; the message tells the editor why."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """A subtitle as its source has it: start and end in seconds, the text as ASS writes it."""
+
+    start: float
+    end: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Subtitles:
+    """Captions in order, and sentences for the editor about what was left out."""
+
+    captions: tuple[Caption, ...]
+    notes: tuple[str, ...] = ()
+
+
+def read(data: bytes, language: str = "und") -> Subtitles:
+    """Return the subtitles in the bytes of a file, whatever its encoding; raises UnreadableText."""
+    if len(data) > MAX_BYTES:
+        raise UnreadableText(f"It is larger than {MAX_BYTES >> 20} MB, and subtitles are much smaller.")
+    text = characters.cleaned(encodings.decoded(data, language))
+    if not characters.is_readable(text):
+        raise UnreadableText("Its encoding is not known. Save it as UTF-8.")
+    name = _format_of(text)
+    try:
+        found = pysubs2.SSAFile.from_string(text, format_=name, keep_html_tags=True)
+    except (Pysubs2Error, ValueError, LookupError, ArithmeticError, SyntaxError, AttributeError, TypeError) as error:
+        raise UnreadableText(f"It is damaged: it is no {FORMATS[name]} that can be read.") from error
+    shown = (each for each in found if not each.is_comment)
+    return plain(Event(each.start / 1000, each.end / 1000, _body(each.text, name)) for each in shown)
+
+
+def _format_of(text: str) -> str:
+    try:
+        name = autodetect_format(text[:10_000])
+    except FormatAutodetectionError:
+        name = ""
+    if name not in FORMATS:
+        raise UnreadableText(f"It is none of the formats that are known: {', '.join(FORMATS.values())}.")
+    return name
+
+
+def _body(text: str, name: str) -> str:
+    """Return the text of an event, without what pysubs2 takes for a part of it, and with its entities resolved."""
+    if name == "vtt":  # a blank line ends a cue; what follows is a comment or the name of the next one
+        text = _BLANK.split(text.replace("\\N", "\n"), 1)[0]
+    return html.unescape(text) if name in ("vtt", "srt") else text
+
+
+def plain(events: Iterable[Event]) -> Subtitles:
+    """Return the text of events as captions, in order, within the limits; styles, scripts and drawings are left out."""
+    left_out: Counter[str] = Counter()
+    found: dict[Caption, None] = {}  # a dictionary: layers of ASS repeat a text for its shadow
+    for event in events:
+        if len(found) >= MAX_CUES:
+            left_out["beyond"] += 1
+            continue
+        text = _text(event.text, left_out)
+        if not text:
+            left_out["empty"] += 1
+        elif event.end <= event.start:
+            left_out["timeless"] += 1
+        else:
+            found[Caption(event.start, event.end, text)] = None
+    return Subtitles(tuple(sorted(found, key=lambda caption: (caption.start, caption.end))), tuple(_notes(left_out)))
+
+
+def _text(raw: str, left_out: Counter[str]) -> str:
+    fragments = parse_tags(raw[: 4 * MAX_TEXT])
+    left_out["styled"] += len(fragments) > 1 or _TAG.search(raw[: 4 * MAX_TEXT]) is not None
+    left_out["drawn"] += any(style.drawing for _, style in fragments)
+    text = "".join(fragment for fragment, style in fragments if not style.drawing)
+    text = _without_tags(re.sub(r"\\[nN]", "\n", text.replace("\\h", " ")))
+    lines = [" ".join(line.split()) for line in characters.cleaned(text).split("\n")]
+    text = "\n".join(line for line in lines if line)
+    left_out["long"] += len(text) > MAX_TEXT
+    return text[:MAX_TEXT].strip()
+
+
+def _without_tags(text: str) -> str:
+    return _TAG.sub("", _SCRIPT.sub("", text))
+
+
+def _notes(left_out: Counter[str]) -> Iterator[str]:
+    if left_out["styled"]:
+        yield "Styles and positions were left out."
+    if left_out["drawn"]:
+        yield "Drawings were left out."
+    if left_out["timeless"]:
+        yield f"{_cues(left_out['timeless'])} left out for lack of a duration."
+    if left_out["long"]:
+        yield f"{_cues(left_out['long'])} cut after {MAX_TEXT} characters."
+    if left_out["beyond"]:
+        yield f"Only the first {MAX_CUES} cues were taken."
+
+
+def _cues(number: int) -> str:
+    return f"{number} cue{'s were' if number > 1 else ' was'}"
+
+
+def fitted(captions: Sequence[Caption], zero: float, duration: float) -> list[Caption]:
+    """Return captions on the timeline of a video: zero is the source's time of its beginning, duration its length.
+
+    What lies outside is cut. All in seconds.
+    """
+    moved = (Caption(caption.start - zero, caption.end - zero, caption.text) for caption in captions)
+    return [
+        Caption(max(caption.start, 0.0), min(caption.end, duration), caption.text)
+        for caption in moved
+        if caption.end > 0 and caption.start < duration
+    ]

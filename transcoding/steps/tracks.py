@@ -1,0 +1,173 @@
+"""The caption tracks of a video in its package: the files of each, and the master playlist that names them.
+
+The rows say which tracks there are, and the package follows: `install` makes the master playlist name the published
+tracks that have files, and removes the files of all others.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from django.conf.locale import LANG_INFO
+
+from transcoding.engine import languages
+from transcoding.engine.formats import boxes, webvtt
+from transcoding.engine.formats.webvtt import Caption
+from transcoding.engine.package import contents, files, playlists
+from transcoding.engine.package.contents import caption_name, segment_name
+from transcoding.engine.package.files import UNFINISHED, store
+from transcoding.engine.package.playlists import DESCRIBES_VIDEO, SPOKEN_DIALOG
+from transcoding.engine.plan.plan import Plan
+from transcoding.engine.renditions import Key, Kind
+from transcoding.models import TranscodingJob
+from videos.models import CaptionTrack, Transcription, Video
+from videos.storage.paths import package_dir, root
+
+ROLES = {
+    CaptionTrack.Kind.CAPTIONS: SPOKEN_DIALOG,
+    CaptionTrack.Kind.SUBTITLES: "",  # a translation
+    CaptionTrack.Kind.DESCRIPTIONS: DESCRIBES_VIDEO,
+}
+UNNAMED = "Captions"  # of a track in an unknown language
+DJANGO_CODES = {"zh": "zh-hans", "no": "nb"}  # under which Django knows these languages
+
+
+def key_of(track: CaptionTrack) -> str:
+    """Return the name of a track's folder."""
+    return str(Key(Kind.SUBTITLES, track.number))
+
+
+@contextmanager
+def staged(package: Path, number: int, plan: Plan, tracks: Mapping[str, Sequence[Caption]]) -> Iterator[Path]:
+    """Write the files of tracks, given by their keys, into a temporary folder of the package.
+
+    The folder is removed afterwards, and that of a killed worker, too. Raises FileNotFoundError where there is no
+    package.
+    """
+    for abandoned in package.glob(f".captions-*{UNFINISHED}"):
+        files.remove(abandoned)
+    folder = package / f".captions-{number}{UNFINISHED}"
+    folder.mkdir()
+    try:
+        for key, captions in tracks.items():
+            _write_files(folder / key, _first_time(package, plan), plan, captions)
+        yield folder
+    finally:
+        files.remove(folder)
+
+
+def _write_files(folder: Path, first_time: int, plan: Plan, captions: Sequence[Caption]) -> None:
+    folder.mkdir(parents=True)  # in an object store, the folder around it exists from its first file on
+    store(folder / "whole.vtt", webvtt.whole(captions).encode())
+    for index, text in enumerate(webvtt.segments(captions, plan.timeline, first_time)):
+        store(folder / caption_name(index), text.encode())
+    store(folder / "index.m3u8", playlists.captions_playlist(plan.timeline).encode())
+
+
+def _first_time(package: Path, plan: Plan) -> int:
+    """Return when the first video fragment begins, in ticks of the MPEG clock."""
+    rendition = package / (plan.video or plan.audio)[0].key
+    timescale = boxes.timescale((rendition / "init.mp4").read_bytes())
+    first = next(iter(boxes.scan_fragments(rendition / segment_name(0))))
+    return first.start * webvtt.MPEG_CLOCK // timescale
+
+
+def install(staging: Path, package: Path, video: Video) -> None:
+    """Move staged tracks into the package, and make its captions those of the published rows.
+
+    Call it with the job locked. The master playlist changes after new files are stored and before old ones are removed.
+    """
+    for folder in sorted(staging.iterdir()):
+        _move(folder, package / folder.name)
+    tracks = placed(package, video)
+    master = package / "master.m3u8"
+    store(master, playlists.with_captions(master.read_text(), tracks).encode())
+    named = {track.folder for track in tracks}
+    for old in contents.caption_folders(package):
+        if old not in named:
+            files.remove(package / old)
+            (package / f"{old}.vtt").unlink(missing_ok=True)
+    _note_path(package, video)
+
+
+def _move(staged_folder: Path, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in sorted(staged_folder.iterdir(), key=lambda file: file.suffix != ".vtt"):
+        file.replace(folder.parent / f"{folder.name}.vtt" if file.name == "whole.vtt" else folder / file.name)
+
+
+def placed(package: Path, video: Video) -> list[playlists.CaptionTrack]:
+    """Return the published tracks that have files in a package, as its master playlist names them."""
+    tracks = CaptionTrack.objects.of_package(video).published().first_shown()
+    return [
+        playlists.CaptionTrack(
+            folder, track.language, label_of(track), ROLES[track.Kind(track.kind)], track.is_default, track.is_forced
+        )
+        for track in tracks
+        if (folder := contents.captions_folder(package, key_of(track), track.language))
+    ]
+
+
+def _note_path(package: Path, video: Video) -> None:
+    """Record where the captions of the transcription are."""
+    track = CaptionTrack.objects.filter(video=video, origin=CaptionTrack.Origin.WHISPER).published().first()
+    folder = contents.captions_folder(package, key_of(track), track.language) if track else ""
+    path = str((package / f"{folder}.vtt").relative_to(root())) if folder else None
+    Transcription.objects.filter(video=video).update(vtt_path=path)
+
+
+def restore_files(job: TranscodingJob, plan: Plan, *, rewrite: bool = False) -> None:
+    """Write the files of published tracks that a package lacks, such as that of a re-encoded video.
+
+    rewrite: also those of the tracks that it has.
+    """
+    package = package_dir(job.video)
+    missing = {
+        key_of(track): _within(captions_of(track), float(plan.timeline.duration))
+        for track in CaptionTrack.objects.of_package(job.video).published()
+        if rewrite or not contents.captions_folder(package, key_of(track), track.language)
+    }
+    if missing or rewrite:
+        with staged(package, 0, plan, missing) as staging:
+            install(staging, package, job.video)
+
+
+def _within(captions: list[Caption], duration: float) -> list[Caption]:
+    """Return the captions up to the end of a file, which may be shorter than the one that they were written for."""
+    return [replace(each, end=min(each.end, duration)) for each in captions if each.start < duration]
+
+
+def captions_of(track: CaptionTrack) -> list[Caption]:
+    """Return the cues of a track."""
+    return [Caption(*cue) for cue in track.cues.order_by("start", "pk").values_list("start", "end", "text")]
+
+
+def label_of(track: CaptionTrack) -> str:
+    """Return the name of a track in menus: its own, or that of its language in that language."""
+    name = track.name or _language_name(track.language)
+    return f"{name} (forced)" if track.is_forced and not track.name else name
+
+
+def named_after(title: str, language: str) -> str:
+    """Return the name of a track with this title in its source; empty where that of the language says it all."""
+    known = [name.lower() for name in (name_of(language), name_of(language, "name_local")) if name != language]
+    if not title or any(name in title.lower() for name in known):
+        return title
+    return f"{_language_name(language)} ({title})"
+
+
+def _language_name(language: str) -> str:
+    name = name_of(language, "name_local")
+    return UNNAMED if language == languages.UNKNOWN else name[:1].upper() + name[1:]
+
+
+def name_of(language: str, kind: str = "name") -> str:
+    """Return the English name of a language, or with `name_local` its own; its code where the name is unknown."""
+    codes = (language.lower(), languages.primary(language))
+    return next((name for code in codes for name in _django_names(code, kind)), language)
+
+
+def _django_names(code: str, kind: str) -> Iterable[str]:
+    info = LANG_INFO.get(DJANGO_CODES.get(code, code), {})
+    return [str(info[kind])] if kind in info else []

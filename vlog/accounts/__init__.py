@@ -1,0 +1,1 @@
+"""The accounts of the team: logins, sessions, the second factor, roles."""

@@ -1,0 +1,39 @@
+"""The one place where passwords are checked."""
+
+from typing import Any
+
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.models import User
+from django.db.models import OuterRef
+from django.http import HttpRequest
+
+from vlog.accounts import events, limits, second_factor
+from vlog.accounts.events import Action
+
+
+class LimitedBackend(ModelBackend):
+    """Checks passwords as Django does, so often as vlog.accounts.limits allows."""
+
+    def authenticate(
+        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
+    ) -> User | None:
+        """Return the account, or None for a wrong password. Raises limits.Refused, which ends authentication."""
+        if request is None or username is None or password is None:
+            return super().authenticate(request, username, password, **kwargs)
+        try:
+            guess = limits.count(request, username)
+        except limits.Refused:
+            events.record(Action.LOGIN_REFUSED, request=request, subject=username)
+            raise
+        user = super().authenticate(request, username, password, **kwargs)
+        if user is None:
+            events.record(Action.LOGIN_FAILED, request=request, subject=username)
+        else:
+            limits.withdraw(guess)
+        return user
+
+    def get_user(self, user_id: int) -> User | None:
+        """Return the account of a session, with the ID of its second factor for sessions.account()."""
+        devices = second_factor.devices().filter(user=OuterRef("pk")).values("pk")[:1]
+        user = User.objects.annotate(second_factor=devices).filter(pk=user_id).first()
+        return user if user and self.user_can_authenticate(user) else None

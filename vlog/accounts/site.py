@@ -1,0 +1,44 @@
+"""The pages of accounts in the admin's site."""
+
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.http import HttpRequest, HttpResponseRedirect
+from django.urls import path, reverse
+
+from vlog.accounts import login, security
+
+
+class AccountPages(AdminSite):
+    """The login with its limits and its second step, and the page *Security*."""
+
+    def get_urls(self) -> list[Any]:
+        wrap = self.admin_view
+        return [
+            path("login/code/", login.CodeView.as_view(), name="login_code"),
+            path("login/second_factor/", login.FirstSetUpView.as_view(), name="login_set_up"),
+            path("security/", wrap(security.overview), name="security"),
+            path("security/second_factor/", wrap(security.SetUpView.as_view()), name="second_factor"),
+            path("security/second_factor/remove/", wrap(security.RemoveView.as_view()), name="second_factor_remove"),
+            path("security/recovery_codes/", wrap(security.RecoveryCodesView.as_view()), name="recovery_codes"),
+            path("security/log_out_everywhere/", wrap(security.log_out_everywhere), name="log_out_everywhere"),
+            *super().get_urls(),
+        ]
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        index = reverse("admin:index")
+        if request.method == "GET" and self.has_permission(request):
+            return HttpResponseRedirect(index)
+        context = {
+            **self.each_context(request),
+            "title": "Log in",
+            "subtitle": None,
+            "app_path": request.get_full_path(),
+            "username": request.user.get_username(),
+            **({} if "next" in request.GET or "next" in request.POST else {"next": index}),
+            **(extra_context or {}),
+        }
+        return login.LoginView.as_view(extra_context=context)(request)
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        return security.PasswordChangeView.as_view(extra_context=extra_context)(request)
