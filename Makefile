@@ -35,10 +35,10 @@ QUICK_TESTS := $(addprefix analytics/tests/test_,beacons.py rollups.py) \
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: FORCE help announcement setup run test test-all quick check fix lock bench torture soak age chromium voice nginx prometheus networks
+.PHONY: FORCE help announcement setup run test test-all test-failed quick check fix lock bench torture soak age chromium voice nginx prometheus networks
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: announcement .make/packages $(if $(filter no,$(WHISPER)),,.make/whisper) .make/static ## the virtual environment, its packages, the site's static files
 	@:
@@ -73,6 +73,10 @@ test: $(TEST_NEEDS) ## the tests that belong to every change, those in a browser
 
 test-all: $(TEST_NEEDS) ## all tests, also those that prove rare things; ARGS=… goes to pytest
 	$(PYTEST) $(ARGS)
+
+# Without a record of failures it fails, because no test has run.
+test-failed: $(TEST_NEEDS) ## the tests that failed in the last run, alone, until one fails again
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none --maxfail 1 $(ARGS)
 
 quick: setup .make/dev-packages ## the tests without a browser and without much encoding, on any Python: under two minutes
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS) $(QUICK_TESTS)

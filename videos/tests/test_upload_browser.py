@@ -1,7 +1,6 @@
 """The upload form in Chromium: several files at once, and uploads that go on after whatever ended them."""
 
 import os
-import signal
 
 import pytest
 from django.contrib.auth.models import User
@@ -10,7 +9,7 @@ from videos.models import CaptionTrack, Upload, Video
 from videos.storage.paths import source_path
 from videos.tests import live
 from videos.tests.test_looks import PASSWORD, is_too_wide, log_in, visit  # noqa: F401 - a fixture
-from videos.tests.test_tus_server import receivers
+from videos.tests.test_tus_server import kill_receivers
 from videos.uploads import transfer
 from vlog.tests.processes import wait_until
 
@@ -126,8 +125,7 @@ def test_another_browser_of_the_same_editor_goes_on(form, file):
 def test_a_server_that_is_killed_and_a_line_that_breaks_are_only_an_interruption(form, file):
     page = form()
     begin(page, file)
-    for pid in receivers():
-        os.kill(pid, signal.SIGKILL)
+    kill_receivers()
     wait_for_bytes(SIZE // 4)
     page.context.set_offline(True)
     page.wait_for_timeout(500)

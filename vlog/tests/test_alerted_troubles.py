@@ -20,7 +20,10 @@ from vlog.environment import BASE_DIR
 from vlog.tests.processes import environment_for, pid_of, reserve_port, wait_until
 from vlog.tests.test_up import status_of
 
-pytestmark = pytest.mark.slow("looks follow each other in ten seconds, and each trouble needs two and its end two more")
+pytestmark = [
+    pytest.mark.slow("looks follow each other in ten seconds, and each trouble needs two and its end two more"),
+    pytest.mark.timeout(900),
+]
 
 
 @pytest.fixture

@@ -111,6 +111,7 @@ def test_the_archive_is_for_its_owner_only_and_appears_when_it_is_complete(insta
     assert "0 files" in run("backup", str(archive), "--verify")
 
 
+@pytest.mark.slow("restores a whole installation")
 def test_files_stay_where_the_backup_has_none(installation, tmp_path):
     fill(installation)
     files = all_hashes(installation)
