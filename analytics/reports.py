@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from django.db.models import Avg, Case, Count, F, FloatField, QuerySet, Sum, Value, When
 
-from analytics.models import DailyViews, PlaybackSession
+from analytics.models import DailyTotal, PlaybackSession
 from videos.models import Video
 
 DAYS = 30  # of the chart and the top videos, including today
@@ -60,13 +60,19 @@ def first_day() -> date:
     return today() - timedelta(days=DAYS - 1)
 
 
+def last_days(number: int = DAYS) -> list[DailyTotal]:
+    """Return the totals of the last days, today included, the earliest first; zeros for days without a view."""
+    first = today() - timedelta(days=number - 1)
+    counted = {total.day: total for total in DailyTotal.objects.filter(day__gte=first)}
+    days = (first + timedelta(days=offset) for offset in range(number))
+    return [counted.get(day) or DailyTotal(day=day) for day in days]
+
+
 def bars() -> list[Bar]:
     """Return one bar for each of the last days, the earliest first."""
-    rows = DailyViews.objects.filter(day__gte=first_day()).values_list("day").annotate(Sum("views"))
-    views = dict(rows)
-    most = max([1, *views.values()])
-    days = [first_day() + timedelta(days=number) for number in range(DAYS)]
-    return [Bar(day, views.get(day, 0), 100 * views.get(day, 0) / most) for day in days]
+    days = last_days()
+    most = max([1, *(total.views for total in days)])
+    return [Bar(total.day, total.views, 100 * total.views / most) for total in days]
 
 
 def top_videos() -> QuerySet[Video]:

@@ -41,14 +41,14 @@ class JobList(ChangeList):
 
 @admin.register(TranscodingJob)
 class JobAdmin(admin.ModelAdmin):
-    """Jobs cannot be edited. Users who may change videos can cancel, retry and re-encode them."""
+    """Jobs cannot be edited. Those with `manage_job` can cancel, retry, re-encode them and make them next."""
 
     list_display = ("title", "state", "speed", "now", "attempts")
     list_filter = ("video__status", "current_step")
     list_per_page = 50
     search_fields = ("video__title", "video__slug")
     ordering = (RANK, "-id")
-    actions = ("retry", "cancel", "re_encode")
+    actions = ("make_next", "retry", "cancel", "re_encode")
     change_form_template = "admin/transcoding/job.html"
 
     class Media:
@@ -60,7 +60,7 @@ class JobAdmin(admin.ModelAdmin):
 
     def open_rows(self) -> QuerySet[TranscodingJob]:
         """Return the jobs that the sidebar counts."""
-        return TranscodingJob.objects.filter(video__status__in=UNFINISHED, video__deleted_at=None)
+        return TranscodingJob.objects.unfinished()
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return JobList
@@ -125,6 +125,10 @@ class JobAdmin(admin.ModelAdmin):
     @admin.action(description="Retry", permissions=["manage_job"])
     def retry(self, request: HttpRequest, queryset: QuerySet[TranscodingJob]) -> HttpResponse | None:
         return self._apply(request, queryset, control.retry)
+
+    @admin.action(description="Make next", permissions=["manage_job"])
+    def make_next(self, request: HttpRequest, queryset: QuerySet[TranscodingJob]) -> HttpResponse | None:
+        return self._apply(request, queryset, control.make_next)
 
     @admin.action(description="Cancel", permissions=["manage_job"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[TranscodingJob]) -> HttpResponse | None:
