@@ -26,20 +26,6 @@ class Totals:
         return 100 * self.completion_rate
 
 
-@dataclass(frozen=True)
-class Bar:
-    """A day of the chart: its views, and their percentage of the views of the busiest day."""
-
-    day: date
-    views: int
-    height: float
-
-    @property
-    def top(self) -> float:
-        """Return the distance from the top, as SVG counts."""
-        return 100 - self.height
-
-
 def totals() -> Totals:
     """Return exact figures from the sessions: in the roll-up a viewer counts once per day."""
     completed = Case(When(completed=True, then=1.0), default=0.0, output_field=FloatField())
@@ -66,13 +52,6 @@ def last_days(number: int = DAYS) -> list[DailyTotal]:
     counted = {total.day: total for total in DailyTotal.objects.filter(day__gte=first)}
     days = (first + timedelta(days=offset) for offset in range(number))
     return [counted.get(day) or DailyTotal(day=day) for day in days]
-
-
-def bars() -> list[Bar]:
-    """Return one bar for each of the last days, the earliest first."""
-    days = last_days()
-    most = max([1, *(total.views for total in days)])
-    return [Bar(total.day, total.views, 100 * total.views / most) for total in days]
 
 
 def top_videos() -> QuerySet[Video]:

@@ -160,6 +160,9 @@ class JobAdmin(admin.ModelAdmin):
             else:
                 self.log_change(request, job, message)
                 self.message_user(request, message, messages.SUCCESS)
-        one = jobs.first() if "from_page" in request.POST else None
+        origin = request.POST.get("from_page")
+        if origin == "start":
+            return HttpResponseRedirect(reverse("admin:index"))
+        one = jobs.first() if origin else None
         page = "admin:transcoding_transcodingjob_change"
         return None if one is None else HttpResponseRedirect(reverse(page, args=[one.pk]))
