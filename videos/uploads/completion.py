@@ -40,6 +40,7 @@ def accept(  # noqa: PLR0913 - the fields that an editor may set
     category: Category | None = None,
     tags: Iterable[str] = (),
     publish_early: bool = False,
+    downloads: bool = False,
     visibility: str = "",
     beside: Sequence[Sidecar] = (),
     tell: Callable[[str], None] = lambda sentence: None,
@@ -60,6 +61,7 @@ def accept(  # noqa: PLR0913 - the fields that an editor may set
             source_name=clean(name),
             category=category,
             publish_early=publish_early,
+            downloads=downloads,
             visibility=visibility or default_visibility(),
         )
         video.tags.set(tags_named(tags))
@@ -162,6 +164,7 @@ def _fields(upload: Upload) -> dict[str, Any]:
         "category": upload.category,
         "tags": upload.tags.split(","),
         "publish_early": upload.publish_early,
+        "downloads": upload.downloads,
         "visibility": upload.visibility,
     }
 
