@@ -45,14 +45,21 @@ function load(player) {
   else showError(player, "This browser cannot play the video. Use a newer one.", null);
 }
 
+// How many seconds are loaded ahead. Many pages are opened and never played: until then a segment is enough.
+const UNPLAYED = { maxBufferLength: 2, maxMaxBufferLength: 2 };
+const PLAYED = { maxBufferLength: 30, maxMaxBufferLength: 60 };
+
 function playWithHls(player) {
   const hls = new Hls({
+    ...UNPLAYED,
+    capLevelToPlayerSize: true,
     startFragPrefetch: true,
     startPosition: player.start,
     fragLoadPolicy: { default: player.growing ? patientPolicy() : impatientPolicy() },
   });
   player.video.hls = hls;
   player.hls = hls;
+  player.video.addEventListener("play", () => Object.assign(hls.config, PLAYED), { once: true });
   offerQualities(player);
   offerAudioTracks(player);
   surviveErrors(player);
