@@ -136,6 +136,7 @@ class DailyTotal(models.Model):
 
     class Meta:
         db_table = "daily_totals"
+        default_permissions = ()  # the statistics show it
         constraints = [
             models.CheckConstraint(
                 condition=Q(views__gte=0, watch_seconds__gte=0, completions__gte=0), name="ck_daily_totals_counts"

@@ -24,6 +24,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "daily_totals",
+                "default_permissions": (),
                 "constraints": [
                     models.CheckConstraint(
                         condition=models.Q(("completions__gte", 0), ("views__gte", 0), ("watch_seconds__gte", 0)),

@@ -49,12 +49,8 @@ class Making:
 
     @property
     def waits(self) -> bool:
-        """Whether it waits for its turn, and not for a step between the encoding and the publication."""
-        return not self.insight.workers and (self.insight.before is not None or self.is_new)
-
-    @property
-    def is_new(self) -> bool:
-        return self.job.current_step in (None, PipelineStep.PROBE)
+        """Whether it waits for its turn, and no step of it is being done."""
+        return not self.insight.workers and (self.insight.before is not None or self.job.current_step is None)
 
     @property
     def can_move(self) -> bool:
