@@ -101,7 +101,7 @@ def _videos(request: HttpRequest) -> dict[str, Any]:
 
 
 def failed_jobs() -> QuerySet[TranscodingJob]:
-    """Return the jobs that failed, the newest first, without those that somebody cancelled."""
+    """Return the jobs that failed, the newest first, without cancelled ones."""
     failed = TranscodingJob.objects.shown().filter(video__status=Video.Status.FAILED, video__deleted_at=None)
     return failed.filter(cancelled_by=None).order_by("-pk")
 
