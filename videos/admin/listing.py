@@ -1,0 +1,315 @@
+"""The list of videos in the admin: what its rows, chips and menus show, counted and found at a bounded cost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.admin.templatetags.admin_list import result_headers
+from django.contrib.admin.views.main import ChangeList
+from django.core.cache import cache
+from django.core.paginator import Page, Paginator
+from django.db.models import BooleanField, Case, CharField, Count, F, QuerySet, Value, When, prefetch_related_objects
+from django.db.models.expressions import RawSQL
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.functional import cached_property
+from django.utils.timezone import localtime
+
+from transcoding.models import UNFINISHED, PipelineStep, QualityStatus
+from transcoding.operations.insight import Insight, inspect_jobs
+from videos.admin.list_filters import FAILED, PERIODS, SCHEDULED, STATES, WORDS, scheduled
+from videos.admin.publication import grant_to_editor
+from videos.formatting import clock
+from videos.models import MEANINGS, Category, SavedView, SearchDocument, Video, Visibility, matching
+from videos.models.visibility import visibility_now
+
+EXACT = 10_000  # rows that are counted each time; greater counts are kept for a while, and shown as estimates
+COUNT_SECONDS = 60
+MAX_FOUND = 5_000  # videos that a search finds before it is too general to look at captions
+MAX_CUES = 20_000  # captions that a search looks at
+MAX_CHARACTERS = 200  # of a search; the rest is cut off
+CHIPS = (Visibility.PUBLIC, SCHEDULED, Visibility.UNLISTED, Visibility.PRIVATE, Visibility.PASSWORD, FAILED)
+RELATED = ("category", "job", "storage_entry")
+DEFERRED = ("description", "job__plan", "storage_entry__folders")  # large, and no row shows them
+ORDERS = {
+    "": "Added, newest first",
+    "5": "Added, oldest first",
+    "1": "Title, A to Z",
+    "-3": "Plays, most first",
+    "-4": "Size, largest first",
+}
+
+
+class ListPaginator(Paginator):
+    """Counts large results at most once a minute, and finds a page by its ids, so that a late one costs little."""
+
+    object_list: QuerySet[Video]
+
+    def __init__(self, *args: Any, rows: QuerySet[Video], key: str, known: int | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.rows, self.key, self.known = rows, key, known
+
+    @cached_property
+    def count(self) -> int:
+        if self.known is not None:
+            return self.known
+        return kept(f"videos-{self.key}", self.object_list.order_by().count)
+
+    def _get_page(self, object_list: Any, number: int, paginator: Paginator) -> Page:
+        ids = list(object_list.values_list("pk", flat=True))
+        found = self.rows.in_bulk(ids)
+        return Page([found[pk] for pk in ids if pk in found], number, paginator)
+
+
+def kept(key: str, count: Any) -> Any:
+    """Return a count, or what it was within the last minute if it is large."""
+    known = cache.get(key)
+    if known is None:
+        known = count()
+        if (known if isinstance(known, int) else sum(known.values())) > EXACT:
+            cache.set(key, known, COUNT_SECONDS)
+    return known
+
+
+def rounded(number: int) -> str:
+    """Return a count as text; above EXACT it is an estimate: "148", "about 100 000"."""
+    if number <= EXACT:
+        return spaced(number)
+    unit = 10 ** (len(str(number)) - 3)
+    return f"about {spaced(round(number / unit) * unit)}"
+
+
+def spaced(number: int) -> str:
+    """Return a number with narrow spaces between its thousands: "1 204"."""
+    return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def count_marks() -> dict[str, int]:
+    """Return the numbers of videos by their marks."""
+    mark = Case(
+        When(status=Video.Status.FAILED, then=Value(FAILED)),
+        When(changes_at__isnull=False, pk__in=scheduled(), then=Value(SCHEDULED)),
+        default=visibility_now(),
+        output_field=CharField(),
+    )
+    videos = Video.objects.not_archived().listed().order_by()
+    return dict(videos.annotate(mark=mark).values_list("mark").annotate(number=Count("pk")))
+
+
+def search(videos: QuerySet[Video], text: str) -> QuerySet[Video]:
+    """Return the videos with these words in titles, descriptions, tags and, unless very many have them, captions."""
+    text = text[:MAX_CHARACTERS].strip()
+    if not text:
+        return videos
+    found = matching(text, limit=MAX_FOUND + 1, cues=MAX_CUES)
+    if len(found.ids) <= MAX_FOUND or not found.written:
+        return videos.filter(pk__in=found.ids)
+    documents = SearchDocument.objects.alias(
+        found=RawSQL("document @@ %s::tsquery", [found.written], BooleanField()),
+        excluded=RawSQL("document @@ %s::tsquery", [found.excluded or ""], BooleanField()),
+    )
+    return videos.filter(pk__in=documents.filter(found=True, excluded=False).values("pk"))
+
+
+@dataclass(frozen=True)
+class Mark:
+    """The visibility or failure of a video: the name of its icon, its word, what that means, and what comes next."""
+
+    name: str
+    word: str
+    meaning: str
+    next: str = ""
+
+
+def mark_of(video: Video) -> Mark:
+    """Return the mark of a video whose changes are prefetched if it has any."""
+    if video.status == Video.Status.FAILED:
+        return Mark(FAILED, WORDS[FAILED], "Nobody can watch it: its file could not be made.")
+    now = Visibility(video.in_force().visibility)
+    ahead = [change for change in video.changes.all() if change.at > timezone.now()] if video.changes_at else []
+    publication = next((change for change in ahead if change.visibility == Visibility.PUBLIC), None)
+    if publication and now != Visibility.PUBLIC:
+        return Mark(SCHEDULED, day_and_time(publication.at), f"{MEANINGS[now]}. Public from then on.")
+    changes = [f"{change.visibility} from {day_and_time(change.at)}" for change in ahead]
+    ends = bool(ahead) and ahead[0].visibility == Visibility.PRIVATE
+    return Mark(now, WORDS[now], MEANINGS[now], f"until {day_and_time(ahead[0].at)}" if ends else ", ".join(changes))
+
+
+def day(moment: datetime) -> str:
+    """Return the day of a moment: "Today", "Yesterday", "28 Nov", "5 Jan 2027" in another year."""
+    local, today = localtime(moment), localtime().date()
+    names = {today: "Today", today - timedelta(days=1): "Yesterday", today + timedelta(days=1): "Tomorrow"}
+    return names.get(local.date()) or date_format(local, "j M" if local.year == today.year else "j M Y")
+
+
+def day_and_time(moment: datetime) -> str:
+    return f"{day(moment)}, {date_format(localtime(moment), 'H:i')}"
+
+
+def facts_of(video: Video, insight: Insight | None) -> list[str]:
+    """Return the facts below a title, besides the category."""
+    facts = [clock(video.duration)] if video.duration else []
+    return facts + (_progress(video, insight) if insight else [])
+
+
+def _progress(video: Video, insight: Insight) -> list[str]:
+    """Return what is being made of an unfinished video, how far it is, and how long it takes or why it waits."""
+    job = video.job
+    if job.current_step == PipelineStep.ARRIVAL:
+        return [f"{job.progress_percent} % sent to the object store"]
+    if not insight.workers:
+        return [f"Waiting: {insight.why[:1].lower()}{insight.why[1:].rstrip('.')}"]
+    made = [rung.quality for rung in job.qualities.all() if rung.status == QualityStatus.IN_PROGRESS]
+    what = f"Encoding {', '.join(made)}" if made else "Encoding"
+    left = [f"{_minutes(insight.remaining)} left"] if insight.remaining is not None else []
+    return [what, f"{job.progress_percent} % encoded", *left]
+
+
+def _minutes(seconds: float) -> str:
+    if seconds < 60:
+        return "less than 1 min"
+    return f"{round(seconds / 60)} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
+def complete(request: HttpRequest, videos: Sequence[Any]) -> None:
+    """Add to the rows of a page what they show, in a number of queries that does not grow with them."""
+    prefetch_related_objects([video for video in videos if video.changes_at], "changes")
+    making = [video for video in videos if video.status in UNFINISHED and hasattr(video, "job")]
+    prefetch_related_objects(making, "job__qualities")
+    for video in making:
+        video.job.video = video
+    insights = dict(zip(making, inspect_jobs([video.job for video in making]), strict=True)) if making else {}
+    for video in videos:
+        grant_to_editor(request, video)
+        video.mark = mark_of(video)
+        video.facts = facts_of(video, insights.get(video))
+        video.is_making = video.status in UNFINISHED
+        video.added_on = day(video.created_at)
+
+
+class VideoList(ChangeList):
+    """The list of videos, with what its templates ask for."""
+
+    def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> QuerySet[Video]:
+        return (
+            super().get_queryset(request, *args, **kwargs).defer("description", "job__plan", "storage_entry__folders")
+        )
+
+    def get_results(self, request: HttpRequest) -> None:
+        self.marks = kept("videos-marks", count_marks) if self.is_counted else {}
+        request.known_count = self._known_count()  # type: ignore[attr-defined]
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        complete(request, self.result_list)
+
+    @cached_property
+    def filters(self) -> dict[str, Any]:
+        """Return the filters by the names of their parameters."""
+        specs: list[Any] = self.filter_specs
+        return {spec.parameter_name: spec for spec in specs}
+
+    @cached_property
+    def is_counted(self) -> bool:
+        """Whether no filter but that of the visibility is active, so that the chips can tell their numbers."""
+        return not self.query and set(self.get_filters_params()) <= {"visibility"}
+
+    def _known_count(self) -> int | None:
+        if not self.is_counted:
+            return None
+        chosen = self.filters["visibility"].chosen
+        return self.marks.get(chosen, 0) if chosen in WORDS else sum(self.marks.values())
+
+    @property
+    def count_text(self) -> str:
+        return rounded(self.result_count)
+
+    @property
+    def range_text(self) -> str:
+        first = (self.page_num - 1) * self.list_per_page + 1
+        return f"{spaced(first)}\N{EN DASH}{spaced(first + len(self.result_list) - 1)} of {rounded(self.result_count)}"
+
+    @property
+    def pages(self) -> dict[str, str]:
+        """Return the queries of the pages before and after this one."""
+        last = self.page_num >= self.paginator.num_pages
+        before = self.get_query_string({"p": self.page_num - 1}) if self.page_num > 1 else ""
+        return {"before": before, "after": "" if last else self.get_query_string({"p": self.page_num + 1})}
+
+    @property
+    def headers(self) -> list[dict[str, Any]]:
+        return list(result_headers(self))
+
+    @property
+    def chips(self) -> list[dict[str, Any]]:
+        """Return the choices of the visibility: name, word, number as text, query."""
+        chosen = self.filters["visibility"].chosen
+        shown = [
+            name for name in CHIPS if name in (Visibility.PUBLIC, Visibility.PRIVATE, chosen) or self.marks.get(name)
+        ]
+        total = rounded(sum(self.marks.values())) if self.marks or self.is_counted else ""
+        every = {"name": "", "word": "All", "number": total, "query": self.get_query_string(remove=["visibility"])}
+        numbers = {name: rounded(self.marks.get(name, 0)) if self.is_counted else "" for name in shown}
+        return [
+            {**every, "is_chosen": chosen not in WORDS},
+            *(
+                {
+                    "name": name,
+                    "word": WORDS[name],
+                    "number": numbers[name],
+                    "query": self.get_query_string({"visibility": name}, ["visibility"]),
+                    "is_chosen": chosen == name,
+                }
+                for name in shown
+            ),
+        ]
+
+    @cached_property
+    def active(self) -> list[dict[str, str]]:
+        """Return the filters that are active, besides the visibility: what each shows, and the query without it."""
+        specs = [spec for name, spec in self.filters.items() if name != "visibility"]
+        texts = [(spec.describe(), self.get_query_string(remove=[spec.parameter_name])) for spec in specs]
+        return [{"text": text, "query": query} for text, query in texts if text]
+
+    @property
+    def described(self) -> str:
+        """Return what the list shows as text: "“lake”, Private, Lectures"."""
+        chosen = [self.filters["visibility"].describe(), *(each["text"] for each in self.active)]
+        return ", ".join(filter(None, [f"“{self.query}”" if self.query else "", *chosen]))
+
+    @cached_property
+    def categories(self) -> list[Category]:
+        return list(Category.objects.only("name"))
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        return {"visibility": WORDS, "status": STATES, "added": PERIODS}
+
+    @property
+    def orders(self) -> list[dict[str, Any]]:
+        now = self.params.get("o", "")
+        return [
+            {"text": text, "query": self.get_query_string({"o": order or None}, ["o"]), "is_chosen": order == now}
+            for order, text in ORDERS.items()
+        ]
+
+    @property
+    def order_text(self) -> str:
+        return ORDERS.get(self.params.get("o", ""), "Sort").partition(",")[0]
+
+    @property
+    def view_query(self) -> str:
+        """Return the query that a saved view of this list keeps."""
+        return self.get_query_string(remove=["p"])[1:]
+
+    @cached_property
+    def views(self) -> list[SavedView]:
+        return list(self.saved_views) if hasattr(self, "saved_views") else []
+
+
+def size_order() -> Any:
+    """Return the expression of the disk usage of a video."""
+    return sum(
+        (F(f"storage_entry__{name}") for name in ("renditions", "extras", "temporary")), F("storage_entry__source")
+    )
