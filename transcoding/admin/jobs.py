@@ -58,6 +58,10 @@ class JobAdmin(admin.ModelAdmin):
         jobs = super().get_queryset(request).filter(video__deleted_at=None)
         return jobs.filter(pk__in=TranscodingJob.objects.shown()).select_related("video").defer("plan")
 
+    def open_rows(self) -> QuerySet[TranscodingJob]:
+        """Return the jobs that the sidebar counts."""
+        return TranscodingJob.objects.filter(video__status__in=UNFINISHED, video__deleted_at=None)
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return JobList
 
