@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.contrib.admin.templatetags.admin_list import result_headers
 from django.contrib.admin.views.main import ChangeList
 from django.core.cache import cache
 from django.core.paginator import Page, Paginator
 from django.db.models import BooleanField, Case, CharField, Count, F, QuerySet, Value, When, prefetch_related_objects
 from django.db.models.expressions import RawSQL
 from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.functional import cached_property
@@ -24,6 +24,7 @@ from videos.admin.publication import grant_to_editor
 from videos.formatting import clock
 from videos.models import MEANINGS, Category, SavedView, SearchDocument, Video, Visibility, matching
 from videos.models.visibility import visibility_now
+from videos.storage.paths import poster_url
 
 EXACT = 10_000  # rows that are counted each time; greater counts are kept for a while, and shown as estimates
 COUNT_SECONDS = 60
@@ -33,12 +34,23 @@ MAX_CHARACTERS = 200  # of a search; the rest is cut off
 CHIPS = (Visibility.PUBLIC, SCHEDULED, Visibility.UNLISTED, Visibility.PRIVATE, Visibility.PASSWORD, FAILED)
 RELATED = ("category", "job", "storage_entry")
 DEFERRED = ("description", "job__plan", "storage_entry__folders")  # large, and no row shows them
+COLUMNS = {  # by the name in the address: the heading, and what it is ordered by
+    "title": ("Video", F("title")),
+    "visibility": ("Visibility", F("visibility")),
+    "plays": ("Plays", F("view_count")),
+    "size": (
+        "Size",
+        sum((F(f"storage_entry__{name}") for name in ("renditions", "extras")), F("storage_entry__source")),
+    ),
+    "added": ("Added", F("created_at")),
+}
+DEFAULT_ORDER = "-added"
 ORDERS = {
-    "": "Added, newest first",
-    "5": "Added, oldest first",
-    "1": "Title, A to Z",
-    "-3": "Plays, most first",
-    "-4": "Size, largest first",
+    DEFAULT_ORDER: "Added, newest first",
+    "added": "Added, oldest first",
+    "title": "Title, A to Z",
+    "-plays": "Plays, most first",
+    "-size": "Size, largest first",
 }
 
 
@@ -47,18 +59,29 @@ class ListPaginator(Paginator):
 
     object_list: QuerySet[Video]
 
-    def __init__(self, *args: Any, rows: QuerySet[Video], key: str, known: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, rows: QuerySet[Video], key: str, known: int | None, is_small: bool, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.rows, self.key, self.known = rows, key, known
+        self.rows, self.key, self.known, self.is_small = rows, key, known, is_small
+
+    @cached_property
+    def ids(self) -> list[int]:
+        """Return the ids of all rows, of a result that is known to be small."""
+        return list(self.object_list.values_list("pk", flat=True))
 
     @cached_property
     def count(self) -> int:
+        if self.is_small:
+            return len(self.ids)
         if self.known is not None:
             return self.known
         return kept(f"videos-{self.key}", self.object_list.order_by().count)
 
     def _get_page(self, object_list: Any, number: int, paginator: Paginator) -> Page:
-        ids = list(object_list.values_list("pk", flat=True))
+        first = (number - 1) * self.per_page
+        ids = self.ids[first : first + self.per_page] if self.is_small else object_list.values_list("pk", flat=True)
+        ids = list(ids)
         found = self.rows.in_bulk(ids)
         return Page([found[pk] for pk in ids if pk in found], number, paginator)
 
@@ -98,19 +121,22 @@ def count_marks() -> dict[str, int]:
     return dict(videos.annotate(mark=mark).values_list("mark").annotate(number=Count("pk")))
 
 
-def search(videos: QuerySet[Video], text: str) -> QuerySet[Video]:
-    """Return the videos with these words in titles, descriptions, tags and, unless very many have them, captions."""
+def search(videos: QuerySet[Video], text: str) -> tuple[QuerySet[Video], bool]:
+    """Return the videos with these words in titles, descriptions, tags and captions, and whether they are few.
+
+    If they are not, captions are not searched.
+    """
     text = text[:MAX_CHARACTERS].strip()
     if not text:
-        return videos
+        return videos, False
     found = matching(text, limit=MAX_FOUND + 1, cues=MAX_CUES)
     if len(found.ids) <= MAX_FOUND or not found.written:
-        return videos.filter(pk__in=found.ids)
+        return videos.filter(pk__in=found.ids), True
     documents = SearchDocument.objects.alias(
         found=RawSQL("document @@ %s::tsquery", [found.written], BooleanField()),
         excluded=RawSQL("document @@ %s::tsquery", [found.excluded or ""], BooleanField()),
     )
-    return videos.filter(pk__in=documents.filter(found=True, excluded=False).values("pk"))
+    return videos.filter(pk__in=documents.filter(found=True, excluded=False).values("pk")), False
 
 
 @dataclass(frozen=True)
@@ -187,6 +213,9 @@ def complete(request: HttpRequest, videos: Sequence[Any]) -> None:
         video.facts = facts_of(video, insights.get(video))
         video.is_making = video.status in UNFINISHED
         video.added_on = day(video.created_at)
+        video.plays = spaced(video.view_count)
+        video.size = filesizeformat(video.storage_entry.total) if hasattr(video, "storage_entry") else ""
+        video.poster = poster_url(video) if video.watchable else ""
 
 
 class VideoList(ChangeList):
@@ -198,6 +227,7 @@ class VideoList(ChangeList):
         )
 
     def get_results(self, request: HttpRequest) -> None:
+        self.person = request.user.pk
         self.marks = kept("videos-marks", count_marks) if self.is_counted else {}
         request.known_count = self._known_count()  # type: ignore[attr-defined]
         super().get_results(request)
@@ -237,9 +267,31 @@ class VideoList(ChangeList):
         before = self.get_query_string({"p": self.page_num - 1}) if self.page_num > 1 else ""
         return {"before": before, "after": "" if last else self.get_query_string({"p": self.page_num + 1})}
 
+    def get_ordering(self, request: HttpRequest, queryset: Any) -> list[Any]:
+        """Order by the column that the address names, in the order of the index: the id goes the same way."""
+        expression = COLUMNS[self.order.removeprefix("-")][1]
+        if self.order.startswith("-"):
+            return [expression.desc(nulls_last=self.order == "-size"), "-id"]
+        return [expression.asc(), "id"]
+
+    @property
+    def order(self) -> str:
+        order = self.params.get("o", "")
+        return order if order.removeprefix("-") in COLUMNS else DEFAULT_ORDER
+
     @property
     def headers(self) -> list[dict[str, Any]]:
-        return list(result_headers(self))
+        """Return the headings of the columns; each orders by its column, and the other way round the next time."""
+        return [
+            {
+                "name": name,
+                "text": text,
+                "is_sorted": self.order.removeprefix("-") == name,
+                "is_ascending": self.order == name,
+                "query": self.get_query_string({"o": name if self.order == f"-{name}" else f"-{name}"}),
+            }
+            for name, (text, _) in COLUMNS.items()
+        ]
 
     @property
     def chips(self) -> list[dict[str, Any]]:
@@ -279,8 +331,18 @@ class VideoList(ChangeList):
         return ", ".join(filter(None, [f"“{self.query}”" if self.query else "", *chosen]))
 
     @cached_property
-    def categories(self) -> list[Category]:
-        return list(Category.objects.only("name"))
+    def menus(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the names of the categories and of the saved views of this person, in one query."""
+        categories = Category.objects.order_by().values_list("pk", "name", Value(None, CharField()))
+        views = SavedView.objects.order_by().filter(user=self.person).values_list("pk", "name", "query")
+        found = [
+            {"pk": pk, "name": name, "query": query}
+            for pk, name, query in categories.union(views, all=True).order_by("name")
+        ]
+        return {
+            "categories": [each for each in found if each["query"] is None],
+            "views": [each for each in found if each["query"] is not None],
+        }
 
     @property
     def choices(self) -> dict[str, Any]:
@@ -288,28 +350,16 @@ class VideoList(ChangeList):
 
     @property
     def orders(self) -> list[dict[str, Any]]:
-        now = self.params.get("o", "")
         return [
-            {"text": text, "query": self.get_query_string({"o": order or None}, ["o"]), "is_chosen": order == now}
+            {"text": text, "query": self.get_query_string({"o": order}), "is_chosen": order == self.order}
             for order, text in ORDERS.items()
         ]
 
     @property
     def order_text(self) -> str:
-        return ORDERS.get(self.params.get("o", ""), "Sort").partition(",")[0]
+        return COLUMNS[self.order.removeprefix("-")][0].replace("Video", "Title")
 
     @property
     def view_query(self) -> str:
         """Return the query that a saved view of this list keeps."""
         return self.get_query_string(remove=["p"])[1:]
-
-    @cached_property
-    def views(self) -> list[SavedView]:
-        return list(self.saved_views) if hasattr(self, "saved_views") else []
-
-
-def size_order() -> Any:
-    """Return the expression of the disk usage of a video."""
-    return sum(
-        (F(f"storage_entry__{name}") for name in ("renditions", "extras", "temporary")), F("storage_entry__source")
-    )
