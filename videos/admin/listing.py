@@ -100,7 +100,7 @@ def rounded(number: int) -> str:
     """Return a count as text; above EXACT it is an estimate: "148", "about 100 000"."""
     if number <= EXACT:
         return spaced(number)
-    unit = 10 ** (len(str(number)) - 3)
+    unit = 10 ** max(len(str(number)) - 3, 0)
     return f"about {spaced(round(number / unit) * unit)}"
 
 
@@ -271,7 +271,7 @@ class VideoList(ChangeList):
         """Order by the column that the address names, in the order of the index: the id goes the same way."""
         expression = COLUMNS[self.order.removeprefix("-")][1]
         if self.order.startswith("-"):
-            return [expression.desc(nulls_last=self.order == "-size"), "-id"]
+            return [expression.desc(nulls_last=self.order == "-size" or None), "-id"]
         return [expression.asc(), "id"]
 
     @property
