@@ -10,7 +10,6 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, F, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -288,12 +287,12 @@ class BulkAdmin(FileVersionAdmin):
 
     def undo_view(self, request: HttpRequest, edit_id: int) -> HttpResponse:
         """Put back what an edit of this person has changed."""
-        edit = get_object_or_404(BulkEdit, pk=edit_id, user=request.user.pk)
-        is_archive = edit.action == BulkAction.ARCHIVE
+        edit = BulkEdit.objects.filter(pk=edit_id, user=request.user.pk).first()
+        is_archive = edit is not None and edit.action == BulkAction.ARCHIVE
         if not (self.has_delete_permission(request) if is_archive else self.has_change_permission(request)):
             raise PermissionDenied
         if request.method == "POST":
-            if bulk.undo(edit):
+            if edit is not None and bulk.undo(edit):
                 request.session[SESSION_KEY] = edit.pk
             else:
                 self.message_user(request, "This cannot be undone, or is undone already.", messages.WARNING)

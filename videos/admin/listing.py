@@ -252,6 +252,10 @@ class VideoList(ChangeList):
         return self.marks.get(chosen, 0) if chosen in WORDS else sum(self.marks.values())
 
     @property
+    def has_failed(self) -> bool:
+        return any(video.status == Video.Status.FAILED for video in self.result_list)
+
+    @property
     def count_text(self) -> str:
         return rounded(self.result_count)
 
