@@ -185,12 +185,12 @@ def _progress(video: Video, insight: Insight) -> list[str]:
     job = video.job
     if job.current_step == PipelineStep.ARRIVAL:
         return [f"{job.progress_percent} % sent to the object store"]
+    facts = [f"{job.progress_percent} % encoded"] if video.status == Video.Status.PROCESSING else []
     if not insight.workers:
-        return [f"Waiting: {insight.why[:1].lower()}{insight.why[1:].rstrip('.')}"]
+        return [*facts, f"Waiting: {insight.why[:1].lower()}{insight.why[1:].rstrip('.')}"]
     made = [rung.quality for rung in job.qualities.all() if rung.status == QualityStatus.IN_PROGRESS]
-    what = f"Encoding {', '.join(made)}" if made else "Encoding"
     left = [f"{_minutes(insight.remaining)} left"] if insight.remaining is not None else []
-    return [what, f"{job.progress_percent} % encoded", *left]
+    return [f"Encoding {', '.join(made)}".strip(), *facts, *left]
 
 
 def _minutes(seconds: float) -> str:
