@@ -61,7 +61,7 @@ def begin(user: User, action: BulkAction, parameters: Values, videos: Iterable[t
 
 
 def undo(edit: BulkEdit) -> bool:
-    """Put back what an edit has changed and nobody has changed since; False where that is not possible now."""
+    """Put back what an edit has changed, where no other change was made since; False where that is not possible now."""
     if edit.action not in UNDOABLE or not edit.begin_undo():
         return False
     _start(edit, edit.items.filter(state=BulkState.CHANGED).count())
@@ -105,11 +105,11 @@ def _work_on_next(edit: BulkEdit) -> bool:
         item = items.order_by("pk").first()
         if item is None:
             return False
-        do, put_back = ACTIONS[BulkAction(edit.action)]
+        do, reset = ACTIONS[BulkAction(edit.action)]
         try:
             with transaction.atomic():
-                if edit.undone_at and put_back:
-                    put_back(item, edit)
+                if edit.undone_at and reset:
+                    reset(item, edit)
                     item.restore()
                 else:
                     item.change(do(item, edit))
@@ -226,7 +226,7 @@ def _encode(item: BulkItem, edit: BulkEdit) -> None:
 
 
 def _job_of(item: BulkItem) -> TranscodingJob:
-    """Return the job of a video that is not locked: whoever locks both begins with the job."""
+    """Return the job of a video that is not locked: every writer that locks both begins with the job."""
     job = TranscodingJob.objects.filter(video=item.video_id, video__deleted_at=None).first()
     if job is None:
         raise Skip("It is archived or gone.")

@@ -18,7 +18,7 @@ from transcoding import tasks
 from transcoding.models import Attempt, Outcome
 from videos import bulk, publication
 from videos.admin.file_versions import FileVersionAdmin
-from videos.admin.listing import day_and_time, spaced
+from videos.admin.rows import day_and_time, spaced
 from videos.formatting import clock
 from videos.forms import TAGS_HELP
 from videos.models import BulkAction, BulkEdit, BulkState, Category, Video, Visibility
@@ -70,7 +70,7 @@ def has_done(edit: BulkEdit, number: int) -> str:
         BulkAction.ADD_TAGS: f"{videos} got the tags {names}.",
         BulkAction.REMOVE_TAGS: f"{videos} lost the tags {names}.",
         BulkAction.TRANSCRIBE: f"{videos} will be transcribed.",
-        BulkAction.ENCODE: f"{videos} {they} being encoded again. Viewers watch the present version meanwhile.",
+        BulkAction.ENCODE: f"{videos} {they} being re-encoded. Viewers watch the present version meanwhile.",
         BulkAction.ARCHIVE: f"{videos} {'was' if number == 1 else 'were'} moved to the archive.",
     }[BulkAction(edit.action)]
 
@@ -90,7 +90,7 @@ def will_do(action: BulkAction, given: dict[str, Any], number: int) -> str:
         BulkAction.ADD_TAGS: f"Add the tags {names} to {videos}?",
         BulkAction.REMOVE_TAGS: f"Remove the tags {names} from {videos}?",
         BulkAction.TRANSCRIBE: f"Transcribe {videos}?",
-        BulkAction.ENCODE: f"Encode {videos} again?",
+        BulkAction.ENCODE: f"Re-encode {videos}?",
         BulkAction.ARCHIVE: f"Move {videos} to the archive?",
     }[action]
 
@@ -139,7 +139,7 @@ class BulkAdmin(FileVersionAdmin):
     action_form = BulkForm
     actions = (
         *("make_public", "make_unlisted", "make_private", "set_category", "add_tags", "remove_tags"),
-        *("transcribe", "encode_again", "retry_failed", "archive_selected"),
+        *("transcribe", "re_encode", "retry_failed", "archive_selected"),
     )
 
     def get_urls(self) -> list[URLPattern]:
@@ -260,8 +260,8 @@ class BulkAdmin(FileVersionAdmin):
     def transcribe(self, request: HttpRequest, queryset: QuerySet[Video]) -> HttpResponse | None:
         return self._edit(request, queryset, BulkAction.TRANSCRIBE)
 
-    @admin.action(description="Encode again", permissions=["manage_job"])
-    def encode_again(self, request: HttpRequest, queryset: QuerySet[Video]) -> HttpResponse | None:
+    @admin.action(description="Re-encode", permissions=["manage_job"])
+    def re_encode(self, request: HttpRequest, queryset: QuerySet[Video]) -> HttpResponse | None:
         return self._edit(request, queryset, BulkAction.ENCODE)
 
     @admin.action(description="Retry failed", permissions=["change"])
@@ -306,7 +306,7 @@ def to_list(request: HttpRequest) -> HttpResponse:
 
 
 def estimate_of(ids: list[int]) -> str:
-    """Return how much work and disk space encoding these videos again takes, from what it took the last time."""
+    """Return how much work and disk space re-encoding these videos takes, from what it took the last time."""
     videos = Video.objects.filter(pk__in=ids)
     total = videos.aggregate(seconds=Sum("duration"), bytes=Sum("storage_entry__renditions"))
     known = Attempt.objects.filter(job__video__in=ids, outcome=Outcome.COMPLETED, ended_at__isnull=False)

@@ -1,30 +1,19 @@
 """The list of videos in the admin: what its rows, chips and menus show, counted and found at a bounded cost."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.admin.views.main import ChangeList
 from django.core.cache import cache
 from django.core.paginator import Page, Paginator
-from django.db.models import BooleanField, Case, CharField, Count, F, QuerySet, Value, When, prefetch_related_objects
+from django.db.models import BooleanField, Case, CharField, Count, F, QuerySet, Value, When
 from django.db.models.expressions import RawSQL
 from django.http import HttpRequest
-from django.template.defaultfilters import filesizeformat
-from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.functional import cached_property
-from django.utils.timezone import localtime
 
-from transcoding.models import UNFINISHED, PipelineStep, QualityStatus
-from transcoding.operations.insight import Insight, inspect_jobs
 from videos.admin.list_filters import FAILED, PERIODS, SCHEDULED, STATES, WORDS, scheduled
-from videos.admin.publication import grant_to_editor
-from videos.formatting import clock
-from videos.models import MEANINGS, Category, SavedView, SearchDocument, Video, Visibility, matching
+from videos.admin.rows import complete, spaced
+from videos.models import Category, SavedView, SearchDocument, Video, Visibility, matching
 from videos.models.visibility import visibility_now
-from videos.storage.paths import poster_url
 
 EXACT = 10_000  # rows that are counted each time; greater counts are kept for a while, and shown as estimates
 COUNT_SECONDS = 60
@@ -104,11 +93,6 @@ def rounded(number: int) -> str:
     return f"about {spaced(round(number / unit) * unit)}"
 
 
-def spaced(number: int) -> str:
-    """Return a number with narrow spaces between its thousands: "1 204"."""
-    return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
-
-
 def count_marks() -> dict[str, int]:
     """Return the numbers of videos by their marks."""
     mark = Case(
@@ -137,85 +121,6 @@ def search(videos: QuerySet[Video], text: str) -> tuple[QuerySet[Video], bool]:
         excluded=RawSQL("document @@ %s::tsquery", [found.excluded or ""], BooleanField()),
     )
     return videos.filter(pk__in=documents.filter(found=True, excluded=False).values("pk")), False
-
-
-@dataclass(frozen=True)
-class Mark:
-    """The visibility or failure of a video: the name of its icon, its word, what that means, and what comes next."""
-
-    name: str
-    word: str
-    meaning: str
-    next: str = ""
-
-
-def mark_of(video: Video) -> Mark:
-    """Return the mark of a video whose changes are prefetched if it has any."""
-    if video.status == Video.Status.FAILED:
-        return Mark(FAILED, WORDS[FAILED], "Nobody can watch it: its file could not be made.")
-    now = Visibility(video.in_force().visibility)
-    ahead = [change for change in video.changes.all() if change.at > timezone.now()] if video.changes_at else []
-    publication = next((change for change in ahead if change.visibility == Visibility.PUBLIC), None)
-    if publication and now != Visibility.PUBLIC:
-        return Mark(SCHEDULED, day_and_time(publication.at), f"{MEANINGS[now]}. Public from then on.")
-    changes = [f"{change.visibility} from {day_and_time(change.at)}" for change in ahead]
-    ends = bool(ahead) and ahead[0].visibility == Visibility.PRIVATE
-    return Mark(now, WORDS[now], MEANINGS[now], f"until {day_and_time(ahead[0].at)}" if ends else ", ".join(changes))
-
-
-def day(moment: datetime) -> str:
-    """Return the day of a moment: "Today", "Yesterday", "28 Nov", "5 Jan 2027" in another year."""
-    local, today = localtime(moment), localtime().date()
-    names = {today: "Today", today - timedelta(days=1): "Yesterday", today + timedelta(days=1): "Tomorrow"}
-    return names.get(local.date()) or date_format(local, "j M" if local.year == today.year else "j M Y")
-
-
-def day_and_time(moment: datetime) -> str:
-    return f"{day(moment)}, {date_format(localtime(moment), 'H:i')}"
-
-
-def facts_of(video: Video, insight: Insight | None) -> list[str]:
-    """Return the facts below a title, besides the category."""
-    facts = [clock(video.duration)] if video.duration else []
-    return facts + (_progress(video, insight) if insight else [])
-
-
-def _progress(video: Video, insight: Insight) -> list[str]:
-    """Return what is being made of an unfinished video, how far it is, and how long it takes or why it waits."""
-    job = video.job
-    if job.current_step == PipelineStep.ARRIVAL:
-        return [f"{job.progress_percent} % sent to the object store"]
-    facts = [f"{job.progress_percent} % encoded"] if video.status == Video.Status.PROCESSING else []
-    if not insight.workers:
-        return [*facts, f"Waiting: {insight.why[:1].lower()}{insight.why[1:].rstrip('.')}"]
-    made = [rung.quality for rung in job.qualities.all() if rung.status == QualityStatus.IN_PROGRESS]
-    left = [f"{_minutes(insight.remaining)} left"] if insight.remaining is not None else []
-    return [f"Encoding {', '.join(made)}".strip(), *facts, *left]
-
-
-def _minutes(seconds: float) -> str:
-    if seconds < 60:
-        return "less than 1 min"
-    return f"{round(seconds / 60)} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
-
-
-def complete(request: HttpRequest, videos: Sequence[Any]) -> None:
-    """Add to the rows of a page what they show, in a number of queries that does not grow with them."""
-    prefetch_related_objects([video for video in videos if video.changes_at], "changes")
-    making = [video for video in videos if video.status in UNFINISHED and hasattr(video, "job")]
-    prefetch_related_objects(making, "job__qualities")
-    for video in making:
-        video.job.video = video
-    insights = dict(zip(making, inspect_jobs([video.job for video in making]), strict=True)) if making else {}
-    for video in videos:
-        grant_to_editor(request, video)
-        video.mark = mark_of(video)
-        video.facts = facts_of(video, insights.get(video))
-        video.is_making = video.status in UNFINISHED
-        video.added_on = day(video.created_at)
-        video.plays = spaced(video.view_count)
-        video.size = filesizeformat(video.storage_entry.total) if hasattr(video, "storage_entry") else ""
-        video.poster = poster_url(video) if video.watchable else ""
 
 
 class VideoList(ChangeList):

@@ -30,7 +30,7 @@ class VideoListAdmin(VersionedAdmin, SavedViewsAdmin, BulkAdmin):
     show_full_result_count = False
     search_fields = ("title",)  # of the autocomplete field of other forms; `get_search_results` searches more
     ordering = ("-created_at", "-id")
-    unversioned_actions = ("retry_failed", "transcribe", "encode_again")
+    unversioned_actions = ("retry_failed", "transcribe", "re_encode")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[VideoList]:
         return VideoList

@@ -228,7 +228,7 @@ class TestManyVideos:
         assert "is in the past" in act(client, "make_public", [open_one], visible_from="2001-01-01T09:00")
         assert "From: Enter a valid date" in act(client, "make_public", [open_one], visible_from="soon")
 
-    def test_a_password_is_not_put_back(self, client):
+    def test_a_password_is_not_restored(self, client):
         video = VideoFactory(public=True, title="Secret")
         publication.set_visibility(video, "password", password="quartz")
         act(client, "make_public", [video])
@@ -241,14 +241,14 @@ class TestManyVideos:
         assert "Undone: 1 video is as before." in undo(client)
         assert now_of(video).deleted_at is None
 
-    def test_encoding_again_asks_first_and_transcribing_says_what_it_left_out(self, client):
+    def test_re_encoding_asks_first_and_transcribing_says_what_it_left_out(self, client):
         video = TranscodingJobFactory(video=VideoFactory(public=True, title="Lake")).video
-        page = act(client, "encode_again", [video])
-        assert "Encode 1 video again?" in page
+        page = act(client, "re_encode", [video])
+        assert "Re-encode 1 video?" in page
         assert "more disk space" in page
         assert not BulkEdit.objects.exists()
         assert "“Lake”:" in act(client, "transcribe", [video], confirmed=1)
-        assert "1 video is being encoded again." in act(client, "encode_again", [video], confirmed=1)
+        assert "1 video is being re-encoded." in act(client, "re_encode", [video], confirmed=1)
         assert TranscodingJob.objects.making().count() == 1
 
     def test_all_that_match_are_named_first_and_those_shown_keep_their_guard(self, client):
