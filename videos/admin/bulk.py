@@ -312,8 +312,9 @@ def estimate_of(ids: list[int]) -> str:
     known = Attempt.objects.filter(job__video__in=ids, outcome=Outcome.COMPLETED, ended_at__isnull=False)
     spent = known.aggregate(work=Sum(F("ended_at") - F("started_at")))["work"]
     measured = videos.filter(job__in=known.values("job")).aggregate(seconds=Sum("duration"))["seconds"]
-    disk = f"They need about {readable(total['bytes'] or 0)} more disk space until the replaced files are deleted."
+    needed = total["bytes"]
+    disk = f"They need about {readable(needed)} more disk space until the replaced files are deleted." if needed else ""
     if not spent or not measured:
-        return disk
+        return disk or "How much work and disk space that takes is not known yet."
     work = spent.total_seconds() * (total["seconds"] or 0) / measured
-    return f"One worker needs about {clock(work)} for that (hours, minutes, seconds). {disk}"
+    return f"One worker needs about {clock(work)} for that (hours, minutes, seconds). {disk}".strip()
