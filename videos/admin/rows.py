@@ -34,7 +34,7 @@ class Mark:
 def mark_of(video: Video) -> Mark:
     """Return the mark of a video whose changes are prefetched if it has any."""
     if video.status == Video.Status.FAILED:
-        return Mark(FAILED, WORDS[FAILED], "Nobody can watch it: its file could not be made.")
+        return Mark(FAILED, WORDS[FAILED], "Failed: it cannot be watched, because its file could not be made")
     now = Visibility(video.in_force().visibility)
     ahead = [change for change in video.changes.all() if change.at > timezone.now()] if video.changes_at else []
     publication = next((change for change in ahead if change.visibility == Visibility.PUBLIC), None)
