@@ -235,9 +235,8 @@ class VideoList(ChangeList):
 
     @property
     def described(self) -> str:
-        """Return what the list shows as text: "“lake”, Private, Lectures"."""
-        chosen = [self.filters["visibility"].describe(), *(each["text"] for each in self.active)]
-        return ", ".join(filter(None, [f"“{self.query}”" if self.query else "", *chosen]))
+        """Return the active filters as text: "Private, Lectures"."""
+        return ", ".join(filter(None, [self.filters["visibility"].describe(), *(each["text"] for each in self.active)]))
 
     @cached_property
     def menus(self) -> dict[str, list[dict[str, Any]]]:
