@@ -38,12 +38,12 @@ GROUPS: dict[str, dict[str, Place]] = {
         "workers.worker": Place("worker"),
         "videos.storageentry": Place("disk"),
         "videos.webhook": Place("send"),
-        "videos.webhookdelivery": Place("history"),
+        "videos.webhookdelivery": Place("history", "Deliveries"),
         "vlog.auditentry": Place("log", "Audit log"),
     },
     "People": {
         "auth.user": Place("users"),
-        "auth.group": Place("role", "Roles"),
+        "auth.group": Place("role"),
         "vlog.apitoken": Place("key"),
     },
 }

@@ -101,8 +101,8 @@ class VideoAdmin(VideoListAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Video | None = None) -> Any:
         if obj is None:
-            fields = ("file", "title", "description", "category", "tag_names", "visibility", "publish_early")
-            return [(None, {"fields": fields})]
+            details = ("title", "description", "category", "tag_names")
+            return [(None, {"fields": ("file", *details, "visibility", "publish_early", "downloads")})]
         fieldsets = [
             (None, {"fields": ("progress",)}),
             ("Description", {"fields": ("title", "description", "category", "tag_names")}),
@@ -190,6 +190,7 @@ class VideoAdmin(VideoListAdmin):
             category=data["category"],
             tags=data["tag_names"],
             publish_early=data["publish_early"],
+            downloads=data["downloads"],
             visibility=data["visibility"],
         )
         self.remember_visibility(request, video.visibility)

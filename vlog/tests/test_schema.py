@@ -55,6 +55,7 @@ ROWS = """
     INSERT INTO playback_sessions (id, video_id, viewer_id, session_token, duration_watched, completed)
         VALUES (1, 1, 1, 'one', 5400, TRUE), (2, 1, 1, 'two', 1800, FALSE), (3, 1, NULL, 'three', 0, FALSE);
     INSERT INTO daily_views (video_id, day) VALUES (1, '2026-01-31');
+    INSERT INTO daily_totals (day) VALUES ('2026-01-31');
     INSERT INTO workers (id, worker_id, registered_at) VALUES (1, 'uuid', NOW());
     INSERT INTO worker_api_keys (id, worker_id, key_hash, key_prefix, created_at) VALUES (1, 1, 'h', 'p', NOW());
     INSERT INTO auth_user (id, password, username, first_name, last_name, email, is_superuser, is_staff, is_active,
@@ -211,7 +212,7 @@ def filled(db: None) -> None:
 def test_the_document_and_the_code_have_the_same_tables():
     ours = {model._meta.db_table for app in APPS for model in apps.get_app_config(app).get_models()}
     assert set(TABLES) == ours
-    assert len(ours) == 38
+    assert len(ours) == 39
 
 
 @pytest.mark.django_db
@@ -413,12 +414,16 @@ REFUSED = [
     ("daily_views", "unique_viewers", "-1", "ck_daily_views_counts"),
     ("daily_views", "watch_seconds", "-1", "ck_daily_views_counts"),
     ("daily_views", "completions", "-1", "ck_daily_views_counts"),
+    ("daily_totals", "views", "-1", "ck_daily_totals_counts"),
+    ("daily_totals", "watch_seconds", "-1", "ck_daily_totals_counts"),
+    ("daily_totals", "completions", "-1", "ck_daily_totals_counts"),
     ("transcoding_jobs", "current_step", "'upload'", "ck_transcoding_jobs_step"),
     ("transcoding_jobs", "progress_percent", "-1", "ck_transcoding_jobs_progress"),
     ("transcoding_jobs", "progress_percent", "101", "ck_transcoding_jobs_progress"),
     ("transcoding_jobs", "attempt_number", "0", "ck_transcoding_jobs_attempts"),
     ("transcoding_jobs", "max_attempts", "0", "ck_transcoding_jobs_attempts"),
     ("transcoding_jobs", "reserved_bytes", "-1", "ck_transcoding_jobs_reserved"),
+    ("transcoding_jobs", "place", "1", "ck_transcoding_jobs_place"),
     ("transcoding_jobs", "cancelled_by", "''", "ck_transcoding_jobs_cancelled"),
     ("quality_progress", "status", "'running'", "ck_quality_progress_status"),
     ("quality_progress", "progress_percent", "-1", "ck_quality_progress_progress"),
@@ -433,6 +438,7 @@ REFUSED = [
     ("transcoding_chunks", "kind", "'subtitles'", "ck_transcoding_chunks_kind"),
     ("transcoding_chunks", "status", "'in_progress'", "ck_transcoding_chunks_status"),
     ("transcoding_chunks", "priority", "4", "ck_transcoding_chunks_priority"),
+    ("transcoding_chunks", "place", "1", "ck_transcoding_chunks_place"),
     ("transcoding_chunks", "first_segment", "1", "ck_transcoding_chunks_segments"),
     ("transcoding_chunks", "last_segment", "-1", "ck_transcoding_chunks_segments"),
     ("transcoding_chunks", "tier", "-1", "ck_transcoding_chunks_counts"),
