@@ -18,8 +18,8 @@ from transcoding import tasks
 from transcoding.models import Attempt, Outcome
 from videos import bulk, publication
 from videos.admin.file_versions import FileVersionAdmin
-from videos.admin.rows import day_and_time, spaced
-from videos.formatting import clock
+from videos.admin.rows import day_and_time
+from videos.formatting import clock, thousands
 from videos.forms import TAGS_HELP
 from videos.models import BulkAction, BulkEdit, BulkState, Category, Video, Visibility
 from videos.publication import PublicationError
@@ -31,7 +31,7 @@ SESSION_KEY = "bulk_edit"
 SHOWN = timedelta(minutes=30)  # for which the list shows the last edit, with the way back
 MAX_NAMED = 5  # skipped videos in a message
 ASKS = (BulkAction.TRANSCRIBE, BulkAction.ENCODE)  # actions that are confirmed, because they cannot be undone
-TOO_MANY = f"One action changes at most {spaced(bulk.MAX_VIDEOS)} videos. Narrow the list with filters first."
+TOO_MANY = f"One action changes at most {thousands(bulk.MAX_VIDEOS)} videos. Narrow the list with filters first."
 
 
 class BulkForm(helpers.ActionForm):

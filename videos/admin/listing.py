@@ -11,7 +11,8 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 
 from videos.admin.list_filters import FAILED, PERIODS, SCHEDULED, STATES, WORDS, scheduled
-from videos.admin.rows import complete, spaced
+from videos.admin.rows import complete
+from videos.formatting import thousands
 from videos.models import Category, SavedView, SearchDocument, Video, Visibility, matching
 from videos.models.visibility import visibility_now
 
@@ -86,11 +87,11 @@ def kept(key: str, count: Any) -> Any:
 
 
 def rounded(number: int) -> str:
-    """Return a count as text; above EXACT it is an estimate: "148", "about 100 000"."""
+    """Return a count as text; above EXACT it is an estimate: "148", "about 100,000"."""
     if number <= EXACT:
-        return spaced(number)
+        return thousands(number)
     unit = 10 ** max(len(str(number)) - 3, 0)
-    return f"about {spaced(round(number / unit) * unit)}"
+    return f"about {thousands(round(number / unit) * unit)}"
 
 
 def count_marks() -> dict[str, int]:
@@ -167,7 +168,8 @@ class VideoList(ChangeList):
     @property
     def range_text(self) -> str:
         first = (self.page_num - 1) * self.list_per_page + 1
-        return f"{spaced(first)}\N{EN DASH}{spaced(first + len(self.result_list) - 1)} of {rounded(self.result_count)}"
+        last = first + len(self.result_list) - 1
+        return f"{thousands(first)}\N{EN DASH}{thousands(last)} of {rounded(self.result_count)}"
 
     @property
     def pages(self) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db.models import prefetch_related_objects
@@ -16,7 +16,7 @@ from transcoding.models import UNFINISHED, PipelineStep, QualityStatus
 from transcoding.operations.insight import Insight, inspect_jobs
 from videos.admin.list_filters import FAILED, SCHEDULED, WORDS
 from videos.admin.publication import grant_to_editor
-from videos.formatting import clock
+from videos.formatting import clock, day, thousands
 from videos.models import MEANINGS, Video, Visibility
 from videos.storage.paths import poster_url
 
@@ -43,13 +43,6 @@ def mark_of(video: Video) -> Mark:
     changes = [f"{change.visibility} from {day_and_time(change.at)}" for change in ahead]
     ends = bool(ahead) and ahead[0].visibility == Visibility.PRIVATE
     return Mark(now, WORDS[now], MEANINGS[now], f"until {day_and_time(ahead[0].at)}" if ends else ", ".join(changes))
-
-
-def day(moment: datetime) -> str:
-    """Return the day of a moment: "Today", "Yesterday", "28 Nov", "5 Jan 2027" in another year."""
-    local, today = localtime(moment), localtime().date()
-    names = {today: "Today", today - timedelta(days=1): "Yesterday", today + timedelta(days=1): "Tomorrow"}
-    return names.get(local.date()) or date_format(local, "j M" if local.year == today.year else "j M Y")
 
 
 def day_and_time(moment: datetime) -> str:
@@ -95,11 +88,6 @@ def complete(request: HttpRequest, videos: Sequence[Any]) -> None:
         video.facts = facts_of(video, insights.get(video))
         video.is_making = video.status in UNFINISHED
         video.added_on = day(video.created_at)
-        video.plays = spaced(video.view_count)
+        video.plays = thousands(video.view_count)
         video.size = filesizeformat(video.storage_entry.total) if hasattr(video, "storage_entry") else ""
         video.poster = poster_url(video) if video.watchable else ""
-
-
-def spaced(number: int) -> str:
-    """Return a number with narrow spaces between its thousands: "1 204"."""
-    return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
