@@ -86,10 +86,12 @@ def _videos(request: HttpRequest) -> dict[str, Any]:
         "failed": list(failed.select_related("video__version_of").defer("plan")[:FAILED]),
         "unsorted": list(unsorted[:UNSORTED]),
     }
-    needs = failed.count() + unsorted[:COUNTED].count()
+    failures = failed.count()
+    needs = failures + unsorted[:COUNTED].count()
     return {
         **rows,
         "is_empty": not Video.objects.exists(),
+        "failures": failures,
         "needs": needs,
         "hidden_needs": needs - sum(map(len, rows.values())),
         "scheduled": changes,
@@ -99,7 +101,7 @@ def _videos(request: HttpRequest) -> dict[str, Any]:
 
 
 def failed_jobs() -> QuerySet[TranscodingJob]:
-    """Return the jobs that failed, the newest first, without those that somebody cancelled."""
+    """Return the jobs that failed, the newest first, without cancelled ones."""
     failed = TranscodingJob.objects.shown().filter(video__status=Video.Status.FAILED, video__deleted_at=None)
     return failed.filter(cancelled_by=None).order_by("-pk")
 
@@ -192,7 +194,7 @@ def _operation(sees: dict[str, bool], found: dict[str, Any]) -> dict[str, Any]:
         "workers_words": workers_in_words(
             snapshot.workers, {chunk.worker for chunk in snapshot.queue if chunk.running}
         ),
-        "jobs_words": f"{found['making_count']} open, {failed_jobs().count()} failed",
+        "jobs_words": f"{found['making_count']} open, {found['failures']} failed",
     }
 
 

@@ -91,13 +91,13 @@ def test_with_nothing_to_do_the_page_says_so(editor):
 
 def test_a_failed_video_has_its_reason_and_two_ways_on(editor):
     job = fail("Field <notes>", "The file ends after 2 minutes of 14.\n\nffmpeg: moov atom not found")
-    fail("Taken back", cancelled_by="ann")
+    fail("Cancelled", cancelled_by="ann")
     text = page(editor)
     assert card(text, "needs").startswith(
         "Needs you 1 Field &lt;notes&gt; Failed. The file ends after 2 minutes of 14."
     )
     assert "moov" not in text
-    assert "Taken back" not in card(text, "needs")
+    assert "Cancelled" not in card(text, "needs")
     assert f'href="/admin/videos/video/{job.video_id}/change/#file"' in text
     response = act(editor, "retry", job)
     assert response.redirect_chain[-1][0] == START
