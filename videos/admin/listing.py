@@ -18,8 +18,8 @@ from videos.models.visibility import visibility_now
 
 EXACT = 10_000  # rows that are counted each time; greater counts are kept for a while, and shown as estimates
 COUNT_SECONDS = 60
-MAX_FOUND = 5_000  # videos that a search finds before it is too general to look at captions
-MAX_CUES = 20_000  # captions that a search looks at
+MAX_FOUND = 2_000  # videos that a search finds before it is too general to look at captions
+MAX_CUES = 10_000  # captions that a search looks at
 MAX_CHARACTERS = 200  # of a search; the rest is cut off
 CHIPS = (Visibility.PUBLIC, SCHEDULED, Visibility.UNLISTED, Visibility.PRIVATE, Visibility.PASSWORD, FAILED)
 RELATED = ("category", "job", "storage_entry")
@@ -137,7 +137,7 @@ class VideoList(ChangeList):
         self.marks = kept("videos-marks", count_marks) if self.is_counted else {}
         request.known_count = self._known_count()  # type: ignore[attr-defined]
         super().get_results(request)
-        self.result_list = list(self.result_list)
+        self.result_list = list(self.result_list) if self.result_count else []
         complete(request, self.result_list)
 
     @cached_property

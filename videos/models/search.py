@@ -30,20 +30,22 @@ parsed AS MATERIALIZED (
     SELECT COALESCE(stems || words, words, stems) AS written, stems AS spoken, excluded FROM useful
 )"""
 
+# Captions are left out where the documents alone are too many.
 MATCHING = f"""
-WITH {QUERY}
+WITH {QUERY}, written AS MATERIALIZED (
+    SELECT d.video_id FROM query q JOIN search_documents d ON d.document @@ q.written
+    WHERE q.excluded IS NULL OR NOT d.document @@ q.excluded LIMIT %(limit)s
+), spoken AS (
+    SELECT t.video_id FROM caption_tracks t
+    WHERE (SELECT COUNT(*) FROM written) < %(limit)s
+      AND t.id IN (SELECT c.track_id FROM
+                   (SELECT c.track_id FROM query q JOIN cues c ON search_words(c.text) @@ q.spoken LIMIT %(cues)s) c)
+      AND NOT EXISTS (SELECT FROM query q JOIN search_documents d ON d.video_id = t.video_id
+                      WHERE d.document @@ q.excluded)
+    LIMIT %(limit)s
+)
 SELECT written::TEXT, excluded::TEXT, ARRAY(
-    (SELECT d.video_id FROM query q JOIN search_documents d ON d.document @@ q.written
-     WHERE q.excluded IS NULL OR NOT d.document @@ q.excluded LIMIT %(limit)s)
-    UNION
-    (SELECT t.video_id FROM caption_tracks t
-     WHERE t.id IN (SELECT c.track_id FROM
-                    (SELECT c.track_id FROM query q JOIN cues c ON search_words(c.text) @@ q.spoken LIMIT %(cues)s) c)
-       AND NOT EXISTS (SELECT FROM query q JOIN search_documents d ON d.video_id = t.video_id
-                       WHERE d.document @@ q.excluded)
-     LIMIT %(limit)s)
-    UNION
-    SELECT id FROM videos WHERE slug = %(slug)s
+    SELECT video_id FROM written UNION SELECT video_id FROM spoken UNION SELECT id FROM videos WHERE slug = %(slug)s
 ) FROM query
 """  # noqa: S608 - a constant
 
