@@ -269,16 +269,17 @@ def test_ticked_videos_get_a_category_and_go_back(visit, address):
     log_in(page, address)
     page.goto(f"{address}/admin/videos/video/")
     assert not page.locator("div.actions").is_visible()
+    without = page.locator("tbody .meta", has_text="No category").count()
     for number in (0, 2):
-        page.locator(".action-select").nth(number).check()
-    assert page.locator(".action-counter").inner_text() == "2 of 30 selected"
+        page.locator("tbody tr", has_text="Walks").nth(number).locator(".action-select").check()
+    assert page.locator(".action-counter").inner_text().startswith("2 of ")
     bar = page.get_by_role("group", name="With the selected videos")
     bar.get_by_text("Category").first.click()
     bar.locator("#a-category").select_option(label="None")
     bar.get_by_role("button", name="Set category").click()
     page.get_by_text("2 videos are without a category now.").wait_for()
-    assert page.locator("tbody .meta", has_text="No category").count() == 2
+    assert page.locator("tbody .meta", has_text="No category").count() == without + 2
     page.get_by_role("button", name="Undo").click()
     page.get_by_text("Undone: 2 videos are as before.").wait_for()
-    assert page.locator("tbody .meta", has_text="No category").count() == 0
+    assert page.locator("tbody .meta", has_text="No category").count() == without
     assert not is_too_wide(page)
