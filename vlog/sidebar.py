@@ -9,7 +9,7 @@ from django.core.cache import cache
 from django.http import HttpRequest
 from django.urls import reverse
 
-COUNT_SECONDS = 10
+COUNTS, COUNT_SECONDS = "desk-open-rows", 30  # their key in the cache, and how long they are kept
 OTHER_ICON = "list"
 
 
@@ -97,4 +97,4 @@ def open_counts(site: AdminSite) -> dict[str, int]:
         admins = ((model, admin) for model, admin in site._registry.items() if hasattr(admin, "open_rows"))
         return {model._meta.label_lower: admin.open_rows().count() for model, admin in admins}
 
-    return cache.get_or_set("desk-open-rows", count, COUNT_SECONDS) or {}
+    return cache.get_or_set(COUNTS, count, COUNT_SECONDS) or {}

@@ -18,6 +18,7 @@ from videos.models.visibility import visibility_now
 
 EXACT = 10_000  # rows that are counted each time; greater counts are kept for a while, and shown as estimates
 COUNT_SECONDS = 60
+MARKS = "videos-marks"  # the key of the counts by mark in the cache
 MAX_FOUND = 2_000  # videos that a search finds before it is too general to look at captions
 MAX_CUES = 10_000  # captions that a search looks at
 MAX_CHARACTERS = 200  # of a search; the rest is cut off
@@ -134,7 +135,7 @@ class VideoList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         self.person = request.user.pk
-        self.marks = kept("videos-marks", count_marks) if self.is_counted else {}
+        self.marks = kept(MARKS, count_marks) if self.is_counted else {}
         request.known_count = self._known_count()  # type: ignore[attr-defined]
         super().get_results(request)
         self.result_list = list(self.result_list) if self.result_count else []

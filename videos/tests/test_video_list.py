@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from transcoding.models import TranscodingJob
 from videos import bulk, publication
+from videos.admin.listing import MARKS
 from videos.models import MAX_VIEWS, BulkAction, BulkEdit, BulkItem, SavedView, Tag, Video
 from videos.pages.search import find
 from videos.tasks import run_bulk_edits
@@ -26,10 +27,11 @@ RIGHTS = ("view_video", "change_video", "delete_video", "manage_job", "change_tr
 
 @pytest.fixture(autouse=True)
 def editor(client):
-    cache.clear()
     user = staff(*RIGHTS)
     client.force_login(user)
-    return user
+    cache.delete(MARKS)
+    yield user
+    cache.delete(MARKS)
 
 
 def titles(client, **query):
@@ -136,7 +138,6 @@ class TestCost:
         monkeypatch.setattr("videos.admin.video_list.VideoListAdmin.list_per_page", 1 if "p" in query else 50)
         numbers = []
         self.rows(2)
-        client.get(LIST)  # fills the cache of the sidebar
         for more in (0, 2):
             self.rows(more)
             with CaptureQueriesContext(connection) as queries:
