@@ -119,6 +119,7 @@ def of_admin(video):
     return {name: row.pk for name, row in pks.items()}
 
 
+@pytest.mark.slow("it opens every page of the admin")
 def test_no_page_of_the_admin_scrolls_sideways_on_a_phone_or_on_a_desk(visit, address, of_admin):
     page = visit("/")
     log_in(page, address)
