@@ -63,6 +63,8 @@ MAX_SIDE = 16_384
 MAX_TRIES = 3_000  # packets that may fail to decode before the probe gives up
 DOLBY_VISION = {"dvh1", "dvhe", "dvav", "dva1", "dav1"}  # codec tags
 APART = Fraction(1, 4)  # seconds of sound before the first picture, or after the last, for which that one is shown
+# Bytes of a packet that repeats the picture before: a header, and a byte for so many pixels.
+REPEATED, PIXELS_A_BYTE = 64, 64 * 256
 ALONE_RATE = Fraction(5)  # frames a second of a single picture with sound
 
 
@@ -275,6 +277,7 @@ def _video_track(
     start += _decoder_delay(frame, packets)
     lead, tail = _held(start * time_base, shown, rate, tracks)
     check_length((frames := lead + shown + tail) / rate)
+    still = 2 * _different(packets, look) < frames
     return VideoTrack(
         index=stream.index,
         codec=context.name,
@@ -293,10 +296,10 @@ def _video_track(
         idr=packets.only_idr and packets.begins_shown,
         bitrate=int(8 * sum(packets.sizes) / max(seconds + (lead + tail) / rate, 1 / rate)),
         peak=_peak(packets, time_base),
-        look=look.colors,
+        look=replace(look.colors, stored=look.stored[:: -1 if frame.rotation % 180 else 1]) if still else look.colors,
         lead=lead,
         tail=tail,
-        still=2 * len(order) < frames,
+        still=still,
         keyframe_positions=tuple(packets.keyframe_positions),
         packed=packets.packed,
     )
@@ -321,6 +324,12 @@ def _is_simple(frame: VideoFrame, look: Appearance) -> bool:
 def _decoder_delay(frame: VideoFrame, packets: Packets) -> int:
     """Return the ticks by which frames are later than their packets; 0 unless there are no presentation times (AVI)."""
     return max(0, frame.dts - packets.times[0]) if frame.pts is None and frame.dts is not None else 0
+
+
+def _different(packets: Packets, look: Appearance) -> int:
+    """Return about how many pictures are not the same as the one before: codecs write hardly anything for those."""
+    hardly = REPEATED + look.stored[0] * look.stored[1] // PIXELS_A_BYTE
+    return sum(size > hardly for size in packets.sizes)
 
 
 def _peak(packets: Packets, time_base: Fraction) -> int:

@@ -81,7 +81,11 @@ class Package:
         return (folder / "init.mp4").read_bytes() + b"".join(path.read_bytes() for path in sorted(folder.glob("*.m4s")))
 
     def numbers(self, rendition):
-        return [number for number, _ in clips.read_numbers(self.stream(rendition))]
+        """Return the number that each frame of the timeline shows; those that repeat one may be left out."""
+        found = list(clips.read_numbers(self.stream(rendition)))
+        begins = [round(time * self.plan.rate) for _, time in found]
+        ends = [*begins[1:], self.plan.timeline.end] if self.plan.leaves_out else [begin + 1 for begin in begins]
+        return [number for (number, _), begin, end in zip(found, begins, ends, strict=True) for _ in range(begin, end)]
 
     def frame_ticks(self, rendition):
         """Return the times of all frames in decoding order, read from the boxes alone."""
