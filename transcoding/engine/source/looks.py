@@ -14,8 +14,8 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 
 from transcoding.engine.formats import h264
 from transcoding.engine.formats.h264 import BrokenStream, read_sps
-from transcoding.engine.formats.matroska import NO_CROP, Crop
 from transcoding.engine.plan.media import MAX_PIXELS, ColorInfo
+from transcoding.engine.source.description import NO_CROP, Crop
 
 TRANSFERS: dict[int, str] = {ColorTrc.SMPTE2084: "pq", ColorTrc.ARIB_STD_B67: "hlg"}
 MATRICES: dict[int, str] = {

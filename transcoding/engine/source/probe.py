@@ -16,8 +16,7 @@ from av.video.reformatter import ColorTrc
 from av.video.stream import VideoStream
 
 from transcoding.engine.ffmpeg.inputs import is_file
-from transcoding.engine.formats import matroska
-from transcoding.engine.formats.matroska import NO_CROP, Crop
+from transcoding.engine.formats import transport
 from transcoding.engine.plan.ladder import LADDER, Ladder
 from transcoding.engine.plan.media import (
     MAX_PIXELS,
@@ -31,6 +30,7 @@ from transcoding.engine.plan.media import (
 )
 from transcoding.engine.source import sound, stills
 from transcoding.engine.source.clean import is_clean
+from transcoding.engine.source.description import NO_CROP, describe
 from transcoding.engine.source.looks import (
     Appearance,
     common_look,
@@ -41,7 +41,6 @@ from transcoding.engine.source.looks import (
     stated_parameter_sets,
 )
 from transcoding.engine.source.packets import (
-    MATROSKA,
     WITHOUT_INDEX,
     MediaError,
     Packets,
@@ -96,6 +95,8 @@ def read_media(source: str | Path, ladder: Ladder = LADDER) -> MediaInfo:
 
 def _probe(source: str, container: av.container.InputContainer, ladder: Ladder, search: int = 0) -> MediaInfo:
     """Return the facts of a source, of which so many bytes were read in search of audio; 0: as many as usual."""
+    if container.format.name == "mpegts" and transport.is_scrambled(read_head(source, transport.HEAD)):
+        raise MediaError(ENCRYPTED)
     video = _pick_video(container)
     if video is None:
         return _probe_sound(source, container)
@@ -112,7 +113,8 @@ def _probe(source: str, container: av.container.InputContainer, ladder: Ladder, 
             "that."
         )
     tracks = sound.tracks(container, audio, packets, late=bool(search))
-    looks = parts_of(_first_look(video, frame, _crop(source, container, video)), pictures.stretches)
+    crop = describe(container).crops.get(video.index, NO_CROP)
+    looks = parts_of(look_of(frame, video.sample_aspect_ratio or Fraction(1), crop), pictures.stretches)
     look = _look(video, pictures, looks)
     track = _video_track(video, frame, look, pictures, tracks)
     length = max([track.frames / track.rate, *(packets[each.index].measured * tick(each) for each in audio)])
@@ -181,17 +183,6 @@ def _media(  # noqa: PLR0913 - what the two kinds of sources have in common
         jumps=jumps,
         length=float(length),
     )
-
-
-def _crop(source: str, container: av.container.InputContainer, stream: VideoStream) -> Crop:
-    """Return what ffmpeg cuts off the pictures of a track."""
-    if container.format.name != MATROSKA:
-        return NO_CROP
-    return matroska.crop_of(read_head(source, matroska.HEAD), stream.index)
-
-
-def _first_look(stream: VideoStream, frame: VideoFrame, crop: Crop) -> Appearance:
-    return look_of(frame, stream.sample_aspect_ratio or Fraction(1), crop)
 
 
 def _look(stream: VideoStream, packets: Packets, looks: list[tuple[int, Appearance]]) -> Appearance:
