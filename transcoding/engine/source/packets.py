@@ -239,10 +239,12 @@ def _add_keyframes(
 ) -> bool:
     """Read the packets of all keyframes and add their facts; return False if one is not where the index says."""
     packets.keyframes, h264_track = positions, _h264_track(stream)
+    packets.stretches = Stretches(stream.codec_context.name, stream.codec_context.extradata or b"")
     for position in positions:
         for packet in _packets_at(container, stream, packets.times[position] - delay, delay, count=1):
             packets.keyframe_times.append(shown_at(packet))
             packets.only_idr = packets.only_idr and (h264_track is None or h264_track.is_idr(bytes(packet)))
+            packets.stretches.add(position, bytes(packet))
     return len(packets.keyframe_times) == len(positions)
 
 
@@ -301,8 +303,8 @@ def _prepare(tracks: dict[int, Packets], video: VideoStream, *, has_clock: bool)
     """Have the pictures looked at, and the clock of all tracks kept where it may jump."""
     pictures = tracks[video.index]
     pictures.codec, pictures.h264_track = video.codec_context.name, _h264_track(video)
+    pictures.stretches = Stretches(pictures.codec, b"" if has_clock else video.codec_context.extradata or b"")
     if has_clock:
-        pictures.stretches = Stretches(pictures.codec)
         for facts in tracks.values():
             facts.clock = Clock()
 

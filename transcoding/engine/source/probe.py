@@ -114,7 +114,11 @@ def _probe(source: str, container: av.container.InputContainer, ladder: Ladder, 
         )
     tracks = sound.tracks(container, audio, packets, late=bool(search))
     crop = describe(container).crops.get(video.index, NO_CROP)
-    looks = parts_of(look_of(frame, video.sample_aspect_ratio or Fraction(1), crop), pictures.stretches)
+    looks = parts_of(
+        look_of(frame, video.sample_aspect_ratio or Fraction(1), crop),
+        pictures.stretches,
+        turned=bool(frame.rotation % 180),
+    )
     look = _look(video, pictures, looks)
     track = _video_track(video, frame, look, pictures, tracks)
     length = max([track.frames / track.rate, *(packets[each.index].measured * tick(each) for each in audio)])
@@ -189,7 +193,10 @@ def _look(stream: VideoStream, packets: Packets, looks: list[tuple[int, Appearan
     """Return how most of the pictures look; interlaced where any may be."""
     look = common_look(looks, len(packets.times))
     codec, extradata = stream.codec_context.name, stream.codec_context.extradata or b""
-    known = packets.stretches.parameter_sets() if packets.stretches else stated_parameter_sets(codec, extradata)
+    known = [
+        *(packets.stretches.parameter_sets() if packets.stretches else ()),
+        *stated_parameter_sets(codec, extradata),
+    ]
     interlaced = look.colors.interlaced or may_be_interlaced(codec, known)
     stored = looks[0][1].stored if interlaced else ()
     return replace(look, colors=replace(look.colors, interlaced=interlaced, stored=stored))

@@ -71,13 +71,26 @@ def interlaced(target, size, *arguments, rate=50):
     )  # fmt: skip
 
 
+@pytest.fixture(params=["ts", "mp4", "mkv"])
+def joined(request, tmp_path):
+    """Join parts of a transport stream, and put them into each container that can hold what changes."""
+
+    def join(*parts):
+        whole = concatenated(tmp_path / "a.ts", *parts)
+        if request.param == "ts":
+            return whole
+        return clips.make(tmp_path / f"a.{request.param}", "-i", str(whole), "-c", "copy")
+
+    return join
+
+
 class TestPictures:
-    def test_interlaced_pictures_that_change_their_size_are_whole(self, tmp_path):
+    def test_interlaced_pictures_that_change_their_size_are_whole(self, joined, tmp_path):
         parts = [
             interlaced(tmp_path / f"{n}.ts", size, "-output_ts_offset", str(3 * n))
             for n, size in enumerate(("360x288", "272x288"))
         ]
-        package = taken(concatenated(tmp_path / "a.ts", *parts), tmp_path)
+        package = taken(joined(*parts), tmp_path)
         made = frames(package, package.plan.video[0].key)
         assert len(made) == pytest.approx(150, abs=1)
         with av.open(str(tmp_path / "1.ts")) as container:
@@ -85,19 +98,19 @@ class TestPictures:
         assert combs(made[120]) < combs(woven[45]) / 2
         assert not package.warnings
 
-    def test_pictures_that_become_interlaced_are_deinterlaced_from_there_on(self, tmp_path):
+    def test_pictures_that_become_interlaced_are_deinterlaced_from_there_on(self, joined, tmp_path):
         plain = clips.make(
             tmp_path / "0.ts", "-f", "lavfi", "-i", "testsrc2=size=360x288:rate=25:duration=3", "-c:v", "mpeg2video",
             "-b:v", "3M", "-g", "12",
         )  # fmt: skip
         fields = interlaced(tmp_path / "1.ts", "360x288", "-output_ts_offset", "3")
-        package = taken(concatenated(tmp_path / "a.ts", plain, fields), tmp_path)
+        package = taken(joined(plain, fields), tmp_path)
         made = frames(package, package.plan.video[0].key)
         with av.open(str(fields)) as container:
             woven = list(container.decode(video=0))
         assert combs(made[120]) < combs(woven[45]) / 2
 
-    def test_another_shape_gets_bars(self, tmp_path):
+    def test_another_shape_gets_bars(self, joined, tmp_path):
         parts = []
         for number, shape in enumerate(("4/3", "4/3", "16/9")):
             picture = "color=white:size=192x144:rate=25:duration=2"
@@ -105,13 +118,26 @@ class TestPictures:
                 tmp_path / f"{number}.ts", "-f", "lavfi", "-i", picture, "-vf", f"setdar={shape}", "-c:v", "mpeg2video",
                 "-g", "12", "-output_ts_offset", str(2 * number),
             ))  # fmt: skip
-        package = taken(concatenated(tmp_path / "a.ts", *parts), tmp_path)
+        package = taken(joined(*parts), tmp_path)
         (rung,) = package.plan.video
         assert (rung.width, rung.height, package.plan.format) == (192, 144, 3)
         made = frames(package, rung.key)
         column = [[int(value) for value in frame.to_ndarray(format="gray")[:, 96]] for frame in (made[20], made[140])]
         assert min(column[0]) > 200
         assert [column[1][line] > 200 for line in (4, 72, 139)] == [False, True, False]
+
+    def test_another_rate_is_that_of_the_whole(self, joined, tmp_path):
+        parts = [
+            clips.numbered(
+                tmp_path / f"{n}.ts", PART, rate, *H264, "-bf", "0", "-g", "25", "-an", "-output_ts_offset", str(4 * n),
+                height=90,
+            )
+            for n, rate in enumerate(("25", "50"))
+        ]  # fmt: skip
+        package = taken(joined(*parts), tmp_path)
+        assert package.plan.rate == 50
+        assert package.numbers("90p") == [*(n // 2 for n in range(2 * PART)), *range(PART)]
+        assert not package.warnings
 
     def test_each_part_is_converted_from_its_own_dynamic_range(self, tmp_path):
         """Paper white: HLG stores it as 180 of 255, and tone mapping makes 201 of it; the rest stays as it is."""
