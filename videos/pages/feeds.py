@@ -92,7 +92,7 @@ class LatestFeed(Feed):
         return [xml_text(name) for name in [*category, *(tag.name for tag in item.tags.all())]]
 
     def item_enclosures(self, item: Any) -> list[Enclosure]:
-        """Return the audio of an item without pictures, if viewers may download it. Its size is that of the segments."""
+        """Return the audio of an item without pictures, if viewers may download it; its size is that of segments."""
         if not (item.only_sound and item.downloads and item.offered_audio):
             return []
         entry = getattr(item, "storage_entry", None)

@@ -87,14 +87,17 @@ class TestPoster:
         assert max(poster.getpixel((640, 40))) < 60, "above it is nothing"
         assert self.warnings == ()
 
-    def test_a_cover_that_is_too_large_gives_way_to_the_waveform(self, tmp_path):
+    @pytest.mark.parametrize("stated", [12_000, 20_000])
+    def test_a_cover_that_is_too_large_gives_way_to_the_waveform(self, tmp_path, stated):
         cover = tmp_path / "c.png"
-        cover.write_bytes(png(12_000))  # libav knows no larger one
+        cover.write_bytes(png(12_000))  # ffmpeg packs no larger one
         source = clips.make(
             tmp_path / "a.mp3",
             *(*tone(440, 1), "-i", str(cover), "-map", "0", "-map", "1", "-c:v", "copy"),
             *("-disposition:v", "attached_pic"),
         )
+        sides = [struct.pack(">4sII", b"IHDR", side, side) for side in (12_000, stated)]
+        source.write_bytes(source.read_bytes().replace(*sides))
         assert self.of(source, tmp_path).size == (1280, 720)
         assert "too large" in self.warnings[0]
 
