@@ -227,7 +227,6 @@ def make_plan(  # noqa: PLR0913 - the facts, what is to be made of them, and wit
     sounds = sound.renditions(media, timeline.duration, audio_tracks, cap)
     timeline = sounds[0].timeline if media.only_sound else timeline
     is_still = video.still and not conversions
-    is_new = any((sounds, media.jumps, shapes, conversions, video.packed))
     return Plan(
         stream=video.index,
         zero=video.start,
@@ -239,16 +238,20 @@ def make_plan(  # noqa: PLR0913 - the facts, what is to be made of them, and wit
         encoder=encoder,
         preset=preset,
         ffmpeg=ffmpeg,
-        look=video.look,
         warnings=(*media.warnings, *sound.left_out(len(media.audio_tracks), audio_tracks)),
-        format=STILL_FORMAT if is_still else SOUND_FORMAT if is_new else PLAIN,
-        **{name: getattr(video, name) for name in ("lead", "tail", "still", "packed")},
+        format=STILL_FORMAT if is_still else _format(sounds, media.jumps, shapes, conversions, video.packed),
+        **{name: getattr(video, name) for name in ("look", "lead", "tail", "still", "packed")},
         jumps=media.jumps,
         shapes=shapes,
         conversions=conversions,
         length=media.length,
         **_source_filters(video.look, conversions),
     )
+
+
+def _format(*new: object) -> int:
+    """Return the format of a plan, given what the release before could not make."""
+    return SOUND_FORMAT if any(new) else PLAIN
 
 
 def _pictures(media: MediaInfo, gop: int, ladder: Ladder) -> tuple[tuple[VideoRendition, ...], Timeline]:

@@ -58,8 +58,7 @@ __all__ = ["MediaError", "read_media"]
 
 GONE = "The original is not in the storage any more. Upload the file again."
 ENCRYPTED = "The file is encrypted: its pictures cannot be decoded. Export it without copy protection and upload that."
-MAX_SIDE = 16_384
-MAX_TRIES = 3_000  # packets that may fail to decode before the probe gives up
+MAX_SIDE, MAX_TRIES = 16_384, 3_000  # pixels; packets that may fail to decode before the probe gives up
 DOLBY_VISION = {"dvh1", "dvhe", "dvav", "dva1", "dav1"}  # codec tags
 APART = Fraction(1, 4)  # seconds of sound before the first picture, or after the last, for which that one is shown
 # Bytes of a packet that repeats the picture before: a header, and a byte for so many pixels.
@@ -80,6 +79,8 @@ def read_media(source: str | Path, ladder: Ladder = LADDER) -> MediaInfo:
         raise MediaError("The file is empty (0 bytes): it did not arrive whole. Upload it again.")
     try:
         with open_container(source) as container:
+            if container.format.name == "mpegts" and transport.is_scrambled(read_head(source, transport.HEAD)):
+                raise MediaError(ENCRYPTED)
             if not sound.may_begin_late(container):
                 return _probe(source, container, ladder)
         with open_container(source, sound.SEARCHED) as container:
@@ -95,8 +96,6 @@ def read_media(source: str | Path, ladder: Ladder = LADDER) -> MediaInfo:
 
 def _probe(source: str, container: av.container.InputContainer, ladder: Ladder, search: int = 0) -> MediaInfo:
     """Return the facts of a source, of which so many bytes were read in search of audio; 0: as many as usual."""
-    if container.format.name == "mpegts" and transport.is_scrambled(read_head(source, transport.HEAD)):
-        raise MediaError(ENCRYPTED)
     video = _pick_video(container)
     if video is None:
         return _probe_sound(source, container)
@@ -113,20 +112,15 @@ def _probe(source: str, container: av.container.InputContainer, ladder: Ladder, 
             "that."
         )
     tracks = sound.tracks(container, audio, packets, late=bool(search))
-    crop = describe(container).crops.get(video.index, NO_CROP)
-    looks = parts_of(
-        look_of(frame, video.sample_aspect_ratio or Fraction(1), crop),
-        pictures.stretches,
-        turned=bool(frame.rotation % 180),
-    )
+    looks = _looks(container, video, frame, pictures)
     look = _look(video, pictures, looks)
     track = _video_track(video, frame, look, pictures, tracks)
     length = max([track.frames / track.rate, *(packets[each.index].measured * tick(each) for each in audio)])
-    streams: list[VideoStream | AudioStream] = [video, *audio]
+    streams: list[VideoStream | AudioStream] = [video, *(each for each in audio if packets[each.index].times)]
     return _media(
         source,
         container,
-        [each for each in streams if packets[each.index].times],
+        streams,
         replace(
             track,
             parts=_parts(track, pictures, looks),
@@ -187,6 +181,15 @@ def _media(  # noqa: PLR0913 - what the two kinds of sources have in common
         jumps=jumps,
         length=float(length),
     )
+
+
+def _looks(
+    container: av.container.InputContainer, stream: VideoStream, frame: VideoFrame, packets: Packets
+) -> list[tuple[int, Appearance]]:
+    """Return the parts that look differently, given the first frame."""
+    crop = describe(container).crops.get(stream.index, NO_CROP)
+    first = look_of(frame, stream.sample_aspect_ratio or Fraction(1), crop)
+    return parts_of(first, packets.stretches, turned=bool(frame.rotation % 180))
 
 
 def _look(stream: VideoStream, packets: Packets, looks: list[tuple[int, Appearance]]) -> Appearance:
@@ -275,7 +278,6 @@ def _video_track(
     start += _decoder_delay(frame, packets)
     lead, tail = _held(start * time_base, shown, rate, tracks)
     check_length((frames := lead + shown + tail) / rate)
-    still = 2 * _different(packets, look) < frames
     return VideoTrack(
         index=stream.index,
         codec=context.name,
@@ -294,10 +296,10 @@ def _video_track(
         idr=packets.only_idr and packets.begins_shown,
         bitrate=int(8 * sum(packets.sizes) / max(seconds + (lead + tail) / rate, 1 / rate)),
         peak=_peak(packets, time_base),
-        look=replace(look.colors, stored=look.stored[:: -1 if frame.rotation % 180 else 1]) if still else look.colors,
+        still=(still := 2 * _different(packets, look) < frames),
+        look=_compared(look, frame) if still else look.colors,
         lead=lead,
         tail=tail,
-        still=still,
         keyframe_positions=tuple(packets.keyframe_positions),
         packed=packets.packed,
     )
@@ -322,6 +324,11 @@ def _is_simple(frame: VideoFrame, look: Appearance) -> bool:
 def _decoder_delay(frame: VideoFrame, packets: Packets) -> int:
     """Return the ticks by which frames are later than their packets; 0 unless there are no presentation times (AVI)."""
     return max(0, frame.dts - packets.times[0]) if frame.pts is None and frame.dts is not None else 0
+
+
+def _compared(look: Appearance, frame: VideoFrame) -> ColorInfo:
+    """Return the colours of pictures that are compared, and the size at which they are: rotated, but not stretched."""
+    return replace(look.colors, stored=look.stored[:: -1 if frame.rotation % 180 else 1])
 
 
 def _different(packets: Packets, look: Appearance) -> int:
