@@ -226,7 +226,7 @@ def make_plan(  # noqa: PLR0913 - the facts, what is to be made of them, and wit
     look, cap = look_of_all(video.look, conversions), audio_bitrate_for(video.width, video.height, ladder)
     sounds = sound.renditions(media, timeline.duration, audio_tracks, cap)
     timeline = sounds[0].timeline if media.only_sound else timeline
-    is_still = video.still and not conversions
+    is_still = video.still and not conversions and not all(each.copied for each in pictures)
     return Plan(
         stream=video.index,
         zero=video.start,

@@ -84,7 +84,8 @@ class Package:
         """Return the number that each frame of the timeline shows; those that repeat one may be left out."""
         found = list(clips.read_numbers(self.stream(rendition)))
         begins = [round(time * self.plan.rate) for _, time in found]
-        ends = [*begins[1:], self.plan.timeline.end] if self.plan.leaves_out else [begin + 1 for begin in begins]
+        leaves_out = self.plan.leaves_out and not self.plan.rendition(rendition).copied
+        ends = [*begins[1:], self.plan.timeline.end] if leaves_out else [begin + 1 for begin in begins]
         return [number for (number, _), begin, end in zip(found, begins, ends, strict=True) for _ in range(begin, end)]
 
     def frame_ticks(self, rendition):
