@@ -124,7 +124,7 @@ class AudioTrack:
     even: packets follow each other every 1024 samples, without gaps. right: the stream of the right channel, where each
     channel is a track of its own. search: how many bytes of the source are to be read to find the track; 0 where it is
     found at the beginning. role is that of an `AudioRendition`. varies: the container allows another number of channels
-    in mid-stream.
+    in mid-stream. steady: its rate and its channels are known never to change.
     """
 
     index: int
@@ -142,6 +142,7 @@ class AudioTrack:
     right: int | None = None
     search: int = 0
     varies: bool = False
+    steady: bool = False
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "AudioTrack":

@@ -31,6 +31,7 @@ from transcoding.engine.plan.media import (
 from transcoding.engine.source import sound, stills
 from transcoding.engine.source.clean import is_clean
 from transcoding.engine.source.description import NO_CROP, describe
+from transcoding.engine.source.heads import read_head
 from transcoding.engine.source.looks import (
     Appearance,
     common_look,
@@ -46,7 +47,6 @@ from transcoding.engine.source.packets import (
     Packets,
     demux,
     open_container,
-    read_head,
     read_index,
     tick,
 )

@@ -20,6 +20,7 @@ from transcoding.engine.source.warnings import check_length
 WITH_CHANNELS_APART = ("mov", "mxf", "gxf")  # of cameras and editors: each channel of PCM is often a track of its own
 SEARCHED = 256 << 20  # bytes of a source without an index that are read in search of audio that begins late
 FOLLOWING = 4 << 20  # bytes after the first packet of such a track, which decoders may need to know its parameters
+STEADY = ("mp3", "flac", "wav", "w64", "aiff")  # of one track, which has one rate and layout, but for frames of MP3
 LONGEST_NAME = 100  # characters
 DESCRIBES = Disposition.visual_impaired | Disposition.descriptions
 _UNPRINTABLE = re.compile(r'[\x00-\x1f\x7f"]+')
@@ -86,6 +87,7 @@ def _track(stream: AudioStream, facts: Packets, container: av.container.InputCon
         role=_role(stream),
         search=facts.position + FOLLOWING if late else 0,
         varies=container.format.name in WITHOUT_INDEX,
+        steady=container.format.name in STEADY and len(facts.layouts) < 2,
     )
 
 
