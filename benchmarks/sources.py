@@ -12,8 +12,10 @@ from benchmarks.installation import Installation
 from benchmarks.measures import run_chain, time_to_play, warm_up
 from benchmarks.processes import Seconds, total
 from transcoding.engine.ffmpeg import processes
+from transcoding.engine.plan.sound import ONLY_SOUND
 
 AAC, MP3 = ("-c:a", "aac", "-b:a", "96k"), ("-c:a", "libmp3lame", "-b:a", "128k")
+PLANNED = ("-c:a", "aac", "-b:a", f"{ONLY_SOUND}k")
 
 
 @dataclass
@@ -62,7 +64,17 @@ def _cost(installation: Installation, file: Path, title: str, idle: Seconds) -> 
 def _bare(installation: Installation, file: Path) -> float:
     folder = Path(tempfile.mkdtemp(prefix="bare-", dir=installation.data.parent))
     hls = ("-f", "hls", "-hls_time", "6", "-hls_playlist_type", "vod", "-hls_segment_type", "fmp4")
-    command = [processes.executable(), "-v", "error", "-nostdin", "-i", str(file), *AAC, *hls, str(folder / "a.m3u8")]
+    command = [
+        processes.executable(),
+        "-v",
+        "error",
+        "-nostdin",
+        "-i",
+        str(file),
+        *PLANNED,
+        *hls,
+        str(folder / "a.m3u8"),
+    ]
     process = subprocess.Popen(command)
     installation.family.waited_for.add(process.pid)
     _, status, usage = os.wait4(process.pid, 0)

@@ -48,13 +48,15 @@ class Incomplete(EncodeError):
 class Segments:
     """Collects one rendition's fragments into the plan's segments, first to last inclusive.
 
-    may_end_early: the very last segment of the track may be shorter than planned, as copied audio is.
+    may_end_early: the very last segment of the track may be shorter than planned, as copied audio is. counts_time: a
+    sample may last for several frames of the timeline.
     """
 
     timeline: Timeline
     first: int
     last: int
     may_end_early: bool = False
+    counts_time: bool = False
     scale: int = 0
     init: bytes = b""
     index: int = 0
@@ -73,7 +75,8 @@ class Segments:
         if start != expected:
             raise Incomplete(f"a fragment begins at frame {start}, not at frame {expected}", start - expected)
         self.parts.append(data)
-        self.count += fragment.samples
+        frames = round(Fraction(fragment.duration, self.scale) / self.timeline.unit)
+        self.count += frames if self.counts_time else fragment.samples
         if self.count > self.timeline.length(self.index):
             raise EncodeError(f"segment {self.index} has no keyframe at its end")
         if self.count == self.timeline.length(self.index):
@@ -159,8 +162,9 @@ class _Work:
         Return what was wrong with the source where it has too little.
         """
         last, early = self.assignment.last if last is None else last, self.audio is not None
+        counts_time = self.audio is None and self.assignment.plan.leaves_out
         tracks = {
-            key: Segments(self.timeline, first, last, early)
+            key: Segments(self.timeline, first, last, early, counts_time)
             for key, first in self.following.items()
             if first <= last and key in (keys or self.following)
         }

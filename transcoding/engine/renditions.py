@@ -133,9 +133,9 @@ class AudioRendition(Rendition):
 
     right: the stream of the right channel, where each channel is a stream of its own. search: how many bytes of the
     source are read to find the streams; 0: as many as ffmpeg reads of every source. finish: filters for the whole
-    track, after its channels and its rate are right. role is a characteristic of HLS, such as DESCRIBES_VIDEO, or
-    COMMENTARY, which has none. hidden: made and stored, but not offered. The tier is the number of the rendition among
-    those of audio, from 0: each is made on its own.
+    track, after its channels and its rate are right. steady: those of the source never change. role is a
+    characteristic of HLS, such as DESCRIBES_VIDEO, or COMMENTARY, which has none. hidden: made and stored, but not
+    offered. The tier is the number of the rendition among those of audio, from 0: each is made on its own.
     """
 
     kind = Kind.AUDIO
@@ -152,6 +152,7 @@ class AudioRendition(Rendition):
     right: int | None = None
     search: int = 0
     finish: str = ""
+    steady: bool = False
 
 
 _CLASSES: dict[Kind, type[Rendition]] = {cls.kind: cls for cls in (VideoRendition, AudioRendition)}

@@ -105,7 +105,8 @@ def inspect(job: TranscodingJob, plan: Plan) -> tuple[Report, list[Heard]]:
     report, heard = verify.inspect(package, plan), []
     if not report.problems:
         with scratch() as folder, reading(str(source_path(job.video))) as source:
-            heard = sound.listen(package, plan, source.address, Path(folder), job.checkpoint)
+            exactly = settings.NORMALIZE_AUDIO
+            heard = sound.listen(package, plan, source.address, Path(folder), job.checkpoint, exactly=exactly)
         copied = {rendition.key for rendition in plan.audio if rendition.copied}  # these are encoded instead
         report.problems += [each.problem for each in heard if each.problem and each.key not in copied]
     return report, heard

@@ -62,8 +62,12 @@ def _pair(one: int, two: int) -> bytes:
     return bytes((0xFC, _parity(one), _parity(two)))
 
 
-def captioned(folder: Path, text: str, frames: int = 100) -> Path:
-    """An MP4 at 25 pictures a second with CEA-608: the text from picture 20 to picture 60, and again from 80 on."""
+def captioned(folder: Path, text: str, frames: int = 100, kind: int = 0) -> Path:
+    """An MP4 at 25 pictures a second with CEA-608: the text from picture 20 to picture 60, and again from 80 on.
+
+    kind: cc_type of its triplets; 2 has them be of CEA-708, of which a decoder would make nothing.
+    """
+    folder.mkdir(exist_ok=True)
     even = text + " " * (len(text) % 2)
     letters = [_pair(ord(even[at]), ord(even[at + 1])) for at in range(0, len(even), 2)]
     load = [_pair(0x14, 0x20), _pair(0x14, 0x2E), _pair(0x14, 0x70), *letters]
@@ -77,7 +81,7 @@ def captioned(folder: Path, text: str, frames: int = 100) -> Path:
     numbers = iter(range(frames))
     marked = re.sub(
         b"\x00\x00\x01(?=[\x61\x65\x41\x01])",
-        lambda match: _user_data(pairs.get(next(numbers), _pair(0, 0))) + match[0],
+        lambda match: _user_data(pairs.get(next(numbers), _pair(0, 0)), kind) + match[0],
         bare,
     )
     (folder / "marked.h264").write_bytes(marked)
@@ -87,7 +91,7 @@ def captioned(folder: Path, text: str, frames: int = 100) -> Path:
     )
 
 
-def _user_data(pair: bytes) -> bytes:
+def _user_data(pair: bytes, kind: int) -> bytes:
     """An SEI message of user data with one pair: ATSC A/53 part 4, 6.2.3."""
-    payload = b"\xb5\x00\x31GA94\x03\x41\xff" + pair + b"\xff"
+    payload = b"\xb5\x00\x31GA94\x03\x41\xff" + bytes([pair[0] | kind]) + pair[1:] + b"\xff"
     return b"\x00\x00\x01\x06\x04" + bytes([len(payload)]) + payload + b"\x80"

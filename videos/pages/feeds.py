@@ -6,20 +6,22 @@ from typing import Any, cast
 from xml.sax.saxutils import escape
 
 from django.contrib.syndication.views import Feed
+from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.cache import patch_cache_control
-from django.utils.feedgenerator import Rss201rev2Feed
+from django.utils.feedgenerator import Enclosure, Rss201rev2Feed
 from django.utils.xmlutils import SimplerXMLGenerator
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from videos.formatting import absolute
-from videos.models import Category, Tag, Video, VideoQuerySet
+from videos.models import AudioTrack, Category, Tag, Video, VideoQuerySet
+from videos.pages.downloads import AUDIO_TYPE, SOUND
 from videos.pages.redirects import moved, row_or_404
 from videos.publication import next_changes
-from videos.storage.paths import poster_url
+from videos.storage.paths import package_url, poster_url
 
 LATEST = 30
 FRESH_SECONDS = 300  # at most: a copy in a cache ends with the next planned change of any video
@@ -69,7 +71,9 @@ class LatestFeed(Feed):
         return f"{self.link(of)}feed.xml"
 
     def items(self, of: Any) -> list[Video]:
-        return list(self.videos(of).newest().select_related("category").prefetch_related("tags")[:LATEST])
+        audio = AudioTrack.objects.offered().order_by("-is_default", "position", "pk")
+        listed = self.videos(of).newest().select_related("category", "storage_entry")
+        return list(listed.prefetch_related("tags", Prefetch("audio_tracks", audio, to_attr="offered_audio"))[:LATEST])
 
     def item_title(self, item: Any) -> str:
         return xml_text(item.title)
@@ -86,6 +90,15 @@ class LatestFeed(Feed):
     def item_categories(self, item: Video) -> list[str]:
         category = [item.category.name] if item.category else []
         return [xml_text(name) for name in [*category, *(tag.name for tag in item.tags.all())]]
+
+    def item_enclosures(self, item: Any) -> list[Enclosure]:
+        """Return the audio of an item without pictures, if viewers may download it; its size is that of segments."""
+        if not (item.only_sound and item.downloads and item.offered_audio):
+            return []
+        entry = getattr(item, "storage_entry", None)
+        size = entry.folders.get(item.offered_audio[0].rendition, 0) if entry else 0
+        address = package_url(item, f"download?quality={SOUND}")
+        return [Enclosure(absolute(address), str(size), AUDIO_TYPE)]
 
     def item_extra_kwargs(self, item: Video) -> dict[str, str]:
         return {"picture": absolute(poster_url(item))}

@@ -7,6 +7,7 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
+from videos.models import AudioTrack, StorageEntry
 from videos.pages.feeds import LATEST, xml_text
 from videos.storage.paths import package_url
 from videos.tests.factories import CategoryFactory, TagFactory, VideoFactory
@@ -70,6 +71,47 @@ def test_an_item_has_all_that_readers_show(client, shelf):
     assert [category.text for category in item.iter("category")] == ["Walks", "Woods"]
     picture = item.find(f"{MEDIA}thumbnail").get("url")
     assert picture == f"{settings.BASE_URL}{package_url(video, 'poster.jpg')}"
+
+
+@pytest.fixture
+def podcast(shelf):
+    def put(slug, **fields):
+        video = shelf(slug, **{"source_width": 0, "source_height": 0, "downloads": True, **fields})
+        for position, key in enumerate(("audio", "audio-2")):
+            AudioTrack.objects.create(video=video, rendition=key, name=key, position=position, is_default=position > 0)
+        return video
+
+    return put
+
+
+class TestEnclosures:
+    def test_audio_that_may_be_downloaded_is_enclosed(self, client, podcast):
+        video = podcast("talk")
+        StorageEntry.objects.create(video=video, folders={"audio": 7, "audio-2": 4321})
+        (item,) = read(client, "/feed.xml").iter("item")
+        (enclosure,) = item.iter("enclosure")
+        assert enclosure.attrib == {
+            "url": f"{settings.BASE_URL}{package_url(video, 'download')}?quality=audio",
+            "length": "4321",
+            "type": "audio/mp4",
+        }
+
+    def test_bytes_that_are_not_known_are_none(self, client, podcast):
+        podcast("talk")
+        assert [each.get("length") for each in read(client, "/feed.xml").iter("enclosure")] == ["0"]
+
+    def test_nothing_else_is_enclosed(self, client, podcast):
+        podcast("kept", downloads=False)
+        podcast("film", source_width=640, source_height=360)
+        AudioTrack.objects.filter(video=podcast("silent")).update(hidden=True, is_default=False)
+        assert list(read(client, "/feed.xml").iter("enclosure")) == []
+
+    @pytest.mark.parametrize("number", [1, 3])
+    def test_a_feed_takes_as_many_queries_however_long_it_is(self, client, podcast, django_assert_num_queries, number):
+        for each in range(number):
+            podcast(f"talk-{each}")
+        with django_assert_num_queries(4):
+            client.get("/feed.xml")
 
 
 def test_names_with_characters_that_xml_has_not_are_read(client, shelf):

@@ -239,3 +239,48 @@ def test_leaving_a_changed_form_of_the_admin_warns(visit, address):
     page.click("[name=_save]")
     page.wait_for_url(f"{address}/admin/videos/category/")
     assert questions == ["beforeunload"] * 2
+
+
+def test_the_list_of_videos_fits_a_phone_and_obeys_keys(visit, address):
+    page = visit("/", viewport=NARROW)
+    log_in(page, address)
+    page.goto(f"{address}/admin/videos/video/?q=walk")
+    assert not is_too_wide(page)
+    page.locator(".filter-sheet summary").click()
+    page.locator("#f-category").select_option(label="Walks")
+    page.get_by_role("button", name="Show videos").click()
+    page.wait_for_url(lambda address: "category=" in address and "tag=" not in address)
+    assert page.locator("tbody tr").count() == 30
+    assert not is_too_wide(page)
+    page.set_viewport_size(WIDE)
+    for key in ("j", "j", "x", "k"):
+        page.keyboard.press(key)
+    assert page.locator(".action-select").nth(1).is_checked()
+    assert page.evaluate("document.activeElement.closest('tr').rowIndex") == 1
+    page.keyboard.press("?")
+    assert page.get_by_role("dialog", name="Keys").is_visible()
+    page.get_by_label("Use single letters as keys").uncheck()
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    assert page.evaluate("document.activeElement.closest('tr').rowIndex") == 1
+
+
+def test_ticked_videos_get_a_category_and_go_back(visit, address):
+    page = visit("/", viewport=WIDE)
+    log_in(page, address)
+    page.goto(f"{address}/admin/videos/video/")
+    assert not page.locator("div.actions").is_visible()
+    without = page.locator("tbody .meta", has_text="No category").count()
+    for number in (0, 2):
+        page.locator("tbody tr", has_text="Walks").nth(number).locator(".action-select").check()
+    assert page.locator(".action-counter").inner_text().startswith("2 of ")
+    bar = page.get_by_role("group", name="With the selected videos")
+    bar.get_by_text("Category").first.click()
+    bar.locator("#a-category").select_option(label="None")
+    bar.get_by_role("button", name="Set category").click()
+    page.get_by_text("2 videos are without a category now.").wait_for()
+    assert page.locator("tbody .meta", has_text="No category").count() == without + 2
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_text("Undone: 2 videos are as before.").wait_for()
+    assert page.locator("tbody .meta", has_text="No category").count() == without
+    assert not is_too_wide(page)

@@ -63,6 +63,9 @@ ROWS = """
     INSERT INTO api_tokens (id, user_id, key_hash, key_prefix, scopes, created_at)
         VALUES (1, 1000, 'h', 'p', ARRAY['read'], NOW());
     INSERT INTO editor_defaults (user_id, visibility) VALUES (1000, 'public');
+    INSERT INTO saved_views (id, user_id, name, query) VALUES (1, 1000, 'Mine', 'mine=1');
+    INSERT INTO bulk_edits (id, user_id, action) VALUES (1, 1000, 'archive');
+    INSERT INTO bulk_edit_items (id, edit_id, video_id) VALUES (1, 1, 1);
     INSERT INTO uploads (key, owner_id, category_id, replaces_id, size, expires_at)
         VALUES ('00000000-0000-4000-8000-000000000000', 1000, 1, 1, 7, NOW());
     INSERT INTO webhooks (id, address, secret, events)
@@ -209,7 +212,7 @@ def filled(db: None) -> None:
 def test_the_document_and_the_code_have_the_same_tables():
     ours = {model._meta.db_table for app in APPS for model in apps.get_app_config(app).get_models()}
     assert set(TABLES) == ours
-    assert len(ours) == 36
+    assert len(ours) == 39
 
 
 @pytest.mark.django_db
@@ -315,6 +318,7 @@ def test_a_delete_typed_by_hand_follows_the_cascade_table(parent, child, column,
 def test_a_deleted_video_leaves_viewers_workers_tags_and_categories():
     query("DELETE FROM videos")
     kept = ["categories", "tags", "viewers", "workers", "worker_api_keys", "api_tokens", "audit_entries", "uploads"]
+    kept += ["saved_views", "bulk_edits"]
     kept += ["daily_totals", "editor_defaults", "category_slugs", "tag_slugs", "webhooks", "webhook_deliveries"]
     for table in TABLES:
         assert query(f"SELECT COUNT(*) FROM {table}") == [(1 if table in kept else 0,)], table
@@ -356,6 +360,8 @@ REFUSED = [
     ("visibility_changes", "visibility", "'secret'", "ck_visibility_changes_visibility"),
     ("visibility_changes", "visibility", "'password'", "ck_visibility_changes_password"),
     ("editor_defaults", "visibility", "'secret'", "ck_editor_defaults_visibility"),
+    ("bulk_edits", "action", "'delete'", "ck_bulk_edits_action"),
+    ("bulk_edit_items", "state", "'lost'", "ck_bulk_edit_items_state"),
     ("videos", "source_width", "-1", "ck_videos_source_size"),
     ("videos", "source_height", "-1", "ck_videos_source_size"),
     ("videos", "poster_version", "-1", "ck_videos_poster_version"),

@@ -111,8 +111,11 @@ def _in_two_graphs(rendition: AudioRendition, begin: int, end: int) -> list[str]
     cut = f"atrim=start_pts={begin}," if begin else ""
     finish = f"{rendition.finish}," if rendition.finish else ""
     whole = f"{cut}aresample={rate}:async=1:first_pts={begin},{finish}apad=whole_len={length},atrim=end_sample={length}"
+    level = f"aresample={rate},{rendition.filters}"
+    if rendition.steady:  # one graph makes the same of it, at less cost
+        return ["-map", f"0:{rendition.stream}", "-af", f"{_moved(rendition)},{level},{whole}"]
     return [
-        *_levelled(rendition, f"aresample={rate},{rendition.filters}"),
+        *_levelled(rendition, level),
         *("-filter_complex", f"{_joined(rendition, 'stereo')}{whole}[audio]", "-map", "[audio]"),
     ]
 
@@ -120,9 +123,13 @@ def _in_two_graphs(rendition: AudioRendition, begin: int, end: int) -> list[str]
 def _levelled(rendition: AudioRendition, filters: str) -> list[str]:
     """Decode each stream of a rendition, and give it to the next graph as `dec:0`, `dec:1`, moved to time zero."""
     streams = [rendition.stream] if rendition.right is None else [rendition.stream, rendition.right]
-    level = f"asetpts=PTS-{float(rendition.zero):.9f}/TB,{filters}"
+    level = f"{_moved(rendition)},{filters}"
     decoded = [word for stream in streams for word in ("-map", f"0:{stream}", "-af", level, *_UNCOMPRESSED)]
     return [*decoded, *(word for number in range(len(streams)) for word in ("-dec", f"{number}:0"))]
+
+
+def _moved(rendition: AudioRendition) -> str:
+    return f"asetpts=PTS-{float(rendition.zero):.9f}/TB"
 
 
 def _joined(rendition: AudioRendition, layout: str) -> str:

@@ -102,7 +102,7 @@ def _filters(
 ) -> str:
     """The frames of the grid, once, and a scaled copy of them for each rendition.
 
-    If most frames repeat the one before, the pictures are scaled and then repeated, which costs less.
+    If most frames repeat the one before, those are left out; in plans before STILL_FORMAT they are scaled once.
     """
     start, end = frames
     deinterlace = f"{plan.deinterlace}," if plan.deinterlace else ""
@@ -110,7 +110,7 @@ def _filters(
     tone = _converted(plan, frames)
     split = f"split={len(renditions)}" + "".join(f"[in{n}]" for n in range(len(renditions)))
     grid = held.frames_at(plan.rate)
-    if plan.still and not plan.conversions:
+    if plan.still and not plan.conversions and not plan.leaves_out:
         begins = [plan.timeline.starts[firsts.get(each.key, 0)] for each in renditions]
         cut = [f"{grid},trim=start_pts={max(start, begin)}:end_pts={end}" for begin in begins]
         scaled = [f"[in{n}]{each.filters},{cut[n]}[{each.key}]" for n, each in enumerate(renditions)]
@@ -118,7 +118,26 @@ def _filters(
     begun = [_from(plan, firsts.get(rendition.key, 0), start) for rendition in renditions]
     scaled = [f"[in{n}]{begun[n]}{each.filters}[{each.key}]" for n, each in enumerate(renditions)]
     cut_once = f"{placed},{grid},trim=start_pts={start}:end_pts={end}"
+    if plan.leaves_out:
+        cut_once += _different(plan, frames)
     return ";".join([f"[{video_input(plan)}]{deinterlace}{cut_once}{tone},{split}", *scaled])
+
+
+def _different(plan: Plan, frames: tuple[int, int]) -> str:
+    """Return the filters that leave out frames of which every pixel is that of the frame before.
+
+    Frames that begin a GOP, the last one, and one each second stay: there the copy that is compared is a negative.
+    """
+    start, end = frames
+    first, last, second = plan.timeline.index_of(start), plan.timeline.index_of(end - 1), max(1, round(plan.rate))
+    places = [frame - start for frame in (*plan.keyframes(first, last), end - 1)]
+    kept = "+".join([f"not(mod(n\\,{second}))", *(f"eq(n\\,{place})" for place in places if place % second)])
+    before = f"tpad=start=1:start_mode=clone,negate=enable={kept}"
+    # A share of equal pixels; `less` includes equal values.
+    chosen = "metadata=mode=select:key=lavfi.identity.identity_avg:function=less:value=0.999999"
+    # Frames of two sizes cannot be compared.
+    size = "" if plan.shapes else "scale={}:{},".format(*plan.look.stored)
+    return f",{size}split[now][next];[next]{before}[before];[now][before]identity=shortest=1,{chosen}"
 
 
 def _converted(plan: Plan, frames: tuple[int, int]) -> str:

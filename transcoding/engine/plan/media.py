@@ -27,8 +27,8 @@ class ColorInfo:
     """How the pixels of a source are to be interpreted; the defaults are what viewers get.
 
     transfer is sdr, pq or hlg; matrix is bt709, bt601, bt2020 or rgb; primaries is bt709, bt2020, p3 or dci-p3.
-    interlaced: whether any picture may be. stored: width and height of the pictures before they are deinterlaced, where
-    others may follow.
+    interlaced: whether any picture may be. stored: width and height of the pictures before they are deinterlaced or
+    compared, where others may follow.
     """
 
     interlaced: bool = False
@@ -84,7 +84,8 @@ class VideoTrack:
     The grid has `frames` frames at `rate`; constant: whether every frame of the source is on it. keyframes are frame
     numbers on the grid. start is the presentation time of the first frame shown, in ticks of time_base. bitrate and
     peak (the highest of any keyframe interval) are in bit/s. lead and tail: frames before the first picture and after
-    the last one, where there is only sound; that picture is shown there. still: most frames repeat the one before.
+    the last one, where there is only sound; that picture is shown there. still: most frames repeat the one before, in a
+    source of a constant rate as well.
     parts: where the pictures look otherwise than before; none if they never do. packed: packets hold two pictures of
     MPEG-4.
     """
@@ -123,7 +124,7 @@ class AudioTrack:
     even: packets follow each other every 1024 samples, without gaps. right: the stream of the right channel, where each
     channel is a track of its own. search: how many bytes of the source are to be read to find the track; 0 where it is
     found at the beginning. role is that of an `AudioRendition`. varies: the container allows another number of channels
-    in mid-stream.
+    in mid-stream. steady: its rate and its channels are known never to change.
     """
 
     index: int
@@ -141,6 +142,7 @@ class AudioTrack:
     right: int | None = None
     search: int = 0
     varies: bool = False
+    steady: bool = False
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "AudioTrack":

@@ -25,11 +25,14 @@ from transcoding.engine.timeline import Timeline
 
 # The version of the format of plans. It is raised with every change after which an older node could not make the
 # segments of a plan, or would make different ones; `docs/extending.md` says what else to do then.
-FORMAT = 3
-KNOWN_FORMATS = (1, 2, 3)  # 1: of release 28570df, whose plans do not state a format
+FORMAT = 4
+KNOWN_FORMATS = (1, 2, 3, 4)  # 1: of release 28570df, whose plans do not state a format
 SOUND_FORMAT = 3  # the first whose audio is filtered in two graphs, and decoded where it is copied
+STILL_FORMAT = 4  # the first that leaves out frames which repeat the one before
 PLAIN = 2  # the format of plans that use nothing of the formats after it: workers of the release before know it
 
+# Of stills: frames last differently long, so those of a GOP must be decoded in the order in which they are shown.
+IN_ORDER = ("-bf", "0")
 SPARSE = 20  # a source with less than this part of the cap: most of its bits would be spent on IDR frames
 LEAST = 48  # kbit/s; a picture of text, and the headers of fragments, need that much
 LONGEST_CHUNK = 60  # seconds
@@ -79,6 +82,11 @@ class Plan:
     def rate(self) -> Fraction:
         """Frames per second of the grid."""
         return 1 / self.timeline.unit
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether encoded renditions have no frames that repeat the one before, except one for each second."""
+        return self.still and self.format >= STILL_FORMAT and not self.conversions
 
     @property
     def video(self) -> tuple[VideoRendition, ...]:
@@ -132,7 +140,7 @@ class Plan:
             sound.encoded(each, finish) if isinstance(each, AudioRendition) and each.key == key else each
             for each in self.renditions
         )
-        return replace(self, renditions=renditions, format=FORMAT if finish else self.format)
+        return replace(self, renditions=renditions, format=max(self.format, SOUND_FORMAT if finish else 0))
 
     def begun_anew(self, *, encoder: str | None = None, ffmpeg: str | None = None) -> "Plan":
         """Return the plan with its video to be encoded as by this release, optionally by another encoder or ffmpeg.
@@ -142,7 +150,9 @@ class Plan:
         """
         encoder, look = encoder or self.encoder, look_of_all(self.look, self.conversions)
         renditions = tuple(
-            _encoded_by(each, look, encoder, self.preset) if isinstance(each, VideoRendition) else each
+            _encoded_by(each, look, encoder, self.preset, still=self.leaves_out)
+            if isinstance(each, VideoRendition)
+            else each
             for each in self.renditions
         )
         changes = {**_source_filters(self.look, self.conversions), "encoder": encoder, "ffmpeg": ffmpeg or self.ffmpeg}
@@ -216,6 +226,7 @@ def make_plan(  # noqa: PLR0913 - the facts, what is to be made of them, and wit
     look, cap = look_of_all(video.look, conversions), audio_bitrate_for(video.width, video.height, ladder)
     sounds = sound.renditions(media, timeline.duration, audio_tracks, cap)
     timeline = sounds[0].timeline if media.only_sound else timeline
+    is_still = video.still and not conversions and not all(each.copied for each in pictures)
     return Plan(
         stream=video.index,
         zero=video.start,
@@ -223,20 +234,24 @@ def make_plan(  # noqa: PLR0913 - the facts, what is to be made of them, and wit
         timeline=timeline,
         gop=gop * (TARGET // GOP) if _is_sparse(video, pictures) else gop,
         seeks=tuple(seek_for(media, start) for start in timeline.starts),
-        renditions=(*(_encoded_by(each, look, encoder, preset) for each in pictures), *sounds),
+        renditions=(*(_encoded_by(each, look, encoder, preset, still=is_still) for each in pictures), *sounds),
         encoder=encoder,
         preset=preset,
         ffmpeg=ffmpeg,
-        look=video.look,
         warnings=(*media.warnings, *sound.left_out(len(media.audio_tracks), audio_tracks)),
-        format=FORMAT if any((sounds, media.jumps, shapes, conversions, video.packed)) else PLAIN,
-        **{name: getattr(video, name) for name in ("lead", "tail", "still", "packed")},
+        format=STILL_FORMAT if is_still else _format(sounds, media.jumps, shapes, conversions, video.packed),
+        **{name: getattr(video, name) for name in ("look", "lead", "tail", "still", "packed")},
         jumps=media.jumps,
         shapes=shapes,
         conversions=conversions,
         length=media.length,
         **_source_filters(video.look, conversions),
     )
+
+
+def _format(*new: object) -> int:
+    """Return the format of a plan, given what the release before could not make."""
+    return SOUND_FORMAT if any(new) else PLAIN
 
 
 def _pictures(media: MediaInfo, gop: int, ladder: Ladder) -> tuple[tuple[VideoRendition, ...], Timeline]:
@@ -275,14 +290,17 @@ def _limit(rendition: VideoRendition, source: VideoTrack, timeline: Timeline) ->
     return limit if limit < rendition.bitrate else 0
 
 
-def _encoded_by(rendition: VideoRendition, look: ColorInfo, encoder: str, preset: str) -> VideoRendition:
+def _encoded_by(
+    rendition: VideoRendition, look: ColorInfo, encoder: str, preset: str, *, still: bool
+) -> VideoRendition:
     """Return a rendition with the arguments and filters that determine its bytes; copied ones have none."""
     if rendition.copied:
         return rendition
     chosen = CODECS[rendition.codec].encoder(encoder)
+    arguments = chosen.arguments_for(preset, rendition.bitrate, rendition.limit)
     return replace(
         rendition,
-        arguments=chosen.arguments_for(preset, rendition.bitrate, rendition.limit),
+        arguments=(*arguments, *IN_ORDER) if still else arguments,
         filters=filters.scaled(rendition.width, rendition.height, look, chosen.upload),
     )
 

@@ -64,6 +64,7 @@ def _rendition(audio: AudioTrack, number: int, media: MediaInfo, duration: Fract
         default=number == 1,
         right=audio.right,
         search=audio.search,
+        steady=audio.steady,
     )
 
 

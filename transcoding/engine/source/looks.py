@@ -14,8 +14,8 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 
 from transcoding.engine.formats import h264
 from transcoding.engine.formats.h264 import BrokenStream, read_sps
-from transcoding.engine.formats.matroska import NO_CROP, Crop
 from transcoding.engine.plan.media import MAX_PIXELS, ColorInfo
+from transcoding.engine.source.description import NO_CROP, Crop
 
 TRANSFERS: dict[int, str] = {ColorTrc.SMPTE2084: "pq", ColorTrc.ARIB_STD_B67: "hlg"}
 MATRICES: dict[int, str] = {
@@ -29,8 +29,10 @@ PRIMARIES: dict[int, str] = {
     ColorPrimaries.SMPTE432: "p3",
 }
 UPRIGHT = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)  # a display matrix that changes nothing; fixed point
+WITH_PARAMETERS = {"h264", "hevc", "mpeg2video"}
 MOST_KINDS = 16  # of parameter sets that are decoded
 
+START = b"\x00\x00\x01"
 H264_SPS, HEVC_SPS = 7, 33  # types of NAL units
 SEQUENCE, EXTENSION = 0xB3, 0xB5  # start codes of MPEG-2 (ISO/IEC 13818-2, table 6-1)
 SEQUENCE_EXTENSION = 1
@@ -50,24 +52,32 @@ class Appearance:
 class Stretches:
     """The parts of a stream with parameters of their own: the number of the first packet, and the parameter sets.
 
-    pictures has a keyframe for each of the first MOST_KINDS different parameter sets.
+    pictures has a keyframe, with start codes, for each of the first MOST_KINDS different parameter sets. header is that
+    of the track: MP4 and Matroska may have the first parameter sets there, and lengths in the place of start codes.
     """
 
     codec: str
+    header: bytes = b""
     begins: list[int] = field(default_factory=list)
     units: list[bytes] = field(default_factory=list)
     pictures: dict[bytes, bytes] = field(default_factory=dict)
 
     def add(self, number: int, keyframe: bytes) -> None:
         """Add a keyframe, given the number of its packet."""
-        found = b"".join(parameter_sets(self.codec, keyframe))
+        if self.codec not in WITH_PARAMETERS:
+            return
+        size = _length_size(self.codec, self.header)
+        found, stated = b"".join(parameter_sets(self.codec, keyframe, size)), b""
+        if not found and not self.units:
+            stated = _stated(self.codec, self.header)
+            found = b"".join(parameter_sets(self.codec, stated))
         if not found or (self.units and self.units[-1] == found):
             return
         if found not in self.pictures and len(self.pictures) == MOST_KINDS:
             return
         self.begins.append(number)
         self.units.append(found)
-        self.pictures.setdefault(found, keyframe)
+        self.pictures.setdefault(found, stated + (_with_start_codes(keyframe, size) if size else keyframe))
 
     def parameter_sets(self) -> Iterator[bytes]:
         """Yield all parameter sets, each once."""
@@ -79,17 +89,49 @@ class Stretches:
         self.begins = [max(0, number - packets) for number in self.begins]
 
 
-def parameter_sets(codec: str, data: bytes) -> Iterator[bytes]:
-    """Yield the units of a packet with start codes that say how its pictures are to be shown."""
-    for unit in data.split(b"\x00\x00\x01")[1:]:
-        kind = unit[:1][0] if unit else 0
-        is_wanted = {
-            "h264": kind & 31 == H264_SPS,
-            "hevc": kind >> 1 & 63 == HEVC_SPS,
-            "mpeg2video": kind in (SEQUENCE, EXTENSION),
-        }
-        if is_wanted.get(codec):
+def _length_size(codec: str, header: bytes) -> int:
+    """Return the bytes of the length before each NAL unit (ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1); 0: start codes."""
+    place = {"h264": 4, "hevc": 21}.get(codec, len(header))
+    return (header[place] & 3) + 1 if header[:1] == b"\x01" and len(header) > place else 0
+
+
+def _with_start_codes(packet: bytes, size: int) -> bytes:
+    """Return the NAL units of a packet with start codes instead of their lengths, which have so many bytes."""
+    return b"".join(START + packet[begin:end] for begin, end in _spans(packet, size))
+
+
+def _spans(packet: bytes, size: int) -> Iterator[tuple[int, int]]:
+    """Yield where the NAL units of a packet begin and end, each of which follows its length in so many bytes."""
+    at = 0
+    while at + size < len(packet):
+        begin = at + size
+        at = begin + int.from_bytes(packet[at:begin], "big")
+        yield begin, at
+
+
+def _stated(codec: str, header: bytes) -> bytes:
+    """Return the parameter sets in the header of an H.264 track, with start codes."""
+    if codec != "h264" or header[:1] != b"\x01":
+        return b""
+    return b"".join(START + unit for units in h264.parameter_sets(header) for unit in units)
+
+
+def parameter_sets(codec: str, data: bytes, size: int = 0) -> Iterator[bytes]:
+    """Yield the units of a packet that say how its pictures are to be shown.
+
+    size: of the length before each unit, in bytes; 0 if start codes precede them.
+    """
+    # Most of a packet is not copied.
+    units = (data[begin:end] for begin, end in _spans(data, size) if _is_wanted(codec, data[begin])) if size else ()
+    for unit in units or data.split(START)[1:]:
+        if unit and _is_wanted(codec, unit[0]):
             yield unit.rstrip(b"\x00")
+
+
+def _is_wanted(codec: str, kind: int) -> bool:
+    if codec == "h264":
+        return kind & 31 == H264_SPS
+    return kind >> 1 & 63 == HEVC_SPS if codec == "hevc" else codec == "mpeg2video" and kind in (SEQUENCE, EXTENSION)
 
 
 def stated_parameter_sets(codec: str, extradata: bytes) -> Iterable[bytes]:
@@ -146,11 +188,16 @@ def _color_info(frame: VideoFrame) -> ColorInfo:
     )
 
 
-def parts_of(first: Appearance, stretches: Stretches | None) -> list[tuple[int, Appearance]]:
-    """Return the parts of a track that look differently: the number of the first packet, and the look."""
+def parts_of(first: Appearance, stretches: Stretches | None, *, turned: bool) -> list[tuple[int, Appearance]]:
+    """Return the parts of a track that look differently: the number of the first packet, and the look.
+
+    first: how the first picture looks. turned: the container turns pictures on their side.
+    """
     if stretches is None or len(stretches.units) < 2:
         return [(0, first)]
-    looks = {units: _decode(stretches.codec, picture) or first for units, picture in stretches.pictures.items()}
+    looks = {units: _decode(stretches.codec, picture, turned) or first for units, picture in stretches.pictures.items()}
+    if stretches.header:  # there the container also says how they are shown
+        looks[stretches.units[0]] = first
     parts = [(begin, looks[units]) for begin, units in zip(stretches.begins, stretches.units, strict=True)]
     return [part for number, part in enumerate(parts) if number == 0 or part[1] != parts[number - 1][1]]
 
@@ -167,12 +214,13 @@ def common_look(parts: list[tuple[int, Appearance]], packets: int) -> Appearance
     return replace(most, colors=replace(most.colors, interlaced=any(look.colors.interlaced for look in counts)))
 
 
-def _decode(codec: str, keyframe: bytes) -> Appearance | None:
+def _decode(codec: str, keyframe: bytes, turned: bool) -> Appearance | None:
     """Return the look of a keyframe; None if it cannot be decoded on its own."""
     context: Any = av.CodecContext.create(codec, "r")
     context.options = {"max_pixels": str(MAX_PIXELS)}
     context.thread_count = 1
     with suppress(av.error.FFmpegError):
         for frame in [*context.decode(av.Packet(keyframe)), *context.decode(None)]:
-            return look_of(frame, context.sample_aspect_ratio or Fraction(1))
+            look = look_of(frame, context.sample_aspect_ratio or Fraction(1))
+            return replace(look, width=look.height, height=look.width) if turned else look
     return None

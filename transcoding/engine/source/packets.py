@@ -1,11 +1,9 @@
 """The packets of a source: opening its container safely, and reading which packets it has and when they are shown."""
 
-import urllib.request
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import av
@@ -15,11 +13,12 @@ from av.index import IndexEntry
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from transcoding.engine.ffmpeg.inputs import is_file, opened_as, search_options
+from transcoding.engine.ffmpeg.inputs import opened_as, search_options
 from transcoding.engine.plan import copyable
 from transcoding.engine.plan.media import FORMATS, MAX_PIXELS, Jump
 from transcoding.engine.plan.sound import AAC_FRAME
 from transcoding.engine.source.clock import Clock, corrected, join
+from transcoding.engine.source.heads import is_mp3, mp3_layout
 from transcoding.engine.source.looks import Stretches
 
 WITH_WHOLE_INDEX = FORMATS[0]  # MP4 and its relatives: the index lists every packet
@@ -131,9 +130,13 @@ class AudioPackets(Packets):
     count: int = 0
     even: bool = True  # packets follow each other every AAC_FRAME ticks
     position: int = 0  # bytes; the offset in the file at which the first packet ends
+    is_mp3: bool = False
+    layouts: set[bytes] = field(default_factory=set)  # of MP3: the rates and numbers of channels of its frames
 
     def add(self, packet: "Packet[Any]") -> None:
         super().add(packet)
+        if self.is_mp3:
+            self.layouts.add(mp3_layout(bytes(packet)[:4]))
         self.position = self.position or self.read_to
 
     def take(self, time: int, size: int, duration: int) -> None:
@@ -160,16 +163,6 @@ def open_container(source: str, search: int = 0) -> av.container.InputContainer:
         # AVI has no presentation times, and those that libavformat would generate here differ from ffmpeg's own.
         container.flags &= ~GENPTS
     return container
-
-
-def read_head(source: str, size: int) -> bytes:
-    """Return the first bytes of a source, as many as size at most."""
-    if is_file(source):
-        with Path(source).open("rb") as file:
-            return file.read(size)
-    request = urllib.request.Request(source, headers={"Range": f"bytes=0-{size - 1}"})  # noqa: S310 - on the loopback
-    with urllib.request.urlopen(request) as response:  # noqa: S310
-        return bytes(response.read(size))
 
 
 def is_plain(packet: "Packet[Any]") -> bool:
@@ -239,10 +232,12 @@ def _add_keyframes(
 ) -> bool:
     """Read the packets of all keyframes and add their facts; return False if one is not where the index says."""
     packets.keyframes, h264_track = positions, _h264_track(stream)
+    packets.stretches = Stretches(stream.codec_context.name, stream.codec_context.extradata or b"")
     for position in positions:
         for packet in _packets_at(container, stream, packets.times[position] - delay, delay, count=1):
             packets.keyframe_times.append(shown_at(packet))
             packets.only_idr = packets.only_idr and (h264_track is None or h264_track.is_idr(bytes(packet)))
+            packets.stretches.add(position, bytes(packet))
     return len(packets.keyframe_times) == len(positions)
 
 
@@ -277,7 +272,7 @@ def demux(source: str, *streams: VideoStream | AudioStream, search: int = 0) -> 
 
     The file is opened a second time, because seeking back to the first picture would skip audio that begins earlier.
     """
-    tracks = {s.index: Packets() if isinstance(s, VideoStream) else AudioPackets() for s in streams}
+    tracks = {s.index: Packets() if isinstance(s, VideoStream) else AudioPackets(is_mp3=is_mp3(s)) for s in streams}
     video = next((stream for stream in streams if isinstance(stream, VideoStream)), None)
     with open_container(source, search) as container:
         name = container.format.name
@@ -301,8 +296,8 @@ def _prepare(tracks: dict[int, Packets], video: VideoStream, *, has_clock: bool)
     """Have the pictures looked at, and the clock of all tracks kept where it may jump."""
     pictures = tracks[video.index]
     pictures.codec, pictures.h264_track = video.codec_context.name, _h264_track(video)
+    pictures.stretches = Stretches(pictures.codec, b"" if has_clock else video.codec_context.extradata or b"")
     if has_clock:
-        pictures.stretches = Stretches(pictures.codec)
         for facts in tracks.values():
             facts.clock = Clock()
 

@@ -16,8 +16,7 @@ from av.video.reformatter import ColorTrc
 from av.video.stream import VideoStream
 
 from transcoding.engine.ffmpeg.inputs import is_file
-from transcoding.engine.formats import matroska
-from transcoding.engine.formats.matroska import NO_CROP, Crop
+from transcoding.engine.formats import transport
 from transcoding.engine.plan.ladder import LADDER, Ladder
 from transcoding.engine.plan.media import (
     MAX_PIXELS,
@@ -31,6 +30,8 @@ from transcoding.engine.plan.media import (
 )
 from transcoding.engine.source import sound, stills
 from transcoding.engine.source.clean import is_clean
+from transcoding.engine.source.description import NO_CROP, describe
+from transcoding.engine.source.heads import read_head
 from transcoding.engine.source.looks import (
     Appearance,
     common_look,
@@ -41,13 +42,11 @@ from transcoding.engine.source.looks import (
     stated_parameter_sets,
 )
 from transcoding.engine.source.packets import (
-    MATROSKA,
     WITHOUT_INDEX,
     MediaError,
     Packets,
     demux,
     open_container,
-    read_head,
     read_index,
     tick,
 )
@@ -59,10 +58,11 @@ __all__ = ["MediaError", "read_media"]
 
 GONE = "The original is not in the storage any more. Upload the file again."
 ENCRYPTED = "The file is encrypted: its pictures cannot be decoded. Export it without copy protection and upload that."
-MAX_SIDE = 16_384
-MAX_TRIES = 3_000  # packets that may fail to decode before the probe gives up
+MAX_SIDE, MAX_TRIES = 16_384, 3_000  # pixels; packets that may fail to decode before the probe gives up
 DOLBY_VISION = {"dvh1", "dvhe", "dvav", "dva1", "dav1"}  # codec tags
 APART = Fraction(1, 4)  # seconds of sound before the first picture, or after the last, for which that one is shown
+# Bytes of a packet that repeats the picture before: a header, and a byte for so many pixels.
+REPEATED, PIXELS_A_BYTE = 64, 64 * 256
 ALONE_RATE = Fraction(5)  # frames a second of a single picture with sound
 
 
@@ -79,6 +79,8 @@ def read_media(source: str | Path, ladder: Ladder = LADDER) -> MediaInfo:
         raise MediaError("The file is empty (0 bytes): it did not arrive whole. Upload it again.")
     try:
         with open_container(source) as container:
+            if container.format.name == "mpegts" and transport.is_scrambled(read_head(source, transport.HEAD)):
+                raise MediaError(ENCRYPTED)
             if not sound.may_begin_late(container):
                 return _probe(source, container, ladder)
         with open_container(source, sound.SEARCHED) as container:
@@ -110,15 +112,15 @@ def _probe(source: str, container: av.container.InputContainer, ladder: Ladder, 
             "that."
         )
     tracks = sound.tracks(container, audio, packets, late=bool(search))
-    looks = parts_of(_first_look(video, frame, _crop(source, container, video)), pictures.stretches)
+    looks = _looks(container, video, frame, pictures)
     look = _look(video, pictures, looks)
     track = _video_track(video, frame, look, pictures, tracks)
     length = max([track.frames / track.rate, *(packets[each.index].measured * tick(each) for each in audio)])
-    streams: list[VideoStream | AudioStream] = [video, *audio]
+    streams: list[VideoStream | AudioStream] = [video, *(each for each in audio if packets[each.index].times)]
     return _media(
         source,
         container,
-        [each for each in streams if packets[each.index].times],
+        streams,
         replace(
             track,
             parts=_parts(track, pictures, looks),
@@ -181,22 +183,23 @@ def _media(  # noqa: PLR0913 - what the two kinds of sources have in common
     )
 
 
-def _crop(source: str, container: av.container.InputContainer, stream: VideoStream) -> Crop:
-    """Return what ffmpeg cuts off the pictures of a track."""
-    if container.format.name != MATROSKA:
-        return NO_CROP
-    return matroska.crop_of(read_head(source, matroska.HEAD), stream.index)
-
-
-def _first_look(stream: VideoStream, frame: VideoFrame, crop: Crop) -> Appearance:
-    return look_of(frame, stream.sample_aspect_ratio or Fraction(1), crop)
+def _looks(
+    container: av.container.InputContainer, stream: VideoStream, frame: VideoFrame, packets: Packets
+) -> list[tuple[int, Appearance]]:
+    """Return the parts that look differently, given the first frame."""
+    crop = describe(container).crops.get(stream.index, NO_CROP)
+    first = look_of(frame, stream.sample_aspect_ratio or Fraction(1), crop)
+    return parts_of(first, packets.stretches, turned=bool(frame.rotation % 180))
 
 
 def _look(stream: VideoStream, packets: Packets, looks: list[tuple[int, Appearance]]) -> Appearance:
     """Return how most of the pictures look; interlaced where any may be."""
     look = common_look(looks, len(packets.times))
     codec, extradata = stream.codec_context.name, stream.codec_context.extradata or b""
-    known = packets.stretches.parameter_sets() if packets.stretches else stated_parameter_sets(codec, extradata)
+    known = [
+        *(packets.stretches.parameter_sets() if packets.stretches else ()),
+        *stated_parameter_sets(codec, extradata),
+    ]
     interlaced = look.colors.interlaced or may_be_interlaced(codec, known)
     stored = looks[0][1].stored if interlaced else ()
     return replace(look, colors=replace(look.colors, interlaced=interlaced, stored=stored))
@@ -293,10 +296,10 @@ def _video_track(
         idr=packets.only_idr and packets.begins_shown,
         bitrate=int(8 * sum(packets.sizes) / max(seconds + (lead + tail) / rate, 1 / rate)),
         peak=_peak(packets, time_base),
-        look=look.colors,
+        still=(still := 2 * _different(packets, look) < frames),
+        look=_compared(look, frame) if still else look.colors,
         lead=lead,
         tail=tail,
-        still=2 * len(order) < frames,
         keyframe_positions=tuple(packets.keyframe_positions),
         packed=packets.packed,
     )
@@ -321,6 +324,17 @@ def _is_simple(frame: VideoFrame, look: Appearance) -> bool:
 def _decoder_delay(frame: VideoFrame, packets: Packets) -> int:
     """Return the ticks by which frames are later than their packets; 0 unless there are no presentation times (AVI)."""
     return max(0, frame.dts - packets.times[0]) if frame.pts is None and frame.dts is not None else 0
+
+
+def _compared(look: Appearance, frame: VideoFrame) -> ColorInfo:
+    """Return the colours of pictures that are compared, and the size at which they are: rotated, but not stretched."""
+    return replace(look.colors, stored=look.stored[:: -1 if frame.rotation % 180 else 1])
+
+
+def _different(packets: Packets, look: Appearance) -> int:
+    """Return about how many pictures are not the same as the one before: codecs write hardly anything for those."""
+    hardly = REPEATED + look.stored[0] * look.stored[1] // PIXELS_A_BYTE
+    return sum(size > hardly for size in packets.sizes)
 
 
 def _peak(packets: Packets, time_base: Fraction) -> int:

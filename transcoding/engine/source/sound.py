@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 import av.container
-import av.logging
 from av.audio.stream import AudioStream
 from av.stream import Disposition
 from av.video.stream import VideoStream
@@ -14,15 +13,16 @@ from transcoding.engine import languages
 from transcoding.engine.plan.media import AudioTrack, VideoTrack
 from transcoding.engine.plan.sound import AAC_FRAME, AUDIO_RATES
 from transcoding.engine.renditions import COMMENTARY, DESCRIBES_VIDEO
+from transcoding.engine.source.description import describe
 from transcoding.engine.source.packets import WITHOUT_INDEX, AudioPackets, Packets
 from transcoding.engine.source.warnings import check_length
 
 WITH_CHANNELS_APART = ("mov", "mxf", "gxf")  # of cameras and editors: each channel of PCM is often a track of its own
 SEARCHED = 256 << 20  # bytes of a source without an index that are read in search of audio that begins late
 FOLLOWING = 4 << 20  # bytes after the first packet of such a track, which decoders may need to know its parameters
+STEADY = ("mp3", "flac", "wav", "w64", "aiff")  # of one track, which has one rate and layout, but for frames of MP3
 LONGEST_NAME = 100  # characters
 DESCRIBES = Disposition.visual_impaired | Disposition.descriptions
-_PROGRAM = re.compile(r"^  (?:No )?Program\b|^\s+Stream #\d+:(?P<stream>\d+)", re.MULTILINE)
 _UNPRINTABLE = re.compile(r'[\x00-\x1f\x7f"]+')
 
 
@@ -52,27 +52,10 @@ def _program(container: av.container.InputContainer, video: VideoStream | None) 
     """Return the streams of the program that shows the picture; none where the container has no programs."""
     if video is None or container.format.name != "mpegts":
         return set()
-    for program in _programs(container):
+    for program in describe(container).programs:
         if video.index in program:
             return program
     return set()
-
-
-def _programs(container: av.container.InputContainer) -> list[set[int]]:
-    """Read the programs from libav's description for people, which is the only place where PyAV shows them."""
-    before = av.logging.get_level()
-    av.logging.set_level(av.logging.INFO)  # or it describes nothing
-    try:
-        text: str = container.dumps_format()  # type: ignore[attr-defined]  # PyAV's stubs lack it
-    finally:
-        av.logging.set_level(before)
-    programs: list[set[int]] = [set()]
-    for found in _PROGRAM.finditer(text):
-        if found["stream"] is None:
-            programs.append(set())
-        else:
-            programs[-1].add(int(found["stream"]))
-    return programs[1:]
 
 
 def tracks(
@@ -104,6 +87,7 @@ def _track(stream: AudioStream, facts: Packets, container: av.container.InputCon
         role=_role(stream),
         search=facts.position + FOLLOWING if late else 0,
         varies=container.format.name in WITHOUT_INDEX,
+        steady=container.format.name in STEADY and len(facts.layouts) < 2,
     )
 
 

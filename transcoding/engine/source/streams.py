@@ -1,7 +1,7 @@
 """What a container lists: its streams, with what becomes of each, and its chapters."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from fractions import Fraction
 from itertools import islice
 from typing import Any
@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 
 from transcoding.engine import languages
 from transcoding.engine.formats import characters
-from transcoding.engine.formats.closed_captions import MARKS, carries_captions
+from transcoding.engine.formats.closed_captions import CEA_608, CEA_708, MARKS, captions_in
 from transcoding.engine.plan.inventory import (
     CAPTIONS,
     SUBTITLES,
@@ -22,16 +22,18 @@ from transcoding.engine.plan.inventory import (
     SourceStream,
     chapters_within,
 )
+from transcoding.engine.source.description import describe
 from transcoding.engine.source.packets import open_container
 
 MAX_TEXTS = 32  # tracks that become captions
 HANDLER = re.compile("handler|gpac|core media|iso media|mainconcept|apple", re.IGNORECASE)
 CAPTION_PACKETS = 250  # of pictures that are searched for captions: about ten seconds
 
+TTML = "ttml"  # documents that libavcodec has no decoder for
 # Names of libavcodec. The first are subtitles that its decoders turn into text.
 TEXTS = {
     *("mov_text", "subrip", "ass", "ssa", "webvtt", "text", "eia_608", "jacosub", "microdvd", "mpl2", "pjs"),
-    *("realtext", "sami", "stl", "subviewer", "subviewer1", "vplayer"),
+    *("realtext", "sami", "stl", "subviewer", "subviewer1", "vplayer", TTML),
 }
 PICTURES = {"hdmv_pgs_subtitle": "PGS", "dvb_subtitle": "DVB", "dvd_subtitle": "DVD", "xsub": "XSUB"}
 
@@ -51,6 +53,10 @@ AS_CAPTIONS = "Published as captions."
 TOO_MANY = f"Not taken: the file has more than {MAX_TEXTS} tracks of subtitles, and VLog takes the first {MAX_TEXTS}."
 DRAWN = "Not taken: these subtitles ({}) are pictures, which do not contain their text. Add them as a text file."
 UNKNOWN_TEXT = "Not taken: VLog cannot read subtitles of this format. Add them as a SubRip or WebVTT file."
+UNKNOWN_CAPTIONS = (
+    "Not taken: the pictures carry captions of CEA-708 alone, and VLog reads those of CEA-608. Add them as a SubRip or "
+    "WebVTT file."
+)
 OTHERS = {
     "attachment": "Not taken: it is an attached file, such as a font of the subtitles.",
     "data": "Not taken: it is data, such as a time code or the positions of a camera.",
@@ -63,20 +69,21 @@ def inventory(
 ) -> tuple[SourceStream, ...]:
     """Return every stream with what becomes of it. taken: the picture and the sound that can be published."""
     numbers, texts, found = {stream.index for stream in taken}, 0, []
-    has_chapters = bool(container.chapters())
+    has_chapters, named = bool(container.chapters()), describe(container).codecs
     for stream in container.streams:
-        is_text = stream.type == "subtitle" and codec_of(stream) in TEXTS
+        codec = text_codec(stream, named)
+        is_text = stream.type == "subtitle" and codec in TEXTS
         texts += is_text
         taken_as_text = is_text and texts <= MAX_TEXTS
         of_chapters = has_chapters and stream.type == "data" and codec_of(stream) in CHAPTER_TRACKS
-        found.append(_described(stream, stream.index in numbers or taken_as_text or of_chapters))
-        if stream.index in numbers and isinstance(stream, VideoStream) and _carries_captions(source, stream):
-            found.append(SourceStream(stream.index, CAPTIONS, "eia_608", taken=True, reason=AS_CAPTIONS))
+        found.append(_described(stream, codec, stream.index in numbers or taken_as_text or of_chapters))
+        if stream.index in numbers and isinstance(stream, VideoStream):
+            found += _captions(source, stream)
     return tuple(found)
 
 
-def _described(stream: Stream, taken: bool) -> SourceStream:
-    kind, codec = _kind(stream), codec_of(stream)
+def _described(stream: Stream, codec: str, taken: bool) -> SourceStream:
+    kind = _kind(stream)
     return SourceStream(
         number=stream.index,
         kind=kind,
@@ -117,14 +124,23 @@ def codec_of(stream: Stream) -> str:
     return "" if context is None else str(context.codec.canonical_name)
 
 
-def _carries_captions(source: str, video: VideoStream) -> bool:
-    """Return whether the first pictures of a stream carry captions."""
+def text_codec(stream: Stream, named: Mapping[int, str]) -> str:
+    """Return the format of a stream; of subtitles also one without a decoder, given the names of a description."""
+    return codec_of(stream) or (named.get(stream.index, "") if stream.type == "subtitle" else "")
+
+
+def _captions(source: str, video: VideoStream) -> Iterator[SourceStream]:
+    """Yield the captions that the first pictures of a stream carry. Those of CEA-708 mostly repeat those of CEA-608."""
     codec = codec_of(video)
     if codec not in MARKS:
-        return False
+        return
     with open_container(source) as container:
         first = islice(container.demux(container.streams[video.index]), CAPTION_PACKETS)
-        return any(carries_captions(bytes(packet), codec) for packet in first if packet.size)
+        kinds = [captions_in(bytes(packet), codec) for packet in first if packet.size]
+    if CEA_608 in kinds:
+        yield SourceStream(video.index, CAPTIONS, "eia_608", taken=True, reason=AS_CAPTIONS)
+    elif CEA_708 in kinds:
+        yield SourceStream(video.index, CAPTIONS, "cea_708", reason=UNKNOWN_CAPTIONS)
 
 
 def chapters_of(

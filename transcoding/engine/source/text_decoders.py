@@ -3,13 +3,14 @@
 import heapq
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import zip_longest
 from typing import Any
 
 import av
 from av.packet import Packet
 from av.stream import Stream
 
-from transcoding.engine.formats import closed_captions
+from transcoding.engine.formats import closed_captions, subtitles
 from transcoding.engine.formats.subtitles import Event
 from transcoding.engine.source.packets import REORDERED
 from transcoding.engine.source.streams import codec_of
@@ -30,6 +31,24 @@ class TextDecoder:
             start = float((packet.pts or 0) * self.time_base)
             seconds = float((packet.duration or 0) * self.time_base) or _shown(found)
             yield Event(start, start + seconds, _text(found))
+
+
+class DocumentDecoder:
+    """Turns packets of TTML, each a document of its own, into events (ISO/IEC 14496-30, 5)."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.time_base = stream.time_base or Fraction(1, 1000)
+
+    def __call__(self, packet: "Packet[Any]") -> Iterator[Event]:
+        """Raises UnreadableText."""
+        if not packet.size or packet.pts is None:
+            return
+        begin = float(packet.pts * self.time_base)
+        end = begin + float(packet.duration * self.time_base) if packet.duration else float("inf")
+        for each in subtitles.read(bytes(packet)).captions:
+            # Its times are those of the track, and it is shown for the time of its packet.
+            if each.start < end and each.end > begin:
+                yield Event(max(each.start, begin), min(each.end, end), each.text)
 
 
 class CaptionDecoder:
@@ -86,7 +105,7 @@ def _text(found: Any) -> str:
 
 def ended(events: list[Event]) -> Iterator[Event]:
     """Yield the events; one without an end ends with the next one, or after LONGEST."""
-    for event, following in zip(events, [*events[1:], None], strict=True):
+    for event, following in zip_longest(events, events[1:]):
         if event.end > event.start:
             yield event
         else:

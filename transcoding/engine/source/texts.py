@@ -24,10 +24,11 @@ from transcoding.engine.formats import subtitles
 from transcoding.engine.formats.subtitles import MAX_BYTES, MAX_CUES, Event, Subtitles, UnreadableText
 from transcoding.engine.formats.webvtt import Caption
 from transcoding.engine.plan.inventory import CAPTIONS, SUBTITLES, SourceStream
+from transcoding.engine.source.description import describe
 from transcoding.engine.source.packets import open_container
 from transcoding.engine.source.sandbox import ENDING, PATIENCE, SLOWEST, TICK
-from transcoding.engine.source.streams import codec_of
-from transcoding.engine.source.text_decoders import CaptionDecoder, TextDecoder, ended
+from transcoding.engine.source.streams import TTML, codec_of, text_codec
+from transcoding.engine.source.text_decoders import CaptionDecoder, DocumentDecoder, TextDecoder, ended
 
 PROGRAM = "transcoding.engine.source.texts"
 LIMITS = processes.Limits(memory=3 << 30, cpu=1800)
@@ -71,7 +72,7 @@ class _Reading:
                     self.notes[CUT_SHORT] = None
                     return
                 self.events.append(event)
-        except av.error.FFmpegError:
+        except (av.error.FFmpegError, UnreadableText):
             self.notes["Some of them are damaged and were left out."] = None
 
 
@@ -149,7 +150,8 @@ def _read_file(path: Path, language: str) -> dict[str, Any]:
 
 
 def _read_streams(container: av.container.InputContainer, wanted: list[tuple[int, str]]) -> Iterator[TextTrack]:
-    readings = {pair: _reading(container.streams[pair[0]], pair[1]) for pair in wanted}
+    named = describe(container).codecs
+    readings = {pair: _reading(container.streams[pair[0]], pair[1], named) for pair in wanted}
     cut_off = _read(container, list(readings.values()))
     for (number, kind), reading in readings.items():
         found = subtitles.plain(ended(reading.events))
@@ -179,7 +181,9 @@ def _read(container: av.container.InputContainer, readings: list[_Reading]) -> b
     return False
 
 
-def _reading(stream: Stream, kind: str) -> _Reading:
+def _reading(stream: Stream, kind: str, named: Mapping[int, str]) -> _Reading:
+    if text_codec(stream, named) == TTML:
+        return _Reading(stream, DocumentDecoder(stream))
     if kind == SUBTITLES and codec_of(stream) != "eia_608":
         return _Reading(stream, TextDecoder(stream))
     return _Reading(stream, CaptionDecoder(stream))

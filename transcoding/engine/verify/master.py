@@ -84,7 +84,7 @@ def _once(
             yield from _near(label, "BANDWIDTH", found[0], iframe_peak(video))
         elif len(audio) == len(plan.audio):
             yield from _described(label, found[0], video, codecs_with(video, audio))
-            yield from _measured(label, found[0], video, audio)
+            yield from _measured(label, found[0], video, audio, plan.rate if plan.leaves_out else video.rate)
 
 
 def times(count: int) -> str:
@@ -100,10 +100,10 @@ def _described(label: str, attributes: Attributes, video: StoredRendition, codec
 
 
 def _measured(
-    label: str, attributes: Attributes, video: StoredRendition, audio: Sequence[StoredRendition]
+    label: str, attributes: Attributes, video: StoredRendition, audio: Sequence[StoredRendition], rate: Fraction
 ) -> Iterator[str]:
-    if abs(_number(attributes, "FRAME-RATE") - video.rate) > RATE_TOLERANCE:
-        yield f"{label} has FRAME-RATE {attributes.get('FRAME-RATE')} instead of {float(video.rate):.3f}"
+    if abs(_number(attributes, "FRAME-RATE") - rate) > RATE_TOLERANCE:
+        yield f"{label} has FRAME-RATE {attributes.get('FRAME-RATE')} instead of {float(rate):.3f}"
     yield from _near(label, "BANDWIDTH", attributes, peak_with(video, audio))
     yield from _near(label, "AVERAGE-BANDWIDTH", attributes, average_with(video, audio))
     if audio and attributes.get("AUDIO") != AUDIO_GROUP:

@@ -13,9 +13,11 @@ from transcoding.engine.package import files
 from transcoding.engine.package.contents import segment_name
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.renditions import AudioRendition
+from transcoding.engine.timeline import Timeline
 
-PART = 50  # segments that are decoded at a time, about five minutes
-MOST_PARTS = 6  # of longer audio, so many that lie evenly over its whole length
+PART, MOST_PARTS = 50, 6  # segments that are decoded at a time, about five minutes; and how many times
+SAMPLE, SAMPLES = 10, 10  # of longer audio, unless its loudness has to be exact
+EMPTY = 24  # bytes; no frame with any sound takes as little from VLog's encoder, with its entry in the boxes
 PATIENCE = 300  # seconds for a part; one takes some
 ABSOLUTE_GATE, RELATIVE_GATE = -70.0, -10.0  # LUFS, and LU below the mean; ITU-R BS.1770-4
 SILENT, AUDIBLE = -65.0, -50.0  # LUFS; in between, lossy coding may decide either way
@@ -47,22 +49,30 @@ def integrated(levels: Sequence[float]) -> float | None:
     return round(10 * math.log10(sum(kept) / len(kept)), 1)
 
 
-def listen(package: Path, plan: Plan, source: str, folder: Path, check: Callable[[], None]) -> list[Heard]:
+def listen(  # noqa: PLR0913 - a package, what it is made of, and how
+    package: Path, plan: Plan, source: str, folder: Path, check: Callable[[], None], *, exactly: bool = False
+) -> list[Heard]:
     """Decode every audio rendition of a package, and compare long silences with the source.
 
-    Of one that is longer than half an hour, half an hour is decoded: what is copied is decoded whole on its way, and
-    what is encoded comes from an encoder of ours. Files in between go into the folder. check is called after some
-    minutes of each rendition, and may raise.
+    Of one that is longer than half an hour, ten minutes are decoded (exactly: half an hour): what is copied is decoded
+    whole on its way, and what is encoded comes from VLog's encoder, whose silence shows in the sizes of its segments.
+    Files in between go into the folder. check is called after some minutes of each rendition, and may raise.
     """
-    return [_hear(package, plan, rendition, source, folder, check) for rendition in plan.audio]
+    return [_hear(package, plan, rendition, source, folder, check, exactly) for rendition in plan.audio]
 
 
 def _hear(  # noqa: PLR0913 - as listen, with the rendition
-    package: Path, plan: Plan, rendition: AudioRendition, source: str, folder: Path, check: Callable[[], None]
+    package: Path,
+    plan: Plan,
+    rendition: AudioRendition,
+    source: str,
+    folder: Path,
+    check: Callable[[], None],
+    exactly: bool,
 ) -> Heard:
     found: list[float] = []
-    silences: list[tuple[float, float]] = []
-    for segments in parts(len(rendition.timeline)):
+    silences = [] if rendition.copied else list(_empty(package / rendition.key, rendition.timeline))
+    for segments in parts(len(rendition.timeline), exactly=exactly):
         try:
             levels = _levels(package / rendition.key, segments, folder)
         except FfmpegError as error:
@@ -76,12 +86,24 @@ def _hear(  # noqa: PLR0913 - as listen, with the rendition
     return Heard(rendition.key, tuple(found), problem)
 
 
-def parts(segments: int) -> list[range]:
-    """Return which of so many segments are decoded, in runs."""
-    count = -(-segments // PART)
-    made = min(count, MOST_PARTS)
+def parts(segments: int, *, exactly: bool = False) -> list[range]:
+    """Return which of so many segments are decoded: runs that lie evenly over the whole length."""
+    size, most = (PART, MOST_PARTS) if exactly or segments <= PART * MOST_PARTS else (SAMPLE, SAMPLES)
+    count = -(-segments // size)
+    made = min(count, most)
     chosen = [round(number * (count - 1) / max(1, made - 1)) for number in range(made)]
-    return [range(PART * part, min(PART * (part + 1), segments)) for part in chosen]
+    return [range(size * part, min(size * (part + 1), segments)) for part in chosen]
+
+
+def _empty(rendition: Path, timeline: Timeline) -> Iterator[tuple[float, float]]:
+    """Yield when each run of segments without any sound begins and ends, in seconds."""
+    sizes = files.sizes(rendition)
+    silent = [sizes.get(segment_name(index), 0) < EMPTY * timeline.length(index) for index in range(len(timeline))]
+    for is_silent, run in groupby(range(len(timeline)), key=silent.__getitem__):
+        if is_silent:
+            first, *rest = run
+            begin, end = timeline.starts[first], timeline.bounds(first + len(rest))[1]
+            yield float(begin * timeline.unit), float(end * timeline.unit)
 
 
 def _levels(rendition: Path, segments: Sequence[int], folder: Path) -> list[float]:

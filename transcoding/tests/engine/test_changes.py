@@ -1,13 +1,14 @@
 """Sources whose clock, size, shape or kind of picture changes within the file, through the whole engine."""
 
 import io
+import struct
 
 import av
 import numpy as np
 import pytest
 
 from transcoding.engine.source.probe import MediaError, read_media
-from transcoding.tests import clips
+from transcoding.tests import clips, transport
 from transcoding.tests.clips import AAC, H264
 from transcoding.tests.engine.test_media import is_for_an_editor
 from transcoding.tests.engine.test_sources import combs, frames, plane_at, taken
@@ -70,13 +71,26 @@ def interlaced(target, size, *arguments, rate=50):
     )  # fmt: skip
 
 
+@pytest.fixture(params=["ts", "mp4", "mkv"])
+def joined(request, tmp_path):
+    """Join parts of a transport stream, and put them into each container that can hold what changes."""
+
+    def join(*parts):
+        whole = concatenated(tmp_path / "a.ts", *parts)
+        if request.param == "ts":
+            return whole
+        return clips.make(tmp_path / f"a.{request.param}", "-i", str(whole), "-c", "copy")
+
+    return join
+
+
 class TestPictures:
-    def test_interlaced_pictures_that_change_their_size_are_whole(self, tmp_path):
+    def test_interlaced_pictures_that_change_their_size_are_whole(self, joined, tmp_path):
         parts = [
             interlaced(tmp_path / f"{n}.ts", size, "-output_ts_offset", str(3 * n))
             for n, size in enumerate(("360x288", "272x288"))
         ]
-        package = taken(concatenated(tmp_path / "a.ts", *parts), tmp_path)
+        package = taken(joined(*parts), tmp_path)
         made = frames(package, package.plan.video[0].key)
         assert len(made) == pytest.approx(150, abs=1)
         with av.open(str(tmp_path / "1.ts")) as container:
@@ -84,19 +98,19 @@ class TestPictures:
         assert combs(made[120]) < combs(woven[45]) / 2
         assert not package.warnings
 
-    def test_pictures_that_become_interlaced_are_deinterlaced_from_there_on(self, tmp_path):
+    def test_pictures_that_become_interlaced_are_deinterlaced_from_there_on(self, joined, tmp_path):
         plain = clips.make(
             tmp_path / "0.ts", "-f", "lavfi", "-i", "testsrc2=size=360x288:rate=25:duration=3", "-c:v", "mpeg2video",
             "-b:v", "3M", "-g", "12",
         )  # fmt: skip
         fields = interlaced(tmp_path / "1.ts", "360x288", "-output_ts_offset", "3")
-        package = taken(concatenated(tmp_path / "a.ts", plain, fields), tmp_path)
+        package = taken(joined(plain, fields), tmp_path)
         made = frames(package, package.plan.video[0].key)
         with av.open(str(fields)) as container:
             woven = list(container.decode(video=0))
         assert combs(made[120]) < combs(woven[45]) / 2
 
-    def test_another_shape_gets_bars(self, tmp_path):
+    def test_another_shape_gets_bars(self, joined, tmp_path):
         parts = []
         for number, shape in enumerate(("4/3", "4/3", "16/9")):
             picture = "color=white:size=192x144:rate=25:duration=2"
@@ -104,13 +118,26 @@ class TestPictures:
                 tmp_path / f"{number}.ts", "-f", "lavfi", "-i", picture, "-vf", f"setdar={shape}", "-c:v", "mpeg2video",
                 "-g", "12", "-output_ts_offset", str(2 * number),
             ))  # fmt: skip
-        package = taken(concatenated(tmp_path / "a.ts", *parts), tmp_path)
+        package = taken(joined(*parts), tmp_path)
         (rung,) = package.plan.video
         assert (rung.width, rung.height, package.plan.format) == (192, 144, 3)
         made = frames(package, rung.key)
         column = [[int(value) for value in frame.to_ndarray(format="gray")[:, 96]] for frame in (made[20], made[140])]
         assert min(column[0]) > 200
         assert [column[1][line] > 200 for line in (4, 72, 139)] == [False, True, False]
+
+    def test_another_rate_is_that_of_the_whole(self, joined, tmp_path):
+        parts = [
+            clips.numbered(
+                tmp_path / f"{n}.ts", PART, rate, *H264, "-bf", "0", "-g", "25", "-an", "-output_ts_offset", str(4 * n),
+                height=90,
+            )
+            for n, rate in enumerate(("25", "50"))
+        ]  # fmt: skip
+        package = taken(joined(*parts), tmp_path)
+        assert package.plan.rate == 50
+        assert package.numbers("90p") == [*(n // 2 for n in range(2 * PART)), *range(PART)]
+        assert not package.warnings
 
     def test_each_part_is_converted_from_its_own_dynamic_range(self, tmp_path):
         """Paper white: HLG stores it as 180 of 255, and tone mapping makes 201 of it; the rest stays as it is."""
@@ -171,19 +198,36 @@ def packed(source, target):
     return target
 
 
+def matroska_crop(film):
+    """Crop 90 pixels at the top and the bottom, in the place of elements that are not needed."""
+    unneeded = bytes.fromhex("9a810255b08455b98101")  # FlagInterlaced and Colour
+    assert film.count(unneeded) == 1
+    return film.replace(unneeded, bytes.fromhex("54bb815a54aa815aec80"))
+
+
+def clean_aperture(film):
+    """Crop 90 pixels at the top and the bottom by a `clap` in the sample entry; the boxes around it grow."""
+    data, clap = bytearray(film), struct.pack(">I4s8i", 40, b"clap", 640, 1, 180, 1, 0, 1, 0, 1)
+    at = data.index(b"avc1", data.index(b"stsd")) - 4
+    end = at + int.from_bytes(data[at : at + 4], "big")
+    data[end:end] = clap
+    for kind in (b"avc1", b"stsd", b"stbl", b"minf", b"mdia", b"trak", b"moov"):
+        box = data.rfind(kind, 0, at + 8) - 4
+        data[box : box + 4] = (int.from_bytes(data[box : box + 4], "big") + len(clap)).to_bytes(4, "big")
+    return bytes(data)
+
+
 class TestCrop:
-    def test_what_the_container_crops_is_cropped_in_every_rendition(self, tmp_path):
+    @pytest.mark.parametrize(
+        ("name", "cropped"), [("a.mkv", matroska_crop), ("a.mp4", clean_aperture), ("a.mov", clean_aperture)]
+    )
+    def test_what_the_container_crops_is_cropped_in_every_rendition(self, tmp_path, name, cropped):
         picture = "color=black:size=640x360:rate=25:duration=2,drawbox=x=0:y=90:w=640:h=180:t=fill:color=white"
-        film = clips.make(tmp_path / "film.mkv", "-f", "lavfi", "-i", picture, "-vf", "setsar=1", *H264, "-g", "25")
-        data, unneeded = film.read_bytes(), bytes.fromhex("9a810255b08455b98101")  # FlagInterlaced and Colour
-        assert data.count(unneeded) == 1
-        source = tmp_path / "a.mkv"
-        source.write_bytes(
-            data.replace(unneeded, bytes.fromhex("54bb815a54aa815aec80"))
-        )  # 90 at the top and the bottom
-        package = taken(source, tmp_path)
+        film = clips.make(tmp_path / name, "-f", "lavfi", "-i", picture, "-vf", "setsar=1", *H264, "-g", "25")
+        film.write_bytes(cropped(film.read_bytes()))
+        package = taken(film, tmp_path)
         assert [(rung.width, rung.height, rung.copied) for rung in package.plan.video] == [(640, 180, False)]
-        grey = frames(package, "180p")[10].to_ndarray(format="gray")
+        grey = frames(package, "180p")[1].to_ndarray(format="gray")
         assert grey.min() > 200, "the black bars are still there"
 
 
@@ -205,6 +249,15 @@ def test_a_recording_of_a_screen_has_its_fastest_part_at_its_rate(tmp_path):
 def test_an_encrypted_file_is_refused_as_what_it_is(tmp_path):
     key = ("-encryption_key", "76a6c65c5ea762046bd749a2e632ccbb", "-encryption_kid", "a7e61c373e219033c21091fa607bf3b8")
     source = numbered(tmp_path / "a.mp4", *H264, *AAC, "-encryption_scheme", "cenc-aes-ctr", *key)
+    with pytest.raises(MediaError, match="is encrypted") as error:
+        read_media(source)
+    assert is_for_an_editor(str(error.value))
+
+
+def test_a_scrambled_recording_is_refused_as_what_it_is(tmp_path):
+    plain = numbered(tmp_path / "plain.ts", *H264, "-c:a", "mp2")
+    source = tmp_path / "a.ts"
+    source.write_bytes(transport.scrambled(plain.read_bytes()))
     with pytest.raises(MediaError, match="is encrypted") as error:
         read_media(source)
     assert is_for_an_editor(str(error.value))

@@ -2,11 +2,11 @@
 
 import pytest
 
-from transcoding.engine.formats.closed_captions import carries_captions, triplets
+from transcoding.engine.formats.closed_captions import CEA_608, CEA_708, captions_in, triplets
 
 HELLO = b"\xfc\xc8\xe5\xfc\xec\xec"  # parity set
 SECOND_FIELD = b"\xfd\xc8\xe5"
-CEA_708 = b"\xfe\x01\x02"
+DIGITAL = b"\xff\x02\x22\xfe\x48\x69"
 
 
 def user_data(pairs):
@@ -18,9 +18,9 @@ def user_data(pairs):
     [("mpeg2video", b"\x00\x00\x01\xb2"), *((name, b"\xb5\x00\x31") for name in ("h264", "hevc", "av1"))],
 )
 def test_pairs_of_the_first_field_are_found(codec, head):
-    packet = b"picture" + head + user_data(HELLO + SECOND_FIELD + CEA_708) + b"slices"
+    packet = b"picture" + head + user_data(HELLO + SECOND_FIELD + DIGITAL) + b"slices"
     assert triplets(packet, codec) == HELLO
-    assert carries_captions(packet, codec)
+    assert captions_in(packet, codec) == CEA_608
 
 
 def test_escaped_bytes_are_read_as_they_were():
@@ -29,9 +29,16 @@ def test_escaped_bytes_are_read_as_they_were():
     assert triplets(packet, "h264") == b"\xfc\x80\x80" + HELLO
 
 
+def test_digital_captions_alone_are_of_their_own_kind():
+    packet = b"\xb5\x00\x31" + user_data(b"\xfc\x80\x80" + DIGITAL)
+    assert triplets(packet, "h264") == b"\xfc\x80\x80"
+    assert captions_in(packet, "h264") == CEA_708
+    assert captions_in(b"\xb5\x00\x31" + user_data(b"\xfa\x00\x00\xfb\x02\x22"), "h264") == ""
+
+
 def test_places_for_captions_are_no_captions():
     packet = b"\xb5\x00\x31" + user_data(b"\xfc\x80\x80\xfc\x00\x00")
-    assert not carries_captions(packet, "h264")
+    assert captions_in(packet, "h264") == ""
 
 
 @pytest.mark.parametrize(

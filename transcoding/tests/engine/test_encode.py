@@ -81,7 +81,17 @@ class Package:
         return (folder / "init.mp4").read_bytes() + b"".join(path.read_bytes() for path in sorted(folder.glob("*.m4s")))
 
     def numbers(self, rendition):
-        return [number for number, _ in clips.read_numbers(self.stream(rendition))]
+        """Return the number that each frame of the timeline shows."""
+        numbers, times = zip(*clips.read_numbers(self.stream(rendition)), strict=True)
+        return self.shown(rendition, numbers, times)
+
+    def shown(self, rendition, frames, times):
+        """Return what is shown at each place of the timeline, given the frames that are stored, and their times."""
+        if not self.plan.leaves_out or self.plan.rendition(rendition).copied:
+            return list(frames)
+        begins = [round(time * self.plan.rate) for time in times]
+        ends = [*begins[1:], self.plan.timeline.end]
+        return [frame for frame, begin, end in zip(frames, begins, ends, strict=True) for _ in range(begin, end)]
 
     def frame_ticks(self, rendition):
         """Return the times of all frames in decoding order, read from the boxes alone."""

@@ -11,7 +11,8 @@ from PIL import Image
 from transcoding.engine import pictures
 from transcoding.engine.source.probe import MediaError, read_media
 from transcoding.tests import clips
-from transcoding.tests.engine.sounds import heard, picture, tone
+from transcoding.tests.engine.sounds import heard, joined, picture, tone
+from transcoding.tests.engine.test_encode import Package
 from transcoding.tests.engine.test_sound import taken
 
 pytestmark = pytest.mark.slow("encodes sources of every kind, and decodes what is published")
@@ -36,8 +37,29 @@ def test_sound_is_published_as_it_is(tmp_path, kind):
     assert package.media.duration == pytest.approx(8, abs=0.1)
     assert [each.key for each in package.plan.renditions] == ["audio"]
     assert package.plan.audio[0].copied == (kind == "M4A")
+    assert package.plan.audio[0].steady == (kind in ("MP3", "FLAC", "WAV", "AIFF"))
     assert heard(package, [0.3, 2, 3.8, 4.2, 6, 7.7]) == [440] * 3 + [880] * 3
     assert package.plan.warnings == ()
+
+
+def test_an_mp3_that_becomes_stereo_and_slower_is_whole(tmp_path):
+    parts = [
+        clips.make(
+            tmp_path / f"{pitch}.mp3",
+            *(*tone(pitch, 4), "-ac", channels, "-ar", rate, "-write_xing", "0", "-id3v2_version", "0"),
+        )
+        for pitch, channels, rate in ((440, "1", "48000"), (880, "2", "44100"))
+    ]
+    package = taken(joined(tmp_path / "a.mp3", *parts), tmp_path)
+    assert not package.plan.audio[0].steady
+    assert heard(package, [0.3, 2, 3.8, 4.3, 6, 7.7]) == [440] * 3 + [880] * 3
+
+
+def test_one_graph_makes_the_same_of_it_as_two(tmp_path):
+    source = clips.make(tmp_path / "a.mp3", *tone(440, 20), "-ar", "32000")
+    one, two = (Package(source, tmp_path / name) for name in ("one", "two"))
+    two.plan = clips.changed(two.plan, "audio", steady=False)
+    assert one.encode().stream("audio") == two.encode().stream("audio")
 
 
 def test_the_master_playlist_has_one_variant_without_a_size(tmp_path):
@@ -87,14 +109,17 @@ class TestPoster:
         assert max(poster.getpixel((640, 40))) < 60, "above it is nothing"
         assert self.warnings == ()
 
-    def test_a_cover_that_is_too_large_gives_way_to_the_waveform(self, tmp_path):
+    @pytest.mark.parametrize("stated", [12_000, 20_000])
+    def test_a_cover_that_is_too_large_gives_way_to_the_waveform(self, tmp_path, stated):
         cover = tmp_path / "c.png"
-        cover.write_bytes(png(12_000))  # libav knows no larger one
+        cover.write_bytes(png(12_000))  # ffmpeg packs no larger one
         source = clips.make(
             tmp_path / "a.mp3",
             *(*tone(440, 1), "-i", str(cover), "-map", "0", "-map", "1", "-c:v", "copy"),
             *("-disposition:v", "attached_pic"),
         )
+        sides = [struct.pack(">4sII", b"IHDR", side, side) for side in (12_000, stated)]
+        source.write_bytes(source.read_bytes().replace(*sides))
         assert self.of(source, tmp_path).size == (1280, 720)
         assert "too large" in self.warnings[0]
 

@@ -10,7 +10,16 @@ from transcoding.engine.codecs import aac, h264
 from transcoding.engine.codecs.codec import Encoder
 from transcoding.engine.plan import format1
 from transcoding.engine.plan.media import AudioTrack, ColorInfo, Jump, MediaInfo, Part, VideoTrack
-from transcoding.engine.plan.plan import FORMAT, PLAIN, Plan, UnknownFormat, chunks, make_plan
+from transcoding.engine.plan.plan import (
+    FORMAT,
+    PLAIN,
+    SOUND_FORMAT,
+    STILL_FORMAT,
+    Plan,
+    UnknownFormat,
+    chunks,
+    make_plan,
+)
 from transcoding.engine.plan.segments import LONGEST
 from transcoding.engine.timeline import Timeline
 from transcoding.tests.clips import LADDER
@@ -239,12 +248,13 @@ class TestFormat:
             ((), {"parts": (Part(0, 1280, 720, ColorInfo()), Part(9, 960, 720, ColorInfo()))}),
             ((), {"parts": (Part(0, 1280, 720, ColorInfo()), Part(9, 1280, 720, ColorInfo(transfer="hlg")))}),
             ((), {"packed": True}),
+            ((), {"still": True, "look": ColorInfo(stored=(1280, 720))}),
         ],
     )
     def test_a_plan_that_the_release_before_could_not_make_has_a_newer_format(self, jumps, facts):
         media = MediaInfo("mpegts", Fraction(0), False, video(**facts), None, jumps=jumps)
         plan = make_plan(media, encoder="libx264", preset="veryfast", ffmpeg="n9")
-        assert plan.format == plan.begun_anew().format == FORMAT
+        assert plan.format == plan.begun_anew().format == (STILL_FORMAT if "still" in facts else SOUND_FORMAT)
         assert Plan.from_json(plan.to_json()) == plan
 
     def test_a_plan_without_a_format_is_of_the_first_and_stays_so(self):
@@ -256,7 +266,7 @@ class TestFormat:
     @pytest.mark.parametrize("number", [0, FORMAT + 1, "2", None])
     def test_a_newer_format_is_refused_with_a_message(self, number):
         with pytest.raises(
-            UnknownFormat, match=f"^The plan has format {number}; this worker knows 1, 2, 3. Upgrade it.$"
+            UnknownFormat, match=f"^The plan has format {number}; this worker knows 1, 2, 3, 4. Upgrade it.$"
         ):
             Plan.from_json({**plan_of().to_json(), "format": number})
 

@@ -112,12 +112,18 @@ def served(folder: Path):
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory):
-    """Two encoded rungs, and one that was copied."""
+    """Two encoded rungs, one that was copied, and one of slides, without the frames that repeat one."""
     assert SHAKA.is_file(), "the second reader is missing: run make test once"
     folder = tmp_path_factory.mktemp("readers")
     encoded = clips.numbered(folder / "a.mp4", FRAMES, "25", "-g", "300", *clips.H264, *clips.AAC, height=480)
     copied = clips.numbered(folder / "b.mp4", FRAMES, "25", *COPIED, *clips.AAC)
-    return {"encoded": made(encoded, folder / "encoded"), "copied": made(copied, folder / "copied")}
+    slides = clips.make(
+        folder / "c.mp4",
+        *("-f", "lavfi", "-i", "testsrc2=size=640x360:rate=1/4,fps=25", "-f", "lavfi", "-i", "sine=440"),
+        *("-t", str(FRAMES * FRAME), "-g", "300", *clips.H264, "-preset", "veryfast", *clips.AAC),
+    )
+    sources = {"encoded": encoded, "copied": copied, "slides": slides}
+    return {name: made(source, folder / name) for name, source in sources.items()}
 
 
 def until(page, condition, what):
@@ -139,10 +145,14 @@ def opened(folder, browser):
         yield page, asked
 
 
-@pytest.mark.parametrize(("kind", "name"), [("encoded", "480p"), ("encoded", "360p"), ("copied", "360p")])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("encoded", "480p"), ("encoded", "360p"), ("copied", "360p"), ("slides", "360p")],
+)
 def test_every_variant_plays_through_every_boundary_to_its_last_picture(packages, browser, kind, name):
     package, height = packages[kind], int(name[:-1])
     assert verify(package.folder, package.plan) == []
+    assert package.plan.leaves_out or kind != "slides"
     with opened(package.folder, browser) as (page, asked):
         (track,) = page.evaluate(LOAD, height)
         assert track["height"] == height

@@ -221,6 +221,18 @@ class TestGate:
         assert self.problems(package, silent, tmp_path) == [""]
         assert self.problems(package, loud, tmp_path) == ["audio is silent at 0:03, where the source is not"]
 
+    def test_silence_between_the_parts_that_are_decoded_shows_in_the_sizes(self, tmp_path, monkeypatch):
+        for name, value in (("PART", 1), ("MOST_PARTS", 1), ("SAMPLE", 1), ("SAMPLES", 2)):
+            monkeypatch.setattr(f"transcoding.engine.verify.sound.{name}", value)
+        loud = clips.make(tmp_path / "loud.flac", *tone(440, 30))
+        holed = clips.make(
+            tmp_path / "holed.flac", *tone(440, 30), "-af", "volume=0:enable='between(t,11,19)'", "-c:a", "flac"
+        )
+        package = Package(holed, tmp_path / "package").encode()
+        assert parts(len(package.plan.audio[0].timeline)) == [range(1), range(4, 5)]
+        assert self.problems(package, holed, tmp_path) == [""]
+        assert self.problems(package, loud, tmp_path) == ["audio is silent at 0:14, where the source is not"]
+
     def problems(self, package, source, folder):
         return [each.problem for each in listen(package.folder, package.plan, str(source), folder, lambda: None)]
 
@@ -230,12 +242,14 @@ class TestGate:
         found = listen(package.folder, package.plan, str(source), tmp_path, lambda: None)
         assert [each.loudness for each in found] == [pytest.approx(-21, abs=1.2)] * 3
 
-    def test_half_an_hour_of_longer_audio_is_decoded_from_its_beginning_to_its_end(self):
+    def test_parts_of_longer_audio_are_decoded_from_its_beginning_to_its_end(self):
         assert parts(1) == [range(1)]
         assert parts(120) == [range(50), range(50, 100), range(100, 120)]
         assert parts(300) == [range(n, n + 50) for n in range(0, 300, 50)]
         long = parts(14_400)
-        assert (len(long), long[0], long[-1]) == (6, range(50), range(14_350, 14_400))
+        assert (len(long), long[0], long[-1]) == (10, range(10), range(14_390, 14_400))
+        exact = parts(14_400, exactly=True)
+        assert (len(exact), exact[0], exact[-1]) == (6, range(50), range(14_350, 14_400))
 
     def test_quiet_parts_do_not_count(self):
         assert integrated([-20.0] * 10) == -20.0

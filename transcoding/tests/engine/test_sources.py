@@ -86,8 +86,10 @@ def film(folder, *arguments, name="a.mp4", size="640x360", rate="25", seconds=3,
 
 
 def frames(package, rung):
+    """Return the frame that is shown at each place of the timeline."""
     with av.open(io.BytesIO(package.stream(rung))) as container:
-        return list(container.decode(video=0))
+        found = list(container.decode(video=0))
+    return package.shown(rung, found, [frame.time for frame in found])
 
 
 # A red, as red, green and blue, and as what has to come out: BT.709 of limited range.

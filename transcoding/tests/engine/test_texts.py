@@ -8,7 +8,7 @@ from transcoding.engine.plan.media import MediaInfo
 from transcoding.engine.source import streams
 from transcoding.engine.source.probe import read_media
 from transcoding.engine.source.texts import HARMFUL, read_sidecar, read_texts
-from transcoding.tests import clips, texts
+from transcoding.tests import clips, texts, transport
 from transcoding.tests.texts import SRT
 
 
@@ -68,6 +68,23 @@ class TestProbe:
         found = [(each.number, each.kind, each.taken) for each in read_media(captioned).streams]
         assert found == [(0, "video", True), (0, "captions", True), (1, "audio", True)]
 
+    def test_captions_of_cea_708_alone_are_told(self, folder):
+        streams_of = read_media(texts.captioned(folder / "708", "HELLO", kind=2)).streams
+        assert [(each.kind, each.codec, each.taken, each.reason) for each in streams_of[1:2]] == [
+            ("captions", "cea_708", False, streams.UNKNOWN_CAPTIONS)
+        ]
+
+    def test_teletext_is_told(self, folder, subtitled):
+        source = clips.make(
+            folder / "plain.ts", "-i", str(subtitled), "-map", "0:0", "-map", "0:1", "-map", "0:1", "-c", "copy"
+        )
+        file = folder / "teletext.ts"
+        file.write_bytes(transport.with_teletext(source.read_bytes()))
+        found = read_media(file).streams
+        assert [(each.kind, each.codec, each.language, each.reason) for each in found[2:]] == [
+            ("subtitles", "dvb_teletext", "de", streams.UNKNOWN_TEXT)
+        ]
+
     def test_chapters_are_listed_and_those_after_the_end_are_told(self, subtitled):
         media = read_media(subtitled)
         assert [(mark.start, mark.title) for mark in media.chapters] == [
@@ -121,6 +138,28 @@ class TestReading:
         (track,) = read_all(file)
         found = [(round(caption.start, 2), round(caption.end, 2), caption.text) for caption in track.captions]
         assert found == [(0.5, 1.5, "Hello."), (2.0, 3.5, "Good bye.")]
+
+    def test_documents_of_ttml_have_the_same_text(self, folder, subtitled):
+        file = clips.make(
+            folder / "ttml.mp4",
+            *("-i", str(subtitled), "-map", "0:0", "-map", "0:1", "-map", "0:2", "-c", "copy", "-c:s", "ttml"),
+        )
+        assert [(each.codec, each.language, each.taken) for each in read_media(file).streams[2:]] == [
+            ("ttml", "en", True),
+            ("", "en", True),  # chapters
+        ]  # fmt: skip
+        (track,) = read_all(file)
+        assert [(caption.start, caption.end, caption.text) for caption in track.captions] == [
+            (0.5, 1.5, "Hello."), (2.0, 3.5, "Good bye."),
+        ]  # fmt: skip
+
+    def test_a_damaged_document_is_left_out(self, folder):
+        file = folder / "ttml.mp4"
+        data = file.read_bytes()
+        harmed = folder / "harmed.mp4"
+        harmed.write_bytes(data.replace(b"<tt\n", b"<<<\n"))
+        for track in read_all(harmed):
+            assert (track.captions, track.notes) == ((), ("Some of them are damaged and were left out.",))
 
     @pytest.mark.parametrize("suffix", ["mp4", "ts", "mkv"])
     def test_captions_within_the_picture_are_read(self, folder, captioned, suffix):
