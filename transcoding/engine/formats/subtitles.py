@@ -14,8 +14,16 @@ from pysubs2.formats.substation import parse_tags
 from transcoding.engine.formats import characters, encodings
 from transcoding.engine.formats.webvtt import Caption
 
-SUFFIXES = (".srt", ".vtt", ".ass", ".ssa", ".ttml", ".smi", ".sami")
-FORMATS = {"srt": "SubRip", "vtt": "WebVTT", "ass": "ASS", "ssa": "SSA", "ttml": "TTML", "sami": "SAMI"}
+SUFFIXES = (".srt", ".vtt", ".ass", ".ssa", ".ttml", ".dfxp", ".smi", ".sami", ".sbv")
+FORMATS = {
+    "srt": "SubRip",
+    "vtt": "WebVTT",
+    "ass": "ASS",
+    "ssa": "SSA",
+    "ttml": "TTML",
+    "sami": "SAMI",
+    "sbv": "SBV",  # YouTube's, which is read here
+}
 
 MAX_BYTES = 5 << 20  # of the text of one track; two hours of speech have 150 kB
 MAX_CUES = 50_000  # of one track: a day has 43 200 of two seconds
@@ -23,6 +31,8 @@ MAX_TEXT = 1_000  # characters of one cue
 
 _SCRIPT = re.compile(r"<(script|style)\b[^<>]{0,200}>.{0,2000}?</\1\s{0,9}>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"</?[A-Za-z!?][^<>]{0,500}>|<[\d:.]{0,20}>")
+_SBV = re.compile(r"(\d{1,3}):([0-5]\d):([0-5]\d\.\d{1,3}),(\d{1,3}):([0-5]\d):([0-5]\d\.\d{1,3})")
+_TTML_NAMESPACES = re.compile(r"http://www\.w3\.org/20\d\d/\d\d/ttaf1")  # of drafts, which DFXP files have
 _BLANK = re.compile(r"\n[ \t]*\n")
 
 
@@ -51,19 +61,20 @@ def read(data: bytes, language: str = "und") -> Subtitles:
     """Return the subtitles in the bytes of a file, whatever its encoding; raises UnreadableText."""
     if len(data) > MAX_BYTES:
         raise UnreadableText(f"It is larger than {MAX_BYTES >> 20} MB, and subtitles are much smaller.")
-    text = characters.cleaned(encodings.decoded(data, language))
+    encoding = encodings.encoding_of(data, language)
+    text = characters.cleaned(data.decode(encoding, "replace"))
     if not characters.is_readable(text):
         raise UnreadableText("Its encoding is not known. Save it as UTF-8.")
+    text = _TTML_NAMESPACES.sub("http://www.w3.org/ns/ttml", text)
     name = _format_of(text)
-    try:
-        found = pysubs2.SSAFile.from_string(text, format_=name, keep_html_tags=True)
-    except (Pysubs2Error, ValueError, LookupError, ArithmeticError, SyntaxError, AttributeError, TypeError) as error:
-        raise UnreadableText(f"It is damaged: it is no {FORMATS[name]} that can be read.") from error
-    shown = (each for each in found if not each.is_comment)
-    return plain(Event(each.start / 1000, each.end / 1000, _body(each.text, name)) for each in shown)
+    found = plain(_sbv(text) if name == "sbv" else _events(text, name))
+    notes = () if encoding.startswith("utf") else (f"Its encoding is not UTF-8; it was read as {encoding}.",)
+    return Subtitles(found.captions, (*notes, *found.notes))
 
 
 def _format_of(text: str) -> str:
+    if _SBV.fullmatch(text.lstrip().partition("\n")[0].strip()):
+        return "sbv"
     try:
         name = autodetect_format(text[:10_000])
     except FormatAutodetectionError:
@@ -71,6 +82,33 @@ def _format_of(text: str) -> str:
     if name not in FORMATS:
         raise UnreadableText(f"It is none of the formats that are known: {', '.join(FORMATS.values())}.")
     return name
+
+
+def _events(text: str, name: str) -> list[Event]:
+    if name == "ttml":  # pysubs2 knows the attribute under another name
+        text = re.sub(r"\sdur=", " duration=", text)
+    try:
+        found = pysubs2.SSAFile.from_string(text, format_=name, keep_html_tags=True)
+    except NotImplementedError as error:  # TTML with times in frames or ticks
+        raise UnreadableText(f"It is {FORMATS[name]} with times of a kind that is not known.") from error
+    except (Pysubs2Error, ValueError, LookupError, ArithmeticError, SyntaxError, AttributeError, TypeError) as error:
+        raise UnreadableText(f"It is damaged: it is no {FORMATS[name]} that can be read.") from error
+    return [Event(each.start / 1000, each.end / 1000, _body(each.text, name)) for each in found if not each.is_comment]
+
+
+def _sbv(text: str) -> Iterator[Event]:
+    for block in _BLANK.split(text):
+        times, _, words = block.strip().partition("\n")
+        if (found := _SBV.fullmatch(times.strip())) is not None:
+            numbers = [float(part) for part in found.groups()]
+            start, end = (
+                3600 * hours + 60 * minutes + seconds for hours, minutes, seconds in (numbers[:3], numbers[3:])
+            )
+            yield Event(start, end, words.replace("[br]", "\\N").replace("\n", "\\N"))
+
+
+def _seconds(hours: str, minutes: str, seconds: str) -> float:
+    return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
 
 
 def _body(text: str, name: str) -> str:
