@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Prefetch
 
 from transcoding.engine import languages
 from transcoding.engine.formats import comparison, subtitles, writing
@@ -90,7 +91,8 @@ def read(path: Path, language: str, duration: float) -> Subtitles:
 
 def plain(cues: Sequence[Caption], duration: float) -> Subtitles:
     """Return typed cues as `read` returns those of a file. Raises CaptionsError."""
-    return _within(subtitles.plain(Event(cue.start, cue.end, cue.text) for cue in cues), duration)
+    events = (Event(cue.start, cue.end, cue.text) for cue in cues)
+    return _within(subtitles.plain(events, is_typed=True), duration)
 
 
 def _within(text: Subtitles, duration: float) -> Subtitles:
@@ -167,21 +169,25 @@ def compare(track: CaptionTrack, version: CaptionVersion) -> Compared:
 
 
 def take_over(
-    track: CaptionTrack, number: int, chosen: Collection[int] | None = None, version: int | None = None
+    track: CaptionTrack,
+    number: int,
+    *,
+    chosen: Collection[int] | None = None,
+    whole: bool = False,
+    version: int | None = None,
 ) -> tuple[CaptionTrack, int]:
     """Take changes of a version into the present text, which is kept; return the track and the number of changes.
 
-    chosen: indexes of pairs, by default all of a former text, and all of a draft but those of edited cues. version: of
-    the track that they were chosen from. Raises CaptionsError and Outdated.
+    chosen: indexes of pairs, by default all of a former text, and all of a draft but those of edited cues. whole: all.
+    version: of the track that they were chosen from. Raises CaptionsError and Outdated.
     """
     with _changing(track, version) as row:
         other = version_of(row, number)
         compared = compare(row, other)
-        taken = set(compared.advised if chosen is None else chosen)
-        if taken - set(range(len(compared.pairs))):
+        if not set(chosen or ()) <= set(range(len(compared.pairs))):
             raise CaptionsError(f"Choose among the {len(compared.pairs)} pairs of the comparison, from 0.")
         differing = {place for place, pair in enumerate(compared.pairs) if pair.change != Change.SAME}
-        taken &= differing
+        taken = differing if whole else differing.intersection(compared.advised if chosen is None else chosen)
         if taken == differing:
             _take_whole(row, other, compared)
         elif taken:
@@ -239,6 +245,12 @@ def delete(track: CaptionTrack, version: int | None = None) -> None:
         row.delete()
 
 
+def listed(video: Video) -> list[CaptionTrack]:
+    """Return the tracks of a video with their versions, which lack their cues. Two queries."""
+    versions = Prefetch("versions", CaptionVersion.objects.listed())
+    return list(CaptionTrack.objects.filter(video=video).order_by("number").prefetch_related(versions))
+
+
 def delete_version(track: CaptionTrack, number: int, version: int | None = None) -> None:
     """Delete a draft or a former text. Raises CaptionsError and Outdated."""
     with _changing(track, version) as row:
@@ -259,6 +271,25 @@ def version_of(track: CaptionTrack, number: int) -> CaptionVersion:
 def exported(track: CaptionTrack, name: str) -> str:
     """Return the content of a file with the captions of a track in one of the formats of `writing.TYPES`."""
     return writing.written(tracks.captions_of(track), name, track.language)
+
+
+def facts(track: CaptionTrack) -> dict[str, Any]:
+    """Return what lists say of a track of `listed`, as JSON has it."""
+    names = ("number", "language", "kind", "origin", "state", "version", "edited")
+    return {
+        **{name: getattr(track, name) for name in names},
+        "name": track.name,
+        "label": tracks.label_of(track),
+        "default": track.is_default,
+        "forced": track.is_forced,
+        "versions": [version_facts(version) for version in track.versions.all()],
+    }
+
+
+def version_facts(version: CaptionVersion) -> dict[str, Any]:
+    """Return what lists say of a version, as JSON has it; `cues` is their number."""
+    names = ("number", "state", "language", "origin", "edited", "created_at", "created_by")
+    return {**{name: getattr(version, name) for name in names}, "cues": version.length}
 
 
 @contextmanager

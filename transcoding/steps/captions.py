@@ -17,6 +17,7 @@ from transcoding.engine.speech.transcribe import Transcript, Whisper
 from transcoding.models import ChunkKind, TranscodingChunk, TranscodingJob, lease_end
 from transcoding.queue.local import NotSupported, assignment_of
 from transcoding.queue.post_publish import PostPublishQueue
+from transcoding.queue.wakeups import notify_workers
 from transcoding.steps import tracks
 from videos.models import CaptionTrack, CaptionVersion, Cue, TooManyDrafts, TooManyTracks, Transcription, Video
 from videos.storage import placement
@@ -233,4 +234,8 @@ def request_missing() -> int:
 
 def _request_if_missing(job: TranscodingJob) -> bool:
     with transaction.atomic():
-        return not has_captions(job) and request(job)
+        if has_captions(job) or not request(job):
+            return False
+        audit.record("requested a transcription of", subject=job.video)
+        transaction.on_commit(lambda: notify_workers(ChunkKind.TRANSCRIPTION))
+    return True

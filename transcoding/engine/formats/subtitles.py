@@ -118,15 +118,18 @@ def _body(text: str, name: str) -> str:
     return html.unescape(text) if name in ("vtt", "srt") else text
 
 
-def plain(events: Iterable[Event]) -> Subtitles:
-    """Return the text of events as captions, in order, within the limits; styles, scripts and drawings are left out."""
+def plain(events: Iterable[Event], *, is_typed: bool = False) -> Subtitles:
+    """Return the text of events as captions, in order, within the limits; styles, scripts and drawings are left out.
+
+    is_typed: braces are text, and not the tags of ASS.
+    """
     left_out: Counter[str] = Counter()
     found: dict[Caption, None] = {}  # a dictionary: layers of ASS repeat a text for its shadow
     for event in events:
         if len(found) >= MAX_CUES:
             left_out["beyond"] += 1
             continue
-        text = _text(event.text, left_out)
+        text = _lines(event.text[: 4 * MAX_TEXT], left_out) if is_typed else _text(event.text, left_out)
         if not text:
             left_out["empty"] += 1
         elif event.end <= event.start:
@@ -138,11 +141,15 @@ def plain(events: Iterable[Event]) -> Subtitles:
 
 def _text(raw: str, left_out: Counter[str]) -> str:
     fragments = parse_tags(raw[: 4 * MAX_TEXT])
-    left_out["styled"] += len(fragments) > 1 or _TAG.search(raw[: 4 * MAX_TEXT]) is not None
+    left_out["styled"] += len(fragments) > 1
     left_out["drawn"] += any(style.drawing for _, style in fragments)
     text = "".join(fragment for fragment, style in fragments if not style.drawing)
-    text = _without_tags(re.sub(r"\\[nN]", "\n", text.replace("\\h", " ")))
-    lines = [" ".join(line.split()) for line in characters.cleaned(text).split("\n")]
+    return _lines(re.sub(r"\\[nN]", "\n", text.replace("\\h", " ")), left_out)
+
+
+def _lines(text: str, left_out: Counter[str]) -> str:
+    left_out["styled"] += _TAG.search(text) is not None
+    lines = [" ".join(line.split()) for line in characters.cleaned(_without_tags(text)).split("\n")]
     text = "\n".join(line for line in lines if line)
     left_out["long"] += len(text) > MAX_TEXT
     return text[:MAX_TEXT].strip()
