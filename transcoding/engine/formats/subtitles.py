@@ -85,8 +85,7 @@ def _format_of(text: str) -> str:
 
 
 def _events(text: str, name: str) -> list[Event]:
-    if name == "ttml":  # pysubs2 knows the attribute under another name
-        text = re.sub(r"\sdur=", " duration=", text)
+    text = _for_pysubs2(text, name)
     try:
         found = pysubs2.SSAFile.from_string(text, format_=name, keep_html_tags=True)
     except NotImplementedError as error:  # TTML with times in frames or ticks
@@ -94,6 +93,15 @@ def _events(text: str, name: str) -> list[Event]:
     except (Pysubs2Error, ValueError, LookupError, ArithmeticError, SyntaxError, AttributeError, TypeError) as error:
         raise UnreadableText(f"It is damaged: it is no {FORMATS[name]} that can be read.") from error
     return [Event(each.start / 1000, each.end / 1000, _body(each.text, name)) for each in found if not each.is_comment]
+
+
+def _for_pysubs2(text: str, name: str) -> str:
+    """Return a text without what pysubs2 misunderstands."""
+    if name == "ttml":  # it knows the attribute under another name
+        return re.sub(r"\sdur=", " duration=", text)
+    if name == "vtt":  # it takes a last line of digits for the number of the next cue, which only SubRip requires
+        text = re.sub(r"^(?=.*-->)", "0\n", text, flags=re.MULTILINE)
+    return f"{text.rstrip()}\n\n0\n" if name in ("vtt", "srt") else text
 
 
 def _sbv(text: str) -> Iterator[Event]:
