@@ -29,6 +29,7 @@ MAX_BYTES = 5 << 20  # of the text of one track; two hours of speech have 150 kB
 MAX_CUES = 50_000  # of one track: a day has 43 200 of two seconds
 MAX_TEXT = 1_000  # characters of one cue
 
+_ARCHIVES = (b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf\x27\x1c", b"Rar!")
 _SCRIPT = re.compile(r"<(script|style)\b[^<>]{0,200}>.{0,2000}?</\1\s{0,9}>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"</?[A-Za-z!?][^<>]{0,500}>|<[\d:.]{0,20}>")
 _SBV = re.compile(r"(\d{1,3}):([0-5]\d):([0-5]\d\.\d{1,3}),(\d{1,3}):([0-5]\d):([0-5]\d\.\d{1,3})")
@@ -61,6 +62,8 @@ def read(data: bytes, language: str = "und") -> Subtitles:
     """Return the subtitles in the bytes of a file, whatever its encoding; raises UnreadableText."""
     if len(data) > MAX_BYTES:
         raise UnreadableText(f"It is larger than {MAX_BYTES >> 20} MB, and subtitles are much smaller.")
+    if data.startswith(_ARCHIVES):
+        raise UnreadableText("It is an archive. Unpack it, and send the file with the captions.")
     encoding = encodings.encoding_of(data, language)
     text = characters.cleaned(data.decode(encoding, "replace"))
     if not characters.is_readable(text):
