@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -299,7 +298,7 @@ def _locked(video_id: int) -> Iterator[None]:
         if not Video.objects.not_archived().select_for_update(no_key=True).filter(pk=video_id).exists():
             raise CaptionsError("The video is in the archive or was deleted. Restore it first, then try again.")
         yield
-        transaction.on_commit(partial(tracks.follow, video_id), robust=True)
+        transaction.on_commit(lambda: tracks.follow(video_id), robust=True)
 
 
 @contextmanager

@@ -155,8 +155,8 @@ class TestAdding:
 
     def test_drafts_are_limited(self, client, track):
         for _ in range(MAX_DRAFTS):
-            assert send(client, "post", f"{url()}?language=en", SRT).status_code == 201
-        answer = send(client, "post", f"{url()}?language=en", SRT)
+            assert send(client, "post", f"{url()}?language=en", {"cues": TWO}).status_code == 201
+        answer = send(client, "post", f"{url()}?language=en", {"cues": TWO})
         assert (answer.status_code, "at most 10 drafts" in answer.json()["detail"]) == (400, True)
 
 
