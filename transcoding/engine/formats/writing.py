@@ -63,7 +63,7 @@ def _ttml(captions: Sequence[Caption], language: str) -> str:
 
 
 def transcript(captions: Sequence[Caption]) -> str:
-    """Return the text alone, in paragraphs that end where nobody speaks for some seconds."""
+    """Return the text alone, in paragraphs that end at pauses of some seconds."""
     paragraphs: list[list[str]] = [[]]
     end = float("inf")
     for caption in captions:
