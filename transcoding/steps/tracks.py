@@ -55,10 +55,9 @@ def staged(package: Path, number: int, plan: Plan, tracks: Mapping[str, Sequence
     The folder is removed afterwards, and that of a killed process, too. number: of the attempt; 0 for changes by
     editors, which leave the folders of workers alone. Raises FileNotFoundError where there is no package.
     """
-    name = f".captions-{number}{UNFINISHED}" if number else CHANGED
-    for abandoned in package.glob(f".captions-*{UNFINISHED}" if number else CHANGED):
+    folder = package / (f".captions-{number}{UNFINISHED}" if number else CHANGED)
+    for abandoned in package.glob(f".captions-*{UNFINISHED}") if number else [folder]:
         files.remove(abandoned)
-    folder = package / name
     folder.mkdir()
     try:
         for key, captions in tracks.items():

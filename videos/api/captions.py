@@ -106,7 +106,7 @@ class CaptionsOfVideoView(APIView):
 class CaptionsView(CaptionsOfVideoView):
     with_text = ("POST",)
 
-    @extend_schema(responses=TracksSerializer)
+    @extend_schema(responses=TracksSerializer, operation_id="v1_videos_captions_list")
     def get(self, request: Request, slug: str) -> Response:
         """List the caption tracks of a video, with their drafts and former texts."""
         rows = [captions.facts(track) for track in captions.listed(found(slug))]

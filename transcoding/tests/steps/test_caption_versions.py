@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from transcoding import tasks
 from transcoding.engine.formats.webvtt import Caption
+from transcoding.engine.package import files
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.speech.transcribe import Transcript
 from transcoding.engine.verify import verify
@@ -22,6 +23,7 @@ from videos.models import CaptionTrack, CaptionVersion, Transcription
 from videos.storage.paths import package_dir
 from videos.tasks import relocate
 from videos.tests.factories import NodeFactory, add_captions
+from videos.tests.store import emptied
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -205,6 +207,20 @@ class TestPackages:
         assert only_track(job).state == "draft"
         captions.delete(only_track(job))
         assert (named(job), CaptionTrack.objects.exists()) == ([], False)
+
+    def test_a_package_in_an_object_store_follows_too(self, job, moto_port, settings, tmp_path):
+        here = package_dir(job.video)
+        stored = {path.relative_to(here): path.read_bytes() for path in here.rglob("*.*") if path.is_file()}
+        with emptied(moto_port, settings, tmp_path):
+            package = package_dir(job.video)
+            for name, data in stored.items():
+                files.store(package / str(name), data)
+            edit(only_track(job), "Corrected")
+            assert "Corrected" in whole(job)
+            assert "Corrected" in (package / "captions-1/00000.vtt").read_text()
+            captions.delete(only_track(job))
+            assert (named(job), files.names(package / "captions-1")) == ([], [])
+            assert not [name for name in files.names(package) if "captions" in name]
 
     def test_what_is_left_of_a_killed_process_is_no_harm(self, job):
         left = package_dir(job.video) / tracks.CHANGED
