@@ -73,6 +73,8 @@ def start(request: HttpRequest, message: dict[str, Any]) -> HttpResponse:
     video_id = beacons.find_video(message)
     if beacons.is_bot(request.headers.get("User-Agent", "")) or request.user.is_staff:
         return HttpResponse(status=204)
+    if message.get("embedded") is True:  # on the page of another site: without a cookie, so without a viewer
+        return JsonResponse({"token": beacons.start_session(video_id, None)})
     if wants_privacy(request):
         return forget_viewer(request, JsonResponse({"token": beacons.start_session(video_id, None)}))
     cookie = request.COOKIES.get(COOKIE, "")

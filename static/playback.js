@@ -5,6 +5,7 @@ const MAX_RANGES = 400; // of one report, which must stay below 16 KB
 const PATH = "/api/v1/playback/";
 
 const controller = document.getElementById("player");
+const embedded = "embedded" in (controller?.dataset ?? {}); // on the page of another site, where no cookie is set
 if (controller?.dataset.video) follow(controller.querySelector("video"), Number(controller.dataset.video), controller.dataset.grant);
 
 function follow(video, id, grant) {
@@ -47,7 +48,7 @@ function qualityOf({ hls }) {
 
 async function startSession(play) {
   play.state = "starting";
-  const response = await post("start", JSON.stringify({ video: play.id, grant: play.grant }));
+  const response = await post("start", JSON.stringify({ video: play.id, grant: play.grant, embedded }));
   if (response?.token) {
     play.token = response.token;
     play.state = "counted";
@@ -97,7 +98,7 @@ function end(play) {
 async function post(action, body) {
   const headers = { "Content-Type": "application/json" };
   try {
-    const response = await fetch(PATH + action, { method: "POST", body, headers, keepalive: true });
+    const response = await fetch(PATH + action, { method: "POST", body, headers, keepalive: true, credentials: embedded ? "omit" : "same-origin" });
     return { status: response.status, ...(response.status === 200 && (await response.json())) };
   } catch {
     return null; // the server is unreachable

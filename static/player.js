@@ -9,20 +9,57 @@ function start(controller) {
   const player = { controller, video, src, start: Number(start) || -1, growing: "growing" in controller.dataset };
   listenToKeys(player);
   listenToDoubleClick(player);
+  if ("embedded" in controller.dataset) begin(player);
+  else load(player);
+}
+
+// On the page of another site nothing but the poster is loaded until somebody plays, unless that page wants it played.
+function begin(player) {
+  const { controller, video } = player;
+  const { autoplay, muted, end } = controller.dataset;
+  if (muted !== undefined) video.muted = true;
+  const play = () => {
+    load(player);
+    video.play().catch(() => {}); // if the browser blocks playback, the button stays
+  };
+  if (autoplay === undefined) video.addEventListener("play", play, { once: true });
+  else play();
+  if (end) endAt(video, Number(end));
+}
+
+// Pauses once at the end of the part that the page shows; the viewer may play on.
+function endAt(video, end) {
+  const stop = () => {
+    if (video.currentTime < end) return;
+    video.removeEventListener("timeupdate", stop);
+    video.pause();
+  };
+  video.addEventListener("timeupdate", stop);
+}
+
+function load(player) {
+  const { video } = player;
   // Prefer hls.js even if the browser plays HLS natively: only hls.js offers a choice of qualities.
   if (window.Hls?.isSupported()) playWithHls(player);
   else if (video.canPlayType("application/vnd.apple.mpegurl")) playNatively(player);
   else showError(player, "This browser cannot play the video. Use a newer one.", null);
 }
 
+// How many seconds are loaded ahead. Many pages are opened and never played: until then a segment is enough.
+const UNPLAYED = { maxBufferLength: 2, maxMaxBufferLength: 2 };
+const PLAYED = { maxBufferLength: 30, maxMaxBufferLength: 60 };
+
 function playWithHls(player) {
   const hls = new Hls({
+    ...UNPLAYED,
+    capLevelToPlayerSize: true,
     startFragPrefetch: true,
     startPosition: player.start,
     fragLoadPolicy: { default: player.growing ? patientPolicy() : impatientPolicy() },
   });
   player.video.hls = hls;
   player.hls = hls;
+  player.video.addEventListener("play", () => Object.assign(hls.config, PLAYED), { once: true });
   offerQualities(player);
   offerAudioTracks(player);
   surviveErrors(player);

@@ -7,6 +7,7 @@
   const SAVE_DELAY = 800; // milliseconds after the last change
   const DETAILS = { title: "title", description: "description", category: "category", tags: "tag_names" };
   const OPTIONAL = ["visibility", "language"]; // fields that the form may have
+  const SWITCHES = ["publish_early", "downloads"];
   const RUNNING = ["waiting", "sending", "offline"];
   const INVALID = "The upload has not begun. Correct the errors above, then save again.";
 
@@ -59,7 +60,8 @@
       const found = Object.fromEntries(Object.entries(DETAILS).map(([detail, name]) => [detail, value(name)]));
       for (const name of OPTIONAL) if (this.form.elements[name]) found[name] = value(name);
       if (found.category) found.category = `#${found.category}`;
-      return { ...found, publish_early: Boolean(this.form.elements.publish_early?.checked) };
+      for (const name of SWITCHES) found[name] = Boolean(this.form.elements[name]?.checked);
+      return found;
     }
 
     saveSoon() {

@@ -1,5 +1,6 @@
 """Durations, ages and counts as text; registered as template filters by `video_extras`."""
 
+import re
 from datetime import datetime
 
 from django.conf import settings
@@ -9,6 +10,11 @@ DAY = 86_400  # seconds
 UNITS = (
     *(("year", 365 * DAY), ("month", 30 * DAY), ("week", 7 * DAY), ("day", DAY)),
     *(("hour", 3600), ("minute", 60)),
+)
+# The positions that people write: 1:02:03, and 1h2m3s.
+POSITIONS = (
+    re.compile(r"(?:(?:(\d{1,3}):)?(\d{1,4}):)?(\d{1,6})", re.ASCII),
+    re.compile(r"(?:(\d{1,3})h)?(?:(\d{1,4})m)?(?:(\d{1,6})s)?", re.ASCII),
 )
 
 
@@ -22,6 +28,13 @@ def clock(seconds: float) -> str:
 def clock_down(moment: float) -> str:
     """Return a position as players show it, rounded down: a caption that starts at 7.9 s is found from 0:07."""
     return clock(int(moment))
+
+
+def seconds_of(position: str) -> int:
+    """Return the second that a position names: 5, 5s, 1m2s, 1:02 or 1:02:03; 0 for any other text."""
+    found = next(filter(None, (form.fullmatch(position) for form in POSITIONS)), None)
+    hours, minutes, seconds = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
+    return 3600 * hours + 60 * minutes + seconds
 
 
 def age(moment: datetime | None) -> str:

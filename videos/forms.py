@@ -112,7 +112,7 @@ class UploadForm(TaggedForm):
 
     class Meta:
         model = Video
-        fields = ("title", "description", "category", "publish_early")
+        fields = ("title", "description", "category", "publish_early", "downloads")
 
     class Media:
         js = ("vendor/tus-js-client/dist/tus.min.js", "uploads.js", "upload.js")

@@ -2,7 +2,7 @@ from django.urls import path, re_path
 
 from videos.api import archive, captions, videos
 from videos.api.replace import replace
-from videos.pages import downloads, feeds, views
+from videos.pages import downloads, embed, feeds, views
 from videos.storage import paths
 from videos.uploads import tus
 
@@ -11,6 +11,9 @@ urlpatterns = [
     path("watch/<slug:slug>/", views.watch, name="watch"),
     path("watch/<slug:slug>/<str:grant>/", views.watch, name="watch-granted"),
     path("share/<str:token>/", views.shared, name="share"),
+    path("embed/<slug:slug>/", embed.embed, name="embed"),
+    path("embed/<slug:slug>/<str:grant>/", embed.embed, name="embed-granted"),
+    path("oembed", embed.oembed, name="oembed"),
     path("category/<slug:slug>/", views.category, name="category"),
     path("tag/<slug:slug>/", views.tag, name="tag"),
     path("api/v1/videos/<int:video_id>/restore", archive.RestoreView.as_view(), name="restore"),

@@ -37,6 +37,24 @@ def parse_webhook(text: str) -> str:
     return text
 
 
+def parse_embed_sites(text: str) -> list[str]:
+    """Return the sources of CSP that may show the player in a frame, beside this site. Raises SettingError.
+
+    text: `*` for all, `none`, or origins with commas between, such as https://example.org, https://*.example.net.
+    """
+    if text.strip() in ("*", "none"):
+        return ["*"] if text.strip() == "*" else []
+    origins = [origin.strip().rstrip("/").lower() for origin in text.split(",") if origin.strip()]
+    for origin in origins:
+        parts = _http("VLOG_EMBED_SITES", origin.replace("://*.", "://"))
+        if parts.path or parts.query or parts.fragment:
+            raise SettingError(
+                "VLOG_EMBED_SITES must be *, none, or origins such as https://example.org, separated by commas; one of "
+                f"them is {origin!r}"
+            )
+    return origins
+
+
 def _http(name: str, text: str, *, secret: bool = False) -> SplitResult:
     shown = "" if secret else f"; it is {text!r}"
     advice = " An IPv6 address stands in brackets: http://[::1]:8000" if "::" in text and "[" not in text else ""

@@ -61,6 +61,7 @@ try:
     DEFAULT_VISIBILITY = env.str(
         "DEFAULT_VISIBILITY", "private", validate=environs.validate.OneOf(("private", "unlisted", "public"))
     )
+    EMBED_SITES = addresses.parse_embed_sites(env.str("EMBED_SITES", "*"))
     LOG_FORMAT = env.str("LOG_FORMAT", "text", validate=environs.validate.OneOf(logs.FORMATTERS))
     LEASE_SECONDS = env.int("LEASE_SECONDS", 60, validate=is_positive)
     SWEEP_SECONDS = env.int("SWEEP_SECONDS", 10, validate=is_positive)
@@ -86,8 +87,7 @@ try:
     CONNECTIONS_PER_ADDRESS = env.int("CONNECTIONS_PER_ADDRESS", 1000, validate=is_positive)
     BACKUP_DAYS = env.int("BACKUP_DAYS", 8, validate=environs.validate.Range(min=0))
     METRICS_TOKEN = parse_token("METRICS_TOKEN", env.str("METRICS_TOKEN", ""))
-    # Of each client.
-    PLAYBACK_LIMIT = parse_limit("PLAYBACK_LIMIT", env.str("PLAYBACK_LIMIT", "600/60"))
+    PLAYBACK_LIMIT = parse_limit("PLAYBACK_LIMIT", env.str("PLAYBACK_LIMIT", "600/60"))  # of each client
     SEARCH_LIMIT = parse_limit("SEARCH_LIMIT", env.str("SEARCH_LIMIT", "400/60"))
     SEEK_LIMIT = parse_limit("SEEK_LIMIT", env.str("SEEK_LIMIT", "5/10"))
     WHISPER_MODEL = parse_whisper_model(env.str("WHISPER_MODEL", "base"))

@@ -12,7 +12,8 @@ from django.db import DatabaseError, connection, transaction
 Clock = Callable[[], float]  # returns seconds since 1970
 
 INTERVAL = 10  # seconds between two looks
-TAKEOVER_SECONDS = 20  # without a look
+# Without a look: longer than an interval and the checks of a look, so short that another look fits into half a minute.
+TAKEOVER_SECONDS = 17
 LOCK = 0x616C7274  # the number of the advisory lock under which a turn is taken
 
 

@@ -74,10 +74,11 @@ class TestWithoutAWorker:
         assert "Imported My holiday.mp4 as «Title»" in run(short, title="Title")
         assert Video.objects.get().status == "pending"
 
-    def test_category_and_tags_are_set(self, short):
+    def test_category_tags_and_downloads_are_set(self, short):
         category = Category.objects.create(name="Sea and sand")
-        run(short, category="sea and SAND", tags="a, b,, a")
+        run(short, category="sea and SAND", tags="a, b,, a", downloads=True)
         run(short, category="sea-and-sand")
+        assert list(Video.objects.order_by("pk").values_list("downloads", flat=True)) == [True, False]
         assert set(Video.objects.values_list("category", flat=True)) == {category.pk}
         assert sorted(Video.objects.order_by("pk")[0].tags.values_list("name", flat=True)) == ["a", "b"]
 

@@ -114,8 +114,8 @@ class VideoAdmin(VersionedAdmin, FileVersionAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Video | None = None) -> Any:
         if obj is None:
-            fields = ("file", "title", "description", "category", "tag_names", "visibility", "publish_early")
-            return [(None, {"fields": fields})]
+            details = ("title", "description", "category", "tag_names")
+            return [(None, {"fields": ("file", *details, "visibility", "publish_early", "downloads")})]
         fieldsets = [
             (None, {"fields": ("progress",)}),
             ("Description", {"fields": ("title", "description", "category", "tag_names")}),
@@ -206,6 +206,7 @@ class VideoAdmin(VersionedAdmin, FileVersionAdmin):
             category=data["category"],
             tags=data["tag_names"],
             publish_early=data["publish_early"],
+            downloads=data["downloads"],
             visibility=data["visibility"],
         )
         self.remember_visibility(request, video.visibility)

@@ -82,6 +82,7 @@ class Upload(models.Model):
     tags = models.CharField(max_length=1000, blank=True, default="", db_default="", help_text="Separated by commas")
     language = models.CharField(max_length=35, blank=True, default="", db_default="")
     publish_early = models.BooleanField(default=False, db_default=False)
+    downloads = models.BooleanField(default=False, db_default=False)
     replaces = models.ForeignKey(
         "videos.Video",
         models.SET_NULL,

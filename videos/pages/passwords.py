@@ -1,5 +1,6 @@
-"""The page that asks for the password of a video, and tells nothing else of it."""
+"""The pages that ask for the password of a video, and show nothing else of it."""
 
+from functools import partial
 from http import HTTPStatus
 
 from django.contrib.auth.hashers import check_password
@@ -20,21 +21,27 @@ def is_needed(video: Video) -> bool:
     return video.watchable and video.in_force().visibility == Visibility.PASSWORD
 
 
-def ask(request: HttpRequest, video: Video) -> HttpResponse:
-    """Return the form, or after a right password a redirect to the address with the grant, which needs no cookie."""
+def ask(
+    request: HttpRequest, video: Video, *, template: str = "videos/password.html", then: str = "watch-granted"
+) -> HttpResponse:
+    """Return the form, or after a right password a redirect to the address with the grant, which needs no cookie.
+
+    then: the name of that address.
+    """
+    form = partial(_form, request, template)
     if request.method != "POST":
-        return _form(request)
+        return form()
     try:
         guess = limits.count_shared(request, f"video:{video.pk}")
     except limits.Refused as refused:
-        response = _form(request, str(refused), HTTPStatus.TOO_MANY_REQUESTS)
+        response = form(str(refused), HTTPStatus.TOO_MANY_REQUESTS)
         return limits.with_refusal(request, response)
     password = request.POST.get("password", "")
     if len(password) > MAX_PASSWORD or not check_password(password, video.in_force().password):
-        return _form(request, WRONG, HTTPStatus.FORBIDDEN)
+        return form(WRONG, HTTPStatus.FORBIDDEN)
     limits.withdraw(guess)
-    return HttpResponseRedirect(reverse("watch-granted", args=[video.slug, grants.for_password(video)]))
+    return HttpResponseRedirect(reverse(then, args=[video.slug, grants.for_password(video)]))
 
 
-def _form(request: HttpRequest, error: str = "", status: HTTPStatus = HTTPStatus.OK) -> HttpResponse:
-    return render(request, "videos/password.html", {"error": error, "limit": MAX_PASSWORD}, status=status)
+def _form(request: HttpRequest, template: str, error: str = "", status: HTTPStatus = HTTPStatus.OK) -> HttpResponse:
+    return render(request, template, {"error": error, "limit": MAX_PASSWORD}, status=status)

@@ -29,8 +29,9 @@ from transcoding.engine.package import files
 from transcoding.engine.package.files import StoreError
 from transcoding.queue import demand
 from videos import grants
-from videos.models import ArchiveEntry, Category, Chapter, ShareLink, Tag, Video, VideoQuerySet, VideoTag, Visibility
-from videos.pages import downloads, passwords, search, texts
+from videos.formatting import seconds_of
+from videos.models import Category, Chapter, ShareLink, Tag, Video, VideoQuerySet, VideoTag, Visibility
+from videos.pages import downloads, embed, passwords, search, shown, texts
 from videos.pages.cards import Card, cards
 from videos.pages.redirects import moved, row_or_404
 from videos.storage import delivery, paths
@@ -81,8 +82,8 @@ def list_page(request: HttpRequest, template: str, videos: VideoQuerySet, **cont
     """Render a page of the videos, the latest first; earlier pages are counted in an index and not read."""
     number = request.GET.get("page", "1")
     page = page_or_404(LongPaginator(videos.newest().values_list("pk"), number), number)
-    shown = cards(Video.objects.filter(pk__in=page.object_list).newest())
-    return render(request, template, {"page": page, "cards": shown, "page_numbers": numbers_of(page), **context})
+    visible = cards(Video.objects.filter(pk__in=page.object_list).newest())
+    return render(request, template, {"page": page, "cards": visible, "page_numbers": numbers_of(page), **context})
 
 
 class LongPaginator(Paginator):
@@ -144,22 +145,20 @@ def search_page(request: HttpRequest) -> HttpResponse:
 @no_cache
 def watch(request: HttpRequest, slug: str, grant: str = "") -> HttpResponse:
     """Show an open video to everyone, any other with a grant, a preview to editors, and else ask for the password."""
-    video = _videos().at(slug)
+    video = shown.pageable().at(slug)
     if video is None:
         return gone_or_404(request, slug)
-    if not video.is_open and grant and video.watchable and grants.admits(grant, video):
-        video.grant = grant
-    shown = bool(video.grant) or video.is_open
-    is_editor = not shown and grants.may_preview(request.user)
-    if not shown and passwords.is_needed(video) and (request.method == "POST" or not is_editor):
+    is_shown = shown.admit(video, grant)
+    is_editor = not is_shown and grants.may_preview(request.user)
+    if not is_shown and passwords.is_needed(video) and (request.method == "POST" or not is_editor):
         return passwords.ask(request, video)
-    if not (shown or is_editor):
+    if not (is_shown or is_editor):
         raise Http404("Not public")
     if request.method == "POST":
         return HttpResponseNotAllowed(["GET", "HEAD"])
     if video.slug != slug:  # only now: the present slug may tell the title, and not everybody may see the video
         return moved(request, video.slug)
-    return _watch_page(request, video) if shown else _preview(request, video)
+    return _watch_page(request, video) if is_shown else _preview(request, video)
 
 
 def _preview(request: HttpRequest, video: Video) -> HttpResponse:
@@ -174,7 +173,7 @@ def _preview(request: HttpRequest, video: Video) -> HttpResponse:
 def shared(request: HttpRequest, token: str) -> HttpResponse:
     """Show a video to a guest with a link."""
     link = ShareLink.objects.find(token)
-    video = _videos().filter(pk=link.video_id, watchable=True).first() if link else None
+    video = shown.pageable().filter(pk=link.video_id, watchable=True).first() if link else None
     if link is None or video is None:
         raise Http404("No such link")
     link.record_use()
@@ -182,22 +181,17 @@ def shared(request: HttpRequest, token: str) -> HttpResponse:
     return _watch_page(request, video)
 
 
-def _videos() -> VideoQuerySet:
-    """Return the videos that a page can show."""
-    return Video.objects.not_archived().listed().select_related("category")
-
-
 def _watch_page(request: HttpRequest, video: Video) -> HttpResponse:
     listed = video.in_force().visibility == Visibility.PUBLIC
     context = {"video": video, "listed": listed, "more": related(video), "start": start_of(request, video)}
     context["download"] = downloads.offer(video)
+    context["embed_code"] = embed.code(video) if video.is_open else ""
     return render(request, "videos/watch.html", {**context, **texts.context(request, video)})
 
 
 def gone_or_404(request: HttpRequest, slug: str) -> HttpResponse:
     """Answer 410 for the former addresses of an archived public video; others are 404, as if they never existed."""
-    entries = ArchiveEntry.objects.filter(video__in=Video.objects.filter(watchable=True).now(Visibility.PUBLIC))
-    if entries.filter(slug=slug).exists() or entries.filter(video__old_slugs__slug=slug).exists():
+    if shown.is_gone(slug):
         return render(request, "410.html", status=HTTPStatus.GONE)
     raise Http404("No such video")
 
@@ -213,8 +207,7 @@ def related(video: Video) -> list[Card]:
 
 def start_of(request: HttpRequest, video: Video) -> int:
     """Return the second at which `?t=` asks the player to start; 0 if it is missing or invalid."""
-    text = request.GET.get("t", "")
-    second = int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else 0
+    second = seconds_of(request.GET.get("t", ""))
     return second if second < video.duration else 0
 
 

@@ -9,6 +9,7 @@ from django.utils.safestring import SafeString, mark_safe
 from transcoding.steps.tracks import label_of
 from videos.formatting import absolute, age, clock, clock_down, thousands, views
 from videos.models import Video
+from videos.pages import embed
 from videos.pages.cards import Card
 from videos.storage import paths
 
@@ -17,6 +18,8 @@ register = template.Library()
 for function in (clock, age, views, thousands):
     register.filter(function)
 register.simple_tag(absolute)
+register.simple_tag(embed.player, name="embed_address")
+register.simple_tag(embed.discovery, name="oembed_address")
 register.filter("caption_label", label_of)
 
 

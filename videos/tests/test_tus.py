@@ -409,13 +409,15 @@ class TestDetails:
         category = CategoryFactory(name="Walks", slug="walks")
         url = begin(editor, title="First")
         send(editor, url, DATA[:100], 0)
-        given = {"title": "Second", "category": "walks", "tags": "a,  b", "language": "pt-BR", "publish_early": True}
+        given = {"title": "Second", "category": "walks", "tags": "a,  b", "language": "pt-BR"}
+        given |= {"publish_early": True, "downloads": True}
         found = editor.put(url, given, content_type="application/json").json()
         assert {name: found[name] for name in given} == {**given, "tags": "a, b"}
         assert editor.get(UPLOADS).json()["uploads"][0]["title"] == "Second"
         send(editor, url, DATA[100:], 100)
         video = Video.objects.get()
-        assert (video.title, video.category, video.publish_early) == ("Second", category, True)
+        assert (video.title, video.category) == ("Second", category)
+        assert (video.publish_early, video.downloads) == (True, True)
         assert [tag.name for tag in video.tags.order_by("name")] == ["a", "b"]
 
     def test_details_that_change_during_the_last_request_count(self, editor):

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from django.db import transaction
 
@@ -31,19 +31,26 @@ class UploadError(Exception):
     """The file is not accepted; the message tells the editor why."""
 
 
-def accept(  # noqa: PLR0913 - the fields that an editor may set
+class Columns(TypedDict, total=False):
+    """The columns of a new video that are taken as they are."""
+
+    description: str
+    category: Category | None
+    publish_early: bool
+    downloads: bool
+
+
+def accept(  # noqa: PLR0913 - what an upload may say about its video
     path: Path,
     *,
     name: str,
     title: str = "",
-    description: str = "",
-    category: Category | None = None,
     tags: Iterable[str] = (),
-    publish_early: bool = False,
     visibility: str = "",
     beside: Sequence[Sidecar] = (),
     tell: Callable[[str], None] = lambda sentence: None,
     video_id: int | None = None,
+    **columns: Unpack[Columns],
 ) -> Video:
     """Create a pending video and its job from a file in the uploads folder, which is renamed to the video's source.
 
@@ -56,11 +63,9 @@ def accept(  # noqa: PLR0913 - the fields that an editor may set
         video = Video.objects.create_with_slug(
             pk=video_id,
             title=clean(title) or title_of(name),
-            description=description,
             source_name=clean(name),
-            category=category,
-            publish_early=publish_early,
             visibility=visibility or default_visibility(),
+            **columns,
         )
         video.tags.set(tags_named(tags))
         sidecars.attach(video, found)
@@ -68,7 +73,7 @@ def accept(  # noqa: PLR0913 - the fields that an editor may set
         _begin(video, path)
         audit.record("uploaded", subject=video, after={"file": video.source_name})
     sidecars.use_poster(video, found)
-    for sentence in (*found.notes, *filter(None, [chapters.why_none(description)])):
+    for sentence in (*found.notes, *filter(None, [chapters.why_none(video.description)])):
         tell(sentence)
     return video
 
@@ -162,6 +167,7 @@ def _fields(upload: Upload) -> dict[str, Any]:
         "category": upload.category,
         "tags": upload.tags.split(","),
         "publish_early": upload.publish_early,
+        "downloads": upload.downloads,
         "visibility": upload.visibility,
     }
 

@@ -36,6 +36,7 @@ class DetailsSerializer(serializers.Serializer[Any]):
     tags = serializers.CharField(required=False, allow_blank=True, max_length=1000, help_text="Separated by commas")
     language = serializers.RegexField(f"^{LANGUAGE}\\Z", required=False, allow_blank=True, max_length=35)
     publish_early = serializers.BooleanField(required=False)
+    downloads = serializers.BooleanField(required=False, help_text="Whether viewers may download it")
 
     def validate_category(self, text: str) -> Category | None:
         return find_category(text) if text else None

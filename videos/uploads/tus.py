@@ -133,7 +133,7 @@ class UploadsView(TusView):
 
     with_version = ("POST",)
 
-    @extend_schema(responses=UploadsSerializer)
+    @extend_schema(operation_id="v1_uploads_list", responses=UploadsSerializer)
     def get(self, request: Request) -> Response:
         return Response({"uploads": represented(owned(request).order_by("created_at", "key"))})
 

@@ -139,7 +139,7 @@ def test_the_process_that_looks_next_knows_what_was_told(site, mailbox, disk):
     disk(low=True)
     site.look(2)
     site.restart()
-    site.now += 10  # another process takes over after 20 seconds
+    site.now += 10  # another process takes over after 17 seconds
     site.look(3)
     assert len(mailbox) == 1
     disk(low=False)

@@ -405,7 +405,8 @@ def gets(client: Client, how: str, known: dict[str, Any]) -> bool:
     assert response.status_code < 500
     if method != "IN" or response.status_code not in (200, 301):
         return response.status_code in (200, 204, 428)  # the last one asks for the version of a change
-    names = "Harbour of quartz", "/watch/harbour-of-quartz/", known["old"], known["package"]
+    addresses = "/watch/harbour-of-quartz/", "/embed/harbour-of-quartz/"
+    names = "Harbour of quartz", *addresses, known["old"], known["package"]
     answer = response.headers.get("Location", "") + response.content.decode()
     return any(name in answer for name in names)
 

@@ -35,10 +35,10 @@ def test_one_process_looks_every_ten_seconds(processes):
 
 
 @pytest.mark.django_db
-def test_another_one_takes_over_after_twenty_seconds_without_a_look(processes):
+def test_another_one_takes_over_after_seventeen_seconds_without_a_look(processes):
     processes.after(0)
     processes.turns.pop(0)
-    assert [processes.after(seconds) for seconds in (10, 9, 1)] == [[], [], [0]]
+    assert [processes.after(seconds) for seconds in (10, 6, 1)] == [[], [], [0]]
     assert [processes.after(10), processes.after(10)] == [[0], [0]]
 
 

@@ -48,6 +48,7 @@ class Command(BaseCommand):
             help=f"who may watch; default: {settings.DEFAULT_VISIBILITY}",
         )
         parser.add_argument("--publish-early", action="store_true", help="let it be watched as soon as it plays")
+        parser.add_argument("--downloads", action="store_true", help="let viewers download it")
         parser.add_argument("--wait", action="store_true", help="show progress until everything is ready or failed")
 
     def handle(self, *, path: Path, title: str, category: str, tags: str, wait: bool, **options: Any) -> None:
@@ -57,6 +58,7 @@ class Command(BaseCommand):
             "category": self._category(category) if category else None,
             "tags": [name.strip() for name in tags.split(",") if name.strip()],
             "publish_early": options["publish_early"],
+            "downloads": options["downloads"],
             "visibility": options["visibility"] or "",
         }
         videos = [self._import(file, beside, fields) for file, beside in files.items()]

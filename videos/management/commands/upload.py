@@ -16,7 +16,7 @@ from vlog.disk import readable
 
 BAR_WIDTH = 30  # characters
 WRONG_USE = 2
-DETAILS = ("title", "description", "category", "tags", "visibility", "language", "publish_early")
+DETAILS = ("title", "description", "category", "tags", "visibility", "language", "publish_early", "downloads")
 
 
 class Command(BaseCommand):
@@ -40,6 +40,7 @@ class Command(BaseCommand):
         parser.add_argument("--visibility", choices=VISIBILITIES, help="default: that of the site")
         parser.add_argument("--language", help="of the speech, such as en or pt-BR")
         parser.add_argument("--publish-early", action="store_true", default=None, help="publish as soon as it plays")
+        parser.add_argument("--downloads", action="store_true", default=None, help="let viewers download it")
 
     def handle(self, *, files: list[Path], to: str, token_file: str | None, **options: Any) -> None:
         self._check(files, options["title"])

@@ -1,0 +1,22 @@
+"""Which videos have a page, and whom they are shown to."""
+
+from videos import grants
+from videos.models import ArchiveEntry, Video, VideoQuerySet, Visibility
+
+
+def pageable() -> VideoQuerySet:
+    """Return the videos that can have a page."""
+    return Video.objects.not_archived().listed().select_related("category")
+
+
+def admit(video: Video, grant: str) -> bool:
+    """Return whether viewers may see the video, which keeps the grant if it needs one."""
+    if not video.is_open and grant and video.watchable and grants.admits(grant, video):
+        video.grant = grant
+    return bool(video.grant) or video.is_open
+
+
+def is_gone(slug: str) -> bool:
+    """Return whether an archived public video had this slug."""
+    entries = ArchiveEntry.objects.filter(video__in=Video.objects.filter(watchable=True).now(Visibility.PUBLIC))
+    return entries.filter(slug=slug).exists() or entries.filter(video__old_slugs__slug=slug).exists()
