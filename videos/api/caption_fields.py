@@ -17,7 +17,7 @@ from transcoding.engine.formats.subtitles import Subtitles
 from transcoding.engine.formats.webvtt import Caption
 from videos import captions
 from videos.captions import MAX_BYTES, CaptionsError
-from videos.models import Cue, TrackKind, TrackOrigin, TrackState, Video
+from videos.models import CaptionVersionState, Cue, TrackKind, TrackOrigin, TrackState, Video
 from videos.storage.paths import scratch
 from videos.uploads.tus import Refusal, content_length
 
@@ -57,7 +57,7 @@ class VersionSerializer(serializers.Serializer[Any]):
     """A draft, or a former text of a track."""
 
     number = serializers.IntegerField()
-    state = serializers.ChoiceField(["draft", "replaced"])
+    state = serializers.ChoiceField(CaptionVersionState.choices)
     language = serializers.CharField()
     origin = serializers.ChoiceField(TrackOrigin.choices)
     edited = serializers.BooleanField()

@@ -18,7 +18,7 @@ WORDS = [
     "harbour,",
     "at",
     "seven.",
-    "Nobody",
+    "Whoever",
     "understands",
     "why;",
     "it",
