@@ -18,7 +18,7 @@ WORDS = [
     "harbour,",
     "at",
     "seven.",
-    "Whoever",
+    "Everybody",
     "understands",
     "why;",
     "it",
