@@ -196,8 +196,17 @@ def take_over(
 
 def _take_whole(track: CaptionTrack, other: CaptionVersion, compared: Compared) -> None:
     facts = {"language": other.language, "origin": other.origin, "edited": other.edited}
-    _replace(track, compared.other, compared.pairs, **facts)
+    cues = [_taken(pair, compared) for pair in compared.pairs if pair.new is not None]
+    _replace(track, cues, compared.pairs, **facts)
     other.delete()
+
+
+def _taken(pair: Pair, compared: Compared) -> Cue:
+    """Return the cue of the other text, or the row of the present one if it is the same in all."""
+    old, new = compared.present[pair.old] if pair.old is not None else None, compared.other[pair.new or 0]
+    if old is None or pair.change != Change.SAME:
+        return new
+    return old if (old.edited, old.confidence) == (new.edited, new.confidence) else new
 
 
 def _take_parts(track: CaptionTrack, other: CaptionVersion, compared: Compared, taken: Collection[int]) -> None:

@@ -194,11 +194,14 @@ class CaptionTrack(models.Model):
             self._record("changed captions of", before)
 
     def write(self, cues: Iterable["Cue"], **fields: Any) -> None:
-        """Make these the cues of the track, and change fields with them.
+        """Make these the cues of the track, and change fields with them. Those that are rows of the track stay.
 
         Call it with the video locked, after the present text was kept as a version.
         """
-        self.replace_cues(cues)
+        found = list(cues)
+        self.cues.exclude(pk__in=[cue.pk for cue in found if cue.pk]).delete()
+        new = (_of_track(cue, self) for cue in found if not cue.pk)
+        Cue.objects.bulk_create(new, batch_size=AT_ONCE)
         for name, value in fields.items():
             setattr(self, name, value)
         # Where viewers have the track, the column is written although it is the same: that sends the event.
@@ -251,5 +254,5 @@ class Cue(models.Model):
 
 
 def _of_track(cue: Cue, track: CaptionTrack) -> Cue:
-    cue.pk, cue.track = None, track
+    cue.track = track
     return cue

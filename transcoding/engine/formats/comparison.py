@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import accumulate
 from typing import Protocol, TypeVar
 
 NEAR = 16  # cues that are compared with each other one: those that begin last before its end
@@ -67,8 +68,11 @@ def compare(old: Sequence[Timed], new: Sequence[Timed]) -> list[Pair]:
 def _overlapping(old: Sequence[Timed], new: Sequence[Timed]) -> Iterator[tuple[bool, float, int, int]]:
     """Yield for cues that overlap whether their texts are the same, the overlap, and their indexes."""
     starts = [cue.start for cue in new]
+    last_ends = list(accumulate((cue.end for cue in new), max))  # of a cue and of all before it
     for i, cue in enumerate(old):
         for j in _before(starts, cue.end):
+            if last_ends[j] <= cue.start:
+                break
             overlap = min(cue.end, new[j].end) - max(cue.start, new[j].start)
             shorter = min(cue.end - cue.start, new[j].end - new[j].start)
             if overlap > 0 and overlap >= SHARED * shorter:
