@@ -1,5 +1,9 @@
 // Connects hls.js, which loads the video, to media-chrome, which shows the controls.
 
+// How many seconds are loaded ahead. Many pages are opened and never played: until then a segment is enough.
+const UNPLAYED = { maxBufferLength: 2, maxMaxBufferLength: 2 };
+const PLAYED = { maxBufferLength: 30, maxMaxBufferLength: 60 };
+
 const controller = document.getElementById("player");
 if (controller) start(controller);
 
@@ -44,10 +48,6 @@ function load(player) {
   else if (video.canPlayType("application/vnd.apple.mpegurl")) playNatively(player);
   else showError(player, "This browser cannot play the video. Use a newer one.", null);
 }
-
-// How many seconds are loaded ahead. Many pages are opened and never played: until then a segment is enough.
-const UNPLAYED = { maxBufferLength: 2, maxMaxBufferLength: 2 };
-const PLAYED = { maxBufferLength: 30, maxMaxBufferLength: 60 };
 
 function playWithHls(player) {
   const hls = new Hls({

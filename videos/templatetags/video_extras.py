@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString, mark_safe
 from transcoding.steps.tracks import label_of
 from videos.formatting import absolute, age, clock, clock_down, thousands, views
 from videos.models import Video
-from videos.pages import embed
+from videos.pages import embed, structured
 from videos.pages.cards import Card
 from videos.storage import paths
 
@@ -20,6 +20,7 @@ for function in (clock, age, views, thousands):
 register.simple_tag(absolute)
 register.simple_tag(embed.player, name="embed_address")
 register.simple_tag(embed.discovery, name="oembed_address")
+register.simple_tag(structured.script, name="structured_data")
 register.filter("caption_label", label_of)
 
 

@@ -90,6 +90,7 @@ def test_each_appears_at_its_time_and_goes(visit):
     page = visit()
     switch_on(page)
     assert page.evaluate(f"{SHOWN}[0].language") == "en"
+    live.load_ahead(page)
     until(page, f"{SHOWN}[0].cues.length == {len(SAID)}")
     times = page.evaluate(f"[...{SHOWN}[0].cues].map(cue => [cue.startTime, cue.endTime])")
     assert times == [pytest.approx([caption.start, caption.end], abs=0.05) for caption in SAID]

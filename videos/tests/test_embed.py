@@ -1,6 +1,7 @@
 """The player alone, for pages of other sites, and what leads there."""
 
 import html
+import json
 import re
 
 import pytest
@@ -8,6 +9,7 @@ from django.conf import settings
 
 from videos import archive, publication
 from videos.formatting import seconds_of
+from videos.models import Chapter
 from videos.tests.factories import VideoFactory
 
 PASSWORD = "a word for friends"
@@ -163,3 +165,29 @@ class TestOembed:
 )
 def test_positions_as_people_write_them(text, seconds):
     assert seconds_of(text) == seconds
+
+
+class TestStructuredData:
+    def described(self, client):
+        text = client.get("/watch/walk/").content.decode()
+        return text, [json.loads(found) for found in re.findall(r'ld\+json">(.*?)</script>', text)]
+
+    def test_a_public_video_is_described_with_its_chapters(self, client, walk):
+        walk.title, walk.description = "</script><b>", "By the lake & back"
+        walk.save(update_fields=["title", "description"])
+        for start, title in ((0, "Start"), (62.5, "The lake")):
+            Chapter.objects.create(video=walk, start=start, title=title)
+        text, (found,) = self.described(client)
+        assert "</script><b>" not in text
+        assert (found["@type"], found["name"], found["description"]) == ("VideoObject", walk.title, walk.description)
+        assert (found["duration"], found["uploadDate"]) == ("PT200S", walk.published_at.isoformat())
+        assert found["embedUrl"] == f"{settings.BASE_URL}/embed/walk/"
+        assert [(clip["name"], clip["startOffset"], clip["endOffset"]) for clip in found["hasPart"]] == [
+            ("Start", 0, 62.5),
+            ("The lake", 62.5, 200.0),
+        ]
+        assert found["hasPart"][1]["url"] == f"{settings.BASE_URL}/watch/walk/?t=62"
+
+    def test_any_other_is_not(self, client, walk):
+        publication.set_visibility(walk, "unlisted")
+        assert self.described(client)[1] == []

@@ -20,7 +20,10 @@ pytestmark = pytest.mark.django_db
 
 TITLE = re.compile(r'<h2 class="card-title"><a href="([^"]+)">')
 OTHER_HOST = re.compile(r'(?:src|href|srcset|poster|action)\s*=\s*["\']?(?:https?:)?//[^"\'\s>]+', re.IGNORECASE)
-INLINE_SCRIPT = re.compile(r"<script(?![^>]*\ssrc=)|\son[a-z]+\s*=|javascript:", re.IGNORECASE)
+# Browsers run no JSON-LD.
+INLINE_SCRIPT = re.compile(
+    r'<script(?![^>]*\ssrc=| type="application/ld\+json">)|\son[a-z]+\s*=|javascript:', re.IGNORECASE
+)
 HIDDEN = (
     {"status": "pending"},
     {"status": "processing"},

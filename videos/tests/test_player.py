@@ -105,7 +105,7 @@ def visit(video, address, browser):
 def fill(page, level):
     """Have one quality in the buffer, from the first picture, which is shown, to the last."""
     until(page, f"{VIDEO}.readyState >= 2")  # hls.js loses an init segment where it must switch before that
-    page.evaluate(f"Object.assign({VIDEO}.hls.config, {{ maxBufferLength: 60, maxMaxBufferLength: 60 }})")
+    live.load_ahead(page)
     page.evaluate(f"{VIDEO}.hls.currentLevel = {level}")
     until(page, f"{VIDEO}.hls.currentLevel == {level}")
     until(page, f"{VIDEO}.buffered.length && {VIDEO}.buffered.end({VIDEO}.buffered.length - 1) > {END - FRAME}")
