@@ -127,6 +127,23 @@ class TestReading:
         answer = client.get(url(1), {"as": "doc"})
         assert (answer.status_code, answer.json()) == (400, {"detail": "as is one of vtt, srt, ttml, txt."})
 
+    def test_numbers_and_bodies_that_are_none_are_refused(self, client, track):
+        for address in (url(10**30), url(1, 10**30)):
+            assert client.get(address).status_code == 404
+        for method, body in (
+            ("patch", "[]"),
+            ("patch", '"x"'),
+            ("patch", "{"),
+            ("put", "\0"),
+            ("put", "[]"),
+            ("put", "{"),
+        ):
+            answer = send(client, method, url(1), body, track.version, kind="application/json")
+            assert (method, body, answer.status_code, len(answer.json()["detail"]) > 10) == (method, body, 400, True)
+        for query in ("language=%00", "language=", "language=fr&kind=%00", "language=" + "x" * 5000):
+            assert send(client, "post", f"{url()}?{query}", SRT).status_code == 400
+        assert send(client, "post", f"{url()}?language=fr&name=a%22b", SRT).json()["name"] == 'a"b'
+
 
 class TestAdding:
     def test_a_file_becomes_a_published_track(self, client, video):
