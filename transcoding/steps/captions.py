@@ -163,15 +163,15 @@ class TranscriptionQueue(PostPublishQueue):
             video = self._finish(assignment)
             if package_dir(video) != package:
                 raise FileNotFoundError(f"{package} has moved")
-            published, note = _take(video.pk, transcript)
+            changed, note = _take(video.pk, transcript)
             row = Transcription.objects.get(video=video)
             row.complete(transcript.language, transcript.text, transcript.words, note or None)
-            wanted = [tracks.key_of(each) for each in published]
+            wanted = [tracks.key_of(each) for each in changed]
             for folder in staging.iterdir():
                 if folder.name not in wanted:  # people have changed the track meanwhile, or deleted it
                     remove(folder)
             tracks.install(staging, package, video)
-            CaptionTrack.objects.packaged(each for each in published if tracks.key_of(each) in files)
+            CaptionTrack.objects.packaged(each for each in changed if tracks.key_of(each) in files or note)
 
     def _track_of(self, assignment: Assignment, transcript: Transcript) -> CaptionTrack:
         """Return the track of Whisper's captions, which is created as a draft if there is none."""
@@ -184,10 +184,15 @@ class TranscriptionQueue(PostPublishQueue):
 def _whispers_track(video_id: int, language: str) -> CaptionTrack:
     """Return Whisper's track in a language, else one that people have not changed, else a new one."""
     made = list(CaptionTrack.objects.filter(video=video_id, origin=CaptionTrack.Origin.WHISPER).order_by("number"))
-    alike = (track for track in made if languages.primary(track.language) == languages.primary(language))
+    alike = (track for track in made if _is_alike(track, language))
     unchanged = (track for track in made if not track.edited)
     track = next(alike, None) or next(unchanged, None)
     return track or CaptionTrack.objects.add(video_id, language=language, origin=CaptionTrack.Origin.WHISPER)
+
+
+def _is_alike(track: CaptionTrack, language: str) -> bool:
+    """Return whether a track is in a language, whatever the region that an editor may have added."""
+    return languages.primary(track.language) == languages.primary(language)
 
 
 def _take(video_id: int, transcript: Transcript) -> tuple[list[CaptionTrack], str]:
@@ -206,7 +211,7 @@ def _take(video_id: int, transcript: Transcript) -> tuple[list[CaptionTrack], st
         return [], DRAFTED.format(track.number)
     CaptionVersion.objects.keep(track)
     track.replace_cues(cues)
-    track.publish(language)
+    track.publish(track.language if _is_alike(track, language) else language)
     return [track], ""
 
 

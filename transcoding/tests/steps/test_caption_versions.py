@@ -90,9 +90,10 @@ def others(job):
 
 class TestRuns:
     def test_a_new_run_replaces_what_nobody_has_changed_and_keeps_it(self, job):
+        captions.describe(only_track(job), {"language": "en-GB"})
         again(job)
         track = only_track(job)
-        assert texts(track) == ["One, to.", "Free."]
+        assert (texts(track), track.language, track.changed_at) == (["One, to.", "Free."], "en-GB", None)
         version = track.versions.get()
         assert (version.state, [cue.text for cue in version.as_cues()]) == ("replaced", ["One, two.", "Three."])
         assert "Free." in whole(job)
@@ -127,6 +128,7 @@ class TestRuns:
         track = only_track(job)
         again(job, Transcript("", ()))
         assert (texts(track), named(job), track.versions.get().length) == ([], [], 2)
+        assert not CaptionTrack.objects.changed().exists()
         captions.take_over(track, 1)
         captions.describe(track, {"state": "published"})
         assert named(job) == [("captions-1", "English (automatic)", "en")]
