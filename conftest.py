@@ -84,6 +84,7 @@ pytest_plugins = [
     "videos.tests.folders",
     "videos.tests.live",
     "videos.tests.store",
+    "vlog.tests.counted",
     "vlog.tests.services",
     "vlog.tests.earlier_release",
     "vlog.tests.slow",

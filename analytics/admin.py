@@ -10,6 +10,7 @@ from django.urls import URLPattern, path
 
 from analytics import reports
 from analytics.models import Overview
+from vlog import plot
 
 
 @admin.register(Overview)
@@ -37,14 +38,14 @@ class OverviewAdmin(admin.ModelAdmin):
     def overview(self, request: HttpRequest) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        bars = reports.bars()
+        views = [(total.day, total.views) for total in reports.last_days()]
         context: dict[str, Any] = {
             **self.admin_site.each_context(request),
-            "title": "Overview",
+            "title": "Statistics",
             "opts": self.opts,
             "totals": reports.totals(),
-            "bars": bars,
-            "most": max(bar.views for bar in bars),
+            "plots": plot.pair(views, "view"),
+            "plot_words": plot.in_words(views, "Views"),
             "top_videos": reports.top_videos(),
             "days": reports.DAYS,
         }

@@ -114,7 +114,7 @@ class DailyViews(models.Model):
     class Meta:
         db_table = "daily_views"
         verbose_name_plural = "daily views"
-        indexes = [models.Index(fields=["day"], name="ix_daily_views_day")]  # the overview's plot
+        indexes = [models.Index(fields=["day"], name="ix_daily_views_day")]  # the totals of a day
         constraints = [
             models.CheckConstraint(
                 condition=Q(views__gte=0, unique_viewers__gte=0, watch_seconds__gte=0, completions__gte=0),
@@ -124,3 +124,24 @@ class DailyViews(models.Model):
 
     def __str__(self) -> str:
         return f"{self.video}, {self.day}"
+
+
+class DailyTotal(models.Model):
+    """The views of all videos on one day (UTC). Deleting a video later does not change it."""
+
+    day = models.DateField(primary_key=True)
+    views = models.BigIntegerField(default=0, db_default=0)
+    watch_seconds = models.FloatField(default=0.0, db_default=0.0)
+    completions = models.BigIntegerField(default=0, db_default=0)
+
+    class Meta:
+        db_table = "daily_totals"
+        default_permissions = ()  # the statistics show it
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(views__gte=0, watch_seconds__gte=0, completions__gte=0), name="ck_daily_totals_counts"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.day)

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from django.db.models import Avg, Case, Count, F, FloatField, QuerySet, Sum, Value, When
 
-from analytics.models import DailyViews, PlaybackSession
+from analytics.models import DailyTotal, PlaybackSession
 from videos.models import Video
 
 DAYS = 30  # of the chart and the top videos, including today
@@ -24,20 +24,6 @@ class Totals:
     @property
     def completion_percent(self) -> float:
         return 100 * self.completion_rate
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A day of the chart: its views, and their percentage of the views of the busiest day."""
-
-    day: date
-    views: int
-    height: float
-
-    @property
-    def top(self) -> float:
-        """Return the distance from the top, as SVG counts."""
-        return 100 - self.height
 
 
 def totals() -> Totals:
@@ -60,13 +46,12 @@ def first_day() -> date:
     return today() - timedelta(days=DAYS - 1)
 
 
-def bars() -> list[Bar]:
-    """Return one bar for each of the last days, the earliest first."""
-    rows = DailyViews.objects.filter(day__gte=first_day()).values_list("day").annotate(Sum("views"))
-    views = dict(rows)
-    most = max([1, *views.values()])
-    days = [first_day() + timedelta(days=number) for number in range(DAYS)]
-    return [Bar(day, views.get(day, 0), 100 * views.get(day, 0) / most) for day in days]
+def last_days(number: int = DAYS) -> list[DailyTotal]:
+    """Return the totals of the last days, today included, the earliest first; zeros for days without a view."""
+    first = today() - timedelta(days=number - 1)
+    counted = {total.day: total for total in DailyTotal.objects.filter(day__gte=first)}
+    days = (first + timedelta(days=offset) for offset in range(number))
+    return [counted.get(day) or DailyTotal(day=day) for day in days]
 
 
 def top_videos() -> QuerySet[Video]:

@@ -1,10 +1,10 @@
-"""The roll-up of sessions into `daily_views`, for the chart, and `videos.view_count`, for pages.
+"""The roll-up of sessions into `daily_views` and `daily_totals`, for charts, and `videos.view_count`, for pages.
 
 Both are counted from the sessions and never incremented, so that counting again does no harm. A changed session has
 `rolled_up = FALSE` until a count that includes its last report has been written.
 """
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 from django.db import connection, transaction
 from django.db.models import F
@@ -39,6 +39,14 @@ UPDATE videos v SET view_count = c.views
 FROM (SELECT video_id, SUM(views) AS views FROM daily_views WHERE video_id = ANY(%s) GROUP BY video_id) c
 WHERE v.id = c.video_id AND v.view_count <> c.views
 """
+# The whole days, because a batch has some videos only. Yesterday and today, in case a run was killed before this.
+COUNT_TOTALS = """
+INSERT INTO daily_totals AS t (day, views, watch_seconds, completions)
+SELECT day, SUM(views), SUM(watch_seconds), SUM(completions) FROM daily_views
+WHERE day = ANY(%s::date[] || CURRENT_DATE || (CURRENT_DATE - 1)) GROUP BY day
+ON CONFLICT (day) DO UPDATE SET
+    views = EXCLUDED.views, watch_seconds = EXCLUDED.watch_seconds, completions = EXCLUDED.completions
+"""
 MARK = """
 UPDATE playback_sessions s SET rolled_up = TRUE
 FROM unnest(%s::int[], %s::int[]) AS c (id, last_report)
@@ -54,18 +62,32 @@ def end_stale_sessions() -> int:
 
 def roll_up() -> None:
     """Count the sessions that have changed since the last roll-up."""
+    days: set[date] = set()
     for _ in range(MAX_BATCHES):
-        if _roll_up_batch() < BATCH:
-            return
+        counted, of_batch = _roll_up_batch()
+        days |= of_batch
+        if counted < BATCH:
+            break
+    if days:
+        _count_totals(days)
+
+
+def _count_totals(days: set[date]) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        cursor.execute(COUNT_TOTALS, [list(days)])
 
 
 @transaction.atomic
-def _roll_up_batch() -> int:
-    """Count the days of a batch of changed sessions; return the size of the batch, 0 if another process counts."""
+def _roll_up_batch() -> tuple[int, set[date]]:
+    """Count the days of a batch of changed sessions.
+
+    Return the size of the batch, 0 if another process counts, and its days.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
         if not cursor.fetchone()[0]:
-            return 0
+            return 0, set()
         cursor.execute(STALE, [BATCH])
         stale = cursor.fetchall()
         days = {(video_id, day) for _, _, video_id, day in stale}
@@ -73,4 +95,4 @@ def _roll_up_batch() -> int:
         cursor.execute(COUNT_VIEWS, [[video_id for video_id, _ in days]])
         # Only the sessions without a new report since they were read.
         cursor.execute(MARK, [[row[0] for row in stale], [row[1] for row in stale]])
-    return len(stale)
+    return len(stale), {day for _, day in days}

@@ -17,6 +17,7 @@ from typing import Any
 from benchmarks import clips, data
 from benchmarks.backup import Restore, measure_restore
 from benchmarks.bars import Bar, Result, bars_of, table
+from benchmarks.desk import Desk, measure_desk
 from benchmarks.fleet import Fleet, measure_fleet
 from benchmarks.installation import Gave, Installation
 from benchmarks.measures import (
@@ -41,7 +42,7 @@ from transcoding.tests import speech
 
 RESULTS = Path(__file__).parent / "results"
 IDLE_SECONDS = 20
-QUESTIONS = "abcdefghijklsu"
+QUESTIONS = "abcdefghijklsuv"
 UPLOAD_BYTES, QUICK_UPLOAD_BYTES = 2 << 30, 64 << 20
 BUSY = 0.1  # cores that other programs may use before the figures are not to be trusted
 
@@ -56,10 +57,11 @@ def main() -> int:
     weights = speech.weights(clips.FOLDER / "weights") if "d" in chosen else None
     special: dict[str, dict[str, str]] = {"d": {"whisper": str(weights)}, "h": {"only": "web,tasks,beat"}}
     special["i"] = special["k"] = special["h"]
-    special["j"] = special["u"] = {"only": "web"}  # no roll-up changes what is compared, no worker reads what arrives
+    # No roll-up changes what is compared, no worker reads what arrives.
+    special["j"] = special["u"] = special["v"] = {"only": "web"}
     store = ObjectStore(family)
     special["l"] = store.settings
-    groups = (chosen - set(special), chosen & {"d"}, chosen & {"h", "k"}, *(chosen & {name} for name in "ijlu"))
+    groups = (chosen - set(special), chosen & {"d"}, chosen & {"h", "k"}, *(chosen & {name} for name in "ijluv"))
     try:
         for names in groups:
             if not names:
@@ -92,7 +94,7 @@ def parse() -> argparse.Namespace:
 
 
 def measure(name: str, installation: Installation, idle: Seconds, options: argparse.Namespace) -> Result:
-    if name in {"e", "i", "j"}:
+    if name in {"e", "i", "j", "v"}:
         return measure_site(name, installation, idle, quick=options.quick)
     if name == "c":
         long = clips.FOREIGN if options.quick else clips.LONG
@@ -140,6 +142,8 @@ def measure_shares(name: str, installation: Installation, rounds: int, *, quick:
 
 def measure_site(name: str, installation: Installation, idle: Seconds, *, quick: bool) -> Result:
     """What needs no encoder."""
+    if name == "v":
+        return measure_desk(installation, quick=quick)
     if name == "i":
         return measure_fleet(installation, idle, quick=quick)
     size = data.QUICK if quick else data.Size()
@@ -151,7 +155,7 @@ def report(name: str, result: Result, others: float) -> str:
     doubt = f"; other programs used {others:.2f} cores meanwhile: do not trust this" if others > BUSY else ""
     if isinstance(result, Latency | Watching | Nodes | Shared):
         title, rows = waits(result)
-    elif isinstance(result, Fleet | Restore | Throughput | Uploads):
+    elif isinstance(result, Desk | Fleet | Restore | Throughput | Uploads):
         title, rows = site(result)
     elif isinstance(result, Sources):
         title, rows = "other sources", [f"{name:<24} {_list(values)} s" for name, values in asdict(result).items()]
@@ -177,8 +181,11 @@ def waits(result: Latency | Watching | Nodes | Shared) -> tuple[str, list[str]]:
     return title, [f"{text:<24} {_list(values)} s" for text, values in lines.items()]
 
 
-def site(result: Fleet | Restore | Throughput | Uploads) -> tuple[str, list[str]]:
+def site(result: Desk | Fleet | Restore | Throughput | Uploads) -> tuple[str, list[str]]:
     """What needs no encoder: a title and its rows."""
+    if isinstance(result, Desk):
+        rows = [f"{kind:<24} {result.median(kind):5.1f} CPU ms" for kind in ("first", "searched", "late")]
+        return f"the list of {result.videos} videos", [*rows, f"{'weight':<24} {result.weight / 1000:.0f} KB"]
     if isinstance(result, Uploads):
         rows = [f"{'the form':<24} {_list(result.plain)} s", f"{'tus':<24} {_list(result.tus)} s"]
         rows.append(f"{'memory of a process':<24} {result.memory / 2**20:.0f} MB above idle")

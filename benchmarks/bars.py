@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from benchmarks.backup import Restore
+from benchmarks.desk import Desk
 from benchmarks.fleet import AGENTS, Fleet
 from benchmarks.measures import Cost, Latency, Nodes
 from benchmarks.player import Watching
@@ -13,11 +14,12 @@ from benchmarks.sources import Sources
 from benchmarks.uploads import Uploads
 from benchmarks.web import Throughput
 
-Result = Cost | Fleet | Latency | Nodes | Restore | Shared | Sources | Throughput | Uploads | Watching
+Result = Cost | Desk | Fleet | Latency | Nodes | Restore | Shared | Sources | Throughput | Uploads | Watching
 
 PAGES_A_SECOND = 150
 REPORTS_A_SECOND = 1000
 HEARTBEATS_A_SECOND, CLAIMS_A_SECOND = 500, 300
+DESK_MS, DESK_KB = 60, 150
 RESTORE_SECONDS, DOCTOR_SECONDS = 120, 10
 
 
@@ -62,14 +64,23 @@ def bars_of(name: str, result: Result) -> Iterator[Bar]:
         yield Bar("(j) tables that came back otherwise", len(result.different), 0)
     elif isinstance(result, Sources | Uploads):
         yield from arrival_bars_of(result)
-    elif isinstance(result, Throughput):
-        for kind in ("home", "watch", "search"):
-            yield Bar(f"(e) {kind}", getattr(result, kind).rate, PAGES_A_SECOND, "/s", decides=False, at_least=True)
-        yield Bar("(e) CPU of home with ÷ without sessions", result.ratio, 1.05, decides=False)
-        yield Bar("(e) reports of players", result.reports.rate, REPORTS_A_SECOND, "/s", decides=False, at_least=True)
-        yield Bar("(e) 99 % of the reports take", result.reports.p99, 100, " ms", decides=False)
+    elif isinstance(result, Desk | Throughput):
+        yield from page_bars_of(result)
     else:
         yield from cost_bars_of(name, result)
+
+
+def page_bars_of(result: Desk | Throughput) -> Iterator[Bar]:
+    if isinstance(result, Desk):
+        for kind in ("first", "searched", "late"):
+            yield Bar(f"(v) list of videos, {kind}", result.median(kind), DESK_MS, " CPU ms", decides=False)
+        yield Bar("(v) list of videos, compressed", result.weight / 1000, DESK_KB, " KB")
+        return
+    for kind in ("home", "watch", "search"):
+        yield Bar(f"(e) {kind}", getattr(result, kind).rate, PAGES_A_SECOND, "/s", decides=False, at_least=True)
+    yield Bar("(e) CPU of home with ÷ without sessions", result.ratio, 1.05, decides=False)
+    yield Bar("(e) reports of players", result.reports.rate, REPORTS_A_SECOND, "/s", decides=False, at_least=True)
+    yield Bar("(e) 99 % of the reports take", result.reports.p99, 100, " ms", decides=False)
 
 
 def worker_bars_of(result: Nodes | Shared | Fleet) -> Iterator[Bar]:

@@ -107,7 +107,7 @@ def fill_sessions(database_url: str, size: Size) -> None:
 
 def empty_sessions(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
-        connection.execute("TRUNCATE playback_sessions, viewers, daily_views")
+        connection.execute("TRUNCATE playback_sessions, viewers, daily_views, daily_totals")
     _settle(database_url)
 
 

@@ -177,6 +177,16 @@ class Editor:
         head = "".join(f"--{boundary}\r\nContent-Disposition: form-data; {part}" for part in parts)
         return head.encode(), f"\r\n--{boundary}--\r\n".encode()
 
+    def page(self, path: str) -> bytes:
+        """Return a page of the admin. Raises Gave where it is refused."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
+            connection.request("GET", path, headers=self._headers({}))
+            response = connection.getresponse()
+            body = response.read()
+        if response.status != http.client.OK:
+            raise Gave(f"{path} was answered with {response.status}")
+        return body
+
     def _request(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> int:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         connection.request(method, path, body, self._headers(headers or {}))

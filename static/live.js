@@ -37,10 +37,22 @@
     }
   }
 
+  // The checkbox of a row stays the same element: Django's script counts those that it found when the page was loaded.
+  function keepTick(old, fresh) {
+    const box = old.querySelector("input.action-select");
+    const place = fresh.querySelector("input.action-select");
+    if (!box || !place) return;
+    place.replaceWith(box);
+    fresh.classList.toggle("selected", box.checked);
+  }
+
   function replace(old, fresh) {
     const focused = [...old.querySelectorAll(FOCUSABLE)].indexOf(document.activeElement);
+    keepTick(old, fresh);
     old.replaceWith(fresh);
     fresh.querySelectorAll(FOCUSABLE)[focused]?.focus({ preventScroll: true });
+    const ended = "busy" in old.dataset && !("busy" in fresh.dataset);
+    if (ended) document.dispatchEvent(new CustomEvent("live-end", { detail: fresh }));
   }
 
   document.addEventListener("DOMContentLoaded", schedule);

@@ -17,7 +17,7 @@ function start(controller) {
   else load(player);
 }
 
-// On the page of another site nothing but the poster is loaded until somebody plays, unless that page wants it played.
+// On the page of another site only the poster is loaded before the viewer plays it, unless that page wants it played.
 function begin(player) {
   const { controller, video } = player;
   const { autoplay, muted, end } = controller.dataset;

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.formats import date_format
 
 DAY = 86_400  # seconds
 UNITS = (
@@ -46,6 +47,15 @@ def age(moment: datetime | None) -> str:
         if number := int(seconds // length):
             return f"{number} {unit}{'s' if number > 1 else ''} ago"
     return "just now"
+
+
+def day(moment: datetime | None) -> str:
+    """Return the day of a moment: Today, Yesterday, Tomorrow, 25 Nov, 5 Jan 2027."""
+    if moment is None:
+        return ""
+    date, today = timezone.localtime(moment).date(), timezone.localdate()
+    near = {-1: "Yesterday", 0: "Today", 1: "Tomorrow"}
+    return near.get((date - today).days) or date_format(date, "j M" if date.year == today.year else "j M Y")
 
 
 def views(count: int) -> str:

@@ -5,11 +5,13 @@ import logging
 from django.conf import settings
 
 from transcoding.steps import file_versions, tracks
-from videos import archive, publication, uploads, webhooks
-from videos.models import Video, WebhookDelivery
+from videos import archive, bulk, publication, uploads, webhooks
+from videos.models import BulkEdit, Video, WebhookDelivery
 from videos.storage import ledger, placement
 from vlog.celery import app
 from vlog.sentences import counted
+
+BULK_SECONDS = 20  # of one task; another one continues
 
 log = logging.getLogger(__name__)
 
@@ -80,3 +82,11 @@ def deliver_webhooks() -> None:
     if number := WebhookDelivery.objects.prune():
         log.info("deleted %d old records of webhook deliveries", number)
     webhooks.deliver_due()
+
+
+@app.task
+def run_bulk_edits(edit_id: int | None = None) -> None:
+    """Continue an edit of many videos or, without its id, all that are not finished."""
+    unfinished = BulkEdit.objects.unfinished().order_by("pk")
+    for pk in unfinished.values_list("pk", flat=True) if edit_id is None else [edit_id]:
+        bulk.run(pk, BULK_SECONDS)

@@ -6,7 +6,8 @@ of its worker, `command:` and the system's user in a command, and `vlog` in a ta
 
 import os
 import pwd
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from ipaddress import ip_address
@@ -28,6 +29,7 @@ MAX_READ = 200  # entries of a row, for the last change of each value
 
 Values = Mapping[str, Any]
 _request: ContextVar[HttpRequest | None] = ContextVar("request", default=None)
+_person: ContextVar[tuple[User, str] | None] = ContextVar("person", default=None)
 
 
 def remember_request(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -41,6 +43,16 @@ def remember_request(get_response: Callable[[HttpRequest], HttpResponse]) -> Cal
             _request.reset(previous)
 
     return respond
+
+
+@contextmanager
+def on_behalf_of(person: User, via: str) -> Iterator[None]:
+    """Name this person as the actor of what the block does, and from where they asked for it, also in a task."""
+    token = _person.set((person, via))
+    try:
+        yield
+    finally:
+        _person.reset(token)
 
 
 def record(  # noqa: PLR0913 - the columns of an entry
@@ -111,7 +123,9 @@ def address_of(request: HttpRequest | None) -> str | None:
 
 def _identity(actor: User | str | None, request: HttpRequest | None) -> tuple[int | None, str]:
     """Return the id and the name of the actor; a visitor without an account has neither."""
-    actor = getattr(request, "user", None) if actor is None else actor
+    if actor is None:
+        person = _person.get()
+        actor = person[0] if person else getattr(request, "user", None)
     if isinstance(actor, User):
         return actor.pk, actor.get_username()
     if isinstance(actor, Model):  # a worker, which has a key of its own
@@ -121,6 +135,8 @@ def _identity(actor: User | str | None, request: HttpRequest | None) -> tuple[in
 
 def _via(request: HttpRequest | None) -> str:
     """Return from where this thread acts: see `Via`."""
+    if (person := _person.get()) is not None:
+        return person[1]
     if request is None:
         return Via.TASK if current_task else Via.COMMAND
     if request.path_info.startswith("/api/"):

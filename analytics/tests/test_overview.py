@@ -75,24 +75,23 @@ def test_where_nothing_was_played_the_page_says_so(admin_client):
     assert "No views in the last 30 days." in admin_client.get(ADDRESS).content.decode()
 
 
-def test_the_plot_has_a_bar_for_each_of_the_last_days(play):
+def test_each_of_the_last_days_has_its_total(play):
     play(0, 4)
     play(29, 3)
     play(30, 5)
     rollups.roll_up()
-    bars = reports.bars()
-    assert [bar.views for bar in bars] == [3, *[0] * 28, 4]
-    assert [bars[0].height, bars[-1].height, bars[-1].top] == [75, 100, 0]
-    assert (bars[-1].day - bars[0].day).days == 29
+    totals = reports.last_days()
+    assert [total.views for total in totals] == [3, *[0] * 28, 4]
+    assert (totals[-1].day - totals[0].day).days == 29
+    assert [total.views for total in reports.last_days(31)][:2] == [5, 3]
 
 
 def test_the_page_draws_the_plot(play, admin_client):
     play(0, 2)
     rollups.roll_up()
     page = admin_client.get(ADDRESS).content.decode()
-    assert page.count('class="bar"') == 30
-    assert page.count('height="100.00"') == 1
-    assert f"<title>{timezone.now():%-d %B %Y}: 2 views</title>" in page
+    assert page.count('<rect class="fill" x=') == 2 * 29
+    assert f"<title>{timezone.now():%-d %b}: 2 views</title>" in page
     assert "<script>" not in page
 
 

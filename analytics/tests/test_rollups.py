@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import DataError, connection, connections, transaction
 
 from analytics import rollups, tasks
-from analytics.models import DailyViews, PlaybackSession, Viewer
+from analytics.models import DailyTotal, DailyViews, PlaybackSession, Viewer
 from analytics.tests.conftest import pass_time, the_session
 from transcoding.tests.conftest import Node, wait_for
 from videos.models import Video
@@ -53,6 +53,39 @@ def test_a_day_has_views_viewers_seconds_and_completions(play):
     play(viewer=None, duration_watched=0.5)
     rollups.roll_up()
     assert days() == [(4, 2, 70.5, 1)]
+
+
+def totals():
+    return list(DailyTotal.objects.order_by("day").values_list("day", "views", "watch_seconds", "completions"))
+
+
+def test_the_totals_of_a_day_are_those_of_all_videos(play):
+    play(duration_watched=30, completed=True)
+    play(video=VideoFactory(public=True), duration_watched=40)
+    play(day=DAY + timedelta(days=1), duration_watched=1)
+    rollups.roll_up()
+    assert totals() == [(DAY, 2, 70, 1), (DAY + timedelta(days=1), 1, 1, 0)]
+
+
+def test_a_late_report_changes_the_total_of_its_day_and_a_deleted_video_stays_in_it(play, video):
+    session = play(duration_watched=30)
+    rollups.roll_up()
+    PlaybackSession.objects.filter(pk=session.pk).update(duration_watched=50, last_report=9, rolled_up=False)
+    rollups.roll_up()
+    video.delete()
+    play(video=VideoFactory(public=True), day=DAY + timedelta(days=1))
+    rollups.roll_up()
+    assert totals()[0] == (DAY, 1, 50, 0)
+
+
+def test_the_totals_of_today_are_counted_again_when_a_run_was_killed_before_them(play):
+    today = datetime.now(UTC).date()
+    play(day=today)
+    rollups._roll_up_batch()
+    assert totals() == []
+    play()
+    rollups.roll_up()
+    assert [day for day, *_ in totals()] == [DAY, today]
 
 
 def test_days_and_videos_are_counted_apart_and_a_video_has_all_its_views(play, video):

@@ -41,14 +41,14 @@ class JobList(ChangeList):
 
 @admin.register(TranscodingJob)
 class JobAdmin(admin.ModelAdmin):
-    """Jobs cannot be edited. Users who may change videos can cancel, retry and re-encode them."""
+    """Jobs cannot be edited. Those with `manage_job` can cancel, retry, re-encode them and make them next."""
 
     list_display = ("title", "state", "speed", "now", "attempts")
     list_filter = ("video__status", "current_step")
     list_per_page = 50
     search_fields = ("video__title", "video__slug")
     ordering = (RANK, "-id")
-    actions = ("retry", "cancel", "re_encode")
+    actions = ("make_next", "retry", "cancel", "re_encode")
     change_form_template = "admin/transcoding/job.html"
 
     class Media:
@@ -57,6 +57,10 @@ class JobAdmin(admin.ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[TranscodingJob]:
         jobs = super().get_queryset(request).filter(video__deleted_at=None)
         return jobs.filter(pk__in=TranscodingJob.objects.shown()).select_related("video").defer("plan")
+
+    def open_rows(self) -> QuerySet[TranscodingJob]:
+        """Return the jobs that the sidebar counts."""
+        return TranscodingJob.objects.unfinished()
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return JobList
@@ -122,6 +126,10 @@ class JobAdmin(admin.ModelAdmin):
     def retry(self, request: HttpRequest, queryset: QuerySet[TranscodingJob]) -> HttpResponse | None:
         return self._apply(request, queryset, control.retry)
 
+    @admin.action(description="Make next", permissions=["manage_job"])
+    def make_next(self, request: HttpRequest, queryset: QuerySet[TranscodingJob]) -> HttpResponse | None:
+        return self._apply(request, queryset, control.make_next)
+
     @admin.action(description="Cancel", permissions=["manage_job"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[TranscodingJob]) -> HttpResponse | None:
         by = request.user.get_username()
@@ -152,6 +160,9 @@ class JobAdmin(admin.ModelAdmin):
             else:
                 self.log_change(request, job, message)
                 self.message_user(request, message, messages.SUCCESS)
-        one = jobs.first() if "from_page" in request.POST else None
+        origin = request.POST.get("from_page")
+        if origin == "start":
+            return HttpResponseRedirect(reverse("admin:index"))
+        one = jobs.first() if origin else None
         page = "admin:transcoding_transcodingjob_change"
         return None if one is None else HttpResponseRedirect(reverse(page, args=[one.pk]))

@@ -54,8 +54,11 @@ class ChunkQuerySet(models.QuerySet["TranscodingChunk"]):
         return self.filter(status=ChunkStatus.PENDING, restarting=False, job=Subquery(alive.values("pk")))
 
     def in_order_of_work(self) -> "ChunkQuerySet":
-        """Return demanded chunks first, then the first chunk of every video before the second of any, then retries."""
-        return self.order_by("priority", "index", "job_id", "tier", "first_segment")
+        """Return demanded chunks first, then those of jobs that editors moved to the front.
+
+        Then comes the first chunk of every video before the second of any, then retries.
+        """
+        return self.order_by("priority", "place", "index", "job_id", "tier", "first_segment")
 
     def demanded(self) -> "ChunkQuerySet":
         """Return the pending chunks that a viewer waits for."""
@@ -85,6 +88,11 @@ class ChunkQuerySet(models.QuerySet["TranscodingChunk"]):
         for chunk in chunks:
             chunk.transcription().reset()
         return len(chunks)
+
+    def move(self, place: int) -> None:
+        """Give the chunks the place of their job; retries wait for no others any more."""
+        self.update(place=place)
+        self.filter(priority=Priority.RETRY).update(priority=Priority.NORMAL)
 
     def cancel(self) -> int:
         """Cancel the open chunks; returns their number."""
@@ -129,6 +137,7 @@ class TranscodingChunk(models.Model):
     kind = models.CharField(max_length=20, choices=ChunkKind, default=ChunkKind.VIDEO, db_default=ChunkKind.VIDEO)
     tier = models.IntegerField(default=0, db_default=0)
     priority = models.SmallIntegerField(choices=Priority, default=Priority.NORMAL, db_default=Priority.NORMAL)
+    place = models.SmallIntegerField(default=0, db_default=0, editable=False, help_text="That of its job")
     index = models.IntegerField(default=0, db_default=0, help_text="Position in the plan; 0 comes first")
     first_segment = models.IntegerField(default=0, db_default=0)
     last_segment = models.IntegerField(default=0, db_default=0)
@@ -166,7 +175,7 @@ class TranscodingChunk(models.Model):
             # The claim: the first pending chunk of a kind in the order of work, FOR UPDATE SKIP LOCKED. The index is
             # as small as the remaining work, however many chunks are complete or running.
             models.Index(
-                fields=["kind", "priority", "index", "job", "tier", "first_segment"],
+                fields=["kind", "priority", "place", "index", "job", "tier", "first_segment"],
                 name="ix_transcoding_chunks_claim",
                 condition=Q(status=ChunkStatus.PENDING),
             ),
@@ -181,6 +190,7 @@ class TranscodingChunk(models.Model):
             models.CheckConstraint(condition=Q(kind__in=ChunkKind.values), name="ck_transcoding_chunks_kind"),
             models.CheckConstraint(condition=Q(status__in=ChunkStatus.values), name="ck_transcoding_chunks_status"),
             models.CheckConstraint(condition=Q(priority__in=Priority.values), name="ck_transcoding_chunks_priority"),
+            models.CheckConstraint(condition=Q(place__lte=0), name="ck_transcoding_chunks_place"),
             models.CheckConstraint(
                 condition=Q(first_segment__gte=0, last_segment__gte=F("first_segment")),
                 name="ck_transcoding_chunks_segments",
@@ -199,7 +209,7 @@ class TranscodingChunk(models.Model):
 
     def split(self, segment: int, priority: Priority) -> "TranscodingChunk":
         """End before a segment and return a new chunk with the rest. Call it with the job and this row locked."""
-        copied = ("job_id", "kind", "tier", "index", "last_segment", "restarting", "restarted_at")
+        copied = ("job_id", "kind", "tier", "place", "index", "last_segment", "restarting", "restarted_at")
         rest = TranscodingChunk(
             **{name: getattr(self, name) for name in copied}, first_segment=segment, priority=priority
         )
@@ -247,7 +257,8 @@ class TranscodingChunk(models.Model):
         self.failures, self.error = self.failures + 1, error
         is_over = is_confirmed or self.failures >= self.job.max_attempts
         self.status = ChunkStatus.FAILED if is_over else ChunkStatus.PENDING
-        self.priority = Priority.RETRY if outcome == Outcome.FAILED else self.priority
+        if outcome == Outcome.FAILED and not self.place:  # an editor wants the others to wait for the whole job
+            self.priority = Priority.RETRY
         self.lease_expires_at = None
         self.save(update_fields=["failures", "error", "status", "lease_expires_at", "priority"])
         message = error if self.kind in POST_PUBLISH else f"{self}: {error}"

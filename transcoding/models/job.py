@@ -7,19 +7,21 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db import models, transaction
-from django.db.models import Q, Value
+from django.db.models import Min, Q, Value
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce, Greatest
 from django.utils import timezone
 
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.renditions import AudioRendition, VideoRendition
-from transcoding.models.states import ChunkKind, ChunkStatus, PipelineStep, given_up
+from transcoding.models.states import UNFINISHED, ChunkKind, ChunkStatus, PipelineStep, given_up
 from videos.models import VersionState, Video, VideoQuality
 from videos.storage import placement
 from vlog import counters
 from vlog.schema import NamedIndex
 from workers.models import Worker
+
+FIRST_PLACE = -32_768  # of the column
 
 # Foreign keys carry db_constraint=False because the migrations write the constraints, with their ON DELETE rules:
 # Django would drop a rule that it does not know when it alters the column.
@@ -41,6 +43,14 @@ class JobQuerySet(models.QuerySet["TranscodingJob"]):
     def making(self) -> "JobQuerySet":
         """Return the jobs of versions that are made beside the present ones of their videos."""
         return self.filter(video__held_version__state=VersionState.MAKING)
+
+    def unfinished(self) -> "JobQuerySet":
+        """Return the jobs of videos that are neither ready nor failed, outside the archive."""
+        return self.filter(video__status__in=UNFINISHED, video__deleted_at=None)
+
+    def first_place(self) -> int:
+        """Return the place of the first of these jobs; 0 if none was moved to the front."""
+        return self.aggregate(first=Min("place", default=0))["first"]
 
     def lock(self) -> None:
         """Lock the jobs until the transaction ends, in the order in which every writer of several jobs does."""
@@ -89,6 +99,12 @@ class TranscodingJob(models.Model):
     processed_by_worker_id = models.CharField(max_length=36, null=True, blank=True)
     processed_by_worker_name = models.CharField(max_length=100, null=True, blank=True)
     plan = models.JSONField(null=True, blank=True, editable=False)
+    place = models.SmallIntegerField(
+        default=0,
+        db_default=0,
+        editable=False,
+        help_text="Below 0 if an editor moved it to the front: the last one has the lowest number",
+    )
     reserved_bytes = models.BigIntegerField(
         null=True, blank=True, editable=False, help_text="What its making is expected to write; without a plan it waits"
     )
@@ -115,6 +131,7 @@ class TranscodingJob(models.Model):
                 condition=Q(attempt_number__gte=1, max_attempts__gte=1), name="ck_transcoding_jobs_attempts"
             ),
             models.CheckConstraint(condition=Q(reserved_bytes__gte=0), name="ck_transcoding_jobs_reserved"),
+            models.CheckConstraint(condition=Q(place__lte=0), name="ck_transcoding_jobs_place"),
             models.CheckConstraint(condition=~Q(cancelled_by=""), name="ck_transcoding_jobs_cancelled"),
         ]
 
@@ -205,6 +222,20 @@ class TranscodingJob(models.Model):
     def cancel(self, by: str) -> bool:
         """End the job at an operator's request; False where the video is ready or has failed already."""
         return self.fail(f"Cancelled by {by}.", cancelled_by=by[:150])
+
+    def make_next(self) -> bool:
+        """Have the chunks claimed before those of all other jobs; False where the video is ready or has failed.
+
+        Only what a viewer waits for comes before them. It stays so, also for chunks that are planned later.
+        """
+        with transaction.atomic():
+            self.lock()
+            if not Video.objects.unfinished().filter(pk=self.video_id).exists():
+                return False
+            place = TranscodingJob.objects.exclude(pk=self.pk).unfinished().first_place() - 1
+            self._write(place=max(place, FIRST_PLACE))
+            self.chunks.encoding().move(max(place, FIRST_PLACE))
+            return True
 
     def fail(self, reason: str, *, cancelled_by: str | None = None) -> bool:
         """End the job until it is retried; the files are kept. False where the video is ready or has failed already."""

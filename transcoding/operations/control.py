@@ -1,4 +1,4 @@
-"""What operators and editors do with jobs: cancel, retry, re-encode, redo one quality.
+"""What operators and editors do with jobs: cancel, retry, move to the front, re-encode, redo one quality.
 
 Each function returns the message to show, or raises Refused with one.
 """
@@ -39,6 +39,17 @@ def cancel(job: TranscodingJob, by: str) -> str:
             raise Refused(f"«{video}» is ready, so there is nothing to cancel. To withdraw it, archive it.")
         raise Refused(f"«{video}» has failed or was cancelled before. To continue it, retry it.")
     return f"«{video}» is cancelled. What was made is kept: retry continues it."
+
+
+def make_next(job: TranscodingJob) -> str:
+    """Move an unfinished job to the front of the queue, where it stays."""
+    video = _alive(job)
+    with transaction.atomic():
+        if is_moved := job.make_next():
+            audit.record("brought forward the job of", subject=video)
+    if not is_moved:
+        raise Refused(f"«{video}» is not waiting: it is ready, or it has failed or was cancelled.")
+    return f"«{video}» is next: its chunks come before those of all other videos."
 
 
 def retry(job: TranscodingJob) -> str:

@@ -5,9 +5,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from transcoding.engine.work import REPORT_SECONDS
-from transcoding.models import ChunkKind, PipelineStep, TranscodingJob
+from transcoding.models import UNFINISHED, ChunkKind, PipelineStep, TranscodingJob
 from transcoding.operations.snapshot import PendingChunk, QueueSnapshot, Throughput, WorkerState, read_snapshot
 from transcoding.queue import disk_quota
 from videos.models import Video
@@ -41,13 +42,20 @@ NO_REDIS = "Redis does not answer, so workers get no wake-ups: start Redis, or c
 
 @dataclass(frozen=True)
 class Insight:
-    """speed: of all workers together, in multiples of real time; remaining: seconds. None if it was not measured."""
+    """What operators and editors see of a job.
+
+    speed: of all workers together, in multiples of real time; remaining: seconds. None if it was not measured.
+    before: the number of other videos that the workers make first; None unless the job waits for nothing else.
+    starts_in: seconds until a worker is free for it, as far as that is known.
+    """
 
     speed: float | None
     remaining: float | None
     attempts: int
     workers: tuple[str, ...]
     why: str
+    before: int | None = None
+    starts_in: float | None = None
 
 
 def inspect_jobs(jobs: Sequence[TranscodingJob]) -> list[Insight]:
@@ -65,7 +73,23 @@ def judge(job: TranscodingJob, snapshot: QueueSnapshot) -> Insight:
         attempts=throughput.attempts,
         workers=workers,
         why=why(job, snapshot),
+        **_line(job, snapshot),
     )
+
+
+def _line(job: TranscodingJob, snapshot: QueueSnapshot) -> dict[str, Any]:
+    """Return the place of a job that only waits for its turn, as fields of its insight."""
+    own = snapshot.of(job.pk)
+    is_unfinished = job.video.status in UNFINISHED and job.video.deleted_at is None
+    if not own or not is_unfinished or any(chunk.running for chunk in own) or _obstacle(job, own, snapshot):
+        return {}
+    kind = _kind_of(own)
+    before = _before(job.pk, kind, snapshot)
+    times = [_time_of(chunk, snapshot) for chunk in before]
+    workers = sum(worker.available and worker.takes(kind) for worker in snapshot.workers)
+    known = [time for time in times if time is not None]
+    is_known = kind == ChunkKind.VIDEO and workers and len(known) == len(times)
+    return {"before": len({chunk.job for chunk in before}), "starts_in": sum(known) / workers if is_known else None}
 
 
 def remaining(job: int, snapshot: QueueSnapshot) -> float | None:
@@ -107,6 +131,12 @@ def _why_unfinished(job: TranscodingJob, snapshot: QueueSnapshot) -> str:
     running = [chunk for chunk in own if chunk.running]
     if running:
         return _running(running, snapshot.lease)
+    step = PipelineStep(job.current_step) if job.current_step else None
+    return _obstacle(job, own, snapshot) or (_position(job.pk, _kind_of(own), snapshot) if own else STEPS[step])
+
+
+def _obstacle(job: TranscodingJob, own: Sequence[PendingChunk], snapshot: QueueSnapshot) -> str:
+    """Return what a job waits for other than its turn, or nothing."""
     if snapshot.disk:
         return snapshot.disk
     step = PipelineStep(job.current_step) if job.current_step else None
@@ -117,12 +147,16 @@ def _why_unfinished(job: TranscodingJob, snapshot: QueueSnapshot) -> str:
     if not snapshot.redis:
         return NO_REDIS
     video = [chunk for chunk in own if chunk.kind == ChunkKind.VIDEO]
-    kind = ChunkKind.VIDEO if video else ChunkKind.AUDIO
+    kind = _kind_of(own)
     obstacle = _no_worker(kind, snapshot.workers) or (own and _outdated(kind, own[0].plan_format, snapshot.workers))
     obstacle = obstacle or (video and _no_encoder(video[0].encoder, snapshot.workers))
     obstacle = obstacle or (own and _all_refused((video or own)[0], snapshot.workers))
-    obstacle = obstacle or (own and _all_doubted((video or own)[0], snapshot.workers))
-    return obstacle or (_position(job.pk, kind, snapshot) if own else STEPS[step])
+    return obstacle or (_all_doubted((video or own)[0], snapshot.workers) if own else "")
+
+
+def _kind_of(own: Sequence[PendingChunk]) -> ChunkKind:
+    """Return the kind of chunk that the open chunks of a job wait for."""
+    return ChunkKind.VIDEO if any(chunk.kind == ChunkKind.VIDEO for chunk in own) else ChunkKind.AUDIO
 
 
 def _running(chunks: Sequence[PendingChunk], lease: float) -> str:
@@ -197,14 +231,20 @@ def _all_doubted(chunk: PendingChunk, workers: Iterable[WorkerState]) -> str:
 def _position(job: int, kind: ChunkKind, snapshot: QueueSnapshot) -> str:
     """Return how many chunks come before those of a job, and what the workers are encoding."""
     chunks = [chunk for chunk in snapshot.queue if chunk.kind == kind]
-    own = next(position for position, chunk in enumerate(chunks) if chunk.job == job)
-    before = sum(chunk.job != job and (chunk.running or position < own) for position, chunk in enumerate(chunks))
+    before = len(_before(job, kind, snapshot))
     place = f"Behind {_plural(before, 'chunk')} of other videos" if before else "Next in the queue"
     workers = [worker for worker in snapshot.workers if worker.available and worker.takes(kind)]
     titles = list(dict.fromkeys(f"«{chunk.title}»" for chunk in chunks if chunk.running))
     more = ", …" if len(titles) > MAX_TITLES else ""
     activity = f"encoding {', '.join(titles[:MAX_TITLES])}{more}" if titles else "idle"
     return f"{place}; {_plural(len(workers), 'worker')}, {activity}."
+
+
+def _before(job: int, kind: ChunkKind, snapshot: QueueSnapshot) -> list[PendingChunk]:
+    """Return the chunks of other jobs that are running or come before the first one of a job."""
+    chunks = [chunk for chunk in snapshot.queue if chunk.kind == kind]
+    own = next(position for position, chunk in enumerate(chunks) if chunk.job == job)
+    return [chunk for place, chunk in enumerate(chunks) if chunk.job != job and (chunk.running or place < own)]
 
 
 def name_of(kind: str, first: int, last: int) -> str:

@@ -128,7 +128,9 @@ def read_snapshot(jobs: Sequence[int]) -> QueueSnapshot:
 
 def _queue(now: datetime) -> list[PendingChunk]:
     made = Attempt.objects.running().filter(chunk=OuterRef("pk")).values("seconds")[:1]
-    chunks = TranscodingChunk.objects.not_archived().encoding().open().in_order_of_work()
+    # By the unfinished videos, which are few, because no index has the pending and the running chunks together.
+    chunks = TranscodingChunk.objects.filter(job__in=TranscodingJob.objects.unfinished()).encoding().open()
+    chunks = chunks.in_order_of_work()
     columns = ("job_id", "kind", "first_segment", "last_segment", "status", "lease_expires_at", "worker__worker_name")
     refused_by = ArraySubquery(eligibility.refusals_of_chunk().values("worker_id"))
     doubted = ArraySubquery(Attempt.objects.unconfirmed().filter(chunk=OuterRef("pk")).values("worker_name"))

@@ -77,7 +77,7 @@ def lay_out(job: TranscodingJob, media: MediaInfo) -> bool:
         job.checkpoint(plan=plan.to_json())
         inventory.record(job, media, plan)
         QualityProgress.objects.bulk_create(_quality_rows(job, plan, media))
-        TranscodingChunk.objects.bulk_create(_chunk_rows(job, plan))
+        TranscodingChunk.objects.bulk_create(_chunk_rows(locked, plan))
         audio_tracks.write_rows(job.video, plan)
         return True
 
@@ -112,6 +112,7 @@ def _chunk_rows(job: TranscodingJob, plan: Plan) -> list[TranscodingChunk]:
         TranscodingChunk(
             job=job,
             tier=tier,
+            place=job.place,
             index=len(pieces) * tier + chunk.index,
             first_segment=chunk.first,
             last_segment=chunk.last,
@@ -121,7 +122,12 @@ def _chunk_rows(job: TranscodingJob, plan: Plan) -> list[TranscodingChunk]:
     ]
     rows += [
         TranscodingChunk(
-            job=job, kind=ChunkKind.AUDIO, tier=audio.tier, index=audio.tier, last_segment=len(audio.timeline) - 1
+            job=job,
+            kind=ChunkKind.AUDIO,
+            tier=audio.tier,
+            place=job.place,
+            index=audio.tier,
+            last_segment=len(audio.timeline) - 1,
         )
         for audio in plan.audio
     ]

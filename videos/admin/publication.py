@@ -1,25 +1,20 @@
-"""Who may watch a video, in the admin: the list's column, filter and actions, and the links for guests."""
+"""Who may watch a video, in the admin: the planned changes, and the links for guests."""
 
 from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
-from django.template.defaultfilters import pluralize
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 
 from videos import grants, publication
 from videos.admin.addresses import AddressedAdmin
 from videos.formatting import absolute
-from videos.models import MEANINGS, EditorDefaults, ShareLink, Video, VideoQuerySet, Visibility, default_visibility
+from videos.models import EditorDefaults, ShareLink, Video, default_visibility
 from videos.publication import PublicationError
 
 
@@ -28,29 +23,6 @@ class LinkForm(forms.Form):
 
     name = forms.CharField(label="Who gets it", max_length=100, required=False)
     days = forms.IntegerField(label="Days until it expires", min_value=1, max_value=365, initial=14)
-
-
-class VisibilityFilter(admin.SimpleListFilter):
-    """By the visibility of this moment, whether beat has applied the changes that are due or not."""
-
-    title = "visibility"
-    parameter_name = "visibility"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(value, value.label) for value in Visibility]
-
-    def queryset(self, request: HttpRequest, queryset: VideoQuerySet) -> VideoQuerySet:  # type: ignore[override]
-        return queryset.now(self.value() or "") if self.value() else queryset
-
-
-class GrantedChangeList(ChangeList):
-    """A list whose posters editors may load, also those of private videos."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
-        self.result_list = list(self.result_list)
-        for video in self.result_list:
-            grant_to_editor(request, video)
 
 
 def grant_to_editor(request: HttpRequest, video: Video) -> None:
@@ -72,9 +44,6 @@ class PublicationAdmin(AddressedAdmin):
         ]
         return [*links, *super().get_urls()]
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return GrantedChangeList
-
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """Offer the visibility that this editor chose for the last upload."""
         last = EditorDefaults.objects.filter(user=request.user.pk).first()
@@ -84,35 +53,9 @@ class PublicationAdmin(AddressedAdmin):
     def remember_visibility(self, request: HttpRequest, visibility: str) -> None:
         EditorDefaults.objects.update_or_create(user=cast(User, request.user), defaults={"visibility": visibility})
 
-    @admin.display(description="Visibility", ordering="visibility")
-    def shown_to(self, video: Video) -> SafeString:
-        now = video.in_force().visibility
-        return format_html('<span title="{}">{}</span>{}', MEANINGS[Visibility(now)], now, planned(video))
-
     @admin.display(description="Planned changes")
     def planned_changes(self, video: Video) -> str:
         return "; ".join(str(change) for change in video.changes.all()) or "None"
-
-    @admin.action(description="Make public", permissions=["change"])
-    def make_public(self, request: HttpRequest, queryset: QuerySet[Video]) -> None:
-        self._set_all(request, queryset, Visibility.PUBLIC)
-
-    @admin.action(description="Make unlisted", permissions=["change"])
-    def make_unlisted(self, request: HttpRequest, queryset: QuerySet[Video]) -> None:
-        self._set_all(request, queryset, Visibility.UNLISTED)
-
-    @admin.action(description="Make private", permissions=["change"])
-    def make_private(self, request: HttpRequest, queryset: QuerySet[Video]) -> None:
-        self._set_all(request, queryset, Visibility.PRIVATE)
-
-    def _set_all(self, request: HttpRequest, videos: QuerySet[Video], visibility: Visibility) -> None:
-        number = 0
-        for video in videos:
-            publication.set_visibility(video, visibility)
-            self.log_change(request, video, f"Made it {visibility}.")
-            number += 1
-        verb = "is" if number == 1 else "are"
-        self.message_user(request, f"{number} video{pluralize(number)} {verb} {visibility} now.", messages.SUCCESS)
 
     def links_view(self, request: HttpRequest, video_id: int) -> HttpResponse:
         """Make a link for guests, and show it once: in the answer itself, so that nothing else contains it."""
@@ -146,9 +89,3 @@ class PublicationAdmin(AddressedAdmin):
         if error:
             self.message_user(request, error, messages.ERROR)
         return HttpResponseRedirect(reverse("admin:videos_video_change", args=[video.pk]) + "#links")
-
-
-def planned(video: Video) -> SafeString:
-    """Return the planned changes of a video as lines below its visibility; its changes are prefetched."""
-    lines = (format_html('<span class="planned">{}</span>', str(change)) for change in video.changes.all())
-    return SafeString("".join(lines))

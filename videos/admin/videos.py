@@ -14,22 +14,19 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
-from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime
 
-from transcoding import tasks
 from transcoding.engine.pictures import NotAPicture
 from transcoding.engine.plan.inventory import MAX_CHAPTERS
 from transcoding.engine.renditions import display_order
 from transcoding.steps import audio_tracks, chapters, posters
 from videos import archive, editing, publication, uploads
 from videos.admin.audio_tracks import AudioTrackInline
-from videos.admin.file_versions import FileVersionAdmin
 from videos.admin.original import original
-from videos.admin.publication import LinkForm, VisibilityFilter, grant_to_editor
-from videos.admin.versions import VersionedAdmin, with_version
+from videos.admin.publication import LinkForm, grant_to_editor
+from videos.admin.versions import with_version
+from videos.admin.video_list import VideoListAdmin
 from videos.admin.widgets import CheckedAutocompleteSelect
 from videos.formatting import clock
 from videos.forms import ChapterForm, ChapterFormSet, PosterForm, UploadForm, VideoForm
@@ -39,7 +36,6 @@ from videos.storage.paths import find_media, package_name, package_url, poster_u
 from videos.uploads.form import takes_files
 from vlog import audit
 from vlog.disk import readable
-from vlog.sentences import counted
 
 
 class ChapterInline(admin.TabularInline):
@@ -72,19 +68,10 @@ READ_ONLY = (
 
 
 @admin.register(Video)
-class VideoAdmin(VersionedAdmin, FileVersionAdmin):
-    """The videos that are not in the archive."""
+class VideoAdmin(VideoListAdmin):
+    """The videos that are not in the archive: the form of one. `VideoListAdmin` has the list."""
 
-    list_display = ("poster", "title", "state", "shown_to", "length", "category", "created")
-    list_display_links = ("poster", "title")
-    list_filter = (VisibilityFilter, "status", "category")
-    list_select_related = ("category", "job")
-    list_per_page = 50
-    search_fields = ("title", "description", "slug")
-    ordering = ("-created_at", "-id")
     autocomplete_fields = ("category",)
-    actions = ("make_public", "make_unlisted", "make_private", "retry_failed", "archive_selected")
-    unversioned_actions = ("retry_failed",)
 
     class Media:
         js = ("live.js",)
@@ -95,7 +82,7 @@ class VideoAdmin(VersionedAdmin, FileVersionAdmin):
         return [AudioTrackInline, ChapterInline] if obj.audio_tracks.exists() else [ChapterInline]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Video]:
-        return super().get_queryset(request).filter(deleted_at=None, version_of=None).prefetch_related("changes")
+        return super().get_queryset(request).filter(deleted_at=None, version_of=None)
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
@@ -172,9 +159,6 @@ class VideoAdmin(VersionedAdmin, FileVersionAdmin):
         self.log_change(request, video, "Changed the poster.")
         self.message_user(request, "The poster was changed.", messages.SUCCESS)
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        return {name: action for name, action in super().get_actions(request).items() if name != "delete_selected"}
-
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """List the videos only: archiving deletes no related rows."""
         return [str(video) for video in objs], {}, set(), []
@@ -237,16 +221,6 @@ class VideoAdmin(VersionedAdmin, FileVersionAdmin):
         if is_edited:
             editing.publish_chapters(video)
 
-    @admin.display(description="")
-    def poster(self, video: Video) -> SafeString:
-        if video.status != Video.Status.READY:
-            return SafeString('<span class="no-poster"></span>')
-        return format_html('<img class="poster" src="{}" alt="" loading="lazy">', poster_url(video))
-
-    @admin.display(description="State", ordering="status")
-    def state(self, video: Video) -> SafeString:
-        return SafeString(render_to_string("admin/videos/state.html", {"video": video}))
-
     @admin.display(description="State")
     def progress(self, video: Video) -> SafeString:
         job = getattr(video, "job", None)
@@ -256,13 +230,6 @@ class VideoAdmin(VersionedAdmin, FileVersionAdmin):
     @admin.display(description="Duration", ordering="duration")
     def length(self, video: Video) -> str:
         return clock(video.duration) if video.duration else ""
-
-    @admin.display(description="Created", ordering="created_at")
-    def created(self, video: Video) -> SafeString:
-        """Show the day only: the exact time would take the width that titles need."""
-        moment = localtime(video.created_at)
-        day, exact = date_format(moment, "j M Y"), date_format(moment, "DATETIME_FORMAT")
-        return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exact, day)
 
     @admin.display(description="Resolution")
     def source_size(self, video: Video) -> str:
@@ -277,24 +244,6 @@ class VideoAdmin(VersionedAdmin, FileVersionAdmin):
     def streams(self, video: Video) -> SafeString | str:
         rows = list(video.source_streams.all())
         return SafeString(render_to_string("admin/videos/streams.html", {"streams": rows})) if rows else "Not listed"
-
-    @admin.action(description="Retry failed", permissions=["change"])
-    def retry_failed(self, request: HttpRequest, queryset: QuerySet[Video]) -> None:
-        failed = [video for video in queryset.select_related("job") if video.status == Video.Status.FAILED]
-        for video in failed:
-            tasks.retry(video.job)
-        if failed:
-            self.message_user(request, f"Retrying {counted(len(failed), 'video')}.", messages.SUCCESS)
-        else:
-            self.message_user(request, "None of these videos has failed.", messages.WARNING)
-
-    @admin.action(description="Move to the archive", permissions=["delete"])
-    def archive_selected(self, request: HttpRequest, queryset: QuerySet[Video]) -> None:
-        """Archive without a confirmation, because it can be undone."""
-        by = request.user.get_username()
-        titles = [str(video) for video in queryset if archive.archive(video.pk, by)]
-        self.log_deletions(request, queryset)
-        self.message_user(request, archived_message(titles), messages.SUCCESS)
 
 
 def describe_storage(entry: StorageEntry) -> str:

@@ -15,16 +15,16 @@ from videos.models.catalogue import (
     VideoQuality,
     VideoQuerySet,
     VideoStatus,
-    VideoTag,
     folder_number,
     free_slug,
     new_media_key,
 )
-from videos.models.categories import Category, CategoryQuerySet, Tag, TagQuerySet
+from videos.models.categories import Category, CategoryQuerySet, Tag, TagQuerySet, VideoTag
 from videos.models.chapters import Chapter
+from videos.models.desk import MAX_VIEWS, BulkAction, BulkEdit, BulkItem, BulkState, SavedView
 from videos.models.file_versions import FileVersion, FileVersionQuerySet, VersionState
 from videos.models.publication import EditorDefaults, ShareLink, VisibilityChange
-from videos.models.search import SearchDocument
+from videos.models.search import QUERY, Matches, SearchDocument, matching, query_parameters
 from videos.models.sources import SourceStream, StreamFate
 from videos.models.storage import StorageEntry
 from videos.models.tracks import (
@@ -49,10 +49,12 @@ from videos.models.webhooks import (
 )
 
 __all__ = [
+    "MAX_VIEWS",
     "MAX_WEBHOOKS",
     "MEANINGS",
     "OPEN",
     "PING",
+    "QUERY",
     "VISIBILITIES",
     "AddressedQuerySet",
     "ArchiveEntry",
@@ -60,6 +62,10 @@ __all__ = [
     "AudioRole",
     "AudioTrack",
     "AudioTrackQuerySet",
+    "BulkAction",
+    "BulkEdit",
+    "BulkItem",
+    "BulkState",
     "CaptionTrack",
     "CaptionTrackQuerySet",
     "CaptionVersion",
@@ -73,6 +79,8 @@ __all__ = [
     "EditorDefaults",
     "FileVersion",
     "FileVersionQuerySet",
+    "Matches",
+    "SavedView",
     "SearchDocument",
     "ShareLink",
     "SourceStream",
@@ -110,6 +118,8 @@ __all__ = [
     "folder_number",
     "free_slug",
     "is_public_sql",
+    "matching",
     "new_media_key",
     "new_webhook_secret",
+    "query_parameters",
 ]

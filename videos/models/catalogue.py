@@ -28,6 +28,7 @@ from vlog.schema import NOW
 if TYPE_CHECKING:
     from videos.models.publication import VisibilityChange
 
+LISTED = Q(deleted_at=None, version_of=None)  # neither archived nor the holder of another version
 # Foreign keys carry db_constraint=False because the migrations write the constraints, with their ON DELETE rules:
 # Django would drop a rule that it does not know when it alters the column.
 
@@ -220,13 +221,16 @@ class Video(models.Model):
         indexes = [
             models.Index(fields=["status"], name="ix_videos_status"),
             models.Index(fields=["category"], name="ix_videos_category_id"),
-            models.Index(fields=["created_at"], name="ix_videos_created_at"),  # the admin's list
+            models.Index(fields=["created_at"], name="ix_videos_created_at"),  # the latest arrivals
             models.Index(fields=["published_at"], name="ix_videos_published_at"),  # newest()
             models.Index(fields=["deleted_at"], name="ix_videos_deleted_at"),  # what purge_archive may delete
             models.Index(fields=["id"], name="ix_videos_misplaced", condition=Q(misplaced=True)),  # the sweep
             models.Index(  # the other versions of a video
                 fields=["version_of"], name="ix_videos_version_of", condition=Q(version_of__isnull=False)
             ),
+            models.Index(
+                F("created_at").desc(), F("id").desc(), name="ix_videos_list", condition=LISTED
+            ),  # in the admin
             # public().newest(), by page and counted, without reading videos that are not public
             models.Index(
                 F("published_at").desc(),
@@ -301,24 +305,6 @@ class Video(models.Model):
     def is_open(self) -> bool:
         """Whether everybody who has the address may watch the video now."""
         return self.watchable and self.deleted_at is None and self.in_force().visibility in OPEN
-
-
-class VideoTag(models.Model):
-    """The link between a video and one of its tags."""
-
-    pk = models.CompositePrimaryKey("video_id", "tag_id")
-    video = models.ForeignKey(Video, models.CASCADE, db_constraint=False, db_index=False)
-    tag = models.ForeignKey(Tag, models.CASCADE, db_constraint=False, db_index=False)
-
-    class Meta:
-        db_table = "video_tags"
-        indexes = [
-            models.Index(fields=["video"], name="ix_video_tags_video_id"),
-            models.Index(fields=["tag"], name="ix_video_tags_tag_id"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.video} · {self.tag}"
 
 
 class VideoQuality(models.Model):

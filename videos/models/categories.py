@@ -92,3 +92,21 @@ class Tag(models.Model):
 
     def get_absolute_url(self) -> str:
         return address_of("tag", self.slug)
+
+
+class VideoTag(models.Model):
+    """The link between a video and one of its tags."""
+
+    pk = models.CompositePrimaryKey("video_id", "tag_id")
+    video = models.ForeignKey("Video", models.CASCADE, db_constraint=False, db_index=False)
+    tag = models.ForeignKey(Tag, models.CASCADE, db_constraint=False, db_index=False)
+
+    class Meta:
+        db_table = "video_tags"
+        indexes = [
+            models.Index(fields=["video"], name="ix_video_tags_video_id"),
+            models.Index(fields=["tag"], name="ix_video_tags_tag_id"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.video} · {self.tag}"

@@ -16,7 +16,7 @@ from django.db import connection
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
-from videos.models import CaptionTrack, Video, is_public_sql
+from videos.models import QUERY, CaptionTrack, Video, is_public_sql, query_parameters
 from videos.pages.cards import COLUMNS, Card
 
 MAX_CHARACTERS = 200  # of a query; the rest is cut off
@@ -24,28 +24,12 @@ MAX_RESULTS = 500  # that are ranked; a query with more results should be more s
 SNIPPET_CHARACTERS = 220
 
 WORD = re.compile(r"[^\W_]+")
-LAST_WORD = re.compile(r"(?:^|\s)\w{3,}$")  # shorter beginnings would match almost everything
-EXCLUDED = re.compile(r'(?<!\S)-("[^"]*"|[^\s"]+)')
 LEXEME = re.compile(r"'((?:[^']|'')+)'")
 
-# A query of excluded words only cannot use an index: querytree() detects it, and it finds nothing.
 # For a word that occurs in very many videos only the newest are ranked, and captions are not searched. Captions are
 # taken in the order of the index, because a common word occurs in a hundred thousand of them.
 FIND = """
-WITH parsed AS MATERIALIZED (
-    SELECT websearch_to_tsquery('english', search_plain(%(text)s)) AS stems,
-           websearch_to_tsquery('simple', search_plain(%(text)s)) AS words,
-           websearch_to_tsquery('english', search_plain(%(excluded)s)) AS excluded
-), useful AS MATERIALIZED (
-    SELECT CASE WHEN querytree(stems) NOT IN ('', 'T') THEN stems END AS stems,
-           CASE WHEN querytree(words) IN ('', 'T') THEN NULL
-                WHEN %(beginning)s AND words::TEXT LIKE '%%''' THEN (words::TEXT || ':*')::TSQUERY
-                ELSE words END AS words,
-           CASE WHEN numnode(excluded) > 0 THEN excluded END AS excluded
-    FROM parsed
-), query AS MATERIALIZED (
-    SELECT COALESCE(stems || words, words, stems) AS written, stems AS spoken, excluded FROM useful
-), written AS MATERIALIZED (
+WITH QUERY, written AS MATERIALIZED (
     SELECT v.id, ts_rank(d.document, d.written, 1) AS rank,
            CASE WHEN ts_filter(d.document, '{a}') @@ d.written THEN 3
                 WHEN ts_filter(d.document, '{a,b}') @@ d.written THEN 2 ELSE 1 END AS tier
@@ -74,7 +58,7 @@ SELECT COALESCE(w.id, s.video_id), s.start, s.text, t.id, t.number, t.language, 
 FROM query q, written w FULL JOIN spoken s ON s.video_id = w.id LEFT JOIN caption_tracks t ON t.id = s.track_id
 ORDER BY COALESCE(w.tier, 0) DESC, w.rank DESC NULLS LAST, 1 DESC
 LIMIT %(limit)s OFFSET %(offset)s
-""".replace("IS_PUBLIC", is_public_sql("v"))
+""".replace("IS_PUBLIC", is_public_sql("v")).replace("QUERY", QUERY)
 
 
 @dataclass(frozen=True)
@@ -115,7 +99,7 @@ def find(text: str, *, limit: int, offset: int = 0) -> Found:
         return Found([])
     with connection.cursor() as cursor:
         limit = min(limit, max(MAX_RESULTS - offset, 0))
-        cursor.execute(FIND, {**_parameters(text), "ranked": MAX_RESULTS + 1, "limit": limit, "offset": offset})
+        cursor.execute(FIND, {**query_parameters(text), "ranked": MAX_RESULTS + 1, "limit": limit, "offset": offset})
         rows = cursor.fetchall()
     if not rows:
         return Found([])
@@ -124,11 +108,6 @@ def find(text: str, *, limit: int, offset: int = 0) -> Found:
     *_, total, cues = rows[0]
     hits = [_hit(*videos[pk], cue, tree) for pk, *cue, tree, _, _ in rows if pk in videos]
     return Found(hits, min(total, MAX_RESULTS), max(total, cues) > MAX_RESULTS)
-
-
-def _parameters(text: str) -> dict[str, str | bool]:
-    beginning = LAST_WORD.search(text) is not None and text.count('"') % 2 == 0
-    return {"text": text, "excluded": " or ".join(EXCLUDED.findall(text)), "beginning": beginning}
 
 
 def _hit(card: Card, description: str, cue: Sequence[Any], tree: str) -> Hit:

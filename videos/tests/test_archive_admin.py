@@ -4,7 +4,6 @@ import base64
 from datetime import timedelta
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
@@ -54,7 +53,7 @@ class TestArchiving:
         assert f'<a href="{ARCHIVE}">Archived videos</a> can be restored for 30 days.' in page
         assert not Video.objects.not_archived().exists()
         assert set(ArchiveEntry.objects.values_list("archived_by", flat=True)) == {user.username}
-        assert LogEntry.objects.filter(user=user).count() == 2
+        assert AuditEntry.objects.filter(action="archived", actor=user.username, via="list").count() == 2
 
     def test_from_the_page_after_a_question_that_says_what_happens(self, client, log_in, folders):  # noqa: F811
         log_in(*MAY_ARCHIVE)

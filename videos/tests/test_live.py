@@ -65,8 +65,9 @@ def test_a_fragment_is_replaced_and_keeps_the_focus_until_nothing_is_in_progress
 
 
 @pytest.mark.slow("waits for several polls")
-def test_the_list_outlives_failed_requests(open_page):
+def test_the_list_outlives_failed_requests_and_keeps_what_is_ticked(open_page):
     page = open_page(LIST)
+    page.locator(".action-select").check()
     answers = [lambda route: route.abort(), lambda route: route.fulfill(status=502, body="<p>Bad gateway</p>")]
     page.route(f"**{LIST}", lambda route: answers.pop()(route) if answers else route.continue_())
     progress(40)
@@ -74,6 +75,10 @@ def test_the_list_outlives_failed_requests(open_page):
     assert answers == []
     Video.objects.update(status="failed", error_message="No picture")
     page.get_by_text("No picture").wait_for(timeout=TIMEOUT)
+    assert page.locator("tr.selected .action-select").is_checked()
+    assert page.locator(".action-counter").inner_text() == "1 of 1 selected"
+    assert page.locator("#list-status").inner_text() == "“Walk” has failed."
+    assert page.get_by_role("button", name="Retry Walk").is_visible()
     assert stays_silent(page)
 
 

@@ -160,7 +160,7 @@ class TestForm:
         by_form(editor, video)
         make_ready(video)
         page = editor.get("/admin/videos/video/").content.decode()
-        assert page.count('class="field-title"') == 1
+        assert page.count('class="field-name"') == 1
         former = Video.objects.get(version_of=video)
         assert editor.get(f"/admin/videos/video/{former.pk}/change/").status_code == 302
         assert editor.get(f"/watch/{former.slug}/").status_code == 404

@@ -18,7 +18,7 @@ from videos.tests.versions import shown_by_list, version_of
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/videos/video/"
-TITLE = re.compile(r'<td class="field-title[^>]*><a[^>]*>([^<]*)</a>')
+TITLE = re.compile(r'<a class="title"[^>]*>([^<]*)</a>')
 # The management fields of the rows of chapters and audio tracks on a video's page.
 INLINES = {
     f"{name}-{field}": "0" for name in ("chapters", "audio_tracks") for field in ("TOTAL_FORMS", "INITIAL_FORMS")

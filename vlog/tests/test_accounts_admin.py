@@ -54,8 +54,9 @@ def page(user):
 
 
 def fields_of(response):
-    """Return the names of the fields that a form lets a person change."""
-    names = re.findall(r'<(?:input|select|textarea)[^>]*? name="([^"]+)"', response.content.decode())
+    """Return the names of the fields that a form of the page itself lets a person change."""
+    _, _, content = response.content.decode().partition("<main")
+    names = re.findall(r'<(?:input|select|textarea)[^>]*? name="([^"]+)"', content)
     return {name for name in names if not name.startswith(("csrf", "_"))}
 
 

@@ -42,9 +42,13 @@ PARAMETERS = [
     "q", "page", "t", "v", "format", "bytes", "attempt", "next", "o", "p", "all", "e", "_popup", "_to_field",
     "_changelist_filters", "_facets", "term", "app_label", "model_name", "field_name", "days", "id", "id__in", "pk",
     "status", "status__exact", "status__isnull", "category", "category__id__exact", "created_at", "created_at__gte",
-    "created_at__year", "title__regex", "slug__range", "is_staff__exact", "password__startswith", "a" * 300,
+    "created_at__year", "visibility", "tag", "added", "captions", "mine",
+    "title__regex", "slug__range", "is_staff__exact", "password__startswith", "a" * 300,
 ]
-FIELDS = ["action", "_selected_action", "select_across", "index", "post", "username", "password", "next"]
+FIELDS = [
+    "action", "_selected_action", "select_across", "index", "post", "username", "password", "next", "visible_from",
+    "new_category", "tag_names", "confirmed", "name", "query",
+]
 MESSAGES = [
     b"", b"null", b"1", b'"x"', b"[]", b"{}", b"{", b"\xff", b"\0", b"[" * 100_000, b'{"a":' * 5000, b"NaN", b"1e999",
     b'{"video": NaN}', b'{"video": 1e400}', b'{"video": "\\u0000"}', b'{"video": "\\ud800"}', b'{"video": []}',

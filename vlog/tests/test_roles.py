@@ -219,7 +219,10 @@ def is_let(client: Client, how: str) -> bool:
     method, *rest = how.split(" ")
     if method == "ACTION":
         name, path = rest
-        return f'<option value="{name}"' in client.get(path).content.decode()
+        return (
+            re.search(rf'<(option|button [^>]*name="action") value="{name}"', client.get(path).content.decode())
+            is not None
+        )
     send = {
         "POST": partial(client.post, data={"post": "yes"}),
         "PUT": client.put,

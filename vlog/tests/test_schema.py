@@ -57,6 +57,7 @@ ROWS = """
     INSERT INTO playback_sessions (id, video_id, viewer_id, session_token, duration_watched, completed)
         VALUES (1, 1, 1, 'one', 5400, TRUE), (2, 1, 1, 'two', 1800, FALSE), (3, 1, NULL, 'three', 0, FALSE);
     INSERT INTO daily_views (video_id, day) VALUES (1, '2026-01-31');
+    INSERT INTO daily_totals (day) VALUES ('2026-01-31');
     INSERT INTO workers (id, worker_id, registered_at) VALUES (1, 'uuid', NOW());
     INSERT INTO worker_api_keys (id, worker_id, key_hash, key_prefix, created_at) VALUES (1, 1, 'h', 'p', NOW());
     INSERT INTO auth_user (id, password, username, first_name, last_name, email, is_superuser, is_staff, is_active,
@@ -64,6 +65,9 @@ ROWS = """
     INSERT INTO api_tokens (id, user_id, key_hash, key_prefix, scopes, created_at)
         VALUES (1, 1000, 'h', 'p', ARRAY['read'], NOW());
     INSERT INTO editor_defaults (user_id, visibility) VALUES (1000, 'public');
+    INSERT INTO saved_views (id, user_id, name, query) VALUES (1, 1000, 'Mine', 'mine=1');
+    INSERT INTO bulk_edits (id, user_id, action) VALUES (1, 1000, 'archive');
+    INSERT INTO bulk_edit_items (id, edit_id, video_id) VALUES (1, 1, 1);
     INSERT INTO uploads (key, owner_id, category_id, replaces_id, size, expires_at)
         VALUES ('00000000-0000-4000-8000-000000000000', 1000, 1, 1, 7, NOW());
     INSERT INTO webhooks (id, address, secret, events)
@@ -210,7 +214,7 @@ def filled(db: None) -> None:
 def test_the_document_and_the_code_have_the_same_tables():
     ours = {model._meta.db_table for app in APPS for model in apps.get_app_config(app).get_models()}
     assert set(TABLES) == ours
-    assert len(ours) == 36
+    assert len(ours) == 40
 
 
 @pytest.mark.django_db
@@ -316,7 +320,8 @@ def test_a_delete_typed_by_hand_follows_the_cascade_table(parent, child, column,
 def test_a_deleted_video_leaves_viewers_workers_tags_and_categories():
     query("DELETE FROM videos")
     kept = ["categories", "tags", "viewers", "workers", "worker_api_keys", "api_tokens", "audit_entries", "uploads"]
-    kept += ["editor_defaults", "category_slugs", "tag_slugs", "webhooks", "webhook_deliveries"]
+    kept += ["saved_views", "bulk_edits"]
+    kept += ["daily_totals", "editor_defaults", "category_slugs", "tag_slugs", "webhooks", "webhook_deliveries"]
     for table in TABLES:
         assert query(f"SELECT COUNT(*) FROM {table}") == [(1 if table in kept else 0,)], table
 
@@ -357,6 +362,8 @@ REFUSED = [
     ("visibility_changes", "visibility", "'secret'", "ck_visibility_changes_visibility"),
     ("visibility_changes", "visibility", "'password'", "ck_visibility_changes_password"),
     ("editor_defaults", "visibility", "'secret'", "ck_editor_defaults_visibility"),
+    ("bulk_edits", "action", "'delete'", "ck_bulk_edits_action"),
+    ("bulk_edit_items", "state", "'lost'", "ck_bulk_edit_items_state"),
     ("videos", "source_width", "-1", "ck_videos_source_size"),
     ("videos", "source_height", "-1", "ck_videos_source_size"),
     ("videos", "poster_version", "-1", "ck_videos_poster_version"),
@@ -415,12 +422,16 @@ REFUSED = [
     ("daily_views", "unique_viewers", "-1", "ck_daily_views_counts"),
     ("daily_views", "watch_seconds", "-1", "ck_daily_views_counts"),
     ("daily_views", "completions", "-1", "ck_daily_views_counts"),
+    ("daily_totals", "views", "-1", "ck_daily_totals_counts"),
+    ("daily_totals", "watch_seconds", "-1", "ck_daily_totals_counts"),
+    ("daily_totals", "completions", "-1", "ck_daily_totals_counts"),
     ("transcoding_jobs", "current_step", "'upload'", "ck_transcoding_jobs_step"),
     ("transcoding_jobs", "progress_percent", "-1", "ck_transcoding_jobs_progress"),
     ("transcoding_jobs", "progress_percent", "101", "ck_transcoding_jobs_progress"),
     ("transcoding_jobs", "attempt_number", "0", "ck_transcoding_jobs_attempts"),
     ("transcoding_jobs", "max_attempts", "0", "ck_transcoding_jobs_attempts"),
     ("transcoding_jobs", "reserved_bytes", "-1", "ck_transcoding_jobs_reserved"),
+    ("transcoding_jobs", "place", "1", "ck_transcoding_jobs_place"),
     ("transcoding_jobs", "cancelled_by", "''", "ck_transcoding_jobs_cancelled"),
     ("quality_progress", "status", "'running'", "ck_quality_progress_status"),
     ("quality_progress", "progress_percent", "-1", "ck_quality_progress_progress"),
@@ -435,6 +446,7 @@ REFUSED = [
     ("transcoding_chunks", "kind", "'subtitles'", "ck_transcoding_chunks_kind"),
     ("transcoding_chunks", "status", "'in_progress'", "ck_transcoding_chunks_status"),
     ("transcoding_chunks", "priority", "4", "ck_transcoding_chunks_priority"),
+    ("transcoding_chunks", "place", "1", "ck_transcoding_chunks_place"),
     ("transcoding_chunks", "first_segment", "1", "ck_transcoding_chunks_segments"),
     ("transcoding_chunks", "last_segment", "-1", "ck_transcoding_chunks_segments"),
     ("transcoding_chunks", "tier", "-1", "ck_transcoding_chunks_counts"),

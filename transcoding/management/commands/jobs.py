@@ -1,4 +1,4 @@
-"""`manage.py jobs`: list jobs, show one, retry or cancel it, encode a video again."""
+"""`manage.py jobs`: list jobs, show one, retry, cancel or move it to the front, encode a video again."""
 
 import json
 import textwrap
@@ -23,7 +23,7 @@ REASON_LENGTH, SLUG_LENGTH = 300, 40
 
 
 class Command(BaseCommand):
-    help = "List unfinished jobs and why each waits. Show, retry or cancel one; encode a video again."
+    help = "List unfinished jobs and why each waits. Show, retry, cancel one or make it next; encode a video again."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.set_defaults(action="list", all=False, failed=False, json=False)
@@ -42,7 +42,8 @@ class Command(BaseCommand):
         cancel.add_argument(
             "--by", default="manage.py", metavar="NAME", help="the name that editors see (default: manage.py)"
         )
-        for one in (show, retry, encode, cancel):
+        make_next = actions.add_parser("next", help="make an unfinished job the next one")
+        for one in (show, retry, encode, cancel, make_next):
             one.add_argument("video", metavar="SLUG", help="the slug of the video, or its ID in the list")
 
     def handle(self, *, action: str | None, **options: Any) -> None:
@@ -57,6 +58,8 @@ class Command(BaseCommand):
         try:
             if action == "cancel":
                 message = control.cancel(job, options["by"])
+            elif action == "next":
+                message = control.make_next(job)
             elif action == "encode":
                 message = control.re_encode(job)
             elif options["quality"]:

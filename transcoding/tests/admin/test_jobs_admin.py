@@ -176,6 +176,14 @@ def test_cancel_and_retry_from_the_list(editor):
     assert LogEntry.objects.count() == 3
 
 
+def test_make_next_from_the_list(editor):
+    jobs = [laid_out(video__title=title) for title in ("One", "Two")]
+    assert "«Two» is next" in act(editor, "make_next", jobs[1]).content.decode()
+    assert TranscodingJob.objects.get(pk=jobs[1].pk).place == -1
+    Video.objects.update(status="ready")
+    assert "«One» is not waiting" in act(editor, "make_next", jobs[0]).content.decode()
+
+
 def test_re_encode_asks_first(editor):
     job = laid_out(video__title="Walk")
     Video.objects.update(status="ready")
@@ -192,6 +200,7 @@ def test_the_buttons_of_a_page_lead_back_to_it(editor):
     job = at_work()
     text = page(editor, address(job))
     assert 'name="action" value="cancel"' in text
+    assert 'name="action" value="make_next"' in text
     assert 'value="re_encode"' not in text
     response = act(editor, "cancel", job, from_page="yes")
     assert response.redirect_chain[0][0] == address(job)

@@ -25,6 +25,7 @@ from videos import archive
 from videos.models import Transcription, Video
 from videos.storage.paths import package_dir, packages_of, source_path
 from videos.tests.factories import NodeFactory, WorkerFactory
+from vlog.models import AuditEntry
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("broker", "own_folders")]
 
@@ -74,6 +75,28 @@ def new_job(job):
 
 def made_at(job):
     return {path: path.stat().st_mtime_ns for path in package_dir(job.video).rglob("*.m4s")}
+
+
+class TestNext:
+    def test_an_unfinished_job_is_moved_and_the_audit_log_says_so(self, laid_out):
+        job = laid_out()
+        assert control.make_next(job) == f"«{job.video}» is next: its chunks come before those of all other videos."
+        assert fresh(job).place == -1
+        entry = AuditEntry.objects.get(action="brought forward the job of")
+        assert entry.subject_id == str(job.video_id)
+
+    @pytest.mark.parametrize("status", ["ready", "failed"])
+    def test_one_that_waits_for_nothing_is_refused(self, laid_out, status):
+        job = laid_out()
+        Video.objects.filter(pk=job.video_id).update(status=status)
+        with pytest.raises(Refused, match="is not waiting"):
+            control.make_next(job)
+
+    def test_one_in_the_archive_is_refused(self, laid_out):
+        job = laid_out()
+        archive.archive(job.video_id, "ann")
+        with pytest.raises(Refused, match="is in the archive"):
+            control.make_next(job)
 
 
 class TestCancel:

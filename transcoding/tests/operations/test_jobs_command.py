@@ -178,6 +178,15 @@ def test_a_video_that_there_is_not_is_wrong_use(text):
     assert (code, "There is no job of a video" in values) == (2, True)
 
 
+def test_next_moves_a_job_to_the_front():
+    walk()
+    later = laid_out(video__slug="swim", video__title="A swim", current_step="transcode")
+    assert run("next", "swim") == "«A swim» is next: its chunks come before those of all other videos.\n"
+    assert queue_of().claim(VIDEO).chunk in set(later.chunks.values_list("pk", flat=True))
+    Video.objects.filter(slug="swim").update(status="ready")
+    assert refusal("next", "swim") == (1, "«A swim» is not waiting: it is ready, or it has failed or was cancelled.")
+
+
 def test_cancel_and_retry():
     job = walk()
     assert run("cancel", "walk", "--by", "ann") == "«A walk» is cancelled. What was made is kept: retry continues it.\n"

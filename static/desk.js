@@ -1,0 +1,33 @@
+"use strict";
+// The frame of the desk: "/" goes to the search, Esc and a click elsewhere close what is open.
+(() => {
+  const search = document.getElementById("find");
+  const menu = document.querySelector(".menu-button");
+  const isMenuOpen = () => location.hash === "#nav-sidebar";
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      for (const open of document.querySelectorAll("details.menu[open]")) {
+        open.open = false;
+        open.querySelector("summary").focus();
+      }
+      if (isMenuOpen()) {
+        location.hash = "content-start";
+        menu.focus();
+      }
+    }
+    const isTyping = event.target.closest("input, textarea, select, [contenteditable]");
+    if (event.key === "/" && !isTyping && search && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      event.preventDefault();
+      search.focus();
+    }
+  });
+  document.addEventListener("click", (event) => {
+    for (const open of document.querySelectorAll("details.menu[open]")) {
+      if (!open.contains(event.target)) open.open = false;
+    }
+  });
+  const announce = () => menu?.setAttribute("aria-expanded", String(isMenuOpen()));
+  addEventListener("hashchange", announce);
+  announce();
+})();

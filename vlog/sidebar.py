@@ -1,0 +1,100 @@
+"""The entries of the desk's sidebar: every registered model has a place in it, and people see what they may open."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.core.cache import cache
+from django.http import HttpRequest
+from django.urls import reverse
+
+COUNTS, COUNT_SECONDS = "desk-open-rows", 30  # their key in the cache, and how long they are kept
+OTHER_ICON = "list"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a model is in the sidebar: its icon in templates/admin/icons.svg, and its name if not the model's."""
+
+    icon: str
+    name: str = ""
+
+
+# The groups by name, the first without one. The models are named, because `vlog` imports no other app.
+GROUPS: dict[str, dict[str, Place]] = {
+    "": {
+        "videos.video": Place("video"),
+        "analytics.overview": Place("chart", "Statistics"),
+        "videos.archivedvideo": Place("archive", "Archive"),
+    },
+    "Organise": {
+        "videos.category": Place("folder"),
+        "videos.tag": Place("tag"),
+    },
+    "Operate": {
+        "transcoding.transcodingjob": Place("jobs", "Jobs"),
+        "videos.transcription": Place("cc"),
+        "workers.worker": Place("worker"),
+        "videos.storageentry": Place("disk"),
+        "videos.webhook": Place("send"),
+        "videos.webhookdelivery": Place("history", "Deliveries"),
+        "vlog.auditentry": Place("log", "Audit log"),
+    },
+    "People": {
+        "auth.user": Place("users"),
+        "auth.group": Place("role"),
+        "vlog.apitoken": Place("key"),
+    },
+}
+OTHERS = "Operate"  # of models without a place
+
+
+@dataclass(frozen=True)
+class Entry:
+    name: str
+    admin_url: str
+    icon: str
+    current: bool
+    count: int = 0
+
+
+@dataclass(frozen=True)
+class Group:
+    name: str
+    models: list[Entry] = field(default_factory=list)
+
+
+def groups(site: AdminSite, request: HttpRequest, apps: Iterable[dict[str, Any]]) -> list[Group]:
+    """Return the groups with the entries of Django's list of apps, which has only what the person may see."""
+    models = {model["model"]._meta.label_lower: model for app in apps for model in app["models"]}
+    placed = {label for places in GROUPS.values() for label in places}
+    counts = open_counts(site)
+    found = []
+    for name, places in GROUPS.items():
+        labels = [label for label in places if label in models]
+        if name == OTHERS:
+            labels += sorted(models.keys() - placed)
+        entries = [_entry(models[label], places.get(label), request, counts.get(label, 0)) for label in labels]
+        found.append(Group(name, [_start(request), *entries] if not name else entries))
+    return [group for group in found if group.models]
+
+
+def _start(request: HttpRequest) -> Entry:
+    address = reverse("admin:index")
+    return Entry("Start", address, "home", request.path == address)
+
+
+def _entry(model: dict[str, Any], place: Place | None, request: HttpRequest, count: int) -> Entry:
+    address, place = model["admin_url"], place or Place(OTHER_ICON)
+    return Entry(place.name or model["name"], address, place.icon, request.path.startswith(address), count)
+
+
+def open_counts(site: AdminSite) -> dict[str, int]:
+    """Return the number of rows that wait, by model, of the admin classes that have a method `open_rows`."""
+
+    def count() -> dict[str, int]:
+        admins = ((model, admin) for model, admin in site._registry.items() if hasattr(admin, "open_rows"))
+        return {model._meta.label_lower: admin.open_rows().count() for model, admin in admins}
+
+    return cache.get_or_set(COUNTS, count, COUNT_SECONDS) or {}
