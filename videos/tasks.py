@@ -4,7 +4,7 @@ import logging
 
 from django.conf import settings
 
-from transcoding.steps import file_versions
+from transcoding.steps import file_versions, tracks
 from videos import archive, bulk, publication, uploads, webhooks
 from videos.models import BulkEdit, Video, WebhookDelivery
 from videos.storage import ledger, placement
@@ -18,9 +18,11 @@ log = logging.getLogger(__name__)
 
 @app.task
 def relocate() -> None:
-    """Move the packages of videos with new media keys, if the processes that changed them were killed."""
+    """Move the packages of videos with new media keys, and write changed captions, for processes that were killed."""
     if moved := placement.relocate_marked():
         log.warning("moved the files of %s that stopped being public", counted(moved, "video"))
+    if written := tracks.sweep():
+        log.warning("wrote the changed captions of %s", counted(written, "video"))
 
 
 @app.task

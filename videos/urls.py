@@ -1,6 +1,6 @@
 from django.urls import path, re_path
 
-from videos.api import archive, videos
+from videos.api import archive, captions, videos
 from videos.api.replace import replace
 from videos.pages import downloads, embed, feeds, views
 from videos.storage import paths
@@ -20,6 +20,13 @@ urlpatterns = [
     path("api/v1/videos/<slug:slug>/replace", replace, name="replace"),
     path("api/v1/videos/<slug:slug>/restore", archive.RestoreBySlugView.as_view(), name="restore-slug"),
     path("api/v1/videos/<slug:slug>/encode", videos.EncodeView.as_view(), name="encode"),
+    path("api/v1/videos/<slug:slug>/captions/", captions.CaptionsView.as_view(), name="captions"),
+    path("api/v1/videos/<slug:slug>/captions/<int:number>/", captions.CaptionView.as_view(), name="caption"),
+    path(
+        "api/v1/videos/<slug:slug>/captions/<int:number>/versions/<int:version>/",
+        captions.CaptionVersionView.as_view(),
+        name="caption-version",
+    ),
     path("api/v1/videos/<slug:slug>/", videos.VideoView.as_view(), name="video"),
     path("api/v1/uploads/", tus.UploadsView.as_view(), name="uploads"),
     path("api/v1/uploads/<uuid:key>/", tus.UploadView.as_view(), name="upload"),

@@ -11,13 +11,15 @@ from django.db.models import Q
 
 from transcoding.engine import languages
 from transcoding.engine.contract import Assignment, LeaseLost
+from transcoding.engine.package.files import remove
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.speech.transcribe import Transcript, Whisper
 from transcoding.models import ChunkKind, TranscodingChunk, TranscodingJob, lease_end
 from transcoding.queue.local import NotSupported, assignment_of
 from transcoding.queue.post_publish import PostPublishQueue
+from transcoding.queue.wakeups import notify_workers
 from transcoding.steps import tracks
-from videos.models import CaptionTrack, Cue, TooManyTracks, Transcription, Video
+from videos.models import CaptionTrack, CaptionVersion, Cue, TooManyDrafts, TooManyTracks, Transcription, Video
 from videos.storage import placement
 from videos.storage.paths import package_dir
 from vlog import audit
@@ -25,6 +27,8 @@ from vlog import audit
 NOT_NEEDED = "The video has captions in its language. Transcribe it again to have Whisper make others."
 NO_AUDIO = "The video has no audio, so there are no captions."
 NO_SPEECH = "No speech was found, so there are no captions. Choose the language and transcribe again if there is some."
+
+DRAFTED = "People have changed the captions (track {}), so the new ones are a draft beside them."
 
 
 def is_enabled() -> bool:
@@ -146,7 +150,7 @@ class TranscriptionQueue(PostPublishQueue):
             if package_dir(video).exists():
                 raise
             raise LeaseLost from error  # the files have moved to the archive
-        except TooManyTracks as error:
+        except (TooManyTracks, TooManyDrafts) as error:
             self.fail(assignment, str(error), final=True)
         else:
             self._forget_package(assignment)
@@ -154,30 +158,89 @@ class TranscriptionQueue(PostPublishQueue):
     def _publish(self, assignment: Assignment, package: Path, transcript: Transcript) -> None:
         """Publish a transcript in this folder; raises FileNotFoundError where it is not, or is not the package's."""
         track = self._track_of(assignment, transcript) if transcript.captions else None
-        staged = {tracks.key_of(track): transcript.captions} if track else {}
-        with tracks.staged(package, assignment.attempt, assignment.plan, staged) as staging, transaction.atomic():
+        files = {} if track is None or track.is_persons else {tracks.key_of(track): transcript.captions}
+        with tracks.staged(package, assignment.attempt, assignment.plan, files) as staging, transaction.atomic():
             video = self._finish(assignment)
             if package_dir(video) != package:
                 raise FileNotFoundError(f"{package} has moved")
-            _replace(video, track, transcript)
+            changed, note = _take(video.pk, transcript)
             row = Transcription.objects.get(video=video)
-            row.complete(transcript.language, transcript.text, transcript.words, None if track else NO_SPEECH)
+            row.complete(transcript.language, transcript.text, transcript.words, note or None)
+            wanted = [tracks.key_of(each) for each in changed]
+            for folder in staging.iterdir():
+                if folder.name not in wanted:  # people have changed the track meanwhile, or deleted it
+                    remove(folder)
             tracks.install(staging, package, video)
+            CaptionTrack.objects.packaged(each for each in changed if tracks.key_of(each) in files or note)
 
     def _track_of(self, assignment: Assignment, transcript: Transcript) -> CaptionTrack:
         """Return the track of Whisper's captions, which is created as a draft if there is none."""
         with transaction.atomic():
             job = self._lock_job(assignment)
             self._held(assignment)
-            origin, language = CaptionTrack.Origin.WHISPER, languages.clean(transcript.language)
-            made = CaptionTrack.objects.filter(video=job.video_id, origin=origin).first()
-            return made or CaptionTrack.objects.add(job.video_id, language=language, origin=origin)
+            return _whispers_track(job.video_id, languages.clean(transcript.language))
 
 
-def _replace(video: Video, track: CaptionTrack | None, transcript: Transcript) -> None:
-    """Make a transcript the only one of Whisper's."""
-    made = CaptionTrack.objects.filter(video=video, origin=CaptionTrack.Origin.WHISPER)
-    made.exclude(pk=track.pk if track else 0).delete()
-    if track is not None:
-        track.replace_cues(Cue(**asdict(caption)) for caption in transcript.captions)
-        track.publish(languages.clean(transcript.language))
+def _whispers_track(video_id: int, language: str) -> CaptionTrack:
+    """Return Whisper's track in a language, else one that people have not changed, else a new one."""
+    made = list(CaptionTrack.objects.filter(video=video_id, origin=CaptionTrack.Origin.WHISPER).order_by("number"))
+    alike = (track for track in made if _is_alike(track, language))
+    unchanged = (track for track in made if not track.edited)
+    track = next(alike, None) or next(unchanged, None)
+    return track or CaptionTrack.objects.add(video_id, language=language, origin=CaptionTrack.Origin.WHISPER)
+
+
+def _is_alike(track: CaptionTrack, language: str) -> bool:
+    """Return whether a track is in a language, whatever the region that an editor may have added."""
+    return languages.primary(track.language) == languages.primary(language)
+
+
+def _take(video_id: int, transcript: Transcript) -> tuple[list[CaptionTrack], str]:
+    """Make a transcript the text of Whisper's track; beside what people have changed, a draft.
+
+    Return the tracks that the package has to follow, and a note for the editor. The video is locked.
+    """
+    if not transcript.captions:
+        return _withdraw(video_id), NO_SPEECH
+    language, origin = languages.clean(transcript.language), CaptionTrack.Origin.WHISPER
+    track = _whispers_track(video_id, language)
+    cues = (Cue(**asdict(caption)) for caption in transcript.captions)
+    if track.is_persons:
+        CaptionVersion.objects.filter(track=track, origin=origin, edited=False).drafts().delete()
+        CaptionVersion.objects.draft(track, cues, origin=origin, language=language, edited=False)
+        return [], DRAFTED.format(track.number)
+    CaptionVersion.objects.keep(track)
+    track.replace_cues(cues)
+    track.publish(track.language if _is_alike(track, language) else language)
+    return [track], ""
+
+
+def _withdraw(video_id: int) -> list[CaptionTrack]:
+    """Take those texts from viewers that Whisper has made and people have not changed; they are kept as versions."""
+    made = CaptionTrack.objects.filter(video=video_id, origin=CaptionTrack.Origin.WHISPER, edited=False)
+    for track in made:
+        CaptionVersion.objects.keep(track)
+        track.replace_cues([])
+        track.describe(state=CaptionTrack.State.DRAFT)
+    return list(made)
+
+
+def request_missing() -> int:
+    """Ask for the transcriptions that the library lacks, and return how many.
+
+    Those are of ready videos with audio that have no captions in the language that is spoken. What is pending, running,
+    or found no speech is left alone.
+    """
+    done = Transcription.objects.exclude(status=Transcription.Status.FAILED).exclude(error_message=NOT_NEEDED)
+    videos = Video.objects.listed().not_archived().filter(status=Video.Status.READY)
+    jobs = TranscodingJob.objects.filter(video__in=videos, plan__isnull=False).exclude(video__transcription__in=done)
+    return sum(_request_if_missing(job) for job in jobs.select_related("video").order_by("pk").iterator(chunk_size=200))
+
+
+def _request_if_missing(job: TranscodingJob) -> bool:
+    with transaction.atomic():
+        if has_captions(job) or not request(job):
+            return False
+        audit.record("requested a transcription of", subject=job.video)
+        transaction.on_commit(lambda: notify_workers(ChunkKind.TRANSCRIPTION))
+    return True

@@ -76,6 +76,7 @@ class TextQueue(PostPublishQueue):
             for track in made:
                 track.publish(track.language)
             tracks.install(staging, package, video)
+            CaptionTrack.objects.packaged(made)
             self._ask_for_transcription(assignment)
         self._forget_package(assignment)
 
@@ -88,7 +89,7 @@ class TextQueue(PostPublishQueue):
         with transaction.atomic():
             self._lock_job(assignment)
             self._held(assignment)
-            CaptionTrack.objects.filter(video=video, origin=CaptionTrack.Origin.FILE).delete()
+            CaptionTrack.objects.filter(video=video, origin=CaptionTrack.Origin.FILE, edited=False).delete()
             for text in found:
                 shown = fitted(text.captions, zero, duration)
                 if (track := _draft(video, text, shown)) is not None:

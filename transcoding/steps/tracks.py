@@ -4,12 +4,16 @@ The rows say which tracks there are, and the package follows: `install` makes th
 tracks that have files, and removes the files of all others.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from django.conf.locale import LANG_INFO
+from django.db import transaction
+from django.utils import timezone
 
 from transcoding.engine import languages
 from transcoding.engine.formats import boxes, webvtt
@@ -22,7 +26,13 @@ from transcoding.engine.plan.plan import Plan
 from transcoding.engine.renditions import Key, Kind
 from transcoding.models import TranscodingJob
 from videos.models import CaptionTrack, Transcription, Video
+from videos.storage import placement
 from videos.storage.paths import package_dir, root
+
+log = logging.getLogger(__name__)
+
+CHANGED = f".changed-captions{UNFINISHED}"  # the folder of files that are written because editors changed them
+GRACE = timedelta(minutes=1)  # within which a process writes what it has changed
 
 ROLES = {
     CaptionTrack.Kind.CAPTIONS: SPOKEN_DIALOG,
@@ -42,12 +52,12 @@ def key_of(track: CaptionTrack) -> str:
 def staged(package: Path, number: int, plan: Plan, tracks: Mapping[str, Sequence[Caption]]) -> Iterator[Path]:
     """Write the files of tracks, given by their keys, into a temporary folder of the package.
 
-    The folder is removed afterwards, and that of a killed worker, too. Raises FileNotFoundError where there is no
-    package.
+    The folder is removed afterwards, and that of a killed process, too. number: of the attempt; 0 for changes by
+    editors, which leave the folders of workers alone. Raises FileNotFoundError where there is no package.
     """
-    for abandoned in package.glob(f".captions-*{UNFINISHED}"):
+    folder = package / (f".captions-{number}{UNFINISHED}" if number else CHANGED)
+    for abandoned in package.glob(f".captions-*{UNFINISHED}") if number else [folder]:
         files.remove(abandoned)
-    folder = package / f".captions-{number}{UNFINISHED}"
     folder.mkdir()
     try:
         for key, captions in tracks.items():
@@ -59,9 +69,11 @@ def staged(package: Path, number: int, plan: Plan, tracks: Mapping[str, Sequence
 
 def _write_files(folder: Path, first_time: int, plan: Plan, captions: Sequence[Caption]) -> None:
     folder.mkdir(parents=True)  # in an object store, the folder around it exists from its first file on
-    store(folder / "whole.vtt", webvtt.whole(captions).encode())
-    for index, text in enumerate(webvtt.segments(captions, plan.timeline, first_time)):
-        store(folder / caption_name(index), text.encode())
+    texts = {folder / "whole.vtt": webvtt.whole(captions)}
+    segments = enumerate(webvtt.segments(captions, plan.timeline, first_time))
+    texts |= {folder / caption_name(index): text for index, text in segments}
+    for _ in files.over(folder, lambda path: store(path, texts[path].encode()), texts):
+        pass
     store(folder / "index.m3u8", playlists.captions_playlist(plan.timeline).encode())
 
 
@@ -93,8 +105,12 @@ def install(staging: Path, package: Path, video: Video) -> None:
 
 def _move(staged_folder: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for file in sorted(staged_folder.iterdir(), key=lambda file: file.suffix != ".vtt"):
-        file.replace(folder.parent / f"{folder.name}.vtt" if file.name == "whole.vtt" else folder / file.name)
+    names = {file: folder / file.name for file in sorted(staged_folder.iterdir())}
+    names[staged_folder / "whole.vtt"] = folder.parent / f"{folder.name}.vtt"
+    playlist = staged_folder / "index.m3u8"  # the last one: it says that the files are complete
+    for _ in files.over(staged_folder, lambda file: file.replace(names[file]), [*(names.keys() - {playlist})]):
+        pass
+    playlist.replace(names[playlist])
 
 
 def placed(package: Path, video: Video) -> list[playlists.CaptionTrack]:
@@ -118,19 +134,46 @@ def _note_path(package: Path, video: Video) -> None:
 
 
 def restore_files(job: TranscodingJob, plan: Plan, *, rewrite: bool = False) -> None:
-    """Write the files of published tracks that a package lacks, such as that of a re-encoded video.
+    """Write the files of published tracks that a package lacks, such as that of a re-encoded video, or that changed.
 
     rewrite: also those of the tracks that it has.
     """
     package = package_dir(job.video)
+    rows = list(CaptionTrack.objects.of_package(job.video))
     missing = {
         key_of(track): _within(captions_of(track), float(plan.timeline.duration))
-        for track in CaptionTrack.objects.of_package(job.video).published()
-        if rewrite or not contents.captions_folder(package, key_of(track), track.language)
+        for track in rows
+        if track.state == CaptionTrack.State.PUBLISHED
+        and (rewrite or track.changed_at or not contents.captions_folder(package, key_of(track), track.language))
     }
-    if missing or rewrite:
+    if missing or rewrite or any(track.changed_at for track in rows):
         with staged(package, 0, plan, missing) as staging:
             install(staging, package, job.video)
+        CaptionTrack.objects.packaged(track for track in rows if track.video_id == job.video_id)
+
+
+def follow(video_id: int) -> None:
+    """Bring the package of a ready video up to the rows of its tracks, after they were changed; nothing is encoded."""
+    with transaction.atomic():
+        video = placement.locked(video_id)
+        job = TranscodingJob.objects.filter(video=video_id, plan__isnull=False).first()
+        if video is not None and job is not None and video.status == Video.Status.READY:
+            job.video = video
+            restore_files(job, Plan.from_json(job.plan or {}))
+
+
+def sweep() -> int:
+    """Write the tracks into their packages whose process was killed after it had changed them; return how many."""
+    ready = Video.objects.not_archived().filter(status=Video.Status.READY, job__plan__isnull=False)
+    changed = CaptionTrack.objects.changed().filter(changed_at__lte=timezone.now() - GRACE, video__in=ready)
+    written = 0
+    for video_id in set(changed.values_list("video_id", flat=True)):
+        try:
+            follow(video_id)
+            written += 1
+        except OSError:
+            log.exception("the captions of the video %d cannot be written now; the next sweep tries again", video_id)
+    return written
 
 
 def _within(captions: list[Caption], duration: float) -> list[Caption]:
@@ -144,9 +187,12 @@ def captions_of(track: CaptionTrack) -> list[Caption]:
 
 
 def label_of(track: CaptionTrack) -> str:
-    """Return the name of a track in menus: its own, or that of its language in that language."""
-    name = track.name or _language_name(track.language)
-    return f"{name} (forced)" if track.is_forced and not track.name else name
+    """Return the name of a track in menus: its own, or that of its language in that language with what it is."""
+    if track.name:
+        return track.name
+    is_automatic = track.origin == CaptionTrack.Origin.WHISPER and not track.edited
+    mark = " (forced)" if track.is_forced else " (automatic)" if is_automatic else ""
+    return f"{_language_name(track.language)}{mark}"
 
 
 def named_after(title: str, language: str) -> str:

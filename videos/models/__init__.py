@@ -3,6 +3,12 @@
 from videos.models.addresses import AddressedQuerySet, CategorySlug, TagSlug, VideoSlug, address_below, address_of
 from videos.models.archive import ArchivedVideo, ArchiveEntry
 from videos.models.audio_tracks import AudioRole, AudioTrack, AudioTrackQuerySet
+from videos.models.caption_versions import (
+    CaptionVersion,
+    CaptionVersionQuerySet,
+    CaptionVersionState,
+    TooManyDrafts,
+)
 from videos.models.captions import Transcription, TranscriptionQuerySet, TranscriptionStatus
 from videos.models.catalogue import (
     Video,
@@ -62,6 +68,9 @@ __all__ = [
     "BulkState",
     "CaptionTrack",
     "CaptionTrackQuerySet",
+    "CaptionVersion",
+    "CaptionVersionQuerySet",
+    "CaptionVersionState",
     "Category",
     "CategoryQuerySet",
     "CategorySlug",
@@ -80,6 +89,7 @@ __all__ = [
     "Tag",
     "TagQuerySet",
     "TagSlug",
+    "TooManyDrafts",
     "TooManyTracks",
     "TrackKind",
     "TrackOrigin",

@@ -98,7 +98,7 @@ class Transcription(models.Model):
         return f"Transcription of {self.video}"
 
     def complete(self, language: str, text: str, words: int, error: str | None) -> None:
-        """Store the transcript; language: empty where nothing was said, error: why there are no captions."""
+        """Store the transcript; language: empty where nothing was said, error: why its captions are not published."""
         now = timezone.now()
         self.status, self.completed_at, self.progress_percent = TranscriptionStatus.COMPLETED, now, 100
         self.language = language or self.given_language or self.language

@@ -38,6 +38,9 @@ class TrackOrigin(models.TextChoices):
     TRANSLATED = "translated", "translated"
 
 
+MACHINES = (TrackOrigin.WHISPER, TrackOrigin.FILE)  # the origins of texts that VLog makes of the original
+
+
 class TrackState(models.TextChoices):
     DRAFT = "draft"
     PUBLISHED = "published"
@@ -49,8 +52,8 @@ class CaptionTrackQuerySet(models.QuerySet["CaptionTrack"]):
         return self.filter(state=TrackState.PUBLISHED)
 
     def of_original(self) -> "CaptionTrackQuerySet":
-        """Tracks that were made of the video's file, and not by people."""
-        return self.filter(origin__in=[TrackOrigin.WHISPER, TrackOrigin.FILE])
+        """Tracks that were made of the video's file, and that people have not changed."""
+        return self.filter(origin__in=MACHINES, edited=False)
 
     def of_package(self, video: Video) -> "CaptionTrackQuerySet":
         """Tracks that belong into the package of a row: into that of another version also those of its video.
@@ -62,7 +65,7 @@ class CaptionTrackQuerySet(models.QuerySet["CaptionTrack"]):
             return self.filter(own)
         shared = Q(video=video.version_of)
         if (video.source_number or video.pk) != (video.version_of.source_number or video.version_of.pk):
-            shared &= ~Q(origin__in=[TrackOrigin.WHISPER, TrackOrigin.FILE])
+            shared &= ~Q(origin__in=MACHINES, edited=False)
         return self.filter(own | shared)
 
     def first_shown(self) -> "CaptionTrackQuerySet":
@@ -73,6 +76,16 @@ class CaptionTrackQuerySet(models.QuerySet["CaptionTrack"]):
         """Tracks in a language, whatever its region or script; a track in an unknown language counts as any."""
         primary = language.partition("-")[0]
         return self.filter(Q(language=primary) | Q(language__startswith=f"{primary}-") | Q(language="und"))
+
+    def changed(self) -> "CaptionTrackQuerySet":
+        """Tracks of which the package does not have the present state."""
+        return self.filter(changed_at__isnull=False)
+
+    def packaged(self, tracks: Iterable["CaptionTrack"]) -> None:
+        """Note that the package has the state of these tracks; one that was changed meanwhile stays marked."""
+        for track in tracks:
+            if track.changed_at is not None:
+                self.filter(pk=track.pk, version=track.version).update(changed_at=None)
 
     def cut_after(self, duration: float) -> None:
         """Remove what the tracks say after the end of their video. duration: in seconds."""
@@ -89,6 +102,7 @@ class CaptionTrackQuerySet(models.QuerySet["CaptionTrack"]):
         highest = tracks.aggregate(highest=Max("number"))["highest"] or 0
         if highest >= MAX_NUMBER:
             raise TooManyTracks(f"A video has at most {MAX_NUMBER} caption tracks. Delete one that is not needed.")
+        fields.setdefault("changed_at", timezone.now() if fields.get("state") == TrackState.PUBLISHED else None)
         track = self.create(video_id=video_id, number=highest + 1, **fields)
         track.replace_cues(cues)
         audit.record("added captions to", subject=track.video, after={"captions": track.facts})
@@ -115,6 +129,11 @@ class CaptionTrack(models.Model):
     is_default = models.BooleanField(default=False, db_default=False, help_text="Shown until a viewer chooses another")
     is_forced = models.BooleanField(default=False, db_default=False, help_text="Only what the audio says in others")
     created_at = models.DateTimeField(default=timezone.now, db_default=NOW, editable=False)
+    version = models.IntegerField(default=1, db_default=1, editable=False, help_text="Counts its edits")
+    edited = models.BooleanField(default=False, db_default=False, help_text="People have changed its text")
+    changed_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="NULL once the package has the present state"
+    )
 
     objects = CaptionTrackQuerySet.as_manager()
 
@@ -122,6 +141,12 @@ class CaptionTrack(models.Model):
         db_table = "caption_tracks"
         ordering = ["video_id", "number"]
         default_permissions = ()  # no page edits these rows yet
+        indexes = [
+            # those that the sweep writes into their packages
+            models.Index(
+                fields=["changed_at"], name="ix_caption_tracks_changed_at", condition=Q(changed_at__isnull=False)
+            ),
+        ]
         constraints = [
             # Its index also serves pages and ON DELETE, which look up the tracks of one video.
             models.UniqueConstraint(fields=["video", "number"], name="uq_caption_tracks_number"),
@@ -131,6 +156,7 @@ class CaptionTrack(models.Model):
             models.CheckConstraint(condition=Q(kind__in=TrackKind.values), name="ck_caption_tracks_kind"),
             models.CheckConstraint(condition=Q(origin__in=TrackOrigin.values), name="ck_caption_tracks_origin"),
             models.CheckConstraint(condition=Q(state__in=TrackState.values), name="ck_caption_tracks_state"),
+            models.CheckConstraint(condition=Q(version__gte=1), name="ck_caption_tracks_version"),
         ]
 
     def __str__(self) -> str:
@@ -143,19 +169,63 @@ class CaptionTrack(models.Model):
         facts = filter(None, (self.name, self.kind, self.origin, self.state, *flags))
         return f"{self.number}: {self.language} ({', '.join(map(str, facts))})"
 
+    @property
+    def is_persons(self) -> bool:
+        """Return whether people wrote the text or changed it, so that VLog must not replace it."""
+        return self.edited or self.origin not in MACHINES
+
     def publish(self, language: str) -> None:
         """Give the track to viewers, in this language."""
         before = self.facts
         self.language, self.state = language, TrackState.PUBLISHED
-        self.save(update_fields=["language", "state"])
-        if before != self.facts:
-            values: dict[str, Any] = {"before": {"captions": before}, "after": {"captions": self.facts}}
-            audit.record("published captions of", subject=self.video, **values)
+        self._save("language", "state")
+        self._record("published captions of", before)
+
+    def describe(self, **fields: Any) -> None:
+        """Change language, name, kind, state and flags. Call it with the video locked."""
+        before, changed = self.facts, [name for name, value in fields.items() if getattr(self, name) != value]
+        if fields.get("is_default") and "is_default" in changed:
+            others = CaptionTrack.objects.filter(video=self.video_id, is_default=True).exclude(pk=self.pk)
+            others.update(is_default=False, version=F("version") + 1, changed_at=timezone.now())
+        for name in changed:
+            setattr(self, name, fields[name])
+        if changed:
+            self._save(*changed)
+            self._record("changed captions of", before)
+
+    def write(self, cues: Iterable["Cue"], **fields: Any) -> None:
+        """Make these the cues of the track, and change fields with them. Those that are rows of the track stay.
+
+        Call it with the video locked, after the present text was kept as a version.
+        """
+        found = list(cues)
+        self.cues.exclude(pk__in=[cue.pk for cue in found if cue.pk]).delete()
+        new = (_of_track(cue, self) for cue in found if not cue.pk)
+        Cue.objects.bulk_create(new, batch_size=AT_ONCE)
+        for name, value in fields.items():
+            setattr(self, name, value)
+        # Where viewers have the track, the column is written although it is the same: that sends the event.
+        self._save(*fields, *(["state"] if self.state == TrackState.PUBLISHED else []))
+
+    def touch(self) -> None:
+        """Count an edit of what belongs to the track, such as a new draft."""
+        self.version += 1
+        self.save(update_fields=["version"])
 
     def replace_cues(self, cues: Iterable["Cue"]) -> None:
         """Make these the cues of the track."""
         self.cues.all().delete()
         Cue.objects.bulk_create((_of_track(cue, self) for cue in cues), batch_size=AT_ONCE)
+
+    def _save(self, *columns: str) -> None:
+        """Save columns, and note that the package is behind."""
+        self.version, self.changed_at = self.version + 1, timezone.now()
+        self.save(update_fields=[*columns, "version", "changed_at"])
+
+    def _record(self, action: str, before: str) -> None:
+        if before != self.facts:
+            values: dict[str, Any] = {"before": {"captions": before}, "after": {"captions": self.facts}}
+            audit.record(action, subject=self.video, **values)
 
 
 class Cue(models.Model):
@@ -168,6 +238,7 @@ class Cue(models.Model):
     confidence = ArrayField(
         models.FloatField(), null=True, blank=True, help_text="Of each word, 0 to 1; NULL where it is not known"
     )
+    edited = models.BooleanField(default=False, db_default=False, help_text="A person has changed or added it")
 
     class Meta:
         db_table = "cues"

@@ -18,6 +18,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_safe
 
+from transcoding.engine.formats import writing
 from transcoding.engine.formats.boxes import BrokenBoxes
 from transcoding.engine.formats.webvtt import Caption
 from transcoding.engine.package import files, samples
@@ -76,6 +77,8 @@ def download(request: HttpRequest, package: str, grant: str = "") -> HttpRespons
     """Send a video as one file, whole or a range of its bytes, to everybody who has the address of its other files."""
     try:
         video = _downloadable(package, grant)
+        if request.GET.get("as"):
+            return _text_file(video, request.GET)
         with ExitStack() as stack:
             response = _response(request, video, chosen(video, request.GET), stack)
             response._resource_closers.append(stack.pop_all().close)  # the file is sent after this function returns
@@ -90,6 +93,17 @@ def download(request: HttpRequest, package: str, grant: str = "") -> HttpRespons
     except (demand.NotYet, OSError) as error:  # too many downloads, or the object store is away, or the disk is full
         log.warning("%s cannot be downloaded now: %r", package, error)
         return _sentence(HTTPStatus.SERVICE_UNAVAILABLE, BUSY)
+
+
+def _text_file(video: Video, query: QueryDict) -> HttpResponse:
+    """Return captions as a file of their own. Raises NotOffered."""
+    track, name = _captions_of(video, query.get("captions", "")), query["as"]
+    if track is None or name not in writing.TYPES:
+        raise NotOffered(NO_CAPTIONS)
+    file = delivery.file_name(f"{video.title} ({track.language})", f".{name}")
+    headers = {"Content-Disposition": delivery.attachment(file), "Cache-Control": delivery.CHECKED}
+    text = writing.written(_texts(track)[0], name, track.language)
+    return HttpResponse(text, content_type=f"{writing.TYPES[name]}; charset=utf-8", headers=headers)
 
 
 def offer(video: Video) -> dict[str, Any]:

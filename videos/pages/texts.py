@@ -6,6 +6,8 @@ from django.http import HttpRequest
 
 from videos.models import CaptionTrack, Chapter, Video
 
+FORMATS = (("vtt", "WebVTT"), ("srt", "SubRip"), ("txt", "text"))  # in which viewers may save a transcript
+
 
 def context(request: HttpRequest, video: Video) -> dict[str, Any]:
     """Return the chapters, the published caption tracks, and the cues of the one that `?captions=NUMBER` asks for.
@@ -21,5 +23,6 @@ def context(request: HttpRequest, video: Video) -> dict[str, Any]:
         "tracks": tracks,
         "track": track,
         "was_asked": asked is not None,
+        "text_formats": FORMATS,
         "cues": list(track.cues.order_by("start", "pk").values_list("start", "text")) if track else [],
     }

@@ -103,6 +103,14 @@ class TestFile:
         for query in ("?audio=audio-2", "?captions=captions-1"):
             assert get(client, video, query).status_code == 404
 
+    def test_captions_as_a_file_of_their_own(self, client, video):
+        add_captions(video, (1, 2, "A zeppelin"), language="fr")
+        response = get(client, video, "?captions=captions-1&as=txt")
+        assert response.content.decode() == "A zeppelin\n"
+        assert response["Content-Disposition"] == 'attachment; filename="Harbour (fr).txt"'
+        for query in ("?captions=captions-1&as=doc", "?captions=&as=txt", "?captions=captions-7&as=vtt"):
+            assert get(client, video, query).status_code == 404
+
     @pytest.mark.parametrize(
         "query",
         [
@@ -298,6 +306,7 @@ class TestPage:
         add_captions(video, (1, 2, "A zeppelin"), language="fr")
         page = self.page(client, video)
         assert f'action="{package_url(video, "download")}"' in page
+        assert f'href="{package_url(video, "download")}?captions=captions-1&amp;as=txt">text</a>' in page
         options = re.findall(r'<option value="(.*?)">(.*?)</option>', page)
         assert [(key, label.replace("\xa0", " ")) for key, label in options] == [
             ("480p", "480p, 5.7 MB"),
@@ -306,7 +315,7 @@ class TestPage:
             ("audio", "Original"),
             ("audio-2", "Kommentar"),
             ("", "None"),
-            ("captions-1", "Français"),
+            ("captions-1", "Français (automatic)"),
         ]
 
     def test_nothing_where_it_is_not_allowed_or_not_ready(self, client, video):

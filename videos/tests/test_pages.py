@@ -501,8 +501,8 @@ class TestQueries:
         add_captions(video, (0, 1, "Bonjour"), language="fr", is_default=True)
         add_captions(video, (0, 1, "Hallo"), language="de", state="draft")
         text = page(client, "/watch/walk/")
-        assert '<a href="?captions=2#transcript" aria-current="true" hreflang="fr">Français</a>' in text
-        assert '<a href="?captions=1#transcript" hreflang="en">English</a>' in text
+        assert '<a href="?captions=2#transcript" aria-current="true" hreflang="fr">Français (automatic)</a>' in text
+        assert '<a href="?captions=1#transcript" hreflang="en">English (automatic)</a>' in text
         assert ("Bonjour" in text, "Hello" in text, "Hallo" in text, "Deutsch" in text) == (True, False, False, False)
         english = page(client, "/watch/walk/?captions=1")
         assert '<details class="transcript" id="transcript" open>' in english

@@ -22,6 +22,7 @@ NO_TABLES = "The database has no tables of VLog yet: run manage.py migrate, or s
 COMMANDS = {
     "archive_video": ["a-walk"],
     "backup": ["vlog.zip"],
+    "captions": ["list", "a-walk"],
     "disk_usage": [],
     "import_video": ["walk.mp4"],
     "jobs": [],

@@ -15,7 +15,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from transcoding.engine.contract import Assignment
-from transcoding.engine.formats.webvtt import Caption, readable
+from transcoding.engine.formats.webvtt import Caption
+from transcoding.engine.speech.cues import readable
 from transcoding.engine.speech.transcribe import Transcript
 from transcoding.queue.local import LocalQueue
 from transcoding.steps import queues

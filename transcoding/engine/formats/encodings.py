@@ -32,20 +32,27 @@ _LEGACY = {
 _USUAL = {language: encodings for encodings, languages in _LEGACY.items() for language in languages.split()}
 
 
-def decoded(data: bytes, language: str = "und") -> str:
-    """Return the text of a file: by its byte order mark, as UTF-8, or in the encoding that it most probably has.
+def encoding_of(data: bytes, language: str = "und") -> str:
+    """Return the encoding of a file: by its byte order mark, UTF-8, or the one that it most probably has.
 
-    language (BCP 47) helps to tell encodings apart. What cannot be decoded becomes U+FFFD.
+    language (BCP 47) helps to tell encodings apart.
     """
     for mark, encoding in _MARKS:
         if data.startswith(mark):
-            return data.decode(encoding, "replace")
+            return encoding
     if not data[:SAMPLE].count(0):
         try:
-            return data.decode("utf-8")
+            data.decode("utf-8")
         except UnicodeDecodeError:
             pass
-    return data.decode(_recognised(data[:SAMPLE], language), "replace")
+        else:
+            return "utf-8"
+    return _recognised(data[:SAMPLE], language)
+
+
+def decoded(data: bytes, language: str = "und") -> str:
+    """Return the text of a file in the encoding that it has; what cannot be decoded becomes U+FFFD."""
+    return data.decode(encoding_of(data, language), "replace")
 
 
 def _recognised(sample: bytes, language: str) -> str:

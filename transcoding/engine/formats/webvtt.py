@@ -21,37 +21,6 @@ class Caption:
     text: str
 
 
-def readable(recognized: Sequence[Caption], duration: float) -> list[Caption]:
-    """Return recognized captions as captions of at most two lines, in order. duration: of the video, in seconds.
-
-    Longer captions are divided, and their time in proportion to the number of characters. What Whisper returns after
-    the end of the video is cut.
-    """
-    captions: list[Caption] = []
-    for speech in sorted(recognized, key=lambda caption: caption.start):
-        start, end = max(0.0, speech.start), min(speech.end, duration)
-        if start < end and speech.text.strip():
-            captions += _divided(Caption(start, end, " ".join(speech.text.split())))
-    return captions
-
-
-def _divided(speech: Caption) -> Iterator[Caption]:
-    """Yield a caption in parts of at most two lines each."""
-    parts = _parts(speech.text)
-    letters, start = sum(map(len, parts)), speech.start
-    for number, part in enumerate(parts, 1):
-        spoken = (speech.end - speech.start) * len(part) / letters
-        end = speech.end if number == len(parts) else start + spoken
-        yield Caption(start, end, part)
-        start = end
-
-
-def _parts(text: str) -> list[str]:
-    """Divide a text into as few parts of at most two lines as possible, all of about the same length."""
-    least = -(-len(text) // (2 * LINE))
-    return textwrap.wrap(text, max(-(-len(text) // least) + 8, 16) if least > 1 else 2 * LINE)
-
-
 def whole(captions: Sequence[Caption]) -> str:
     """Return the content of one file with all captions."""
     return _file("WEBVTT", captions)

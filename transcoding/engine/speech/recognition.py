@@ -3,7 +3,7 @@
 torch does not survive a fork, keeps the memory it has had, and cannot be interrupted in the middle of a window; a
 process can be killed. It reads a Task as JSON from the standard input and writes lines of JSON, each one of
 
-    {"done_until": seconds}    {"language": code, "captions": [[start, end, text], …]}
+    {"done_until": seconds}    {"language": code, "captions": [[start, end, text, no_speech, loudness], …]}
     {"error": sentence, "final": whether another attempt would fail the same way, "missing": whether weights are}
 """
 
@@ -41,6 +41,8 @@ PROMPT = 200  # characters of the text before, so that names keep their spelling
 ENDING = 30  # seconds that ffmpeg may take to end after its last sample
 # Whisper's codes that are not those of BCP 47.
 TAGS = {"jw": "jv"}
+
+Part = tuple[float, float, str, float, float]  # as in `cues.Recognized`
 
 
 class CannotTranscribe(Exception):
@@ -129,8 +131,8 @@ class _Transcriber:
     def __init__(self, model: "whisper.Whisper", language: str | None, report: Any) -> None:
         self.model, self.given, self.spoken, self.before, self.report = model, language, language or "", "", report
 
-    def transcribe(self, samples: "np.ndarray[Any, Any]", offset: float) -> list[tuple[float, float, str]]:
-        """Return start, end and text of what is said in these samples, in seconds from the first one."""
+    def transcribe(self, samples: "np.ndarray[Any, Any]", offset: float) -> list[Part]:
+        """Return what is said in these samples, in seconds from the first one."""
         if not samples.size or float(np.abs(samples).max()) < SILENCE:
             return []
         with _progress(lambda seconds: self.report(offset + seconds)):
@@ -141,11 +143,18 @@ class _Transcriber:
                 initial_prompt=self.before or None,
                 fp16=self.model.device.type != "cpu",
             )
-        spoken = [(float(part["start"]), float(part["end"]), part["text"].strip()) for part in found["segments"]]
-        spoken = [(_first_sound(samples, start, end), end, text) for start, end, text in spoken if text]
+        spoken = [_part(samples, segment) for segment in found["segments"] if segment["text"].strip()]
         if spoken:
             self.given = self.spoken = found["language"]
         return spoken
+
+
+def _part(samples: "np.ndarray[Any, Any]", segment: dict[str, Any]) -> Part:
+    start, end = float(segment["start"]), float(segment["end"])
+    said = samples[int(start * SPEECH_RATE) : int(end * SPEECH_RATE)]
+    loudness = float(np.sqrt(np.mean(np.square(said)))) if said.size else 0.0
+    start = _first_sound(samples, start, end)
+    return start, end, segment["text"].strip(), float(segment["no_speech_prob"]), loudness
 
 
 def _first_sound(samples: "np.ndarray[Any, Any]", start: float, end: float) -> float:
@@ -154,7 +163,7 @@ def _first_sound(samples: "np.ndarray[Any, Any]", start: float, end: float) -> f
     return start + (int(audible.argmax()) / SPEECH_RATE if audible.any() else 0.0)
 
 
-def _parts(transcriber: _Transcriber, sound: "_Sound", seconds: int) -> Iterator[list[tuple[float, float, str]]]:
+def _parts(transcriber: _Transcriber, sound: "_Sound", seconds: int) -> Iterator[list[Part]]:
     """Transcribe part after part, so that a long video needs no more memory than a short one.
 
     The last window of a part may end in the middle of a sentence: it is transcribed again at the beginning of the next.
@@ -167,10 +176,10 @@ def _parts(transcriber: _Transcriber, sound: "_Sound", seconds: int) -> Iterator
         spoken = transcriber.transcribe(buffer, start)
         safe = length if ended else length - WINDOW
         kept = [caption for caption in spoken if ended or caption[1] <= safe]
-        following = (begin for begin, end, _ in spoken if end > safe)
+        following = (begin for begin, end, *_ in spoken if end > safe)
         cut = len(buffer) if ended else int(min([safe, *following]) * SPEECH_RATE)
-        yield [(start + begin, start + end, text) for begin, end, text in kept]
-        transcriber.before = " ".join(text for _, _, text in kept)[-PROMPT:]
+        yield [(start + begin, start + end, text, silence, loud) for begin, end, text, silence, loud in kept]
+        transcriber.before = " ".join(text for _, _, text, *_ in kept)[-PROMPT:]
         transcriber.report(start + cut / SPEECH_RATE)
         if ended:
             return

@@ -13,8 +13,9 @@ from transcoding.engine.contract import Assignment, LeaseLost, Queue, ShuttingDo
 from transcoding.engine.encode import EncodeError
 from transcoding.engine.ffmpeg import processes
 from transcoding.engine.ffmpeg.confinement import Rights
-from transcoding.engine.formats.webvtt import Caption, readable
+from transcoding.engine.formats.webvtt import Caption
 from transcoding.engine.package.files import Open, as_it_is
+from transcoding.engine.speech.cues import Recognized, readable, without_inventions
 from transcoding.engine.work import DISK_FULL, Pulse, is_disk_full
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class Transcript:
 
     @property
     def text(self) -> str:
-        return " ".join(caption.text for caption in self.captions)
+        return " ".join(" ".join(caption.text.split()) for caption in self.captions)
 
     @property
     def words(self) -> int:
@@ -76,7 +77,8 @@ def transcribe(task: Task, duration: float, report: Callable[[int], None], check
     process has ended before this returns.
     """
     answer = _run(task, duration, report, check)
-    captions = tuple(readable([Caption(*caption) for caption in answer["captions"]], duration))
+    recognized = without_inventions([Recognized(*each) for each in answer["captions"]])
+    captions = tuple(readable(recognized, duration))
     return Transcript(answer["language"] if captions else "", captions)
 
 

@@ -252,7 +252,12 @@ class TestFiles:
     def test_players_find_them_from_the_master_playlist(self, shown):
         read = m3u8.loads(master(shown))
         (media,) = (media for media in read.media if media.type == "SUBTITLES")
-        assert (media.name, media.language, media.default, media.autoselect) == ("English", "en", "NO", "YES")
+        assert (media.name, media.language, media.default, media.autoselect) == (
+            "English (automatic)",
+            "en",
+            "NO",
+            "YES",
+        )
         address = f"{package_name(shown.video)}/{media.uri}"
         playlist = m3u8.loads(find_media(address).read_text())
         lists = [find_media(address).parent / segment.uri for segment in playlist.segments]
@@ -269,7 +274,7 @@ class TestFiles:
         assert waiting.language_of(assignment) == "de"
         waiting.publish(assignment, replace(SAID, language="de", captions=SAID.captions[:1]))
         assert len(files(shown)) == 4
-        assert 'NAME="Deutsch",LANGUAGE="de"' in master(shown)
+        assert 'NAME="Deutsch (automatic)",LANGUAGE="de"' in master(shown)
         assert 'LANGUAGE="en",DEFAULT=NO' not in master(shown)
         assert CaptionTrack.objects.get(video=shown.video).language == "de"
         assert [cue.text for cue in Cue.objects.filter(track__video=shown.video)] == ["One, two."]

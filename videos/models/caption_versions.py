@@ -1,0 +1,131 @@
+"""Other texts of caption tracks than the present one: drafts, and what a track had before."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import models
+from django.db.models import Max, Q
+from django.utils import timezone
+
+from videos.models.tracks import LANGUAGE, MACHINES, CaptionTrack, Cue, TrackOrigin
+from vlog import audit
+from vlog.schema import NOW
+
+MAX_DRAFTS = 10  # of one track
+MAX_REPLACED = 20  # former texts of one track; the oldest are deleted
+
+
+class TooManyDrafts(Exception):
+    """The track has as many drafts as a track may have; the message says what to do."""
+
+
+class CaptionVersionState(models.TextChoices):
+    DRAFT = "draft"
+    REPLACED = "replaced"
+
+
+class CaptionVersionQuerySet(models.QuerySet["CaptionVersion"]):
+    def drafts(self) -> "CaptionVersionQuerySet":
+        return self.filter(state=CaptionVersionState.DRAFT)
+
+    def listed(self) -> "CaptionVersionQuerySet":
+        """Versions without their cues, which may be megabytes, the newest first."""
+        return self.defer("cues").order_by("-number")
+
+    def keep(self, track: CaptionTrack) -> None:
+        """Keep the present text of a track, before it gets another one. Call it with the video locked."""
+        cues = list(track.cues.order_by("start", "pk"))
+        if cues:
+            self._add(track, CaptionVersionState.REPLACED, cues)
+
+    def draft(self, track: CaptionTrack, cues: Iterable[Cue], **fields: Any) -> "CaptionVersion":
+        """Add a draft beside the present text of a track. Call it with the video locked. Raises TooManyDrafts."""
+        if self.filter(track=track).drafts().count() >= MAX_DRAFTS:
+            raise TooManyDrafts(
+                f"Captions have at most {MAX_DRAFTS} drafts. Publish or delete one of those of track {track.number}."
+            )
+        version = self._add(track, CaptionVersionState.DRAFT, cues, **fields)
+        track.touch()
+        audit.record("added a draft of captions to", subject=track.video, after={"captions": version.facts})
+        return version
+
+    def _add(
+        self, track: CaptionTrack, state: CaptionVersionState, cues: Iterable[Cue], **fields: Any
+    ) -> "CaptionVersion":
+        kept = self.filter(track=track)
+        last = kept.aggregate(last=Max("number"))["last"] or 0
+        rows = [[cue.start, cue.end, cue.text, cue.edited, cue.confidence] for cue in cues]
+        facts = {"language": track.language, "origin": track.origin, "edited": track.edited, **fields}
+        version = self.create(
+            track=track, number=last + 1, state=state, cues=rows, length=len(rows), created_by=audit.actor(), **facts
+        )
+        replaced = kept.filter(state=CaptionVersionState.REPLACED).order_by("-number").values_list("pk", flat=True)
+        self.filter(pk__in=list(replaced[MAX_REPLACED:])).delete()
+        return version
+
+
+class CaptionVersion(models.Model):
+    """A text of a caption track that viewers do not get.
+
+    draft ──▶ taken over: the row is deleted, or replaced if only parts of it were taken
+    replaced: what the track had before; it can be taken over again
+
+    The present text is in `cues`, so that the search, the pages and the packages need not know of versions.
+    """
+
+    State = CaptionVersionState
+
+    track = models.ForeignKey(
+        CaptionTrack, models.CASCADE, related_name="versions", db_constraint=False, db_index=False
+    )
+    number = models.IntegerField(help_text="Counts the versions of the track, from 1")
+    state = models.CharField(max_length=10, choices=CaptionVersionState)
+    language = models.CharField(max_length=35, help_text="BCP 47")
+    origin = models.CharField(max_length=20, choices=TrackOrigin)
+    edited = models.BooleanField(default=False, db_default=False, help_text="People have changed its text")
+    cues = models.JSONField(default=list, help_text="[start, end, text, edited, confidence of each word or null], …")
+    length = models.IntegerField(default=0, db_default=0, help_text="The number of cues")
+    created_at = models.DateTimeField(default=timezone.now, db_default=NOW, editable=False)
+    created_by = models.CharField(max_length=150, blank=True, default="", db_default="")
+
+    objects = CaptionVersionQuerySet.as_manager()
+
+    class Meta:
+        db_table = "caption_versions"
+        ordering = ["track_id", "-number"]
+        default_permissions = ()  # who may change a video may change its captions
+        constraints = [
+            # Its index also serves the lists and ON DELETE, which look up the versions of one track.
+            models.UniqueConstraint(fields=["track", "number"], name="uq_caption_versions_number"),
+            models.CheckConstraint(condition=Q(number__gte=1), name="ck_caption_versions_number"),
+            models.CheckConstraint(condition=Q(length__gte=0), name="ck_caption_versions_length"),
+            models.CheckConstraint(condition=Q(language__regex=LANGUAGE), name="ck_caption_versions_language"),
+            models.CheckConstraint(condition=Q(origin__in=TrackOrigin.values), name="ck_caption_versions_origin"),
+            models.CheckConstraint(condition=Q(state__in=CaptionVersionState.values), name="ck_caption_versions_state"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Version {self.number} of {self.track}"
+
+    @property
+    def facts(self) -> str:
+        """Return what the history tells of the version, such as `track 2, draft 5: fr (uploaded), 120 cues`."""
+        where = f"track {self.track.number}, {self.state} {self.number}"
+        return f"{where}: {self.language} ({self.get_origin_display()}), {self.length} cues"
+
+    @property
+    def is_persons(self) -> bool:
+        """Return whether people wrote or changed the text."""
+        return self.edited or self.origin not in MACHINES
+
+    def as_cues(self) -> list[Cue]:
+        """Return the cues, which are no rows."""
+        return [
+            Cue(start=start, end=end, text=text, edited=edited, confidence=confidence)
+            for start, end, text, edited, confidence in self.cues
+        ]
+
+    def keep(self) -> None:
+        """Keep a draft of which parts were taken over as a former text."""
+        self.state = CaptionVersionState.REPLACED
+        self.save(update_fields=["state"])
