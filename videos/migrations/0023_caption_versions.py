@@ -11,7 +11,7 @@ NO_FOREIGN_KEY = "ALTER TABLE caption_versions DROP CONSTRAINT fk_caption_versio
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("videos", "0021_desk_list"),
+        ("videos", "0022_desk_list"),
     ]
 
     operations = [

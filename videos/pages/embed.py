@@ -48,12 +48,15 @@ def framed(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     @xframe_options_exempt
     @wraps(view)
     def answer(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
-        page, sites = partial(view, **kwargs), [SELF, *settings.EMBED_SITES]
-        if not is_allowed(request):
-            page, sites = partial(wall, status=HTTPStatus.FORBIDDEN, slug=kwargs["slug"]), ["*"]
-        return csp_replace({"frame-ancestors": sites})(page)(request)
+        if is_allowed(request):
+            return csp_replace({"frame-ancestors": [SELF, *settings.EMBED_SITES]})(partial(view, **kwargs))(request)
+        return csp_replace({"frame-ancestors": ["*"]})(partial(_refusal, kwargs["slug"]))(request)
 
     return answer  # type: ignore[return-value]
+
+
+def _refusal(slug: str, request: HttpRequest) -> HttpResponse:
+    return wall(request, HTTPStatus.FORBIDDEN, slug)
 
 
 def is_allowed(request: HttpRequest) -> bool:

@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 
 from videos import archive
-from videos.models import Category, Webhook
+from videos.models import AudioTrack, Category, Chapter, Webhook
 from videos.tests import live
 from videos.tests.factories import (
     CategoryFactory,
@@ -106,6 +106,8 @@ ADMIN = (
 @pytest.fixture(scope="module")
 def of_admin(video):
     """The keys of rows that pages of the admin show."""
+    AudioTrack.objects.create(video=video, rendition="audio", name="n" * 100)
+    Chapter.objects.create(video=video, start=5, title="c" * 200)
     gone = VideoFactory(title=f"Gone {'g' * 200}", public=True)
     TranscodingJobFactory(video=gone)
     archive.archive(gone.pk, "editor")

@@ -25,7 +25,7 @@ ALTER TABLE saved_views DROP CONSTRAINT fk_saved_views_user_id;
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("videos", "0025_upload_downloads"),
+        ("videos", "0021_upload_downloads"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
