@@ -5,7 +5,6 @@ A trigger gives a video that fewer people may watch another media key; its files
 
 import logging
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 from django.contrib.auth.hashers import make_password
@@ -51,7 +50,7 @@ def set_visibility(
             _plan(video, visibility, hashed, at)
         if until is not None:
             _plan(video, Visibility.PRIVATE, "", until)
-        transaction.on_commit(partial(paths.forget_open, video.pk), robust=True)
+        transaction.on_commit(lambda: paths.forget_open(video.pk), robust=True)
     return _message(video, visibility, at, until, cancelled)
 
 

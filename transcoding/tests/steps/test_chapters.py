@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from transcoding.steps import chapters
 from transcoding.steps.chapters import NO_CHAPTERS, follow_description, in_description, why_none
+from videos import editing
 from videos.models import Chapter
 from videos.storage.paths import CHAPTERS, package_dir
 from videos.tests.factories import VideoFactory
@@ -106,3 +107,14 @@ class TestChanges:
         Chapter.objects.all().delete()
         chapters.publish(video.pk)
         assert not (package_dir(video) / CHAPTERS).exists()
+
+    def test_a_package_that_cannot_be_written_costs_the_editor_nothing(
+        self, video, django_capture_on_commit_callbacks, caplog
+    ):
+        (package_dir(video) / CHAPTERS).mkdir(parents=True)  # no file can have its name
+        (package_dir(video) / "master.m3u8").write_text("#EXTM3U\n")
+        Chapter.objects.replace(video.pk, MARKS)
+        with django_capture_on_commit_callbacks(execute=True):
+            editing.publish_chapters(video)
+        assert [record.levelname for record in caplog.records] == ["ERROR"]
+        assert Chapter.objects.filter(video=video).marks() == MARKS
