@@ -62,8 +62,9 @@ class ConnectionErrors(logging.Filter):
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        if error is None or _is_of_connection(error) or type(error).__name__ == "WorkerLostError":
+        kind, error, _ = record.exc_info or (None, None, None)
+        # The error may be a wrapper of that kind.
+        if error is None or _is_of_connection(error) or (kind and kind.__name__ == "WorkerLostError"):
             message = record.getMessage().strip().partition("\n")[0]
             record.msg, record.args, record.exc_info = message.removeprefix("Message Error: "), (), None
         return True

@@ -143,7 +143,7 @@ def player(video: Video) -> str:
 def oembed(request: HttpRequest) -> HttpResponse:
     """Answer a site that has the address of a page and wants to show the video, as https://oembed.com describes it."""
     if request.GET.get("format", "json") != "json":
-        return _answer({"error": "The answer is JSON only."}, HTTPStatus.NOT_IMPLEMENTED)
+        return _answer({"error": "The answer is JSON only."}, HTTPStatus.BAD_REQUEST)
     width, height = (request.GET.get(name, str(MAX_PIXELS)) for name in ("maxwidth", "maxheight"))
     if not (PIXELS.fullmatch(width) and PIXELS.fullmatch(height)):
         return _answer({"error": "maxwidth and maxheight are numbers of pixels."}, HTTPStatus.BAD_REQUEST)

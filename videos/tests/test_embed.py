@@ -139,7 +139,7 @@ class TestOembed:
     @pytest.mark.parametrize(
         ("query", "status"),
         [
-            ({"format": "xml"}, 501),
+            ({"format": "xml"}, 400),
             ({"maxwidth": "0"}, 400),
             ({"maxheight": "wide"}, 400),
             ({"url": ""}, 404),

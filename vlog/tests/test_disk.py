@@ -1,5 +1,6 @@
 """The disk reserve, and where the warning about it appears."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -74,7 +75,7 @@ class TestLow:
     def test_whoever_enters_the_admin_reads_the_warning(self, client, path):
         client.force_login(User.objects.create_superuser("root"))
         page = client.get(path).content.decode()
-        assert '<p class="disk-warning" role="alert">The disk of /' in page
+        assert re.search('class="notice bad disk-warning" role="alert">.*<div>The disk of /', page)
 
     def test_whoever_does_not_is_not_told_where_the_files_lie(self, client):
         assert "disk-warning" not in client.get("/admin/login/").content.decode()

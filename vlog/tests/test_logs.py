@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from billiard.einfo import ExceptionInfo
 from billiard.exceptions import WorkerLostError
 from celery.beat import SchedulingError
 from kombu.exceptions import OperationalError
@@ -143,8 +144,10 @@ class TestBroker:
 
     def test_a_process_of_a_pool_that_has_ended_is_one_line(self):
         """It is what celery.worker.request logs at a stop during a task."""
-        lost = WorkerLostError("Worker exited prematurely: signal 15 (SIGTERM) Job: 7.")
-        made = record(logging.ERROR, "Task handler raised error: %r", lost, exc_info=(WorkerLostError, lost, None))
+        try:
+            raise WorkerLostError("Worker exited prematurely: signal 15 (SIGTERM) Job: 7.")
+        except WorkerLostError as lost:
+            made = record(logging.ERROR, "Task handler raised error: %r", lost, exc_info=ExceptionInfo().exc_info)
         assert ConnectionErrors().filter(made)
         assert LineFormatter(colour=False).format(made).count("\n") == 0
         assert "SIGTERM" in made.getMessage()
