@@ -70,7 +70,7 @@ class UploadMiddleware:
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not (length.isascii() and length.isdecimal()):  # Django would raise ValueError where it reads the body
-            return refuse(request, HTTPStatus.BAD_REQUEST, NO_LENGTH)
+            return refuse(request, HTTPStatus.LENGTH_REQUIRED, NO_LENGTH)
         if request.content_type not in FORMS:
             return None
         if "HTTP_TRANSFER_ENCODING" in request.META:
