@@ -39,6 +39,7 @@ class Installation:
     def __init__(self, family: Family, folder: Path, *, whisper: str = "none", only: str = "", **settings: str) -> None:
         self.only = ["--only", only] if only else []
         self.family, self.password = family, secrets.token_urlsafe()
+        folder.mkdir(parents=True, exist_ok=True)
         self.data = Path(tempfile.mkdtemp(prefix="vlog-bench-", dir=folder))
         self.log = self.data / "up.log"
         with socket.create_server(("127.0.0.1", 0)) as probe:
