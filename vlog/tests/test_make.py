@@ -15,7 +15,7 @@ OF_PIP = (
     "ERROR: Could not find a version that satisfies the requirement django==5.2.19 (from versions: none)"
 )
 WRONG_HASH = f"{OF_PIP}\nTHESE PACKAGES DO NOT MATCH THE HASHES"
-OF_NPM = "npm error code EAI_AGAIN\nnpm error request to https://registry.npmjs.org/hls.js failed"
+OF_NPM = "npm error code EAI_AGAIN\nnpm error request to https://registry.example.org/hls.js failed"
 
 
 def make(*arguments: str, **variables: str) -> str:
