@@ -2,7 +2,10 @@
 
 import logging
 import os
+import pickle
 import sys
+from contextlib import suppress
+from typing import Any
 
 from celery import Celery
 from celery.signals import after_setup_logger, beat_init, celeryd_init, task_prerun
@@ -40,6 +43,25 @@ def _log_signal(message: str, file: object = None) -> None:
     # Written at once: a handler of signals must not take the lock of a log handler.
     record = logging.LogRecord("celery.worker", logging.INFO, __file__, 0, message.strip(), None, None)
     os.write(2, f"{logs.chosen_formatter().format(record)}\n".encode())
+
+
+@celeryd_init.connect
+def end_pools_quietly(**kwargs: object) -> None:
+    """Have the end of a pool survive a process that ended first, as at Ctrl-C, which all processes get at once.
+
+    Celery empties the queues of the pool's processes. In that of such a process a message may be incomplete, and
+    the error would leave the rest of the pool as it is, with a traceback.
+    """
+    from celery.concurrency.asynpool import AsynPool  # noqa: PLC0415 - only workers have pools
+
+    pool_class: Any = AsynPool
+    empty = pool_class._help_stuff_finish
+
+    def empty_what_can_be_read(pool: object) -> None:
+        with suppress(EOFError, OSError, pickle.UnpicklingError):
+            empty(pool)
+
+    pool_class._help_stuff_finish = staticmethod(empty_what_can_be_read)
 
 
 @after_setup_logger.connect
