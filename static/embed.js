@@ -1,7 +1,7 @@
 "use strict";
 
-// The messages between the player and the page that embeds it: docs/embedding.md. They tell what the viewer of that page
-// sees and hears anyway, so they may go to any page; only the one that embeds the player may send some.
+// The messages between the player and the page that embeds it: docs/embedding.md. Those of the player contain nothing
+// that its viewer does not see, so they may go to any page; only the page that embeds the player may send some.
 
 {
   const EVENTS = { playing: "play", pause: "pause", ended: "ended", timeupdate: "time", error: "error" };

@@ -1,6 +1,6 @@
 "use strict";
 
-// The list of videos: keys, the fields of the bulk bar, short addresses of filters, and what a screen reader is told
+// The list of videos: keys, the fields of the bulk bar, short addresses of filters, and what a screen reader says
 // when a video is finished. Everything works without it.
 
 {

@@ -225,12 +225,12 @@ def _replace(track: CaptionTrack, cues: Sequence[Cue], pairs: Sequence[Pair], **
     CaptionVersion.objects.keep(track)
     track.write(cues, **fields)
     changes = Counter(pair.change for pair in pairs)
-    told = ", ".join(f"{changes[change]} {change}" for change in Change if change != Change.SAME and changes[change])
+    counts = ", ".join(f"{changes[change]} {change}" for change in Change if change != Change.SAME and changes[change])
     audit.record(
         "changed captions of",
         subject=track.video,
         before={"captions": before},
-        after={"captions": track.facts, "cues": told or "the same"},
+        after={"captions": track.facts, "cues": counts or "the same"},
     )
 
 

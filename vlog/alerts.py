@@ -1,4 +1,4 @@
-"""Alerts by e-mail and webhook: operators are told of each problem that the checks find, and of its end.
+"""Alerts by e-mail and webhook: they report each problem that the checks find, and its end.
 
 Every process that may send them (`manage.py up`, the scheduler, those of the web server) has a thread that would look.
 One of them does: the one that looked last, another one after some seconds without a look.

@@ -1,9 +1,9 @@
-"""When operators are told of a problem, and when of its end: rules about looks and times, without any input or output.
+"""When a problem is reported, and when its end: rules about looks and times, without any input or output.
 
-    seen in one look ──▶ sure: seen in two in a row ──▶ told ──▶ not seen in two in a row ──▶ its end told
+    seen in one look ──▶ sure: seen in two in a row ──▶ reported ──▶ not seen in two in a row ──▶ its end reported
 
 A check that gave no result says neither that a problem began nor that it is over. A problem that comes back within an
-hour of its end is told once more, and its end only after a quiet quarter of an hour.
+hour of its end is reported once more, and its end only after a quiet quarter of an hour.
 """
 
 from collections.abc import Iterator
@@ -140,7 +140,7 @@ class Watch:
         }
 
     def news(self, now: float) -> News:
-        """Return what operators have to be told now."""
+        """Return what has to be reported now."""
         news, order = News(), list(settings.ALERTED)
         for key, problem in sorted(self.problems.items(), key=lambda item: order.index(item[1].check)):
             if not problem.is_open():
@@ -153,7 +153,7 @@ class Watch:
         return news
 
     def note_told(self, news: News, now: float) -> None:
-        """Record that operators were told."""
+        """Record that the news were reported."""
         for key in (*news.began, *news.lasting):
             problem = self.problems[key]
             problem.returned = problem.returned or problem.ended > 0

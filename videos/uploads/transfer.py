@@ -168,7 +168,7 @@ def receive(upload: Upload, file: FileIO, body: Body) -> None:
     finally:
         if body.checksum and not is_verified:
             file.truncate(start)
-        # Before the row says so, because a power failure must not take bytes that a client was told of.
+        # Before the row says so, because a power failure must not take bytes that were acknowledged.
         os.fsync(file.fileno())
         upload.advance(os.fstat(file.fileno()).st_size)
     if not is_verified:

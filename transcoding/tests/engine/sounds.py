@@ -1,4 +1,4 @@
-"""Sources of tones, and a way to hear which tone a published rendition has when."""
+"""Sources of tones, and a way to find which tone a published rendition has when."""
 
 import io
 from pathlib import Path
