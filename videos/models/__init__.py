@@ -24,7 +24,7 @@ from videos.models.chapters import Chapter
 from videos.models.desk import MAX_VIEWS, BulkAction, BulkEdit, BulkItem, BulkState, SavedView
 from videos.models.file_versions import FileVersion, FileVersionQuerySet, VersionState
 from videos.models.publication import EditorDefaults, ShareLink, VisibilityChange
-from videos.models.search import QUERY, Matches, SearchDocument, matching, query_parameters
+from videos.models.search import IS_SAID, QUERY, Matches, SearchDocument, matching, query_parameters
 from videos.models.sources import SourceStream, StreamFate
 from videos.models.storage import StorageEntry
 from videos.models.tracks import (
@@ -49,6 +49,7 @@ from videos.models.webhooks import (
 )
 
 __all__ = [
+    "IS_SAID",
     "MAX_VIEWS",
     "MAX_WEBHOOKS",
     "MEANINGS",
