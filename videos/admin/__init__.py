@@ -1,6 +1,7 @@
 """The admin of videos, categories, tags, storage, the archive and webhooks."""
 
 from videos.admin.archive import ArchivedVideoAdmin
+from videos.admin.captions_list import CaptionTrackAdmin
 from videos.admin.catalogue import CategoryAdmin, TagAdmin
 from videos.admin.storage import StorageAdmin
 from videos.admin.videos import VideoAdmin
@@ -8,6 +9,7 @@ from videos.admin.webhooks import WebhookAdmin, WebhookDeliveryAdmin
 
 __all__ = [
     "ArchivedVideoAdmin",
+    "CaptionTrackAdmin",
     "CategoryAdmin",
     "StorageAdmin",
     "TagAdmin",

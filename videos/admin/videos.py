@@ -22,6 +22,7 @@ from transcoding.engine.plan.inventory import MAX_CHAPTERS
 from transcoding.engine.renditions import display_order
 from transcoding.steps import audio_tracks, chapters, posters
 from videos import archive, editing, publication, uploads
+from videos.admin import captions
 from videos.admin.audio_tracks import AudioTrackInline
 from videos.admin.original import original
 from videos.admin.publication import LinkForm, grant_to_editor
@@ -88,6 +89,12 @@ class VideoAdmin(VideoListAdmin):
         wrap = self.admin_site.admin_view
         return [
             path("<int:video_id>/poster/", wrap(self.poster_view), name="videos_video_poster"),
+            path("<int:video_id>/captions/", wrap(partial(captions.desk, site=self)), name="videos_video_captions"),
+            path(
+                "<int:video_id>/captions/sound/<int:part>/",
+                wrap(partial(captions.sound, site=self)),
+                name="videos_video_sound",
+            ),
             path("<int:video_id>/original/", wrap(partial(original, self)), name="videos_video_original"),
             *super().get_urls(),
         ]

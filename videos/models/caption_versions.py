@@ -35,7 +35,10 @@ class CaptionVersionQuerySet(models.QuerySet["CaptionVersion"]):
 
     def keep(self, track: CaptionTrack) -> None:
         """Keep the present text of a track, before it gets another one. Call it with the video locked."""
-        cues = list(track.cues.order_by("start", "pk"))
+        self.keep_text(track, list(track.cues.order_by("start", "pk")))
+
+    def keep_text(self, track: CaptionTrack, cues: list[Cue]) -> None:
+        """Keep a text as a version, unless it is empty. Call it with the video or the working draft locked."""
         if cues:
             self._add(track, CaptionVersionState.REPLACED, cues)
 
@@ -45,7 +48,8 @@ class CaptionVersionQuerySet(models.QuerySet["CaptionVersion"]):
 
     def draft(self, track: CaptionTrack, cues: Iterable[Cue], **fields: Any) -> "CaptionVersion":
         """Add a draft beside the present text of a track. Call it with the video locked. Raises TooManyDrafts."""
-        if self.filter(track=track, is_working=False).drafts().count() >= MAX_DRAFTS:
+        others = self.filter(track=track, is_working=False).drafts()
+        if others.count() >= MAX_DRAFTS and not fields.get("is_working"):
             raise TooManyDrafts(
                 f"Captions have at most {MAX_DRAFTS} drafts. Publish or delete one of those of track {track.number}."
             )

@@ -52,9 +52,9 @@ def visit(address, browser):
         context.close()
 
 
-def log_in(page, address):
+def log_in(page, address, name="editor"):
     page.goto(f"{address}/admin/login/")
-    page.fill("[name=username]", "editor")
+    page.fill("[name=username]", name)
     page.fill("[name=password]", PASSWORD)
     page.click("[type=submit]")
     page.wait_for_url(f"{address}/admin/")

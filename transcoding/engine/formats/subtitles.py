@@ -166,6 +166,11 @@ def _lines(text: str, left_out: Counter[str]) -> str:
     return text[:MAX_TEXT].strip()
 
 
+def typed_text(text: str) -> str:
+    """Return a typed text as captions contain it: without tags, control characters and blank lines; may be empty."""
+    return _lines(text, Counter())
+
+
 def _without_tags(text: str) -> str:
     return _TAG.sub("", _SCRIPT.sub("", text))
 
