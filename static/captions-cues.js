@@ -59,7 +59,6 @@ export class Text extends EventTarget {
 
   change(splices, { typing = false, focus } = {}) {
     if (!splices.length) return;
-    this.#perform(splices, focus);
     this.#undone = [];
     const last = this.#done.at(-1);
     const [splice] = splices;
@@ -69,6 +68,7 @@ export class Text extends EventTarget {
     else this.#done.push(splices.map((each) => ({ ...each })));
     if (this.#done.length > UNDO_STEPS) this.#done.shift();
     this.#typed = typing ? { cue: splice.added[0], at: this.now() } : null;
+    this.#perform(splices, focus);
   }
 
   // Makes these the cues as one change.
@@ -78,10 +78,10 @@ export class Text extends EventTarget {
   replace(cues) {
     const splices = diff(this.cues, cues);
     if (!splices.length) return;
-    this.#perform(splices);
     this.#done = [];
     this.#undone = [];
     this.#typed = null;
+    this.#perform(splices);
   }
 
   undo() { return this.#turn(this.#done, this.#undone); }
@@ -127,8 +127,10 @@ export function shownAt(cues, seconds) {
 // Merges two texts that were made from one; null where both changed the same cues.
 export function merged(base, mine, theirs) {
   const key = (cue) => JSON.stringify(toRow(cue));
-  const own = diff(base, mine);
   const other = diff(base, theirs, (a, b) => a === b || key(a) === key(b));
+  const nameOf = ({ at, removed, added }) => JSON.stringify([at, removed.length, added.map(key)]);
+  const common = new Set(other.map(nameOf)); // what both changed alike, such as a save whose answer was lost
+  const own = diff(base, mine).filter((splice) => !common.has(nameOf(splice)));
   const end = ({ at, removed }) => at + Math.max(removed.length, 1);
   const collide = own.some((a) => other.some((b) => a.at < end(b) && b.at < end(a)));
   if (collide) return null;

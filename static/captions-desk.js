@@ -272,6 +272,7 @@ async function start(root) {
   }
   const desk = new Desk(root, data);
   desk.status.begin(data.draft);
+  desk.player.tell();
   if (await desk.saver.resume()) desk.say("Changes that were not saved at your last visit were taken up.");
   await desk.presence.start();
   prepareTracks(desk);

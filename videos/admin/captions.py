@@ -72,7 +72,7 @@ def desk(request: HttpRequest, video_id: int, *, site: Any) -> HttpResponse:
         "video": video,
         "track": track,
         "tabs": [(row, tracks.label_of(row), state_of(row, _drafts(row))) for row in rows],
-        "label": tracks.label_of(track) if track else "",
+        "label": tracks.name_of(track.language) if track else "",
         "playable": video.playable,
         "versions": [version for version in track.versions.all() if not version.is_working] if track else [],
         "formats": list(writing.TYPES),

@@ -25,7 +25,7 @@ FORMATS = {
     "sbv": "SBV",  # YouTube's, which is read here
 }
 
-MAX_BYTES = 5 << 20  # of the text of one track; two hours of speech have 150 kB
+MAX_BYTES = 10 << 20  # of the text of one track; two hours of speech have 150 kB
 MAX_CUES = 50_000  # of one track: a day has 43 200 of two seconds
 MAX_TEXT = 1_000  # characters of one cue
 
