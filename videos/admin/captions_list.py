@@ -1,5 +1,6 @@
 """The list of captions in the admin: those that wait for an editor, and all others."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin
@@ -37,6 +38,24 @@ def state_of(track: CaptionTrack, drafts: int) -> str:
 def address_of(track: CaptionTrack) -> str:
     page = reverse("admin:videos_video_captions", args=[track.video_id])
     return f"{page}?{urlencode({'track': track.number})}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A track that waits for an editor, as the start page shows it."""
+
+    track: CaptionTrack
+    language: str
+    state: str
+    address: str
+
+
+def rows(waiting: QuerySet[CaptionTrack]) -> list[Row]:
+    """Return rows of the start page. One query."""
+    return [
+        Row(track, tracks.name_of(track.language), state_of(track, 1).lower(), address_of(track))
+        for track in waiting.select_related("video")
+    ]
 
 
 class CheckFilter(admin.SimpleListFilter):

@@ -92,7 +92,7 @@ class VideoAdmin(VideoListAdmin):
             path("<int:video_id>/captions/", wrap(partial(captions.desk, site=self)), name="videos_video_captions"),
             path(
                 "<int:video_id>/captions/sound/<int:part>/",
-                wrap(partial(captions.sound, site=self)),
+                wrap(partial(captions.sound, site=self), cacheable=True),
                 name="videos_video_sound",
             ),
             path("<int:video_id>/original/", wrap(partial(original, self)), name="videos_video_original"),
