@@ -12,7 +12,6 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.http import urlencode
-from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_http_methods, require_safe
 
 from transcoding import tasks
@@ -186,9 +185,8 @@ def _cleaned(form: forms.Form) -> dict[str, Any]:
 
 
 @require_safe
-@cache_control(private=True, max_age=PEAKS_SECONDS)
 def sound(request: HttpRequest, video_id: int, part: int, *, site: Any) -> HttpResponse:
-    """Answer how loud a part of the video is: a byte for each fiftieth of a second."""
+    """Answer how loud a part of the video is: a byte for each fiftieth of a second; none where it has no sound."""
     video = changeable(site, request, video_id)
     try:
         data = peaks.of_part(video, part)
@@ -196,5 +194,6 @@ def sound(request: HttpRequest, video_id: int, part: int, *, site: Any) -> HttpR
         headers = {"Retry-After": "1", "Cache-Control": "no-store"}
         return HttpResponse("Wait a second\n", "text/plain", HTTPStatus.SERVICE_UNAVAILABLE, headers=headers)
     except peaks.NoSound:
-        return HttpResponse("No sound\n", "text/plain", HTTPStatus.NOT_FOUND)
-    return HttpResponse(data, "application/octet-stream")
+        return HttpResponse(status=HTTPStatus.NO_CONTENT, headers={"Cache-Control": "no-store"})
+    headers = {"Cache-Control": f"private, max-age={PEAKS_SECONDS}"}
+    return HttpResponse(data, "application/octet-stream", headers=headers)

@@ -5,9 +5,8 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
-from django.urls import reverse
+from django.http import HttpRequest
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
@@ -98,15 +97,9 @@ class CaptionTrackAdmin(admin.ModelAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         return super().changelist_view(request, {"title": "Captions", **(extra_context or {})})
 
-    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
-        """Lead to the desk."""
-        track = get_object_or_404(CaptionTrack, pk=object_id if object_id.isdecimal() else 0)
-        return HttpResponseRedirect(address_of(track))
-
-    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        """Lead to the history of the video, which has that of its captions."""
-        track = get_object_or_404(CaptionTrack, pk=object_id if object_id.isdecimal() else 0)
-        return HttpResponseRedirect(reverse("admin:videos_video_history", args=[track.video_id]))
+    def get_urls(self) -> list[URLPattern]:
+        """Return the address of the list alone: each row leads to the desk."""
+        return [path("", self.admin_site.admin_view(self.changelist_view), name="videos_captiontrack_changelist")]
 
     @admin.display(description="Video", ordering="video__title")
     def video_title(self, track: CaptionTrack) -> SafeString:

@@ -286,8 +286,7 @@ class TestPages:
         assert shown == ["Unpublished", "Changed"]
         assert "Lake" in client.get(f"{LIST}?open=all").content.decode()
         assert "Lake" in client.get(f"{LIST}?open=automatic").content.decode()
-        assert client.get(f"{LIST}{changed.pk}/change/").url == f"{DESK.format(changed.video_id)}?track=1"
-        assert client.get(f"{LIST}add/").status_code == 403
+        assert f"{DESK.format(changed.video_id)}?track=1" in page
         start = client.get("/admin/").content.decode()
         assert "Check captions" in start
 
@@ -295,7 +294,8 @@ class TestPages:
 class TestSound:
     def test_a_video_without_a_package_has_none(self, client, track):
         address = f"/admin/videos/video/{track.video_id}/captions/sound/0/"
-        assert client.get(address).status_code == 404
+        answer = client.get(address)
+        assert (answer.status_code, answer.content) == (204, b"")
         assert client.post(address).status_code == 405
 
     def test_only_some_parts_are_made_at_once(self, client, track):
