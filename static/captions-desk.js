@@ -271,12 +271,12 @@ async function start(root) {
     return;
   }
   const desk = new Desk(root, data);
+  root.desk = desk; // for the browser's console, and tests
   desk.status.begin(data.draft);
   desk.player.tell();
   if (await desk.saver.resume()) desk.say("Changes that were not saved at your last visit were taken up.");
-  await desk.presence.start();
   prepareTracks(desk);
-  root.desk = desk; // for the browser's console, and tests
+  desk.presence.start();
   const wanted = new URLSearchParams(location.search).get("cue");
   if (wanted) desk.go(Number(wanted) - 1);
 }

@@ -121,11 +121,15 @@ def test_the_choice_is_remembered(visit):
 def test_the_transcripts_times_lead_into_the_video(visit):
     page = visit()
     page.click(".transcript summary")
-    first = page.locator(".transcript li").first.inner_text()
-    assert " ".join(first.split()) == "Go to 0:01 Here is <one> & two."
-    page.click(".transcript li:nth-child(3) a")
+    first = page.locator(".transcript .paragraphs li").first.inner_text()
+    assert " ".join(first.split()) == "Go to 0:01 Here is <one> & two. Across the segments. The end."
+    page.click(".transcript .said:nth-of-type(3)")
     until(page, f"{VIDEO}.currentTime >= 9.5")
     assert page.url.endswith("/watch/two-words/")
+    until(page, "document.querySelector('.said[aria-current]')?.textContent === 'The end.'")  # it follows the player
+    page.fill("#transcript-find", "SEGMENTS")
+    assert page.locator(".transcript-search [role=status]").inner_text() == "1 of 1"
+    assert page.locator(".said.found").inner_text() == "Across the segments."
 
 
 def test_chapters_are_on_the_bar_in_the_menu_and_on_the_page(visit):
@@ -143,6 +147,6 @@ def test_without_scripts_the_transcript_can_be_read(browser, address, video):
     page = context.new_page()
     page.goto(address + video.get_absolute_url())
     page.click(".transcript summary")
-    assert page.locator(".transcript li").nth(1).is_visible()
-    assert page.locator(".transcript li a").nth(1).get_attribute("href") == "?t=3"
+    assert page.locator(".transcript .said").nth(1).is_visible()
+    assert page.locator(".transcript .said").nth(1).get_attribute("href") == "?t=3&captions=1"
     context.close()
