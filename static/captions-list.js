@@ -10,9 +10,11 @@ const AHEAD = 600; // pixels above and below the window
 
 export class CueList {
   #rows = new Map(); // index of a cue → its row
-  #heights = new WeakMap(); // cue → pixels
+  #known = new WeakMap(); // cue → pixels, for cues that get another place
+  #heights = new Float64Array(0); // pixels of each listed cue
+  #offsets = new Float64Array(1); // where each begins
+  #isStale = true; // whether the offsets are to be added up again
   #frame = 0;
-  #offsets = new Float64Array(1);
   now = -1; // the cue that is shown in the video
   current = 0; // the cue that is edited
   filter = null; // index → whether it is listed
@@ -32,6 +34,12 @@ export class CueList {
   relist() {
     const { length } = this.text.cues;
     this.listed = this.filter ? [...Array(length).keys()].filter(this.filter) : null;
+    this.#heights = new Float64Array(this.length);
+    for (let place = 0; place < this.length; place += 1) {
+      const cue = this.text.cues[this.indexAt(place)];
+      this.#heights[place] = this.#known.get(cue) ?? ESTIMATE + LINE * Math.floor(cue.text.length / LETTERS);
+    }
+    this.#isStale = true;
     this.refresh();
   }
 
@@ -43,12 +51,6 @@ export class CueList {
   follow(splices) {
     const isSame = splices.every(({ removed, added }) => removed.length === added.length);
     if (!isSame) return this.relist();
-    for (const { removed, added } of splices) {
-      added.forEach((cue, offset) => {
-        const height = this.#heights.get(removed[offset]);
-        if (height) this.#heights.set(cue, height);
-      });
-    }
     this.schedule();
   }
 
@@ -61,13 +63,11 @@ export class CueList {
   schedule() { this.#frame ||= requestAnimationFrame(() => { this.#frame = 0; this.render(); }); }
 
   #measure() {
+    if (!this.#isStale) return;
     const { length } = this;
     if (this.#offsets.length !== length + 1) this.#offsets = new Float64Array(length + 1);
-    for (let place = 0; place < length; place += 1) {
-      const cue = this.text.cues[this.indexAt(place)];
-      const height = this.#heights.get(cue) ?? ESTIMATE + LINE * Math.floor(cue.text.length / LETTERS);
-      this.#offsets[place + 1] = this.#offsets[place] + height;
-    }
+    for (let place = 0; place < length; place += 1) this.#offsets[place + 1] = this.#offsets[place] + this.#heights[place];
+    this.#isStale = false;
   }
 
   #placeAt(pixels) {
@@ -96,7 +96,15 @@ export class CueList {
     for (const index of wanted) before = this.#placed(index, before);
     this.top.style.height = `${this.#offsets[first]}px`;
     this.bottom.style.height = `${this.#offsets[this.length] - this.#offsets[last]}px`;
-    for (const index of wanted) this.#heights.set(this.text.cues[index], this.#rows.get(index).offsetHeight || ESTIMATE);
+    let place = first;
+    for (const index of wanted) this.#note(place++, this.text.cues[index], this.#rows.get(index).offsetHeight || ESTIMATE);
+  }
+
+  #note(place, cue, height) {
+    this.#known.set(cue, height);
+    if (this.#heights[place] === height) return;
+    this.#heights[place] = height;
+    this.#isStale = true;
   }
 
   #placed(index, before) {
