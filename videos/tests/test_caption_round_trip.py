@@ -29,7 +29,7 @@ WORDS = (
         "42%",
         "it's",
     ),
-    *("3 < 4", "a > b", "R&D", "{braces}", "C:\\path", "--", "…", "100", "1", "WEBVTT", "NOTE", "don\u2019t", "(laughs)"),
+    *("3 < 4", "a > b", "R&D", "{braces}", "C:\\path", "--", "…", "100", "1", "WEBVTT", "NOTE", "(laughs)"),
 )
 TAGS = ("<i>{}</i>", "<b>{}</b>", "<u>{}</u>")
 
