@@ -137,7 +137,7 @@ def add(  # noqa: PLR0913 - the columns of a track
 
 def start(video: Video, *, language: str, kind: str, name: str = "") -> CaptionTrack:
     """Add an empty track, which is a draft. Raises CaptionsError."""
-    facts = {"language": language, "kind": kind, "name": name}
+    facts: dict[str, Any] = {"language": language, "kind": kind, "name": name}
     with locked(video.pk):
         try:
             return CaptionTrack.objects.add(video.pk, origin=TrackOrigin.WRITTEN, state=TrackState.DRAFT, **facts)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.auth.models import User
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
@@ -154,7 +154,7 @@ def _name(user: User) -> str:
 
 def _json(request: Request, sentence: str) -> dict[str, Any]:
     try:
-        body = json.loads(request.data)
+        body = json.loads(cast(bytes, request.data))
     except (ValueError, TypeError, RecursionError) as error:
         raise ParseError(sentence) from error
     if not isinstance(body, dict):

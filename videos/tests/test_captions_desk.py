@@ -8,7 +8,8 @@ from videos.caption_drafts import Splice
 from videos.models import CaptionVersion, Cue
 from videos.tests import live
 from videos.tests.factories import VideoFactory, add_captions
-from videos.tests.test_looks import PASSWORD, is_too_wide, log_in, visit  # noqa: F401 - a fixture
+from videos.tests.live import log_in
+from videos.tests.test_looks import PASSWORD, is_too_wide, visit  # noqa: F401 - a fixture
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
 
@@ -37,7 +38,7 @@ def desk(visit, address, track):  # noqa: F811
     def open_desk(**options):
         page = visit("/", **options)
         page.set_default_timeout(TIMEOUT)
-        log_in(page, address, "ann")
+        log_in(page, address, "ann", PASSWORD)
         page.goto(f"{address}/admin/videos/video/{track.video_id}/captions/")
         live.until(page, "document.getElementById('caption-desk').desk !== undefined")
         page.witness.complaints.clear()  # of the other pages, whose videos have no posters
@@ -189,7 +190,7 @@ def test_two_editors_are_told_of_each_other(desk, track, visit, address):  # noq
     desk()
     User.objects.create_superuser("bob", password=PASSWORD)
     second = visit("/")
-    log_in(second, address, "bob")
+    log_in(second, address, "bob", PASSWORD)
     second.goto(f"{address}/admin/videos/video/{track.video_id}/captions/")
     second.wait_for_selector("#desk-others", state="visible")
     assert "Ann Keller is correcting these captions" in second.locator("#desk-others").inner_text()
