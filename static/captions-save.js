@@ -184,5 +184,5 @@ export class Saver extends EventTarget {
 export function sentenceOf({ status, data }) {
   if (data?.detail && status !== 401 && status !== 403) return data.detail;
   if (status === 401 || status === 403) return "You are logged out. Log in in another tab; the text stays here meanwhile.";
-  return status ? `The site answered with status ${status}. Try again.` : "The site cannot be reached. Try again.";
+  return status ? `The site answered with status ${status}. Retry.` : "The site cannot be reached. Retry in a moment.";
 }

@@ -94,7 +94,7 @@ def overwrite(track: CaptionTrack, rows: list[Row], revision: int) -> CaptionVer
     return draft
 
 
-def set_aside(track: CaptionTrack, rows: list[Row]) -> CaptionVersion:
+def add_beside(track: CaptionTrack, rows: list[Row]) -> CaptionVersion:
     """Add a text as a draft beside the one that is edited. Raises CaptionsError."""
     with captions.changing(track) as row:
         try:

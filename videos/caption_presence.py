@@ -1,4 +1,4 @@
-"""Who else is in the captions of a track now: a short lease in Redis for each open page, and nobody without Redis."""
+"""Who else has the captions of a track open: a lease in Redis for each open page. Without Redis, the list is empty."""
 
 import json
 import re

@@ -111,7 +111,7 @@ class DraftView(CaptionsOfVideoView):
         body = _json(request, NO_ROWS)
         rows = _rows(body.get("cues"), track.video.duration, NO_ROWS)
         if body.get("aside") is True:
-            caption_drafts.set_aside(track, rows)
+            caption_drafts.add_beside(track, rows)
             return Response({"revision": caption_drafts.revision_of(track)})
         draft = caption_drafts.overwrite(track, rows, _revision(body, NO_ROWS))
         return Response({"revision": draft.revision})

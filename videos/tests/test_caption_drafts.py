@@ -214,7 +214,7 @@ class TestPresence:
         self.tell(client, "aaaaaaaa", closed=True)
         assert self.tell(client, "bbbbbbbb")["others"] == []
 
-    def test_a_page_that_is_no_longer_heard_of_is_forgotten(self, track, monkeypatch):
+    def test_a_page_that_no_longer_reports_is_forgotten(self, track, monkeypatch):
         now = caption_presence.time.time()
         monkeypatch.setattr(caption_presence.time, "time", lambda: now)
         caption_presence.note(track.pk, "aaaaaaaa", Present("Ann", 1, True))
