@@ -63,7 +63,7 @@ export class Player extends EventTarget {
   nextRate() {
     this.#rate = (this.#rate + 1) % RATES.length;
     this.video.playbackRate = RATES[this.#rate];
-    this.rateButton.textContent = `${RATES[this.#rate]}×`;
+    this.rateButton.lastElementChild.textContent = `${RATES[this.#rate]}×`;
   }
 
   #follow() {

@@ -10,6 +10,7 @@ from videos.tests import live
 from videos.tests.factories import VideoFactory, add_captions
 from videos.tests.live import log_in
 from videos.tests.test_looks import PASSWORD, is_too_wide, visit  # noqa: F401 - a fixture
+from vlog.tests.test_accessibility import shapes
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
 
@@ -235,6 +236,19 @@ def test_ten_thousand_cues_are_a_few_rows(desk, track):
     page.keyboard.type("!")
     saved(page)
     assert draft_of(track)[7_000] == "Caption number 6996!"
+
+
+def test_axe_finds_no_barrier(desk, track, address):
+    page = desk()
+    page.click("[data-do=find]")
+    page.click("[data-do=shift]")
+    findings = {how: found for how, found in shapes(page) if found}
+    page.get_by_label("More", exact=True).click()
+    page.get_by_role("button", name="Language and name").click()
+    findings |= {f"dialog {how}": found for how, found in shapes(page) if found}
+    page.goto(f"{address}/admin/videos/captiontrack/?open=all")
+    findings |= {f"list {how}": found for how, found in shapes(page) if found}
+    assert findings == {}
 
 
 SPLIT = """async () => {
