@@ -1,9 +1,10 @@
 """Categories and tags, under which videos are listed: docs/schema.md describes the tables."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from django.db import models
-from django.db.models import Q
+from django.db import models, transaction
+from django.db.models import F, Q
 from django.utils import timezone
 
 from videos.models.addresses import AddressedQuerySet, address_of, free_slug_in, with_free_slug
@@ -14,7 +15,18 @@ SLUG_HELP = "The last part of its address. Old addresses lead to the present one
 
 
 class CategoryQuerySet(AddressedQuerySet["Category"]):
-    pass
+    def arrange(self, order: Sequence[int]) -> None:
+        """Order the categories in this way; those that are not named come after them, as before."""
+        with transaction.atomic():
+            rows = {row.pk: row for row in Category.objects.select_for_update(no_key=True).order_by("pk")}
+            present = list(Category.objects.values_list("pk", flat=True))
+            wanted = [pk for pk in dict.fromkeys([*order, *present]) if pk in rows]
+            changed = []
+            for position, pk in enumerate(wanted, start=1):
+                if rows[pk].position != position:
+                    rows[pk].position = position
+                    changed.append(rows[pk])
+            Category.objects.bulk_update(changed, ["position"])
 
 
 def version_field() -> "models.IntegerField[int, int]":
@@ -28,12 +40,15 @@ class Category(models.Model):
     description = models.TextField(blank=True, default="", db_default="")
     created_at = models.DateTimeField(default=timezone.now, db_default=NOW, editable=False)
     version = version_field()
+    position = models.IntegerField(
+        null=True, blank=True, editable=False, help_text="In lists; NULL: by name, at the end"
+    )
 
     objects = CategoryQuerySet.as_manager()
 
     class Meta:
         db_table = "categories"
-        ordering = ["name", "id"]
+        ordering = [F("position").asc(nulls_last=True), "name", "id"]
         verbose_name_plural = "categories"
         constraints = [
             models.UniqueConstraint(fields=["slug"], name="uq_categories_slug"),
