@@ -2,12 +2,12 @@ from django.urls import path, re_path
 
 from videos.api import archive, captions, videos
 from videos.api.replace import replace
-from videos.pages import downloads, embed, feeds, views
+from videos.pages import downloads, embed, feeds, home, pictures, playlists, views
 from videos.storage import paths
 from videos.uploads import tus
 
 urlpatterns = [
-    path("", views.home, name="home"),
+    path("", home.home, name="home"),
     path("watch/<slug:slug>/", views.watch, name="watch"),
     path("watch/<slug:slug>/<str:grant>/", views.watch, name="watch-granted"),
     path("share/<str:token>/", views.shared, name="share"),
@@ -16,6 +16,10 @@ urlpatterns = [
     path("oembed", embed.oembed, name="oembed"),
     path("category/<slug:slug>/", views.category, name="category"),
     path("tag/<slug:slug>/", views.tag, name="tag"),
+    path("playlists/", playlists.playlists, name="playlists"),
+    path("playlist/<slug:slug>/", playlists.playlist, name="playlist"),
+    path("playlist/<slug:slug>/feed.xml", playlists.PlaylistFeed(), name="playlist-feed"),
+    path("picture/<uuid:key>.jpg", pictures.picture, name="picture"),
     path("api/v1/videos/<int:video_id>/restore", archive.RestoreView.as_view(), name="restore"),
     path("api/v1/videos/<slug:slug>/replace", replace, name="replace"),
     path("api/v1/videos/<slug:slug>/restore", archive.RestoreBySlugView.as_view(), name="restore-slug"),

@@ -5,6 +5,7 @@ on every node.
 """
 
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 from django.db import models, transaction
@@ -24,6 +25,13 @@ class PictureQuerySet(models.QuerySet["Picture"]):
             type(owner)._default_manager.select_for_update(no_key=True).get(pk=owner.pk)
             self.withdraw(owner)
             return self.create(jpeg=jpeg, **_of(owner))
+
+    def addresses(self, owners: Iterable[Category | Playlist]) -> dict[int, str]:
+        """Return the address of the picture of each category, or of each playlist, that has one, by its id."""
+        rows = list(owners)
+        owner = "category" if rows and isinstance(rows[0], Category) else "playlist"
+        found = self.filter(**{f"{owner}__in": rows}).values_list(f"{owner}_id", "key")
+        return {pk: picture_url(key) for pk, key in found}
 
     def withdraw(self, owner: Category | Playlist) -> bool:
         """Delete the picture of a category or a playlist; False where it has none."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db import models, transaction
-from django.db.models import Deferrable, Max, Q
+from django.db.models import Deferrable, Exists, Max, OuterRef, Q
 from django.utils import timezone
 
 from videos.models.addresses import AddressedQuerySet, OldSlug, address_of, free_slug_in
@@ -33,9 +33,10 @@ class PlaylistQuerySet(AddressedQuerySet["Playlist"]):
         """Playlists that every viewer finds in lists."""
         return self.filter(visibility=PlaylistVisibility.PUBLIC)
 
-    def open(self) -> "PlaylistQuerySet":
-        """Playlists that everybody who has the address may see."""
-        return self.exclude(visibility=PlaylistVisibility.PRIVATE)
+    def listed(self) -> "PlaylistQuerySet":
+        """Public playlists with a video that every viewer may watch."""
+        shown = Video.objects.public().filter(playlist_items__playlist=OuterRef("pk"))
+        return self.public().filter(Exists(shown))
 
 
 class Playlist(models.Model):
