@@ -1,6 +1,7 @@
 from django.urls import path, re_path
 
 from videos.api import archive, captions, videos
+from videos.api import playlists as playlist_calls
 from videos.api.replace import replace
 from videos.pages import downloads, embed, feeds, home, pictures, playlists, views
 from videos.storage import paths
@@ -32,6 +33,16 @@ urlpatterns = [
         name="caption-version",
     ),
     path("api/v1/videos/<slug:slug>/", videos.VideoView.as_view(), name="video"),
+    path("api/v1/playlists/", playlist_calls.PlaylistsView.as_view(), name="api-playlists"),
+    path("api/v1/playlists/<slug:slug>/", playlist_calls.PlaylistView.as_view(), name="api-playlist"),
+    path(
+        "api/v1/playlists/<slug:slug>/videos/", playlist_calls.PlaylistVideosView.as_view(), name="api-playlist-videos"
+    ),
+    path(
+        "api/v1/playlists/<slug:slug>/videos/<slug:video>/",
+        playlist_calls.PlaylistVideoView.as_view(),
+        name="api-playlist-video",
+    ),
     path("api/v1/uploads/", tus.UploadsView.as_view(), name="uploads"),
     path("api/v1/uploads/<uuid:key>/", tus.UploadView.as_view(), name="upload"),
     path("browse/", views.browse, name="browse"),

@@ -37,7 +37,7 @@ CREATE TRIGGER tr_playlists_slug AFTER INSERT OR UPDATE OF slug ON playlists
 CREATE FUNCTION count_version_of_playlist() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
     NEW.version := OLD.version + 1;
-    NEW.updated_at := NOW();
+    NEW.updated_at := STATEMENT_TIMESTAMP();
     RETURN NEW;
 END $$;
 CREATE TRIGGER tr_playlists_version_kept BEFORE UPDATE OF version ON playlists FOR EACH ROW

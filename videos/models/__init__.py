@@ -24,6 +24,7 @@ from videos.models.chapters import Chapter
 from videos.models.desk import MAX_VIEWS, BulkAction, BulkEdit, BulkItem, BulkState, SavedView
 from videos.models.featured import FeaturedVideo
 from videos.models.file_versions import FileVersion, FileVersionQuerySet, VersionState
+from videos.models.order import placed
 from videos.models.pictures import Picture, picture_url
 from videos.models.playlists import (
     MAX_ITEMS,
@@ -33,6 +34,7 @@ from videos.models.playlists import (
     PlaylistQuerySet,
     PlaylistSlug,
     PlaylistVisibility,
+    lock_videos,
 )
 from videos.models.publication import EditorDefaults, ShareLink, VisibilityChange
 from videos.models.search import QUERY, Matches, SearchDocument, matching, query_parameters
@@ -138,9 +140,11 @@ __all__ = [
     "folder_number",
     "free_slug",
     "is_public_sql",
+    "lock_videos",
     "matching",
     "new_media_key",
     "new_webhook_secret",
     "picture_url",
+    "placed",
     "query_parameters",
 ]

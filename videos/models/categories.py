@@ -1,6 +1,5 @@
 """Categories and tags, under which videos are listed: docs/schema.md describes the tables."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from django.db import models, transaction
@@ -8,6 +7,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from videos.models.addresses import AddressedQuerySet, address_of, free_slug_in, with_free_slug
+from videos.models.order import placed, write_positions
 from vlog import audit
 from vlog.schema import NOW
 
@@ -15,18 +15,18 @@ SLUG_HELP = "The last part of its address. Old addresses lead to the present one
 
 
 class CategoryQuerySet(AddressedQuerySet["Category"]):
-    def arrange(self, order: Sequence[int]) -> None:
-        """Order the categories in this way; those that are not named come after them, as before."""
+    def move(self, category_id: int, before: int | None) -> int:
+        """Move a category before another one, or to the end; returns its number, counted from 1. 0 where it is gone."""
         with transaction.atomic():
             rows = {row.pk: row for row in Category.objects.select_for_update(no_key=True).order_by("pk")}
-            present = list(Category.objects.values_list("pk", flat=True))
-            wanted = [pk for pk in dict.fromkeys([*order, *present]) if pk in rows]
-            changed = []
-            for position, pk in enumerate(wanted, start=1):
-                if rows[pk].position != position:
-                    rows[pk].position = position
-                    changed.append(rows[pk])
-            Category.objects.bulk_update(changed, ["position"])
+            order = [pk for pk in Category.objects.values_list("pk", flat=True) if pk in rows]
+            if category_id not in order:
+                return 0
+            wanted = placed(order, [category_id], before)
+            old, new = (ids.index(category_id) + 1 for ids in (order, wanted))
+            if write_positions([rows[pk] for pk in wanted]) and old != new:
+                audit.record("moved", subject=rows[category_id], before={"number": old}, after={"number": new})
+            return new
 
 
 def version_field() -> "models.IntegerField[int, int]":

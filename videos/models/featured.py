@@ -12,8 +12,10 @@ from vlog.schema import NOW
 class FeaturedQuerySet(models.QuerySet["FeaturedVideo"]):
     def feature(self, video_ids: Iterable[int]) -> int:
         """Feature videos; returns how many were not featured before."""
-        known = set(self.filter(video__in=video_ids).values_list("video_id", flat=True))
-        return len(self.bulk_create([self.model(video_id=pk) for pk in video_ids if pk not in known]))
+        wanted = set(video_ids)
+        new = wanted - set(self.filter(video__in=wanted).values_list("video_id", flat=True))
+        self.bulk_create([self.model(video_id=pk) for pk in sorted(new)], ignore_conflicts=True)
+        return len(new)
 
     def withdraw(self, video_ids: Iterable[int]) -> int:
         """Feature videos no longer; returns how many were featured."""

@@ -10,6 +10,7 @@ from django.utils import timezone
 from videos.models.addresses import AddressedQuerySet, OldSlug, address_of, free_slug_in
 from videos.models.catalogue import Video, VideoQuerySet
 from videos.models.categories import SLUG_HELP, version_field
+from videos.models.order import kept_beside, placed, write_positions
 from videos.models.visibility import Visibility
 from vlog import audit
 from vlog.schema import NOW
@@ -111,8 +112,7 @@ class Playlist(models.Model):
         Raises PlaylistFull, and DoesNotExist where the playlist was deleted meanwhile.
         """
         with transaction.atomic():
-            videos = Video.objects.listed().filter(pk__in=video_ids).order_by("pk").select_for_update(no_key=True)
-            known = {video.pk for video in videos.only("pk")}
+            known = lock_videos(video_ids)
             self._lock()
             order = self.order()
             new = [pk for pk in dict.fromkeys(video_ids) if pk in known - set(order)]
@@ -160,24 +160,24 @@ class Playlist(models.Model):
             return new
 
     def replace(self, video_ids: Sequence[int]) -> None:
-        """Make these its videos, in this order. Raises PlaylistFull, DoesNotExist."""
+        """Make these its videos, in this order. Those in the archive stay, each after the one that it stands behind.
+
+        Raises PlaylistFull, DoesNotExist.
+        """
         with transaction.atomic():
-            self.remove(set(self.order()) - set(video_ids))
+            archived = set(self.items.exclude(video__deleted_at=None).values_list("video_id", flat=True))
+            order = self.order()
             self.add(video_ids)
-            wanted = [pk for pk in dict.fromkeys(video_ids) if pk in set(self.order())]
-            if self._write(wanted):
-                audit.record("ordered", subject=self, after={"videos": _titles(wanted)})
+            self.remove(set(order) - set(video_ids) - archived)
+            present = set(self.order())
+            wanted = [pk for pk in kept_beside(order, list(dict.fromkeys(video_ids)), archived) if pk in present]
+            if self._write(wanted) and [pk for pk in order if pk in wanted] != [pk for pk in wanted if pk in order]:
+                audit.record("ordered the videos of", subject=self, after={"videos": _titles(wanted)})
 
     def _write(self, order: list[int]) -> bool:
         """Write the positions of all its videos; False where they are so already. The row is locked."""
         rows = {item.video_id: item for item in self.items.all()}
-        changed = []
-        for number, video_id in enumerate(order, start=1):
-            if rows[video_id].position != number:
-                rows[video_id].position = number
-                changed.append(rows[video_id])
-        PlaylistItem.objects.bulk_update(changed, ["position"])
-        return bool(changed)
+        return write_positions([rows[video_id] for video_id in order])
 
     def _lock(self) -> None:
         Playlist.objects.select_for_update(no_key=True).only("pk").get(pk=self.pk)
@@ -220,11 +220,10 @@ class PlaylistSlug(OldSlug):
         constraints = [models.UniqueConstraint(fields=["slug"], name="uq_playlist_slugs_slug")]
 
 
-def placed(order: Sequence[int], moved: Sequence[int], before: int | None) -> list[int]:
-    """Return the order with these ids before another one, or at the end where that is not in it."""
-    rest = [pk for pk in order if pk not in moved]
-    place = rest.index(before) if before in rest else len(rest)
-    return [*rest[:place], *moved, *rest[place:]]
+def lock_videos(video_ids: Iterable[int]) -> set[int]:
+    """Lock videos, which is done before the playlist is locked; returns the ids of those that there are."""
+    videos = Video.objects.listed().filter(pk__in=video_ids).order_by("pk").select_for_update(no_key=True)
+    return {video.pk for video in videos.only("pk")}
 
 
 def _titles(video_ids: Sequence[int]) -> list[str]:

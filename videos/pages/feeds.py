@@ -114,11 +114,11 @@ class CategoryFeed(LatestFeed):
             return moved(request, row.slug)
         return super().__call__(request, row=row)
 
-    def row(self, slug: str) -> Category | Tag:
+    def row(self, slug: str) -> Category | Tag | Playlist:
         return row_or_404(Category.objects.all(), slug)
 
-    def get_object(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Category | Tag:
-        return cast(Category | Tag, kwargs["row"])
+    def get_object(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Category | Tag | Playlist:
+        return cast(Category | Tag | Playlist, kwargs["row"])
 
     def videos(self, of: Any) -> VideoQuerySet:
         return super().videos(of).filter(category=of)
@@ -127,7 +127,7 @@ class CategoryFeed(LatestFeed):
 class TagFeed(CategoryFeed):
     """The feed of one tag."""
 
-    def row(self, slug: str) -> Category | Tag:
+    def row(self, slug: str) -> Category | Tag | Playlist:
         return row_or_404(Tag.objects.all(), slug)
 
     def videos(self, of: Any) -> VideoQuerySet:

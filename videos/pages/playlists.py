@@ -19,6 +19,7 @@ from videos.pages.views import LongPaginator, numbers_of, page_or_404
 from videos.storage.paths import poster_url
 
 PAGE_SIZE = 48
+LATEST = ("-updated_at", "-pk")
 
 no_cache = cache_control(no_cache=True)
 
@@ -47,7 +48,7 @@ def playlist(request: HttpRequest, slug: str) -> HttpResponse:
         return moved(request, found.slug)
     ids, number = list(found.shown().values_list("pk", flat=True)), request.GET.get("page", "1")
     page = page_or_404(Paginator(ids, PAGE_SIZE), number)
-    shown = dict(zip(range(page.start_index(), len(ids) + 1), in_order(page.object_list), strict=False))
+    shown = dict(zip(range(page.start_index(), len(ids) + 1), in_order(list(page.object_list)), strict=False))
     context = {"playlist": found, "page": page, "page_numbers": numbers_of(page), "entries": shown.items()}
     context["picture"] = Picture.objects.addresses([found]).get(found.pk, "")
     return render(request, "videos/playlist.html", context)
@@ -58,13 +59,14 @@ def playlist(request: HttpRequest, slug: str) -> HttpResponse:
 def playlists(request: HttpRequest) -> HttpResponse:
     """Show the public playlists with public videos, those changed last first."""
     number = request.GET.get("page", "1")
-    page = page_or_404(LongPaginator(latest(), number), number)
-    context = {"page": page, "page_numbers": numbers_of(page), "playlists": playlist_cards(page.object_list)}
+    page = page_or_404(LongPaginator(latest().values_list("pk"), number), number)
+    shown = playlist_cards(Playlist.objects.filter(pk__in=[pk for (pk,) in page.object_list]).order_by(*LATEST))
+    context = {"page": page, "page_numbers": numbers_of(page), "playlists": shown}
     return render(request, "videos/playlists.html", context)
 
 
 def latest() -> QuerySet[Playlist]:
-    return Playlist.objects.listed().order_by("-updated_at", "-pk")
+    return Playlist.objects.listed().order_by(*LATEST)
 
 
 def playlist_cards(found: QuerySet[Playlist]) -> list[PlaylistCard]:
@@ -93,7 +95,7 @@ class PlaylistFeed(CategoryFeed):
     def __call__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         response = super().__call__(request, *args, **kwargs)
         if not Playlist.objects.public().filter(slug=kwargs["slug"]).exists():
-            response.headers |= {"X-Robots-Tag": "noindex", "Cache-Control": "no-cache"}
+            response.headers["X-Robots-Tag"], response.headers["Cache-Control"] = "noindex", "no-cache"
         return response
 
     def row(self, slug: str) -> Playlist:
