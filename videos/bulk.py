@@ -40,6 +40,7 @@ from vlog.models import Via
 
 AT_ONCE = 50  # videos that a request changes itself; more are changed in the background
 MAX_VIDEOS = 10_000  # of one edit
+MAX_FOLLOWING = 50  # videos that are remembered with one that is removed from a playlist
 KEPT = timedelta(days=7)
 CHANGED_SINCE = "It was changed since."
 UNDOABLE = {
@@ -238,12 +239,12 @@ def _add_to_playlist(item: BulkItem, edit: BulkEdit) -> Values:
 
 
 def _remove_from_playlist(item: BulkItem, edit: BulkEdit) -> Values:
-    """Remove a video; the next one in the playlist says where it goes when that is undone."""
+    """Remove a video; the next ones in the playlist say where it goes when that is undone."""
     video = _locked(item, edit)
     playlist = _playlist_of(edit)
     order = playlist.order()
     following = order[order.index(video.pk) + 1 :] if video.pk in order else []
-    return {"removed": bool(playlist.remove([video.pk])), "before": following[:1]}
+    return {"removed": bool(playlist.remove([video.pk])), "before": following[:MAX_FOLLOWING]}
 
 
 def _take_out_of_playlist(item: BulkItem, edit: BulkEdit) -> None:
@@ -255,7 +256,9 @@ def _take_out_of_playlist(item: BulkItem, edit: BulkEdit) -> None:
 def _put_into_playlist(item: BulkItem, edit: BulkEdit) -> None:
     video, before = _locked(item, edit), item.before or {}
     if before["removed"]:
-        _playlist_of(edit).add([video.pk], before=next(iter(before["before"]), None))
+        playlist = _playlist_of(edit)
+        present = set(playlist.order())
+        playlist.add([video.pk], before=next((pk for pk in before["before"] if pk in present), None))
 
 
 def _playlist_of(edit: BulkEdit) -> Playlist:
