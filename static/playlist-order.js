@@ -65,12 +65,13 @@ function order(form) {
     const grip = event.target.closest(".grip");
     if (!grip || event.button !== 0) return;
     event.preventDefault();
-    drag(grip, grip.closest("li"), event.pointerId);
+    drag(grip.closest("li"));
   });
 
-  function drag(grip, row, pointer) {
+  // The pointer is not captured: moving the row in the page would end that.
+  function drag(row) {
     const start = row.nextElementSibling;
-    grip.setPointerCapture(pointer);
+    const ends = new AbortController();
     row.classList.add("dragged");
 
     function move({ clientY }) {
@@ -85,12 +86,12 @@ function order(form) {
     }
 
     function drop() {
-      grip.removeEventListener("pointermove", move);
+      ends.abort();
       row.classList.remove("dragged");
       if (row.nextElementSibling !== start) save(row);
     }
 
-    grip.addEventListener("pointermove", move);
-    grip.addEventListener("lostpointercapture", drop, { once: true });
+    document.addEventListener("pointermove", move, ends);
+    for (const name of ["pointerup", "pointercancel"]) document.addEventListener(name, drop, ends);
   }
 }

@@ -76,9 +76,6 @@ class PlaylistAdmin(VersionedAdmin, AddressedAdmin, PicturedAdmin):
     prepopulated_fields = {"slug": ("title",)}
     readonly_fields = ("old_addresses",)
 
-    class Media:
-        js = ("playlist-order.js",)
-
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         return [
@@ -93,6 +90,12 @@ class PlaylistAdmin(VersionedAdmin, AddressedAdmin, PicturedAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         fields = ("title", "description", "visibility", "slug")
         return (*fields, "old_addresses", "poster_video") if obj else fields
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Show no links to other pages beside the choice of a video."""
+        if db_field.name == "poster_video":
+            return db_field.formfield(label="Poster", **kwargs)
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     @admin.display(description="Videos", ordering="number")
     def number_of_videos(self, playlist: Any) -> int:
