@@ -43,7 +43,7 @@ class PlaylistQuerySet(AddressedQuerySet["Playlist"]):
 class Playlist(models.Model):
     """A list of videos. It says nothing of who may watch them: `shown` has those that viewers see.
 
-    Whoever writes to its items locks its row, after those of the videos.
+    Each writer of its items locks its row, after those of the videos.
     """
 
     Visibility = PlaylistVisibility
