@@ -2,6 +2,7 @@
 
 import sys
 from array import array
+from base64 import b64decode, b64encode
 from pathlib import Path
 
 from django.core.cache import cache
@@ -19,6 +20,7 @@ PART = 300  # seconds
 RATE = 50  # peaks a second
 SAMPLES = 8000  # a second; more than enough to see words
 KEPT_SECONDS = 30 * 24 * 3600
+EMPTY_SECONDS = 60  # of a part that could not be made
 TIMEOUT = 60  # seconds for one part
 LIMITS = Limits(memory=2 << 30, cpu=30)
 LOCK = "peaks-lock:{}"  # which parts are being made: each once, and a few in all
@@ -39,13 +41,13 @@ def of_part(video: Video, part: int) -> bytes:
     Raises NoSound and NotYet.
     """
     key = f"peaks:{package_name(video)}:{part}"
-    data = cache.get(key)
-    if data is None:
-        data = _made(video, part)
-        cache.set(key, data, KEPT_SECONDS)
-    if not data:
+    kept = cache.get(key)  # the cache holds JSON
+    if kept is None:
+        kept = b64encode(_made(video, part)).decode()
+        cache.set(key, kept, KEPT_SECONDS if kept else EMPTY_SECONDS)
+    if not kept:
         raise NoSound
-    return data
+    return b64decode(kept)
 
 
 def _made(video: Video, part: int) -> bytes:
