@@ -33,6 +33,7 @@ def video(lasting_rows, tmp_path_factory):
     hear(video)
     Chapter.objects.replace(video.pk, [(0, "Start"), (9, "End")])
     chapters.publish(video.pk)
+    User.objects.create_superuser("ann", password="correct horse")
     return video
 
 
@@ -138,7 +139,6 @@ def test_the_desk_shows_the_sound_and_plays(visit, context, address, video):
     assert min(peaks.of_part(video, 0)[10:-10]) > 60  # a tone throughout
     with pytest.raises(peaks.NoSound):
         peaks.of_part(video, 1)
-    User.objects.create_superuser("ann", password="correct horse")
     page = context.new_page()
     live.log_in(page, address, "ann", "correct horse")
     page.goto(f"{address}/admin/videos/video/{video.pk}/captions/")
