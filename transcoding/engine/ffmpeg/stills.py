@@ -67,6 +67,13 @@ def upload_arguments(demuxer: str, source: str, target: Path) -> list[str]:
     ]
 
 
+def frame_arguments(rendition: Path, offset: float, target: Path) -> list[str]:
+    """Return the arguments for one frame of a part of a rendition, as a poster. offset: seconds after its start."""
+    graph = f"[0:v:0]{FITTED}:in_color_matrix=bt709:in_range=limited:{JPEG},setsar=1,format=yuvj420p[poster]"
+    opened = ["-ss", f"{offset:.3f}", "-protocol_whitelist", "file", "-f", "mp4", "-i", f"file:{rendition}"]
+    return [*thread_arguments(1), *opened, "-filter_complex", graph, *_picture("[poster]", target)]
+
+
 def storyboard_arguments(source: Path, tile: tuple[int, int], grid: tuple[int, int], target: Path) -> list[str]:
     """Return the arguments for sheets of tiles (target: a name with `%03d`) of a bare H.264 stream.
 
