@@ -61,7 +61,7 @@ def context(request: HttpRequest, video: Video, *, may_change: bool) -> dict[str
         "captions": _captions(video),
         "captions_url": _captions_url(video),
         "transcription": Transcription.objects.filter(video=video).first(),
-        "chapters": [] if may_change else Chapter.objects.filter(video=video).marks(),
+        **({} if may_change else _inlines(video)),
         "history": list(audit.entries_of(video)[:HISTORY]),
         "retention_days": settings.ARCHIVE_RETENTION_DAYS,
         **_file(video),
@@ -71,6 +71,11 @@ def context(request: HttpRequest, video: Video, *, may_change: bool) -> dict[str
     if may_change:
         found |= {"gallery": gallery_of(video), "links": video.share_links.all(), "link_form": LinkForm()}
     return found
+
+
+def _inlines(video: Video) -> dict[str, Any]:
+    """Return what the forms have for those who may change it."""
+    return {"chapters": Chapter.objects.filter(video=video).marks(), "audio_tracks": video.audio_tracks.all()}
 
 
 def _making(video: Video, job: TranscodingJob | None) -> dict[str, Any] | None:

@@ -305,7 +305,7 @@ class TestOneVideo:
         ):
             job.qualities.create(quality=quality, status=status, segments_total=total, segments_completed=made)
         page = text(client.get(url(job.video)))
-        assert "Qualities: 1080p (skipped), 720p 40 %, 360p ✓" in " ".join(page.split())
+        assert "Qualities: 1080p (skipped), 720p 0 %, 360p ✓" in " ".join(page.split())
         assert "Attempt 2 of 3. Last error: it went &lt;silent&gt;" in page
         assert "1280 × 720" in page
         assert 'data-live="work" data-busy' in page

@@ -96,7 +96,7 @@ class TestForm:
     def test_the_file_is_made_beside_the_present_one(self, editor, video, settings):
         page = by_form(editor, video).content.decode()
         assert "Viewers watch the present one until the new one is ready" in page
-        assert "being made, 0 %" in page
+        assert "Being made, 0 %" in page
         holder = Video.objects.get(version_of=video)
         assert source_path(holder).read_bytes() == DATA
         assert source_path(video).read_bytes() == b"old"
@@ -129,7 +129,7 @@ class TestForm:
         by_form(editor, video)
         TranscodingJob.objects.get(video__version_of=video).fail("The file is <damaged>.")
         page = by_get(editor, video)
-        assert "failed: The file is &lt;damaged&gt;." in page
+        assert "Failed: The file is &lt;damaged&gt;." in page
         assert "Version 2 of the file could not be made" in page
         assert Video.objects.get(pk=video.pk).watchable
 
