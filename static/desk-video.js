@@ -26,7 +26,8 @@
   const error = document.querySelector(".errors :is(input, select, textarea)");
   if (error) {
     document.querySelector(".errors .errorlist")?.setAttribute("id", "first-error");
-    error.focus();
+    error.focus({ preventScroll: true });
+    addEventListener("load", () => error.scrollIntoView({ block: "center" }));
   }
 
   function countTitle() {
@@ -79,7 +80,9 @@
     });
   }
 
-  const video = () => document.querySelector("#screen video");
+  function video() {
+    return document.querySelector("#screen video");
+  }
 
   // Loads the player with the first click: it weighs more than the page.
   async function playPreview() {
@@ -119,16 +122,24 @@
 
   function editChapters() {
     const list = document.querySelector(".chapters");
-    for (const row of list.children) dress(row);
+    for (const row of list.children) {
+      dress(row);
+      row.hidden = isBlank(row) && !row.matches(".errors");
+    }
     find("add-chapter").addEventListener("click", () => {
       const total = find("id_chapters-TOTAL_FORMS");
-      const blank = [...list.children].find((row) => row.querySelectorAll("input[type=text]").values().every(({ value }) => !value));
-      const row = blank ?? append(list, total);
+      const row = [...list.children].find(isBlank) ?? append(list, total);
+      row.hidden = false;
+      row.querySelector(".chapter-delete input").checked = false;
       const [time, title] = row.querySelectorAll("input[type=text]");
       if (video()) time.value = clock(video().currentTime);
       (video() ? title : time).focus();
       form.dispatchEvent(new Event("vlog-change"));
     });
+  }
+
+  function isBlank(row) {
+    return [...row.querySelectorAll("input[type=text]")].every(({ value }) => !value);
   }
 
   function append(list, total) {

@@ -26,7 +26,7 @@ from videos.admin.publication import grant_to_editor
 from videos.admin.versions import with_version
 from videos.admin.video_list import VideoListAdmin
 from videos.forms import ChapterForm, ChapterFormSet, UploadForm, VideoForm
-from videos.models import AudioTrack, Chapter, Video
+from videos.models import MEANINGS, AudioTrack, Chapter, Video
 from videos.sidecars import Sidecar
 from videos.uploads.form import takes_files
 
@@ -112,7 +112,8 @@ class VideoAdmin(VideoListAdmin, PosterAdmin):
         form = context["adminform"].form
         if "new_password" in form.fields:  # not for those who may only look
             initial = form["visibility"].as_hidden(only_initial=True)
-            context |= {"initial_visibility": initial, "zone": get_current_timezone_name()}
+            meanings = [(value, text.partition(": ")[2]) for value, text in MEANINGS.items()]
+            context |= {"initial_visibility": initial, "visibilities": meanings, "zone": get_current_timezone_name()}
         return super().render_change_form(request, context, *args, **kwargs)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
