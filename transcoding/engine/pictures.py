@@ -43,7 +43,6 @@ INTERVAL = 2  # seconds between the tiles of a storyboard, at least
 MOST_TILES = 200  # about; a longer video has them further apart
 TILE_WIDTH, TILE_HEIGHT = 160, 320  # pixels; the width, and the height at most
 COLUMNS, ROWS = 10, 10
-LAST_FRAME = 0.05  # seconds before the end of a segment, where it surely has a frame
 NO_STREAM = "matches no streams"  # what ffmpeg logs of a source without a cover
 UNREADABLE_COVER = (
     "The cover of the file is damaged or too large, so the poster is the waveform. You may choose another."
@@ -219,8 +218,8 @@ def frame(rendition: Path, at: float, folder: Path) -> bytes:
     path, start, end = _segment_at(rendition, at, timescale)
     part, target = folder / "part.mp4", folder / f"frame{UNFINISHED}"
     part.write_bytes(head + path.read_bytes())
-    offset = min(max(at - start, 0.0), end - start - LAST_FRAME)
-    processes.run(frame_arguments(part, max(offset, 0.0), target), timeout=PATIENCE, folder=folder, nice=True)
+    offset = min(max(at - start, 0.0), end - start)
+    processes.run(frame_arguments(part, offset, target), timeout=PATIENCE, folder=folder, nice=True)
     return target.read_bytes()
 
 
