@@ -15,8 +15,12 @@
     const input = document.querySelector('form input[type="file"][data-uploads]');
     if (!input || !window.vlogTray) return;
     const page = new Page(input);
+    try {
+      page.begin(await window.vlogTray.open());
+    } catch {
+      return page.giveUp();
+    }
     await window.vlogTray.load().catch(() => {}); // without the list, files can still be sent
-    page.begin(await window.vlogTray.open());
   });
 
   class Page {
@@ -26,6 +30,14 @@
       this.list = element("ul", { className: "uploads" });
       this.note = element("p", { className: "upload-note", role: "status" });
       this.form.querySelector(".submit-row").before(this.list, this.note);
+      this.ready = new Promise((resolve) => (this.isReady = resolve));
+      this.submitted = (event) => this.submit(event);
+      this.form.addEventListener("submit", this.submitted);
+    }
+
+    // Without the scripts that send files, the browser submits the form.
+    giveUp() {
+      this.form.removeEventListener("submit", this.submitted);
     }
 
     begin(uploads) {
@@ -37,10 +49,9 @@
       input.multiple = true;
       input.addEventListener("change", () => this.choose(input.files));
       window.takeDrops((files) => this.choose(files));
-      form.addEventListener("submit", (event) => this.submit(event));
       form.addEventListener("input", (event) => event.target !== input && this.saveSoon());
-      // Django's field of the category changes by an event of jQuery only.
-      window.django?.jQuery?.(form).on("change", "select", () => this.saveSoon());
+      if (input.files.length) this.choose(input.files); // before this was loaded
+      this.isReady();
     }
 
     count(states) {
@@ -52,8 +63,9 @@
       this.input.value = ""; // the list has them now; the same file can be chosen again
     }
 
-    submit(event) {
+    async submit(event) {
       event.preventDefault();
+      await this.ready;
       for (const item of this.uploads.items) if (Object.keys(item.errors).length) item.state = "chosen";
       this.showErrors({});
       const details = this.details();
