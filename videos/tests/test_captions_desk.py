@@ -169,6 +169,7 @@ def test_changes_of_two_people_are_put_together_and_the_same_caption_is_a_confli
     assert track.versions.filter(state="draft", is_working=False).get().cues[1][2] == "Mine again."
 
 
+@pytest.mark.slow("waits for saves that fail")
 def test_without_a_connection_the_text_stays_in_the_browser(desk, track, address):
     page = desk()
     page.route("**/draft/", lambda route: route.abort() if route.request.method == "PATCH" else route.continue_())
@@ -187,6 +188,7 @@ def test_without_a_connection_the_text_stays_in_the_browser(desk, track, address
     assert page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('vlog-captions')).length") == 0
 
 
+@pytest.mark.slow("two browsers")
 def test_two_editors_are_told_of_each_other(desk, track, visit, address):  # noqa: F811
     desk()
     User.objects.create_superuser("bob", password=PASSWORD)
@@ -203,6 +205,7 @@ def test_two_editors_are_told_of_each_other(desk, track, visit, address):  # noq
     assert draft_of(track)[0] == "Both."
 
 
+@pytest.mark.slow("opens a browser")
 def test_a_new_text_is_compared_and_taken_over_cue_by_cue(desk, track):
     track.cues.filter(text=TEXTS[1]).update(edited=True)
     other = [Cue(start=4 * n, end=4 * n + 3, text=f"{text} New.") for n, text in enumerate(TEXTS)]
@@ -220,6 +223,7 @@ def test_a_new_text_is_compared_and_taken_over_cue_by_cue(desk, track):
     assert texts(page) == list(TEXTS)
 
 
+@pytest.mark.slow("ten thousand rows")
 def test_ten_thousand_cues_are_a_few_rows(desk, track):
     track.video.duration = 40_000
     track.video.save()
@@ -238,6 +242,7 @@ def test_ten_thousand_cues_are_a_few_rows(desk, track):
     assert draft_of(track)[7_000] == "Caption number 6996!"
 
 
+@pytest.mark.slow("judges six pages")
 def test_axe_finds_no_barrier(desk, track, address):
     page = desk()
     page.click("[data-do=find]")
