@@ -264,6 +264,8 @@ class BulkAdmin(FileVersionAdmin):
         self._changeable(request, video_id)
         if request.method == "POST":
             self.retry_failed(request, self.get_queryset(request).filter(pk=video_id))
+        if "from_page" in request.POST:
+            return HttpResponseRedirect(reverse("admin:videos_video_change", args=[video_id]))
         return to_list(request)
 
     def undo_view(self, request: HttpRequest, edit_id: int) -> HttpResponse:

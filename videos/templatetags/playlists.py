@@ -25,5 +25,4 @@ def playlists_card(context: template.Context, video: Video | None) -> dict[str, 
         "others": Playlist.objects.exclude(items__video=video).order_by("title", "pk")[:OFFERED],
         "is_featured": FeaturedVideo.objects.filter(video=video).exists(),
         "may_change": user.has_perm("videos.change_playlist") and user.has_perm("videos.change_video"),
-        "csrf_token": context["csrf_token"],
     }
