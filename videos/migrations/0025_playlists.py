@@ -105,7 +105,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ("auth", "0012_alter_user_first_name_max_length"),
         ("contenttypes", "0002_remove_content_type_name"),
-        ("videos", "0023_caption_versions"),
+        ("videos", "0024_chapters_from_file"),
     ]
 
     operations = [
