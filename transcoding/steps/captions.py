@@ -1,7 +1,6 @@
 """Transcriptions of published videos: when one is made, and their queue."""
 
 from collections.abc import Collection
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,11 @@ from django.db.models import Q
 
 from transcoding.engine import languages
 from transcoding.engine.contract import Assignment, LeaseLost
+from transcoding.engine.formats.webvtt import Caption
 from transcoding.engine.package.files import remove
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.speech.transcribe import Transcript, Whisper
+from transcoding.engine.speech.words import Spoken
 from transcoding.models import ChunkKind, TranscodingChunk, TranscodingJob, lease_end
 from transcoding.queue.local import NotSupported, assignment_of
 from transcoding.queue.post_publish import PostPublishQueue
@@ -204,7 +205,7 @@ def _take(video_id: int, transcript: Transcript) -> tuple[list[CaptionTrack], st
         return _withdraw(video_id), NO_SPEECH
     language, origin = languages.clean(transcript.language), CaptionTrack.Origin.WHISPER
     track = _whispers_track(video_id, language)
-    cues = (Cue(**asdict(caption)) for caption in transcript.captions)
+    cues = (_cue(caption) for caption in transcript.captions)
     if track.is_persons:
         CaptionVersion.objects.filter(track=track, origin=origin, edited=False).drafts().delete()
         CaptionVersion.objects.draft(track, cues, origin=origin, language=language, edited=False)
@@ -213,6 +214,13 @@ def _take(video_id: int, transcript: Transcript) -> tuple[list[CaptionTrack], st
     track.replace_cues(cues)
     track.publish(track.language if _is_alike(track, language) else language)
     return [track], ""
+
+
+def _cue(caption: Caption) -> Cue:
+    facts = {"start": caption.start, "end": caption.end, "text": caption.text}
+    if isinstance(caption, Spoken):
+        return Cue(**facts, confidence=caption.confidence or None, words=caption.compact or None)
+    return Cue(**facts)
 
 
 def _withdraw(video_id: int) -> list[CaptionTrack]:

@@ -54,7 +54,7 @@ class CaptionVersionQuerySet(models.QuerySet["CaptionVersion"]):
     ) -> "CaptionVersion":
         kept = self.filter(track=track)
         last = kept.aggregate(last=Max("number"))["last"] or 0
-        rows = [[cue.start, cue.end, cue.text, cue.edited, cue.confidence] for cue in cues]
+        rows = [[cue.start, cue.end, cue.text, cue.edited, cue.confidence, False, cue.words] for cue in cues]
         facts = {"language": track.language, "origin": track.origin, "edited": track.edited, **fields}
         version = self.create(
             track=track, number=last + 1, state=state, cues=rows, length=len(rows), created_by=audit.actor(), **facts
@@ -121,8 +121,8 @@ class CaptionVersion(models.Model):
     def as_cues(self) -> list[Cue]:
         """Return the cues, which are no rows."""
         return [
-            Cue(start=start, end=end, text=text, edited=edited, confidence=confidence)
-            for start, end, text, edited, confidence in self.cues
+            Cue(start=start, end=end, text=text, edited=edited, confidence=confidence, words=rest[-1] if rest else None)
+            for start, end, text, edited, confidence, *rest in self.cues
         ]
 
     def keep(self) -> None:

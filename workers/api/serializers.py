@@ -5,12 +5,15 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.serializers import Serializer
 
+from transcoding.engine.speech.words import MAX_TEXT, Word
 from transcoding.models import ChunkKind
 from videos.storage.paths import LANGUAGE
 from workers.models import Worker
 
 MAX_INTEGER = 2**31 - 1  # of PostgreSQL's integer
 MAX_CAPTIONS = 20_000  # eleven hours, one every two seconds
+MAX_WORDS = 1000  # of one caption
+MAX_MILLISECONDS = 10**10
 MAX_ERROR = 16_000  # characters that are stored of an error
 
 REMOTE_KINDS = [kind.value for kind in (ChunkKind.VIDEO, ChunkKind.AUDIO, ChunkKind.TRANSCRIPTION)]
@@ -112,10 +115,28 @@ class WarnSerializer(AttemptSerializer):
     sentence = serializers.CharField(max_length=500)
 
 
+class WordField(serializers.Field[Any, Any, Any, Any]):
+    """A word as [start_ms, end_ms, word, confidence]."""
+
+    default_error_messages = {"invalid": "A word is [start_ms, end_ms, word, confidence]."}
+
+    def to_internal_value(self, data: Any) -> Word:
+        try:
+            start, end, text, sure = data
+            word = Word(start, end, text, float(sure))
+        except (TypeError, ValueError):
+            self.fail("invalid")
+        numbers = all(type(number) is int and 0 <= number <= MAX_MILLISECONDS for number in (start, end))
+        if not numbers or type(text) is not str or len(text) > MAX_TEXT or not 0 <= word.confidence <= 1:
+            self.fail("invalid")
+        return word._replace(text=text.replace("\0", ""))
+
+
 class CaptionSerializer(Serializer[Any]):
     start = NumberField(min_value=0, max_value=1e7)
     end = NumberField(min_value=0, max_value=1e7)
     text = serializers.CharField(max_length=1000, allow_blank=True)
+    words = serializers.ListField(child=WordField(), max_length=MAX_WORDS, required=False)
 
 
 class TranscriptSerializer(AttemptSerializer):

@@ -15,7 +15,7 @@ from transcoding.engine.ffmpeg import processes
 from transcoding.engine.ffmpeg.confinement import Rights
 from transcoding.engine.formats.webvtt import Caption
 from transcoding.engine.package.files import Open, as_it_is
-from transcoding.engine.speech.cues import Recognized, readable, without_inventions
+from transcoding.engine.speech.cues import readable, recognized_of, without_inventions
 from transcoding.engine.work import DISK_FULL, Pulse, is_disk_full
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,8 @@ class Task:
     """The message to the process: plain data. model is a name or a file, folder contains the weights of that name.
 
     An empty plan only loads the model, as a trial. An empty language (BCP 47) is detected. threads 0: torch chooses.
-    part: seconds of audio that are transcribed at a time.
+    part: seconds of audio that are transcribed at a time. begin, end: which seconds of the video; end 0: all. prompt:
+    names and terms as they are spelled.
     """
 
     source: str
@@ -44,6 +45,9 @@ class Task:
     language: str = ""
     threads: int = 0
     part: int = PART
+    begin: float = 0.0
+    end: float = 0.0
+    prompt: str = ""
 
 
 class CannotTranscribe(EncodeError):
@@ -77,7 +81,7 @@ def transcribe(task: Task, duration: float, report: Callable[[int], None], check
     process has ended before this returns.
     """
     answer = _run(task, duration, report, check)
-    recognized = without_inventions([Recognized(*each) for each in answer["captions"]])
+    recognized = without_inventions([recognized_of(each) for each in answer["captions"]])
     captions = tuple(readable(recognized, duration))
     return Transcript(answer["language"] if captions else "", captions)
 
