@@ -12,6 +12,7 @@ from django.utils import timezone
 from transcoding.engine.codecs.h264 import SOFTWARE
 from transcoding.engine.ffmpeg import confinement, encoders, processes
 from transcoding.models import (
+    TRANSCRIBED,
     Attempt,
     ChunkKind,
     ChunkStatus,
@@ -72,7 +73,7 @@ def _queues_of_live_nodes() -> set[str]:
 
 
 def _required_queues() -> set[str]:
-    return {queue for kind, queue in QUEUES.items() if kind != ChunkKind.TRANSCRIPTION or captions.is_enabled()}
+    return {queue for kind, queue in QUEUES.items() if kind not in TRANSCRIBED or captions.is_enabled()}
 
 
 def _unserved(queue: str) -> Finding:

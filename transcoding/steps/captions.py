@@ -1,6 +1,7 @@
 """Transcriptions of published videos: when one is made, and their queue."""
 
 from collections.abc import Collection
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from transcoding.engine.contract import Assignment, LeaseLost
 from transcoding.engine.formats.webvtt import Caption
 from transcoding.engine.package.files import remove
 from transcoding.engine.plan.plan import Plan
-from transcoding.engine.speech.transcribe import Transcript, Whisper
+from transcoding.engine.speech.transcribe import Order, Transcript, Whisper
 from transcoding.engine.speech.words import Spoken
 from transcoding.models import ChunkKind, TranscodingChunk, TranscodingJob, lease_end
+from transcoding.queue import speech_parts
 from transcoding.queue.local import NotSupported, assignment_of
 from transcoding.queue.post_publish import PostPublishQueue
 from transcoding.queue.wakeups import notify_workers
@@ -29,6 +31,7 @@ NOT_NEEDED = "The video has captions in its language. Transcribe it again to hav
 NO_AUDIO = "The video has no audio, so there are no captions."
 NO_SPEECH = "No speech was found, so there are no captions. Choose the language and transcribe again if there is some."
 
+OTHERS = "Other languages are spoken, too: {}. Check those passages."
 DRAFTED = "People have changed the captions (track {}), so the new ones are a draft beside them."
 
 
@@ -88,7 +91,11 @@ def _open(job: TranscodingJob, language: str) -> bool:
     if job.plan is None or not Plan.from_json(job.plan).audio:
         Transcription.objects.skip(job.video_id, NO_AUDIO)
         return False
+    before = Transcription.objects.filter(video=job.video_id, status=Transcription.Status.FAILED)
+    goes_on = before.filter(given_language=language).exists()
     Transcription.objects.request(job.video_id, language)
+    if speech_parts.open_for(job, goes_on=goes_on):
+        return True
     chunk, _ = TranscodingChunk.objects.get_or_create(job=job, kind=ChunkKind.TRANSCRIPTION)
     TranscodingChunk.objects.filter(pk=chunk.pk).reset()
     return True
@@ -120,8 +127,12 @@ class TranscriptionQueue(PostPublishQueue):
     def language_of(self, assignment: Assignment) -> str:
         return Transcription.objects.get(video__job__chunks=assignment.chunk).given_language
 
+    def order_of(self, assignment: Assignment) -> Order:
+        """Return what is asked of this transcription."""
+        return Order(language=self.language_of(assignment))
+
     def details(self, assignment: Assignment) -> dict[str, Any]:
-        return {"language": self.language_of(assignment)}
+        return asdict(self.order_of(assignment))
 
     def complete(self, assignment: Assignment) -> None:
         """Raise NotSupported: the transcript completes a transcription."""
@@ -137,6 +148,9 @@ class TranscriptionQueue(PostPublishQueue):
                 transcriptions.update(progress_percent=percent)
 
     def publish(self, assignment: Assignment, transcript: Transcript) -> None:
+        self._store(assignment, transcript)
+
+    def _store(self, assignment: Assignment, transcript: Transcript) -> None:
         """Store the captions in the package and the transcript in the database, all or nothing.
 
         Again where the package has moved meanwhile: the transcript took too long to be made again.
@@ -146,7 +160,7 @@ class TranscriptionQueue(PostPublishQueue):
             self._publish(assignment, placement.package_of(video), transcript)
         except FileNotFoundError as error:
             if placement.follow(video):
-                self.publish(assignment, transcript)
+                self._store(assignment, transcript)
                 return
             if package_dir(video).exists():
                 raise
@@ -165,6 +179,7 @@ class TranscriptionQueue(PostPublishQueue):
             if package_dir(video) != package:
                 raise FileNotFoundError(f"{package} has moved")
             changed, note = _take(video.pk, transcript)
+            note = " ".join(filter(None, (note, others_of(transcript))))
             row = Transcription.objects.get(video=video)
             row.complete(transcript.language, transcript.text, transcript.words, note or None)
             wanted = [tracks.key_of(each) for each in changed]
@@ -172,7 +187,8 @@ class TranscriptionQueue(PostPublishQueue):
                 if folder.name not in wanted:  # people have changed the track meanwhile, or deleted it
                     remove(folder)
             tracks.install(staging, package, video)
-            CaptionTrack.objects.packaged(each for each in changed if tracks.key_of(each) in files or note)
+            empty = not transcript.captions
+            CaptionTrack.objects.packaged(each for each in changed if tracks.key_of(each) in files or empty)
 
     def _track_of(self, assignment: Assignment, transcript: Transcript) -> CaptionTrack:
         """Return the track of Whisper's captions, which is created as a draft if there is none."""
@@ -214,6 +230,14 @@ def _take(video_id: int, transcript: Transcript) -> tuple[list[CaptionTrack], st
     track.replace_cues(cues)
     track.publish(track.language if _is_alike(track, language) else language)
     return [track], ""
+
+
+def others_of(transcript: Transcript) -> str:
+    """Return a note that names the other languages of a recording; empty if there are none."""
+    if not transcript.others:
+        return ""
+    spoken = ", ".join(f"{tracks.name_of(code)} ({seconds:.0f} s)" for code, seconds in transcript.others.items())
+    return OTHERS.format(spoken)
 
 
 def _cue(caption: Caption) -> Cue:

@@ -6,7 +6,8 @@
 from typing import Any
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
+from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
 from videos.models.catalogue import Video
@@ -47,6 +48,19 @@ class TranscriptionQuerySet(models.QuerySet["Transcription"]):
             status=TranscriptionStatus.PENDING, started_at=None, completed_at=None, progress_percent=0,
             error_message=error,
         )  # fmt: skip
+
+    def go_on(self, percent: int = 0) -> int:
+        """Note that a part is being transcribed; what is done of the others is kept."""
+        return self.exclude(status__in=[TranscriptionStatus.COMPLETED, TranscriptionStatus.FAILED]).update(
+            status=TranscriptionStatus.PROCESSING,
+            started_at=Coalesce("started_at", Value(timezone.now())),
+            progress_percent=Greatest("progress_percent", percent),
+            error_message=None,
+        )
+
+    def pause(self, error: str | None = None) -> int:
+        """Note that no worker has a part now; what is done is kept. error: why the last one failed."""
+        return self.running().update(status=TranscriptionStatus.PENDING, error_message=error)
 
     def fail(self, reason: str) -> int:
         return self.update(status=TranscriptionStatus.FAILED, error_message=reason, completed_at=timezone.now())

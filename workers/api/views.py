@@ -18,7 +18,7 @@ from rest_framework.response import Response
 from transcoding.engine.contract import Assignment
 from transcoding.engine.formats.webvtt import Caption
 from transcoding.engine.speech.cues import readable
-from transcoding.engine.speech.transcribe import Transcript
+from transcoding.engine.speech.transcribe import Recognition, Transcript
 from transcoding.engine.speech.words import Spoken, Word
 from transcoding.queue.local import LocalQueue
 from transcoding.steps import queues
@@ -115,6 +115,17 @@ class TranscriptView(ChunkView):
 
 def _caption(start: float, end: float, text: str, words: Sequence[Word] = ()) -> Caption:
     return Spoken(start, end, text, tuple(words)) if words else Caption(start, end, text)
+
+
+@extend_schema_view(post=described({204: None}, CHUNK, request=serializers.SpeechSerializer))
+class SpeechView(ChunkView):
+    """Complete a part of a transcription."""
+
+    serializer = serializers.SpeechSerializer
+    max_message = MAX_TRANSCRIPT
+
+    def handle(self, queue: LocalQueue, assignment: Assignment, message: dict[str, Any]) -> None:
+        queue.keep(assignment, Recognition(message["languages"], message["said"]))
 
 
 @extend_schema_view(post=described({204: None}, CHUNK, request=serializers.FailSerializer))

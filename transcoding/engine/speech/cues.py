@@ -64,9 +64,12 @@ def recognized_of(row: Sequence[Any]) -> Recognized:
     return Recognized(*facts, words=words_of(words))
 
 
-def without_inventions(recognized: Sequence[Recognized]) -> list[Recognized]:
-    """Return what was said: without phrases over silence, and without repetitions that go on and on."""
-    real = [each for each in recognized if not _is_invented(each)]
+def without_inventions(recognized: Sequence[Recognized], prompt: str = "") -> list[Recognized]:
+    """Return what was said: without phrases over silence, and without repetitions that go on and on.
+
+    prompt: what Whisper was given, of which it repeats parts over silence.
+    """
+    real = [each for each in recognized if not _is_invented(each, _words(prompt))]
     kept: list[Recognized] = []
     for words, repeated in groupby(real, key=lambda each: _words(each.text)):
         found = list(repeated)
@@ -75,9 +78,11 @@ def without_inventions(recognized: Sequence[Recognized]) -> list[Recognized]:
     return [replace(each, text=_LOOP.sub(r"\1", each.text)) for each in kept]
 
 
-def _is_invented(each: Recognized) -> bool:
-    is_silent = each.loudness < QUIET or each.no_speech > NO_SPEECH
-    return is_silent and _INVENTIONS.fullmatch(_words(each.text)) is not None
+def _is_invented(each: Recognized, prompt: str) -> bool:
+    words = _words(each.text)
+    if each.loudness >= QUIET and each.no_speech <= NO_SPEECH:
+        return False
+    return _INVENTIONS.fullmatch(words) is not None or f" {words} " in f" {prompt} "
 
 
 def _words(text: str) -> str:

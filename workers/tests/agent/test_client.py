@@ -253,7 +253,7 @@ def test_a_transcript_completes_its_chunk(film, site, queue_of):
     site.language = "cy"
     queue = queue_of(site)
     chunk = queue.claim(("transcription",))
-    assert queue.language_of(chunk) == "cy"
+    assert queue.order_of(chunk).language == "cy"
     queue.publish(chunk, Transcript("cy", (Caption(0.5, 1.5, "Bore da"),)))
     assert site.transcript["captions"] == [{"start": 0.5, "end": 1.5, "text": "Bore da"}]
     assert (site.transcript["language"], site.chunks[44].state) == ("cy", "completed")
