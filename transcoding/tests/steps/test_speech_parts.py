@@ -206,7 +206,7 @@ class TestKilled:
     @pytest.mark.timeout(400)
     def test_killed_nodes_at_random_moments(self, job, nodes, settings, tmp_path_factory):
         settings.WHISPER_MODEL = str(speech.weights(tmp_path_factory.mktemp("weights")))
-        chance, kills = random.Random(time.time()), 4
+        chance, kills = random.Random(time.time()), 4  # noqa: S311 - any moment
         for number in range(kills):
             node = nodes(f"node{number}", "transcribe")
             wait_for(lambda: tasks.sweep.run() or row(job).status != "pending", "a beginning")
@@ -216,7 +216,7 @@ class TestKilled:
             expire(job)
             assert row(job).status in ("pending", "completed")
             assert chunks(job).filter(status="completed").count() == before
-        TranscodingChunk.objects.filter(job=job).update(failures=0)
+            TranscodingChunk.objects.filter(job=job).update(failures=0)  # three kills of the same part fail it
         nodes("last", "transcribe")
         wait_for(lambda: tasks.sweep.run() or row(job).status == "completed", "the end")
         assert sum(chunks(job).values_list("attempt", flat=True)) <= 4 + kills
@@ -279,29 +279,32 @@ class TestFailures:
 
 
 class TestScheduling:
-    def test_two_workers_are_nearly_twice_as_fast_as_one(self, job, monkeypatch):
-        """With a model that sleeps in proportion to the sound."""
+    @pytest.mark.slow("sleeps as long as a model would compute")
+    def test_two_workers_are_nearly_twice_as_fast_as_one(self, job):
         alone = self.seconds(1)
         assert row(job).status == "completed"
         assert tasks.transcribe_again(job)
         shared = self.seconds(2)
         assert words_of(job) == ALL
-        assert alone / shared >= 1.6  # of a recording of some seconds, of which a second is overlap; see the plan's test
+        assert alone / shared >= 1.8
 
     def seconds(self, workers):
+        """From the first claim to the last result of a model that sleeps in proportion to the sound."""
+        ends = []
         waiting = [queue() for _ in range(workers)]
-        threads = [threading.Thread(target=self.work, args=(each,)) for each in waiting]
+        threads = [threading.Thread(target=self.work, args=(each, ends)) for each in waiting]
         started = time.monotonic()
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        return time.monotonic() - started
+        return max(ends) - started
 
-    def work(self, waiting):
+    def work(self, waiting, ends):
         while (assignment := waiting.claim()) is not None:
             order = waiting.order_of(assignment)
-            time.sleep((order.end - order.begin) / 5)
+            time.sleep(order.end - order.begin)
+            ends.append(time.monotonic())
             make(waiting, assignment)
         connection.close()
 
