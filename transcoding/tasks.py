@@ -303,10 +303,10 @@ def _worker(node: str) -> Worker:
     return Worker.objects.filter(worker_id=nodes.worker_id_of(node)).first() or nodes.register(node)
 
 
-def transcribe_again(job: TranscodingJob, language: str = "") -> bool:
+def transcribe_again(job: TranscodingJob, language: str = "", glossary: str | None = None) -> bool:
     """Ask for a transcription of a published video; False where that is not possible now: see `captions.request`."""
     with transaction.atomic():
-        if not captions.request(job, language):
+        if not captions.request(job, language, glossary):
             return False
         audit.record("requested a transcription of", subject=job.video)
     transaction.on_commit(lambda: notify_workers(ChunkKind.TRANSCRIPTION))

@@ -11,18 +11,16 @@ from django.db.models import Q
 
 from transcoding.engine import languages
 from transcoding.engine.contract import Assignment, LeaseLost
-from transcoding.engine.formats.webvtt import Caption
 from transcoding.engine.package.files import remove
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.speech.transcribe import Order, Transcript, Whisper
-from transcoding.engine.speech.words import Spoken
 from transcoding.models import ChunkKind, TranscodingChunk, TranscodingJob, lease_end
 from transcoding.queue import speech_parts
 from transcoding.queue.local import NotSupported, assignment_of
 from transcoding.queue.post_publish import PostPublishQueue
 from transcoding.queue.wakeups import notify_workers
 from transcoding.steps import tracks
-from videos.models import CaptionTrack, CaptionVersion, Cue, TooManyDrafts, TooManyTracks, Transcription, Video
+from videos.models import CaptionTrack, CaptionVersion, TooManyDrafts, TooManyTracks, Transcription, Video
 from videos.storage import placement
 from videos.storage.paths import package_dir
 from vlog import audit
@@ -71,8 +69,10 @@ def has_captions(job: TranscodingJob) -> bool:
     return found.in_language(spoken).exclude(kind=CaptionTrack.Kind.DESCRIPTIONS).exists()
 
 
-def request(job: TranscodingJob, language: str = "") -> bool:
+def request(job: TranscodingJob, language: str = "", glossary: str | None = None) -> bool:
     """Ask for a transcription of a published video, in a given language or in the detected one.
+
+    glossary: names and terms of the video; None: as before.
 
     False where one is pending or running, where the video is not published or is archived, and where this site makes
     no captions. The present captions stay until the new ones are complete.
@@ -84,16 +84,16 @@ def request(job: TranscodingJob, language: str = "") -> bool:
         ready = Video.objects.not_archived().filter(pk=job.video_id, status=Video.Status.READY)
         if not ready.exists() or job.chunks.transcriptions().open().exists():
             return False
-        return _open(job, language)
+        return _open(job, language, glossary)
 
 
-def _open(job: TranscodingJob, language: str) -> bool:
+def _open(job: TranscodingJob, language: str, glossary: str | None = None) -> bool:
     if job.plan is None or not Plan.from_json(job.plan).audio:
         Transcription.objects.skip(job.video_id, NO_AUDIO)
         return False
     before = Transcription.objects.filter(video=job.video_id, status=Transcription.Status.FAILED)
     goes_on = before.filter(given_language=language).exists()
-    Transcription.objects.request(job.video_id, language)
+    Transcription.objects.request(job.video_id, language, glossary)
     if speech_parts.open_for(job, goes_on=goes_on):
         return True
     chunk, _ = TranscodingChunk.objects.get_or_create(job=job, kind=ChunkKind.TRANSCRIPTION)
@@ -129,7 +129,9 @@ class TranscriptionQueue(PostPublishQueue):
 
     def order_of(self, assignment: Assignment) -> Order:
         """Return what is asked of this transcription."""
-        return Order(language=self.language_of(assignment))
+        row = Transcription.objects.get(video__job__chunks=assignment.chunk)
+        terms = (settings.WHISPER_PROMPT, Transcription.objects.prompt_of(row.video_id))
+        return Order(language=row.given_language, prompt=" ".join(filter(None, terms)))
 
     def details(self, assignment: Assignment) -> dict[str, Any]:
         return asdict(self.order_of(assignment))
@@ -221,7 +223,7 @@ def _take(video_id: int, transcript: Transcript) -> tuple[list[CaptionTrack], st
         return _withdraw(video_id), NO_SPEECH
     language, origin = languages.clean(transcript.language), CaptionTrack.Origin.WHISPER
     track = _whispers_track(video_id, language)
-    cues = (_cue(caption) for caption in transcript.captions)
+    cues = (tracks.cue_of(caption) for caption in transcript.captions)
     if track.is_persons:
         CaptionVersion.objects.filter(track=track, origin=origin, edited=False).drafts().delete()
         CaptionVersion.objects.draft(track, cues, origin=origin, language=language, edited=False)
@@ -238,13 +240,6 @@ def others_of(transcript: Transcript) -> str:
         return ""
     spoken = ", ".join(f"{tracks.name_of(code)} ({seconds:.0f} s)" for code, seconds in transcript.others.items())
     return OTHERS.format(spoken)
-
-
-def _cue(caption: Caption) -> Cue:
-    facts = {"start": caption.start, "end": caption.end, "text": caption.text}
-    if isinstance(caption, Spoken):
-        return Cue(**facts, confidence=caption.confidence or None, words=caption.compact or None)
-    return Cue(**facts)
 
 
 def _withdraw(video_id: int) -> list[CaptionTrack]:

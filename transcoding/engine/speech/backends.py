@@ -44,11 +44,12 @@ class Backend(Protocol):
         """The codes of the languages that it knows."""
 
     def transcribe(
-        self, samples: "Samples", language: str | None, prompt: str, report: Callable[[float], None]
+        self, samples: "Samples", language: str | None, prompt: str, before: str, report: Callable[[float], None]
     ) -> tuple[str, list[Segment]]:
         """Return the language that is spoken and what is said; report gets the seconds that are done.
 
-        prompt: names and terms as they are spelled. samples: 16 000 a second, from -1 to 1.
+        prompt: names and terms as they are spelled. before: the last words before these samples. samples: 16 000 a
+        second, from -1 to 1.
         """
 
 

@@ -108,7 +108,7 @@ def readable(recognized: Iterable[Recognized | Caption], duration: float) -> lis
 def _timed(words: Sequence[Word]) -> Iterator[Caption]:
     """Yield words in captions of at most two lines each, which end at pauses."""
     for stretch in stretches(words):
-        tokens = _tokens(text_of(stretch))
+        tokens = tokens_of(text_of(stretch))
         if (spans := Spans.of(tokens, stretch)) is None:
             continue  # there are no letters
         first = 0
@@ -121,7 +121,7 @@ def _timed(words: Sequence[Word]) -> Iterator[Caption]:
 
 def _divided(start: float, end: float, text: str) -> Iterator[Caption]:
     """Yield a text in captions of at most two lines each."""
-    tokens = _tokens(text)
+    tokens = tokens_of(text)
     parts = [_in_lines(part) for part in _best(tokens, _Shares(tokens, end - start))]
     letters = sum(map(len, parts))
     ends = [start + (end - start) * count / letters for count in accumulate(map(len, parts))]
@@ -129,7 +129,7 @@ def _divided(start: float, end: float, text: str) -> Iterator[Caption]:
         yield Caption(begin, finish, part)
 
 
-def _tokens(text: str) -> list[str]:
+def tokens_of(text: str) -> list[str]:
     """Return the parts between which a text may be broken, each with the space that follows it."""
     tokens: list[str] = []
     for word in text.split():
@@ -143,6 +143,11 @@ def _tokens(text: str) -> list[str]:
         tokens += parts
         tokens[-1] += " "
     return tokens
+
+
+def in_lines(text: str) -> str:
+    """Return a text in one line or two, if it fits."""
+    return _in_lines(tokens_of(text))
 
 
 def width(text: str) -> int:
@@ -257,7 +262,7 @@ def _joined(captions: Iterable[Caption]) -> list[Caption]:
     for caption in captions:
         last = joined[-1] if joined else None
         if last is not None and _belong_together(last, caption):
-            tokens = _tokens(f"{last.text} {caption.text}")
+            tokens = tokens_of(f"{last.text} {caption.text}")
             joined[-1] = _as_one(last, caption, _in_lines(tokens))
         else:
             joined.append(caption)
@@ -273,7 +278,7 @@ def _as_one(one: Caption, other: Caption, text: str) -> Caption:
 def _belong_together(one: Caption, other: Caption) -> bool:
     is_short = min(one.end - one.start, other.end - other.start) < UNREADABLE
     is_near = other.start - one.end < CLOSE and other.end - one.start <= LONGEST
-    tokens = _tokens(f"{one.text} {other.text}")
+    tokens = tokens_of(f"{one.text} {other.text}")
     return is_short and is_near and _Columns(tokens).fit(0, len(tokens))
 
 

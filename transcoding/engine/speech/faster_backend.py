@@ -39,10 +39,15 @@ class FasterWhisper:
         return tuple(self.model.supported_languages)
 
     def transcribe(
-        self, samples: Any, language: str | None, prompt: str, report: Callable[[float], None]
+        self, samples: Any, language: str | None, prompt: str, before: str, report: Callable[[float], None]
     ) -> tuple[str, list[Segment]]:
         found, facts = self.model.transcribe(
-            samples, language=language, initial_prompt=prompt or None, beam_size=1, word_timestamps=True
+            samples,
+            language=language,
+            hotwords=prompt or None,  # in each window
+            initial_prompt=before or None,
+            beam_size=1,
+            word_timestamps=True,
         )
         segments = []
         for segment in found:  # it recognizes while they are read

@@ -39,7 +39,12 @@ class OpenAIWhisper:
         _remember_last(self.model.encoder)
 
     def transcribe(
-        self, samples: "np.ndarray[Any, Any]", language: str | None, prompt: str, report: Callable[[float], None]
+        self,
+        samples: "np.ndarray[Any, Any]",
+        language: str | None,
+        prompt: str,
+        before: str,
+        report: Callable[[float], None],
     ) -> tuple[str, list[Segment]]:
         with _replaced(report), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -47,7 +52,8 @@ class OpenAIWhisper:
                 self.model,
                 samples,
                 language=language,
-                initial_prompt=prompt or None,
+                initial_prompt=prompt or before or None,
+                carry_initial_prompt=bool(prompt),  # into each window
                 word_timestamps=True,
                 fp16=self.halves,
             )

@@ -104,9 +104,8 @@ class _Transcriber:
         """Return what is said in these samples, in seconds from the first one."""
         if samples.size < SHORTEST * SPEECH_RATE or float(np.abs(samples).max()) < SILENCE:
             return []
-        prompt = " ".join(filter(None, (self.before, self.prompt)))  # the last words weigh most
         language, segments = self.backend.transcribe(
-            samples, self.given, prompt, lambda seconds: self.report(offset + seconds)
+            samples, self.given, self.prompt, self.before, lambda seconds: self.report(offset + seconds)
         )
         spoken = [_part(samples, segment) for segment in segments]
         self.languages[language] += sum(end - start for start, end, *_ in spoken)
