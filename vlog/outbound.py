@@ -75,12 +75,10 @@ def _embedded(address: Address) -> Address | None:
 
 def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
     """Send a body; returns the status of the answer. Raises OutboundError, after some seconds at the latest."""
-    return exchange(url, body, headers)[0]
+    return exchange(url, body, headers, TOTAL_SECONDS, MAX_ANSWER)[0]
 
 
-def exchange(
-    url: str, body: bytes, headers: Mapping[str, str], seconds: float = TOTAL_SECONDS, most: int = MAX_ANSWER
-) -> tuple[int, bytes]:
+def exchange(url: str, body: bytes, headers: Mapping[str, str], seconds: float, most: int) -> tuple[int, bytes]:
     """Send a body; returns the status of the answer, and its body up to a number of bytes.
 
     Raises OutboundError, after so many seconds at the latest. What arrives of a body that breaks off is returned.

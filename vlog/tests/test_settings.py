@@ -147,6 +147,7 @@ def test_every_setting_is_listed_with_its_source_and_without_its_secrets(tmp_pat
         **RIGHT,
         "VLOG_DATA_DIR": str(tmp_path / "data"),
         "VLOG_METRICS_TOKEN": "(hidden)",
+        "VLOG_TRANSLATE_KEY": "(hidden)",
         "VLOG_ALERT_WEBHOOK": "https://hooks.example.org/(hidden)",
         "VLOG_EMAIL_URL": "smtps://ann:(hidden)@mail.example.org",
         "VLOG_DATABASE_URL": "postgresql://ann:(hidden)@[::1]/vlog",
