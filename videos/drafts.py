@@ -36,8 +36,15 @@ def translate(track: CaptionTrack, language: str) -> Added:
     shown = [Caption(cue.start, cue.end, in_lines(text)) for cue, text in zip(cues, found, strict=True) if text.strip()]
     # Whatever translates is not trusted more than a person's file.
     text = captions.plain(shown, track.video.duration)
-    facts = {"language": language, "kind": TrackKind.SUBTITLES, "is_forced": track.is_forced, "draft": True}
-    return captions.add(track.video, text, origin=TrackOrigin.TRANSLATED, **facts)
+    return captions.add(
+        track.video,
+        text,
+        language=language,
+        kind=TrackKind.SUBTITLES,
+        is_forced=track.is_forced,
+        draft=True,
+        origin=TrackOrigin.TRANSLATED,
+    )
 
 
 def aligned_text(video: Video, path: Path, language: str) -> Subtitles:
@@ -56,7 +63,7 @@ def _words(video: Video, language: str) -> list[Word]:
     cues = Cue.objects.filter(track__video=video, track__origin=TrackOrigin.WHISPER, words__isnull=False)
     spoken = cues.order_by("start").values_list("track__language", "words")
     rows = [words for tag, words in spoken if languages.primary(tag) == languages.primary(language)]
-    return [word for row in rows for word in words_of(row)]
+    return [word for row in rows for word in words_of(row or ())]
 
 
 def _text(path: Path) -> str:

@@ -124,9 +124,6 @@ class TranscriptionQueue(PostPublishQueue):
                     return assignment  # else it was cancelled meanwhile
         return None
 
-    def language_of(self, assignment: Assignment) -> str:
-        return Transcription.objects.get(video__job__chunks=assignment.chunk).given_language
-
     def order_of(self, assignment: Assignment) -> Order:
         """Return what is asked of this transcription."""
         row = Transcription.objects.get(video__job__chunks=assignment.chunk)

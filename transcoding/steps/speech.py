@@ -1,7 +1,6 @@
 """The queue of the parts of long recordings, which several workers may share."""
 
 import random
-from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
 
@@ -47,7 +46,7 @@ class SpeechQueue(TranscriptionQueue):
         return None
 
     def order_of(self, assignment: Assignment) -> Order:
-        part = SpeechPart.objects.get(pk=assignment.chunk)
+        part = self._part(assignment)
         begin, end = parts.audible(part.begin, part.end, float(assignment.plan.timeline.duration))
         return replace(super().order_of(assignment), begin=begin, end=end)
 
@@ -66,13 +65,13 @@ class SpeechQueue(TranscriptionQueue):
             self._lock_job(assignment)
             if not self._mine(assignment).not_archived().update(lease_expires_at=lease_end()):
                 raise LeaseLost
-            SpeechPart.objects.get(pk=assignment.chunk).keep(recognition.languages, recognition.said)
+            self._part(assignment).keep(recognition.languages, recognition.said)
         self._complete(assignment)
 
     def _complete(self, assignment: Assignment) -> None:
         with transaction.atomic():
             job = self._lock_job(assignment)  # of two that finish at the same time, exactly one is the last
-            is_last = SpeechPart.objects.select_related("chunk").get(pk=assignment.chunk).is_last()
+            is_last = self._part(assignment).is_last()
             if not is_last:
                 if not self._mine(assignment).complete():
                     raise LeaseLost
@@ -96,12 +95,19 @@ class SpeechQueue(TranscriptionQueue):
         said = parts.joined(
             [parts.Part(row.begin, row.end, tuple(recognized_of(each) for each in row.said or ())) for row in rows]
         )
-        languages = Counter[str]()
-        for row in rows:
-            languages.update(row.languages or {})
+        languages: dict[str, float] = {}
+        for language, seconds in (pair for row in rows for pair in (row.languages or {}).items()):
+            languages[language] = languages.get(language, 0.0) + seconds
         return transcript_of(
             said, languages, float(assignment.plan.timeline.duration), self.order_of(assignment).prompt
         )
+
+    def _part(self, assignment: Assignment) -> SpeechPart:
+        """Return the part of a chunk; raises LeaseLost where the recording has been divided anew."""
+        part = SpeechPart.objects.select_related("chunk").filter(pk=assignment.chunk).first()
+        if part is None:
+            raise LeaseLost
+        return part
 
     def _show_progress(self, assignment: Assignment) -> None:
         rows = SpeechPart.objects.filter(chunk__job__chunks=assignment.chunk)

@@ -59,7 +59,7 @@ class Agent:
         self.queues = [RemoteQueue(site, sources, stop) for _ in range(options.concurrency)]
         self._threads = [threading.Thread(target=self._run_worker, args=(queue,), daemon=True) for queue in self.queues]
         self._idle: set[RemoteQueue] = set()
-        self._transcribed = TRANSCRIBED[:1]
+        self._transcribed: tuple[str, ...] = TRANSCRIBED[:1]
         self._last_logged = ""
         self._lock = threading.Lock()
 

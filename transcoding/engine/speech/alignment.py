@@ -76,8 +76,8 @@ def _filled(tokens: Sequence[str], found: dict[int, Word], begin: int, end: int)
         between = tokens[place:anchor]
         letters = [0, *accumulate(max(1, len(token.strip())) for token in between)]
         for number, token in enumerate(between):
-            times = (last + (limit - last) * letters[number + side] // letters[-1] for side in (0, 1))
-            yield Word(*times, token, SURE)
+            start, stop = (last + (limit - last) * letters[number + side] // letters[-1] for side in (0, 1))
+            yield Word(start, stop, token, SURE)
         if anchor < len(tokens):
             word = found[anchor]
             start = max(limit, word.start)

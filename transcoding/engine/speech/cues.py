@@ -60,8 +60,8 @@ class Recognized:
 
 def recognized_of(row: Sequence[Any]) -> Recognized:
     """Return what Whisper recognizes from its JSON."""
-    *facts, words = row
-    return Recognized(*facts, words=words_of(words))
+    start, end, text, no_speech, loudness, words = row
+    return Recognized(start, end, text, no_speech, loudness, words_of(words))
 
 
 def without_inventions(recognized: Sequence[Recognized], prompt: str = "") -> list[Recognized]:

@@ -14,7 +14,6 @@ import json
 import os
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -98,7 +97,8 @@ class _Transcriber:
 
     def __init__(self, backend: Backend, language: str | None, prompt: str, report: Callable[[float], None]) -> None:
         self.backend, self.given, self.prompt, self.report = backend, language, prompt, report
-        self.before, self.languages = "", Counter[str]()
+        self.before = ""
+        self.languages: dict[str, float] = {}
 
     def transcribe(self, samples: "np.ndarray[Any, Any]", offset: float) -> list[Part]:
         """Return what is said in these samples, in seconds from the first one."""
@@ -108,8 +108,9 @@ class _Transcriber:
             samples, self.given, self.prompt, self.before, lambda seconds: self.report(offset + seconds)
         )
         spoken = [_part(samples, segment) for segment in segments]
-        self.languages[language] += sum(end - start for start, end, *_ in spoken)
-        self.languages = +self.languages
+        if spoken:
+            seconds = sum(end - start for start, end, *_ in spoken)
+            self.languages[language] = self.languages.get(language, 0.0) + seconds
         return spoken
 
 

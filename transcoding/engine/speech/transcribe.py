@@ -211,6 +211,15 @@ def transcribe_one(  # noqa: PLR0913 - as work_one, with the model
     return True
 
 
+def _deliver(queue: TranscriptionQueue, assignment: Assignment, recognition: Recognition, prompt: str) -> None:
+    if assignment.kind == PART_KIND:
+        queue.keep(assignment, recognition)
+        return
+    said = [recognized_of(each) for each in recognition.said]
+    duration = float(assignment.plan.timeline.duration)
+    queue.publish(assignment, transcript_of(said, recognition.languages, duration, prompt))
+
+
 def _make(  # noqa: PLR0913 - what transcribe_one was called with
     queue: TranscriptionQueue,
     assignment: Assignment,
@@ -236,11 +245,7 @@ def _make(  # noqa: PLR0913 - what transcribe_one was called with
         with reading(assignment.source) as source:
             opened = replace(task, source=source.address)
             recognition = recognize(opened, duration, lambda percent: queue.report(assignment, percent), pulse)
-        if assignment.kind == PART_KIND:
-            queue.keep(assignment, recognition)
-        else:
-            said = [recognized_of(each) for each in recognition.said]
-            queue.publish(assignment, transcript_of(said, recognition.languages, duration, order.prompt))
+        _deliver(queue, assignment, recognition, order.prompt)
     except ShuttingDown:
         queue.release(assignment)
         log.info("%s: transcription released, the worker stops", what)

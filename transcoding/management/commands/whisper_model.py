@@ -97,6 +97,6 @@ def _advice(error: Exception, model: Model | None) -> str:
     if isinstance(error, UnusableWeights) or model is None:
         return str(error)
     return (
-        f"The weights could not be fetched ({error}). Try again: what has arrived is kept. Without a network, download "
-        f"{model.address} elsewhere, and put it at {model.path(settings.WHISPER_DIR)}."
+        f"The weights could not be fetched ({error}). Run it again: what has arrived is kept. Without a network, "
+        f"download {model.address} elsewhere, and put it at {model.path(settings.WHISPER_DIR)}."
     )

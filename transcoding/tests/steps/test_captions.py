@@ -308,7 +308,7 @@ class TestFiles:
         assert 'LANGUAGE="en"' in master(shown), "the captions stay until the new ones exist"
         waiting = queue()
         assignment = waiting.claim()
-        assert waiting.language_of(assignment) == "de"
+        assert waiting.order_of(assignment).language == "de"
         waiting.publish(assignment, replace(SAID, language="de", captions=SAID.captions[:1]))
         assert len(files(shown)) == 4
         assert 'NAME="Deutsch (automatic)",LANGUAGE="de"' in master(shown)
