@@ -36,7 +36,7 @@ class OpenAIWhisper:
         device = _device()
         self.halves = device.halves
         self.model = _load(model, folder, device.name)
-        _remember_last(self.model.encoder)
+        _remember(self.model)
 
     def transcribe(
         self,
@@ -115,20 +115,27 @@ def _file(model: str, folder: Path) -> Path:
         ) from error
 
 
-def _remember_last(encoder: "torch.nn.Module") -> None:
-    """Have the encoder return its last result again for the same sound.
+def _remember(model: "whisper.Whisper") -> None:
+    """Have the model keep what it makes of the last window's sound.
 
     Whisper encodes each window anew to align its words, and for each temperature that it tries.
     """
-    encode, last = encoder.forward, SimpleNamespace(sound=None, result=None)
+    _remember_last(model.encoder, lambda one, other: one.shape == other.shape and torch.equal(one, other))
+    for block in model.decoder.blocks:
+        for module in (block.cross_attn.key, block.cross_attn.value):
+            _remember_last(module, lambda one, other: one is other)  # the encoder returns the same for the same sound
 
-    def forward(sound: torch.Tensor) -> torch.Tensor:
-        if last.sound is None or last.sound.shape != sound.shape or not torch.equal(last.sound, sound):
-            last.sound, last.result = sound, encode(sound)
+
+def _remember_last(module: "torch.nn.Module", is_same: Callable[[Any, Any], bool]) -> None:
+    compute, last = module.forward, SimpleNamespace(given=None, result=None)
+
+    def forward(given: torch.Tensor) -> torch.Tensor:
+        if last.given is None or not is_same(last.given, given):
+            last.given, last.result = given, compute(given)
         result: torch.Tensor = last.result
         return result
 
-    encoder.forward = forward
+    module.forward = forward
 
 
 @contextmanager
