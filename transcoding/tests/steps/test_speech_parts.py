@@ -16,14 +16,13 @@ from transcoding.engine.speech.transcribe import Recognition, Transcript
 from transcoding.models import ChunkStatus, SpeechPart, TranscodingChunk
 from transcoding.queue import recovery
 from transcoding.queue.local import NotSupported
-from transcoding.queue.wakeups import notify_workers
 from transcoding.steps import captions
 from transcoding.steps.captions import TranscriptionQueue
-from transcoding.steps.speech import SpeechQueue
+from transcoding.steps.speech import SpeechQueue, queues_of
 from transcoding.tests import speech
 from transcoding.tests.conftest import wait_for
 from videos import archive
-from videos.models import CaptionTrack, Cue, Transcription
+from videos.models import CaptionTrack, Category, Cue, Transcription
 from videos.tests.factories import NodeFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -312,5 +311,34 @@ class TestScheduling:
         make_all(job)
         tasks.transcribe_again(job)
         assert tasks.queue_length("transcribe") >= 4
-        notify_workers("speech")
-        assert tasks.transcribe_next("node@test") in (True, False)
+
+    def test_a_node_takes_either_kind(self, job):
+        assert {type(each) for each in queues_of(NodeFactory())} == {TranscriptionQueue, SpeechQueue}
+
+
+class TestTerms:
+    def test_the_terms_of_the_site_the_category_and_the_video_are_given_to_whisper(self, job, settings):
+        settings.WHISPER_PROMPT = "VLog"
+        category = Category.objects.create(name="Harbours", glossary="Nessebar")
+        type(job.video).objects.filter(pk=job.video_id).update(category=category)
+        captions.cancel(job, "ada")
+        assert tasks.transcribe_again(job, "en", "Dr. Ozgur")
+        waiting = queue()
+        order = waiting.order_of(waiting.claim())
+        assert (order.language, order.prompt) == ("en", "VLog Nessebar Dr. Ozgur")
+
+    def test_the_terms_of_a_video_stay_until_others_are_given(self, job):
+        captions.cancel(job, "ada")
+        tasks.transcribe_again(job, "", "Dr. Ozgur")
+        captions.cancel(job, "ada")
+        tasks.transcribe_again(job)
+        assert row(job).glossary == "Dr. Ozgur"
+
+    def test_the_time_left_follows_from_the_speed_so_far(self, job):
+        waiting = queue()
+        make(waiting, waiting.claim())
+        waiting.claim()
+        Transcription.objects.update(started_at=timezone.now() - timedelta(seconds=60))
+        assert row(job).seconds_left() == pytest.approx(180, abs=5)
+        expire(job)
+        assert row(job).seconds_left() is None
