@@ -4,9 +4,10 @@ import random
 import threading
 import time
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from transcoding import tasks
@@ -342,3 +343,16 @@ class TestTerms:
         assert row(job).seconds_left() == pytest.approx(180, abs=5)
         expire(job)
         assert row(job).seconds_left() is None
+
+
+class TestDowngrade:
+    def test_an_earlier_release_transcribes_the_whole(self, job):
+        """What the migration does backward before it drops the table."""
+        waiting = queue()
+        make(waiting, waiting.claim())
+        migration = import_module("transcoding.migrations.0015_speech_parts")
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(migration.WAITING + migration.CHUNKS)
+        assert list(job.chunks.transcriptions().values_list("kind", "status")) == [("transcription", "pending")]
+        assert not SpeechPart.objects.exists()
+        assert TranscriptionQueue(NodeFactory()).claim().kind == "transcription"
