@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("videos", "0023_caption_versions"),
+        ("videos", "0026_featured_pictures"),
     ]
 
     operations = [
