@@ -82,12 +82,12 @@ def run_bare(installation: Installation, source: Path) -> tuple[float, float]:
 
 
 def run_whisper(installation: Installation, source: Path, model: Path) -> tuple[float, float]:
-    """CPU and wall seconds of the bare command, which decodes as the worker does: greedily."""
+    """CPU and wall seconds of the bare command, which decodes as the worker does: greedily, with words."""
     with tempfile.TemporaryDirectory(prefix="bare-", dir=installation.data.parent) as folder:
         (Path(folder) / "ffmpeg").symlink_to(processes.executable())  # it wants one of that name
         command = [sys.executable, "-m", "whisper.transcribe", str(source), "--model", str(model), "--fp16", "False"]
         command += ["--beam_size", "None", "--best_of", "None", "--verbose", "False", "--output_dir", folder]
-        command += ["--threads", THREADS, "--output_format", "vtt"]
+        command += ["--threads", THREADS, "--output_format", "vtt", "--word_timestamps", "True"]
         environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
         started = time.monotonic()
         process = subprocess.Popen(

@@ -29,6 +29,7 @@ from transcoding.engine.source.probe import MediaError
 from transcoding.engine.speech.transcribe import transcribe_one
 from transcoding.engine.work import is_disk_full, work_one
 from transcoding.models import (
+    TRANSCRIBED,
     ChunkKind,
     ChunkStatus,
     PipelineStep,
@@ -45,6 +46,7 @@ from transcoding.steps import (
     layout,
     posters,
     publication,
+    speech,
     storyboards,
     texts,
     tracks,
@@ -236,7 +238,7 @@ def sweep() -> None:
 
 def _notify_workers_again() -> None:
     for kind, queue in QUEUES.items():
-        if kind == ChunkKind.TRANSCRIPTION and not captions.is_enabled():
+        if kind in TRANSCRIBED and not captions.is_enabled():
             continue
         waiting = TranscodingChunk.objects.not_archived().filter(kind=kind, status=ChunkStatus.PENDING).count()
         if waiting and not queue_length(queue):
@@ -286,11 +288,10 @@ def encode_next(node: str, kinds: Collection[str], only: TranscodingJob | None =
 
 
 def transcribe_next(node: str) -> bool:
-    """Transcribe one video as a node; False where none was waiting for it."""
-    if not captions.is_enabled():
-        return False
-    queue = captions.TranscriptionQueue(_worker(node))
-    return transcribe_one(queue, captions.whisper(), nodes.stopping, settings.ENCODE_THREADS, reading)
+    """Transcribe one video or a part of one as a node; False where none was waiting for it."""
+    arguments = (captions.whisper(), nodes.stopping, settings.ENCODE_THREADS, reading)
+    queues = speech.queues_of(_worker(node)) if captions.is_enabled() else []
+    return any(transcribe_one(queue, *arguments) for queue in queues)
 
 
 def generate_next_storyboard(node: str) -> bool:
@@ -302,10 +303,10 @@ def _worker(node: str) -> Worker:
     return Worker.objects.filter(worker_id=nodes.worker_id_of(node)).first() or nodes.register(node)
 
 
-def transcribe_again(job: TranscodingJob, language: str = "") -> bool:
+def transcribe_again(job: TranscodingJob, language: str = "", glossary: str | None = None) -> bool:
     """Ask for a transcription of a published video; False where that is not possible now: see `captions.request`."""
     with transaction.atomic():
-        if not captions.request(job, language):
+        if not captions.request(job, language, glossary):
             return False
         audit.record("requested a transcription of", subject=job.video)
     transaction.on_commit(lambda: notify_workers(ChunkKind.TRANSCRIPTION))

@@ -23,7 +23,9 @@ from videos.models.caption_versions import COLUMNS
 
 MAX_WORDS = 1000  # of one cue, whose confidence is known
 
-Row = list[Any]  # a cue as `COLUMNS` names it
+SENT = len(COLUMNS) - 1  # a program gets no times of words, and they stay where it changes neither text nor times
+
+Row = list[Any]  # a cue as `COLUMNS` names it; the last ones may be missing
 
 
 class DraftChanged(Exception):
@@ -80,7 +82,9 @@ def spliced(rows: list[Row], splices: Iterable[Splice]) -> list[Row]:
     for splice in splices:
         if splice.place + splice.removed > len(rows):
             raise CaptionsError("The change does not fit the text. Load the page again; the text is kept.")
-        rows[splice.place : splice.place + splice.removed] = splice.rows
+        end = splice.place + splice.removed
+        words = {tuple(row[:3]): row[SENT:] for row in rows[splice.place : end]}
+        rows[splice.place : end] = [[*row[:SENT], *words.get(tuple(row[:3]), [])] for row in splice.rows]
     if len(rows) > MAX_CUES:
         raise CaptionsError(f"Captions have at most {MAX_CUES} cues, so nothing was changed.")
     return rows
@@ -154,9 +158,9 @@ def checked_row(value: Any, duration: float) -> Row:
         words = None if confidence is None else [float(number) for number in confidence[:MAX_WORDS]]
         is_valid = isfinite(start + end) and isinstance(text, str) and all(0 <= word <= 1 for word in words or ())
     except (TypeError, ValueError, LookupError) as error:
-        raise CaptionsError(f"A cue is a list of {', '.join(COLUMNS)}.") from error
+        raise CaptionsError(f"A cue is a list of {', '.join(COLUMNS[:SENT])}.") from error
     if not is_valid:
-        raise CaptionsError(f"A cue is a list of {', '.join(COLUMNS)}.")
+        raise CaptionsError(f"A cue is a list of {', '.join(COLUMNS[:SENT])}.")
     end = min(end, round(duration, 3)) if duration else end
     if not 0 <= start < end:
         raise CaptionsError(f"The caption at {clock(start)} must end after it begins, and begin within the video.")

@@ -113,14 +113,15 @@ def add(  # noqa: PLR0913 - the columns of a track
     name: str = "",
     is_forced: bool = False,
     draft: bool = False,
+    origin: TrackOrigin = TrackOrigin.UPLOADED,
 ) -> Added:
     """Add the text of a file: as a draft of the track that the video has for this language, else as a new track.
 
     kind: without it, that of the track, or subtitles in a known language. draft: of a new track, too. Raises
     CaptionsError.
     """
-    cues = (Cue(**asdict(caption)) for caption in text.captions)
-    origin, state = TrackOrigin.UPLOADED, TrackState.DRAFT if draft else TrackState.PUBLISHED
+    cues = (tracks.cue_of(caption) for caption in text.captions)
+    state = TrackState.DRAFT if draft else TrackState.PUBLISHED
     with locked(video.pk):
         alike = CaptionTrack.objects.filter(video=video, language=language, is_forced=is_forced)
         alike = alike.filter(kind=kind) if kind else alike.exclude(kind=TrackKind.DESCRIPTIONS)

@@ -158,8 +158,12 @@ def parse_limit(name: str, text: str) -> Limit:
 
 
 def parse_whisper_model(text: str) -> str:
-    """Return the name of a model, the path of a checkpoint, or `none`. Raises SettingError."""
-    if text == "none" or text in WHISPER_MODELS or Path(text).is_file():
+    """Return the name of a model, the path of a checkpoint, or `none`. Raises SettingError.
+
+    `faster:` and the path of a folder: a model for faster-whisper.
+    """
+    path = Path(text.removeprefix("faster:"))
+    if text == "none" or text in WHISPER_MODELS or path.is_file() or (path / "model.bin").is_file():
         return text
     if "/" in text:
         raise SettingError(f"VLOG_WHISPER_MODEL names a file that does not exist: {text}")

@@ -12,6 +12,7 @@ from vlog.variables import FILE, SETTINGS
 
 HIDDEN = "(hidden)"
 SECRET = {"VLOG_SECRET_KEY", "VLOG_STORAGE_KEY", "VLOG_STORAGE_SECRET", "VLOG_METRICS_TOKEN", "VLOG_WORKER_KEY"}
+SECRET |= {"VLOG_TRANSLATE_KEY"}  # of a server of the operator's
 # The address of a webhook is a secret: knowing it is the permission to write to it.
 WITH_SECRETS = {"VLOG_DATABASE_URL", "VLOG_REDIS_URL", "VLOG_EMAIL_URL", "VLOG_ALERT_WEBHOOK", "VLOG_STORAGE_URL"}
 

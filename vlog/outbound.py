@@ -75,7 +75,15 @@ def _embedded(address: Address) -> Address | None:
 
 def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
     """Send a body; returns the status of the answer. Raises OutboundError, after some seconds at the latest."""
-    parts, deadline = check(url), time.monotonic() + TOTAL_SECONDS
+    return exchange(url, body, headers, TOTAL_SECONDS, MAX_ANSWER)[0]
+
+
+def exchange(url: str, body: bytes, headers: Mapping[str, str], seconds: float, most: int) -> tuple[int, bytes]:
+    """Send a body; returns the status of the answer, and its body up to a number of bytes.
+
+    Raises OutboundError, after so many seconds at the latest. What arrives of a body that breaks off is returned.
+    """
+    parts, deadline = check(url), time.monotonic() + seconds
     host, port = str(parts.hostname), parts.port or PORTS[parts.scheme]
     head = [f"POST {parts.path or '/'}{'?' + parts.query if parts.query else ''} HTTP/1.1"]
     shown = host_of(url) + (f":{parts.port}" if parts.port else "")
@@ -85,9 +93,9 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
         with _connect(host, port, deadline) as plain, _secured(plain, parts.scheme, host) as connection:
             connection.settimeout(_left(deadline))
             connection.sendall("\r\n".join([*head, "", ""]).encode() + body)
-            return _status(connection, deadline)
+            return _answer(connection, deadline, most)
     except TimeoutError as error:
-        raise OutboundError(f"There was no answer within {TOTAL_SECONDS} seconds.") from error
+        raise OutboundError(f"There was no answer within {seconds:.0f} seconds.") from error
     except (OSError, HTTPException, ValueError) as error:
         raise OutboundError(_sentence(error)) from error
 
@@ -124,12 +132,13 @@ def _tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _status(connection: socket.socket, deadline: float) -> int:
+def _answer(connection: socket.socket, deadline: float, most: int) -> tuple[int, bytes]:
     answer = HTTPResponse(_Answer(connection, deadline), method="POST")  # type: ignore[arg-type]
     answer.begin()
-    with suppress(OSError, HTTPException, ValueError):  # the status is the answer; the rest is read to be polite
-        answer.read(MAX_ANSWER)
-    return int(answer.status)
+    content = b""
+    with suppress(OSError, HTTPException, ValueError):  # the status is the answer; of most, the rest is not needed
+        content = answer.read(most)
+    return int(answer.status), content
 
 
 class _Answer(io.RawIOBase):

@@ -11,7 +11,7 @@ import environs
 from csp.constants import NONE, SELF, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 
-from vlog import addresses, embedded, enums, installation, logs
+from vlog import addresses, embedded, enums, installation, logs, speech
 from vlog.environment import (
     BASE_DIR,
     PRESETS,
@@ -28,7 +28,6 @@ from vlog.environment import (
     parse_storage_url,
     parse_time_zone,
     parse_token,
-    parse_whisper_model,
     read_secret_files,
     redis_client_url,
     stored_secret,
@@ -90,7 +89,7 @@ try:
     PLAYBACK_LIMIT = parse_limit("PLAYBACK_LIMIT", env.str("PLAYBACK_LIMIT", "600/60"))  # of each client
     SEARCH_LIMIT = parse_limit("SEARCH_LIMIT", env.str("SEARCH_LIMIT", "400/60"))
     SEEK_LIMIT = parse_limit("SEEK_LIMIT", env.str("SEEK_LIMIT", "5/10"))
-    WHISPER_MODEL = parse_whisper_model(env.str("WHISPER_MODEL", "base"))
+    WHISPER_MODEL, WHISPER_PROMPT, TRANSLATION = speech.parse(env)
     ALERT_EMAILS = addresses.parse_recipients(env.str("ALERT_EMAILS", ""))
     ALERT_FROM = addresses.parse_sender(env.str("ALERT_FROM", addresses.default_sender(BASE_URL)))
     ALERT_WEBHOOK = addresses.parse_webhook(env.str("ALERT_WEBHOOK", ""))

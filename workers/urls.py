@@ -16,6 +16,7 @@ urlpatterns = [
     path("chunks/<int:chunk>/warn", views.WarnView.as_view(), name="worker_warn"),
     path("chunks/<int:chunk>/complete", views.CompleteView.as_view(), name="worker_complete"),
     path("chunks/<int:chunk>/transcript", views.TranscriptView.as_view(), name="worker_transcript"),
+    path("chunks/<int:chunk>/speech", views.SpeechView.as_view(), name="worker_speech"),
     path("chunks/<int:chunk>/fail", views.FailView.as_view(), name="worker_fail"),
     path("chunks/<int:chunk>/give_back", views.ReleaseView.as_view(), name="worker_release"),
     re_path("", views.UnknownView.as_view()),

@@ -35,7 +35,9 @@ class TranscriptionForm(forms.ModelForm):
 
     class Meta:
         model = Transcription
-        fields = ("video", "given_language")
+        fields = ("video", "given_language", "glossary")
+        labels = {"glossary": "Names and terms"}
+        help_texts = {"glossary": "As they are spelled, with commas between: Nessebar, Dr. Ozgur, WebVTT."}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -77,11 +79,20 @@ class TranscriptionAdmin(admin.ModelAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Transcription | None = None) -> Any:
         if obj is None:
-            return ("video", "given_language")
-        return ("state", "given_language", "language_name", "word_count", "took", "transcript_text")
+            return ("video", "given_language", "glossary")
+        return (
+            "state",
+            "given_language",
+            "glossary",
+            "time_left",
+            "language_name",
+            "word_count",
+            "took",
+            "transcript_text",
+        )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Transcription | None = None) -> tuple[str, ...]:
-        return ("state", "language_name", "word_count", "took", "transcript_text") if obj else ()
+        return ("state", "time_left", "language_name", "word_count", "took", "transcript_text") if obj else ()
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Adding a row requests a transcription, so it needs the same permission as transcribing again."""
@@ -98,7 +109,7 @@ class TranscriptionAdmin(admin.ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Transcription, form: ModelForm, change: bool) -> None:
         """Request the transcription. All other columns of the row are written by workers."""
         language = form.cleaned_data["given_language"]
-        if tasks.transcribe_again(obj.video.job, language):
+        if tasks.transcribe_again(obj.video.job, language, form.cleaned_data["glossary"]):
             self.message_user(request, "The video will be transcribed.", messages.SUCCESS)
         else:
             self.message_user(request, "The video cannot be transcribed now: see its state below.", messages.WARNING)
@@ -111,6 +122,12 @@ class TranscriptionAdmin(admin.ModelAdmin):
     @admin.display(description="Language", ordering="language")
     def language_name(self, row: Transcription) -> str:
         return tracks.name_of(row.language) if row.word_count else ""
+
+    @admin.display(description="Time left")
+    def time_left(self, row: Transcription) -> str:
+        """Return the remaining time at the speed of this transcription so far."""
+        seconds = row.seconds_left()
+        return f"about {clock(seconds)}" if seconds is not None else ""
 
     @admin.display(description="Time taken", ordering="duration_seconds")
     def took(self, row: Transcription) -> str:

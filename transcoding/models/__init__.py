@@ -4,9 +4,11 @@ from transcoding.models.attempt import Attempt, AttemptQuerySet
 from transcoding.models.chunk import ChunkQuerySet, TranscodingChunk
 from transcoding.models.job import JobQuerySet, TranscodingJob
 from transcoding.models.quality import QualityProgress, QualityQuerySet
+from transcoding.models.speech import SpeechPart
 from transcoding.models.states import (
     LEASE_EXPIRED,
     POST_PUBLISH,
+    TRANSCRIBED,
     UNFINISHED,
     ChunkKind,
     ChunkStatus,
@@ -21,6 +23,7 @@ from transcoding.models.states import (
 __all__ = [
     "LEASE_EXPIRED",
     "POST_PUBLISH",
+    "TRANSCRIBED",
     "UNFINISHED",
     "Attempt",
     "AttemptQuerySet",
@@ -34,6 +37,7 @@ __all__ = [
     "QualityProgress",
     "QualityQuerySet",
     "QualityStatus",
+    "SpeechPart",
     "TranscodingChunk",
     "TranscodingJob",
     "given_up",

@@ -15,6 +15,7 @@ from transcoding.models.job import TranscodingJob
 from transcoding.models.states import (
     LEASE_EXPIRED,
     POST_PUBLISH,
+    TRANSCRIBED,
     ChunkKind,
     ChunkStatus,
     Outcome,
@@ -38,7 +39,7 @@ class ChunkQuerySet(models.QuerySet["TranscodingChunk"]):
         return self.exclude(kind__in=POST_PUBLISH)
 
     def transcriptions(self) -> "ChunkQuerySet":
-        return self.filter(kind=ChunkKind.TRANSCRIPTION)
+        return self.filter(kind__in=TRANSCRIBED)
 
     def expired(self) -> "ChunkQuerySet":
         """Return the running chunks whose lease has expired."""
@@ -86,7 +87,7 @@ class ChunkQuerySet(models.QuerySet["TranscodingChunk"]):
         back = {"status": ChunkStatus.PENDING, "worker": None, "lease_expires_at": None}
         chunks = self._end(outcome, back, reason)
         for chunk in chunks:
-            chunk.transcription().reset()
+            chunk.wait_again()
         return len(chunks)
 
     def move(self, place: int) -> None:
@@ -269,8 +270,9 @@ class TranscodingChunk(models.Model):
                 self.job.fail(reason)
         elif is_over:
             self.transcription().fail(reason)
+            TranscodingChunk.objects.filter(job=self.job_id, kind__in=TRANSCRIBED).cancel()  # the other parts
         else:
-            self.transcription().reset(error)
+            self.wait_again(error)
 
     def _is_confirmed(self) -> bool:
         """Return whether a final failure is believed: that of a node, or after that of another remote worker."""
@@ -287,8 +289,15 @@ class TranscodingChunk(models.Model):
         failed_on = [attempt.worker_name for attempt in reversed(self._spent()) if attempt.outcome == Outcome.FAILED]
         return given_up(self.failures, error, list(dict.fromkeys(failed_on)))
 
+    def wait_again(self, error: str | None = None) -> None:
+        """Note in the transcription that this chunk waits for a worker; error: why the last one failed."""
+        if self.kind != ChunkKind.SPEECH:
+            self.transcription().reset(error)
+        elif not TranscodingChunk.objects.running().filter(job=self.job_id, kind=ChunkKind.SPEECH).exists():
+            self.transcription().pause(error)
+
     def transcription(self) -> TranscriptionQuerySet:
         """Return the transcription that this chunk is to make; none of another kind of chunk."""
-        if self.kind != ChunkKind.TRANSCRIPTION:
+        if self.kind not in TRANSCRIBED:
             return Transcription.objects.none()
         return Transcription.objects.filter(video__job=self.job_id)

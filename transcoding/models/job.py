@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.renditions import AudioRendition, VideoRendition
-from transcoding.models.states import UNFINISHED, ChunkKind, ChunkStatus, PipelineStep, given_up
+from transcoding.models.states import TRANSCRIBED, UNFINISHED, ChunkKind, ChunkStatus, PipelineStep, given_up
 from videos.models import VersionState, Video, VideoQuality
 from videos.storage import placement
 from vlog import counters
@@ -312,7 +312,7 @@ class TranscodingJob(models.Model):
         Video.objects.filter(pk=self.video_id).restart()
         placement.relocate_after_commit(self.video_id)
         self.chunks.filter(kind=ChunkKind.STORYBOARD).cancel()  # it shows pictures that are about to go
-        self.chunks.exclude(kind=ChunkKind.TRANSCRIPTION).delete()
+        self.chunks.exclude(kind__in=TRANSCRIBED).delete()
         self.qualities.all().delete()
         self._write(
             **dict.fromkeys(("plan", "reserved_bytes", "current_step", "started_at", "completed_at")),

@@ -34,10 +34,12 @@ class ChunkKind(models.TextChoices):
     STORYBOARD = "storyboard"
     CAPTIONS = "captions"
     TRANSCRIPTION = "transcription"
+    SPEECH = "speech"
 
 
 # Made of published videos, apart from their jobs.
-POST_PUBLISH = (ChunkKind.STORYBOARD, ChunkKind.CAPTIONS, ChunkKind.TRANSCRIPTION)
+POST_PUBLISH = (ChunkKind.STORYBOARD, ChunkKind.CAPTIONS, ChunkKind.TRANSCRIPTION, ChunkKind.SPEECH)
+TRANSCRIBED = (ChunkKind.TRANSCRIPTION, ChunkKind.SPEECH)  # whole, or a part of a long recording
 
 
 class ChunkStatus(models.TextChoices):

@@ -11,7 +11,9 @@ from django.utils import timezone
 
 from transcoding.engine.codecs.h264 import SOFTWARE
 from transcoding.engine.ffmpeg import confinement, encoders, processes
+from transcoding.engine.speech.backends import FASTER
 from transcoding.models import (
+    TRANSCRIBED,
     Attempt,
     ChunkKind,
     ChunkStatus,
@@ -72,7 +74,7 @@ def _queues_of_live_nodes() -> set[str]:
 
 
 def _required_queues() -> set[str]:
-    return {queue for kind, queue in QUEUES.items() if kind != ChunkKind.TRANSCRIPTION or captions.is_enabled()}
+    return {queue for kind, queue in QUEUES.items() if kind not in TRANSCRIBED or captions.is_enabled()}
 
 
 def _unserved(queue: str) -> Finding:
@@ -127,18 +129,20 @@ def _listed(parts: list[str]) -> str:
 def check_whisper() -> Iterator[Finding]:
     """Check that the weights exist. The model is not loaded, because that takes too long."""
     model, folder = settings.WHISPER_MODEL, Path(settings.WHISPER_DIR)
+    path = Path(model.removeprefix(FASTER))
     if not captions.is_enabled():
         yield Finding(State.GREEN, "VLOG_WHISPER_MODEL is none: no captions are made")
     elif importlib.util.find_spec("whisper") is None:
         yield Finding(State.RED, "is not installed: no captions are made", "Run make setup.")
-    elif Path(model).is_file() or any(folder.glob(f"*{Path(model).name}*.pt")):
+    elif path.is_file() or (path / "model.bin").is_file() or any(folder.glob(f"*{path.name}*.pt")):
         yield Finding(State.GREEN, f"the weights of {model} exist")
     elif "/" in model:
         advice = "Put the weights there, or set VLOG_WHISPER_MODEL to the name of a model or to none."
         yield Finding(State.RED, f"VLOG_WHISPER_MODEL is {model}, and there is no such file", advice)
     else:
         advice = (
-            f"They are downloaded for the first video. Without a network, put them into {folder}: docs/captions.md."
+            f"They are downloaded for the first video, or by manage.py whisper_model fetch {model}. Without a network, "
+            f"put them into {folder}: docs/captions.md."
         )
         yield Finding(State.AMBER, f"the weights of {model} are not downloaded yet", advice)
 

@@ -250,7 +250,11 @@ def _before(job: int, kind: ChunkKind, snapshot: QueueSnapshot) -> list[PendingC
 def name_of(kind: str, first: int, last: int) -> str:
     """Return the name of a chunk in a sentence, such as `segments 3-6`."""
     if kind != ChunkKind.VIDEO:
-        names = {"captions": "the subtitles of the file", "transcription": "the captions"}
+        names = {
+            "captions": "the subtitles of the file",
+            "transcription": "the captions",
+            "speech": "a part of the captions",
+        }
         return names.get(kind, f"the {kind}")
     return f"segment {first}" if first == last else f"segments {first}-{last}"
 

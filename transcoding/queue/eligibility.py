@@ -35,6 +35,7 @@ QUEUES = {
     ChunkKind.STORYBOARD: "tasks",
     ChunkKind.CAPTIONS: "tasks",
     ChunkKind.TRANSCRIPTION: "transcribe",
+    ChunkKind.SPEECH: "transcribe",
 }
 NODES = r"^(encode|tasks|transcribe|import)@"
 ENCODED = (ChunkKind.VIDEO, ChunkKind.AUDIO)  # an encoder makes them
@@ -112,6 +113,8 @@ def _equipped(kind: str) -> Q:
     local = Q(worker_type=Worker.Type.LOCAL)
     if kind in (ChunkKind.STORYBOARD, ChunkKind.CAPTIONS):
         return local  # both are written into the package itself
+    if kind == ChunkKind.SPEECH:
+        return local | Q(capabilities__has_key="whisper", capabilities__speech_parts=True)
     return local | Q(capabilities__has_key="whisper") if kind == ChunkKind.TRANSCRIPTION else Q()
 
 

@@ -18,7 +18,7 @@ from transcoding.engine.encode import EncodeError
 from transcoding.engine.package.contents import segment_name, segments_there
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.renditions import Rendition
-from transcoding.engine.speech.transcribe import Transcript
+from transcoding.engine.speech.transcribe import Recognition, Transcript
 from transcoding.models import (
     Attempt,
     AttemptQuerySet,
@@ -210,6 +210,10 @@ class LocalQueue:
     def publish(self, assignment: Assignment, transcript: Transcript) -> None:
         """Complete a transcription; raises NotSupported, because this kind of work has no transcript."""
         raise NotSupported("This chunk is not a transcription.")
+
+    def keep(self, assignment: Assignment, recognition: Recognition) -> None:
+        """Complete a part of a transcription; raises NotSupported, because this kind of work has no speech."""
+        raise NotSupported("This chunk is no part of a transcription.")
 
     def report(self, assignment: Assignment, percent: int | None = None) -> None:
         """Renew the lease; the percentage is not used, because the delivered segments show the progress."""

@@ -17,6 +17,7 @@ TASKS = {
     ChunkKind.STORYBOARD: "generate_storyboard",
     ChunkKind.CAPTIONS: "extract_captions",
     ChunkKind.TRANSCRIPTION: "transcribe",
+    ChunkKind.SPEECH: "transcribe",
 }
 
 

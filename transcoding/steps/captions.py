@@ -13,13 +13,14 @@ from transcoding.engine import languages
 from transcoding.engine.contract import Assignment, LeaseLost
 from transcoding.engine.package.files import remove
 from transcoding.engine.plan.plan import Plan
-from transcoding.engine.speech.transcribe import Transcript, Whisper
+from transcoding.engine.speech.transcribe import Order, Transcript, Whisper
 from transcoding.models import ChunkKind, TranscodingChunk, TranscodingJob, lease_end
+from transcoding.queue import speech_parts
 from transcoding.queue.local import NotSupported, assignment_of
 from transcoding.queue.post_publish import PostPublishQueue
 from transcoding.queue.wakeups import notify_workers
 from transcoding.steps import tracks
-from videos.models import CaptionTrack, CaptionVersion, Cue, TooManyDrafts, TooManyTracks, Transcription, Video
+from videos.models import CaptionTrack, CaptionVersion, TooManyDrafts, TooManyTracks, Transcription, Video
 from videos.storage import placement
 from videos.storage.paths import package_dir
 from vlog import audit
@@ -28,6 +29,7 @@ NOT_NEEDED = "The video has captions in its language. Transcribe it again to hav
 NO_AUDIO = "The video has no audio, so there are no captions."
 NO_SPEECH = "No speech was found, so there are no captions. Choose the language and transcribe again if there is some."
 
+OTHERS = "Other languages are spoken, too: {}. Check those passages."
 DRAFTED = "People have changed the captions (track {}), so the new ones are a draft beside them."
 
 
@@ -67,8 +69,10 @@ def has_captions(job: TranscodingJob) -> bool:
     return found.in_language(spoken).exclude(kind=CaptionTrack.Kind.DESCRIPTIONS).exists()
 
 
-def request(job: TranscodingJob, language: str = "") -> bool:
+def request(job: TranscodingJob, language: str = "", glossary: str | None = None) -> bool:
     """Ask for a transcription of a published video, in a given language or in the detected one.
+
+    glossary: names and terms of the video; None: as before.
 
     False where one is pending or running, where the video is not published or is archived, and where this site makes
     no captions. The present captions stay until the new ones are complete.
@@ -80,14 +84,18 @@ def request(job: TranscodingJob, language: str = "") -> bool:
         ready = Video.objects.not_archived().filter(pk=job.video_id, status=Video.Status.READY)
         if not ready.exists() or job.chunks.transcriptions().open().exists():
             return False
-        return _open(job, language)
+        return _open(job, language, glossary)
 
 
-def _open(job: TranscodingJob, language: str) -> bool:
+def _open(job: TranscodingJob, language: str, glossary: str | None = None) -> bool:
     if job.plan is None or not Plan.from_json(job.plan).audio:
         Transcription.objects.skip(job.video_id, NO_AUDIO)
         return False
-    Transcription.objects.request(job.video_id, language)
+    before = Transcription.objects.filter(video=job.video_id, status=Transcription.Status.FAILED)
+    goes_on = before.filter(given_language=language).exists()
+    Transcription.objects.request(job.video_id, language, glossary)
+    if speech_parts.open_for(job, goes_on=goes_on):
+        return True
     chunk, _ = TranscodingChunk.objects.get_or_create(job=job, kind=ChunkKind.TRANSCRIPTION)
     TranscodingChunk.objects.filter(pk=chunk.pk).reset()
     return True
@@ -116,11 +124,14 @@ class TranscriptionQueue(PostPublishQueue):
                     return assignment  # else it was cancelled meanwhile
         return None
 
-    def language_of(self, assignment: Assignment) -> str:
-        return Transcription.objects.get(video__job__chunks=assignment.chunk).given_language
+    def order_of(self, assignment: Assignment) -> Order:
+        """Return what is asked of this transcription."""
+        row = Transcription.objects.get(video__job__chunks=assignment.chunk)
+        terms = (settings.WHISPER_PROMPT, Transcription.objects.prompt_of(row.video_id))
+        return Order(language=row.given_language, prompt=" ".join(filter(None, terms)))
 
     def details(self, assignment: Assignment) -> dict[str, Any]:
-        return {"language": self.language_of(assignment)}
+        return asdict(self.order_of(assignment))
 
     def complete(self, assignment: Assignment) -> None:
         """Raise NotSupported: the transcript completes a transcription."""
@@ -136,6 +147,9 @@ class TranscriptionQueue(PostPublishQueue):
                 transcriptions.update(progress_percent=percent)
 
     def publish(self, assignment: Assignment, transcript: Transcript) -> None:
+        self._store(assignment, transcript)
+
+    def _store(self, assignment: Assignment, transcript: Transcript) -> None:
         """Store the captions in the package and the transcript in the database, all or nothing.
 
         Again where the package has moved meanwhile: the transcript took too long to be made again.
@@ -145,7 +159,7 @@ class TranscriptionQueue(PostPublishQueue):
             self._publish(assignment, placement.package_of(video), transcript)
         except FileNotFoundError as error:
             if placement.follow(video):
-                self.publish(assignment, transcript)
+                self._store(assignment, transcript)
                 return
             if package_dir(video).exists():
                 raise
@@ -164,6 +178,7 @@ class TranscriptionQueue(PostPublishQueue):
             if package_dir(video) != package:
                 raise FileNotFoundError(f"{package} has moved")
             changed, note = _take(video.pk, transcript)
+            note = " ".join(filter(None, (note, others_of(transcript))))
             row = Transcription.objects.get(video=video)
             row.complete(transcript.language, transcript.text, transcript.words, note or None)
             wanted = [tracks.key_of(each) for each in changed]
@@ -171,7 +186,8 @@ class TranscriptionQueue(PostPublishQueue):
                 if folder.name not in wanted:  # people have changed the track meanwhile, or deleted it
                     remove(folder)
             tracks.install(staging, package, video)
-            CaptionTrack.objects.packaged(each for each in changed if tracks.key_of(each) in files or note)
+            empty = not transcript.captions
+            CaptionTrack.objects.packaged(each for each in changed if tracks.key_of(each) in files or empty)
 
     def _track_of(self, assignment: Assignment, transcript: Transcript) -> CaptionTrack:
         """Return the track of Whisper's captions, which is created as a draft if there is none."""
@@ -204,7 +220,7 @@ def _take(video_id: int, transcript: Transcript) -> tuple[list[CaptionTrack], st
         return _withdraw(video_id), NO_SPEECH
     language, origin = languages.clean(transcript.language), CaptionTrack.Origin.WHISPER
     track = _whispers_track(video_id, language)
-    cues = (Cue(**asdict(caption)) for caption in transcript.captions)
+    cues = (tracks.cue_of(caption) for caption in transcript.captions)
     if track.is_persons:
         CaptionVersion.objects.filter(track=track, origin=origin, edited=False).drafts().delete()
         CaptionVersion.objects.draft(track, cues, origin=origin, language=language, edited=False)
@@ -213,6 +229,14 @@ def _take(video_id: int, transcript: Transcript) -> tuple[list[CaptionTrack], st
     track.replace_cues(cues)
     track.publish(track.language if _is_alike(track, language) else language)
     return [track], ""
+
+
+def others_of(transcript: Transcript) -> str:
+    """Return a note that names the other languages of a recording; empty if there are none."""
+    if not transcript.others:
+        return ""
+    spoken = ", ".join(f"{tracks.name_of(code)} ({seconds:.0f} s)" for code, seconds in transcript.others.items())
+    return OTHERS.format(spoken)
 
 
 def _withdraw(video_id: int) -> list[CaptionTrack]:

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Collection
 
 from transcoding.engine.contract import Assignment, LeaseLost
-from transcoding.models import ChunkKind, TranscodingChunk, TranscodingJob
+from transcoding.models import TRANSCRIBED, ChunkKind, TranscodingChunk, TranscodingJob
 from transcoding.queue import wakeups
 from transcoding.queue.local import LocalQueue
 from transcoding.queue.validating import ValidatingQueue
 from transcoding.steps import captions
 from transcoding.steps.captions import TranscriptionQueue
+from transcoding.steps.speech import SpeechQueue
 from transcoding.steps.storyboards import StoryboardQueue
 from transcoding.steps.texts import TextQueue
 from workers.models import Worker
@@ -21,7 +22,7 @@ def queue_for(kind: str, worker: Worker, only: TranscodingJob | None = None) -> 
 
 def offered(kinds: Collection[str]) -> list[str]:
     """Return those of the kinds that this installation has work of, each once."""
-    return [kind for kind in dict.fromkeys(kinds) if kind != ChunkKind.TRANSCRIPTION or captions.is_enabled()]
+    return [kind for kind in dict.fromkeys(kinds) if kind not in TRANSCRIBED or captions.is_enabled()]
 
 
 def resume(worker: Worker, chunk: int, attempt: int) -> tuple[LocalQueue, Assignment]:
@@ -45,4 +46,5 @@ _QUEUES: dict[ChunkKind, Callable[[Worker, TranscodingJob | None], LocalQueue]] 
     ChunkKind.STORYBOARD: StoryboardQueue,
     ChunkKind.CAPTIONS: TextQueue,
     ChunkKind.TRANSCRIPTION: TranscriptionQueue,
+    ChunkKind.SPEECH: SpeechQueue,
 }

@@ -24,8 +24,9 @@ from transcoding.engine.package.files import UNFINISHED, store
 from transcoding.engine.package.playlists import DESCRIBES_VIDEO, SPOKEN_DIALOG
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.renditions import Key, Kind
+from transcoding.engine.speech.words import Spoken
 from transcoding.models import TranscodingJob
-from videos.models import CaptionTrack, Transcription, Video
+from videos.models import CaptionTrack, Cue, Transcription, Video
 from videos.storage import placement
 from videos.storage.paths import package_dir, root
 
@@ -184,6 +185,14 @@ def _within(captions: list[Caption], duration: float) -> list[Caption]:
 def captions_of(track: CaptionTrack) -> list[Caption]:
     """Return the cues of a track."""
     return [Caption(*cue) for cue in track.cues.order_by("start", "pk").values_list("start", "end", "text")]
+
+
+def cue_of(caption: Caption) -> Cue:
+    """Return a caption as a cue, with its words where their times are known."""
+    facts = {"start": caption.start, "end": caption.end, "text": caption.text}
+    if isinstance(caption, Spoken):
+        return Cue(**facts, confidence=caption.confidence or None, words=caption.compact or None)
+    return Cue(**facts)
 
 
 def label_of(track: CaptionTrack) -> str:

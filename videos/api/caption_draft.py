@@ -90,7 +90,7 @@ class DraftView(CaptionsOfVideoView):
         track = track_of(found(slug), number)
         text = caption_drafts.text_of(track)
         facts = {"revision": text.revision, "draft": text.is_draft, "version": track.version}
-        return Response({"cues": text.rows, **facts}, headers=NO_STORE)
+        return Response({"cues": [row[: caption_drafts.SENT] for row in text.rows], **facts}, headers=NO_STORE)
 
     @extend_schema(
         request=SplicesSerializer,

@@ -13,7 +13,8 @@ from vlog.schema import NOW
 
 MAX_DRAFTS = 10  # of one track
 MAX_REPLACED = 20  # former texts of one track; the oldest are deleted
-COLUMNS = ("start", "end", "text", "edited", "confidence", "checked")  # of a cue in the JSON; older rows have five
+# Of a cue in the JSON; those of earlier releases have the first five.
+COLUMNS = ("start", "end", "text", "edited", "confidence", "checked", "words")
 
 
 class TooManyDrafts(Exception):

@@ -6,10 +6,12 @@
 from typing import Any
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
+from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
 from videos.models.catalogue import Video
+from videos.models.categories import GLOSSARY
 
 
 class TranscriptionStatus(models.TextChoices):
@@ -20,10 +22,14 @@ class TranscriptionStatus(models.TextChoices):
 
 
 class TranscriptionQuerySet(models.QuerySet["Transcription"]):
-    def request(self, video_id: int, language: str = "") -> None:
-        """Ask for a transcription; the language is detected unless it is given. The captions of before are kept."""
+    def request(self, video_id: int, language: str = "", glossary: str | None = None) -> None:
+        """Ask for a transcription; the language is detected unless it is given. The captions of before are kept.
+
+        glossary: None leaves it as it is.
+        """
         fresh: dict[str, Any] = {"status": TranscriptionStatus.PENDING, "progress_percent": 0}
         fresh |= {"given_language": language, **dict.fromkeys(("started_at", "completed_at", "error_message"))}
+        fresh |= {} if glossary is None else {"glossary": glossary}
         self.update_or_create(video_id=video_id, defaults=fresh)
 
     def skip(self, video_id: int, reason: str) -> None:
@@ -38,6 +44,11 @@ class TranscriptionQuerySet(models.QuerySet["Transcription"]):
             status=TranscriptionStatus.PROCESSING, started_at=timezone.now(), progress_percent=0, error_message=None
         )
 
+    def prompt_of(self, video_id: int) -> str:
+        """Return the names and terms for Whisper of a video's category, and of the video."""
+        rows = self.filter(video=video_id).values_list("video__category__glossary", "glossary")
+        return " ".join(part for row in rows for part in row if part)
+
     def running(self) -> "TranscriptionQuerySet":
         return self.filter(status=TranscriptionStatus.PROCESSING)
 
@@ -47,6 +58,19 @@ class TranscriptionQuerySet(models.QuerySet["Transcription"]):
             status=TranscriptionStatus.PENDING, started_at=None, completed_at=None, progress_percent=0,
             error_message=error,
         )  # fmt: skip
+
+    def go_on(self, percent: int = 0) -> int:
+        """Note that a part is being transcribed; what is done of the others is kept."""
+        return self.exclude(status__in=[TranscriptionStatus.COMPLETED, TranscriptionStatus.FAILED]).update(
+            status=TranscriptionStatus.PROCESSING,
+            started_at=Coalesce("started_at", Value(timezone.now())),
+            progress_percent=Greatest("progress_percent", percent),
+            error_message=None,
+        )
+
+    def pause(self, error: str | None = None) -> int:
+        """Note that no worker has a part now; what is done is kept. error: why the last one failed."""
+        return self.running().update(status=TranscriptionStatus.PENDING, error_message=error)
 
     def fail(self, reason: str) -> int:
         return self.update(status=TranscriptionStatus.FAILED, error_message=reason, completed_at=timezone.now())
@@ -74,6 +98,9 @@ class Transcription(models.Model):
     given_language = models.CharField(
         max_length=10, blank=True, default="", db_default="", help_text="Empty: it is detected"
     )
+    glossary = models.CharField(
+        max_length=GLOSSARY, blank=True, default="", db_default="", help_text="Names and terms as they are spelled"
+    )
     progress_percent = models.IntegerField(default=0, db_default=0)
     started_at = models.DateTimeField(null=True, blank=True)
     completed_at = models.DateTimeField(null=True, blank=True)
@@ -96,6 +123,13 @@ class Transcription(models.Model):
 
     def __str__(self) -> str:
         return f"Transcription of {self.video}"
+
+    def seconds_left(self) -> float | None:
+        """Return the remaining time, by what has been done since it began; None where that is not known."""
+        if self.status != TranscriptionStatus.PROCESSING or self.started_at is None or not self.progress_percent:
+            return None
+        elapsed = (timezone.now() - self.started_at).total_seconds()
+        return elapsed * (100 - self.progress_percent) / self.progress_percent
 
     def complete(self, language: str, text: str, words: int, error: str | None) -> None:
         """Store the transcript; language: empty where nothing was said, error: why its captions are not published."""

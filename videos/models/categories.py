@@ -14,6 +14,9 @@ from vlog.schema import NOW
 SLUG_HELP = "The last part of its address. Old addresses lead to the present one."
 
 
+GLOSSARY = 400  # characters of names and terms; Whisper takes about 200 syllables
+
+
 class CategoryQuerySet(AddressedQuerySet["Category"]):
     def move(self, category_id: int, before: int | None) -> int:
         """Move a category before another one, or to the end; returns its number, counted from 1. 0 where it is gone."""
@@ -38,6 +41,10 @@ class Category(models.Model):
     name = models.CharField(max_length=100)
     slug = models.SlugField(max_length=100, blank=True, db_index=False, help_text=SLUG_HELP)
     description = models.TextField(blank=True, default="", db_default="")
+    glossary = models.CharField(
+        max_length=GLOSSARY, blank=True, default="", db_default="",
+        help_text="Names and terms of its videos as they are spelled, for Whisper",
+    )  # fmt: skip
     created_at = models.DateTimeField(default=timezone.now, db_default=NOW, editable=False)
     version = version_field()
     position = models.IntegerField(

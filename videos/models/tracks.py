@@ -240,6 +240,9 @@ class Cue(models.Model):
     confidence = ArrayField(
         models.FloatField(), null=True, blank=True, help_text="Of each word, 0 to 1; NULL where it is not known"
     )
+    words = models.JSONField(
+        null=True, blank=True, help_text="[[start_ms, end_ms, word, confidence], …]; NULL where they are not known"
+    )
     edited = models.BooleanField(default=False, db_default=False, help_text="A person has changed or added it")
     checked = models.BooleanField(default=False, db_default=False, help_text="A person has confirmed it as it is")
     dictionary = models.CharField(

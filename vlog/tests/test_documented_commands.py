@@ -40,7 +40,8 @@ NOT_RUN = {
     ),
     r"manage\.py (createsuperuser|changepassword)\b": "it is Django's own, and asks questions",
     r"^(kill -9|chmod 600|aws s3 sync|apt-get install wrk)$": "it names a program, or one of another system",
-    r"whisper\.load_model": "it downloads Whisper's weights",
+    r"whisper_model (fetch|check)\b": "it needs Whisper's weights: transcoding/tests/test_whisper_model.py runs it",
+    r"captions (translate|import .* --align)\b": "it needs a server, or words: videos/tests/test_drafts.py runs it",
 }
 # The videos and people of vlog/tests/data/release_28570df for which a command of the documentation succeeds.
 VALUES = {

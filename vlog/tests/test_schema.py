@@ -85,6 +85,7 @@ ROWS = """
         VALUES (1, 1, 'uuid', NOW() - INTERVAL '31 minutes');
     INSERT INTO quality_progress (id, job_id, quality) VALUES (1, 1, '720p');
     INSERT INTO transcoding_chunks (id, job_id, worker_id) VALUES (1, 1, 'uuid');
+    INSERT INTO speech_parts (chunk_id, begin, "end") VALUES (1, 0, 300);
     INSERT INTO transcoding_attempts (id, job_id, chunk_id, kind, number, worker_id, started_at)
         VALUES (1, 1, 1, 'video', 1, 'uuid', NOW());
     UPDATE workers SET current_job_id = 1;
@@ -220,7 +221,7 @@ def filled(db: None) -> None:
 def test_the_document_and_the_code_have_the_same_tables():
     ours = {model._meta.db_table for app in APPS for model in apps.get_app_config(app).get_models()}
     assert set(TABLES) == ours
-    assert len(ours) == 45
+    assert len(ours) == 46
 
 
 @pytest.mark.django_db
@@ -458,6 +459,8 @@ REFUSED = [
     ("workers", "hold", "'drained'", "ck_workers_hold"),
     ("workers", "held_back", "'why'", "ck_workers_hold"),
     ("transcoding_chunks", "kind", "'subtitles'", "ck_transcoding_chunks_kind"),
+    ("speech_parts", "percent", "101", "ck_speech_parts_percent"),
+    ("speech_parts", "begin", "300", "ck_speech_parts_times"),
     ("transcoding_chunks", "status", "'in_progress'", "ck_transcoding_chunks_status"),
     ("transcoding_chunks", "priority", "4", "ck_transcoding_chunks_priority"),
     ("transcoding_chunks", "place", "1", "ck_transcoding_chunks_place"),

@@ -26,7 +26,7 @@ def run(folder: Path, *arguments: str, **variables: str) -> "subprocess.Complete
 
 
 def settings_read() -> set[str]:
-    text = (BASE_DIR / "vlog/settings.py").read_text()
+    text = "".join((BASE_DIR / name).read_text() for name in ("vlog/settings.py", "vlog/speech.py"))
     return {f"VLOG_{name}" for name in re.findall(r'\benv\.\w+\(\s*"([A-Z0-9_]+)"', text)}
 
 
@@ -76,6 +76,15 @@ WRONG = [
     ("VLOG_ENCODER", "nvenc", "is invalid: Must be one of: auto, h264_nvenc"),
     ("VLOG_WHISPER_MODEL", "bse", "or one of tiny.en, tiny, base.en"),
     ("VLOG_WHISPER_MODEL", "/nowhere/base.pt", "names a file that does not exist"),
+    ("VLOG_WHISPER_PROMPT", "word " * 81, "has 405 characters, and at most 400 are of use"),
+    (
+        "VLOG_TRANSLATE_COMMAND",
+        "/nowhere/translate --fast",
+        "names a program that cannot be started: /nowhere/translate",
+    ),
+    ("VLOG_TRANSLATE_COMMAND", "cat 'x", "is no command: No closing quotation"),
+    ("VLOG_TRANSLATE_URL", "translate.example.org", "must begin with http:// or https://"),
+    ("VLOG_TRANSLATE_KEY", "secret", "set both, or unset it"),
     ("VLOG_METRICS_TOKEN", f"{'m' * 32} ä", "letters, digits and signs of ASCII, and no spaces"),
     ("VLOG_ALERT_EMAILS", "ann@example.org bob", "it has 'bob'"),
     ("VLOG_ALERT_FROM", "VLog", "it has 'VLog'"),
@@ -115,6 +124,9 @@ RIGHT = {
     "VLOG_X264_PRESET": "slower",
     "VLOG_ENCODER": "auto",
     "VLOG_WHISPER_MODEL": "large-v3-turbo",
+    "VLOG_WHISPER_PROMPT": "Nessebar, WebVTT",
+    "VLOG_TRANSLATE_URL": "https://translate.example.org/",
+    "VLOG_TRANSLATE_KEY": "a-secret",
     "VLOG_METRICS_TOKEN": "m" * 32,
     "VLOG_ALERT_EMAILS": "ann@example.org, root@localhost",
     "VLOG_ALERT_FROM": "VLog <vlog@example.org>",
@@ -135,6 +147,7 @@ def test_every_setting_is_listed_with_its_source_and_without_its_secrets(tmp_pat
         **RIGHT,
         "VLOG_DATA_DIR": str(tmp_path / "data"),
         "VLOG_METRICS_TOKEN": "(hidden)",
+        "VLOG_TRANSLATE_KEY": "(hidden)",
         "VLOG_ALERT_WEBHOOK": "https://hooks.example.org/(hidden)",
         "VLOG_EMAIL_URL": "smtps://ann:(hidden)@mail.example.org",
         "VLOG_DATABASE_URL": "postgresql://ann:(hidden)@[::1]/vlog",

@@ -37,7 +37,18 @@ COMMANDS = {
     "worker": [],
 }
 # They create the tables themselves, say that they are missing among other things, or need none.
-OTHERS = {"doctor", "move_files", "reset", "restore", "settings", "test_alert", "up", "upload", "welcome"}
+OTHERS = {
+    "doctor",
+    "move_files",
+    "reset",
+    "restore",
+    "settings",
+    "test_alert",
+    "up",
+    "upload",
+    "welcome",
+    "whisper_model",
+}
 OURS = {"vlog", "videos", "transcoding", "workers", "analytics"}
 
 

@@ -27,7 +27,7 @@ from transcoding.engine.ffmpeg import encoders, processes
 from transcoding.engine.ffmpeg.encoders import AUTO
 from transcoding.engine.plan.plan import KNOWN_FORMATS
 from transcoding.engine.source.loopback import SourceServer
-from transcoding.engine.speech.transcribe import Whisper, transcribe_one
+from transcoding.engine.speech.transcribe import KIND, PART_KIND, Whisper, transcribe_one
 from transcoding.engine.work import work_one
 from workers.agent.client import RemoteQueue
 from workers.agent.connection import Connection, Disabled, Refused, Rejected, Site, WrongAddress
@@ -35,6 +35,7 @@ from workers.agent.connection import Connection, Disabled, Refused, Rejected, Si
 log = logging.getLogger("agent")
 
 KINDS = ("video", "audio")
+TRANSCRIBED = (KIND, PART_KIND)  # sites of earlier releases know the first one only
 KEY_FILE = "VLOG_WORKER_KEY_FILE"
 KEY = re.compile(r"[\w-]{43}", re.ASCII)
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # a title must not move the cursor of the terminal
@@ -58,6 +59,7 @@ class Agent:
         self.queues = [RemoteQueue(site, sources, stop) for _ in range(options.concurrency)]
         self._threads = [threading.Thread(target=self._run_worker, args=(queue,), daemon=True) for queue in self.queues]
         self._idle: set[RemoteQueue] = set()
+        self._transcribed: tuple[str, ...] = TRANSCRIBED[:1]
         self._last_logged = ""
         self._lock = threading.Lock()
 
@@ -91,6 +93,7 @@ class Agent:
                 with closing(Connection(self.site)) as connection:
                     answer = connection.post("heartbeat", message, self._check_stopped)
                 log.info("%s knows this worker as %s", self.site.address, answer.get("worker"))
+                self._transcribed = tuple(kind for kind in TRANSCRIBED if kind in answer.get("kinds", TRANSCRIBED[:1]))
                 return
             except ShuttingDown:
                 return
@@ -136,7 +139,9 @@ class Agent:
         options = self.options
         if options.kinds and work_one(queue, options.kinds, self.stop, options.threads):
             return True
-        return options.whisper is not None and transcribe_one(queue, options.whisper, self.stop, options.threads)
+        return options.whisper is not None and transcribe_one(
+            queue, options.whisper, self.stop, options.threads, kinds=self._transcribed
+        )
 
     def _log_idle(self, queue: RemoteQueue, worked: bool) -> None:
         """Log once that all workers are idle, and why."""
@@ -287,7 +292,7 @@ def _capabilities(options: argparse.Namespace) -> dict[str, Any]:
         "release": _release(),
         "plan_formats": list(KNOWN_FORMATS),
     }
-    return facts if options.whisper is None else {**facts, "whisper": options.whisper.model}
+    return facts if options.whisper is None else {**facts, "whisper": options.whisper.model, "speech_parts": True}
 
 
 def _release() -> str:

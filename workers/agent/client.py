@@ -15,7 +15,7 @@ from transcoding.engine.contract import INIT, Assignment, LeaseLost, ShuttingDow
 from transcoding.engine.encode import EncodeError
 from transcoding.engine.plan.untrusted import read_plan
 from transcoding.engine.source.loopback import SourceServer
-from transcoding.engine.speech.transcribe import Transcript
+from transcoding.engine.speech.transcribe import Order, Recognition, Transcript
 from workers.agent.connection import Connection, Disabled, Garbled, Refused, Rejected, Site
 from workers.agent.source import RemoteSource
 
@@ -103,7 +103,7 @@ class RemoteQueue:
         self._connection = Connection(site)
         self._keeper: LeaseKeeper | None = None
         self._source: RemoteSource | None = None
-        self._language, self._is_finishing = "", False
+        self._order, self._is_finishing = Order(), False
 
     def claim(self, kinds: Collection[str]) -> Assignment | None:
         """Claim a chunk, or return None. Raises ShuttingDown if the agent is stopped before the site has answered."""
@@ -128,7 +128,8 @@ class RemoteQueue:
         assignment = Assignment(**facts, source="", plan=plan)
         if not 0 <= assignment.first <= assignment.last < len(assignment.timeline):
             raise ValueError("the chunk lies outside its video")
-        self._language = data.get("language") or ""
+        times = {name: float(data.get(name) or 0) for name in ("begin", "end")}
+        self._order = Order(str(data.get("language") or ""), str(data.get("prompt") or ""), **times)
         self._keeper = LeaseKeeper(self.site, assignment, float(data["lease"]), self.stop, self._connection.interrupt)
         self._source = RemoteSource(
             Connection(self.site),
@@ -142,8 +143,8 @@ class RemoteQueue:
         self._keeper.start()
         return Assignment(**{**vars(assignment), "source": self.sources.serve(self._source)})
 
-    def language_of(self, assignment: Assignment) -> str:
-        return self._language
+    def order_of(self, assignment: Assignment) -> Order:
+        return self._order
 
     def deliver(self, assignment: Assignment, rendition: str, index: int, data: bytes) -> None:
         name = "init" if index == INIT else str(index)
@@ -181,6 +182,9 @@ class RemoteQueue:
     def publish(self, assignment: Assignment, transcript: Transcript) -> None:
         captions = [asdict(caption) for caption in transcript.captions]
         self._finish(assignment, "transcript", language=transcript.language, captions=captions)
+
+    def keep(self, assignment: Assignment, recognition: Recognition) -> None:
+        self._finish(assignment, "speech", languages=recognition.languages, said=recognition.said)
 
     def fail(self, assignment: Assignment, error: str, *, final: bool = False) -> None:
         cause = self._current_keeper().error

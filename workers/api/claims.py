@@ -40,7 +40,7 @@ class HeartbeatView(WorkerView):
         message = validated(serializers.HeartbeatSerializer, request.data)
         if columns := serializers.changed_columns(self.worker, message):
             Worker.objects.filter(pk=self.worker.pk).update(**columns)
-        return Response({"worker": str(self.worker), "again_in": again_in()})
+        return Response({"worker": str(self.worker), "again_in": again_in(), "kinds": serializers.REMOTE_KINDS})
 
 
 class ClaimView(WorkerView):

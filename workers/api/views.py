@@ -3,6 +3,7 @@
 `claims` has the calls that come before, `transfers` the source and the segments.
 """
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -17,7 +18,8 @@ from rest_framework.response import Response
 from transcoding.engine.contract import Assignment
 from transcoding.engine.formats.webvtt import Caption
 from transcoding.engine.speech.cues import readable
-from transcoding.engine.speech.transcribe import Transcript
+from transcoding.engine.speech.transcribe import Recognition, Transcript
+from transcoding.engine.speech.words import Spoken, Word
 from transcoding.queue.local import LocalQueue
 from transcoding.steps import queues
 from workers import zipapp
@@ -106,9 +108,24 @@ class TranscriptView(ChunkView):
     max_message = MAX_TRANSCRIPT
 
     def handle(self, queue: LocalQueue, assignment: Assignment, message: dict[str, Any]) -> None:
-        captions = [Caption(**caption) for caption in message["captions"]]
+        captions = [_caption(**caption) for caption in message["captions"]]
         captions = list(readable(captions, float(assignment.plan.timeline.duration)))
         queue.publish(assignment, Transcript(message["language"] if captions else "", tuple(captions)))
+
+
+def _caption(start: float, end: float, text: str, words: Sequence[Word] = ()) -> Caption:
+    return Spoken(start, end, text, tuple(words)) if words else Caption(start, end, text)
+
+
+@extend_schema_view(post=described({204: None}, CHUNK, request=serializers.SpeechSerializer))
+class SpeechView(ChunkView):
+    """Complete a part of a transcription."""
+
+    serializer = serializers.SpeechSerializer
+    max_message = MAX_TRANSCRIPT
+
+    def handle(self, queue: LocalQueue, assignment: Assignment, message: dict[str, Any]) -> None:
+        queue.keep(assignment, Recognition(message["languages"], message["said"]))
 
 
 @extend_schema_view(post=described({204: None}, CHUNK, request=serializers.FailSerializer))

@@ -16,6 +16,7 @@ from django.utils import timezone
 from transcoding.engine.contract import INIT
 from transcoding.engine.package.contents import segment_name
 from transcoding.engine.plan.plan import KNOWN_FORMATS, Plan
+from transcoding.engine.speech import parts
 from transcoding.models import ChunkStatus, Priority, TranscodingChunk, TranscodingJob
 from transcoding.queue import fallbacks, recovery
 from transcoding.steps import captions
@@ -226,10 +227,12 @@ class TestHeartbeat:
             "whisper": "base",
             "agent": "1",
             "plan_formats": [1, 2],
+            "speech_parts": True,
         }
         metadata = {"host": "büro", "system": "Linux", "python": "3.11.2"}
         answer = agent.post("heartbeat", {"capabilities": capabilities, "metadata": metadata})
-        assert answer.json() == {"worker": "far", "again_in": 2}
+        kinds = ["video", "audio", "transcription", "speech"]
+        assert answer.json() == {"worker": "far", "again_in": 2, "kinds": kinds}
         agent.worker.refresh_from_db()
         assert (agent.worker.capabilities, agent.worker.metadata) == (capabilities, metadata)
 
@@ -586,6 +589,13 @@ class TestTranscripts:
         assert [cue.text for cue in Cue.objects.all()] == ["good morning", "<all> & everybody"]
         assert "&lt;all&gt; &amp; everybody" in (package_dir(transcribing.video) / "captions-1.vtt").read_text()
 
+    def test_words_with_their_times_are_kept(self, agent, transcribing, made):
+        publish(transcribing, made[1])
+        caption = {"start": 0.5, "end": 1.5, "text": "Bore da", "words": SAID[0][5]}
+        held = agent.claim("transcription")
+        assert agent.say("transcript", held, language="cy", captions=[caption]).status_code == 204
+        assert Cue.objects.get().words == [[200, 500, "Bore", 0.9], [500, 800, "da", 0.8]]
+
     def test_silence_has_no_language(self, agent, transcribing, made):
         publish(transcribing, made[1])
         assert agent.say("transcript", agent.claim("transcription"), language="", captions=[]).status_code == 204
@@ -644,6 +654,75 @@ class TestTranscripts:
         held = agent.claim("transcription")
         assert agent.say("complete", held).status_code == 400
         assert agent.put(held, "360p", 0, made[1]["360p", 0]).status_code == 400
+
+
+SAID = [[0.2, 0.8, "Bore da", 0.01, 0.2, [[200, 500, " Bore", 0.9], [500, 800, " da", 0.8]]]]
+
+
+class TestParts:
+    """Parts of a long recording: here each second of the film is one."""
+
+    @pytest.fixture
+    def shared(self, agent, transcribing, made, monkeypatch):
+        for name in ("LONG", "SHARED", "ALONE"):
+            monkeypatch.setattr(parts, name, 1.0)
+        monkeypatch.setattr(parts, "OVERLAP", 0.25)
+        Worker.objects.filter(pk=agent.worker.pk).update(capabilities=FACTS | {"whisper": "tiny", "speech_parts": True})
+        publish(transcribing, made[1])
+        return transcribing.chunks.filter(kind="speech").count()
+
+    def test_they_are_claimed_completed_and_published_together(self, agent, shared):
+        assert shared > 1
+        assert agent.claim("transcription") is None
+        numbers = []
+        while (held := agent.claim("speech")) is not None:
+            numbers.append(held["first"])
+            assert held["end"] - held["begin"] <= 1.6
+            said = SAID if held["begin"] == 0 else []
+            assert agent.say("speech", held, languages={"cy": 1.0} if said else {}, said=said).status_code == 204
+        assert numbers == list(range(shared))
+        found = Transcription.objects.get()
+        assert (found.status, found.language, found.transcript_text) == ("completed", "cy", "Bore da")
+        cue = Cue.objects.get()
+        assert cue.words == [[200, 500, "Bore", 0.9], [500, 800, "da", 0.8]]
+        assert cue.confidence == [0.9, 0.8]
+
+    def test_agents_of_earlier_releases_are_given_none(self, agent, shared):
+        Worker.objects.filter(pk=agent.worker.pk).update(capabilities=FACTS | {"whisper": "tiny"})
+        assert agent.claim("transcription") is None
+        assert agent.claim("speech") is None
+
+    def test_the_site_says_which_kinds_it_has(self, agent):
+        answer = agent.post("heartbeat", {"capabilities": FACTS | {"whisper": "tiny", "speech_parts": True}})
+        assert answer.json()["kinds"] == ["video", "audio", "transcription", "speech"]
+
+    @pytest.mark.parametrize(
+        "message",
+        [
+            {"languages": {}, "said": SAID},
+            {"languages": {"<b>": 1.0}, "said": SAID},
+            {"languages": {"cy": "1"}, "said": SAID},
+            {"languages": {f"a{chr(97 + n)}": 1.0 for n in range(21)}, "said": SAID},
+            {"languages": {"cy": 1.0}, "said": [SAID]},
+            {"languages": {"cy": 1.0}, "said": [[0.5, 1.5, "x", 0, 0]]},
+            {"languages": {"cy": 1.0}, "said": [[-1, 1.5, "x", 0, 0, []]]},
+            {"languages": {"cy": 1.0}, "said": [[True, 1.5, "x", 0, 0, []]]},
+            {"languages": {"cy": 1.0}, "said": [[0, 1.5, "x" * 10_001, 0, 0, []]]},
+            {"languages": {"cy": 1.0}, "said": [[0, 1.5, "x", 0, 0, [[1, 2, "x"]]]]},
+            {"languages": {"cy": 1.0}, "said": [[0, 1.5, "x", 0, 0, [[1.5, 2, "x", 1]]]]},
+            {"languages": {"cy": 1.0}, "said": [[0, 1.5, "x", 0, 0, [[1, 2, ["x"], 1]]]]},
+            {"languages": {"cy": 1.0}, "said": [[0, 1.5, "x", 0, 0, [[1, 2, "x", 1.1]]]]},
+            {"languages": {"cy": 1.0}, "said": {}},
+        ],
+    )
+    def test_what_makes_no_sense_is_refused(self, agent, shared, message):
+        answer = agent.say("speech", agent.claim("speech"), **message)
+        assert (answer.status_code, type(answer.json()["detail"])) == (400, str)
+
+    def test_each_is_completed_in_its_own_way(self, agent, shared):
+        held = agent.claim("speech")
+        assert agent.say("transcript", held, language="en", captions=CAPTIONS).status_code == 400
+        assert agent.say("complete", held).status_code == 400
 
 
 class TestHostileMessages:

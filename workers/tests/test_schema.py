@@ -29,7 +29,17 @@ SETTINGS = hypothesis.settings(
     suppress_health_check=list(hypothesis.HealthCheck),
 )
 ABOUT_CHUNKS = (
-    *("source", "segments/{rendition}/{index}", "report", "warn", "complete", "transcript", "fail", "give_back"),
+    *(
+        "source",
+        "segments/{rendition}/{index}",
+        "report",
+        "warn",
+        "complete",
+        "transcript",
+        "speech",
+        "fail",
+        "give_back",
+    ),
 )
 CALLS = ["heartbeat", "claim", *(f"chunks/{{chunk}}/{call}" for call in ABOUT_CHUNKS)]
 

@@ -62,13 +62,21 @@ def silence_arguments(rendition: AudioRendition, segments: tuple[int, int], pipe
     ]
 
 
-def speech_arguments(plan: Plan, rendition: AudioRendition, source: str, pipe: int) -> list[str]:
-    """Return the arguments for Whisper's input: 16 kHz, one channel, 16 bits, as long as the video."""
-    samples = round(float(plan.timeline.duration) * SPEECH_RATE)
+def speech_arguments(
+    plan: Plan, rendition: AudioRendition, source: str, pipe: int, part: tuple[float, float] | None = None
+) -> list[str]:
+    """Return the arguments for Whisper's input: 16 kHz, one channel, 16 bits, as long as the video.
+
+    part: only from one second to another.
+    """
+    begin, end = (round(second * SPEECH_RATE) for second in part or (0.0, float(plan.timeline.duration)))
+    seek = _seek(plan, rendition, begin * rendition.sample_rate // SPEECH_RATE) if begin else None
+    start = [] if seek is None else ["-noaccurate_seek", "-ss", f"{seek:.6f}"]
+    cut = f"atrim=start_pts={begin}," if begin else ""
     mono = f"aresample={SPEECH_RATE},aformat=sample_fmts=fltp:channel_layouts=mono"
-    whole = f"aresample={SPEECH_RATE}:async=1:first_pts=0,atrim=end_sample={samples}"
+    whole = f"{cut}aresample={SPEECH_RATE}:async=1:first_pts={begin},atrim=end_sample={end - begin}"
     return [
-        *(*thread_arguments(1), "-copyts", *input_arguments(source, plan.jumps, rendition.search)),
+        *(*thread_arguments(1), "-copyts", *start, *input_arguments(source, plan.jumps, rendition.search)),
         *(*_levelled(rendition, mono), "-filter_complex", f"{_joined(rendition, 'mono')}{whole}[audio]"),
         *("-map", "[audio]", "-c:a", "pcm_s16le", "-f", "s16le", f"pipe:{pipe}"),
     ]

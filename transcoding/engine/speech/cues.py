@@ -10,9 +10,11 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, groupby
+from typing import Any
 from unicodedata import east_asian_width
 
 from transcoding.engine.formats.webvtt import LINE, Caption
+from transcoding.engine.speech.words import BREATH, Spans, Spoken, Word, stretches, text_of, words_of
 
 LONGEST, SHORTEST = 7.0, 1.0  # seconds
 UNREADABLE = 0.7  # seconds; a shorter cue becomes a part of its neighbour
@@ -45,7 +47,7 @@ _LOOP = re.compile(r"\b(\S.{0,80}?)(?:\W+\1\b){4,}", re.IGNORECASE)
 class Recognized:
     """What Whisper recognizes in one go: seconds, text, its probability that nothing is said, and the loudness.
 
-    loudness: the root of the mean square of the samples, of full scale.
+    loudness: the root of the mean square of the samples, of full scale. words: with their times, where they are known.
     """
 
     start: float
@@ -53,11 +55,21 @@ class Recognized:
     text: str
     no_speech: float = 0.0
     loudness: float = 1.0
+    words: tuple[Word, ...] = ()
 
 
-def without_inventions(recognized: Sequence[Recognized]) -> list[Recognized]:
-    """Return what was said: without phrases over silence, and without repetitions that go on and on."""
-    real = [each for each in recognized if not _is_invented(each)]
+def recognized_of(row: Sequence[Any]) -> Recognized:
+    """Return what Whisper recognizes from its JSON."""
+    start, end, text, no_speech, loudness, words = row
+    return Recognized(start, end, text, no_speech, loudness, words_of(words))
+
+
+def without_inventions(recognized: Sequence[Recognized], prompt: str = "") -> list[Recognized]:
+    """Return what was said: without phrases over silence, and without repetitions that go on and on.
+
+    prompt: what Whisper was given, of which it repeats parts over silence.
+    """
+    real = [each for each in recognized if not _is_invented(each, _words(prompt))]
     kept: list[Recognized] = []
     for words, repeated in groupby(real, key=lambda each: _words(each.text)):
         found = list(repeated)
@@ -66,9 +78,11 @@ def without_inventions(recognized: Sequence[Recognized]) -> list[Recognized]:
     return [replace(each, text=_LOOP.sub(r"\1", each.text)) for each in kept]
 
 
-def _is_invented(each: Recognized) -> bool:
-    is_silent = each.loudness < QUIET or each.no_speech > NO_SPEECH
-    return is_silent and _INVENTIONS.fullmatch(_words(each.text)) is not None
+def _is_invented(each: Recognized, prompt: str) -> bool:
+    words = _words(each.text)
+    if each.loudness >= QUIET and each.no_speech <= NO_SPEECH:
+        return False
+    return _INVENTIONS.fullmatch(words) is not None or f" {words} " in f" {prompt} "
 
 
 def _words(text: str) -> str:
@@ -78,27 +92,44 @@ def _words(text: str) -> str:
 def readable(recognized: Iterable[Recognized | Caption], duration: float) -> list[Caption]:
     """Return what was recognized as captions, in order. duration: of the video, in seconds.
 
-    Long texts are divided, and their time in proportion to the number of characters. What Whisper returns after the end
-    of the video is cut.
+    Long texts are divided, by the times of their words where those are known, else in proportion to the number of
+    characters. What Whisper returns after the end of the video is cut.
     """
     captions: list[Caption] = []
     for speech in sorted(recognized, key=lambda each: each.start):
         start, end = max(0.0, speech.start), min(speech.end, duration)
         if start < end and speech.text.strip():
-            captions += _divided(start, end, speech.text)
+            words = speech.words if isinstance(speech, Recognized | Spoken) else ()
+            is_timed = Spans.of([speech.text], words) is not None and words[-1].end <= 1000 * duration
+            captions += _timed(words) if is_timed else _divided(start, end, speech.text)
     return list(_prolonged(_joined(captions), duration))
+
+
+def _timed(words: Sequence[Word]) -> Iterator[Caption]:
+    """Yield words in captions of at most two lines each, which end at pauses."""
+    for stretch in stretches(words):
+        tokens = tokens_of(text_of(stretch))
+        if (spans := Spans.of(tokens, stretch)) is None:
+            continue  # there are no letters
+        first = 0
+        for part in _best(tokens, spans):
+            last = first + len(part)
+            said = spans.between(first, last)
+            yield Spoken(spans.start(first), spans.end(last - 1), _in_lines(part), said)
+            first = last
 
 
 def _divided(start: float, end: float, text: str) -> Iterator[Caption]:
     """Yield a text in captions of at most two lines each."""
-    parts = [_in_lines(tokens) for tokens in _best(_tokens(text), end - start)]
+    tokens = tokens_of(text)
+    parts = [_in_lines(part) for part in _best(tokens, _Shares(tokens, end - start))]
     letters = sum(map(len, parts))
     ends = [start + (end - start) * count / letters for count in accumulate(map(len, parts))]
     for part, begin, finish in zip(parts, [start, *ends], [*ends[:-1], end], strict=False):
         yield Caption(begin, finish, part)
 
 
-def _tokens(text: str) -> list[str]:
+def tokens_of(text: str) -> list[str]:
     """Return the parts between which a text may be broken, each with the space that follows it."""
     tokens: list[str] = []
     for word in text.split():
@@ -114,6 +145,11 @@ def _tokens(text: str) -> list[str]:
     return tokens
 
 
+def in_lines(text: str) -> str:
+    """Return a text in one line or two, if it fits."""
+    return _in_lines(tokens_of(text))
+
+
 def width(text: str) -> int:
     """Return the columns that a text needs."""
     return sum(2 if _is_wide(letter) else 1 for letter in text)
@@ -123,19 +159,35 @@ def _is_wide(letter: str) -> bool:
     return east_asian_width(letter) in "WF"
 
 
-def _best(tokens: Sequence[str], seconds: float) -> list[Sequence[str]]:
+class _Shares:
+    """The times of tokens of which only the whole time is known: each has a share in proportion to its columns."""
+
+    def __init__(self, tokens: Sequence[str], seconds: float) -> None:
+        self.columns = _Columns(tokens)
+        self.second = seconds / (self.columns.of(0, len(tokens)) or 1)  # of a column
+
+    def start(self, token: int) -> float:
+        return self.columns.sums[token] * self.second
+
+    def end(self, token: int) -> float:
+        return (self.columns.sums[token + 1] - self.columns.spaces[token]) * self.second
+
+    def pause_after(self, token: int) -> float:
+        return 0.0
+
+
+def _best(tokens: Sequence[str], times: Spans | _Shares) -> list[Sequence[str]]:
     """Divide tokens into those of each cue, at the least cost."""
     columns = _Columns(tokens)
-    total = columns.of(0, len(tokens))
     costs, begins = [0.0], [0]
     for end in range(1, len(tokens) + 1):
-        ending = 0.0 if end == len(tokens) else _cost_of_break(tokens[end - 1])
+        ending = 0.0 if end == len(tokens) else _cost_of_break(tokens[end - 1], times.pause_after(end - 1))
         best, begin = float("inf"), end - 1
         for start in range(end - 1, -1, -1):
             if end - start > 1 and not columns.fit(start, end):
                 break
             share = columns.of(start, end)
-            late = max(0.0, seconds * share / total - LONGEST)
+            late = max(0.0, times.end(end - 1) - times.start(start) - LONGEST)
             cost = costs[start] + CUE + UNEVEN * (1 - share / (2 * LINE)) ** 2 + 1000 * late + ending
             if cost < best:
                 best, begin = cost, start
@@ -173,9 +225,11 @@ class _Columns:
         return first > start and self.of(start, first) <= LINE and self.of(first, end) <= LINE
 
 
-def _cost_of_break(token: str) -> float:
+def _cost_of_break(token: str, pause: float = 0.0) -> float:
     if _SENTENCE.search(token.rstrip()):
         return 0.0
+    if pause >= BREATH:
+        return 0.0 if _CLAUSE.search(token.rstrip()) else CLAUSE
     return CLAUSE if _CLAUSE.search(token.rstrip()) else ANYWHERE
 
 
@@ -208,17 +262,23 @@ def _joined(captions: Iterable[Caption]) -> list[Caption]:
     for caption in captions:
         last = joined[-1] if joined else None
         if last is not None and _belong_together(last, caption):
-            tokens = _tokens(f"{last.text} {caption.text}")
-            joined[-1] = Caption(last.start, caption.end, _in_lines(tokens))
+            tokens = tokens_of(f"{last.text} {caption.text}")
+            joined[-1] = _as_one(last, caption, _in_lines(tokens))
         else:
             joined.append(caption)
     return joined
 
 
+def _as_one(one: Caption, other: Caption, text: str) -> Caption:
+    if isinstance(one, Spoken) and isinstance(other, Spoken):
+        return Spoken(one.start, other.end, text, (*one.words, *other.words))
+    return Caption(one.start, other.end, text)
+
+
 def _belong_together(one: Caption, other: Caption) -> bool:
     is_short = min(one.end - one.start, other.end - other.start) < UNREADABLE
     is_near = other.start - one.end < CLOSE and other.end - one.start <= LONGEST
-    tokens = _tokens(f"{one.text} {other.text}")
+    tokens = tokens_of(f"{one.text} {other.text}")
     return is_short and is_near and _Columns(tokens).fit(0, len(tokens))
 
 

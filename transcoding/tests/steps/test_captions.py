@@ -15,7 +15,8 @@ from transcoding.engine.formats.webvtt import Caption
 from transcoding.engine.package.contents import tidy
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.source.probe import read_media
-from transcoding.engine.speech import recognition, transcribe
+from transcoding.engine.speech import parts, recognition, transcribe
+from transcoding.engine.speech.cues import recognized_of
 from transcoding.engine.speech.transcribe import Task, Transcript, transcribe_one
 from transcoding.engine.verify import verify
 from transcoding.models import ChunkStatus, TranscodingChunk
@@ -190,6 +191,42 @@ class TestHearing:
         assert heard == sorted(heard)
         assert heard[-1] == 99
 
+    def test_in_shared_parts_the_words_and_times_are_those_of_the_whole(self, spoken, folder, weights, monkeypatch):
+        """Parts of 30 s that overlap by a window, as the model has learned only sentences 0.7 s after its beginning."""
+        monkeypatch.setattr(parts, "OVERLAP", 30.0)
+        spaced = f"aresample=48000,adelay={round(1000 * speech.DELAY)},apad"
+        once = speech.clips.make(folder / "again.wav", "-i", str(folder / "voice.wav"), "-af", spaced, "-t", "30")
+        long = speech.clips.make(
+            folder / "shared.mp4",
+            *("-f", "lavfi", "-i", "testsrc2=size=160x120:rate=10:duration=90", "-stream_loop", "2", "-i", str(once)),
+            *("-t", "90", *speech.clips.H264, *speech.clips.AAC),
+        )
+        whole = Task(str(long), plan_of(long).to_json(), str(weights), "")
+        shared = []
+        for begin in (0, 30, 60):
+            first, last = parts.audible(begin, begin + 30, 90)
+            heard = []
+            found = transcribe.recognize(replace(whole, begin=first, end=last), 90, heard.append, lambda: None)
+            assert max(heard) <= 99
+            shared.append(parts.Part(begin, begin + 30, tuple(recognized_of(each) for each in found.said)))
+        words = [word for each in parts.joined(shared) for word in each.words]
+        alone = transcribe.recognize(whole, 90, lambda percent: None, lambda: None)
+        expected = [word for each in alone.said for word in recognized_of(each).words]
+        assert [word.text for word in words] == [word.text for word in expected]
+        assert "".join(word.text for word in words) == f" {speech.SENTENCE}" * 3
+        assert all(abs(one.start - other.start) <= 200 for one, other in zip(words, expected, strict=True))
+
+    @pytest.mark.parametrize(("seconds", "sound"), [(0.3, "anoisesrc=amplitude=0.3"), (40, "anoisesrc=amplitude=0.5")])
+    def test_a_moment_of_sound_and_pure_noise_end(self, folder, weights, seconds, sound):
+        noise = speech.clips.make(
+            folder / f"noise{seconds}.mp4",
+            *("-f", "lavfi", "-i", f"testsrc2=size=160x120:rate=10:duration={seconds}"),
+            *("-f", "lavfi", "-i", f"{sound}:duration={seconds}", *speech.clips.H264, *speech.clips.AAC),
+        )
+        task = Task(str(noise), plan_of(noise).to_json(), str(weights), "")
+        found = transcribe.transcribe(task, seconds, lambda percent: None, lambda: None)
+        assert all(0 <= caption.start < caption.end <= seconds for caption in found.captions)
+
     def test_no_model_is_a_sentence_that_says_what_to_do(self, asked, settings, tmp_path):
         settings.WHISPER_MODEL = str(tmp_path / "nothing.pt")
         assert hear()
@@ -271,7 +308,7 @@ class TestFiles:
         assert 'LANGUAGE="en"' in master(shown), "the captions stay until the new ones exist"
         waiting = queue()
         assignment = waiting.claim()
-        assert waiting.language_of(assignment) == "de"
+        assert waiting.order_of(assignment).language == "de"
         waiting.publish(assignment, replace(SAID, language="de", captions=SAID.captions[:1]))
         assert len(files(shown)) == 4
         assert 'NAME="Deutsch (automatic)",LANGUAGE="de"' in master(shown)

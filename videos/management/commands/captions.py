@@ -1,5 +1,6 @@
 """`manage.py captions`: list, import, export, publish and delete the captions of a video, and transcribe videos."""
 
+import argparse
 import json
 from argparse import ArgumentParser
 from pathlib import Path
@@ -12,8 +13,10 @@ from transcoding.engine.formats import writing
 from transcoding.steps import captions as transcriptions
 from videos import captions
 from videos.captions import CaptionsError
+from videos.drafts import aligned_text, translate
 from videos.models import CaptionTrack, TrackKind, TrackState, Video
 from vlog.sentences import counted
+from vlog.translators import TranslationError
 
 WRONG_USE = 2
 OFF = "VLOG_WHISPER_MODEL is none, so this site transcribes nothing. Set it to a model, such as base, and restart VLog."
@@ -29,6 +32,9 @@ class Command(BaseCommand):
         _add_import(_action(actions, "import", "add the captions in a file"))
         export = _track_action(actions, "export", "print the captions of a track")
         export.add_argument("--format", choices=writing.TYPES, default="vtt", help="default: vtt")
+        translate = _track_action(actions, "translate", "make a draft of a track in another language")
+        translate.add_argument("--from", dest="language", default=argparse.SUPPRESS, help="the same as --language")
+        translate.add_argument("--to", required=True, metavar="LANGUAGE", help="such as de")
         publish = _track_action(actions, "publish", "give a track, or a version of it, to viewers")
         publish.add_argument(
             "--draft", type=int, metavar="N", help="take over this version; cues that people have edited stay"
@@ -48,7 +54,13 @@ class Command(BaseCommand):
                 self._transcribe(options)
                 return
             video = _video(options["slug"])
-            verbs = {"import": self._import, "export": self._export, "publish": self._publish, "delete": self._delete}
+            verbs = {
+                "import": self._import,
+                "export": self._export,
+                "publish": self._publish,
+                "translate": self._translate,
+                "delete": self._delete,
+            }
             verbs.get(action, self._list)(video, options)
         except CaptionsError as error:
             raise CommandError(str(error), returncode=WRONG_USE) from error
@@ -71,7 +83,10 @@ class Command(BaseCommand):
         path, language = options["path"], captions.language_tag(options["language"])
         if not path.is_file():
             raise CommandError(f"There is no file {path}.", returncode=WRONG_USE)
-        text = captions.read(path, language, video.duration)
+        if options["align"]:
+            text = aligned_text(video, path, language)
+        else:
+            text = captions.read(path, language, video.duration)
         facts = {name: options[name] for name in ("kind", "name", "is_forced", "draft")}
         added = captions.add(video, text, language=language, **facts)
         for note in text.notes:
@@ -92,6 +107,15 @@ class Command(BaseCommand):
 
     def _export(self, video: Video, options: dict[str, Any]) -> None:
         self.stdout.write(captions.exported(_track(video, options), options["format"]), ending="")
+
+    def _translate(self, video: Video, options: dict[str, Any]) -> None:
+        track, target = _track(video, options), captions.language_tag(options["to"])
+        try:
+            added = translate(track, target)
+        except TranslationError as error:
+            raise CommandError(str(error)) from error
+        where = f"draft {added.draft.number} of captions" if added.draft else "captions"
+        self.stdout.write(f"Captions {track.number} were translated: {where} {added.track.number} ({target}), a draft.")
 
     def _publish(self, video: Video, options: dict[str, Any]) -> None:
         track, number = _track(video, options), options["draft"]
@@ -141,6 +165,7 @@ def _add_import(parser: ArgumentParser) -> None:
     parser.add_argument("--kind", choices=TrackKind.values, default="", help="default: subtitles")
     parser.add_argument("--name", default="", help="in menus; default: that of the language")
     parser.add_argument("--forced", dest="is_forced", action="store_true", help="only what is said in other languages")
+    parser.add_argument("--align", action="store_true", help="FILE is plain text: take the times from Whisper's words")
     parser.add_argument("--draft", action="store_true", help="do not publish a new track yet")
     parser.add_argument("--replace", action="store_true", help="replace the text of a track that is there, and keep it")
 

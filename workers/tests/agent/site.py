@@ -45,6 +45,7 @@ class StubSite(ThreadingHTTPServer):
         self.lease, self.chunks, self.delivered, self.said = lease, {}, {}, []
         self.key, self.disabled, self.held_back, self.version, self.etag = KEY, False, None, "1", ETAG
         self.misdeeds, self.orders, self.downloaded, self.transcript, self.language = [], {}, 0, None, ""
+        self.more = {}
         self.lock = threading.RLock()
         self.thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
         self.thread.start()
@@ -168,7 +169,7 @@ class Handler(BaseHTTPRequestHandler):
             "chunk": chunk.number, "attempt": chunk.attempt, "kind": chunk.kind, "title": "Harbour at dawn",
             "plan": chunk.plan.to_json(), "first": chunk.first, "last": chunk.last, "tier": 0, "urgent": False,
             "lease": self.server.lease, "language": self.server.language,
-            "source": {"size": chunk.source.stat().st_size, "etag": ETAG},
+            "source": {"size": chunk.source.stat().st_size, "etag": ETAG}, **self.server.more,
         }  # fmt: skip
 
     def source(self, chunk):
@@ -210,6 +211,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def chunk_transcript(self, chunk, message):
         self.server.transcript, chunk.state = message, "completed"
+        self.answer(204)
+
+    def chunk_speech(self, chunk, message):
+        self.server.speech, chunk.state = message, "completed"
         self.answer(204)
 
     def chunk_fail(self, chunk, message):

@@ -8,7 +8,7 @@ import pytest
 from transcoding.engine.contract import INIT, LeaseLost, ShuttingDown
 from transcoding.engine.encode import EncodeError
 from transcoding.engine.formats.webvtt import Caption
-from transcoding.engine.speech.transcribe import Transcript
+from transcoding.engine.speech.transcribe import Order, Recognition, Transcript
 from transcoding.engine.work import work_one
 from workers.agent import client, connection
 from workers.agent.connection import Disabled, Refused, Rejected, Site, WrongAddress
@@ -253,10 +253,21 @@ def test_a_transcript_completes_its_chunk(film, site, queue_of):
     site.language = "cy"
     queue = queue_of(site)
     chunk = queue.claim(("transcription",))
-    assert queue.language_of(chunk) == "cy"
+    assert queue.order_of(chunk).language == "cy"
     queue.publish(chunk, Transcript("cy", (Caption(0.5, 1.5, "Bore da"),)))
     assert site.transcript["captions"] == [{"start": 0.5, "end": 1.5, "text": "Bore da"}]
     assert (site.transcript["language"], site.chunks[44].state) == ("cy", "completed")
+
+
+def test_what_is_said_completes_a_part(film, site, queue_of):
+    site.add(film.plan, film.path, "speech")
+    site.more = {"begin": 294.0, "end": 606.0, "prompt": "Bore da"}
+    queue = queue_of(site)
+    chunk = queue.claim(("transcription", "speech"))
+    assert queue.order_of(chunk) == Order("", "Bore da", 294.0, 606.0)
+    queue.keep(chunk, Recognition({"cy": 1.0}, [[0.5, 1.5, "Bore da", 0.0, 0.1, []]]))
+    assert site.speech["said"] == [[0.5, 1.5, "Bore da", 0.0, 0.1, []]]
+    assert (site.speech["languages"], site.chunks[44].state) == ({"cy": 1.0}, "completed")
 
 
 def test_an_unknown_key_ends_it(site, queue_of):
