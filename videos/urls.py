@@ -2,7 +2,7 @@ from django.urls import path, re_path
 
 from videos.api import archive, captions, videos
 from videos.api.replace import replace
-from videos.pages import downloads, embed, feeds, views
+from videos.pages import downloads, embed, feeds, own_pages, views
 from videos.storage import paths
 from videos.uploads import tus
 
@@ -30,6 +30,7 @@ urlpatterns = [
     path("api/v1/videos/<slug:slug>/", videos.VideoView.as_view(), name="video"),
     path("api/v1/uploads/", tus.UploadsView.as_view(), name="uploads"),
     path("api/v1/uploads/<uuid:key>/", tus.UploadView.as_view(), name="upload"),
+    path("page/<slug:slug>/", own_pages.own_page, name="own-page"),
     path("browse/", views.browse, name="browse"),
     path("search/", views.search_page, name="search"),
     path("feed.xml", feeds.LatestFeed(), name="feed"),

@@ -31,6 +31,7 @@ GROUPS: dict[str, dict[str, Place]] = {
     "Organise": {
         "videos.category": Place("folder"),
         "videos.tag": Place("tag"),
+        "videos.ownpage": Place("page"),
     },
     "Operate": {
         "transcoding.transcodingjob": Place("jobs", "Jobs"),
@@ -40,9 +41,10 @@ GROUPS: dict[str, dict[str, Place]] = {
         "videos.webhook": Place("send"),
         "videos.webhookdelivery": Place("history", "Deliveries"),
         "vlog.auditentry": Place("log", "Audit log"),
+        "vlog.sitesettings": Place("globe", "Site"),
     },
     "People": {
-        "auth.user": Place("users"),
+        "auth.user": Place("users", "People"),
         "auth.group": Place("role"),
         "vlog.apitoken": Place("key"),
     },

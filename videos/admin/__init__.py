@@ -2,6 +2,7 @@
 
 from videos.admin.archive import ArchivedVideoAdmin
 from videos.admin.catalogue import CategoryAdmin, TagAdmin
+from videos.admin.site import OwnPageAdmin, SiteAdmin
 from videos.admin.storage import StorageAdmin
 from videos.admin.videos import VideoAdmin
 from videos.admin.webhooks import WebhookAdmin, WebhookDeliveryAdmin
@@ -9,6 +10,8 @@ from videos.admin.webhooks import WebhookAdmin, WebhookDeliveryAdmin
 __all__ = [
     "ArchivedVideoAdmin",
     "CategoryAdmin",
+    "OwnPageAdmin",
+    "SiteAdmin",
     "StorageAdmin",
     "TagAdmin",
     "VideoAdmin",

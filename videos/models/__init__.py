@@ -23,6 +23,8 @@ from videos.models.categories import Category, CategoryQuerySet, Tag, TagQuerySe
 from videos.models.chapters import Chapter
 from videos.models.desk import MAX_VIEWS, BulkAction, BulkEdit, BulkItem, BulkState, SavedView
 from videos.models.file_versions import FileVersion, FileVersionQuerySet, VersionState
+from videos.models.limits import CategoryLimit, CategoryLimitQuerySet, categories_for, is_limited, of_editor
+from videos.models.own_pages import MAX_TEXT, OwnPage
 from videos.models.publication import EditorDefaults, ShareLink, VisibilityChange
 from videos.models.search import QUERY, Matches, SearchDocument, matching, query_parameters
 from videos.models.sources import SourceStream, StreamFate
@@ -49,6 +51,7 @@ from videos.models.webhooks import (
 )
 
 __all__ = [
+    "MAX_TEXT",
     "MAX_VIEWS",
     "MAX_WEBHOOKS",
     "MEANINGS",
@@ -72,6 +75,8 @@ __all__ = [
     "CaptionVersionQuerySet",
     "CaptionVersionState",
     "Category",
+    "CategoryLimit",
+    "CategoryLimitQuerySet",
     "CategoryQuerySet",
     "CategorySlug",
     "Chapter",
@@ -80,6 +85,7 @@ __all__ = [
     "FileVersion",
     "FileVersionQuerySet",
     "Matches",
+    "OwnPage",
     "SavedView",
     "SearchDocument",
     "ShareLink",
@@ -114,12 +120,15 @@ __all__ = [
     "WebhookEvent",
     "address_below",
     "address_of",
+    "categories_for",
     "default_visibility",
     "folder_number",
     "free_slug",
+    "is_limited",
     "is_public_sql",
     "matching",
     "new_media_key",
     "new_webhook_secret",
+    "of_editor",
     "query_parameters",
 ]
