@@ -9,6 +9,7 @@ from django.contrib.admin.widgets import AdminSplitDateTime, AdminTextInputWidge
 from django.core.files.uploadedfile import UploadedFile
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse_lazy
+from django.utils.timezone import get_current_timezone_name
 
 from videos import publication
 from videos.formatting import clock
@@ -142,6 +143,8 @@ class VisibilityForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.initial["visibility"] = self.instance.in_force().visibility
+        for name in ("visible_from", "visible_until"):
+            self.fields[name].help_text += f" In the time zone {get_current_timezone_name()}."
 
     @property
     def sets_visibility(self) -> bool:

@@ -20,12 +20,8 @@ MAX_LINKS, MAX_LINK_TEXT = 8, 60
 is_https = URLValidator(schemes=["https"])
 
 
-def language_field(**options: Any) -> forms.ChoiceField:
-    return forms.ChoiceField(choices=lambda: settings.LANGUAGES, **options)
-
-
-def zone_field(**options: Any) -> forms.ChoiceField:
-    return forms.ChoiceField(choices=lambda: [(name, name.replace("_", " ")) for name in zones.names()], **options)
+def language_choices() -> list[tuple[str, str]]:
+    return [(code, str(name)) for code, name in settings.LANGUAGES]
 
 
 class LinksField(forms.CharField):
@@ -71,9 +67,12 @@ class SiteForm(forms.ModelForm):
         required=False,
         help_text="Each on a line of its own: the text, then the address with https://.",
     )
-    language = language_field(help_text="In which the titles and texts of the site are written.")
-    time_zone = zone_field(
+    language = forms.ChoiceField(
+        choices=language_choices, help_text="In which the titles and texts of the site are written."
+    )
+    time_zone = forms.ChoiceField(
         label="Time zone",
+        choices=zones.choices,
         help_text="Of times on public pages, in e-mails and in commands. Each person may choose another for the desk.",
     )
 

@@ -18,6 +18,10 @@ def names() -> list[str]:
     return sorted(name for name in available_timezones() if "/" in name or name == "UTC")
 
 
+def choices() -> list[tuple[str, str]]:
+    return [(name, name.replace("_", " ")) for name in names()]
+
+
 def of_request(request: HttpRequest) -> ZoneInfo:
     """Return the time zone of an answer. Only pages of the desk read the session."""
     own = ""

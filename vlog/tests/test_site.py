@@ -129,9 +129,10 @@ def test_links_of_the_footer_are_shown_and_can_be_edited(administrator, client):
         ["Our university", "https://example.edu/?a=1&b=2"],
         ["Help", "https://example.org/help"],
     ]
-    assert '<a href="https://example.edu/?a=1&amp;b=2" rel="noopener">Our university</a>' in client.get(
-        "/"
-    ).content.decode()
+    assert (
+        '<a href="https://example.edu/?a=1&amp;b=2" rel="noopener">Our university</a>'
+        in client.get("/").content.decode()
+    )
     assert "Our university https://example.edu/?a=1&amp;b=2\n" in administrator.get(PAGE).content.decode()
 
 
