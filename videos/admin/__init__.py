@@ -2,6 +2,7 @@
 
 from videos.admin.archive import ArchivedVideoAdmin
 from videos.admin.catalogue import CategoryAdmin, TagAdmin
+from videos.admin.people import PersonAdmin
 from videos.admin.site import OwnPageAdmin, SiteAdmin
 from videos.admin.storage import StorageAdmin
 from videos.admin.videos import VideoAdmin
@@ -11,6 +12,7 @@ __all__ = [
     "ArchivedVideoAdmin",
     "CategoryAdmin",
     "OwnPageAdmin",
+    "PersonAdmin",
     "SiteAdmin",
     "StorageAdmin",
     "TagAdmin",

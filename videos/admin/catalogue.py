@@ -13,7 +13,7 @@ from django.urls import path
 from videos import history, merging
 from videos.admin.addresses import AddressedAdmin
 from videos.admin.versions import VersionedAdmin
-from videos.models import Category, Tag
+from videos.models import Category, Tag, is_limited, of_editor
 from videos.uploads import clean
 from videos.versions import VersionedForm
 from vlog import audit
@@ -100,9 +100,23 @@ class NamedAdmin(VersionedAdmin, AddressedAdmin):
 
 @admin.register(Category)
 class CategoryAdmin(NamedAdmin):
+    """Categories. An editor who is limited to some sees these, and changes none: that would move videos of others."""
+
     page = "category"
     fields = ("name", "slug", "old_addresses", "description")
     deletion_note = "remain without a category"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).filter(of_editor(request.user, "pk"))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and not is_limited(request.user)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_change_permission(request, obj) and not is_limited(request.user)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_delete_permission(request, obj) and not is_limited(request.user)
 
 
 @admin.register(Tag)

@@ -64,7 +64,7 @@ class SiteAdmin(SiteSettingsAdmin):
             if form.is_valid():
                 self._set_logo(request, Path(form.cleaned_data["picture"].temporary_file_path()))
             else:
-                self.message_user(request, " ".join(form.errors["picture"]), messages.ERROR)
+                self.message_user(request, " ".join(map(str, form.errors["picture"])), messages.ERROR)
         return HttpResponseRedirect(reverse("admin:vlog_sitesettings_change", args=[1]) + "#logo")
 
     def _set_logo(self, request: HttpRequest, file: Path) -> None:

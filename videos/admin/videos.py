@@ -30,7 +30,7 @@ from videos.admin.video_list import VideoListAdmin
 from videos.admin.widgets import CheckedAutocompleteSelect
 from videos.formatting import clock
 from videos.forms import ChapterForm, ChapterFormSet, PosterForm, UploadForm, VideoForm
-from videos.models import AudioTrack, Chapter, StorageEntry, Video
+from videos.models import AudioTrack, Chapter, StorageEntry, Video, categories_for, is_limited, of_editor
 from videos.sidecars import Sidecar
 from videos.storage.paths import find_media, package_name, package_url, poster_url
 from videos.uploads.form import takes_files
@@ -82,7 +82,7 @@ class VideoAdmin(VideoListAdmin):
         return [AudioTrackInline, ChapterInline] if obj.audio_tracks.exists() else [ChapterInline]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Video]:
-        return super().get_queryset(request).filter(deleted_at=None, version_of=None)
+        return super().get_queryset(request).filter(of_editor(request.user), deleted_at=None, version_of=None)
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
@@ -94,6 +94,8 @@ class VideoAdmin(VideoListAdmin):
 
     def formfield_for_foreignkey(self, db_field: ForeignKey, request: HttpRequest, **kwargs: Any) -> Any:
         widget = CheckedAutocompleteSelect(db_field, self.admin_site)
+        if is_limited(request.user):
+            kwargs |= {"queryset": categories_for(request.user), "required": True}
         return super().formfield_for_foreignkey(db_field, request, **{"widget": widget, **kwargs})
 
     def get_form(self, request: HttpRequest, obj: Video | None = None, change: bool = False, **kwargs: Any) -> Any:

@@ -23,7 +23,16 @@ from videos.models.categories import Category, CategoryQuerySet, Tag, TagQuerySe
 from videos.models.chapters import Chapter
 from videos.models.desk import MAX_VIEWS, BulkAction, BulkEdit, BulkItem, BulkState, SavedView
 from videos.models.file_versions import FileVersion, FileVersionQuerySet, VersionState
-from videos.models.limits import CategoryLimit, CategoryLimitQuerySet, categories_for, is_limited, of_editor
+from videos.models.limits import (
+    CategoryLimit,
+    CategoryLimitQuerySet,
+    WrongCategory,
+    categories_for,
+    category_for,
+    is_limited,
+    of_editor,
+    through_video,
+)
 from videos.models.own_pages import MAX_TEXT, OwnPage
 from videos.models.publication import EditorDefaults, ShareLink, VisibilityChange
 from videos.models.search import QUERY, Matches, SearchDocument, matching, query_parameters
@@ -118,9 +127,11 @@ __all__ = [
     "WebhookDelivery",
     "WebhookDeliveryQuerySet",
     "WebhookEvent",
+    "WrongCategory",
     "address_below",
     "address_of",
     "categories_for",
+    "category_for",
     "default_visibility",
     "folder_number",
     "free_slug",
@@ -131,4 +142,5 @@ __all__ = [
     "new_webhook_secret",
     "of_editor",
     "query_parameters",
+    "through_video",
 ]

@@ -13,10 +13,10 @@ class CategoryLimitQuerySet(models.QuerySet["CategoryLimit"]):
         """Return the rows that limit an account: none for those who may use all categories, as superusers may."""
         return self.none() if user.is_superuser else self.filter(user=user.pk)
 
-    def set(self, user: User, categories: list[Category]) -> None:
+    def replace(self, user: User, categories: list[Category]) -> None:
         """Limit an account to these categories; without any, it may use all."""
         self.filter(user=user).delete()
-        self.bulk_create(CategoryLimit(user=user, category=category) for category in categories)
+        CategoryLimit.objects.bulk_create([CategoryLimit(user=user, category=category) for category in categories])
 
 
 class CategoryLimit(models.Model):
@@ -46,20 +46,52 @@ class CategoryLimit(models.Model):
         return f"{self.user}: {self.category or 'a deleted category'}"
 
 
-def of_editor(user: User | AnonymousUser, category: str = "category") -> Q:
-    """Return the condition that an account may edit the videos of the category in this column.
+def of_editor(user: User | AnonymousUser, *categories: str) -> Q:
+    """Return the condition that an account may edit the videos of the category in one of these columns.
 
     It is one condition for those with a limit and those without, so that it costs no query of its own.
     """
     if user.is_superuser:
         return Q()
     rows = CategoryLimit.objects.filter(user=user.pk)
-    return ~Exists(rows) | Q(**{f"{category}__in": rows.filter(category__isnull=False).values("category")})
+    allowed = rows.filter(category__isnull=False).values("category")
+    condition = Q(~Exists(rows))
+    for column in categories or ("category",):
+        condition |= Q(**{f"{column}__in": allowed})
+    return condition
+
+
+def through_video(user: User | AnonymousUser) -> Q:
+    """Return the same condition for rows of a video, or of the holder of another version of it."""
+    return of_editor(user, "video__category", "video__version_of__category")
 
 
 def categories_for(user: User | AnonymousUser) -> "models.QuerySet[Category]":
     """Return the categories that an account may give to videos."""
     return Category.objects.filter(of_editor(user, "pk"))
+
+
+def category_for(user: User | AnonymousUser, category: Category | None) -> Category | None:
+    """Return the category of a new video: the first of those that the account may give, if it must have one of these.
+
+    Raises WrongCategory.
+    """
+    if not is_limited(user):
+        return category
+    allowed = list(categories_for(user))
+    if category is None and allowed:
+        return allowed[0]
+    if category not in allowed:
+        raise WrongCategory(allowed)
+    return category
+
+
+class WrongCategory(ValueError):
+    """An account is limited to other categories; the message names them."""
+
+    def __init__(self, allowed: list[Category]) -> None:
+        names = ", ".join(map(str, allowed)) or "none that is left: ask an administrator"
+        super().__init__(f"You may use these categories only: {names}.")
 
 
 def is_limited(user: User | AnonymousUser) -> bool:

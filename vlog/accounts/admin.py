@@ -193,9 +193,10 @@ class AccountAdmin(PeopleAdmin):
 
         Two administrators who take the role from each other at once come one after the other: one of them remains.
         """
-        keys = {request.user.pk, *(account.pk for account in accounts)}
-        list(User.objects.select_for_update().filter(pk__in=keys - {None}).order_by("pk"))
-        actor = User.objects.filter(pk=request.user.pk, is_active=True).first()
+        own = _actor(request).pk
+        keys = {own, *(account.pk for account in accounts if account.pk)}
+        list(User.objects.select_for_update().filter(pk__in=keys).order_by("pk"))
+        actor = User.objects.filter(pk=own, is_active=True).first()
         if actor is None or not actor.has_perm("auth.change_user"):
             raise PermissionDenied
 

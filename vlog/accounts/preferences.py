@@ -47,8 +47,7 @@ class PreferencesView(FormView):
             form.save()
             if before:
                 after = {name: form.cleaned_data[name] for name in before}
-                audit.record(
-                    "changed the time zone and language of", subject=self.request.user, before=before, after=after
-                )  # type: ignore[arg-type]
+                person: Any = self.request.user
+                audit.record("changed the time zone and language of", subject=person, before=before, after=after)
         messages.success(self.request, "Your time zone and language are saved.")
         return super().form_valid(form)
