@@ -1,7 +1,7 @@
 """A video as JSON, and the fields of it that can be changed; docs/api.md describes both."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser, User
@@ -28,6 +28,8 @@ WITH_VISIBILITY = ("password", "visible_from", "visible_until")
 def check_moment(moment: datetime) -> None:
     if moment > timezone.now() + FARTHEST:
         raise ValidationError("This is more than a hundred years ahead.")
+    if moment.astimezone(UTC).astimezone(moment.tzinfo).replace(tzinfo=None) != moment.replace(tzinfo=None):
+        raise ValidationError(f"In {moment.tzinfo} the clocks skip this time. Add an offset, such as +01:00.")
 
 
 class VideoWithFields(serializers.Serializer[Any]):
