@@ -4,7 +4,7 @@
 # ruff: noqa: DJ001
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Sum
 from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
@@ -19,6 +19,13 @@ class QualityQuerySet(models.QuerySet["QualityProgress"]):
 
     def unfinished(self) -> "QualityQuerySet":
         return self.filter(status__in=[QualityStatus.PENDING, QualityStatus.IN_PROGRESS])
+
+    def record(self, chunk: int, quality: str, count: int) -> None:
+        """Raise the progress of one rendition of a chunk's job to a number of stored segments, and that of the job."""
+        qualities = self.filter(job__chunks=chunk)
+        qualities.filter(quality=quality).record_segments(count)
+        sums = qualities.planned().aggregate(done=Sum("segments_completed"), all=Sum("segments_total"))
+        TranscodingJob.objects.filter(chunks=chunk).update(progress_percent=100 * sums["done"] // sums["all"])
 
     def record_segments(self, count: int) -> None:
         """Raise the progress to a number of stored segments; with the last one the quality is complete."""

@@ -4,12 +4,12 @@ import logging
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from django.core.cache import cache
 from django.db import transaction
-from django.db.models import Sum
 from django.utils import timezone
 
 from transcoding.engine.codecs.h264 import SOFTWARE
@@ -41,6 +41,8 @@ from workers.models import Worker
 
 log = logging.getLogger(__name__)
 
+# Between two notes of the progress of audio, of which a worker makes many segments in a second.
+NOTED_EVERY = timedelta(seconds=1)
 WARNING_SECONDS = 600  # between two warnings in the log about a disk that stays low
 
 
@@ -58,6 +60,7 @@ class LocalQueue:
         self.worker, self.finished = worker, finished
         self._scope = None if only is None else only.pk
         self._videos: dict[int, Video] = {}
+        self._noted: dict[int, datetime] = {}  # when the progress of a chunk was last noted
 
     def claim(self, kinds: Collection[str]) -> Assignment | None:
         for kind in kinds:
@@ -115,12 +118,26 @@ class LocalQueue:
         return bool(chunks)
 
     def deliver(self, assignment: Assignment, rendition: str, index: int, data: bytes) -> None:
-        self._renew(assignment, delivered=index != INIT)
+        is_due = self._is_due(assignment, index)
+        if is_due:
+            self._renew(assignment, delivered=index != INIT)
+        else:
+            self._guarded(assignment, lease_expires_at=lease_end(), delivered=True)
         if index == INIT:
             self._store_init(assignment, rendition, data)
         elif placement.store(self._videos[assignment.chunk], f"{rendition}/{segment_name(index)}", data):
             _attempt_at(assignment).add_seconds(_share(assignment.plan, rendition, index))
-            self._note_delivery(assignment, rendition, index)
+            if is_due:
+                self._note_delivery(assignment, rendition, index)
+
+    def _is_due(self, assignment: Assignment, index: int) -> bool:
+        """Return whether a delivery is noted in the rows of the job; the next one counts all that are stored."""
+        now, before = timezone.now(), self._noted.get(assignment.chunk)
+        is_frequent = assignment.kind == ChunkKind.AUDIO and index not in (INIT, assignment.last)
+        if is_frequent and before is not None and abs(now - before) < NOTED_EVERY:
+            return False
+        self._noted[assignment.chunk] = now
+        return True
 
     def _package(self, assignment: Assignment) -> Path:
         return placement.package_of(self._videos[assignment.chunk])
@@ -148,7 +165,8 @@ class LocalQueue:
         if self._plays(assignment):
             TranscodingJob.objects.get(chunks=assignment.chunk).publish_early(assignment.plan.first_video)
         if assignment.kind == ChunkKind.VIDEO or not assignment.plan.video:
-            _count_segments(assignment.chunk, rendition, self._package(assignment) / rendition)
+            stored = segments_there(self._package(assignment) / rendition)
+            QualityProgress.objects.record(assignment.chunk, rendition, len(stored))
         if self._has_segment(assignment, assignment.renditions, index):
             self._yield_to_demand(assignment, index)
 
@@ -277,6 +295,7 @@ class LocalQueue:
 
     def _forget_package(self, assignment: Assignment) -> None:
         self._videos.pop(assignment.chunk, None)
+        self._noted.pop(assignment.chunk, None)
         Worker.objects.filter(pk=self.worker.pk).update(current_job=None, last_heartbeat=timezone.now())
 
 
@@ -325,11 +344,3 @@ def _share(plan: Plan, rendition: str, index: int) -> float:
     made = plan.rendition(rendition)
     alike = len(plan.video) if made.kind == ChunkKind.VIDEO else len(plan.audio)
     return float(plan.timeline_of(made).seconds(index) / alike)
-
-
-def _count_segments(chunk: int, rendition: str, folder: Path) -> None:
-    """Update the progress of the rung and the job from the stored segments."""
-    qualities = QualityProgress.objects.filter(job__chunks=chunk)
-    qualities.filter(quality=rendition).record_segments(len(segments_there(folder)))
-    sums = qualities.planned().aggregate(done=Sum("segments_completed"), all=Sum("segments_total"))
-    TranscodingJob.objects.filter(chunks=chunk).update(progress_percent=100 * sums["done"] // sums["all"])

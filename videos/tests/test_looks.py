@@ -52,14 +52,6 @@ def visit(address, browser):
         context.close()
 
 
-def log_in(page, address):
-    page.goto(f"{address}/admin/login/")
-    page.fill("[name=username]", "editor")
-    page.fill("[name=password]", PASSWORD)
-    page.click("[type=submit]")
-    page.wait_for_url(f"{address}/admin/")
-
-
 def is_too_wide(page):
     return page.evaluate("document.documentElement.scrollWidth > innerWidth")
 
@@ -75,7 +67,7 @@ def test_no_page_scrolls_sideways_or_asks_other_hosts(visit, address, path):
 
 def test_nor_with_the_links_of_editors(visit, address):
     page = visit("/", viewport=NARROW)
-    log_in(page, address)
+    live.log_in(page, address, "editor", PASSWORD)
     page.goto(address)
     assert page.locator("text=Upload").is_visible()
     assert not is_too_wide(page)
@@ -124,7 +116,7 @@ def of_admin(video):
 @pytest.mark.slow("it opens every page of the admin")
 def test_no_page_of_the_admin_scrolls_sideways_on_a_phone_or_on_a_desk(visit, address, of_admin):
     page = visit("/")
-    log_in(page, address)
+    live.log_in(page, address, "editor", PASSWORD)
     page.set_default_navigation_timeout(live.PATIENCE * 1000)
     wide = []
     for path in ADMIN:
@@ -139,7 +131,7 @@ def test_no_page_of_the_admin_scrolls_sideways_on_a_phone_or_on_a_desk(visit, ad
 
 def test_the_admin_is_dark_in_the_dark_and_as_its_switch_says(visit, address, of_admin):
     page = visit("/", color_scheme="dark")
-    log_in(page, address)
+    live.log_in(page, address, "editor", PASSWORD)
     ground = "getComputedStyle(document.body).backgroundColor"
     assert page.evaluate(ground) == "rgb(15, 15, 20)"
     page.click(".menu.account summary")
@@ -150,7 +142,7 @@ def test_the_admin_is_dark_in_the_dark_and_as_its_switch_says(visit, address, of
 
 def test_the_start_page_is_small(visit, address, of_admin):
     page = visit("/")
-    log_in(page, address)
+    live.log_in(page, address, "editor", PASSWORD)
     page.wait_for_load_state("networkidle")
     loaded = page.evaluate(
         "performance.getEntries().filter((e) => e.encodedBodySize !== undefined && !e.name.includes('/media/'))"
@@ -162,7 +154,7 @@ def test_the_start_page_is_small(visit, address, of_admin):
 
 def test_the_menu_of_a_phone_opens_and_closes_by_key(visit, address, of_admin):
     page = visit("/", viewport=NARROW)
-    log_in(page, address)
+    live.log_in(page, address, "editor", PASSWORD)
     sidebar = page.locator("#nav-sidebar")
     assert not sidebar.is_visible()
     page.click(".tabbar >> text=Menu")
@@ -177,7 +169,7 @@ def test_the_menu_of_a_phone_opens_and_closes_by_key(visit, address, of_admin):
 
 def test_a_slash_leads_to_the_search_of_videos(visit, address, of_admin):
     page = visit("/", viewport=WIDE)
-    log_in(page, address)
+    live.log_in(page, address, "editor", PASSWORD)
     page.keyboard.press("/")
     page.keyboard.type("walk/1")
     assert page.locator("#find").input_value() == "walk/1"
@@ -205,7 +197,7 @@ def test_the_pages_of_a_search_are_reached_without_javascript(visit, address):
 
 def test_the_field_of_tags_suggests_what_is_not_there_yet(visit, address):
     page = visit("/")
-    log_in(page, address)
+    live.log_in(page, address, "editor", PASSWORD)
     page.goto(f"{address}/admin/videos/video/add/")
     page.locator("#id_tag_names").press_sequentially("Lake, 07")
     option = page.locator("datalist option")
@@ -220,7 +212,7 @@ def test_leaving_a_changed_form_of_the_admin_warns(visit, address):
     page = visit("/")
     questions = []
     page.on("dialog", lambda dialog: (questions.append(dialog.type), dialog.dismiss()))
-    log_in(page, address)
+    live.log_in(page, address, "editor", PASSWORD)
     category = Category.objects.get()
     form = f"{address}/admin/videos/category/{category.pk}/change/"
     page.goto(form)
@@ -245,7 +237,7 @@ def test_leaving_a_changed_form_of_the_admin_warns(visit, address):
 
 def test_the_list_of_videos_fits_a_phone_and_obeys_keys(visit, address):
     page = visit("/", viewport=NARROW)
-    log_in(page, address)
+    live.log_in(page, address, "editor", PASSWORD)
     page.goto(f"{address}/admin/videos/video/?q=walk")
     assert not is_too_wide(page)
     page.locator(".filter-sheet summary").click()
@@ -269,7 +261,7 @@ def test_the_list_of_videos_fits_a_phone_and_obeys_keys(visit, address):
 
 def test_ticked_videos_get_a_category_and_go_back(visit, address):
     page = visit("/", viewport=WIDE)
-    log_in(page, address)
+    live.log_in(page, address, "editor", PASSWORD)
     page.goto(f"{address}/admin/videos/video/")
     assert not page.locator("div.actions").is_visible()
     without = page.locator("tbody .meta", has_text="No category").count()

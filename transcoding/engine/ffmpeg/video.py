@@ -11,7 +11,8 @@ from pathlib import Path
 from transcoding.engine.codecs.table import encoder
 from transcoding.engine.ffmpeg.inputs import input_arguments, seek_arguments, thread_arguments, video_input
 from transcoding.engine.ffmpeg.outputs import CONTAINER, FRAGMENTS
-from transcoding.engine.plan.parts import Conversion, Shape
+from transcoding.engine.plan.filters import TAGS, again
+from transcoding.engine.plan.parts import Conversion, Shape, look_of_all
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.renditions import VideoRendition
 
@@ -108,19 +109,47 @@ def _filters(
     deinterlace = f"{plan.deinterlace}," if plan.deinterlace else ""
     placed = f"settb={plan.time_base},setpts=PTS-{plan.zero}{_fitted(plan)}"
     tone = _converted(plan, frames)
-    split = f"split={len(renditions)}" + "".join(f"[in{n}]" for n in range(len(renditions)))
     grid = held.frames_at(plan.rate)
     if plan.still and not plan.conversions and not plan.leaves_out:
+        split = f"split={len(renditions)}" + "".join(f"[in{n}]" for n in range(len(renditions)))
         begins = [plan.timeline.starts[firsts.get(each.key, 0)] for each in renditions]
         cut = [f"{grid},trim=start_pts={max(start, begin)}:end_pts={end}" for begin in begins]
         scaled = [f"[in{n}]{each.filters},{cut[n]}[{each.key}]" for n, each in enumerate(renditions)]
         return ";".join([f"[{video_input(plan)}]{deinterlace}{placed}{tone},{split}", *scaled])
-    begun = [_from(plan, firsts.get(rendition.key, 0), start) for rendition in renditions]
-    scaled = [f"[in{n}]{begun[n]}{each.filters}[{each.key}]" for n, each in enumerate(renditions)]
+    begun = {each.key: _from(plan, firsts.get(each.key, 0), start) for each in renditions}
     cut_once = f"{placed},{grid},trim=start_pts={start}:end_pts={end}"
     if plan.leaves_out:
         cut_once += _different(plan, frames)
-    return ";".join([f"[{video_input(plan)}]{deinterlace}{cut_once}{tone},{split}", *scaled])
+    return f"[{video_input(plan)}]{deinterlace}{cut_once}{tone}," + ";".join(_scaled(plan, renditions, begun))
+
+
+def _scaled(plan: Plan, renditions: Sequence[VideoRendition], begun: Mapping[str, str]) -> list[str]:
+    """Return the filters from the frames of the grid to those of each rendition.
+
+    One that is at most half as large as another is scaled from the frames of that one: fewer pixels are read, and the
+    difference is not visible (VMAF within 0.5).
+    """
+    parents = [_parent(each, renditions, begun) for each in renditions]
+    look = look_of_all(plan.look, plan.conversions)
+    inputs = {key: [f"[in{n}]" for n, parent in enumerate(parents) if parent == key] for key in ("", *begun)}
+    branches = [f"split={len(inputs[''])}" + "".join(inputs[""])]
+    for number, each in enumerate(renditions):
+        own = again(each.filters, look) if parents[number] else f"{begun[each.key]}{each.filters}"
+        copied = f",split={1 + len(inputs[each.key])}" if inputs[each.key] else ""
+        branches.append(f"[in{number}]{own}{copied}[{each.key}]" + "".join(inputs[each.key]))
+    return branches
+
+
+def _parent(rendition: VideoRendition, others: Sequence[VideoRendition], begun: Mapping[str, str]) -> str:
+    """Return the key of the smallest rendition from which another can be scaled; empty if it needs the source's."""
+    larger = [
+        each
+        for each in others
+        if 2 * min(rendition.width, rendition.height) <= min(each.width, each.height)
+        and begun[each.key] == begun[rendition.key]
+        and each.filters.endswith(TAGS)  # not in the memory of an encoder's hardware
+    ]
+    return min(larger, key=lambda each: each.height).key if larger else ""
 
 
 def _different(plan: Plan, frames: tuple[int, int]) -> str:

@@ -4,6 +4,7 @@ from transcoding.engine.plan.media import ColorInfo
 
 DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced"
 TAGS = "setparams=range=limited:color_primaries=bt709:color_trc=bt709:colorspace=bt709"
+_OUT = "out_color_matrix=bt709:out_range=limited"
 TRANSFERS = {"pq": "smpte2084", "hlg": "arib-std-b67"}  # zscale's names for them
 PRIMARIES = {"bt2020": "2020", "p3": "smpte432", "dci-p3": "smpte431"}  # and for gamuts that are wider than BT.709's
 REFERENCE_WHITE = 203  # cd/m², of white paper; ITU-R BT.2408
@@ -43,6 +44,11 @@ def scaled(width: int, height: int, look: ColorInfo, upload: str = "") -> str:
     return f"scale={width}:{height}:{colors(look)},setsar=1,format=yuv420p,{TAGS}{upload}"
 
 
+def again(filters: str, look: ColorInfo) -> str:
+    """Return the filters of a rendition for frames that those of a larger one have converted to BT.709 already."""
+    return filters.replace(colors(look), f"in_color_matrix=bt709:in_range=limited:{_OUT}")
+
+
 def converted(look: ColorInfo) -> str:
     """Return the filters from another dynamic range or a wider gamut to BT.709; empty if there is nothing to convert.
 
@@ -78,7 +84,7 @@ def _matrix(look: ColorInfo) -> str:
     return f"min={matrix}:rin={'full' if look.full_range else 'limited'}:"
 
 
-def colors(look: ColorInfo, out: str = "out_color_matrix=bt709:out_range=limited") -> str:
+def colors(look: ColorInfo, out: str = _OUT) -> str:
     """Return the options of `scale` that state how pixel values are interpreted: before it by look, after it by out."""
     if converted(look):
         return f"in_color_matrix=bt709:in_range=limited:{out}"

@@ -11,7 +11,7 @@ from transcoding.engine.ffmpeg.audio import audio_arguments
 from transcoding.engine.ffmpeg.inputs import input_arguments
 from transcoding.engine.ffmpeg.stills import poster_arguments
 from transcoding.engine.ffmpeg.video import video_arguments
-from transcoding.engine.plan.media import FORMATS
+from transcoding.engine.plan.media import FORMATS, ColorInfo
 from transcoding.tests.engine.test_plan import audio, encoded, plan_of, video
 
 PIPES = {"720p": 3, "480p": 4, "360p": 5}
@@ -70,7 +70,7 @@ class TestVideo:
             *("-map", "[360p]", *x264(600), *keyframes, *grid, *CONTAINER, VIDEO_FLAGS, "pipe:5"),
         ]
 
-    def test_without_a_copied_rung_all_are_split_from_one_decode(self):
+    def test_without_a_copied_rung_all_come_from_one_decode(self):
         plan = plan_of(encoded(frames=90, width=640, height=360))
         assert video_arguments(plan, "/s.mp4", (0, 1), {"360p": 7}) == [
             *("-noaccurate_seek", "-copyts", "-reinit_filter", "0", *OPEN, "-filter_complex"),
@@ -109,6 +109,29 @@ class TestVideo:
         assert "[in1]trim=start_pts=180,scale=640:360" in graph
         forced = [arguments[n + 1] for n, argument in enumerate(arguments) if argument == "-force_key_frames"]
         assert forced == ["3.999500,5.999500,7.999500,9.999500", "5.999500,7.999500,9.999500"]
+
+    def test_a_rung_of_half_the_size_is_scaled_from_the_larger_one_which_has_its_colours_already(self):
+        plan = plan_of(encoded(frames=600, look=ColorInfo(matrix="bt601", full_range=True)))
+        graph = after(video_arguments(plan, "/s.mp4", (3, 3), PIPES), "-filter_complex")
+        first = COLORS.replace("in_color_matrix=bt709:in_range=limited", "in_color_matrix=bt601:in_range=full")
+        assert graph.split(",", maxsplit=4)[-1] == (
+            f"split=2[in0][in1];[in0]scale=1280:720:{first},split=2[720p][in2];"
+            f"[in1]scale=854:480:{first}[480p];[in2]scale=640:360:{COLORS}[360p]"
+        )
+
+    @pytest.mark.parametrize(
+        ("encoder", "pipes", "later"),
+        [
+            ("libx264", {"480p": 4, "360p": 5}, {}),  # the larger one is not made
+            ("libx264", PIPES, {"360p": 3}),  # it lacks frames
+            ("h264_vaapi", PIPES, {}),  # its frames are in the hardware's memory
+        ],
+    )
+    def test_a_rung_is_scaled_from_the_source_where_the_larger_one_does_not_serve(self, encoder, pipes, later):
+        plan = plan_of(encoded(frames=600)).begun_anew(encoder=encoder)
+        graph = after(video_arguments(plan, "/s.mp4", (2, 3), pipes, later=later), "-filter_complex")
+        assert f"split={len(pipes)}[in0]" in graph
+        assert graph.count("split=") == 1
 
     def test_reading_begins_at_the_plans_keyframe_and_at_the_start_without_a_seek(self):
         plan = plan_of(encoded(frames=900, keyframes=[0, 100, 180, 360, 500]))

@@ -4,6 +4,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
@@ -160,18 +161,22 @@ class TestPieces:
         assert (first, status, priority) == (0, "pending", 0)
         assert wakeups == ["audio", "audio"]
 
-    def test_whoever_encodes_sound_leaves_the_rest_to_be_made_at_once(self, wakeups):
+    def test_the_encoder_of_sound_leaves_the_rest_to_another_worker_within_a_second(self, wakeups, monkeypatch):
+        now = [timezone.now()]
+        monkeypatch.setattr(timezone, "now", lambda: now[0])
         job = laid_out(sound=audio(codec="mp3"), frames=3600)
         worker = queue_of()
         begun = worker.claim([ChunkKind.AUDIO])
         worker.deliver(begun, "audio", 0, b"segment")
         ask(job, 8, ChunkKind.AUDIO)
+        worker.deliver(begun, "audio", 1, b"segment")
+        now[0] += timedelta(seconds=1)
         with pytest.raises(Yield):
-            worker.deliver(begun, "audio", 1, b"segment")
+            worker.deliver(begun, "audio", 2, b"segment")
         worker.complete(begun)
         following = queue_of().claim([ChunkKind.AUDIO])
         assert following.first == 8
-        assert pieces(job, "audio")[0] == (0, 1, "completed", 1)
+        assert pieces(job, "audio")[0] == (0, 2, "completed", 1)
 
     @pytest.mark.slow("asks for hundreds of segments")
     def test_a_video_is_not_cut_to_shreds(self, wakeups):

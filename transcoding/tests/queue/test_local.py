@@ -571,6 +571,21 @@ class TestDeliveries:
         assert job.progress_percent == 0
         assert row(claimed).delivered
 
+    def test_the_progress_of_audio_alone_is_noted_each_second_and_at_its_end(self, monkeypatch):
+        now = [timezone.now()]
+        monkeypatch.setattr(timezone, "now", lambda: now[0])
+        job = TranscodingJobFactory(video__status="processing")
+        alone = video(frames=1407, rate="375/8", width=0, height=0)
+        lay_out(job, MediaInfo("mp3", 0, True, alone, audio(codec="mp3", end="30")))
+        queue = queue_of(job)
+        claimed, counted = queue.claim(AUDIO), []
+        for index in range(claimed.last + 1):
+            now[0] += timedelta(seconds=index == 2)
+            queue.deliver(claimed, "audio", index, b"segment")
+            counted.append(job.qualities.get(quality="audio").segments_completed)
+        assert (claimed.last, counted) == (4, [1, 1, 3, 3, 5])
+        assert len(files(job)) == 5
+
     def test_the_progress_of_one_video_is_not_that_of_another(self):
         job, other = laid_out(), laid_out()
         queue = queue_of(job)
