@@ -11,7 +11,7 @@ ALTER TABLE user_settings ADD CONSTRAINT fk_user_settings_user_id FOREIGN KEY (u
 ALTER TABLE invitations ADD CONSTRAINT fk_invitations_invited_by_id FOREIGN KEY (invited_by_id)
     REFERENCES auth_user (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE invitations ADD CONSTRAINT fk_invitations_account_id FOREIGN KEY (account_id)
-    REFERENCES auth_user (id) ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED;
+    REFERENCES auth_user (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
 """
 NO_FOREIGN_KEYS = """
 ALTER TABLE user_settings DROP CONSTRAINT fk_user_settings_user_id;
@@ -112,7 +112,7 @@ class Migration(migrations.Migration):
                         db_constraint=False,
                         db_index=False,
                         null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
+                        on_delete=django.db.models.deletion.CASCADE,
                         related_name="+",
                         to=settings.AUTH_USER_MODEL,
                     ),

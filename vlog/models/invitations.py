@@ -48,7 +48,7 @@ class Invitation(models.Model):
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="invitations", db_constraint=False, db_index=False
     )
     account = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+",
+        settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="+",
         db_constraint=False, db_index=False,
     )  # fmt: skip
     created_at = models.DateTimeField(default=timezone.now, db_default=NOW, editable=False)

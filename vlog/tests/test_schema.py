@@ -326,7 +326,15 @@ def test_a_delete_typed_by_hand_follows_the_cascade_table(parent, child, column,
 def test_a_deleted_video_leaves_viewers_workers_tags_and_categories():
     query("DELETE FROM videos")
     kept = ["categories", "tags", "viewers", "workers", "worker_api_keys", "api_tokens", "audit_entries", "uploads"]
-    kept += ["saved_views", "bulk_edits"]
+    kept += [
+        "saved_views",
+        "bulk_edits",
+        "invitations",
+        "user_settings",
+        "site_settings",
+        "own_pages",
+        "category_limits",
+    ]
     kept += ["daily_totals", "editor_defaults", "category_slugs", "tag_slugs", "webhooks", "webhook_deliveries"]
     for table in TABLES:
         assert query(f"SELECT COUNT(*) FROM {table}") == [(1 if table in kept else 0,)], table
