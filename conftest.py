@@ -121,7 +121,7 @@ def _first_settings_of_the_site() -> None:
     """Each test begins with the first values, which cost no query; what it saves is read."""
     site = importlib.import_module("vlog.site")  # here, because it needs the models
     site.settings_of_site.assume(site.first_values())
-    importlib.import_module("videos.pages.own_pages").footer.assume(())
+    importlib.import_module("videos.models").footer.assume(())
 
 
 @pytest.fixture(scope="session")

@@ -51,7 +51,7 @@ class PersonAdmin(AccountAdmin):
         return (*super().get_readonly_fields(request, obj), *(["own_limits"] if obj == request.user else []))
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
-        """Show one's own limit without a control: nobody widens it for themselves."""
+        """Show one's own limit without a control: no editor widens it."""
         found = super().get_fieldsets(request, obj)
         if obj is None or obj != request.user:
             return found
@@ -68,7 +68,7 @@ class PersonAdmin(AccountAdmin):
         super().save_related(request, form, formsets, change)
         role = form.cleaned_data.get("role")
         if form.instance == request.user or is_limited(request.user):
-            return  # nobody widens a limit of their own, nor gives what they do not have
+            return  # a limit is widened by those who have none
         if "categories" in form.changed_data or role == Role.ADMINISTRATOR:
             before = _names(form.instance)
             CategoryLimit.objects.replace(form.instance, list(form.cleaned_data.get("categories") or []))

@@ -12,8 +12,7 @@ from django.urls import URLPattern, path, reverse
 
 from transcoding.engine import pictures
 from transcoding.engine.pictures import NotAPicture
-from videos.models import MAX_TEXT, OwnPage
-from videos.pages import own_pages
+from videos.models import MAX_TEXT, OwnPage, footer
 from videos.uploads.form import takes_files
 from vlog import audit, site
 from vlog.admin_history import HistoryAdmin
@@ -112,13 +111,13 @@ class OwnPageAdmin(HistoryAdmin):
             super().save_model(request, obj, form, change)
             if before != (after := _values(obj)):
                 audit.record("changed" if change else "created", subject=obj, before=before, after=after)
-            own_pages.footer.changed()
+            footer.changed()
 
     def delete_model(self, request: HttpRequest, obj: OwnPage) -> None:
         with transaction.atomic():
             audit.record("deleted", subject=obj, before=_values(obj))
             super().delete_model(request, obj)
-            own_pages.footer.changed()
+            footer.changed()
 
     def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
         for page in queryset:

@@ -33,7 +33,7 @@ from videos.models.limits import (
     of_editor,
     through_video,
 )
-from videos.models.own_pages import MAX_TEXT, OwnPage
+from videos.models.own_pages import MAX_TEXT, OwnPage, footer
 from videos.models.publication import EditorDefaults, ShareLink, VisibilityChange
 from videos.models.search import QUERY, Matches, SearchDocument, matching, query_parameters
 from videos.models.sources import SourceStream, StreamFate
@@ -134,6 +134,7 @@ __all__ = [
     "category_for",
     "default_visibility",
     "folder_number",
+    "footer",
     "free_slug",
     "is_limited",
     "is_public_sql",

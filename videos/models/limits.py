@@ -95,4 +95,9 @@ class WrongCategory(ValueError):
 
 
 def is_limited(user: User | AnonymousUser) -> bool:
-    return CategoryLimit.objects.of(user).exists()
+    """Return whether an account has a limit; asked once for the account of a request."""
+    known: bool | None = getattr(user, "known_limit", None)
+    if known is None:
+        known = CategoryLimit.objects.of(user).exists()
+        user.known_limit = known  # type: ignore[union-attr]
+    return known

@@ -3,6 +3,9 @@
 from django.db import models
 from django.urls import reverse
 
+from vlog.kept import Kept
+
+MAX_LINKS = 12  # in the footer
 MAX_TEXT = 100_000  # characters
 
 
@@ -36,3 +39,12 @@ class OwnPage(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("own-page", args=[self.slug])
+
+
+def _read() -> tuple[tuple[str, str], ...]:
+    pages = OwnPage.objects.filter(in_footer=True)[:MAX_LINKS]
+    return tuple((page.title, page.get_absolute_url()) for page in pages)
+
+
+# The title and the address of each page that the footer links to.
+footer: Kept[tuple[tuple[str, str], ...]] = Kept("own-pages", _read, tuple)

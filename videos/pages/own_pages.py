@@ -1,4 +1,4 @@
-"""The site's own pages, such as the imprint, and the links to them in the footer."""
+"""The site's own pages, such as the imprint."""
 
 import re
 from collections.abc import Iterator
@@ -11,9 +11,6 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from videos.models import OwnPage
-from vlog.kept import Kept
-
-MAX_LINKS = 12  # in the footer
 
 HEADING = re.compile(r"(#{1,3}) +(.+)")
 ITEM = re.compile(r"[-*] +(.+)")
@@ -23,16 +20,6 @@ LINK = re.compile(
     r"|(?P<address>https?://[^\s()<>\"]{1,500}[^\s()<>\".,;:!?'])"
 )
 
-Link = tuple[str, str]
-
-
-def _read() -> tuple[Link, ...]:
-    pages = OwnPage.objects.filter(in_footer=True)[:MAX_LINKS]
-    return tuple((page.title, page.get_absolute_url()) for page in pages)
-
-
-footer: Kept[tuple[Link, ...]] = Kept("own-pages", _read, tuple)
-
 
 @require_safe
 @cache_control(no_cache=True)
@@ -40,7 +27,7 @@ def own_page(request: HttpRequest, slug: str) -> HttpResponse:
     page = OwnPage.objects.filter(slug=slug).first()
     if page is None:
         raise Http404("No such page")
-    return render(request, "videos/own_page.html", {"page": page, "text": rendered(page.text)})
+    return render(request, "videos/own_page.html", {"page": page, "body": rendered(page.text)})
 
 
 def rendered(text: str) -> SafeString:

@@ -2,7 +2,7 @@
 
 from django import template
 
-from videos.pages import own_pages
+from videos.models import footer
 
 register = template.Library()
 
@@ -10,4 +10,4 @@ register = template.Library()
 @register.simple_tag
 def footer_pages() -> tuple[tuple[str, str], ...]:
     """Return the title and the address of each page."""
-    return own_pages.footer.get()
+    return footer.get()

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from videos.models import OwnPage
+from videos.models import OwnPage, footer
 from videos.pages import own_pages
 from vlog import site
 from vlog.models import AuditEntry, SiteSettings
@@ -64,14 +64,15 @@ def test_a_long_text_is_rendered_in_time(text):
 def test_a_page_is_shown_and_linked_in_the_footer(administrator, client):
     fields = {"title": "Imprint", "slug": "imprint", "text": "# Contact\nUs & them", "in_footer": "on", "position": "0"}
     administrator.post(f"{PAGES}add/", fields)
-    own_pages.footer.forget()
+    footer.forget()
     page = client.get("/page/imprint/").content.decode()
     assert "<title>Imprint · VLog</title>" in page
+    assert 'name="q" value=""' in page  # the search of the site has a text, too
     assert "<h2>Contact</h2>\n<p>Us &amp; them</p>" in page
     assert '<a href="/page/imprint/">Imprint</a>' in client.get("/").content.decode()
     row = OwnPage.objects.get()
     administrator.post(f"{PAGES}{row.pk}/change/", {**fields, "title": "Legal", "in_footer": ""})
-    own_pages.footer.forget()
+    footer.forget()
     assert "/page/imprint/" not in client.get("/").content.decode()
     administrator.post(f"{PAGES}{row.pk}/delete/", {"post": "yes"})
     assert client.get("/page/imprint/").status_code == 404

@@ -15,6 +15,8 @@ from django.db import transaction
 from django.db.models import OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
@@ -80,7 +82,7 @@ class AccountAdmin(PeopleAdmin):
 
     form, add_form = AccountForm, NewAccountForm
     change_form_template = "admin/auth/user/account.html"
-    list_display = ("person", "email", "role", "last_seen", "open_sessions", "has_second_factor", "is_active")
+    list_display = ("person", "email", "role", "seen", "open_sessions", "second_factor", "state")
     list_filter = ("is_active", "groups")
     list_per_page = 50
     fieldsets = (
@@ -98,9 +100,18 @@ class AccountAdmin(PeopleAdmin):
     def person(self, user: User) -> str:
         return f"{name} ({user})" if (name := user.get_full_name()) else str(user)
 
-    @admin.display(description="Last seen")
-    def last_seen(self, user: User) -> Any:
-        return getattr(user, "seen_at", None)
+    @admin.display(description="Last seen", ordering="last_login")
+    def seen(self, user: User) -> str:
+        at = getattr(user, "seen_at", None)
+        return date_format(localtime(at), "j M Y, H:i") if at else "Never"
+
+    @admin.display(description="Second factor")
+    def second_factor(self, user: User) -> str:
+        return "On" if user.second_factor else "Off"  # type: ignore[attr-defined]
+
+    @admin.display(description="State", ordering="is_active")
+    def state(self, user: User) -> str:
+        return "Active" if user.is_active else "Cannot log in"
 
     @admin.display(description="Sessions")
     def open_sessions(self, user: User) -> int:

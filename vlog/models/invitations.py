@@ -37,7 +37,7 @@ class Invitation(models.Model):
       ├────▶ revoked    by a person who manages accounts
       └────▶ expired    at `expires_at`
 
-    Whoever invites can give only a role that they may give, also at the moment at which it is accepted.
+    The person who invites must be allowed to give the role, also at the moment at which it is accepted.
     """
 
     email = models.EmailField(blank=True, default="", db_default="")

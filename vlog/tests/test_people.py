@@ -120,7 +120,7 @@ def test_the_list_tells_when_people_were_seen(people):
     seen = sessions.last_seen([adam, edna])
     assert abs((timezone.now() - seen[edna.pk]).total_seconds()) < 60
     row = client_of(adam).get(USERS).content.decode()
-    assert 'class="field-last_seen' in row
+    assert 'class="field-seen' in row
 
 
 @pytest.mark.parametrize(
