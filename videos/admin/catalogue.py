@@ -118,6 +118,11 @@ class CategoryAdmin(NamedAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_delete_permission(request, obj) and not is_limited(request.user)
 
+    def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
+        """Return the rights of the role: the sidebar of each page asks for them, and does without the limit."""
+        rights = ("add", "change", "delete", "view")
+        return {right: request.user.has_perm(f"videos.{right}_category") for right in rights}
+
 
 @admin.register(Tag)
 class TagAdmin(NamedAdmin):
