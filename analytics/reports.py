@@ -6,11 +6,12 @@ from datetime import UTC, date, datetime, timedelta
 from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import Avg, Case, Count, F, FloatField, QuerySet, Sum, Value, When
 
-from analytics.models import DailyTotal, PlaybackSession
+from analytics.models import DailyTotal, DailyViews, PlaybackSession
 from videos.models import Video
 
 DAYS = 30  # of the chart and the top videos, including today
 TOP = 10
+VIDEO_DAYS = 28  # of the page of a video in the admin, including today
 
 
 @dataclass(frozen=True)
@@ -64,3 +65,27 @@ def top_videos(user: User | AnonymousUser) -> QuerySet[Video]:
         completion_percent=100.0 * Sum("daily_views__completions") / Sum("daily_views__views"),
     )
     return played.filter(views__gt=0).order_by(F("views").desc(), "-watch_hours", "pk")[:TOP]
+
+
+@dataclass(frozen=True)
+class VideoNumbers:
+    """How one video was watched in the last days. days: the plays of each, the earliest first; today included."""
+
+    plays: int
+    hours: float
+    seconds_on_average: float
+    days: list[int]
+
+    @property
+    def points(self) -> str:
+        """Return the plays of the days as the points of a line, in a picture 300 wide and 44 high."""
+        highest, wide = max(*self.days, 1), 300 / (len(self.days) - 1)
+        return " ".join(f"{place * wide:.1f},{42 - 38 * plays / highest:.1f}" for place, plays in enumerate(self.days))
+
+
+def last_days_of(video: Video, number: int = VIDEO_DAYS) -> VideoNumbers:
+    first = today() - timedelta(days=number - 1)
+    rows = {row.day: row for row in DailyViews.objects.filter(video=video, day__gte=first)}
+    days = [rows[day].views if day in rows else 0 for day in (first + timedelta(days=at) for at in range(number))]
+    plays, seconds = sum(days), sum(row.watch_seconds for row in rows.values())
+    return VideoNumbers(plays, seconds / 3600, seconds / plays if plays else 0.0, days)

@@ -13,9 +13,13 @@
     if (!event.defaultPrevented) sent = event.target;
   });
   document.addEventListener("input", () => (sent = null)); // the page is still there: the submission was stopped
-  addEventListener("beforeunload", (event) => {
-    if ([...(saved ?? [])].some(([form, values]) => form !== sent && valuesOf(form) !== values)) event.preventDefault();
-  });
+  addEventListener("beforeunload", (event) => hasUnsavedChanges() && event.preventDefault());
+  window.hasUnsavedChanges = hasUnsavedChanges;
+  window.forgetChanges = () => (saved = new Map());
+
+  function hasUnsavedChanges() {
+    return [...(saved ?? [])].some(([form, values]) => form !== sent && valuesOf(form) !== values);
+  }
 
   function remember() {
     if (saved) return;

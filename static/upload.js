@@ -11,42 +11,61 @@
   const RUNNING = ["waiting", "sending", "offline"];
   const INVALID = "The upload has not begun. Correct the errors above, then save again.";
 
-  document.addEventListener("DOMContentLoaded", () => {
+  document.addEventListener("DOMContentLoaded", async () => {
     const input = document.querySelector('form input[type="file"][data-uploads]');
-    if (input && window.tus?.isSupported) new Page(input);
+    if (!input || !window.vlogTray) return;
+    const page = new Page(input);
+    try {
+      page.begin(await window.vlogTray.open());
+    } catch {
+      return page.giveUp();
+    }
+    await window.vlogTray.load().catch(() => {}); // without the list, files can still be sent
   });
 
   class Page {
     constructor(input) {
       this.input = input;
       this.form = input.form;
-      this.rows = new Map();
       this.list = element("ul", { className: "uploads" });
       this.note = element("p", { className: "upload-note", role: "status" });
       this.form.querySelector(".submit-row").before(this.list, this.note);
-      this.uploads = new VlogUploads(input.dataset.uploads, (item) => this.show(item));
-      this.uploads.load().catch(() => {}); // without the list, files can still be sent
+      this.ready = new Promise((resolve) => (this.isReady = resolve));
+      this.submitted = (event) => this.submit(event);
+      this.form.addEventListener("submit", this.submitted);
+    }
+
+    // Without the scripts that send files, the browser submits the form.
+    giveUp() {
+      this.form.removeEventListener("submit", this.submitted);
+    }
+
+    begin(uploads) {
+      this.uploads = uploads;
+      const { input, form } = this;
+      const rows = window.vlogTray.rowsIn(this.list);
+      const ends = [rows.close, uploads.listen((item) => this.show(item)), window.vlogTray.yieldTo()];
+      addEventListener("pagehide", () => ends.forEach((end) => end()));
       input.multiple = true;
-      input.addEventListener("change", () => this.choose());
-      this.form.addEventListener("submit", (event) => this.submit(event));
-      this.form.addEventListener("input", (event) => event.target !== input && this.saveSoon());
-      // Django's field of the category changes by an event of jQuery only.
-      django.jQuery?.(this.form).on("change", "select", () => this.saveSoon());
-      addEventListener("beforeunload", (event) => this.count(RUNNING) && event.preventDefault());
+      input.addEventListener("change", () => this.choose(input.files));
+      window.takeDrops((files) => this.choose(files));
+      form.addEventListener("input", (event) => event.target !== input && this.saveSoon());
+      if (input.files.length) this.choose(input.files); // before this was loaded
+      this.isReady();
     }
 
     count(states) {
       return this.uploads.items.filter(({ state }) => states.includes(state)).length;
     }
 
-    choose() {
-      this.uploads.choose(this.input.files);
+    choose(files) {
+      this.uploads.choose(files);
       this.input.value = ""; // the list has them now; the same file can be chosen again
-      this.input.required = this.count(["chosen"]) === 0;
     }
 
-    submit(event) {
+    async submit(event) {
       event.preventDefault();
+      await this.ready;
       for (const item of this.uploads.items) if (Object.keys(item.errors).length) item.state = "chosen";
       this.showErrors({});
       const details = this.details();
@@ -87,89 +106,16 @@
     }
 
     show(item) {
-      if (item.state === "discarded") {
-        this.rows.get(item)?.remove();
-        this.rows.delete(item);
-        return;
-      }
-      const old = this.rows.get(item);
-      if (old?.dataset.state === item.state) return update(old, item);
-      const row = this.row(item);
-      if (old) old.replaceWith(row);
-      else this.list.append(row);
-      this.rows.set(item, row);
+      this.input.required = this.count(["chosen"]) === 0;
       if (item.state === "failed" && Object.keys(item.errors).length) {
         this.showErrors(item.errors);
         this.note.textContent = INVALID;
       }
-      if (item.state === "done" && !this.count([...RUNNING, "paused", "failed", "chosen"])) this.form.reset();
+      if (item.state === "done" && !this.count([...RUNNING, "paused", "failed", "chosen"])) {
+        this.form.reset();
+        window.forgetChanges?.();
+      }
     }
-
-    row(item) {
-      const row = element("li", { className: "upload" });
-      row.dataset.state = item.state;
-      const bar = element("progress", { max: item.size, hidden: ["chosen", "done"].includes(item.state) });
-      bar.setAttribute("aria-label", item.name);
-      const status = element("span", { className: "status" });
-      status.setAttribute("role", "status");
-      row.append(element("strong", { textContent: item.name }), bar, status, ...this.buttons(item));
-      update(row, item);
-      return row;
-    }
-
-    buttons(item) {
-      const uploads = this.uploads;
-      const all = {
-        Pause: [["waiting", "sending", "offline"], () => uploads.pause(item)],
-        Continue: [["paused"], () => uploads.send(item)],
-        Retry: [["failed"], () => uploads.send(item)],
-        Remove: [["chosen"], () => this.discard(item)],
-        Discard: [["waiting", "sending", "offline", "paused", "failed", "absent"], () => this.discard(item)],
-      };
-      const offered = Object.entries(all).filter(([, [states]]) => states.includes(item.state));
-      return offered.map(([text, [, onclick]]) => {
-        const button = element("button", { type: "button", className: "button", textContent: text, onclick });
-        button.setAttribute("aria-label", `${text} ${item.name}`);
-        return button;
-      });
-    }
-
-    discard(item) {
-      this.uploads.discard(item);
-      this.input.required = this.count(["chosen"]) === 0;
-      this.input.focus();
-    }
-  }
-
-  function update(row, item) {
-    const bar = row.querySelector("progress");
-    bar.value = item.sent;
-    const text = describe(item);
-    const status = row.querySelector(".status");
-    if (status.textContent !== text) status.textContent = text;
-    if (item.video && !row.querySelector("a")) {
-      row.append(element("a", { href: item.video.edit_url, textContent: `Edit “${item.video.title}”` }));
-      for (const note of item.notes.split("\n").filter(Boolean)) row.append(element("p", { textContent: note }));
-    }
-  }
-
-  function describe(item) {
-    const so = `${readable(item.sent)} of ${readable(item.size)}`;
-    return {
-      chosen: `${readable(item.size)}. Save to send it.`,
-      waiting: "Waits for other files.",
-      sending: item.sent < item.size ? so : "Saving …",
-      paused: `Paused at ${so}.`,
-      offline: `${item.error} It continues by itself.`,
-      failed: item.error,
-      absent: `${so} were sent. Choose the file again to continue.`,
-      done: "Complete.",
-    }[item.state];
-  }
-
-  function readable(bytes) {
-    const unit = bytes < 1e9 ? [1e6, "MB"] : [1e9, "GB"];
-    return `${(bytes / unit[0]).toFixed(bytes < 1e8 || bytes >= 1e9 ? 1 : 0)} ${unit[1]}`;
   }
 
   function list(sentences) {

@@ -1,56 +1,77 @@
 "use strict";
 
 // Sends files so that they can be continued: after a lost connection, sleep, a reload, or in another browser.
-// VlogUploads knows no page. It tells of each change by calling `changed(item)`; upload.js shows the items.
+// VlogUploads knows no page. It calls each function that was given to `listen` with the item that changed; tray.js shows
+// the items.
 //
-// An item has: file (null until it is chosen again), name, size, sent (bytes), state, error (a sentence), errors
-// (sentences by the name of a detail), video ({title, url, edit_url} of a complete one) and notes (sentences about what
-// was left out, one a line).
+// An item has: file (null until it is chosen again), name, size, sent (bytes), speed (bytes a second, 0 until it is
+// measured), state, error (a sentence), errors (sentences by the name of a detail), replaces (the slug of the video
+// whose file it replaces, or ""), video ({title, url, edit_url} of a complete one) and notes (sentences about what was
+// left out, one a line).
 // States: chosen, waiting, sending, paused, offline, failed, done, and "absent" for an unfinished upload without a file.
 
 {
   const PARALLEL = 3; // files that are sent at once
   const RETRIES = [0, 1000, 3000, 5000, 10_000, 15_000]; // milliseconds; after the last one it is "offline"
   const OFFLINE = 20_000; // milliseconds until an offline upload is retried
+  const MEASURED = 1000; // milliseconds between two measurements of the speed
+  const SMOOTHING = 0.3; // the share of the newest measurement in the speed
   const VERSION = { "Tus-Resumable": "1.0.0" };
   const SIDECAR = /\.(srt|vtt|ass|ssa|ttml|sami?|smi|jpe?g|png)$/i; // sent before the videos that they belong to
 
   class VlogUploads {
-    constructor(address, changed) {
+    constructor(address) {
       this.address = address;
-      this.changed = changed;
+      this.listeners = new Set();
       this.items = [];
       addEventListener("online", () => this.items.filter((item) => item.state === "offline").forEach(this.send, this));
+    }
+
+    // Calls a function with each item that changes, from now on. Returns the function that ends this.
+    listen(listener) {
+      this.listeners.add(listener);
+      return () => this.listeners.delete(listener);
+    }
+
+    changed(item) {
+      for (const listener of this.listeners) listener(item);
     }
 
     // Adds the unfinished uploads of this editor, begun in any browser.
     async load() {
       const { uploads } = await (await this.ask("GET", this.address)).json();
       for (const { url, filename, fingerprint, size, offset } of uploads.filter(({ finished }) => !finished)) {
+        if (this.items.some((item) => item.url === url)) continue;
         this.add({ file: null, url, name: filename, fingerprint, size, sent: offset, state: "absent" });
       }
     }
 
     // Adds files that were chosen together. One that is unfinished goes on at once, where it was.
-    choose(files) {
+    // options: replaces, the slug of the video whose file it replaces. Returns the items.
+    choose(files, { replaces = "" } = {}) {
       const batch = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16)).join("");
-      for (const file of files) {
-        const fingerprint = String(file.lastModified);
-        const same = ({ name, size, fingerprint: other }) =>
-          name === file.name && size === file.size && other === fingerprint;
+      return Array.from(files, (chosen) => {
+        // A file of a page in a frame outlives that page only as an object of this one.
+        const { name, type, size, lastModified } = chosen;
+        const file = chosen instanceof File ? chosen : new File([chosen], name, { type, lastModified });
+        const fingerprint = String(lastModified);
+        const same = (item) => item.name === name && item.size === size && item.fingerprint === fingerprint;
         const known = this.items.find((item) => same(item) && item.state !== "done");
-        if (known?.state === "absent") {
+        if (!known) return this.add({ file, url: "", name, fingerprint, batch, size, replaces, state: "chosen" });
+        if (known.state === "absent") {
           known.file = file;
           this.send(known);
-        } else if (!known) {
-          this.add({ file, url: "", name: file.name, fingerprint, batch, size: file.size, sent: 0, state: "chosen" });
         }
-      }
+        return known;
+      });
     }
 
     add(item) {
-      this.items.push({ error: "", errors: {}, video: null, notes: "", details: null, ...item });
-      this.changed(this.items.at(-1));
+      const more = { sent: 0, speed: 0, error: "", errors: {}, video: null, notes: "", details: null, replaces: "" };
+      const added = { ...more, ...item };
+      this.items.push(added);
+      this.changed(added);
+      return added;
     }
 
     // Sends the chosen files, captions and pictures first. details: title, description, category, tags, …
@@ -64,6 +85,18 @@
         item.details = isOnly && !SIDECAR.test(item.name) ? details : others;
         this.send(item);
       }
+    }
+
+    // Saves details of one file that is on its way. Returns an error with `errors`, or null.
+    async describe(item, details) {
+      item.details = { ...item.details, ...details };
+      if (!item.url || item.state === "done") return null; // they are sent when it begins
+      try {
+        await this.ask("PUT", item.url, { json: item.details });
+      } catch (error) {
+        return error;
+      }
+      return null;
     }
 
     // Saves details of the files that are on their way. Returns the errors by detail, or null if they are saved.
@@ -91,11 +124,14 @@
     async discard(item) {
       await item.transfer?.abort();
       clearTimeout(item.timer);
-      this.items.splice(this.items.indexOf(item), 1);
-      item.state = "discarded";
-      this.changed(item);
+      this.forget(item);
       this.next();
       if (item.url) await this.deleted(item.url);
+    }
+
+    forget(item) {
+      this.items.splice(this.items.indexOf(item), 1);
+      this.set(item, "discarded");
     }
 
     async deleted(url) {
@@ -149,8 +185,8 @@
       item.transfer.start();
     }
 
-    async create({ name, fingerprint, batch, size }) {
-      const metadata = Object.entries({ filename: name, fingerprint, batch })
+    async create({ name, fingerprint, batch, size, replaces }) {
+      const metadata = Object.entries({ filename: name, fingerprint, batch, ...(replaces && { replaces }) })
         .map(([key, value]) => `${key} ${base64(value)}`)
         .join(",");
       const headers = { ...VERSION, "Upload-Length": size, "Upload-Metadata": metadata };
@@ -159,8 +195,18 @@
     }
 
     progress(item, sent) {
+      this.measure(item, sent);
       item.sent = sent;
       this.changed(item);
+    }
+
+    measure(item, sent) {
+      const now = performance.now();
+      const since = (item.measured ??= { now, sent });
+      if (now - since.now < MEASURED) return;
+      const speed = ((sent - since.sent) / (now - since.now)) * 1000;
+      item.speed = item.speed ? item.speed + SMOOTHING * (speed - item.speed) : speed;
+      item.measured = { now, sent };
     }
 
     async finish(item) {
@@ -190,6 +236,7 @@
 
     set(item, state) {
       item.state = state;
+      if (state !== "sending") Object.assign(item, { speed: 0, measured: null });
       this.changed(item);
     }
 

@@ -5,21 +5,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
-from django.contrib.admin.widgets import AdminSplitDateTime, AdminTextInputWidget
+from django.contrib.admin.widgets import AdminTextInputWidget
 from django.core.files.uploadedfile import UploadedFile
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse_lazy
-from django.utils.timezone import get_current_timezone_name
 
 from videos import publication
 from videos.formatting import clock
-from videos.models import MEANINGS, Chapter, Video, Visibility
+from videos.models import MEANINGS, Category, Chapter, Video, Visibility
 from videos.publication import MAX_PASSWORD, PublicationError
 from videos.sidecars import MAX_POSTER_BYTES, SUFFIXES, grouped
 from videos.uploads import clean
 from videos.versions import VersionedForm, VersionedFormSet
 
 TIME = re.compile(r"(?:(\d{1,2}):)?(\d{1,4}):(\d{1,2}(?:[.,]\d{1,3})?)", re.ASCII)
+FRAME = re.compile(r"(?:t=(\d{1,6}(?:\.\d{1,3})?)|(\d))", re.ASCII)
 TAGS_HELP = "Separated by commas. New tags are created."
 
 
@@ -35,6 +35,8 @@ class TaggedForm(forms.ModelForm):
             attrs={"data-suggestions": reverse_lazy("admin:videos_tag_names"), "autocomplete": "off"}
         ),
     )
+
+    category = forms.ModelChoiceField(Category.objects.order_by("name"), required=False, empty_label="None")
 
     class Media:
         js = ("tag_names.js",)
@@ -116,7 +118,16 @@ class UploadForm(TaggedForm):
         fields = ("title", "description", "category", "publish_early", "downloads")
 
     class Media:
-        js = ("vendor/tus-js-client/dist/tus.min.js", "uploads.js", "upload.js")
+        js = ("upload.js",)
+
+
+class MomentWidget(forms.SplitDateTimeWidget):
+    """A day and a time, with the browser's own controls."""
+
+    def __init__(self, attrs: Any = None) -> None:
+        day = {"type": "date", "class": "input", "aria-label": "Day"}
+        time = {"type": "time", "class": "input", "aria-label": "Time"}
+        super().__init__(attrs, date_format="%Y-%m-%d", time_format="%H:%M", date_attrs=day, time_attrs=time)
 
 
 class VisibilityForm(forms.ModelForm):
@@ -133,18 +144,16 @@ class VisibilityForm(forms.ModelForm):
         widget=AdminTextInputWidget(attrs={"autocomplete": "off"}),
     )
     visible_from = forms.SplitDateTimeField(
-        label="From", required=False, widget=AdminSplitDateTime, help_text="If empty, the visibility changes at once."
+        label="From", required=False, widget=MomentWidget, help_text="If empty, the visibility changes at once."
     )
     visible_until = forms.SplitDateTimeField(
-        label="Until", required=False, widget=AdminSplitDateTime, help_text="After that the video is private."
+        label="Until", required=False, widget=MomentWidget, help_text="After that the video is private."
     )
     cancel_planned = forms.BooleanField(label="Cancel the planned changes", required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.initial["visibility"] = self.instance.in_force().visibility
-        for name in ("visible_from", "visible_until"):
-            self.fields[name].help_text += f" In the time zone {get_current_timezone_name()}."
 
     @property
     def sets_visibility(self) -> bool:
@@ -173,6 +182,11 @@ class VisibilityForm(forms.ModelForm):
 class VideoForm(VersionedForm, TaggedForm, VisibilityForm):
     """The fields of a video that editors can change."""
 
+    poster = forms.CharField(
+        required=False, max_length=20, help_text="The number of a candidate, or t= and a second of the video"
+    )
+
+    unversioned = ("poster",)
     together = {"visibility": ("new_password", "visible_from", "visible_until", "cancel_planned")}
     recorded_as = {"tag_names": "tags"}
 
@@ -185,6 +199,15 @@ class VideoForm(VersionedForm, TaggedForm, VisibilityForm):
         if not title:
             raise forms.ValidationError("A video needs a title.")
         return title
+
+    def clean_poster(self) -> tuple[float | None, int | None]:
+        """Return the second of the frame, or the number of the candidate, that becomes the poster."""
+        text = self.cleaned_data["poster"]
+        match = FRAME.fullmatch(text)
+        if text and match is None:
+            raise forms.ValidationError("Choose a picture for the poster again.")
+        at, number = match.groups() if match else (None, None)
+        return float(at) if at else None, int(number) if number else None
 
 
 class ChapterFormSet(VersionedFormSet):

@@ -59,6 +59,7 @@ class VersionedForm(forms.ModelForm):
     # By the name of a field: those that are chosen together with it, and its name in the history if that differs.
     together: Mapping[str, Sequence[str]] = {}
     recorded_as: Mapping[str, str] = {}
+    unversioned: Sequence[str] = ()  # fields of no column, which cannot contradict another edit
 
     def __init__(self, data: Any = None, *args: Any, **kwargs: Any) -> None:
         super().__init__(data, *args, **kwargs)
@@ -80,7 +81,7 @@ class VersionedForm(forms.ModelForm):
 
     def _leading(self) -> list[str]:
         """Return the fields that are chosen one by one."""
-        others = {"from_version", *(name for names in self.together.values() for name in names)}
+        others = {"from_version", *self.unversioned, *(name for names in self.together.values() for name in names)}
         return [name for name in self.fields if name not in others]
 
     def _write(self, data: QueryDict, key: str, name: str) -> None:

@@ -1,8 +1,11 @@
 from typing import Any
 
+from csp.constants import SELF
+from csp.decorators import csp_replace
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.utils.module_loading import import_string
+from django.views.decorators.clickjacking import xframe_options_sameorigin
 
 from vlog import disk, sidebar, site
 from vlog.accounts.site import AccountPages
@@ -19,6 +22,11 @@ class VlogAdminSite(AccountPages):
     index_title = "Start"
     site_url = "/"
     index_template = "admin/start.html"
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """Let the desk show its own pages in a frame, which keeps uploads alive: docs/decisions.md. Others may not."""
+        framed = csp_replace({"frame-ancestors": [SELF]})(super().admin_view(view, cacheable))
+        return xframe_options_sameorigin(framed)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         return super().index(request, {**import_string(START_PAGE)(request), **(extra_context or {})})

@@ -3,6 +3,7 @@
 import math
 import secrets
 import time
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from transcoding.engine.ffmpeg.processes import FfmpegError, Limits
 from transcoding.engine.ffmpeg.stills import (
     JUDGED,
     cover_arguments,
+    frame_arguments,
     logo_arguments,
     poster_arguments,
     storyboard_arguments,
@@ -214,6 +216,35 @@ def _made_of_upload(arguments: Callable[[str, str, Path], list[str]], file: Path
         raise NotAPicture("This picture cannot be read. Save it again as a JPEG, and send that.") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def frame(rendition: Path, at: float, folder: Path) -> bytes:
+    """Return the frame of a published rendition that a player shows at a second, as a poster.
+
+    Raises FfmpegError, BrokenBoxes, FileNotFoundError.
+    """
+    head = (rendition / "init.mp4").read_bytes()
+    timescale = boxes.read_init(head).timescale
+    path, start, end = _segment_at(rendition, at, timescale)
+    part, target = folder / "part.mp4", folder / f"frame{UNFINISHED}"
+    part.write_bytes(head + path.read_bytes())
+    offset = min(max(at - start, 0.0), end - start)
+    processes.run(frame_arguments(part, offset, target), timeout=PATIENCE, folder=folder, nice=True)
+    return target.read_bytes()
+
+
+def _segment_at(rendition: Path, at: float, timescale: int) -> tuple[Path, float, float]:
+    """Return the segment that contains a second, and the seconds at which it begins and ends."""
+    paths = [rendition / segment_name(index) for index in sorted(segments_there(rendition))]
+    if not paths:
+        raise FileNotFoundError(f"{rendition} has no segments")
+
+    def start(path: Path) -> float:
+        return boxes.scan_fragments(path)[0].start / timescale
+
+    path = paths[max(bisect_right(paths, at, key=start) - 1, 0)]
+    last = boxes.scan_fragments(path)[-1]
+    return path, start(path), (last.start + last.duration) / timescale
 
 
 def storyboard(rendition: Path, folder: Path) -> Storyboard:

@@ -152,6 +152,7 @@ def _exchange_texts(video: Video, old: Video, holder: Video, *, is_same: bool) -
         brought.update(is_default=False)
     brought.update(video=video)
     Transcription.objects.filter(video__in=same).update(video=video)
+    Chapter.objects.filter(video=video, from_file=True).update(video=old)
     if not Chapter.objects.filter(video=video).exists():
         Chapter.objects.filter(video=holder).update(video=video)
 

@@ -27,7 +27,7 @@ def record(job: TranscodingJob, media: MediaInfo, plan: Plan) -> None:
         number_of, were = ("1 chapter", "was") if beyond == 1 else (f"{beyond} chapters", "were")
         job.warn(f"{number_of} after the end of the video {were} left out.")
     elif not chapters.exists():
-        Chapter.objects.replace(job.video_id, [(mark.start, mark.title) for mark in media.chapters])
+        Chapter.objects.replace(job.video_id, [(mark.start, mark.title) for mark in media.chapters], from_file=True)
 
 
 def _listed(media: MediaInfo, plan: Plan) -> Iterator[Listed]:

@@ -4,6 +4,7 @@ The editor's choice is stored beside the source, so it outlives every package. `
 changes: it is part of the poster's address, which browsers cache for ever.
 """
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,12 +12,16 @@ from django.db import transaction
 from django.db.models import F
 
 from transcoding.engine import pictures
+from transcoding.engine.ffmpeg.processes import FfmpegError
+from transcoding.engine.formats.boxes import BrokenBoxes
 from transcoding.engine.package.files import store
 from transcoding.engine.pictures import CANDIDATES, Picture
 from transcoding.engine.plan.plan import Plan
-from videos.models import Video
+from videos.models import Video, VideoQuality
 from videos.storage import placement
 from videos.storage.paths import chosen_poster_path, package_dir, reading, scratch, source_path
+
+log = logging.getLogger(__name__)
 
 
 def candidate_name(number: int) -> str:
@@ -75,6 +80,25 @@ def choose(video_id: int, number: int) -> bool:
         if is_there := path.is_file():
             _choose(video, path.read_bytes())
         return is_there
+
+
+def take(video_id: int, at: float) -> bool:
+    """Make the frame at a second of the video the poster, whatever comes later. False where there is none."""
+    video = Video.objects.not_archived().filter(pk=video_id).first()
+    keys = list(
+        VideoQuality.objects.filter(video=video_id).order_by("-height", "quality").values_list("quality", flat=True)
+    )
+    try:
+        with scratch() as folder:
+            jpeg = pictures.frame(package_dir(video) / keys[0], at, Path(folder)) if video and keys else b""
+    except (FileNotFoundError, BrokenBoxes, FfmpegError):
+        log.warning("No frame of video %s can be taken at %s s.", video_id, at, exc_info=True)
+        return False
+    with transaction.atomic():
+        locked = placement.locked(video_id)
+        if locked is not None and jpeg:
+            _choose(locked, jpeg)
+        return locked is not None and bool(jpeg)
 
 
 def send(video_id: int, file: Path) -> bool:

@@ -1,8 +1,9 @@
-"""The admin of videos, categories, tags, storage, the archive and webhooks."""
+"""The admin of videos, categories, tags, playlists, storage, the archive and webhooks."""
 
 from videos.admin.archive import ArchivedVideoAdmin
 from videos.admin.catalogue import CategoryAdmin, TagAdmin
 from videos.admin.people import PersonAdmin
+from videos.admin.playlists import PlaylistAdmin
 from videos.admin.site import OwnPageAdmin, SiteAdmin
 from videos.admin.storage import StorageAdmin
 from videos.admin.videos import VideoAdmin
@@ -13,6 +14,7 @@ __all__ = [
     "CategoryAdmin",
     "OwnPageAdmin",
     "PersonAdmin",
+    "PlaylistAdmin",
     "SiteAdmin",
     "StorageAdmin",
     "TagAdmin",

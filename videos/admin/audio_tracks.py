@@ -22,7 +22,7 @@ class AudioTrackForm(forms.ModelForm):
         widgets = {
             "name": AdminTextInputWidget(),
             "language": forms.TextInput(attrs={"size": 8}),
-            "position": forms.NumberInput(attrs={"style": "width: 4rem"}),
+            "position": forms.NumberInput(attrs={"min": 0}),
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -7,35 +7,28 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
-from django.db.models import ForeignKey, QuerySet
-from django.forms import ModelForm
+from django.db.models import QuerySet
+from django.forms import ModelChoiceField, ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
-from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.timezone import get_current_timezone_name
 
-from transcoding.engine.pictures import NotAPicture
 from transcoding.engine.plan.inventory import MAX_CHAPTERS
-from transcoding.engine.renditions import display_order
-from transcoding.steps import audio_tracks, chapters, posters
+from transcoding.steps import audio_tracks, chapters
 from videos import archive, editing, publication, uploads
+from videos.admin import video_page
 from videos.admin.audio_tracks import AudioTrackInline
 from videos.admin.original import original
-from videos.admin.publication import LinkForm, grant_to_editor
+from videos.admin.posters import PosterAdmin
+from videos.admin.publication import grant_to_editor
 from videos.admin.versions import with_version
 from videos.admin.video_list import VideoListAdmin
-from videos.admin.widgets import CheckedAutocompleteSelect
-from videos.formatting import clock
-from videos.forms import ChapterForm, ChapterFormSet, PosterForm, UploadForm, VideoForm
-from videos.models import AudioTrack, Chapter, StorageEntry, Video, categories_for, is_limited, of_editor
+from videos.forms import ChapterForm, ChapterFormSet, UploadForm, VideoForm
+from videos.models import MEANINGS, AudioTrack, Chapter, Video, categories_for, is_limited, of_editor
 from videos.sidecars import Sidecar
-from videos.storage.paths import find_media, package_name, package_url, poster_url
 from videos.uploads.form import takes_files
-from vlog import audit
-from vlog.disk import readable
 
 
 class ChapterInline(admin.TabularInline):
@@ -61,20 +54,16 @@ VISIBILITY_FIELDS = (
     *("visibility", "new_password", "visible_from", "visible_until"),
     *("planned_changes", "cancel_planned"),
 )
-READ_ONLY = (
-    *("progress", "source_name", "source_size", "length", "storage", "created_at", "streams"),
-    *("planned_changes", "published_at", "old_addresses"),
-)
+SHOWN_FIELDS = ("publish_early", "downloads", "published_at", "slug", "old_addresses")
+READ_ONLY = ("planned_changes", "published_at", "old_addresses")
 
 
 @admin.register(Video)
-class VideoAdmin(VideoListAdmin):
+class VideoAdmin(VideoListAdmin, PosterAdmin):
     """The videos that are not in the archive: the form of one. `VideoListAdmin` has the list."""
 
-    autocomplete_fields = ("category",)
-
-    class Media:
-        js = ("live.js",)
+    change_form_template = "admin/videos/video/change_form.html"
+    add_form_template = "admin/videos/video/add_form.html"
 
     def get_inlines(self, request: HttpRequest, obj: Video | None) -> Any:
         if obj is None:
@@ -87,33 +76,23 @@ class VideoAdmin(VideoListAdmin):
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         return [
-            path("<int:video_id>/poster/", wrap(self.poster_view), name="videos_video_poster"),
             path("<int:video_id>/original/", wrap(partial(original, self)), name="videos_video_original"),
             *super().get_urls(),
         ]
 
-    def formfield_for_foreignkey(self, db_field: ForeignKey, request: HttpRequest, **kwargs: Any) -> Any:
-        widget = CheckedAutocompleteSelect(db_field, self.admin_site)
-        if is_limited(request.user):
-            kwargs |= {"queryset": categories_for(request.user), "required": True}
-        return super().formfield_for_foreignkey(db_field, request, **{"widget": widget, **kwargs})
-
     def get_form(self, request: HttpRequest, obj: Video | None = None, change: bool = False, **kwargs: Any) -> Any:
-        return super().get_form(request, obj, change, **{**kwargs, "form": VideoForm if obj else UploadForm})
+        form = super().get_form(request, obj, change, **{**kwargs, "form": VideoForm if obj else UploadForm})
+        if is_limited(request.user) and "category" in form.base_fields:
+            own = categories_for(request.user).order_by("name")
+            form.base_fields["category"] = ModelChoiceField(own, empty_label=None)
+        return form
 
     def get_fieldsets(self, request: HttpRequest, obj: Video | None = None) -> Any:
         if obj is None:
             details = ("title", "description", "category", "tag_names")
             return [(None, {"fields": ("file", *details, "visibility", "publish_early", "downloads")})]
-        fieldsets = [
-            (None, {"fields": ("progress",)}),
-            ("Description", {"fields": ("title", "description", "category", "tag_names")}),
-            (
-                "Publication",
-                {"fields": (*VISIBILITY_FIELDS, "publish_early", "downloads", "published_at", "slug", "old_addresses")},
-            ),
-            ("File", {"fields": ("source_name", "source_size", "length", "storage", "created_at", "streams")}),
-        ]
+        fields = ("title", "description", "category", "tag_names", "poster", *VISIBILITY_FIELDS, *SHOWN_FIELDS)
+        fieldsets = [(None, {"fields": fields})]
         return with_version(fieldsets) if self.has_change_permission(request, obj) else fieldsets
 
     def get_readonly_fields(self, request: HttpRequest, obj: Video | None = None) -> tuple[str, ...]:
@@ -126,40 +105,20 @@ class VideoAdmin(VideoListAdmin):
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         video = self.get_object(request, unquote(object_id))
         shown: dict[str, Any] = {}
-        if video and self.has_change_permission(request, video):
+        if video:
             grant_to_editor(request, video)
-            shown = {"gallery": gallery_of(video), "links": video.share_links.all(), "link_form": LinkForm()}
+            may_change = self.has_change_permission(request, video)
+            shown = video_page.context(request, video, may_change=may_change)
+            shown |= {"old_addresses": self.old_addresses(video), "planned_changes": self.planned_changes(video)}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **shown})
 
-    @takes_files("videos.change_video")
-    def poster_view(self, request: HttpRequest, video_id: int) -> HttpResponse:
-        """Set the poster: one of the candidates, or an uploaded image."""
-        if not self.has_change_permission(request):
-            raise PermissionDenied
-        video = get_object_or_404(self.get_queryset(request), pk=video_id)
-        form = PosterForm(request.POST, request.FILES)
-        if request.method == "POST" and form.is_valid():
-            self._set_poster(request, video, form)
-        elif request.method == "POST":
-            self.message_user(request, " ".join(form.messages()), messages.ERROR)
-        return HttpResponseRedirect(reverse("admin:videos_video_change", args=[video.pk]) + "#poster")
-
-    def _set_poster(self, request: HttpRequest, video: Video, form: PosterForm) -> None:
-        image, number = form.cleaned_data["picture"], form.cleaned_data["candidate"]
-        try:
-            if image is None:
-                changed = posters.choose(video.pk, number)
-            else:
-                changed = posters.send(video.pk, Path(image.temporary_file_path()))
-        except NotAPicture as error:
-            self.message_user(request, str(error), messages.ERROR)
-            return
-        if not changed:
-            self.message_user(request, "This image is no longer available. Choose another one.", messages.ERROR)
-            return
-        audit.record("changed the poster of", subject=video)
-        self.log_change(request, video, "Changed the poster.")
-        self.message_user(request, "The poster was changed.", messages.SUCCESS)
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        form = context["adminform"].form
+        if "new_password" in form.fields:  # not for those who may only look
+            initial = form["visibility"].as_hidden(only_initial=True)
+            meanings = [(value, text.partition(": ")[2]) for value, text in MEANINGS.items()]
+            context |= {"initial_visibility": initial, "visibilities": meanings, "zone": get_current_timezone_name()}
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """List the videos only: archiving deletes no related rows."""
@@ -179,6 +138,7 @@ class VideoAdmin(VideoListAdmin):
         if change:
             editing.save(obj, [name for name in form.changed_data if name in VideoForm.Meta.fields])
             self._save_visibility(request, obj, form)
+            self.choose_poster(request, obj, *form.cleaned_data["poster"])
             return
         data = form.cleaned_data
         files = data["file"]
@@ -221,53 +181,8 @@ class VideoAdmin(VideoListAdmin):
             if sentence := chapters.why_none(video.description):
                 self.message_user(request, sentence, messages.WARNING)
         if is_edited:
+            Chapter.objects.keep(video.pk)
             editing.publish_chapters(video)
-
-    @admin.display(description="State")
-    def progress(self, video: Video) -> SafeString:
-        job = getattr(video, "job", None)
-        rungs = sorted(job.qualities.all(), key=lambda rung: display_order(rung.quality)) if job else []
-        return SafeString(render_to_string("admin/videos/progress.html", {"video": video, "job": job, "rungs": rungs}))
-
-    @admin.display(description="Duration", ordering="duration")
-    def length(self, video: Video) -> str:
-        return clock(video.duration) if video.duration else ""
-
-    @admin.display(description="Resolution")
-    def source_size(self, video: Video) -> str:
-        return f"{video.source_width} x {video.source_height}" if video.source_width else ""
-
-    @admin.display(description="Disk usage")
-    def storage(self, video: Video) -> str:
-        entry = getattr(video, "storage_entry", None)
-        return describe_storage(entry) if entry else "Not measured yet"
-
-    @admin.display(description="Streams")
-    def streams(self, video: Video) -> SafeString | str:
-        rows = list(video.source_streams.all())
-        return SafeString(render_to_string("admin/videos/streams.html", {"streams": rows})) if rows else "Not listed"
-
-
-def describe_storage(entry: StorageEntry) -> str:
-    """Return the disk usage as text: "Original: 1.2 GB; renditions: 640.0 MB (1080p 400.0 MB, …)"."""
-    order = sorted(entry.folders.items(), key=lambda item: display_order(item[0]))
-    each = ", ".join(f"{name} {readable(size)}" for name, size in order)
-    parts = [f"Original: {readable(entry.source)}"]
-    if entry.renditions:
-        parts.append(f"renditions: {readable(entry.renditions)} ({each})")
-    if entry.extras:
-        parts.append(f"images, captions and playlists: {readable(entry.extras)}")
-    return "; ".join(parts)
-
-
-def gallery_of(video: Video) -> dict[str, Any]:
-    """Return the current poster of a video, the candidates that can replace it, and the form for an upload."""
-    has_poster = find_media(f"{package_name(video)}/poster.jpg") is not None
-    candidates = [
-        {"number": number, "is_current": current, "url": package_url(video, posters.candidate_name(number))}
-        for number, current in posters.offered(video)
-    ]
-    return {"poster": poster_url(video) if has_poster else "", "candidates": candidates, "form": PosterForm()}
 
 
 def archived_message(titles: list[str]) -> SafeString:

@@ -18,7 +18,7 @@ ALTER TABLE category_limits DROP CONSTRAINT fk_category_limits_category_id;
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("videos", "0023_caption_versions"),
+        ("videos", "0026_featured_pictures"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -305,14 +305,10 @@ class TestOneVideo:
         ):
             job.qualities.create(quality=quality, status=status, segments_total=total, segments_completed=made)
         page = text(client.get(url(job.video)))
-        assert re.findall(r'<tr class="(\w+)">\s*<td>(\w+)</td>\s*<td>([\w ()]+)</td>\s*<td>([\w ]*)</td>', page) == [
-            ("skipped", "1080p", "Skipped (source is smaller)", ""),
-            ("in_progress", "720p", "In Progress", "4 of 10"),
-            ("completed", "360p", "Completed", "10 of 10"),
-        ]
-        assert "Step: Transcode. Attempt 2 of 3. Last error: it went &lt;silent&gt;" in page
-        assert "1280 x 720" in page
-        assert 'data-live="progress" data-busy' in page
+        assert "Qualities: 1080p (skipped), 720p 0 %, 360p ✓" in " ".join(page.split())
+        assert "Attempt 2 of 3. Last error: it went &lt;silent&gt;" in page
+        assert "1280 × 720" in page
+        assert 'data-live="work" data-busy' in page
 
     @pytest.mark.parametrize(
         ("fields", "shown"),
@@ -320,13 +316,13 @@ class TestOneVideo:
             ({"status": "failed", "error_message": "No <b>picture</b>"}, "No &lt;b&gt;picture&lt;/b&gt;"),
             ({"status": "failed"}, "No reason was recorded."),
             ({"status": "pending"}, "The upload is complete and waits for a worker."),
-            ({"status": "processing"}, "Step: waiting."),
+            ({"status": "processing"}, "It is being made."),
         ],
     )
     def test_tells_its_state_also_without_a_job(self, client, editor, fields, shown):
         page = text(client.get(url(VideoFactory(**fields))))
         assert shown in page
-        assert ('class="failure"' in page) is (fields["status"] == "failed")
+        assert ("This video could not be made." in page) is (fields["status"] == "failed")
 
     def test_needs_the_same_queries_for_any_number_of_tags_and_qualities(self, client, editor):
         job = TranscodingJobFactory()
@@ -375,10 +371,10 @@ class TestOneVideo:
 
     def test_shows_what_became_of_each_stream(self, client, editor):
         video = VideoFactory()
-        assert "Not listed" in text(client.get(url(video)))
+        assert "Not taken from the file" not in text(client.get(url(video)))
         stream = {"number": 2, "kind": "subtitles", "codec": "hdmv_pgs_subtitle", "fate": "left_out"}
         SourceStream.objects.create(video=video, reason="Not taken: <pictures>.", **stream)
-        assert "<td>Not taken: &lt;pictures&gt;.</td>" in text(client.get(url(video)))
+        assert "<li>Subtitles 2: Not taken: &lt;pictures&gt;.</li>" in text(client.get(url(video)))
 
     def test_its_chapters_are_edited_one_by_one(self, change, client):
         video = VideoFactory(public=True, duration=4000)

@@ -20,7 +20,7 @@ from transcoding.steps import file_versions
 from transcoding.steps.file_versions import VersionError
 from transcoding.tests.operations import test_control
 from videos import archive, uploads
-from videos.models import FileVersion, Upload, Video
+from videos.models import Chapter, FileVersion, Upload, Video
 from videos.publication import set_visibility
 from videos.storage import paths
 from videos.storage.paths import package_dir, source_path
@@ -96,7 +96,7 @@ class TestForm:
     def test_the_file_is_made_beside_the_present_one(self, editor, video, settings):
         page = by_form(editor, video).content.decode()
         assert "Viewers watch the present one until the new one is ready" in page
-        assert "being made, 0 %" in page
+        assert "Being made, 0 %" in page
         holder = Video.objects.get(version_of=video)
         assert source_path(holder).read_bytes() == DATA
         assert source_path(video).read_bytes() == b"old"
@@ -125,11 +125,24 @@ class TestForm:
         )
         assert AuditEntry.objects.filter(action="went back to a version of").count() == 1
 
+    def test_chapters_of_an_editor_stay_and_those_of_the_file_follow_it(self, editor, video):
+        Chapter.objects.replace(video.pk, [(0, "Old file")], from_file=True)
+        by_form(editor, video)
+        holder = Video.objects.get(version_of=video)
+        Chapter.objects.replace(holder.pk, [(0, "New file"), (0.5, "Its second part")], from_file=True)
+        make_ready(video)
+        assert Chapter.objects.filter(video=video).marks() == [(0, "New file"), (0.5, "Its second part")]
+        file_versions.restore(video.file_versions.get(number=1))
+        assert Chapter.objects.filter(video=video).marks() == [(0, "Old file")]
+        Chapter.objects.keep(video.pk)
+        file_versions.restore(video.file_versions.get(number=2))
+        assert Chapter.objects.filter(video=video).marks() == [(0, "Old file")]
+
     def test_a_failed_version_says_why(self, editor, video):
         by_form(editor, video)
         TranscodingJob.objects.get(video__version_of=video).fail("The file is <damaged>.")
         page = by_get(editor, video)
-        assert "failed: The file is &lt;damaged&gt;." in page
+        assert "Failed: The file is &lt;damaged&gt;." in page
         assert "Version 2 of the file could not be made" in page
         assert Video.objects.get(pk=video.pk).watchable
 

@@ -179,6 +179,7 @@ def test_errors_are_shown_at_their_fields_and_several_files_go_at_once(form, fil
 @pytest.mark.slow("uploads to a real server in a browser")
 def test_a_discarded_upload_leaves_nothing(form, file):
     page = form()
+    page.on("dialog", lambda dialog: dialog.accept())
     begin(page, file)
     page.get_by_role("button", name="Discard").click()
     wait_until(lambda: not Upload.objects.exists(), "the end of the upload")

@@ -41,7 +41,7 @@ def plan(client, video, day, time):
 
 
 def test_a_form_takes_times_in_the_zone_of_the_person_and_names_it(client, video):
-    assert "In the time zone Europe/Berlin." in client.get(f"{LIST}{video.pk}/change/").content.decode()
+    assert "Times in Europe/Berlin." in client.get(f"{LIST}{video.pk}/change/").content.decode()
     plan(client, video, "2999-07-01", "09:00")
     assert VisibilityChange.objects.get().at == datetime(2999, 7, 1, 7, tzinfo=UTC)
     assert "2999-07-01 09:00 CEST" in client.get(f"{LIST}{video.pk}/change/").content.decode()

@@ -12,6 +12,7 @@ _FIT = "min(1,1280/max(iw*sar,ih))"  # a poster has at most 1280 by 1280 square 
 FITTED = f"scale='max(2,2*trunc(iw*sar*{_FIT}/2))':'max(2,2*trunc(ih*{_FIT}/2))'"
 JPEG = "out_color_matrix=bt601:out_range=full"  # all that JPEG knows; JFIF 1.02
 WAVE, BEHIND_WAVE = "0x8b74ff", "0x14141c"  # as the player
+LONGEST_STILL = 1.5  # seconds that a frame of a rendition lasts at most, with some room
 WAVE_SECONDS = 120  # of sound that are decoded for it, while the first viewers wait
 AS_JPEG = f"scale=in_color_matrix=bt709:in_range=limited:{JPEG}"
 
@@ -78,6 +79,18 @@ def logo_arguments(demuxer: str, source: str, target: Path) -> list[str]:
         *("-map", "[logo]", "-frames:v", "1", "-map_metadata", "-1", "-f", "image2"),
         *("-c:v", "png", "-pix_fmt", "rgba", "-update", "1", "-y", f"file:{target}"),
     ]
+
+
+def frame_arguments(rendition: Path, offset: float, target: Path) -> list[str]:
+    """Return the arguments for one frame of a part of a rendition, as a poster. offset: seconds after its start.
+
+    A player shows a frame until the next one, which in slides is up to a second later: the last one before is taken.
+    """
+    start = max(0.0, offset - LONGEST_STILL)
+    scaled = f"{FITTED}:in_color_matrix=bt709:in_range=limited:{JPEG},setsar=1,format=yuvj420p"
+    graph = f"[0:v:0]trim=end={offset - start + 0.001:.3f},{scaled},reverse[poster]"
+    opened = ["-ss", f"{start:.3f}", "-protocol_whitelist", "file", "-f", "mp4", "-i", f"file:{rendition}"]
+    return [*thread_arguments(1), *opened, "-filter_complex", graph, *_picture("[poster]", target)]
 
 
 def storyboard_arguments(source: Path, tile: tuple[int, int], grid: tuple[int, int], target: Path) -> list[str]:

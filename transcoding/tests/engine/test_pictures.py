@@ -185,6 +185,18 @@ def tiles(made):
         yield first, last, colour_of(made.sheets[sheet], (x + 8, y + 8, x + width - 8, y + height - 8))
 
 
+class TestFrames:
+    @pytest.mark.parametrize("second", [0, 5.5, 13.02, 23.96, 60])
+    def test_the_picture_is_that_of_its_moment(self, colours, tmp_path, second):
+        jpeg = pictures.frame(colours.folder / colours.plan.video[0].key, second, tmp_path)
+        assert colour_of(jpeg) == pytest.approx(colour_at(min(second, SECONDS - 0.1)), abs=14)
+
+    def test_without_segments_there_is_none(self, colours, tmp_path):
+        (tmp_path / "init.mp4").write_bytes((colours.folder / colours.plan.video[0].key / "init.mp4").read_bytes())
+        with pytest.raises(FileNotFoundError):
+            pictures.frame(tmp_path, 1, tmp_path)
+
+
 class TestStoryboards:
     def test_each_tile_shows_its_moment(self, colours, tmp_path):
         made = storyboard(colours.folder / colours.plan.video[0].key, tmp_path)
