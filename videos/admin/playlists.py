@@ -219,7 +219,7 @@ def add_to(playlist: Playlist, video_id: int) -> str:
 
 
 def rows_of(request: HttpRequest, playlist: Playlist) -> list[Video]:
-    """Return this editor's videos of a playlist in their order, with what the page shows of each; archived ones, too."""
+    """Return this editor's videos of a playlist in their order, archived ones too, with what the page shows."""
     videos = (
         Video.objects.for_editor(request.user)
         .filter(playlist_items__playlist=playlist)

@@ -250,7 +250,7 @@ def filled(how: str, rows: dict[str, Any]) -> str:
 def is_hidden(response: Any, path: str) -> bool:
     """Return whether the answer says that there is no such row: a limited editor gets it for the videos of others."""
     if response.status_code == 404:
-        return b"There is no video" in response.content
+        return b"There is no video" in response.content or b"The playlist has no video" in response.content
     return response.headers.get("Location") == "/admin/" and path.startswith(("/admin/videos/", "/admin/transcoding/"))
 
 
