@@ -8,7 +8,9 @@
   const find = (id) => document.getElementById(id);
 
   document.documentElement.classList.add("scripted");
-  for (const id of ["play", "copy-address", "add-chapter", "chapter-hint", "use-frame"]) find(id)?.removeAttribute("hidden");
+  const hasPlayer = Boolean(find("play"));
+  const offered = ["copy-address", "add-chapter", ...(hasPlayer ? ["play", "chapter-hint", "use-frame"] : [])];
+  for (const id of offered) find(id)?.removeAttribute("hidden");
 
   if (form) {
     countTitle();
@@ -22,7 +24,7 @@
   find("play")?.addEventListener("click", playPreview);
   find("copy-address")?.addEventListener("click", copyAddress);
   // What has been made since the page was loaded needs other cards, which typed text must not be lost for.
-  document.addEventListener("live-end", () => window.hasUnsavedChanges?.() || location.reload());
+  document.addEventListener("live-end", () => window.hasUnsavedChanges?.() || window.keepsPage?.() || location.reload());
   const error = document.querySelector(".errors :is(input, select, textarea)");
   if (error) {
     document.querySelector(".errors .errorlist")?.setAttribute("id", "first-error");

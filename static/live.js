@@ -2,7 +2,8 @@
 
 // Keeps parts of a page up to date. While an element has data-busy, the page is fetched again every few seconds, and
 // each element with data-live="name" is replaced by the one of the same name in the response. When data-reload
-// disappears from an element, the whole page is reloaded, because it then offers more than that element.
+// disappears from an element, the whole page is reloaded, because it then offers more than that element; not while
+// files are sent from the page, which would be interrupted.
 
 {
   const INTERVAL = 4_000; // milliseconds
@@ -31,8 +32,9 @@
   function update(page) {
     for (const old of document.querySelectorAll("[data-live]")) {
       const fresh = page.querySelector(`[data-live="${CSS.escape(old.dataset.live)}"]`);
-      if ("reload" in old.dataset && !(fresh && "reload" in fresh.dataset)) return location.reload();
-      if (!fresh) old.removeAttribute("data-busy"); // for example a row that no longer matches the filter
+      if ("reload" in old.dataset && !(fresh && "reload" in fresh.dataset)) {
+        if (!window.keepsPage?.()) return location.reload();
+      } else if (!fresh) old.removeAttribute("data-busy"); // for example a row that no longer matches the filter
       else if (!fresh.isEqualNode(old)) replace(old, fresh);
     }
   }

@@ -175,6 +175,7 @@
   const host = window.parent !== window ? window.parent.vlogTray : null; // of the page that this one is shown in
   window.vlogTray = host ?? new Tray(element);
   window.takeDrops = takeDrops;
+  window.keepsPage = () => !host && window.vlogTray.isBusy(); // whether reloading this page would interrupt an upload
   if (host) {
     document.getElementById("tray-files").addEventListener("change", ({ target }) => host.add(target.files));
     host.frame.guide(window);

@@ -51,13 +51,8 @@ def save(page):
     page.locator(".messagelist .success").first.wait_for()
 
 
-def test_an_editors_day(visit, address, files, node):  # noqa: F811
-    User.objects.create_superuser("editor", password=PASSWORD)
-    page = visit("/")
-    page.set_default_timeout(live.PATIENCE * 1000)
-    page.on("dialog", lambda dialog: dialog.accept())
-    log_in(page, address)
-    # Three files are dropped, one is paused, the page is reloaded, and the uploads are resumed.
+def upload(page, files):
+    """Drop three files, pause one, describe it, reload the page and resume; return the video of the described one."""
     throttle(page, SLOW)
     drop(page, files)
     wait_for_bytes(1)
@@ -72,15 +67,18 @@ def test_an_editors_day(visit, address, files, node):  # noqa: F811
     throttle(page, FAST)
     page.set_input_files("#tray-files", files)
     page.locator("#tray [data-state=done]").nth(2).wait_for()
-    walk = Video.objects.get(title="A walk")
-    wait_until(lambda: Video.objects.filter(status="ready").count() == 3, "the videos")
-    # The poster is picked from the player; the video is scheduled, then published.
-    page.goto(f"{address}/admin/videos/video/{walk.pk}/change/")
+    return Video.objects.get(title="A walk")
+
+
+def pick_poster(page):
     page.get_by_role("button", name="Play preview").click()
     live.until(page, "document.querySelector('#screen video')?.readyState >= 2")
     page.evaluate("document.querySelector('#screen video').pause()")
     page.evaluate("document.querySelector('#screen video').currentTime = 3")
     page.get_by_role("button", name="Use this frame, 0:03").click()
+
+
+def schedule(page, walk):
     tomorrow = timezone.localdate() + timedelta(days=1)
     page.get_by_role("radio", name="Public").check()
     page.get_by_role("group", name="From").get_by_label("Day").fill(tomorrow.isoformat())
@@ -88,12 +86,17 @@ def test_an_editors_day(visit, address, files, node):  # noqa: F811
     save(page)
     walk.refresh_from_db()
     assert (walk.visibility, walk.changes.get().visibility, walk.poster_version) == ("private", "public", 1)
+
+
+def publish(page):
     page.get_by_label("Cancel the planned changes").check()
     page.get_by_role("radio", name="Public").check()
     save(page)
-    assert visit(f"/watch/{walk.slug}/").locator("h1").inner_text() == "A walk"
-    # The file is replaced, and the old one brought back.
-    page.set_input_files("#replace-file", files[2])
+
+
+def replace(page, walk, file):
+    """Replace the file, and go back."""
+    page.set_input_files("#replace-file", file)
     page.get_by_role("button", name="Replace file").click()
     row(page, "hill.mp4").get_by_text("It replaces the file").wait_for()
     wait_until(lambda: walk.file_versions.filter(state="current", number=2).exists(), "the new version")
@@ -101,12 +104,31 @@ def test_an_editors_day(visit, address, files, node):  # noqa: F811
     page.get_by_text("Versions · 2").click()
     page.get_by_role("button", name="Back to this version 1").click()
     page.get_by_text("Viewers watch version 1 now.").wait_for()
-    # It is archived and restored.
+
+
+def archive_and_restore(page, walk):
     page.locator(".quiet-actions a").click()
-    page.locator("[type=submit]").click()
+    page.locator("#content [type=submit]").click()
     page.get_by_role("link", name="Archived videos").click()
     page.get_by_role("link", name="A walk").first.click()
     assert Video.objects.get(pk=walk.pk).deleted_at is not None
     page.get_by_role("button", name="Restore").click()
     wait_until(lambda: Video.objects.get(pk=walk.pk).deleted_at is None, "the restoration")
+
+
+def test_an_editors_day(visit, address, files, node):  # noqa: F811
+    User.objects.create_superuser("editor", password=PASSWORD)
+    page = visit("/")
+    page.set_default_timeout(live.PATIENCE * 1000)
+    page.on("dialog", lambda dialog: dialog.accept())
+    log_in(page, address)
+    walk = upload(page, files)
+    wait_until(lambda: Video.objects.filter(status="ready").count() == 3, "the videos")
+    page.goto(f"{address}/admin/videos/video/{walk.pk}/change/")
+    pick_poster(page)
+    schedule(page, walk)
+    publish(page)
+    assert visit(f"/watch/{walk.slug}/").locator("h1").inner_text() == "A walk"
+    replace(page, walk, files[2])
+    archive_and_restore(page, walk)
     assert page.witness.complaints == []

@@ -4,10 +4,11 @@ import pytest
 from django.contrib.auth.models import Group, User
 
 from videos import archive
-from videos.models import AudioTrack, Category, Chapter, Webhook
+from videos.models import AudioTrack, Category, Chapter, Playlist, Video, Webhook
 from videos.tests import live
 from videos.tests.factories import (
     CategoryFactory,
+    PlaylistFactory,
     TagFactory,
     TranscodingJobFactory,
     VideoFactory,
@@ -18,6 +19,7 @@ from videos.tests.factories import (
 pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 PAGES = ["/", "/browse/", "/search/", "/search/?q=walk", "/search/?q=nothing", "/category/walks/", "/nothing/"]
+PAGES += ["/playlists/", "/playlist/hikes/", "/watch/v3/?list=hikes"]
 NARROW, WIDE = {"width": 320, "height": 700}, {"width": 1280, "height": 800}
 PASSWORD = "correct horse"
 
@@ -32,6 +34,7 @@ def video(lasting_rows):
         )
         video.tags.add(TagFactory(name=f"{number:02}{'t' * 48}"))
     add_captions(video, (12, 14, "We walk on"))
+    PlaylistFactory(slug="hikes", title="z" * 200, description="y" * 300, videos=Video.objects.order_by("pk"))
     User.objects.create_superuser("editor", password=PASSWORD)
     return video
 
@@ -91,6 +94,7 @@ ADMIN = (
     *("workers/worker/{worker}/change/", "workers/worker/add/", "vlog/auditentry/", "vlog/apitoken/"),
     *("vlog/apitoken/add/", "auth/user/", "auth/user/{user}/change/", "auth/user/add/", "auth/user/{user}/password/"),
     *("auth/group/", "auth/group/{group}/change/", "security/", "security/second_factor/", "password_change/"),
+    *("videos/playlist/", "videos/playlist/add/", "videos/playlist/{playlist}/change/", "videos/category/order/"),
     *("analytics/overview/", "videos/", "login/"),
 )
 
@@ -109,7 +113,15 @@ def of_admin(video):
     error = f"It broke: {'e' * 300}"
     TranscodingJobFactory(video__title="f" * 255, video__status="failed", video__error_message=error)
     user, group = User.objects.get(), Group.objects.first()
-    pks = {"video": video, "archived": gone, "worker": worker, "job": job, "user": user, "group": group}
+    pks = {
+        "playlist": Playlist.objects.get(),
+        "video": video,
+        "archived": gone,
+        "worker": worker,
+        "job": job,
+        "user": user,
+        "group": group,
+    }
     return {name: row.pk for name, row in pks.items()}
 
 

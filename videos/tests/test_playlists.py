@@ -10,7 +10,16 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from videos import archive, publication
-from videos.models import Category, FeaturedVideo, Picture, Playlist, PlaylistFull, PlaylistItem, Video, playlists
+from videos.models import (
+    Category,
+    FeaturedVideo,
+    Picture,
+    Playlist,
+    PlaylistFull,
+    PlaylistItem,
+    Video,
+    playlists,
+)
 from videos.models.order import kept_beside, placed
 from videos.tests.factories import CategoryFactory, PlaylistFactory, VideoFactory
 from videos.tests.test_admin import staff
@@ -149,6 +158,12 @@ class TestVisibility:
         archive.purge(four[1].pk)
         assert order(playlist) == ["Four", "Three", "One"]
 
+    def test_other_versions_of_a_file_are_in_no_playlist(self, four):
+        playlist, holder = PlaylistFactory(videos=four), VideoFactory(version_of=four[0], visibility="private")
+        assert playlist.add([holder.pk]) == []
+        Playlist.objects.update(visibility="unlisted")
+        assert shown(playlist) == ["One", "Two", "Three", "Four"]
+
     @pytest.mark.parametrize(
         ("visibility", "statuses"),
         [("private", (404, 404, 200)), ("unlisted", (200, 200, 200)), ("public", (200,) * 3)],
@@ -224,6 +239,11 @@ class TestPages:
         assert 'class="three"' in last
         alone = client.get("/watch/two/").content.decode()
         assert ("watch-list" in alone, 'class="three"' in alone) == (False, True)
+
+    def test_in_a_frame_the_end_leads_to_the_page_of_the_video(self, client, four):
+        text = client.get("/embed/one/").content.decode()
+        assert 'class="end-act" href="http://127.0.0.1:8000/watch/one/"' in text
+        assert 'class="three"' not in text
 
     def test_the_list_beside_a_video_shows_those_around_it(self, client):
         videos = [VideoFactory(public=True) for _ in range(120)]

@@ -10,7 +10,7 @@ from transcoding.engine.package import files
 from videos.models import FeaturedVideo, Playlist
 from videos.storage.paths import package_dir
 from videos.tests.factories import CategoryFactory, PlaylistFactory, VideoFactory
-from videos.tests.live import site, until
+from videos.tests.live import log_in, site, until
 from videos.tests.test_playlists import order
 
 pytestmark = [pytest.mark.django_db, pytest.mark.long]
@@ -139,11 +139,7 @@ def test_the_pages_work_without_javascript(browser, address):
 
 @pytest.fixture
 def desk(page, address):
-    page.goto(f"{address}/admin/login/")
-    page.fill("[name=username]", "root")
-    page.fill("[name=password]", "a long password")
-    page.press("[name=password]", "Enter")
-    page.wait_for_url("**/admin/")
+    log_in(page, address, "root", "a long password")
     return page
 
 

@@ -12,10 +12,11 @@ from django.contrib.auth.models import User
 from django.urls import Resolver404, resolve
 
 from videos import archive
-from videos.models import AudioTrack, Chapter, Webhook
+from videos.models import AudioTrack, Chapter, FeaturedVideo, Video, Webhook
 from videos.tests import live
 from videos.tests.factories import (
     CategoryFactory,
+    PlaylistFactory,
     TagFactory,
     TranscodingJobFactory,
     VideoFactory,
@@ -40,6 +41,7 @@ WIDE, NARROW = {"width": 1366, "height": 900}, {"width": 390, "height": 800}
 NO_PAGES = ("/media/", "/static/", "/admin/logout/", "/admin/jsi18n/")
 PASSWORD = "correct horse"
 STRANGERS = ["/", "/search/?q=walk", "/search/?q=nothing", "/watch/protected/", "/nothing/", "/admin/login/"]
+STRANGERS += ["/watch/walk-1/?list=hikes"]
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +53,8 @@ def video(lasting_rows):
         video.tags.add(TagFactory(name=f"hill {number}"))
         add_captions(video, (12, 14, "We walk on"))
         TranscodingJobFactory(video=video)
+    FeaturedVideo.objects.feature([video.pk])
+    PlaylistFactory(title="Hikes", videos=Video.objects.order_by("pk"), description="From easy to hard")
     failed = VideoFactory(title="Broken", slug="broken", status="failed", error_message="The file was cut off.")
     TranscodingJobFactory(video=failed)
     VideoFactory(title="Waiting", slug="waiting", status="processing", category=None)
@@ -117,6 +121,7 @@ def test_strangers_find_no_page_with_a_barrier(judge):
     findings, routes = judge(*STRANGERS)
     assert findings == {}
     assert {"watch/<slug:slug>/", "category/<slug:slug>/", "tag/<slug:slug>/"} <= routes
+    assert {"playlist/<slug:slug>/", "playlists/"} <= routes
 
 
 @pytest.mark.slow("opens some hundred pages")
