@@ -116,6 +116,14 @@ def _keep_groups() -> Iterator[None]:
     introspection.django_table_names = table_names  # type: ignore[method-assign]
 
 
+@pytest.fixture(autouse=True)
+def _first_settings_of_the_site() -> None:
+    """Each test begins with the first values, which cost no query; what it saves is read."""
+    site = importlib.import_module("vlog.site")  # here, because it needs the models
+    site.settings_of_site.assume(site.first_values())
+    importlib.import_module("videos.models").footer.assume(())
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup, django_db_blocker):
     """Each test process counts videos from a number of its own: they share the folder that is named by it."""

@@ -46,7 +46,7 @@ class OverviewAdmin(admin.ModelAdmin):
             "totals": reports.totals(),
             "plots": plot.pair(views, "view"),
             "plot_words": plot.in_words(views, "Views"),
-            "top_videos": reports.top_videos(),
+            "top_videos": reports.top_videos(request.user),
             "days": reports.DAYS,
         }
         return TemplateResponse(request, "admin/analytics/overview.html", context)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import Avg, Case, Count, F, FloatField, QuerySet, Sum, Value, When
 
 from analytics.models import DailyTotal, DailyViews, PlaybackSession
@@ -55,9 +56,9 @@ def last_days(number: int = DAYS) -> list[DailyTotal]:
     return [counted.get(day) or DailyTotal(day=day) for day in days]
 
 
-def top_videos() -> QuerySet[Video]:
-    """Return the most viewed videos of the last days, with `views`, `watch_hours` and `completion_percent`."""
-    days = Video.objects.not_archived().filter(daily_views__day__gte=first_day())
+def top_videos(user: User | AnonymousUser) -> QuerySet[Video]:
+    """Return this editor's most viewed videos of the last days: `views`, `watch_hours`, `completion_percent`."""
+    days = Video.objects.for_editor(user).not_archived().filter(daily_views__day__gte=first_day())
     played = days.annotate(
         views=Sum("daily_views__views"),
         watch_hours=Sum("daily_views__watch_seconds") / 3600,

@@ -137,7 +137,7 @@ def _work_on_next(edit: BulkEdit) -> bool:
 
 def _locked(item: BulkItem, edit: BulkEdit) -> Video:
     """Return the video of an item, locked. Raises Skip where it is gone, or is not what the editor saw."""
-    videos = Video.objects.not_archived().select_for_update(of=("self",), no_key=True)
+    videos = Video.objects.for_editor(edit.user).not_archived().select_for_update(of=("self",), no_key=True)
     video = videos.select_related("category").filter(pk=item.video_id).first()
     if video is None:
         raise Skip("It is archived or gone.")

@@ -38,9 +38,10 @@ def for_password(video: Video) -> str:
     return _signer(video.pk).sign(f"p{_version(video.in_force().password)}")
 
 
-def may_preview(user: User | AnonymousUser) -> bool:
-    """Whether the user may see videos that are not public."""
-    return user.is_staff and user.has_perm("videos.view_video")
+def may_preview(user: User | AnonymousUser, video: Video) -> bool:
+    """Whether the user may see this video while it is not public."""
+    may_see = user.is_staff and user.has_perm("videos.view_video")
+    return may_see and Video.objects.for_editor(user).filter(pk=video.pk).exists()
 
 
 def admits(grant: str, video: Video) -> bool:
@@ -76,7 +77,7 @@ def _replaced_at(holder: Video, grant: str) -> Video | None:
 
 def _admits_editor(user_id: str, video: Video) -> bool:
     user = User.objects.filter(pk=user_id, is_active=True).first()
-    return user is not None and may_preview(user)
+    return user is not None and may_preview(user, video)
 
 
 def _admits_guest(link_id: str, video: Video) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
-from videos.models import Category, Tag, Upload, Video, VideoTag
+from videos.models import Category, CategoryLimit, Tag, Upload, Video, VideoTag
 from vlog import audit
 
 
@@ -36,6 +36,9 @@ def merge(kept: Category | Tag, others: Collection[Category | Tag]) -> None:
 def _move_categorized(kept: Category, keys: set[int]) -> None:
     Video.objects.filter(category__in=keys).update(category=kept)
     Upload.objects.filter(category__in=keys).update(category=kept)
+    limited = CategoryLimit.objects.filter(category__in=keys).values_list("user", flat=True).distinct()
+    links = [CategoryLimit(user_id=user, category=kept) for user in limited]
+    CategoryLimit.objects.bulk_create(links, ignore_conflicts=True)  # some may use the category already
 
 
 def _move_tagged(kept: Tag, keys: set[int]) -> None:

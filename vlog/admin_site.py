@@ -7,7 +7,7 @@ from django.template.response import TemplateResponse
 from django.utils.module_loading import import_string
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 
-from vlog import disk, sidebar
+from vlog import disk, sidebar, site
 from vlog.accounts.site import AccountPages
 
 # By name, because `vlog` imports no other app.
@@ -42,7 +42,15 @@ class VlogAdminSite(AccountPages):
         context = super().each_context(request)
         entries = [entry for group in context["available_apps"] for entry in group.models]
         place = next((entry.name for entry in entries if entry.current), "")
-        return {**context, "disk_warning": warning, "initials": initials(request.user), "place": place}
+        name = site.current().name
+        return {
+            **context,
+            "site_header": name,
+            "site_title": name,
+            "disk_warning": warning,
+            "initials": initials(request.user),
+            "place": place,
+        }
 
 
 def initials(user: Any) -> str:

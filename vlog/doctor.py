@@ -10,6 +10,7 @@ from pathlib import Path
 from django.conf import settings
 from django.core.checks import ERROR, run_checks
 from django.core.checks.security.base import check_secret_key
+from django.core.mail import get_connection
 from django.db import DatabaseError, connection
 from django.http.request import validate_host
 from django.utils import timezone
@@ -164,6 +165,19 @@ def check_beat() -> Iterator[Finding]:
         yield Finding(State.RED, message, start, key="silent", is_sure=True)
     else:
         yield Finding(State.GREEN, f"ran {age:.0f} s ago")
+
+
+def check_mail() -> Iterator[Finding]:
+    """Check whether the mail server takes a login, where VLOG_EMAIL_URL names one."""
+    if not settings.EMAIL_IS_SET_UP:
+        yield Finding(State.GREEN, "is not set up: people are invited with links")
+        return
+    try:
+        with get_connection():
+            yield Finding(State.GREEN, f"the server {settings.EMAIL_HOST} answers")
+    except OSError as error:  # the errors of smtplib are OSErrors; none contains the password
+        message = f"the server {settings.EMAIL_HOST} does not take e-mails: {error}"
+        yield Finding(State.AMBER, message, "Correct VLOG_EMAIL_URL. Until then, alerts and invitations are not sent.")
 
 
 def check_backup() -> Iterator[Finding]:

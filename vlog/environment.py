@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import psycopg
+from django.conf.global_settings import LANGUAGES
 from psycopg.conninfo import conninfo_to_dict
 
 from vlog import variables
@@ -189,6 +190,13 @@ def parse_time_zone(name: str) -> str:
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # the others: what is not the name of a file at all
         message = f"VLOG_TIME_ZONE must be a name of the IANA database, such as Europe/Berlin; it is {name!r}"
         raise SettingError(message) from error
+
+
+def parse_language(code: str) -> str:
+    """Return the code of a language that Django knows, such as de or pt-br. Raises SettingError."""
+    if code.lower() not in dict(LANGUAGES):
+        raise SettingError(f"VLOG_LANGUAGE must be the code of a language, such as en or de; it is {code!r}")
+    return code.lower()
 
 
 def folder(path: Path) -> Path:

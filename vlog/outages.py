@@ -11,6 +11,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.views import defaults
 
+from vlog import site
+
 RETRY_SECONDS = 10  # after which a client should repeat its request
 WARNING_SECONDS = 60
 MESSAGE = "The site cannot reach its database at the moment. Repeat the request in some seconds."
@@ -51,7 +53,9 @@ def _unavailable(request: HttpRequest) -> HttpResponse:
     if request.path_info.startswith("/api/"):
         return JsonResponse({"detail": MESSAGE}, status=status, headers=headers)
     # Without the request, whose user would have to be read from the database.
-    return HttpResponse(render_to_string("unavailable.html"), status=status, headers=headers)
+    return HttpResponse(
+        render_to_string("unavailable.html", {"site": site.last_known()}), status=status, headers=headers
+    )
 
 
 def _warn(error: BaseException | None) -> None:

@@ -21,6 +21,7 @@ from vlog.environment import (
     origin_of_objects,
     parse_database_url,
     parse_email_url,
+    parse_language,
     parse_limit,
     parse_networks,
     parse_proxies,
@@ -56,6 +57,7 @@ try:
     SESSION_HOURS = env.int("SESSION_HOURS", 336, validate=environs.validate.Range(min=1, max=24 * 400))
     REQUIRE_TOTP = env.bool("REQUIRE_TOTP", False)
     TIME_ZONE = parse_time_zone(env.str("TIME_ZONE", "UTC"))
+    SITE_LANGUAGE = parse_language(env.str("LANGUAGE", "en"))
     # Of new videos; those with a password get it afterwards.
     DEFAULT_VISIBILITY = env.str(
         "DEFAULT_VISIBILITY", "private", validate=environs.validate.OneOf(("private", "unlisted", "public"))
@@ -97,7 +99,7 @@ try:
     _mail = parse_email_url(env.str("EMAIL_URL", "smtp://localhost"))
     EMAIL_HOST, EMAIL_PORT, EMAIL_TIMEOUT = _mail["host"], _mail["port"], 10  # seconds
     EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail["user"], _mail["password"]
-    EMAIL_USE_TLS, EMAIL_USE_SSL = _mail["starttls"], _mail["tls"]
+    EMAIL_USE_TLS, EMAIL_USE_SSL, EMAIL_IS_SET_UP = _mail["starttls"], _mail["tls"], bool(env.str("EMAIL_URL", ""))
     DATA_DIR = folder(data_dir())
     UPLOADS_DIR = folder(DATA_DIR / "uploads")
     SOURCES_DIR = folder(DATA_DIR / "sources")
@@ -148,11 +150,11 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "vlog.accounts.sessions.AuthenticationMiddleware",
     "vlog.audit.remember_request",
+    "vlog.zones.use_zone",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "vlog.urls"
-WSGI_APPLICATION = "vlog.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -163,6 +165,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "vlog.site.context",
             ]
         },
     }
@@ -179,8 +182,6 @@ LOGIN_URL, LOGIN_REDIRECT_URL = "admin:login", "admin:index"
 OTP_TOTP_ISSUER = f"VLog {urlsplit(BASE_URL).hostname}"  # shown in authenticator apps
 
 LANGUAGE_CODE = "en"
-USE_I18N = True
-USE_TZ = True
 
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
@@ -230,7 +231,6 @@ FILE_UPLOAD_PERMISSIONS = 0o600
 DATA_UPLOAD_MAX_MEMORY_SIZE = BUFFERED_BODY
 
 SESSION_COOKIE_AGE = SESSION_HOURS * 3600
-SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BASE_URL.startswith("https://")
 SECURE_SSL_REDIRECT = BASE_URL.startswith("https://")
 # Load balancers, supervisors and Prometheus request these without TLS.
@@ -241,7 +241,6 @@ SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 # vlog.proxies removes this header unless a trusted proxy sent it.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_REFERRER_POLICY = "same-origin"
-X_FRAME_OPTIONS = "DENY"
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
 # The origins from which browsers load segments and images; those of protected videos never from MEDIA_BASE_URL.
 MEDIA_ORIGINS = sorted({origin_of_objects(OBJECTS, base) for base in (MEDIA_BASE_URL, "")}) if OBJECTS else []
@@ -318,6 +317,7 @@ DOCTOR = {
     "settings": "vlog.doctor.check_settings",
     "clock": "vlog.doctor.check_clock",
     "beat": "vlog.doctor.check_beat",
+    "mail": "vlog.doctor.check_mail",
     "backup": "vlog.doctor.check_backup",
     "queues": "transcoding.operations.doctor.check_queues",
     "ffmpeg": "transcoding.operations.doctor.check_ffmpeg",

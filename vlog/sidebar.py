@@ -33,6 +33,7 @@ GROUPS: dict[str, dict[str, Place]] = {
         "videos.playlist": Place("list"),
         "videos.category": Place("folder"),
         "videos.tag": Place("tag"),
+        "videos.ownpage": Place("page"),
     },
     "Operate": {
         "transcoding.transcodingjob": Place("jobs", "Jobs"),
@@ -42,9 +43,10 @@ GROUPS: dict[str, dict[str, Place]] = {
         "videos.webhook": Place("send"),
         "videos.webhookdelivery": Place("history", "Deliveries"),
         "vlog.auditentry": Place("log", "Audit log"),
+        "vlog.sitesettings": Place("globe", "Site"),
     },
     "People": {
-        "auth.user": Place("users"),
+        "auth.user": Place("users", "People"),
         "auth.group": Place("role"),
         "vlog.apitoken": Place("key"),
     },

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views import defaults
 
-from vlog import openapi, outages, readiness
+from vlog import openapi, outages, readiness, site_files
 
 # Django's error pages without their CSRF check, which would read the body of a request that no view wants.
 handler400, handler403, handler404 = (
@@ -19,6 +19,8 @@ urlpatterns = [
     path("api/worker/v1/", include("workers.urls")),
     path("api/schema/", openapi.SchemaView.as_view(), name="schema"),
     path("admin/", admin.site.urls),
+    path("site/<str:key>.css", site_files.theme, name="theme"),
+    path("site/<str:key>.png", site_files.logo, name="logo"),
     path("healthz", readiness.healthz),
     path("readyz", readiness.readyz),
     path("readyz/full", readiness.readyz_full),

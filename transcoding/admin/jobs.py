@@ -16,7 +16,7 @@ from transcoding.engine.renditions import display_order
 from transcoding.models import UNFINISHED, TranscodingJob
 from transcoding.operations import control
 from transcoding.operations.insight import inspect_jobs
-from videos.models import Video
+from videos.models import Video, through_video
 
 MAX_ATTEMPTS = 200  # on the page of a job, which may be retried for days
 
@@ -55,7 +55,7 @@ class JobAdmin(admin.ModelAdmin):
         js = ("live.js",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TranscodingJob]:
-        jobs = super().get_queryset(request).filter(video__deleted_at=None)
+        jobs = super().get_queryset(request).filter(through_video(request.user), video__deleted_at=None)
         return jobs.filter(pk__in=TranscodingJob.objects.shown()).select_related("video").defer("plan")
 
     def open_rows(self) -> QuerySet[TranscodingJob]:

@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.conf.locale import LANG_INFO
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
@@ -15,7 +16,7 @@ from transcoding import tasks
 from transcoding.models import TranscodingJob
 from transcoding.steps import captions, tracks
 from videos.formatting import clock
-from videos.models import Transcription, Video
+from videos.models import Transcription, Video, through_video
 from vlog.sentences import counted
 
 LANGUAGES = sorted(((code, tracks.name_of(code)) for code in LANG_INFO if len(code) == 2), key=lambda pair: pair[1])
@@ -39,11 +40,14 @@ class TranscriptionForm(forms.ModelForm):
         labels = {"glossary": "Names and terms"}
         help_texts = {"glossary": "As they are spelled, with commas between: Nessebar, Dr. Ozgur, WebVTT."}
 
+    editor: User
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "video" in self.fields:
             videos = (
-                Video.objects.listed()
+                Video.objects.for_editor(self.editor)
+                .listed()
                 .not_archived()
                 .filter(status=Video.Status.READY, transcription=None, job__isnull=False)
             )
@@ -74,8 +78,12 @@ class TranscriptionAdmin(admin.ModelAdmin):
     class Media:
         js = ("live.js",)
 
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        return type(form.__name__, (form,), {"editor": request.user})
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Transcription]:
-        return super().get_queryset(request).filter(video__deleted_at=None)
+        return super().get_queryset(request).filter(through_video(request.user), video__deleted_at=None)
 
     def get_fields(self, request: HttpRequest, obj: Transcription | None = None) -> Any:
         if obj is None:

@@ -18,6 +18,7 @@ from transcoding.engine.ffmpeg.stills import (
     JUDGED,
     cover_arguments,
     frame_arguments,
+    logo_arguments,
     poster_arguments,
     storyboard_arguments,
     upload_arguments,
@@ -193,6 +194,15 @@ def of_sound(plan: Plan, source: str, folder: Path) -> tuple[bytes, tuple[str, .
 
 def from_upload(file: Path, folder: Path) -> bytes:
     """Return an uploaded picture as a JPEG of our size; raises NotAPicture."""
+    return _made_of_upload(upload_arguments, file, folder)
+
+
+def logo_from_upload(file: Path, folder: Path) -> bytes:
+    """Return an uploaded picture as a small PNG; raises NotAPicture."""
+    return _made_of_upload(logo_arguments, file, folder)
+
+
+def _made_of_upload(arguments: Callable[[str, str, Path], list[str]], file: Path, folder: Path) -> bytes:
     with file.open("rb") as opened:
         head = opened.read(8)
     demuxer = next((name for signature, name in SIGNATURES.items() if head.startswith(signature)), None)
@@ -200,7 +210,7 @@ def from_upload(file: Path, folder: Path) -> bytes:
         raise NotAPicture("This file is neither a JPEG nor a PNG. Choose a picture of one of these.")
     part = folder / f".{secrets.token_hex(4)}{UNFINISHED}"
     try:
-        processes.run(upload_arguments(demuxer, str(file), part), timeout=PATIENCE, folder=folder, limits=UPLOADED)
+        processes.run(arguments(demuxer, str(file), part), timeout=PATIENCE, folder=folder, limits=UPLOADED)
         return part.read_bytes()
     except (FfmpegError, FileNotFoundError) as error:
         raise NotAPicture("This picture cannot be read. Save it again as a JPEG, and send that.") from error

@@ -3,7 +3,9 @@
 from videos.admin.archive import ArchivedVideoAdmin
 from videos.admin.captions_list import CaptionTrackAdmin
 from videos.admin.catalogue import CategoryAdmin, TagAdmin
+from videos.admin.people import PersonAdmin
 from videos.admin.playlists import PlaylistAdmin
+from videos.admin.site import OwnPageAdmin, SiteAdmin
 from videos.admin.storage import StorageAdmin
 from videos.admin.videos import VideoAdmin
 from videos.admin.webhooks import WebhookAdmin, WebhookDeliveryAdmin
@@ -12,7 +14,10 @@ __all__ = [
     "ArchivedVideoAdmin",
     "CaptionTrackAdmin",
     "CategoryAdmin",
+    "OwnPageAdmin",
+    "PersonAdmin",
     "PlaylistAdmin",
+    "SiteAdmin",
     "StorageAdmin",
     "TagAdmin",
     "VideoAdmin",

@@ -15,7 +15,7 @@ from django.utils.html import format_html
 from django.utils.timezone import localtime, now
 
 from videos import archive
-from videos.models import ArchivedVideo, Video
+from videos.models import ArchivedVideo, Video, of_editor
 
 
 @admin.register(ArchivedVideo)
@@ -33,7 +33,8 @@ class ArchivedVideoAdmin(admin.ModelAdmin):
     readonly_fields = fields
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ArchivedVideo]:
-        archived = super().get_queryset(request).filter(deleted_at__isnull=False, version_of=None)
+        archived = super().get_queryset(request).filter(of_editor(request.user), deleted_at__isnull=False)
+        archived = archived.filter(version_of=None)
         return archived.select_related("archive_entry")
 
     def get_urls(self) -> list[URLPattern]:

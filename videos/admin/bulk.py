@@ -21,7 +21,19 @@ from videos.admin.bulk_sentences import has_done, will_do
 from videos.admin.file_versions import FileVersionAdmin
 from videos.formatting import clock, thousands
 from videos.forms import TAGS_HELP
-from videos.models import BulkAction, BulkEdit, BulkState, Category, Playlist, Video, Visibility
+from videos.models import (
+    BulkAction,
+    BulkEdit,
+    BulkState,
+    Category,
+    Playlist,
+    Video,
+    Visibility,
+    WrongCategory,
+    categories_for,
+    category_for,
+    is_limited,
+)
 from videos.publication import PublicationError
 from videos.uploads import clean
 from vlog.disk import readable
@@ -195,6 +207,13 @@ class BulkAdmin(FileVersionAdmin):
     @admin.action(description="Set category", permissions=["change"])
     def set_category(self, request: HttpRequest, queryset: QuerySet[Video]) -> HttpResponse | None:
         category = self._values(request)["new_category"]
+        try:
+            if category is None and is_limited(request.user):
+                raise WrongCategory(list(categories_for(request.user)))
+            category_for(request.user, category)
+        except WrongCategory as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return None
         chosen = {"category": category and category.pk, "name": str(category or "")}
         return self._edit(request, queryset, BulkAction.CATEGORY, **chosen)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import URLPattern, path, reverse
@@ -12,17 +13,22 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from transcoding.steps import tracks
-from videos.models import CaptionTrack, CaptionVersionState, TrackOrigin, TrackState
+from videos.models import CaptionTrack, CaptionVersionState, TrackOrigin, TrackState, through_video
 from vlog.sentences import counted
 
 DRAFTS = Count("versions", Q(versions__state=CaptionVersionState.DRAFT))
 
 
-def to_check() -> QuerySet[CaptionTrack]:
+def waiting() -> QuerySet[CaptionTrack]:
     """Return the tracks that wait for an editor: unpublished ones, and those with a draft, the newest first."""
     has_draft = Q(versions__state=CaptionVersionState.DRAFT)
-    waiting = CaptionTrack.objects.filter(Q(state=TrackState.DRAFT) | has_draft)
-    return waiting.filter(video__deleted_at=None, video__version_of=None).distinct().order_by("-pk")
+    found = CaptionTrack.objects.filter(Q(state=TrackState.DRAFT) | has_draft)
+    return found.filter(video__deleted_at=None, video__version_of=None).distinct().order_by("-pk")
+
+
+def to_check(user: User | AnonymousUser) -> QuerySet[CaptionTrack]:
+    """Return those that wait for this editor."""
+    return waiting().filter(through_video(user))
 
 
 def state_of(track: CaptionTrack, drafts: int) -> str:
@@ -70,7 +76,11 @@ class CheckFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[CaptionTrack]) -> QuerySet[CaptionTrack]:
         if self.value() == "automatic":
             return queryset.filter(origin=TrackOrigin.WHISPER, edited=False)
-        return queryset if self.value() == "all" else queryset.filter(pk__in=to_check().order_by().values("pk"))
+        return (
+            queryset
+            if self.value() == "all"
+            else queryset.filter(pk__in=to_check(request.user).order_by().values("pk"))
+        )
 
 
 @admin.register(CaptionTrack)
@@ -88,11 +98,11 @@ class CaptionTrackAdmin(admin.ModelAdmin):
     actions = None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CaptionTrack]:
-        own = super().get_queryset(request).filter(video__deleted_at=None, video__version_of=None)
-        return own.annotate(drafts=DRAFTS)
+        own = super().get_queryset(request).filter(through_video(request.user))
+        return own.filter(video__deleted_at=None, video__version_of=None).annotate(drafts=DRAFTS)
 
     def open_rows(self) -> QuerySet[CaptionTrack]:
-        return to_check()
+        return waiting()
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         return super().changelist_view(request, {"title": "Captions", **(extra_context or {})})

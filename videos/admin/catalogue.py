@@ -16,7 +16,7 @@ from videos.admin.addresses import AddressedAdmin
 from videos.admin.ordering import wanted_move
 from videos.admin.pictures import PicturedAdmin
 from videos.admin.versions import VersionedAdmin
-from videos.models import Category, Tag
+from videos.models import Category, Tag, is_limited, of_editor
 from videos.uploads import clean
 from videos.versions import VersionedForm
 from vlog import audit
@@ -103,6 +103,8 @@ class NamedAdmin(VersionedAdmin, AddressedAdmin):
 
 @admin.register(Category)
 class CategoryAdmin(NamedAdmin, PicturedAdmin):
+    """Categories. An editor who is limited to some sees these, and changes none: that would move videos of others."""
+
     page = "category"
     fields = ("name", "slug", "old_addresses", "description")
     deletion_note = "remain without a category"
@@ -129,6 +131,23 @@ class CategoryAdmin(NamedAdmin, PicturedAdmin):
         context = {**self.admin_site.each_context(request), "title": "Order of categories", "opts": self.opts}
         context["rows"] = Category.objects.annotate(number=Count("videos", filter=NOT_ARCHIVED))
         return TemplateResponse(request, "admin/videos/category/order.html", context)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).filter(of_editor(request.user, "pk"))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and not is_limited(request.user)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_change_permission(request, obj) and not is_limited(request.user)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_delete_permission(request, obj) and not is_limited(request.user)
+
+    def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
+        """Return the rights of the role: the sidebar of each page asks for them, and does without the limit."""
+        rights = ("add", "change", "delete", "view")
+        return {right: request.user.has_perm(f"videos.{right}_category") for right in rights}
 
 
 @admin.register(Tag)

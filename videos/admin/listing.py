@@ -1,8 +1,10 @@
 """The list of videos in the admin: what its rows, chips and menus show, counted and found at a bounded cost."""
 
+from functools import partial
 from typing import Any
 
 from django.contrib.admin.views.main import ChangeList
+from django.contrib.auth.models import AnonymousUser, User
 from django.core.cache import cache
 from django.core.paginator import Page, Paginator
 from django.db.models import BooleanField, Case, CharField, Count, F, QuerySet, Value, When
@@ -13,7 +15,7 @@ from django.utils.functional import cached_property
 from videos.admin.list_filters import FAILED, PERIODS, SCHEDULED, STATES, WORDS, scheduled
 from videos.admin.rows import complete
 from videos.formatting import thousands
-from videos.models import Category, Playlist, SavedView, SearchDocument, Video, Visibility, matching
+from videos.models import Playlist, SavedView, SearchDocument, Video, Visibility, categories_for, matching
 from videos.models.visibility import visibility_now
 
 EXACT = 10_000  # rows that are counted each time; greater counts are kept for a while, and shown as estimates
@@ -95,15 +97,15 @@ def rounded(number: int) -> str:
     return f"about {thousands(round(number / unit) * unit)}"
 
 
-def count_marks() -> dict[str, int]:
-    """Return the numbers of videos by their marks."""
+def count_marks(user: User | AnonymousUser) -> dict[str, int]:
+    """Return the numbers of this editor's videos by their marks."""
     mark = Case(
         When(status=Video.Status.FAILED, then=Value(FAILED)),
         When(changes_at__isnull=False, pk__in=scheduled(), then=Value(SCHEDULED)),
         default=visibility_now(),
         output_field=CharField(),
     )
-    videos = Video.objects.not_archived().listed().order_by()
+    videos = Video.objects.for_editor(user).not_archived().listed().order_by()
     return dict(videos.annotate(mark=mark).values_list("mark").annotate(number=Count("pk")))
 
 
@@ -134,8 +136,8 @@ class VideoList(ChangeList):
         )
 
     def get_results(self, request: HttpRequest) -> None:
-        self.person = request.user.pk
-        self.marks = kept(MARKS, count_marks) if self.is_counted else {}
+        self.user, self.person = request.user, request.user.pk
+        self.marks = kept(f"{MARKS}-{self.person}", partial(count_marks, request.user)) if self.is_counted else {}
         request.known_count = self._known_count()  # type: ignore[attr-defined]
         super().get_results(request)
         self.result_list = list(self.result_list) if self.result_count else []
@@ -245,7 +247,7 @@ class VideoList(ChangeList):
     def menus(self) -> dict[str, list[dict[str, Any]]]:
         """Return the names of the categories, the playlists and this person's saved views, in one query."""
         nothing, kinds = Value(None, CharField()), ("categories", "playlists", "views")
-        categories = Category.objects.order_by().values_list("pk", "name", nothing, Value(0))
+        categories = categories_for(self.user).order_by().values_list("pk", "name", nothing, Value(0))
         playlists = Playlist.objects.order_by().values_list("pk", "title", nothing, Value(1))
         views = SavedView.objects.order_by().filter(user=self.person).values_list("pk", "name", "query", Value(2))
         found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}

@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Count, Prefetch, Q, QuerySet
@@ -49,12 +50,15 @@ class PlaylistForm(VersionedForm):
         model = Playlist
         fields = ("title", "slug", "description", "visibility", "poster_video")
 
+    editor: User
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "poster_video" in self.fields:
             of_playlist = Q(playlist_items__playlist=self.instance.pk) | Q(pk=self.instance.poster_video_id)
             field: Any = self.fields["poster_video"]
-            field.queryset = Video.objects.not_archived().filter(of_playlist).distinct().order_by("title", "pk")
+            videos = Video.objects.for_editor(self.editor).not_archived()
+            field.queryset = videos.filter(of_playlist).distinct().order_by("title", "pk")
             field.empty_label = "The first video"
 
     def clean_title(self) -> str:
@@ -86,6 +90,10 @@ class PlaylistAdmin(VersionedAdmin, AddressedAdmin, PicturedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Playlist]:
         return super().get_queryset(request).annotate(number=Count("items", filter=Q(items__video__deleted_at=None)))
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        return type(form.__name__, (form,), {"editor": request.user})
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         fields = ("title", "description", "visibility", "slug")
@@ -175,7 +183,7 @@ class PlaylistAdmin(VersionedAdmin, AddressedAdmin, PicturedAdmin):
         """Change from the page of a video in which playlists it is, and whether it is featured."""
         if not (self.has_change_permission(request) and request.user.has_perm("videos.change_video")):
             raise PermissionDenied
-        video = get_object_or_404(Video.objects.not_archived().listed(), pk=video_id)
+        video = get_object_or_404(Video.objects.for_editor(request.user).not_archived().listed(), pk=video_id)
         if request.method == "POST":
             self._change_video(request, video)
         return HttpResponseRedirect(reverse("admin:videos_video_change", args=[video.pk]) + "#playlists")
@@ -211,14 +219,18 @@ def add_to(playlist: Playlist, video_id: int) -> str:
 
 
 def rows_of(request: HttpRequest, playlist: Playlist) -> list[Video]:
-    """Return the videos of a playlist in their order, with what the page shows of each; archived ones, too."""
-    videos = Video.objects.filter(playlist_items__playlist=playlist).order_by("playlist_items__position")
+    """Return this editor's videos of a playlist in their order, archived ones too, with what the page shows."""
+    videos = (
+        Video.objects.for_editor(request.user)
+        .filter(playlist_items__playlist=playlist)
+        .order_by("playlist_items__position")
+    )
     return described(request, videos)
 
 
 def found(request: HttpRequest, playlist: Playlist) -> list[Video]:
     """Return the videos that match the search of the page and are not in the playlist, the latest first."""
-    videos = Video.objects.not_archived().listed().exclude(playlist_items__playlist=playlist)
+    videos = Video.objects.for_editor(request.user).not_archived().listed().exclude(playlist_items__playlist=playlist)
     text = request.GET.get("find", "")
     if not text.strip() or "\0" in text:
         return []

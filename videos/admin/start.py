@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -15,7 +16,7 @@ from transcoding.operations.insight import Insight, judge
 from transcoding.operations.snapshot import QueueSnapshot, WorkerState, read_snapshot
 from videos.admin import captions_list
 from videos.admin.publication import grant_to_editor
-from videos.models import Category, Video, Visibility, VisibilityChange
+from videos.models import Category, Video, Visibility, VisibilityChange, of_editor, through_video
 from vlog import disk, plot
 from vlog.sentences import counted
 
@@ -79,8 +80,12 @@ def context(request: HttpRequest) -> dict[str, Any]:
 
 
 def _videos(request: HttpRequest) -> dict[str, Any]:
-    failed, unsorted, scheduled = failed_jobs(), without_category(), scheduled_changes()
-    unchecked = captions_list.to_check()
+    failed, unsorted, scheduled = (
+        failed_jobs(request.user),
+        without_category(request.user),
+        scheduled_changes(request.user),
+    )
+    unchecked = captions_list.to_check(request.user)
     changes = list(scheduled.select_related("video")[:SCHEDULED])
     for change in changes:
         grant_to_editor(request, change.video)
@@ -99,32 +104,35 @@ def _videos(request: HttpRequest) -> dict[str, Any]:
         "hidden_needs": needs - sum(map(len, rows.values())),
         "scheduled": changes,
         "scheduled_count": scheduled.count(),
-        "latest": list(Video.objects.public().newest()[:LATEST]),
+        "latest": list(Video.objects.for_editor(request.user).public().newest()[:LATEST]),
     }
 
 
-def failed_jobs() -> QuerySet[TranscodingJob]:
+def failed_jobs(user: User | AnonymousUser) -> QuerySet[TranscodingJob]:
     """Return the jobs that failed, the newest first, without cancelled ones."""
-    failed = TranscodingJob.objects.shown().filter(video__status=Video.Status.FAILED, video__deleted_at=None)
+    failed = TranscodingJob.objects.shown().filter(
+        through_video(user), video__status=Video.Status.FAILED, video__deleted_at=None
+    )
     return failed.filter(cancelled_by=None).order_by("-pk")
 
 
-def without_category() -> QuerySet[Video]:
+def without_category(user: User | AnonymousUser) -> QuerySet[Video]:
     """Return the public videos that no category leads to; none where the site has no categories."""
     if not Category.objects.exists():
         return Video.objects.none()
-    return Video.objects.public().filter(category=None).newest()
+    return Video.objects.for_editor(user).public().filter(category=None).newest()
 
 
-def scheduled_changes() -> QuerySet[VisibilityChange]:
+def scheduled_changes(user: User | AnonymousUser) -> QuerySet[VisibilityChange]:
     """Return the moments at which videos become public, the next one first."""
     changes = VisibilityChange.objects.filter(at__gt=timezone.now(), visibility=Visibility.PUBLIC)
-    return changes.filter(video__deleted_at=None).order_by("at")
+    return changes.filter(of_editor(user, "video__category"), video__deleted_at=None).order_by("at")
 
 
 def _making(request: HttpRequest) -> dict[str, Any]:
     jobs = list(
         TranscodingJob.objects.unfinished()
+        .filter(through_video(request.user))
         .select_related("video__version_of")
         .prefetch_related("qualities")
         .defer("plan")

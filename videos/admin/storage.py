@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from transcoding.queue import disk_quota
-from videos.models import StorageEntry
+from videos.models import StorageEntry, through_video
 from videos.storage import ledger
 from vlog import disk
 from vlog.disk import readable
@@ -33,7 +33,7 @@ class StorageAdmin(admin.ModelAdmin):
         return [path("", view, name="videos_storageentry_changelist")]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[StorageEntry]:
-        return super().get_queryset(request).annotate(all_bytes=ledger.TOTAL)
+        return super().get_queryset(request).filter(through_video(request.user)).annotate(all_bytes=ledger.TOTAL)
 
     def get_ordering(self, request: HttpRequest) -> tuple[Any, ...]:
         return (ledger.TOTAL.desc(), "pk")

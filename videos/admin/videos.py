@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.db.models import QuerySet
-from django.forms import ModelForm
+from django.forms import ModelChoiceField, ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -26,7 +26,7 @@ from videos.admin.publication import grant_to_editor
 from videos.admin.versions import with_version
 from videos.admin.video_list import VideoListAdmin
 from videos.forms import ChapterForm, ChapterFormSet, UploadForm, VideoForm
-from videos.models import MEANINGS, AudioTrack, Chapter, Video
+from videos.models import MEANINGS, AudioTrack, Chapter, Video, categories_for, is_limited, of_editor
 from videos.sidecars import Sidecar
 from videos.uploads.form import takes_files
 
@@ -71,7 +71,7 @@ class VideoAdmin(VideoListAdmin, PosterAdmin):
         return [AudioTrackInline, ChapterInline] if obj.audio_tracks.exists() else [ChapterInline]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Video]:
-        return super().get_queryset(request).filter(deleted_at=None, version_of=None)
+        return super().get_queryset(request).filter(of_editor(request.user), deleted_at=None, version_of=None)
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
@@ -87,7 +87,11 @@ class VideoAdmin(VideoListAdmin, PosterAdmin):
         ]
 
     def get_form(self, request: HttpRequest, obj: Video | None = None, change: bool = False, **kwargs: Any) -> Any:
-        return super().get_form(request, obj, change, **{**kwargs, "form": VideoForm if obj else UploadForm})
+        form = super().get_form(request, obj, change, **{**kwargs, "form": VideoForm if obj else UploadForm})
+        if is_limited(request.user) and "category" in form.base_fields:
+            own = categories_for(request.user).order_by("name")
+            form.base_fields["category"] = ModelChoiceField(own, empty_label=None)
+        return form
 
     def get_fieldsets(self, request: HttpRequest, obj: Video | None = None) -> Any:
         if obj is None:

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from videos import archive
-from videos.models import ArchiveEntry
+from videos.models import ArchiveEntry, Video, of_editor
 from vlog.models import Scope
 
 
@@ -40,7 +40,7 @@ class RestoreView(APIView):
 
     @extend_schema(request=None, responses=RestoredSerializer)
     def post(self, request: Request, video_id: int) -> Response:
-        return restored(video_id, str(video_id))
+        return restored(request, video_id, str(video_id))
 
 
 class RestoreBySlugView(APIView):
@@ -51,13 +51,18 @@ class RestoreBySlugView(APIView):
 
     @extend_schema(request=None, responses=RestoredSerializer, operation_id="v1_videos_restore_by_slug")
     def post(self, request: Request, slug: str) -> Response:
-        entry = ArchiveEntry.objects.filter(slug=slug).order_by("-video__deleted_at").first()
-        return restored(entry.video_id if entry else 0, slug)
+        entry = (
+            ArchiveEntry.objects.filter(of_editor(request.user, "video__category"), slug=slug)
+            .order_by("-video__deleted_at")
+            .first()
+        )
+        return restored(request, entry.video_id if entry else 0, slug)
 
 
-def restored(video_id: int, name: str) -> Response:
+def restored(request: Request, video_id: int, name: str) -> Response:
     """Restore a video, and return the answer. Raises NotFound with the name that was asked for."""
-    video = archive.restore(video_id)
+    is_theirs = Video.objects.for_editor(request.user).filter(pk=video_id).exists()
+    video = archive.restore(video_id) if is_theirs else None
     if video is None:
         raise NotFound(f"There is no video {name} in the archive.")
     return Response({"id": video.pk, "slug": video.slug, "url": video.get_absolute_url()})

@@ -87,7 +87,7 @@ class DraftView(CaptionsOfVideoView):
     @extend_schema(responses=DraftSerializer)
     def get(self, request: Request, slug: str, number: int) -> Response:
         """Answer the text that is edited: the working draft, or the present text where there is none."""
-        track = track_of(found(slug), number)
+        track = track_of(found(slug, request.user), number)
         text = caption_drafts.text_of(track)
         facts = {"revision": text.revision, "draft": text.is_draft, "version": track.version}
         return Response({"cues": [row[: caption_drafts.SENT] for row in text.rows], **facts}, headers=NO_STORE)
@@ -98,7 +98,7 @@ class DraftView(CaptionsOfVideoView):
     )
     def patch(self, request: Request, slug: str, number: int) -> Response:
         """Save changes of the text, each made after the one before; the first one begins a draft."""
-        track = track_of(found(slug), number)
+        track = track_of(found(slug, request.user), number)
         body = _json(request, NO_SPLICES)
         splices = list(_splices(body, track.video.duration))
         draft = caption_drafts.change(track, splices, _revision(body, NO_SPLICES))
@@ -107,7 +107,7 @@ class DraftView(CaptionsOfVideoView):
     @extend_schema(request=RowsSerializer, responses={200: RevisionSerializer, 412: OUTDATED})
     def put(self, request: Request, slug: str, number: int) -> Response:
         """Replace the whole draft, whose former text is kept as a version; or add the text as another draft."""
-        track = track_of(found(slug), number)
+        track = track_of(found(slug, request.user), number)
         body = _json(request, NO_ROWS)
         rows = _rows(body.get("cues"), track.video.duration, NO_ROWS)
         if body.get("aside") is True:
@@ -120,14 +120,14 @@ class DraftView(CaptionsOfVideoView):
     def post(self, request: Request, slug: str, number: int) -> Response:
         """Publish the text; the one that viewers had is kept as a version."""
         revision = validated(RevisionSerializer, request.data)["revision"]
-        caption_drafts.publish(track_of(found(slug), number), revision)
+        caption_drafts.publish(track_of(found(slug, request.user), number), revision)
         return self.get(request, slug, number)
 
     @extend_schema(parameters=[REVISION], responses={200: DraftSerializer, 412: OUTDATED})
     def delete(self, request: Request, slug: str, number: int) -> Response:
         """End the draft without publishing it; its text is kept as a version. Answers the present text."""
         revision = _revision({"revision": _int(request.query_params.get("revision"))}, "Give ?revision= of the draft.")
-        caption_drafts.leave(track_of(found(slug), number), revision)
+        caption_drafts.leave(track_of(found(slug, request.user), number), revision)
         return self.get(request, slug, number)
 
 
@@ -135,7 +135,7 @@ class PresenceView(CaptionsOfVideoView):
     @extend_schema(request=PresenceSerializer, responses=OthersSerializer)
     def post(self, request: Request, slug: str, number: int) -> Response:
         """Tell that a page with the captions is open for the next 45 seconds, and answer who else has them open."""
-        track, facts = track_of(found(slug), number), validated(PresenceSerializer, request.data)
+        track, facts = track_of(found(slug, request.user), number), validated(PresenceSerializer, request.data)
         return Response(_presence(track, facts, request.user), headers=NO_STORE)
 
 

@@ -109,7 +109,7 @@ class CaptionsView(CaptionsOfVideoView):
     @extend_schema(responses=TracksSerializer, operation_id="v1_videos_captions_list")
     def get(self, request: Request, slug: str) -> Response:
         """List the caption tracks of a video, with their drafts and former texts."""
-        rows = [captions.facts(track) for track in captions.listed(found(slug))]
+        rows = [captions.facts(track) for track in captions.listed(found(slug, request.user))]
         return Response({"captions": rows}, headers={"Cache-Control": "no-store"})
 
     @extend_schema(
@@ -125,7 +125,7 @@ class CaptionsView(CaptionsOfVideoView):
     )
     def post(self, request: Request, slug: str) -> Response:
         """Add a file: as a draft of the track that there is in its language, else as a new track."""
-        video, query = found(slug), request.query_params
+        video, query = found(slug, request.user), request.query_params
         language = captions.language_tag(query.get("language", ""))
         if (kind := query.get("kind", "")) and kind not in TrackKind.values:
             raise ParseError(f"kind is one of {', '.join(TrackKind.values)}.")
@@ -143,7 +143,7 @@ class CaptionView(CaptionsOfVideoView):
     @extend_schema(parameters=[AS], responses=TextSerializer)
     def get(self, request: Request, slug: str, number: int) -> Any:
         """Answer a track with its cues, or with `?as=` as a file."""
-        track, name = track_of(found(slug), number), request.query_params.get("as")
+        track, name = track_of(found(slug, request.user), number), request.query_params.get("as")
         if name is None:
             return self.answer(track)
         if name not in writing.TYPES:
@@ -159,7 +159,7 @@ class CaptionView(CaptionsOfVideoView):
     @extend_schema(request=BODY, parameters=[IF_MATCH], responses={200: TextSerializer, 412: OUTDATED})
     def put(self, request: Request, slug: str, number: int) -> Response:
         """Replace the text; the former one is kept as a version, and what differs from it counts as edited."""
-        video, version = found(slug), required_version(request)
+        video, version = found(slug, request.user), required_version(request)
         track = track_of(video, number)
         text = text_of(request, video, track.language)
         return self.answer(captions.write(track, text, version), notes=text.notes)
@@ -167,7 +167,7 @@ class CaptionView(CaptionsOfVideoView):
     @extend_schema(request=TrackFields, parameters=[IF_MATCH], responses={200: TextSerializer, 412: OUTDATED})
     def patch(self, request: Request, slug: str, number: int) -> Response:
         """Change language, name, kind, state, default and forced."""
-        track, version = track_of(found(slug), number), required_version(request)
+        track, version = track_of(found(slug, request.user), number), required_version(request)
         fields = validated(TrackFields, request.data)
         columns = {{"default": "is_default", "forced": "is_forced"}.get(name, name): fields[name] for name in fields}
         return self.answer(captions.describe(track, columns, version))
@@ -175,7 +175,7 @@ class CaptionView(CaptionsOfVideoView):
     @extend_schema(parameters=[IF_MATCH], responses={204: None, 412: OUTDATED})
     def delete(self, request: Request, slug: str, number: int) -> Response:
         """Delete a track with its versions; If-Match is optional."""
-        captions.delete(track_of(found(slug), number), version_of(request))
+        captions.delete(track_of(found(slug, request.user), number), version_of(request))
         return Response(status=HTTPStatus.NO_CONTENT)
 
 
@@ -185,7 +185,7 @@ class CaptionVersionView(CaptionsOfVideoView):
     )
     def get(self, request: Request, slug: str, number: int, version: int) -> Response:
         """Compare a version with the present text, cue by cue; the ETag is the version of the track."""
-        track = track_of(found(slug), number)
+        track = track_of(found(slug, request.user), number)
         other = of_track(track, version)
         rows = caption_drafts.text_of(track).rows if request.query_params.get("with") == "draft" else None
         edited = None if rows is None else sorted(caption_drafts.cues_of(rows), key=lambda cue: cue.start)
@@ -204,7 +204,7 @@ class CaptionVersionView(CaptionsOfVideoView):
     @extend_schema(request=TakenSerializer, parameters=[IF_MATCH], responses={200: TextSerializer, 412: OUTDATED})
     def post(self, request: Request, slug: str, number: int, version: int) -> Response:
         """Take changes of a version into the present text, which is kept as a version."""
-        track, seen = track_of(found(slug), number), required_version(request)
+        track, seen = track_of(found(slug, request.user), number), required_version(request)
         fields, other = validated(TakenSerializer, request.data), of_track(track, version)
         chosen, whole = fields.get("take"), fields.get("whole", False)
         row, changes = captions.take_over(track, other.number, chosen=chosen, whole=whole, version=seen)
@@ -213,7 +213,7 @@ class CaptionVersionView(CaptionsOfVideoView):
     @extend_schema(parameters=[IF_MATCH], responses={204: None, 412: OUTDATED})
     def delete(self, request: Request, slug: str, number: int, version: int) -> Response:
         """Delete a draft or a former text; If-Match is optional."""
-        track = track_of(found(slug), number)
+        track = track_of(found(slug, request.user), number)
         captions.delete_version(track, of_track(track, version).number, version_of(request))
         return Response(status=HTTPStatus.NO_CONTENT)
 

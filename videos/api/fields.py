@@ -1,10 +1,10 @@
 """A video as JSON, and the fields of it that can be changed; docs/api.md describes both."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import AnonymousUser, User
 from django.urls import reverse
 from django.utils import timezone
 from rest_framework import serializers
@@ -17,7 +17,7 @@ from videos.publication import MAX_PASSWORD
 from videos.storage.paths import package_url, poster_url
 from videos.uploads import clean
 from videos.uploads.completion import TAG_LENGTH
-from videos.uploads.details import MAX_DESCRIPTION, find_category
+from videos.uploads.details import MAX_DESCRIPTION, check_category, find_category
 from vlog import audit
 
 MAX_TAGS = 100
@@ -28,6 +28,8 @@ WITH_VISIBILITY = ("password", "visible_from", "visible_until")
 def check_moment(moment: datetime) -> None:
     if moment > timezone.now() + FARTHEST:
         raise ValidationError("This is more than a hundred years ahead.")
+    if moment.astimezone(UTC).astimezone(moment.tzinfo).replace(tzinfo=None) != moment.replace(tzinfo=None):
+        raise ValidationError(f"In {moment.tzinfo} the clocks skip this time. Add an offset, such as +01:00.")
 
 
 class VideoWithFields(serializers.Serializer[Any]):
@@ -76,7 +78,9 @@ class VideoWithFields(serializers.Serializer[Any]):
         return slug
 
     def validate_category(self, text: str | None) -> Category | None:
-        return find_category(text) if text else None
+        category = find_category(text) if text else None
+        check_category(self.context["user"], category)
+        return category
 
     def validate_tags(self, names: list[str]) -> list[str]:
         return [clean(name) for name in names if clean(name)]
@@ -136,9 +140,9 @@ class Fields:
         return {argument: self.values[name] for name, argument in names.items() if name in self.values}
 
 
-def validated(data: Any, video: Video) -> Fields:
+def validated(data: Any, video: Video, user: User | AnonymousUser) -> Fields:
     """Return the fields of a change. Raises ValidationError: a sentence, and those of each field."""
-    serializer = VideoWithFields(data=data, context={"video": video})
+    serializer = VideoWithFields(data=data, context={"video": video, "user": user})
     if serializer.is_valid():
         return Fields(dict(serializer.validated_data))
     errors = {name: _sentences(messages) for name, messages in serializer.errors.items()}

@@ -169,7 +169,7 @@ class PlaylistVideoView(PlaylistCalls):
     @extend_schema(operation_id="v1_playlists_videos_remove", responses={200: PlaylistSerializer})
     def delete(self, request: Request, slug: str, video: str) -> Response:
         """Remove a video from a playlist."""
-        playlist, row = found(slug), Video.objects.listed().not_archived().at(video)
+        playlist, row = found(slug), Video.objects.for_editor(request.user).listed().not_archived().at(video)
         with refused():
             if row is None or not playlist.remove([row.pk]):
                 raise NotFound(f"The playlist has no video {video}.")

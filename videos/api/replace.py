@@ -62,7 +62,7 @@ class ReplaceView(APIView):
 
     @extend_schema(request={"multipart/form-data": FileSerializer}, responses={202: ReplacedSerializer})
     def post(self, request: Request, slug: str) -> Response:
-        found = Video.objects.listed().not_archived().at(slug)
+        found = Video.objects.for_editor(request.user).listed().not_archived().at(slug)
         if found is None:
             raise NotFound(f"There is no video {slug}.")
         file = cast(TemporaryUploadedFile | None, request.FILES.get("file"))

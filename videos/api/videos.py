@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Any, cast
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import AnonymousUser, User
 from django.db import IntegrityError, transaction
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.exceptions import NotFound
@@ -56,7 +56,7 @@ class OneVideoView(APIView):
 
     def answer(self, request: Request, slug: str, status: int = HTTPStatus.OK) -> Response:
         """Return the video as it is now, with its version as ETag."""
-        video = found(slug)
+        video = found(slug, request.user)
         return Response(representation(video, cast(User, request.user)), status, headers=headers_of(video))
 
 
@@ -79,8 +79,8 @@ class VideoView(OneVideoView):
     )
     def patch(self, request: Request, slug: str) -> Response:
         """Change the fields that are given, all or none."""
-        video, version = found(slug), required_version(request)
-        fields = validated(request.data, video)
+        video, version = found(slug, request.user), required_version(request)
+        fields = validated(request.data, video, request.user)
         try:
             with transaction.atomic():
                 video = locked(video.pk, slug)
@@ -99,9 +99,9 @@ class VideoView(OneVideoView):
     @extend_schema(parameters=[IF_MATCH], responses={204: None})
     def delete(self, request: Request, slug: str) -> Response:
         """Move a video to the archive; If-Match is optional."""
-        video, version = found(slug), version_of(request)
+        video, version = found(slug, request.user), version_of(request)
         if not archive.archive(video.pk, request.user.get_username(), version):
-            raise Conflict(found(slug), {})
+            raise Conflict(found(slug, request.user), {})
         return Response(status=HTTPStatus.NO_CONTENT)
 
 
@@ -111,7 +111,7 @@ class EncodeView(OneVideoView):
     @extend_schema(request=None, responses={202: VideoSerializer})
     def post(self, request: Request, slug: str) -> Response:
         """Make a video again from its source."""
-        job = getattr(found(slug), "job", None)
+        job = getattr(found(slug, request.user), "job", None)
         try:
             if job is None:
                 raise control.Refused("This video has no job, so it cannot be encoded.")
@@ -121,9 +121,15 @@ class EncodeView(OneVideoView):
         return self.answer(request, slug, HTTPStatus.ACCEPTED)
 
 
-def found(slug: str) -> Video:
-    """Return the video that has this slug or had it, and is not archived. Raises NotFound."""
-    videos = Video.objects.listed().not_archived().select_related("category", "job").prefetch_related("tags", "changes")
+def found(slug: str, user: User | AnonymousUser) -> Video:
+    """Return the video of this editor that has this slug or had it, and is not archived. Raises NotFound."""
+    videos = (
+        Video.objects.for_editor(user)
+        .listed()
+        .not_archived()
+        .select_related("category", "job")
+        .prefetch_related("tags", "changes")
+    )
     if (video := videos.at(slug)) is None:
         raise missing(slug)
     return video

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("videos", "0026_featured_pictures"),
+        ("videos", "0028_page_permissions"),
     ]
 
     operations = [

@@ -24,7 +24,18 @@ from videos.models.chapters import Chapter
 from videos.models.desk import MAX_VIEWS, BulkAction, BulkEdit, BulkItem, BulkState, SavedView
 from videos.models.featured import FeaturedVideo
 from videos.models.file_versions import FileVersion, FileVersionQuerySet, VersionState
+from videos.models.limits import (
+    CategoryLimit,
+    CategoryLimitQuerySet,
+    WrongCategory,
+    categories_for,
+    category_for,
+    is_limited,
+    of_editor,
+    through_video,
+)
 from videos.models.order import placed
+from videos.models.own_pages import MAX_TEXT, OwnPage, footer
 from videos.models.pictures import Picture, picture_url
 from videos.models.playlists import (
     MAX_ITEMS,
@@ -64,6 +75,7 @@ from videos.models.webhooks import (
 __all__ = [
     "IS_SAID",
     "MAX_ITEMS",
+    "MAX_TEXT",
     "MAX_VIEWS",
     "MAX_WEBHOOKS",
     "MEANINGS",
@@ -87,6 +99,8 @@ __all__ = [
     "CaptionVersionQuerySet",
     "CaptionVersionState",
     "Category",
+    "CategoryLimit",
+    "CategoryLimitQuerySet",
     "CategoryQuerySet",
     "CategorySlug",
     "Chapter",
@@ -96,6 +110,7 @@ __all__ = [
     "FileVersion",
     "FileVersionQuerySet",
     "Matches",
+    "OwnPage",
     "Picture",
     "Playlist",
     "PlaylistFull",
@@ -135,17 +150,24 @@ __all__ = [
     "WebhookDelivery",
     "WebhookDeliveryQuerySet",
     "WebhookEvent",
+    "WrongCategory",
     "address_below",
     "address_of",
+    "categories_for",
+    "category_for",
     "default_visibility",
     "folder_number",
+    "footer",
     "free_slug",
+    "is_limited",
     "is_public_sql",
     "lock_videos",
     "matching",
     "new_media_key",
     "new_webhook_secret",
+    "of_editor",
     "picture_url",
     "placed",
     "query_parameters",
+    "through_video",
 ]

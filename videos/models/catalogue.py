@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.db.models import ExpressionWrapper, F, Q, Subquery, Value
@@ -14,6 +15,7 @@ from django.utils import timezone
 
 from videos.models.addresses import AddressedQuerySet, address_of, free_slug_in, is_made_from, with_free_slug
 from videos.models.categories import Category, Tag, version_field
+from videos.models.limits import of_editor
 from videos.models.visibility import (
     MAY_BE_PUBLIC,
     OPEN,
@@ -58,6 +60,10 @@ class VideoQuerySet(AddressedQuerySet["Video"]):
     def listed(self) -> "VideoQuerySet":
         """Videos, without the rows that hold their other versions."""
         return self.filter(version_of=None)
+
+    def for_editor(self, user: User | AnonymousUser) -> "VideoQuerySet":
+        """Videos that this account may see and edit, if its role lets it: everything for editors begins with this."""
+        return self.filter(of_editor(user))
 
     def with_versions(self, video_id: int) -> "VideoQuerySet":
         """The row of a video and those that hold its other versions; the id may be that of any of them."""

@@ -28,6 +28,7 @@ from videos.formatting import absolute, seconds_of
 from videos.models import Chapter, Video
 from videos.pages import passwords, shown
 from videos.pages.redirects import moved
+from vlog import site
 
 WIDTH, HEIGHT = 640, 360  # of the player in pixels, unless the site that embeds it wants less
 PERMISSIONS = "autoplay; fullscreen; picture-in-picture"
@@ -181,7 +182,7 @@ def _described(video: Video, width: int, height: int) -> dict[str, Any]:
         "version": "1.0",
         "type": "video",
         "title": video.title,
-        "provider_name": "VLog",
+        "provider_name": site.current().name,
         "provider_url": settings.BASE_URL,
         "html": code(video, width, height),
         "width": width,

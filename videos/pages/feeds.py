@@ -22,6 +22,7 @@ from videos.pages.downloads import AUDIO_TYPE, SOUND
 from videos.pages.redirects import moved, row_or_404
 from videos.publication import next_changes
 from videos.storage.paths import package_url, poster_url
+from vlog import site
 
 LATEST = 30
 FRESH_SECONDS = 300  # at most: a copy in a cache ends with the next planned change of any video
@@ -57,7 +58,7 @@ class LatestFeed(Feed):
         return response
 
     def title(self, of: Any) -> str:
-        return xml_text(f"VLog: {of.name}") if of else "VLog"
+        return xml_text(f"{site.current().name}: {of.name}" if of else site.current().name)
 
     def description(self, of: Any) -> str:
         return xml_text(f"The latest videos: {of.name}") if of else "The latest videos"

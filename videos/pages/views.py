@@ -155,7 +155,7 @@ def watch(request: HttpRequest, slug: str, grant: str = "") -> HttpResponse:
     if video is None:
         return gone_or_404(request, slug)
     is_shown = shown.admit(video, grant)
-    is_editor = not is_shown and grants.may_preview(request.user)
+    is_editor = not is_shown and grants.may_preview(request.user, video)
     if not is_shown and passwords.is_needed(video) and (request.method == "POST" or not is_editor):
         return passwords.ask(request, video)
     if not (is_shown or is_editor):

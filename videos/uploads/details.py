@@ -5,11 +5,12 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
+from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import Q
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError, ValidationError
 
-from videos.models import VISIBILITIES, Category, Upload
+from videos.models import VISIBILITIES, Category, Upload, WrongCategory, categories_for, is_limited
 from videos.uploads.completion import TAG_LENGTH, clean
 
 MAX_DESCRIPTION = 50_000  # characters
@@ -39,7 +40,9 @@ class DetailsSerializer(serializers.Serializer[Any]):
     downloads = serializers.BooleanField(required=False, help_text="Whether viewers may download it")
 
     def validate_category(self, text: str) -> Category | None:
-        return find_category(text) if text else None
+        category = find_category(text) if text else None
+        check_category(self.context["user"], category)
+        return category
 
     def validate_tags(self, text: str) -> str:
         names = [clean(name) for name in text.split(",")]
@@ -51,9 +54,9 @@ class DetailsSerializer(serializers.Serializer[Any]):
 FIELDS = tuple(DetailsSerializer._declared_fields)
 
 
-def validated(data: Any) -> dict[str, Any]:
+def validated(data: Any, user: User | AnonymousUser) -> dict[str, Any]:
     """Return the values of the columns that are given. Raises ValidationError: a sentence, and those of each field."""
-    serializer = DetailsSerializer(data=data)
+    serializer = DetailsSerializer(data=data, context={"user": user})
     if serializer.is_valid():
         return dict(serializer.validated_data)
     errors = {name: [str(message) for message in messages] for name, messages in serializer.errors.items()}
@@ -86,6 +89,14 @@ def as_metadata(values: Mapping[str, Any]) -> str:
     """Return the Upload-Metadata header of these values; empty ones are left out."""
     texts = {name: str(value) for name, value in values.items() if value not in ("", False)}
     return ",".join(f"{name} {base64.b64encode(text.encode()).decode()}" for name, text in texts.items())
+
+
+def check_category(user: User | AnonymousUser, category: Category | None) -> None:
+    """Raise ValidationError if the account may not give videos this category, or must give them one."""
+    allowed = categories_for(user)
+    is_allowed = allowed.filter(pk=category.pk).exists() if category else not is_limited(user)
+    if not is_allowed:
+        raise serializers.ValidationError(str(WrongCategory(list(allowed))))
 
 
 def find_category(text: str) -> Category:

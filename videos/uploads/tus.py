@@ -25,7 +25,7 @@ from rest_framework.views import APIView
 from transcoding.queue.disk_quota import InsufficientSpace
 from transcoding.steps import file_versions
 from transcoding.steps.file_versions import VersionError
-from videos.models import Upload, UploadQuerySet, Video
+from videos.models import Upload, UploadQuerySet, Video, WrongCategory, category_for
 from videos.uploads import completion, details, reservation, transfer
 from videos.uploads.representation import UploadSerializer, UploadsSerializer, address_of, represented
 from vlog.models import Scope
@@ -63,6 +63,7 @@ REFUSALS: dict[type[Exception], tuple[int, str]] = {
     reservation.TooMany: (HTTPStatus.TOO_MANY_REQUESTS, ""),
     reservation.Refused: (HTTPStatus.BAD_REQUEST, ""),
     VersionError: (HTTPStatus.CONFLICT, ""),
+    WrongCategory: (HTTPStatus.BAD_REQUEST, ""),
     InsufficientSpace: (HTTPStatus.INSUFFICIENT_STORAGE, ""),
 }
 
@@ -151,7 +152,10 @@ class UploadsView(TusView):
     def post(self, request: Request) -> Response:
         size = number(request, "Upload-Length")
         metadata = details.parse_metadata(request.headers.get("Upload-Metadata", ""))
-        columns = details.validated({name: value for name, value in metadata.items() if name in details.FIELDS})
+        given = {name: value for name, value in metadata.items() if name in details.FIELDS}
+        columns = details.validated(given, request.user)
+        if columns.get("category") is None and "replaces" not in metadata:
+            columns["category"] = category_for(request.user, None)
         columns |= {
             "name": completion.clean(metadata.get("filename", "")),
             "fingerprint": completion.clean(metadata.get("fingerprint", ""))[:100],
@@ -177,7 +181,7 @@ class UploadView(TusView):
     def put(self, request: Request, key: UUID) -> Response:
         """Change the details that are given, while the bytes arrive."""
         upload = found(request, key)
-        columns = details.validated(request.data)
+        columns = details.validated(request.data, request.user)
         if not Upload.objects.unfinished().filter(pk=upload.pk).update(**columns) and columns:
             raise Refusal(HTTPStatus.CONFLICT, "The upload is complete. Change the details of its video.")
         return Response(represented([found(request, key)])[0])
@@ -210,7 +214,7 @@ def replaced_video(request: Request, slug: str) -> Video:
     """Return the video whose file an upload replaces. Raises PermissionDenied, ParseError and VersionError."""
     if not request.user.has_perm("videos.change_video"):
         raise PermissionDenied("Your account may not replace the files of videos.")
-    video = Video.objects.listed().not_archived().at(slug)
+    video = Video.objects.for_editor(request.user).listed().not_archived().at(slug)
     if video is None:
         raise ParseError(f"There is no video {slug!r} whose file could be replaced. Send its slug as `replaces`.")
     file_versions.check(video)

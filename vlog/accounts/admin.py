@@ -1,22 +1,28 @@
 """The admin of accounts and groups."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.contrib.admin.widgets import AdminRadioSelect
-from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.admin import GroupAdmin
 from django.contrib.auth.forms import UserChangeForm, UserCreationForm
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import OuterRef, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import path, reverse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from vlog.accounts import events, roles, second_factor, sessions
 from vlog.accounts.events import Action
+from vlog.accounts.people import PeopleAdmin
 from vlog.accounts.roles import Role
 
 # django-otp's pages show the secrets of other people's second factors.
@@ -59,25 +65,57 @@ class NewAccountForm(RoleForm, UserCreationForm):
     role = role_field(initial=Role.EDITOR)
 
 
+class PeopleList(ChangeList):
+    """The list, with what the rows of a page show of the cache and of the sessions."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        seen, opened = sessions.last_seen(self.result_list), sessions.open_by_account()
+        for person in self.result_list:
+            person.seen_at, person.sessions = seen.get(person.pk), len(opened.get(person.pk, []))
+
+
 @admin.register(User)
-class AccountAdmin(UserAdmin):
+class AccountAdmin(PeopleAdmin):
     """Accounts. Only superusers see the raw permissions, and only they change superusers."""
 
     form, add_form = AccountForm, NewAccountForm
     change_form_template = "admin/auth/user/account.html"
-    list_display = ("username", "email", "first_name", "last_name", "role", "has_second_factor", "is_active")
-    list_filter = ("is_active", "is_superuser", "groups")
+    list_display = ("person", "email", "role", "seen", "open_sessions", "second_factor", "state")
+    list_filter = ("is_active", "groups")
+    list_per_page = 50
     fieldsets = (
         (None, {"fields": ("username", "password")}),
         ("Personal info", {"fields": ("first_name", "last_name", "email")}),
         ("Access", {"fields": ("role", "is_active", "has_second_factor")}),
-        ("Important dates", {"fields": ("last_login", "date_joined")}),
     )
     raw_permissions = (
         "Permissions",
         {"classes": ("collapse",), "fields": ("is_staff", "is_superuser", "groups", "user_permissions")},
     )
     add_fieldsets = ((None, {"classes": ("wide",), "fields": ("username", "password1", "password2", "role")}),)
+
+    @admin.display(description="Person", ordering="username")
+    def person(self, user: User) -> str:
+        return f"{name} ({user})" if (name := user.get_full_name()) else str(user)
+
+    @admin.display(description="Last seen", ordering="last_login")
+    def seen(self, user: User) -> str:
+        at = getattr(user, "seen_at", None)
+        return date_format(localtime(at), "j M Y, H:i") if at else "Never"
+
+    @admin.display(description="Second factor")
+    def second_factor(self, user: User) -> str:
+        return "On" if user.second_factor else "Off"  # type: ignore[attr-defined]
+
+    @admin.display(description="State", ordering="is_active")
+    def state(self, user: User) -> str:
+        return "Active" if user.is_active else "Cannot log in"
+
+    @admin.display(description="Sessions")
+    def open_sessions(self, user: User) -> int:
+        return getattr(user, "sessions", 0)
 
     @admin.display(description="Role")
     def role(self, user: User) -> str:
@@ -92,6 +130,9 @@ class AccountAdmin(UserAdmin):
         devices = second_factor.devices().filter(user=OuterRef("pk")).values("pk")[:1]
         return super().get_queryset(request).annotate(second_factor=devices).prefetch_related("groups")
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return PeopleList
+
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         shown = super().get_fieldsets(request, obj)
         if obj and not self.has_change_permission(request, obj):
@@ -101,7 +142,7 @@ class AccountAdmin(UserAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
         """Return the rights of one's own account, too: a slip could lock the last administrator out."""
         own = ("role", "is_active", "is_staff", "is_superuser") if obj == request.user else ()
-        return ("has_second_factor", "last_login", "date_joined", *own)
+        return ("has_second_factor", *own)
 
     def get_form(self, request: HttpRequest, obj: User | None = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change=change, **kwargs)
@@ -114,21 +155,6 @@ class AccountAdmin(UserAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         allowed = super().has_delete_permission(request, obj)
         return allowed and (obj is None or (obj != request.user and roles.may_manage(_actor(request), obj)))
-
-    def get_urls(self) -> list[Any]:
-        view = self.admin_site.admin_view(self.log_out_everywhere)
-        return [path("<int:pk>/log_out/", view, name="auth_user_log_out"), *super().get_urls()]
-
-    def log_out_everywhere(self, request: HttpRequest, pk: int) -> HttpResponse:
-        user = self.get_object(request, str(pk))
-        if user is None:
-            raise Http404
-        if request.method != "POST" or not self.has_change_permission(request, user):
-            raise PermissionDenied
-        sessions.end_all(user, actor=request.user, request=request)
-        self.log_change(request, user, "Logged out everywhere.")
-        messages.success(request, f"All sessions of {user} have ended.")
-        return HttpResponseRedirect(reverse("admin:auth_user_change", args=[pk]))
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         """Change a password. One's own takes the old one, on another page: an unlocked computer is not enough."""
@@ -147,6 +173,7 @@ class AccountAdmin(UserAdmin):
         return user
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        self._lock(request, [obj])
         form.before = _rights(User.objects.get(pk=obj.pk)) if change else None
         form.assigns = form.changes_role()
         super().save_model(request, obj, form, change)
@@ -160,13 +187,29 @@ class AccountAdmin(UserAdmin):
         events.record(Action.ACCOUNT_CHANGED, before=form.before, after=_rights(account), **details)
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
-        self._record_deletion(request, obj)
-        super().delete_model(request, obj)
+        with transaction.atomic():
+            self._lock(request, [obj])
+            self._record_deletion(request, obj)
+            super().delete_model(request, obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        for account in queryset:
-            self._record_deletion(request, account)
-        super().delete_queryset(request, queryset)
+        with transaction.atomic():
+            self._lock(request, queryset)
+            for account in queryset:
+                self._record_deletion(request, account)
+            super().delete_queryset(request, queryset)
+
+    def _lock(self, request: HttpRequest, accounts: Iterable[User]) -> None:
+        """Lock the accounts, and ask again whether the person may change them. Raises PermissionDenied.
+
+        Two administrators who take the role from each other at once come one after the other: one of them remains.
+        """
+        own = _actor(request).pk
+        keys = {own, *(account.pk for account in accounts if account.pk)}
+        list(User.objects.select_for_update().filter(pk__in=keys).order_by("pk"))
+        actor = User.objects.filter(pk=own, is_active=True).first()
+        if actor is None or not actor.has_perm("auth.change_user"):
+            raise PermissionDenied
 
     def _record_deletion(self, request: HttpRequest, account: User) -> None:
         details: dict[str, Any] = {"actor": request.user, "request": request, "subject": account}

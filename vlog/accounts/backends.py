@@ -4,11 +4,13 @@ from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import User
-from django.db.models import OuterRef
+from django.db.models import CharField, OuterRef, Subquery, Value
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 
 from vlog.accounts import events, limits, second_factor
 from vlog.accounts.events import Action
+from vlog.models import UserSettings
 
 
 class LimitedBackend(ModelBackend):
@@ -33,7 +35,13 @@ class LimitedBackend(ModelBackend):
         return user
 
     def get_user(self, user_id: int) -> User | None:
-        """Return the account of a session, with the ID of its second factor for sessions.account()."""
+        """Return the account of a session, with its second factor for sessions.account(), and its time zone."""
         devices = second_factor.devices().filter(user=OuterRef("pk")).values("pk")[:1]
-        user = User.objects.annotate(second_factor=devices).filter(pk=user_id).first()
+        user = User.objects.annotate(second_factor=devices, time_zone=own_zone("pk")).filter(pk=user_id).first()
         return user if user and self.user_can_authenticate(user) else None
+
+
+def own_zone(user: str) -> Coalesce:
+    """Return the expression of the time zone that the account in this column has chosen; empty for that of the site."""
+    chosen = UserSettings.objects.filter(user=OuterRef(user)).values("time_zone")
+    return Coalesce(Subquery(chosen), Value(""), output_field=CharField())

@@ -101,6 +101,12 @@ def count_shared(request: HttpRequest, name: str) -> Guess:
     return _count(request, limits, known=False, what="wrong passwords")
 
 
+def count_in_network(request: HttpRequest, name: str, what: str) -> Guess:
+    """Count a guess of a random key, which only its own network may exhaust. Raises Refused."""
+    limits = [Limit(f"{name}:network:{_network(request)}", 20, QUARTER)]
+    return _count(request, limits, known=False, what=what)
+
+
 def _count(request: HttpRequest, limits: Iterable[Limit], *, known: bool, what: str = "failed logins") -> Guess:
     limits = list(limits)
     guess = Guess([f"guesses:{limit.name}" for limit in limits])

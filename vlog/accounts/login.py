@@ -29,16 +29,7 @@ class LoginView(views.LoginView):
     template_name = "admin/login.html"
 
     def form_valid(self, form: Any) -> HttpResponse:
-        user, target = form.get_user(), self.get_success_url()
-        has_device = second_factor.device_of(user) is not None
-        if not has_device and not settings.REQUIRE_TOTP:
-            return enter(self.request, user, None, HttpResponseRedirect(target))
-        session = self.request.session
-        # A new key, so that knowing the old one is not enough to finish the login.
-        session.cycle_key()
-        session.pop(KEY, None)
-        session[PENDING] = [user.pk, user.get_session_auth_hash(), time.time()]
-        return _redirect("admin:login_code" if has_device else "admin:login_set_up", target)
+        return proceed(self.request, form.get_user(), self.get_success_url())
 
     def form_invalid(self, form: Any) -> HttpResponse:
         return limits.with_refusal(self.request, super().form_invalid(form))
@@ -79,6 +70,18 @@ class FirstSetUpView(SecondStep, SetUpPage):
 
     def finish(self, device_id: int, response: HttpResponse) -> HttpResponse:
         return enter(self.request, self.user, device_id, response)
+
+
+def proceed(request: HttpRequest, user: User, target: str) -> HttpResponse:
+    """Log an account in whose password was right, or go on to its second step."""
+    has_device = second_factor.device_of(user) is not None
+    if not has_device and not settings.REQUIRE_TOTP:
+        return enter(request, user, None, HttpResponseRedirect(target))
+    # A new key, so that knowing the old one is not enough to finish the login.
+    request.session.cycle_key()
+    request.session.pop(KEY, None)
+    request.session[PENDING] = [user.pk, user.get_session_auth_hash(), time.time()]
+    return _redirect("admin:login_code" if has_device else "admin:login_set_up", target)
 
 
 def enter(request: HttpRequest, user: User, device_id: int | None, response: HttpResponse) -> HttpResponse:

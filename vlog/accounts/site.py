@@ -6,7 +6,7 @@ from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import path, reverse
 
-from vlog.accounts import login, security
+from vlog.accounts import joining, login, preferences, security
 
 
 class AccountPages(AdminSite):
@@ -17,10 +17,12 @@ class AccountPages(AdminSite):
         return [
             path("login/code/", login.CodeView.as_view(), name="login_code"),
             path("login/second_factor/", login.FirstSetUpView.as_view(), name="login_set_up"),
+            path("invitation/<str:token>/", joining.JoinView.as_view(), name="invitation"),
             path("security/", wrap(security.overview), name="security"),
             path("security/second_factor/", wrap(security.SetUpView.as_view()), name="second_factor"),
             path("security/second_factor/remove/", wrap(security.RemoveView.as_view()), name="second_factor_remove"),
             path("security/recovery_codes/", wrap(security.RecoveryCodesView.as_view()), name="recovery_codes"),
+            path("security/time/", wrap(preferences.PreferencesView.as_view()), name="preferences"),
             path("security/log_out_everywhere/", wrap(security.log_out_everywhere), name="log_out_everywhere"),
             *super().get_urls(),
         ]

@@ -3,7 +3,7 @@
 import argparse
 from datetime import datetime
 
-from django.utils import timezone
+from vlog import site
 
 MAX_DAYS = 3650  # until a key or token expires
 
@@ -19,8 +19,8 @@ def moment(text: str) -> datetime:
     try:
         parsed = datetime.fromisoformat(text)
         if parsed.tzinfo is not None:
-            return parsed.astimezone(timezone.get_default_timezone())
-        local = parsed.replace(tzinfo=timezone.get_default_timezone())
+            return parsed.astimezone(site.current().zone)
+        local = parsed.replace(tzinfo=site.current().zone)
         first, second = local.utcoffset(), local.replace(fold=1).utcoffset()
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(
@@ -28,7 +28,7 @@ def moment(text: str) -> datetime:
         ) from None
     if first != second:
         raise argparse.ArgumentTypeError(
-            f"the clocks change in {timezone.get_default_timezone_name()} at {text!r}, so this time does not exist or "
+            f"the clocks change in {site.current().time_zone} at {text!r}, so this time does not exist or "
             "exists twice: add its offset, such as +01:00"
         )
     return local

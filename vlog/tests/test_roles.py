@@ -24,8 +24,10 @@ from transcoding.tests import clips
 from videos import archive, grants, publication, tasks, webhooks
 from videos.models import (
     Category,
+    CategoryLimit,
     FeaturedVideo,
     FileVersion,
+    OwnPage,
     Picture,
     Playlist,
     ShareLink,
@@ -49,18 +51,28 @@ from videos.tests.factories import (
 )
 from vlog import keys as vlog_keys
 from vlog import tokens
+from vlog.accounts import invitations
+from vlog.accounts.roles import Role
 from vlog.environment import Limit
 from vlog.models import AuditEntry
 from workers import keys
 
 DOCUMENT, IN_STATES = (settings.BASE_DIR / "docs" / "roles.md").read_text().split("## What is visible in which state")
-ROLES = ("anonymous", "worker", "editor", "administrator")
+ROLES = ("anonymous", "worker", "limited editor", "editor", "administrator")
 TABLE = [
     [cell.strip() for cell in line.strip("|").split("|")]
     for line in re.findall(r"^\|.*\|$", DOCUMENT, flags=re.MULTILINE)[2:]
 ]
+# What a limited editor may do with the own videos only; those of the tests are of other categories.
+OF_VIDEOS = re.compile("<(?:public|hidden|video|archived|archived-slug|job|transcription)>|^ACTION")
 LINES = [
-    (how, {role: may == "yes" for role, may in zip(ROLES, cells, strict=True)})
+    (
+        how,
+        {
+            role: may == "yes" or (may == "own" and not OF_VIDEOS.search(how))
+            for role, may in zip(ROLES, cells, strict=True)
+        },
+    )
     for _, addresses, *cells in TABLE
     for how in re.findall(r"`(.+?)`", addresses)
 ]
@@ -76,10 +88,10 @@ WHO = {
     "staff": STAFF,
     "invited": {*STAFF, "guest"},
     "admitted": {*STAFF, "guest", "knows the password"},
-    "all": {*STAFF, "guest", "knows the password", "anonymous", "worker"},
+    "all": {*STAFF, "guest", "knows the password", "anonymous", "worker", "limited editor"},
 }
 PEOPLE = tuple(sorted(WHO["all"]))
-DIFFERENT = ("anonymous", "guest", "knows the password", "editor")
+DIFFERENT = ("anonymous", "guest", "knows the password", "editor", "limited editor")
 PASSWORD = "a word for friends"
 REACH = {"public": 2, "unlisted": 1}  # of an address without a grant
 # Where an authorised request is refused next, because its body is invalid or it names a row of another account.
@@ -92,6 +104,8 @@ NOT_FOR_ROLES = {
     *("admin/login/code/", "admin/login/second_factor/"),
     # A redirect to the page of a row, which checks permissions itself, and the page for unknown addresses.
     *("admin/r/<path:content_type_id>/<path:object_id>/", r"admin/(?P<url>.*)$"),
+    # Public for all pages, and 404 until there is one; vlog/tests/test_site.py tests them.
+    *("site/<str:key>.css", "site/<str:key>.png"),
     # It answers 503 wherever something fails; vlog/tests/test_readiness.py tests who may read it.
     "readyz/full",
     # Public for all pages; analytics/tests/test_beacons.py tests which viewers are counted.
@@ -158,6 +172,8 @@ def rows(db, folders, encoded):
     archive.archive(archived.pk, by="ann")
     another = User.objects.create_user("another")
     link, link_row = publication.share(hidden, "Bob", 7)
+    inviter = User.objects.create_superuser("inviter")
+    invitation, invitation_row = invitations.invite(inviter, Role.EDITOR)
     playlist, private = (PlaylistFactory(videos=[public], visibility=value) for value in ("public", "private"))
     pictures = [Picture.objects.give(owner, b"jpeg") for owner in (playlist, private)]
     webhook = webhooks.create("https://example.org/", ["video.ready"])
@@ -192,15 +208,21 @@ def rows(db, folders, encoded):
         "webhook": webhook.pk,
         "delivery": webhooks.ping(webhook).pk,
         "group": Group.objects.create(name="Some").pk,
+        "page": OwnPage.objects.create(title="Imprint", slug="imprint").slug,
+        "page-id": OwnPage.objects.get(slug="imprint").pk,
+        "invitation": invitation.rstrip("/").rpartition("/")[2],
+        "invitation-id": invitation_row.pk,
     }
 
 
 @pytest.fixture(scope="module")
 def users(db):
     groups = {"editor": "Editors", "other editor": "Editors", "administrator": "Administrators"}
+    groups["limited editor"] = "Editors"
     made = {name: User.objects.create_user(name, is_staff=True) for name in groups}
     for name, group in groups.items():
         made[name].groups.add(Group.objects.get(name=group))
+    CategoryLimit.objects.replace(made["limited editor"], [CategoryFactory(name="Of no video")])
     return made
 
 
@@ -225,6 +247,13 @@ def filled(how: str, rows: dict[str, Any]) -> str:
     return re.sub(r"<(.+?)>", lambda match: str(rows[match[1]]), how)
 
 
+def is_hidden(response: Any, path: str) -> bool:
+    """Return whether the answer says that there is no such row: a limited editor gets it for the videos of others."""
+    if response.status_code == 404:
+        return b"There is no video" in response.content or b"The playlist has no video" in response.content
+    return response.headers.get("Location") == "/admin/" and path.startswith(("/admin/videos/", "/admin/transcoding/"))
+
+
 def is_let(client: Client, how: str) -> bool:
     """Return whether this client may send a request or run an action of a list."""
     method, *rest = how.split(" ")
@@ -244,6 +273,8 @@ def is_let(client: Client, how: str) -> bool:
     with undone():
         response = send(rest[0])
     assert response.status_code < 500
+    if is_hidden(response, rest[0]):
+        return False
     if rest[0].startswith(CHECKED_FIRST) or method == "PATCH":
         return response.status_code not in (401, 403)
     return response.status_code < 400 and not response.headers.get("Location", "").startswith("/admin/login/")

@@ -70,6 +70,12 @@ ROWS = """
         date_joined) VALUES (1000, '', 'ann', '', '', '', FALSE, FALSE, TRUE, NOW()) ON CONFLICT DO NOTHING;
     INSERT INTO api_tokens (id, user_id, key_hash, key_prefix, scopes, created_at)
         VALUES (1, 1000, 'h', 'p', ARRAY['read'], NOW());
+    INSERT INTO invitations (id, role, key_hash, key_prefix, invited_by_id, account_id, expires_at)
+        VALUES (1, 'Editors', 'h', 'p', 1000, 1000, NOW());
+    INSERT INTO user_settings (user_id) VALUES (1000);
+    INSERT INTO site_settings (id, name, language, time_zone) VALUES (1, 'VLog', 'en', 'UTC');
+    INSERT INTO own_pages (id, title, slug) VALUES (1, 'Imprint', 'imprint');
+    INSERT INTO category_limits (id, user_id, category_id) VALUES (1, 1000, 1);
     INSERT INTO editor_defaults (user_id, visibility) VALUES (1000, 'public');
     INSERT INTO saved_views (id, user_id, name, query) VALUES (1, 1000, 'Mine', 'mine=1');
     INSERT INTO bulk_edits (id, user_id, action) VALUES (1, 1000, 'archive');
@@ -221,7 +227,7 @@ def filled(db: None) -> None:
 def test_the_document_and_the_code_have_the_same_tables():
     ours = {model._meta.db_table for app in APPS for model in apps.get_app_config(app).get_models()}
     assert set(TABLES) == ours
-    assert len(ours) == 46
+    assert len(ours) == 51
 
 
 @pytest.mark.django_db
@@ -329,6 +335,7 @@ def test_a_deleted_video_leaves_viewers_workers_tags_and_categories():
     query("DELETE FROM videos")
     kept = ["categories", "tags", "viewers", "workers", "worker_api_keys", "api_tokens", "audit_entries", "uploads"]
     kept += ["saved_views", "bulk_edits", "playlists", "playlist_slugs", "pictures"]
+    kept += ["invitations", "user_settings", "site_settings", "own_pages", "category_limits"]
     kept += ["daily_totals", "editor_defaults", "category_slugs", "tag_slugs", "webhooks", "webhook_deliveries"]
     for table in TABLES:
         number = 2 if table == "pictures" else 1
@@ -376,6 +383,9 @@ REFUSED = [
     ("playlist_items", "position", "0", "ck_playlist_items_position"),
     ("pictures", "category_id", "NULL, playlist_id = NULL", "ck_pictures_owner"),
     ("bulk_edits", "action", "'delete'", "ck_bulk_edits_action"),
+    ("invitations", "revoked_at", "NOW(), accepted_at = NOW()", "ck_invitations_end"),
+    ("site_settings", "id", "2", "ck_site_settings_id"),
+    ("site_settings", "accent", "'red'", "ck_site_settings_accent"),
     ("bulk_edit_items", "state", "'lost'", "ck_bulk_edit_items_state"),
     ("videos", "source_width", "-1", "ck_videos_source_size"),
     ("videos", "source_height", "-1", "ck_videos_source_size"),

@@ -92,6 +92,7 @@ WRONG = [
     ("VLOG_REDIS_URL", "redis.example.org:6379", "must look like redis://"),
     ("VLOG_REDIS_URL", "redis://:secret@redis.example.org/zero", "must look like redis://"),
     ("VLOG_REDIS_URL", "redis+socket:///run/redis.sock?virtual_host=x", "must look like redis://"),
+    ("VLOG_LANGUAGE", "german", "must be the code of a language, such as en or de"),
     ("VLOG_DEBUG", "perhaps", "is invalid: Not a valid boolean"),
 ]
 
@@ -121,6 +122,7 @@ RIGHT = {
     "VLOG_MEDIA_BASE_URL": "https://cdn.example.org/videos/",
     "VLOG_EMBED_SITES": "https://Example.org/, https://*.example.net:8443",
     "VLOG_STORAGE_URL": "s3://bucket",
+    "VLOG_LANGUAGE": "pt-br",
     "VLOG_X264_PRESET": "slower",
     "VLOG_ENCODER": "auto",
     "VLOG_WHISPER_MODEL": "large-v3-turbo",

@@ -54,10 +54,11 @@ def test_editors_see_what_they_may_open(client):
 
 def test_administrators_also_see_webhooks_the_audit_log_and_accounts(client):
     names, _ = entries(person(client, Role.ADMINISTRATOR))
-    more = ["Webhooks", "Deliveries", "Audit log"]
+    more = ["Webhooks", "Deliveries", "Audit log", "Site"]
     assert names == EDITORS | {
         "Operate": EDITORS["Operate"] + more,
-        "People": ["Users", "Groups", "API tokens"],
+        "Organise": [*EDITORS["Organise"], "Pages"],
+        "People": ["People", "Groups", "API tokens"],
     }
 
 

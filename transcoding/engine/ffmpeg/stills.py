@@ -16,6 +16,8 @@ LONGEST_STILL = 1.5  # seconds that a frame of a rendition lasts at most, with s
 WAVE_SECONDS = 120  # of sound that are decoded for it, while the first viewers wait
 AS_JPEG = f"scale=in_color_matrix=bt709:in_range=limited:{JPEG}"
 
+LOGO_WIDTH, LOGO_HEIGHT = 480, 112  # pixels at most: pages show it 28 pixels high, also on screens of fourfold density
+
 
 def poster_arguments(plan: Plan, source: str, seek: float | None, target: Path) -> list[str]:
     """Return the arguments for one keyframe as a JPEG of at most 1280 by 1280 pixels; seek is one of the plan's.
@@ -65,6 +67,17 @@ def upload_arguments(demuxer: str, source: str, target: Path) -> list[str]:
         "-filter_complex",
         f"[0:v]{FITTED}:{JPEG},setsar=1[poster]",
         *_picture("[poster]", target),
+    ]
+
+
+def logo_arguments(demuxer: str, source: str, target: Path) -> list[str]:
+    """Return the arguments that make a PNG, with its transparency, of an uploaded picture: see `upload_arguments`."""
+    return [
+        *thread_arguments(1),
+        *("-max_pixels", str(MAX_PIXELS), "-protocol_whitelist", "file", "-f", demuxer, "-i", f"file:{source}"),
+        *("-filter_complex", f"[0:v]scale=w={LOGO_WIDTH}:h={LOGO_HEIGHT}:force_original_aspect_ratio=decrease[logo]"),
+        *("-map", "[logo]", "-frames:v", "1", "-map_metadata", "-1", "-f", "image2"),
+        *("-c:v", "png", "-pix_fmt", "rgba", "-update", "1", "-y", f"file:{target}"),
     ]
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
 
 from videos import publication
 from videos.models import Video, Visibility
 from videos.publication import PublicationError
+from vlog import site
 from vlog.management.arguments import moment
 
 WRONG_USE = 2
@@ -44,7 +46,8 @@ class Command(BaseCommand):
         password = _password(password_file) if visibility == Visibility.PASSWORD else ""
         schedule = {"at": options["at"], "until": options["until"]}
         try:
-            message = publication.set_visibility(video, visibility, password=password, **schedule)
+            with timezone.override(site.current().zone):
+                message = publication.set_visibility(video, visibility, password=password, **schedule)
         except PublicationError as error:
             raise CommandError(str(error), returncode=WRONG_USE) from error
         self.stdout.write(message)
