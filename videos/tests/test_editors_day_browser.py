@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from transcoding.tests import clips
 from transcoding.tests.conftest import Node
-from transcoding.tests.engine.sounds import picture, tone
+from transcoding.tests.engine.sounds import tone
 from videos.models import Upload, Video
 from videos.tests import live
 from videos.tests.test_looks import PASSWORD, log_in, visit  # noqa: F401 - a fixture
@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
 ]
 
-SLOW = 10_000  # bytes a second
+SLOW = 100_000  # bytes a second
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,8 @@ def video(django_db_setup):
 def files(tmp_path):
     made = [tmp_path / name for name in ("lake.mp4", "walk.mp4", "hill.mp4")]
     for number, path in enumerate(made):
-        clips.make(path, *picture(6), *tone(300 + 100 * number, 6), *clips.H264, "-c:a", "aac")
+        noise = ("-f", "lavfi", "-i", f"testsrc2=size=320x180:rate=25:duration=6,noise=alls={8 + number}:allf=t")
+        clips.make(path, *noise, *tone(440, 6), *clips.H264, "-c:a", "aac")  # large enough to be paused
     return made
 
 
@@ -57,6 +58,7 @@ def upload(page, files):
     drop(page, files)
     wait_for_bytes(1)
     page.get_by_role("button", name="Pause walk.mp4").click()
+    wait_until(lambda: Upload.objects.filter(name="walk.mp4").exists(), "the beginning of the upload")
     row(page, "walk.mp4").get_by_text("Details").click()
     row(page, "walk.mp4").get_by_label("Title").fill("A walk")
     row(page, "walk.mp4").get_by_label("Tags").fill("Hills, Autumn")

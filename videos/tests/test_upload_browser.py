@@ -49,10 +49,11 @@ def file(tmp_path):
 
 
 def throttle(page, rate):
-    session = page.context.new_cdp_session(page)
-    session.send("Network.enable")
+    if not hasattr(page, "network"):  # one session, because the slowest of several counts
+        page.network = page.context.new_cdp_session(page)
+        page.network.send("Network.enable")
     conditions = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": rate}
-    session.send("Network.emulateNetworkConditions", conditions)
+    page.network.send("Network.emulateNetworkConditions", conditions)
 
 
 def begin(page, file, **fields):
