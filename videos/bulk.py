@@ -20,7 +20,19 @@ from transcoding.models import TranscodingJob
 from transcoding.operations import control
 from transcoding.queue.wakeups import send
 from videos import archive, editing, history, publication, uploads
-from videos.models import BulkAction, BulkEdit, BulkItem, BulkState, Category, Tag, Video, Visibility
+from videos.models import (
+    BulkAction,
+    BulkEdit,
+    BulkItem,
+    BulkState,
+    Category,
+    FeaturedVideo,
+    Playlist,
+    PlaylistFull,
+    Tag,
+    Video,
+    Visibility,
+)
 from videos.publication import PublicationError
 from vlog import audit
 from vlog.celery import app
@@ -28,6 +40,7 @@ from vlog.models import Via
 
 AT_ONCE = 50  # videos that a request changes itself; more are changed in the background
 MAX_VIDEOS = 10_000  # of one edit
+MAX_FOLLOWING = 50  # videos that are remembered with one that is removed from a playlist
 KEPT = timedelta(days=7)
 CHANGED_SINCE = "It was changed since."
 UNDOABLE = {
@@ -35,6 +48,10 @@ UNDOABLE = {
     BulkAction.CATEGORY,
     BulkAction.ADD_TAGS,
     BulkAction.REMOVE_TAGS,
+    BulkAction.ADD_TO_PLAYLIST,
+    BulkAction.REMOVE_FROM_PLAYLIST,
+    BulkAction.FEATURE,
+    BulkAction.UNFEATURE,
     BulkAction.ARCHIVE,
 }
 
@@ -113,7 +130,7 @@ def _work_on_next(edit: BulkEdit) -> bool:
                     item.restore()
                 else:
                     item.change(do(item, edit))
-        except (Skip, control.Refused, PublicationError) as error:
+        except (Skip, PlaylistFull, control.Refused, PublicationError) as error:
             item.skip(str(error))
     return True
 
@@ -216,6 +233,59 @@ def _write_tags(video: Video, add: set[int] = frozenset(), remove: set[int] = fr
     return sorted(add | remove)
 
 
+def _add_to_playlist(item: BulkItem, edit: BulkEdit) -> Values:
+    video = _locked(item, edit)
+    return {"added": bool(_playlist_of(edit).add([video.pk]))}
+
+
+def _remove_from_playlist(item: BulkItem, edit: BulkEdit) -> Values:
+    """Remove a video; the next ones in the playlist say where it goes when that is undone."""
+    video = _locked(item, edit)
+    playlist = _playlist_of(edit)
+    order = playlist.order()
+    following = order[order.index(video.pk) + 1 :] if video.pk in order else []
+    return {"removed": bool(playlist.remove([video.pk])), "before": following[:MAX_FOLLOWING]}
+
+
+def _take_out_of_playlist(item: BulkItem, edit: BulkEdit) -> None:
+    video = _locked(item, edit)
+    if (item.before or {})["added"]:
+        _playlist_of(edit).remove([video.pk])
+
+
+def _put_into_playlist(item: BulkItem, edit: BulkEdit) -> None:
+    video, before = _locked(item, edit), item.before or {}
+    if before["removed"]:
+        playlist = _playlist_of(edit)
+        present = set(playlist.order())
+        playlist.add([video.pk], before=next((pk for pk in before["before"] if pk in present), None))
+
+
+def _playlist_of(edit: BulkEdit) -> Playlist:
+    """Return the playlist of an edit, locked; the video is locked before it."""
+    playlist = Playlist.objects.select_for_update(no_key=True).filter(pk=edit.parameters["playlist"]).first()
+    if playlist is None:
+        raise Skip("The playlist was deleted.")
+    return playlist
+
+
+def _feature(item: BulkItem, edit: BulkEdit) -> Values:
+    return {"changed": _write_featured(_locked(item, edit), edit.action == BulkAction.FEATURE)}
+
+
+def _feature_as_before(item: BulkItem, edit: BulkEdit) -> None:
+    if (item.before or {})["changed"]:
+        _write_featured(_locked(item, edit), edit.action != BulkAction.FEATURE)
+
+
+def _write_featured(video: Video, is_featured: bool) -> bool:
+    """Feature a video, or no longer; False where it was so already."""
+    verb = FeaturedVideo.objects.feature if is_featured else FeaturedVideo.objects.withdraw
+    if changed := bool(verb([video.pk])):
+        audit.record("featured" if is_featured else "stopped featuring", subject=video)
+    return changed
+
+
 def _transcribe(item: BulkItem, edit: BulkEdit) -> None:
     if not tasks.transcribe_again(_job_of(item)):
         raise Skip("It cannot be transcribed now: it is not ready, has no audio, or is being transcribed.")
@@ -249,6 +319,10 @@ ACTIONS: dict[BulkAction, tuple[Callable[[BulkItem, BulkEdit], Any], Callable[[B
     BulkAction.CATEGORY: (_set_category, _put_category_back),
     BulkAction.ADD_TAGS: (_add_tags, _take_tags_back),
     BulkAction.REMOVE_TAGS: (_remove_tags, _give_tags_back),
+    BulkAction.ADD_TO_PLAYLIST: (_add_to_playlist, _take_out_of_playlist),
+    BulkAction.REMOVE_FROM_PLAYLIST: (_remove_from_playlist, _put_into_playlist),
+    BulkAction.FEATURE: (_feature, _feature_as_before),
+    BulkAction.UNFEATURE: (_feature, _feature_as_before),
     BulkAction.TRANSCRIBE: (_transcribe, None),
     BulkAction.ENCODE: (_encode, None),
     BulkAction.ARCHIVE: (_archive, _restore),

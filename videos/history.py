@@ -1,4 +1,4 @@
-"""What editors change of videos, categories and tags, in the audit log: each field before and after."""
+"""What editors change of videos, categories, tags and playlists, in the audit log: each field before and after."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,21 +7,25 @@ from typing import Any
 from django.db.models import QuerySet
 
 from videos.formatting import clock
-from videos.models import AudioTrack, Category, Tag, Video
+from videos.models import AudioTrack, Category, Playlist, Tag, Video
 from vlog import audit
 
 MAX_TEXT = 50_000  # characters of one value
 
-Row = Video | Category | Tag
+Row = Video | Category | Tag | Playlist
 
 
 def values_of(row: Row) -> dict[str, Any]:
     """Return what editors change of a row, as JSON has it, read now: names, texts, and lists of texts.
 
-    The visibility and captions have entries of their own, which `videos.publication` and `CaptionTrack` write.
+    The visibility of a video, captions and what is in a playlist have entries of their own, which `videos.publication`,
+    `CaptionTrack` and `Playlist` write.
     """
     if isinstance(row, Video):
         return _values_of_video(row)
+    if isinstance(row, Playlist):
+        texts = ("title", "slug", "description", "visibility")
+        return {**{name: getattr(row, name)[:MAX_TEXT] for name in texts}, "poster": str(row.poster_video or "")}
     columns = ("name", "slug", "description") if isinstance(row, Category) else ("name", "slug")
     return {name: getattr(row, name)[:MAX_TEXT] for name in columns}
 

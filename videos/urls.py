@@ -1,13 +1,14 @@
 from django.urls import path, re_path
 
 from videos.api import archive, captions, videos
+from videos.api import playlists as playlist_calls
 from videos.api.replace import replace
-from videos.pages import downloads, embed, feeds, views
+from videos.pages import downloads, embed, feeds, home, pictures, playlists, views
 from videos.storage import paths
 from videos.uploads import tus
 
 urlpatterns = [
-    path("", views.home, name="home"),
+    path("", home.home, name="home"),
     path("watch/<slug:slug>/", views.watch, name="watch"),
     path("watch/<slug:slug>/<str:grant>/", views.watch, name="watch-granted"),
     path("share/<str:token>/", views.shared, name="share"),
@@ -16,6 +17,10 @@ urlpatterns = [
     path("oembed", embed.oembed, name="oembed"),
     path("category/<slug:slug>/", views.category, name="category"),
     path("tag/<slug:slug>/", views.tag, name="tag"),
+    path("playlists/", playlists.playlists, name="playlists"),
+    path("playlist/<slug:slug>/", playlists.playlist, name="playlist"),
+    path("playlist/<slug:slug>/feed.xml", playlists.PlaylistFeed(), name="playlist-feed"),
+    path("picture/<uuid:key>.jpg", pictures.picture, name="picture"),
     path("api/v1/videos/<int:video_id>/restore", archive.RestoreView.as_view(), name="restore"),
     path("api/v1/videos/<slug:slug>/replace", replace, name="replace"),
     path("api/v1/videos/<slug:slug>/restore", archive.RestoreBySlugView.as_view(), name="restore-slug"),
@@ -28,6 +33,16 @@ urlpatterns = [
         name="caption-version",
     ),
     path("api/v1/videos/<slug:slug>/", videos.VideoView.as_view(), name="video"),
+    path("api/v1/playlists/", playlist_calls.PlaylistsView.as_view(), name="api-playlists"),
+    path("api/v1/playlists/<slug:slug>/", playlist_calls.PlaylistView.as_view(), name="api-playlist"),
+    path(
+        "api/v1/playlists/<slug:slug>/videos/", playlist_calls.PlaylistVideosView.as_view(), name="api-playlist-videos"
+    ),
+    path(
+        "api/v1/playlists/<slug:slug>/videos/<slug:video>/",
+        playlist_calls.PlaylistVideoView.as_view(),
+        name="api-playlist-video",
+    ),
     path("api/v1/uploads/", tus.UploadsView.as_view(), name="uploads"),
     path("api/v1/uploads/<uuid:key>/", tus.UploadView.as_view(), name="upload"),
     path("browse/", views.browse, name="browse"),

@@ -1,7 +1,7 @@
 """Querysets that are compiled to SQL once, because compiling them takes longer than running them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from django.db import connection
 from django.db.models import Model, QuerySet
@@ -28,6 +28,13 @@ def has_rows(sql: str, values: Values) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         return cursor.fetchone() is not None
+
+
+def values_of_first(sql: str, values: Values) -> tuple[Any, ...] | None:
+    """Return the columns of the first row of a compiled query; None if there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return cast("tuple[Any, ...] | None", cursor.fetchone())
 
 
 def fetch(sql: str, values: Values, *models: type[Model]) -> Iterator[tuple[Any, ...]]:

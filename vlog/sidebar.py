@@ -29,6 +29,7 @@ GROUPS: dict[str, dict[str, Place]] = {
         "videos.archivedvideo": Place("archive", "Archive"),
     },
     "Organise": {
+        "videos.playlist": Place("list"),
         "videos.category": Place("folder"),
         "videos.tag": Place("tag"),
     },

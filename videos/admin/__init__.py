@@ -1,7 +1,8 @@
-"""The admin of videos, categories, tags, storage, the archive and webhooks."""
+"""The admin of videos, categories, tags, playlists, storage, the archive and webhooks."""
 
 from videos.admin.archive import ArchivedVideoAdmin
 from videos.admin.catalogue import CategoryAdmin, TagAdmin
+from videos.admin.playlists import PlaylistAdmin
 from videos.admin.storage import StorageAdmin
 from videos.admin.videos import VideoAdmin
 from videos.admin.webhooks import WebhookAdmin, WebhookDeliveryAdmin
@@ -9,6 +10,7 @@ from videos.admin.webhooks import WebhookAdmin, WebhookDeliveryAdmin
 __all__ = [
     "ArchivedVideoAdmin",
     "CategoryAdmin",
+    "PlaylistAdmin",
     "StorageAdmin",
     "TagAdmin",
     "VideoAdmin",

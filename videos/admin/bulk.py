@@ -1,6 +1,6 @@
 """The actions of the list of videos: what they ask, what they have done, and the way back."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, cast
 
 from django import forms
@@ -17,11 +17,11 @@ from django.utils import timezone
 from transcoding import tasks
 from transcoding.models import Attempt, Outcome
 from videos import bulk, publication
+from videos.admin.bulk_sentences import has_done, will_do
 from videos.admin.file_versions import FileVersionAdmin
-from videos.admin.rows import day_and_time
 from videos.formatting import clock, thousands
 from videos.forms import TAGS_HELP
-from videos.models import BulkAction, BulkEdit, BulkState, Category, Video, Visibility
+from videos.models import BulkAction, BulkEdit, BulkState, Category, Playlist, Video, Visibility
 from videos.publication import PublicationError
 from videos.uploads import clean
 from vlog.disk import readable
@@ -40,6 +40,7 @@ class BulkForm(helpers.ActionForm):
     visible_from = forms.DateTimeField(label="From", required=False)
     visible_until = forms.DateTimeField(label="Until", required=False)
     new_category = forms.ModelChoiceField(Category.objects, label="Category", required=False)
+    playlist = forms.ModelChoiceField(Playlist.objects, label="Playlist", required=False)
     tag_names = forms.CharField(label="Tags", required=False, max_length=1000, help_text=TAGS_HELP)
 
     def clean_tag_names(self) -> list[str]:
@@ -47,52 +48,6 @@ class BulkForm(helpers.ActionForm):
         if any(len(name) > 50 for name in names):
             raise forms.ValidationError("A tag has at most 50 characters.")
         return [name for name in names if name]
-
-
-def has_done(edit: BulkEdit, number: int) -> str:
-    """Return what an edit has done with so many videos, as a sentence."""
-    videos, they = counted(number, "video"), "is" if number == 1 else "are"
-    given = edit.parameters
-    if edit.action == BulkAction.VISIBILITY:
-        moments = {name: datetime.fromisoformat(given[name]) for name in ("at", "until") if given.get(name)}
-        end = f", and private from {day_and_time(moments['until'])} on" if "until" in moments else ""
-        if "at" in moments:
-            return f"{videos} will be {given['visibility']} from {day_and_time(moments['at'])} on{end}."
-        return f"{videos} {they} {given['visibility']} now{end}."
-    if edit.action == BulkAction.CATEGORY:
-        return (
-            f"{videos} {they} in the category {given['name']} now."
-            if given["name"]
-            else f"{videos} {they} without a category now."
-        )
-    names = ", ".join(given.get("tags", ()))
-    return {
-        BulkAction.ADD_TAGS: f"{videos} got the tags {names}.",
-        BulkAction.REMOVE_TAGS: f"{videos} lost the tags {names}.",
-        BulkAction.TRANSCRIBE: f"{videos} will be transcribed.",
-        BulkAction.ENCODE: f"{videos} {they} being re-encoded. Viewers watch the present version meanwhile.",
-        BulkAction.ARCHIVE: f"{videos} {'was' if number == 1 else 'were'} moved to the archive.",
-    }[BulkAction(edit.action)]
-
-
-def will_do(action: BulkAction, given: dict[str, Any], number: int) -> str:
-    """Return what an edit will do with so many videos, as a question."""
-    videos = counted(number, "video")
-    if action == BulkAction.VISIBILITY:
-        when = f" from {day_and_time(datetime.fromisoformat(given['at']))} on" if given.get("at") else ""
-        return f"Make {videos} {given['visibility']}{when}?"
-    if action == BulkAction.CATEGORY:
-        return (
-            f"Move {videos} to the category {given['name']}?" if given["name"] else f"Remove the category of {videos}?"
-        )
-    names = ", ".join(given.get("tags", ()))
-    return {
-        BulkAction.ADD_TAGS: f"Add the tags {names} to {videos}?",
-        BulkAction.REMOVE_TAGS: f"Remove the tags {names} from {videos}?",
-        BulkAction.TRANSCRIBE: f"Transcribe {videos}?",
-        BulkAction.ENCODE: f"Re-encode {videos}?",
-        BulkAction.ARCHIVE: f"Move {videos} to the archive?",
-    }[action]
 
 
 def last_edit(request: HttpRequest) -> dict[str, Any] | None:
@@ -139,6 +94,7 @@ class BulkAdmin(FileVersionAdmin):
     action_form = BulkForm
     actions = (
         *("make_public", "make_unlisted", "make_private", "set_category", "add_tags", "remove_tags"),
+        *("add_to_playlist", "remove_from_playlist", "feature", "stop_featuring"),
         *("transcribe", "re_encode", "retry_failed", "archive_selected"),
     )
 
@@ -255,6 +211,31 @@ class BulkAdmin(FileVersionAdmin):
             return self._edit(request, videos, action, tags=names)
         self.message_user(request, "Write the tags first.", messages.WARNING)
         return None
+
+    def has_order_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("videos.change_playlist")
+
+    @admin.action(description="Add to playlist", permissions=["order"])
+    def add_to_playlist(self, request: HttpRequest, queryset: QuerySet[Video]) -> HttpResponse | None:
+        return self._with_playlist(request, queryset, BulkAction.ADD_TO_PLAYLIST)
+
+    @admin.action(description="Remove from playlist", permissions=["order"])
+    def remove_from_playlist(self, request: HttpRequest, queryset: QuerySet[Video]) -> HttpResponse | None:
+        return self._with_playlist(request, queryset, BulkAction.REMOVE_FROM_PLAYLIST)
+
+    def _with_playlist(self, request: HttpRequest, videos: QuerySet[Video], action: BulkAction) -> HttpResponse | None:
+        if playlist := self._values(request)["playlist"]:
+            return self._edit(request, videos, action, playlist=playlist.pk, name=str(playlist))
+        self.message_user(request, "Choose a playlist first.", messages.WARNING)
+        return None
+
+    @admin.action(description="Feature on the home page", permissions=["change"])
+    def feature(self, request: HttpRequest, queryset: QuerySet[Video]) -> HttpResponse | None:
+        return self._edit(request, queryset, BulkAction.FEATURE)
+
+    @admin.action(description="Stop featuring", permissions=["change"])
+    def stop_featuring(self, request: HttpRequest, queryset: QuerySet[Video]) -> HttpResponse | None:
+        return self._edit(request, queryset, BulkAction.UNFEATURE)
 
     @admin.action(description="Make captions", permissions=["transcribe"])
     def transcribe(self, request: HttpRequest, queryset: QuerySet[Video]) -> HttpResponse | None:

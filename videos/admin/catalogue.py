@@ -3,15 +3,18 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import path
 
 from videos import history, merging
 from videos.admin.addresses import AddressedAdmin
+from videos.admin.ordering import wanted_move
+from videos.admin.pictures import PicturedAdmin
 from videos.admin.versions import VersionedAdmin
 from videos.models import Category, Tag
 from videos.uploads import clean
@@ -99,10 +102,33 @@ class NamedAdmin(VersionedAdmin, AddressedAdmin):
 
 
 @admin.register(Category)
-class CategoryAdmin(NamedAdmin):
+class CategoryAdmin(NamedAdmin, PicturedAdmin):
     page = "category"
     fields = ("name", "slug", "old_addresses", "description")
     deletion_note = "remain without a category"
+    change_list_template = "admin/videos/category/change_list.html"
+
+    def get_urls(self) -> list[Any]:
+        order = self.admin_site.admin_view(self.order_view)
+        return [path("order/", order, name="videos_category_order"), *super().get_urls()]
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        shown = self.picture_context(request, self.get_object(request, unquote(object_id)))
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **shown})
+
+    def order_view(self, request: HttpRequest) -> HttpResponse:
+        """Show the categories in the order of all public lists; move one before another one, or with a button."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        if request.method == "POST":
+            move = wanted_move(request, lambda: Category.objects.values_list("pk", flat=True))
+            number = Category.objects.move(*move) if move else 0
+            if request.headers.get("Accept") == "application/json":
+                return JsonResponse({"number": number, "total": Category.objects.count()})
+            return HttpResponseRedirect(request.path)
+        context = {**self.admin_site.each_context(request), "title": "Order of categories", "opts": self.opts}
+        context["rows"] = Category.objects.annotate(number=Count("videos", filter=NOT_ARCHIVED))
+        return TemplateResponse(request, "admin/videos/category/order.html", context)
 
 
 @admin.register(Tag)

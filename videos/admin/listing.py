@@ -13,7 +13,7 @@ from django.utils.functional import cached_property
 from videos.admin.list_filters import FAILED, PERIODS, SCHEDULED, STATES, WORDS, scheduled
 from videos.admin.rows import complete
 from videos.formatting import thousands
-from videos.models import Category, SavedView, SearchDocument, Video, Visibility, matching
+from videos.models import Category, Playlist, SavedView, SearchDocument, Video, Visibility, matching
 from videos.models.visibility import visibility_now
 
 EXACT = 10_000  # rows that are counted each time; greater counts are kept for a while, and shown as estimates
@@ -243,17 +243,15 @@ class VideoList(ChangeList):
 
     @cached_property
     def menus(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the names of the categories and of the saved views of this person, in one query."""
-        categories = Category.objects.order_by().values_list("pk", "name", Value(None, CharField()))
-        views = SavedView.objects.order_by().filter(user=self.person).values_list("pk", "name", "query")
-        found = [
-            {"pk": pk, "name": name, "query": query}
-            for pk, name, query in categories.union(views, all=True).order_by("name")
-        ]
-        return {
-            "categories": [each for each in found if each["query"] is None],
-            "views": [each for each in found if each["query"] is not None],
-        }
+        """Return the names of the categories, the playlists and this person's saved views, in one query."""
+        nothing, kinds = Value(None, CharField()), ("categories", "playlists", "views")
+        categories = Category.objects.order_by().values_list("pk", "name", nothing, Value(0))
+        playlists = Playlist.objects.order_by().values_list("pk", "title", nothing, Value(1))
+        views = SavedView.objects.order_by().filter(user=self.person).values_list("pk", "name", "query", Value(2))
+        found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
+        for pk, name, query, kind in categories.union(playlists, views, all=True).order_by("name"):
+            found[kinds[kind]].append({"pk": pk, "name": name, "query": query})
+        return found
 
     @property
     def choices(self) -> dict[str, Any]:

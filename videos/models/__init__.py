@@ -1,4 +1,4 @@
-"""The models of videos, categories, tags, captions, chapters and the archive."""
+"""The models of videos, categories, tags, playlists, captions, chapters and the archive."""
 
 from videos.models.addresses import AddressedQuerySet, CategorySlug, TagSlug, VideoSlug, address_below, address_of
 from videos.models.archive import ArchivedVideo, ArchiveEntry
@@ -22,7 +22,20 @@ from videos.models.catalogue import (
 from videos.models.categories import Category, CategoryQuerySet, Tag, TagQuerySet, VideoTag
 from videos.models.chapters import Chapter
 from videos.models.desk import MAX_VIEWS, BulkAction, BulkEdit, BulkItem, BulkState, SavedView
+from videos.models.featured import FeaturedVideo
 from videos.models.file_versions import FileVersion, FileVersionQuerySet, VersionState
+from videos.models.order import placed
+from videos.models.pictures import Picture, picture_url
+from videos.models.playlists import (
+    MAX_ITEMS,
+    Playlist,
+    PlaylistFull,
+    PlaylistItem,
+    PlaylistQuerySet,
+    PlaylistSlug,
+    PlaylistVisibility,
+    lock_videos,
+)
 from videos.models.publication import EditorDefaults, ShareLink, VisibilityChange
 from videos.models.search import QUERY, Matches, SearchDocument, matching, query_parameters
 from videos.models.sources import SourceStream, StreamFate
@@ -49,6 +62,7 @@ from videos.models.webhooks import (
 )
 
 __all__ = [
+    "MAX_ITEMS",
     "MAX_VIEWS",
     "MAX_WEBHOOKS",
     "MEANINGS",
@@ -77,9 +91,17 @@ __all__ = [
     "Chapter",
     "Cue",
     "EditorDefaults",
+    "FeaturedVideo",
     "FileVersion",
     "FileVersionQuerySet",
     "Matches",
+    "Picture",
+    "Playlist",
+    "PlaylistFull",
+    "PlaylistItem",
+    "PlaylistQuerySet",
+    "PlaylistSlug",
+    "PlaylistVisibility",
     "SavedView",
     "SearchDocument",
     "ShareLink",
@@ -118,8 +140,11 @@ __all__ = [
     "folder_number",
     "free_slug",
     "is_public_sql",
+    "lock_videos",
     "matching",
     "new_media_key",
     "new_webhook_secret",
+    "picture_url",
+    "placed",
     "query_parameters",
 ]

@@ -12,6 +12,8 @@ from django.utils.text import slugify
 
 SLUG_ATTEMPTS = 20  # an attempt fails only if another writer succeeds, so this many must write the same title at once
 
+SLUGS = ("uq_videos_slug", "uq_playlists_slug", "ix_tags_slug", "uq_tags_name")
+
 Row = TypeVar("Row", bound=models.Model)
 Written = TypeVar("Written")
 
@@ -133,4 +135,4 @@ def with_free_slug(write: Callable[[], Written]) -> Written:
 def is_slug_collision(error: IntegrityError) -> bool:
     """Whether the error is the unique constraint of a slug or a tag's name."""
     diagnosis = getattr(error.__cause__, "diag", None)
-    return diagnosis is not None and diagnosis.constraint_name in ("uq_videos_slug", "ix_tags_slug", "uq_tags_name")
+    return diagnosis is not None and diagnosis.constraint_name in SLUGS

@@ -77,6 +77,10 @@ class VideoQuerySet(AddressedQuerySet["Video"]):
         """Videos that every viewer may watch now, and finds in lists."""
         return self.filter(IsPublic())
 
+    def open(self) -> "VideoQuerySet":
+        """Videos that everybody who has the address may watch now."""
+        return self.not_archived().filter(watchable=True).now(*OPEN)
+
     def newest(self) -> "VideoQuerySet":
         """Order by publication, the latest first; before them those that beat has not noted as published yet."""
         return self.order_by("-published_at", "-id")

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from django.db import models
-from django.db.models import Q
+from django.db import models, transaction
+from django.db.models import F, Q
 from django.utils import timezone
 
 from videos.models.addresses import AddressedQuerySet, address_of, free_slug_in, with_free_slug
+from videos.models.order import placed, write_positions
 from vlog import audit
 from vlog.schema import NOW
 
@@ -14,7 +15,18 @@ SLUG_HELP = "The last part of its address. Old addresses lead to the present one
 
 
 class CategoryQuerySet(AddressedQuerySet["Category"]):
-    pass
+    def move(self, category_id: int, before: int | None) -> int:
+        """Move a category before another one, or to the end; returns its number, counted from 1. 0 where it is gone."""
+        with transaction.atomic():
+            rows = {row.pk: row for row in Category.objects.select_for_update(no_key=True).order_by("pk")}
+            order = [pk for pk in Category.objects.values_list("pk", flat=True) if pk in rows]
+            if category_id not in order:
+                return 0
+            wanted = placed(order, [category_id], before)
+            old, new = (ids.index(category_id) + 1 for ids in (order, wanted))
+            if write_positions([rows[pk] for pk in wanted]) and old != new:
+                audit.record("moved", subject=rows[category_id], before={"number": old}, after={"number": new})
+            return new
 
 
 def version_field() -> "models.IntegerField[int, int]":
@@ -28,12 +40,15 @@ class Category(models.Model):
     description = models.TextField(blank=True, default="", db_default="")
     created_at = models.DateTimeField(default=timezone.now, db_default=NOW, editable=False)
     version = version_field()
+    position = models.IntegerField(
+        null=True, blank=True, editable=False, help_text="In lists; NULL: by name, at the end"
+    )
 
     objects = CategoryQuerySet.as_manager()
 
     class Meta:
         db_table = "categories"
-        ordering = ["name", "id"]
+        ordering = [F("position").asc(nulls_last=True), "name", "id"]
         verbose_name_plural = "categories"
         constraints = [
             models.UniqueConstraint(fields=["slug"], name="uq_categories_slug"),

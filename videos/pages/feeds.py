@@ -17,7 +17,7 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from videos.formatting import absolute
-from videos.models import AudioTrack, Category, Tag, Video, VideoQuerySet
+from videos.models import AudioTrack, Category, Playlist, Tag, Video, VideoQuerySet
 from videos.pages.downloads import AUDIO_TYPE, SOUND
 from videos.pages.redirects import moved, row_or_404
 from videos.publication import next_changes
@@ -25,6 +25,7 @@ from videos.storage.paths import package_url, poster_url
 
 LATEST = 30
 FRESH_SECONDS = 300  # at most: a copy in a cache ends with the next planned change of any video
+MAX_PLAYLISTS = 5_000  # of the sitemap
 MAX_ADDRESSES = 50_000  # of one sitemap, according to sitemaps.org
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # Char, in the XML recommendation
 
@@ -113,11 +114,11 @@ class CategoryFeed(LatestFeed):
             return moved(request, row.slug)
         return super().__call__(request, row=row)
 
-    def row(self, slug: str) -> Category | Tag:
+    def row(self, slug: str) -> Category | Tag | Playlist:
         return row_or_404(Category.objects.all(), slug)
 
-    def get_object(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Category | Tag:
-        return cast(Category | Tag, kwargs["row"])
+    def get_object(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Category | Tag | Playlist:
+        return cast(Category | Tag | Playlist, kwargs["row"])
 
     def videos(self, of: Any) -> VideoQuerySet:
         return super().videos(of).filter(category=of)
@@ -126,7 +127,7 @@ class CategoryFeed(LatestFeed):
 class TagFeed(CategoryFeed):
     """The feed of one tag."""
 
-    def row(self, slug: str) -> Category | Tag:
+    def row(self, slug: str) -> Category | Tag | Playlist:
         return row_or_404(Tag.objects.all(), slug)
 
     def videos(self, of: Any) -> VideoQuerySet:
@@ -142,7 +143,9 @@ def fresh_seconds() -> int:
 @require_safe
 def sitemap(request: HttpRequest) -> HttpResponse:
     """List the home page, the categories and as many of the latest videos as one file may contain."""
-    paths = [reverse("home"), reverse("browse"), *(row.get_absolute_url() for row in Category.objects.all())]
+    playlists = [row.get_absolute_url() for row in Playlist.objects.listed()[:MAX_PLAYLISTS]]
+    paths = [reverse("home"), reverse("browse"), *([reverse("playlists")] if playlists else []), *playlists]
+    paths += [row.get_absolute_url() for row in Category.objects.all()]
     slugs = Video.objects.public().newest().values_list("slug", flat=True)[: MAX_ADDRESSES - len(paths)]
     paths += [reverse("watch", args=[slug]) for slug in slugs]
     lines = [f"<url><loc>{escape(absolute(path))}</loc></url>" for path in paths]

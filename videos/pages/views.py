@@ -30,8 +30,18 @@ from transcoding.engine.package.files import StoreError
 from transcoding.queue import demand
 from videos import grants
 from videos.formatting import seconds_of
-from videos.models import Category, Chapter, ShareLink, Tag, Video, VideoQuerySet, VideoTag, Visibility
-from videos.pages import downloads, embed, passwords, search, shown, texts
+from videos.models import (
+    Category,
+    Chapter,
+    Picture,
+    ShareLink,
+    Tag,
+    Video,
+    VideoQuerySet,
+    VideoTag,
+    Visibility,
+)
+from videos.pages import downloads, embed, passwords, queue, search, shown, texts
 from videos.pages.cards import Card, cards
 from videos.pages.redirects import moved, row_or_404
 from videos.storage import delivery, paths
@@ -54,19 +64,13 @@ no_cache = cache_control(no_cache=True)
 
 @require_safe
 @no_cache
-def home(request: HttpRequest) -> HttpResponse:
-    return list_page(request, "videos/home.html", Video.objects.public())
-
-
-@require_safe
-@no_cache
 def category(request: HttpRequest, slug: str) -> HttpResponse:
     category = row_or_404(Category.objects.all(), slug)
     if category.slug != slug:
         return moved(request, category.slug)
-    return list_page(
-        request, "videos/category.html", Video.objects.public().filter(category=category), category=category
-    )
+    picture = Picture.objects.addresses([category]).get(category.pk, "")
+    videos = Video.objects.public().filter(category=category)
+    return list_page(request, "videos/category.html", videos, category=category, picture=picture)
 
 
 @require_safe
@@ -119,7 +123,9 @@ def browse(request: HttpRequest) -> HttpResponse:
     by_category = dict(videos.exclude(category=None).values_list("category").annotate(Count("pk")))
     used = VideoTag.objects.filter(video__in=videos).values_list("tag").annotate(number=Count("video"))
     by_tag = dict(used.order_by("-number", "tag")[:MAX_TAGS])
-    categories = [(row, by_category[row.pk]) for row in Category.objects.filter(pk__in=by_category)]
+    rows = Category.objects.filter(pk__in=by_category)
+    pictures = Picture.objects.addresses(rows)
+    categories = [(row, by_category[row.pk], pictures.get(row.pk, "")) for row in rows]
     tags = [(row, by_tag[row.pk]) for row in Tag.objects.filter(pk__in=by_tag)]
     return render(request, "videos/browse.html", {"categories": categories, "tags": tags})
 
@@ -185,6 +191,7 @@ def _watch_page(request: HttpRequest, video: Video) -> HttpResponse:
     listed = video.in_force().visibility == Visibility.PUBLIC
     context = {"video": video, "listed": listed, "more": related(video), "start": start_of(request, video)}
     context["download"] = downloads.offer(video)
+    context["queue"] = queue.queue_of(request, video)
     context["embed_code"] = embed.code(video) if video.is_open else ""
     return render(request, "videos/watch.html", {**context, **texts.context(request, video)})
 

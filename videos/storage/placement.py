@@ -18,6 +18,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 from django.db import transaction
@@ -26,6 +27,7 @@ from django.db.models import Q
 from transcoding.engine.package import files
 from videos.models import Transcription, Video
 from videos.storage import paths
+from vlog import queries
 
 log = logging.getLogger(__name__)
 
@@ -115,16 +117,23 @@ def follow(video: Video) -> bool:
     The row is found by the number of the package: if another version has taken over, another row has it now. Returns
     whether the package has another folder; False for a video that was archived or is gone.
     """
-    rows = Video.objects.in_package(paths.package_number(video))
-    row = rows.values("pk", *FOLLOWED).first()
+    number = [paths.package_number(video)]
+    row = queries.values_of_first(_row_query(), number)
     if row is None:
         return False
-    has_moved = row["media_key"] != video.media_key
-    if has_moved or row["misplaced"]:
-        relocate_one(row["pk"])
-        row = rows.values(*FOLLOWED).first() or row
-    vars(video).update({name: row[name] for name in FOLLOWED})
+    pk, media_key, misplaced, *_ = row
+    has_moved = media_key != video.media_key
+    if has_moved or misplaced:
+        relocate_one(pk)
+        row = queries.values_of_first(_row_query(), number) or row
+    vars(video).update(zip(FOLLOWED, row[1:], strict=True))
     return has_moved and video.deleted_at is None
+
+
+@lru_cache(maxsize=1)
+def _row_query() -> str:
+    """Compose the query of `follow` once: each stored segment asks it twice."""
+    return queries.compile_query(Video.objects.in_package(0).values_list("pk", *FOLLOWED)[:1])[0]
 
 
 def store(video: Video, name: str, data: bytes) -> bool:

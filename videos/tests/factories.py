@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from transcoding.engine.plan.plan import KNOWN_FORMATS
 from transcoding.models import TranscodingJob
-from videos.models import CaptionTrack, Category, Cue, Tag, Video, Visibility
+from videos.models import CaptionTrack, Category, Cue, Playlist, Tag, Video, Visibility
 from vlog import release
 from workers.models import Worker
 from workers.releases import FROM_SOURCES
@@ -51,6 +51,22 @@ class VideoFactory(ModelFactory):
     title = factory.Sequence(lambda n: f"Video {n}")
     slug = factory.Sequence(lambda n: f"video-{n}")
     source_name = "clip.mp4"
+
+
+class PlaylistFactory(ModelFactory):
+    """A public playlist; `videos=[…]` are its videos, in this order."""
+
+    class Meta:
+        model = Playlist
+        skip_postgeneration_save = True
+
+    title = factory.Sequence(lambda n: f"Playlist {n}")
+    visibility = Playlist.Visibility.PUBLIC
+
+    @factory.post_generation
+    def videos(self, create: bool, extracted: Any, **kwargs: Any) -> None:
+        if extracted:
+            self.add([video.pk for video in extracted])
 
 
 def add_captions(video: Video, *cues: tuple[float, float, str], **fields: Any) -> CaptionTrack:

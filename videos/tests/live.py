@@ -147,6 +147,14 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
+def log_in(page: Page, address: str, username: str, password: str) -> None:
+    page.goto(f"{address}/admin/login/")
+    page.fill("[name=username]", username)
+    page.fill("[name=password]", password)
+    page.click("[type=submit]")
+    page.wait_for_url(f"{address}/admin/")
+
+
 def until(page: Page, condition: str) -> None:
     """Wait for a JavaScript expression. Playwright's own way evaluates a string in the page, which the CSP forbids."""
     end = time.monotonic() + PATIENCE

@@ -4,10 +4,11 @@ import pytest
 from django.contrib.auth.models import Group, User
 
 from videos import archive
-from videos.models import AudioTrack, Category, Chapter, Webhook
+from videos.models import AudioTrack, Category, Chapter, Playlist, Video, Webhook
 from videos.tests import live
 from videos.tests.factories import (
     CategoryFactory,
+    PlaylistFactory,
     TagFactory,
     TranscodingJobFactory,
     VideoFactory,
@@ -18,6 +19,7 @@ from videos.tests.factories import (
 pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 PAGES = ["/", "/browse/", "/search/", "/search/?q=walk", "/search/?q=nothing", "/category/walks/", "/nothing/"]
+PAGES += ["/playlists/", "/playlist/hikes/", "/watch/v3/?list=hikes"]
 NARROW, WIDE = {"width": 320, "height": 700}, {"width": 1280, "height": 800}
 PASSWORD = "correct horse"
 
@@ -32,6 +34,7 @@ def video(lasting_rows):
         )
         video.tags.add(TagFactory(name=f"{number:02}{'t' * 48}"))
     add_captions(video, (12, 14, "We walk on"))
+    PlaylistFactory(slug="hikes", title="z" * 200, description="y" * 300, videos=Video.objects.order_by("pk"))
     User.objects.create_superuser("editor", password=PASSWORD)
     return video
 
@@ -52,14 +55,6 @@ def visit(address, browser):
         context.close()
 
 
-def log_in(page, address):
-    page.goto(f"{address}/admin/login/")
-    page.fill("[name=username]", "editor")
-    page.fill("[name=password]", PASSWORD)
-    page.click("[type=submit]")
-    page.wait_for_url(f"{address}/admin/")
-
-
 def is_too_wide(page):
     return page.evaluate("document.documentElement.scrollWidth > innerWidth")
 
@@ -75,7 +70,7 @@ def test_no_page_scrolls_sideways_or_asks_other_hosts(visit, address, path):
 
 def test_nor_with_the_links_of_editors(visit, address):
     page = visit("/", viewport=NARROW)
-    log_in(page, address)
+    live.log_in(page, address, "editor", PASSWORD)
     page.goto(address)
     assert page.locator("text=Upload").is_visible()
     assert not is_too_wide(page)
@@ -99,6 +94,7 @@ ADMIN = (
     *("workers/worker/{worker}/change/", "workers/worker/add/", "vlog/auditentry/", "vlog/apitoken/"),
     *("vlog/apitoken/add/", "auth/user/", "auth/user/{user}/change/", "auth/user/add/", "auth/user/{user}/password/"),
     *("auth/group/", "auth/group/{group}/change/", "security/", "security/second_factor/", "password_change/"),
+    *("videos/playlist/", "videos/playlist/add/", "videos/playlist/{playlist}/change/", "videos/category/order/"),
     *("analytics/overview/", "videos/", "login/"),
 )
 
@@ -117,14 +113,22 @@ def of_admin(video):
     error = f"It broke: {'e' * 300}"
     TranscodingJobFactory(video__title="f" * 255, video__status="failed", video__error_message=error)
     user, group = User.objects.get(), Group.objects.first()
-    pks = {"video": video, "archived": gone, "worker": worker, "job": job, "user": user, "group": group}
+    pks = {
+        "playlist": Playlist.objects.get(),
+        "video": video,
+        "archived": gone,
+        "worker": worker,
+        "job": job,
+        "user": user,
+        "group": group,
+    }
     return {name: row.pk for name, row in pks.items()}
 
 
 @pytest.mark.slow("it opens every page of the admin")
 def test_no_page_of_the_admin_scrolls_sideways_on_a_phone_or_on_a_desk(visit, address, of_admin):
     page = visit("/")
-    log_in(page, address)
+    live.log_in(page, address, "editor", PASSWORD)
     page.set_default_navigation_timeout(live.PATIENCE * 1000)
     wide = []
     for path in ADMIN:
@@ -139,7 +143,7 @@ def test_no_page_of_the_admin_scrolls_sideways_on_a_phone_or_on_a_desk(visit, ad
 
 def test_the_admin_is_dark_in_the_dark_and_as_its_switch_says(visit, address, of_admin):
     page = visit("/", color_scheme="dark")
-    log_in(page, address)
+    live.log_in(page, address, "editor", PASSWORD)
     ground = "getComputedStyle(document.body).backgroundColor"
     assert page.evaluate(ground) == "rgb(15, 15, 20)"
     page.click(".menu.account summary")
@@ -150,7 +154,7 @@ def test_the_admin_is_dark_in_the_dark_and_as_its_switch_says(visit, address, of
 
 def test_the_start_page_is_small(visit, address, of_admin):
     page = visit("/")
-    log_in(page, address)
+    live.log_in(page, address, "editor", PASSWORD)
     page.wait_for_load_state("networkidle")
     loaded = page.evaluate(
         "performance.getEntries().filter((e) => e.encodedBodySize !== undefined && !e.name.includes('/media/'))"
@@ -162,7 +166,7 @@ def test_the_start_page_is_small(visit, address, of_admin):
 
 def test_the_menu_of_a_phone_opens_and_closes_by_key(visit, address, of_admin):
     page = visit("/", viewport=NARROW)
-    log_in(page, address)
+    live.log_in(page, address, "editor", PASSWORD)
     sidebar = page.locator("#nav-sidebar")
     assert not sidebar.is_visible()
     page.click(".tabbar >> text=Menu")
@@ -177,7 +181,7 @@ def test_the_menu_of_a_phone_opens_and_closes_by_key(visit, address, of_admin):
 
 def test_a_slash_leads_to_the_search_of_videos(visit, address, of_admin):
     page = visit("/", viewport=WIDE)
-    log_in(page, address)
+    live.log_in(page, address, "editor", PASSWORD)
     page.keyboard.press("/")
     page.keyboard.type("walk/1")
     assert page.locator("#find").input_value() == "walk/1"
@@ -205,7 +209,7 @@ def test_the_pages_of_a_search_are_reached_without_javascript(visit, address):
 
 def test_the_field_of_tags_suggests_what_is_not_there_yet(visit, address):
     page = visit("/")
-    log_in(page, address)
+    live.log_in(page, address, "editor", PASSWORD)
     page.goto(f"{address}/admin/videos/video/add/")
     page.locator("#id_tag_names").press_sequentially("Lake, 07")
     option = page.locator("datalist option")
@@ -220,7 +224,7 @@ def test_leaving_a_changed_form_of_the_admin_warns(visit, address):
     page = visit("/")
     questions = []
     page.on("dialog", lambda dialog: (questions.append(dialog.type), dialog.dismiss()))
-    log_in(page, address)
+    live.log_in(page, address, "editor", PASSWORD)
     category = Category.objects.get()
     form = f"{address}/admin/videos/category/{category.pk}/change/"
     page.goto(form)
@@ -245,7 +249,7 @@ def test_leaving_a_changed_form_of_the_admin_warns(visit, address):
 
 def test_the_list_of_videos_fits_a_phone_and_obeys_keys(visit, address):
     page = visit("/", viewport=NARROW)
-    log_in(page, address)
+    live.log_in(page, address, "editor", PASSWORD)
     page.goto(f"{address}/admin/videos/video/?q=walk")
     assert not is_too_wide(page)
     page.locator(".filter-sheet summary").click()
@@ -269,7 +273,7 @@ def test_the_list_of_videos_fits_a_phone_and_obeys_keys(visit, address):
 
 def test_ticked_videos_get_a_category_and_go_back(visit, address):
     page = visit("/", viewport=WIDE)
-    log_in(page, address)
+    live.log_in(page, address, "editor", PASSWORD)
     page.goto(f"{address}/admin/videos/video/")
     assert not page.locator("div.actions").is_visible()
     without = page.locator("tbody .meta", has_text="No category").count()

@@ -138,6 +138,17 @@ def test_the_play_button_starts_the_picture(visit):
     assert page.evaluate(f"{VIDEO}.hls.levels.map((level) => level.height)") == HEIGHTS
 
 
+def test_at_its_end_a_video_can_be_replayed(visit):
+    page = visit()
+    play(page)
+    page.evaluate(f"{VIDEO}.currentTime = {END - 0.5}")
+    until(page, f"{VIDEO}.ended && !document.querySelector('.end').hidden")
+    page.locator(".end-again").click()
+    until(page, f"!{VIDEO}.ended && !{VIDEO}.paused && {VIDEO}.currentTime > 0.2")
+    assert page.locator(".end").is_hidden()
+    assert page.evaluate(f"{VIDEO}.currentTime") < END / 2
+
+
 def test_a_page_that_is_only_opened_loads_one_segment(visit):
     page = visit()
     until(page, f"{VIDEO}.readyState >= 2")

@@ -24,7 +24,10 @@ from transcoding.tests import clips
 from videos import archive, grants, publication, tasks, webhooks
 from videos.models import (
     Category,
+    FeaturedVideo,
     FileVersion,
+    Picture,
+    Playlist,
     ShareLink,
     Tag,
     Transcription,
@@ -37,6 +40,7 @@ from videos.storage import placement
 from videos.storage.paths import package_dir, package_name, source_path
 from videos.tests.factories import (
     CategoryFactory,
+    PlaylistFactory,
     TagFactory,
     TranscodingJobFactory,
     VideoFactory,
@@ -79,7 +83,7 @@ DIFFERENT = ("anonymous", "guest", "knows the password", "editor")
 PASSWORD = "a word for friends"
 REACH = {"public": 2, "unlisted": 1}  # of an address without a grant
 # Where an authorised request is refused next, because its body is invalid or it names a row of another account.
-CHECKED_FIRST = ("/api/worker/v1/", "/api/v1/uploads/", "/api/v1/videos/")
+CHECKED_FIRST = ("/api/worker/v1/", "/api/v1/uploads/", "/api/v1/videos/", "/api/v1/playlists/")
 NOT_FOR_ROLES = {
     "api/worker/v1/",
     # Logging in and out needs no role.
@@ -154,6 +158,8 @@ def rows(db, folders, encoded):
     archive.archive(archived.pk, by="ann")
     another = User.objects.create_user("another")
     link, link_row = publication.share(hidden, "Bob", 7)
+    playlist, private = (PlaylistFactory(videos=[public], visibility=value) for value in ("public", "private"))
+    pictures = [Picture.objects.give(owner, b"jpeg") for owner in (playlist, private)]
     webhook = webhooks.create("https://example.org/", ["video.ready"])
     return {
         "public": public.slug,
@@ -166,6 +172,11 @@ def rows(db, folders, encoded):
         "grant": "x",
         "link": link,
         "link-id": link_row.pk,
+        "playlist": playlist.slug,
+        "playlist-id": playlist.pk,
+        "picture": pictures[0].pk,
+        "private-playlist": private.slug,
+        "private-picture": pictures[1].pk,
         "category": category.slug,
         "category-id": category.pk,
         "tag": tag.slug,
@@ -259,6 +270,10 @@ def made(rows, users, encoded):
     video.slug = "harbour-of-quartz"
     video.save(update_fields=["slug"])
     video.tags.add(tag)
+    FeaturedVideo.objects.feature([video.pk])
+    Playlist.objects.get(pk=rows["playlist-id"]).add([video.pk])
+    PlaylistFactory(slug="unlisted-playlist", visibility="unlisted", videos=[video])
+    PlaylistFactory(slug="its-playlist", videos=[video])  # its poster stands for it
     for how, *_ in IN_EACH_STATE:
         for name in re.findall(r"/media/<(?:old|package)>/(?!<)(\S+)`", how):
             files.store(package_dir(video) / name, b"#EXTM3U\n")
@@ -393,6 +408,11 @@ def reach(visibility: str) -> int:
 
 def known_of(rows: dict[str, Any], video: Video, old: str) -> dict[str, Any]:
     known = {"video": video.pk, "slug": "harbour-of-quartz", "old": old, "package": package_name(video)}
+    known |= {
+        "playlist": rows["playlist"],
+        "playlist-id": rows["playlist-id"],
+        "unlisted-playlist": "unlisted-playlist",
+    }
     return known | {"category": rows["category"], "tag": rows["tag"], "other": rows["public"]}
 
 

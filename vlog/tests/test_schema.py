@@ -41,6 +41,12 @@ ROWS = """
     INSERT INTO transcriptions (id, video_id) VALUES (1, 1);
     INSERT INTO video_slugs (id, slug, video_id) VALUES (1, 'a-walk', 1);
     INSERT INTO category_slugs (id, slug, category_id) VALUES (1, 'hikes', 1);
+    INSERT INTO playlists (id, title, slug, poster_video_id) VALUES (1, 'Walks', 'walks', 1);
+    INSERT INTO playlist_items (id, playlist_id, video_id, position) VALUES (1, 1, 1, 1);
+    INSERT INTO playlist_slugs (id, slug, playlist_id) VALUES (1, 'hikes', 1);
+    INSERT INTO featured_videos (video_id) VALUES (1);
+    INSERT INTO pictures (key, category_id, jpeg) VALUES ('00000000-0000-4000-8000-000000000001', 1, '\\x');
+    INSERT INTO pictures (key, playlist_id, jpeg) VALUES ('00000000-0000-4000-8000-000000000002', 1, '\\x');
     INSERT INTO tag_slugs (id, slug, tag_id) VALUES (1, 'forest', 1);
     INSERT INTO archive_entries (video_id, slug) VALUES (1, 'my-video');
     INSERT INTO visibility_changes (id, video_id, at, visibility) VALUES (1, 1, NOW() + INTERVAL '1 day', 'public');
@@ -214,7 +220,7 @@ def filled(db: None) -> None:
 def test_the_document_and_the_code_have_the_same_tables():
     ours = {model._meta.db_table for app in APPS for model in apps.get_app_config(app).get_models()}
     assert set(TABLES) == ours
-    assert len(ours) == 40
+    assert len(ours) == 45
 
 
 @pytest.mark.django_db
@@ -313,17 +319,19 @@ def test_a_delete_typed_by_hand_follows_the_cascade_table(parent, child, column,
     query(f"DELETE FROM {parent}")
     query("SET CONSTRAINTS ALL IMMEDIATE")
     assert query(referring) == [(0,)]
-    assert query(everything) == (before if rule == "SET NULL" else [(0,)])
+    left = [(1 if child == "pictures" else 0,)]  # one of a category, the other one of a playlist
+    assert query(everything) == (before if rule == "SET NULL" else left)
 
 
 @pytest.mark.usefixtures("filled")
 def test_a_deleted_video_leaves_viewers_workers_tags_and_categories():
     query("DELETE FROM videos")
     kept = ["categories", "tags", "viewers", "workers", "worker_api_keys", "api_tokens", "audit_entries", "uploads"]
-    kept += ["saved_views", "bulk_edits"]
+    kept += ["saved_views", "bulk_edits", "playlists", "playlist_slugs", "pictures"]
     kept += ["daily_totals", "editor_defaults", "category_slugs", "tag_slugs", "webhooks", "webhook_deliveries"]
     for table in TABLES:
-        assert query(f"SELECT COUNT(*) FROM {table}") == [(1 if table in kept else 0,)], table
+        number = 2 if table == "pictures" else 1
+        assert query(f"SELECT COUNT(*) FROM {table}") == [(number if table in kept else 0,)], table
 
 
 @pytest.mark.parametrize(
@@ -362,6 +370,10 @@ REFUSED = [
     ("visibility_changes", "visibility", "'secret'", "ck_visibility_changes_visibility"),
     ("visibility_changes", "visibility", "'password'", "ck_visibility_changes_password"),
     ("editor_defaults", "visibility", "'secret'", "ck_editor_defaults_visibility"),
+    ("playlists", "visibility", "'password'", "ck_playlists_visibility"),
+    ("playlists", "version", "0", "ck_playlists_version"),
+    ("playlist_items", "position", "0", "ck_playlist_items_position"),
+    ("pictures", "category_id", "NULL, playlist_id = NULL", "ck_pictures_owner"),
     ("bulk_edits", "action", "'delete'", "ck_bulk_edits_action"),
     ("bulk_edit_items", "state", "'lost'", "ck_bulk_edit_items_state"),
     ("videos", "source_width", "-1", "ck_videos_source_size"),

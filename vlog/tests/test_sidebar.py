@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 EDITORS = {
     "": ["Start", "Videos", "Statistics", "Archive"],
-    "Organise": ["Categories", "Tags"],
+    "Organise": ["Playlists", "Categories", "Tags"],
     "Operate": ["Jobs", "Transcriptions", "Workers", "Storage"],
     "People": ["API tokens"],
 }

@@ -1,0 +1,114 @@
+"""Playlists as viewers see them: their pages, their feeds and their cards in lists."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.core.paginator import Paginator
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import require_safe
+
+from videos.models import Picture, Playlist, PlaylistVisibility, Video, VideoQuerySet, address_of, picture_url
+from videos.pages.cards import cards
+from videos.pages.feeds import CategoryFeed, xml_text
+from videos.pages.queue import in_order, may_see
+from videos.pages.redirects import moved, row_or_404
+from videos.pages.views import LongPaginator, numbers_of, page_or_404
+from videos.storage.paths import poster_url
+
+PAGE_SIZE = 48
+LATEST = ("-updated_at", "-pk")
+
+no_cache = cache_control(no_cache=True)
+
+
+class PlaylistCard(NamedTuple):
+    """A public playlist in a list, with the number of its public videos, and the latest publication among them."""
+
+    title: str
+    slug: str
+    number: int
+    newest: datetime | None
+    picture: str
+
+    @property
+    def url(self) -> str:
+        return address_of("playlist", self.slug)
+
+
+@require_safe
+@no_cache
+def playlist(request: HttpRequest, slug: str) -> HttpResponse:
+    found = row_or_404(Playlist.objects.all(), slug)
+    if not may_see(request, found):
+        raise Http404("No such playlist")
+    if found.slug != slug:
+        return moved(request, found.slug)
+    ids, number = list(found.shown().values_list("pk", flat=True)), request.GET.get("page", "1")
+    page = page_or_404(Paginator(ids, PAGE_SIZE), number)
+    shown = dict(zip(range(page.start_index(), len(ids) + 1), in_order(list(page.object_list)), strict=False))
+    context = {"playlist": found, "page": page, "page_numbers": numbers_of(page), "entries": shown.items()}
+    context["picture"] = Picture.objects.addresses([found]).get(found.pk, "")
+    return render(request, "videos/playlist.html", context)
+
+
+@require_safe
+@no_cache
+def playlists(request: HttpRequest) -> HttpResponse:
+    """Show the public playlists with public videos, those changed last first."""
+    number = request.GET.get("page", "1")
+    page = page_or_404(LongPaginator(latest().values_list("pk"), number), number)
+    shown = playlist_cards(Playlist.objects.filter(pk__in=[pk for (pk,) in page.object_list]).order_by(*LATEST))
+    context = {"page": page, "page_numbers": numbers_of(page), "playlists": shown}
+    return render(request, "videos/playlists.html", context)
+
+
+def latest() -> QuerySet[Playlist]:
+    return Playlist.objects.listed().order_by(*LATEST)
+
+
+def playlist_cards(found: QuerySet[Playlist]) -> list[PlaylistCard]:
+    """Return the cards of listed playlists, in two queries."""
+    shown = Video.objects.public().filter(playlist_items__playlist=OuterRef("pk"))
+    numbers = shown.order_by().values("playlist_items__playlist").annotate(number=Count("pk"))
+    rows = found.annotate(
+        number=Subquery(numbers.values("number")),
+        newest=Subquery(shown.newest().values("published_at")[:1]),
+        first=Subquery(shown.order_by("playlist_items__position").values("pk")[:1]),
+        chosen=Subquery(Video.objects.public().filter(pk=OuterRef("poster_video")).values("pk")),
+        picture=Subquery(Picture.objects.filter(playlist=OuterRef("pk")).values("key")),
+    ).values_list("title", "slug", "number", "newest", "picture", "chosen", "first")
+    listed = list(rows)
+    posters = {card.pk: card for card in cards(Video.objects.filter(pk__in={row[5] or row[6] for row in listed}))}
+    return [
+        PlaylistCard(*row[:4], picture_url(row[4]) or poster_url(posters[row[5] or row[6]]))
+        for row in listed
+        if (row[5] or row[6]) in posters  # withdrawn between the two queries
+    ]
+
+
+class PlaylistFeed(CategoryFeed):
+    """The feed of one playlist: the latest of its videos."""
+
+    def __call__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = super().__call__(request, *args, **kwargs)
+        if not Playlist.objects.public().filter(slug=kwargs["slug"]).exists():
+            response.headers["X-Robots-Tag"], response.headers["Cache-Control"] = "noindex", "no-cache"
+        return response
+
+    def row(self, slug: str) -> Playlist:
+        found = row_or_404(Playlist.objects.all(), slug)
+        if found.visibility == PlaylistVisibility.PRIVATE:
+            raise Http404("No such playlist")
+        return found
+
+    def title(self, of: Playlist) -> str:
+        return xml_text(f"VLog: {of.title}")
+
+    def description(self, of: Playlist) -> str:
+        return xml_text(of.description or f"The latest videos: {of.title}")
+
+    def videos(self, of: Playlist) -> VideoQuerySet:
+        return of.shown()
