@@ -11,7 +11,7 @@ from transcoding.tests.conftest import Node
 from transcoding.tests.engine.sounds import tone
 from videos.models import Upload, Video
 from videos.tests import live
-from videos.tests.test_looks import PASSWORD, log_in, visit  # noqa: F401 - a fixture
+from videos.tests.test_looks import PASSWORD, visit  # noqa: F401 - a fixture
 from videos.tests.test_tray_browser import drop, row
 from videos.tests.test_upload_browser import FAST, throttle, wait_for_bytes
 from vlog.celery import app
@@ -81,6 +81,8 @@ def pick_poster(page):
 
 
 def schedule(page, walk):
+    page.get_by_role("radio", name="Private").check()
+    save(page)
     tomorrow = timezone.localdate() + timedelta(days=1)
     page.get_by_role("radio", name="Public").check()
     page.get_by_role("group", name="From").get_by_label("Day").fill(tomorrow.isoformat())
@@ -123,7 +125,7 @@ def test_an_editors_day(visit, address, files, node):  # noqa: F811
     page = visit("/")
     page.set_default_timeout(live.PATIENCE * 1000)
     page.on("dialog", lambda dialog: dialog.accept())
-    log_in(page, address)
+    live.log_in(page, address, "editor", PASSWORD)
     walk = upload(page, files)
     wait_until(lambda: Video.objects.filter(status="ready").count() == 3, "the videos")
     page.goto(f"{address}/admin/videos/video/{walk.pk}/change/")

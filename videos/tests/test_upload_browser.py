@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from videos.models import CaptionTrack, Upload, Video
 from videos.storage.paths import source_path
 from videos.tests import live
-from videos.tests.test_looks import PASSWORD, is_too_wide, log_in, visit  # noqa: F401 - a fixture
+from videos.tests.test_looks import PASSWORD, is_too_wide, visit  # noqa: F401 - a fixture
 from videos.tests.test_tus_server import kill_receivers
 from videos.uploads import transfer
 from vlog.tests.processes import wait_until
@@ -34,7 +34,7 @@ def form(visit, address):  # noqa: F811
     def open_form(**options):
         page = visit("/", **options)
         page.set_default_timeout(TIMEOUT)
-        log_in(page, address)
+        live.log_in(page, address, "editor", PASSWORD)
         page.goto(address + ADD)
         return page
 
