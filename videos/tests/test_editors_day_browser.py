@@ -102,7 +102,7 @@ def replace(page, walk, file):
     """Replace the file, and go back."""
     page.set_input_files("#replace-file", file)
     page.get_by_role("button", name="Replace file").click()
-    row(page, "hill.mp4").get_by_text("It replaces the file").wait_for()
+    row(page, "A walk").get_by_text("It replaces the file").wait_for()
     wait_until(lambda: walk.file_versions.filter(state="current", number=2).exists(), "the new version")
     page.reload()
     page.get_by_text("Versions · 2").click()
