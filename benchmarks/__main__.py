@@ -17,6 +17,7 @@ from typing import Any
 from benchmarks import clips, data
 from benchmarks.backup import Restore, measure_restore
 from benchmarks.bars import Bar, Result, bars_of, table
+from benchmarks.captions import Captions, measure_caption_pages
 from benchmarks.desk import Desk, measure_desk
 from benchmarks.fleet import Fleet, measure_fleet
 from benchmarks.installation import Gave, Installation
@@ -42,7 +43,7 @@ from transcoding.tests import speech
 
 RESULTS = Path(__file__).parent / "results"
 IDLE_SECONDS = 20
-QUESTIONS = "abcdefghijklsuv"
+QUESTIONS = "abcdefghijklsuvx"
 UPLOAD_BYTES, QUICK_UPLOAD_BYTES = 2 << 30, 64 << 20
 BUSY = 0.1  # cores that other programs may use before the figures are not to be trusted
 
@@ -59,9 +60,10 @@ def main() -> int:
     special["i"] = special["k"] = special["h"]
     # No roll-up changes what is compared, no worker reads what arrives.
     special["j"] = special["u"] = special["v"] = {"only": "web"}
+    special["x"] = {"only": "web", "VLOG_SEARCH_LIMIT": "0"}
     store = ObjectStore(family)
     special["l"] = store.settings
-    groups = (chosen - set(special), chosen & {"d"}, chosen & {"h", "k"}, *(chosen & {name} for name in "ijluv"))
+    groups = (chosen - set(special), chosen & {"d"}, chosen & {"h", "k"}, *(chosen & {name} for name in "ijluvx"))
     try:
         for names in groups:
             if not names:
@@ -94,7 +96,7 @@ def parse() -> argparse.Namespace:
 
 
 def measure(name: str, installation: Installation, idle: Seconds, options: argparse.Namespace) -> Result:
-    if name in {"e", "i", "j", "v"}:
+    if name in {"e", "i", "j", "v", "x"}:
         return measure_site(name, installation, idle, quick=options.quick)
     if name == "c":
         long = clips.FOREIGN if options.quick else clips.LONG
@@ -144,6 +146,8 @@ def measure_site(name: str, installation: Installation, idle: Seconds, *, quick:
     """What needs no encoder."""
     if name == "v":
         return measure_desk(installation, quick=quick)
+    if name == "x":
+        return measure_caption_pages(installation, quick=quick)
     if name == "i":
         return measure_fleet(installation, idle, quick=quick)
     size = data.QUICK if quick else data.Size()
@@ -155,7 +159,7 @@ def report(name: str, result: Result, others: float) -> str:
     doubt = f"; other programs used {others:.2f} cores meanwhile: do not trust this" if others > BUSY else ""
     if isinstance(result, Latency | Watching | Nodes | Shared):
         title, rows = waits(result)
-    elif isinstance(result, Desk | Fleet | Restore | Throughput | Uploads):
+    elif isinstance(result, Captions | Desk | Fleet | Restore | Throughput | Uploads):
         title, rows = site(result)
     elif isinstance(result, Sources):
         title, rows = "other sources", [f"{name:<24} {_list(values)} s" for name, values in asdict(result).items()]
@@ -181,8 +185,14 @@ def waits(result: Latency | Watching | Nodes | Shared) -> tuple[str, list[str]]:
     return title, [f"{text:<24} {_list(values)} s" for text, values in lines.items()]
 
 
-def site(result: Desk | Fleet | Restore | Throughput | Uploads) -> tuple[str, list[str]]:
+def site(result: Captions | Desk | Fleet | Restore | Throughput | Uploads) -> tuple[str, list[str]]:
     """What needs no encoder: a title and its rows."""
+    if isinstance(result, Captions):
+        rows = [
+            f"{'the desk opens':<24} {_list(result.opened)} s",
+            f"{'a letter, 95 %':<24} {result.letter:.1f} ms of script",
+        ]
+        return "captions", [*rows, f"{'a search, 95 %':<24} {result.search:.1f} ms"]
     if isinstance(result, Desk):
         rows = [f"{kind:<24} {result.median(kind):5.1f} CPU ms" for kind in ("first", "searched", "late")]
         return f"the list of {result.videos} videos", [*rows, f"{'weight':<24} {result.weight / 1000:.0f} KB"]

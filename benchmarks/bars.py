@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from benchmarks.backup import Restore
+from benchmarks.captions import Captions
 from benchmarks.desk import Desk
 from benchmarks.fleet import AGENTS, Fleet
 from benchmarks.measures import Cost, Latency, Nodes
@@ -14,7 +15,7 @@ from benchmarks.sources import Sources
 from benchmarks.uploads import Uploads
 from benchmarks.web import Throughput
 
-Result = Cost | Desk | Fleet | Latency | Nodes | Restore | Shared | Sources | Throughput | Uploads | Watching
+Result = Captions | Cost | Desk | Fleet | Latency | Nodes | Restore | Shared | Sources | Throughput | Uploads | Watching
 
 PAGES_A_SECOND = 150
 REPORTS_A_SECOND = 1000
@@ -64,13 +65,18 @@ def bars_of(name: str, result: Result) -> Iterator[Bar]:
         yield Bar("(j) tables that came back otherwise", len(result.different), 0)
     elif isinstance(result, Sources | Uploads):
         yield from arrival_bars_of(result)
-    elif isinstance(result, Desk | Throughput):
+    elif isinstance(result, Captions | Desk | Throughput):
         yield from page_bars_of(result)
     else:
         yield from cost_bars_of(name, result)
 
 
-def page_bars_of(result: Desk | Throughput) -> Iterator[Bar]:
+def page_bars_of(result: Captions | Desk | Throughput) -> Iterator[Bar]:
+    if isinstance(result, Captions):
+        yield Bar("(x) the caption desk opens after", statistics.median(result.opened), 1, " s", decides=False)
+        yield Bar("(x) script for a letter, 95 %", result.letter, 16, " ms", decides=False)
+        yield Bar("(x) search in captions, 95 %", result.search, 50, " ms", decides=False)
+        return
     if isinstance(result, Desk):
         for kind in ("first", "searched", "late"):
             yield Bar(f"(v) list of videos, {kind}", result.median(kind), DESK_MS, " CPU ms", decides=False)

@@ -24,6 +24,7 @@ class Size:
     sessions: int = 1_000_000
     categories: int = 20
     tags: int = 200
+    languages: tuple[str, ...] = ("en",)  # of the captions, in turn
 
 
 QUICK = Size(videos=500, cues=5_000, sessions=5_000)
@@ -50,12 +51,14 @@ INSERT INTO search_documents (video_id, document) SELECT id, search_document(id,
 """
 CUES = """
 INSERT INTO caption_tracks (video_id, number, language, origin, state)
-    SELECT id, 1, 'en', 'whisper', 'published' FROM videos ORDER BY id;
-INSERT INTO cues (track_id, start, "end", text)
-    SELECT first.id + n %% %(videos)s, n / %(videos)s * 4, n / %(videos)s * 4 + 4, s.sentence || ' ' || w.word
-    FROM (SELECT min(id) AS id FROM caption_tracks) first, generate_series(0, %(cues)s - 1) n
+    SELECT id, 1, languages[1 + row_number() OVER (ORDER BY id) %% cardinality(languages)], 'whisper', 'published'
+    FROM videos, (SELECT %(languages)s::TEXT[] AS languages) l ORDER BY id;
+INSERT INTO cues (track_id, start, "end", text, dictionary)
+    SELECT t.id, n / %(videos)s * 4, n / %(videos)s * 4 + 4, s.sentence || ' ' || w.word, search_dictionary(t.language)
+    FROM (SELECT min(id) AS id FROM caption_tracks) first CROSS JOIN generate_series(0, %(cues)s - 1) n
     JOIN bench_sentences s ON s.number = n %% %(sentences)s
     JOIN bench_words w ON w.number = n %% %(words)s
+    JOIN caption_tracks t ON t.id = first.id + n %% %(videos)s
 """
 SESSIONS = """
 INSERT INTO viewers (session_id) SELECT 'bench-' || n FROM generate_series(1, %(videos)s) n;
@@ -143,7 +146,7 @@ def _prepare(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
 
 
 def _run(connection: "psycopg.Connection[tuple[object, ...]]", script: str, size: Size) -> None:
-    numbers = {**vars(size), "words": WORDS, "sentences": SENTENCES}
+    numbers = {**vars(size), "languages": list(size.languages), "words": WORDS, "sentences": SENTENCES}
     for statement in script.split(";\n"):
         if statement.strip():
             connection.execute(statement.encode(), numbers)

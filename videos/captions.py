@@ -121,7 +121,7 @@ def add(  # noqa: PLR0913 - the columns of a track
     """
     cues = (Cue(**asdict(caption)) for caption in text.captions)
     origin, state = TrackOrigin.UPLOADED, TrackState.DRAFT if draft else TrackState.PUBLISHED
-    with _locked(video.pk):
+    with locked(video.pk):
         alike = CaptionTrack.objects.filter(video=video, language=language, is_forced=is_forced)
         alike = alike.filter(kind=kind) if kind else alike.exclude(kind=TrackKind.DESCRIPTIONS)
         present = alike.order_by("-state", "number").first()
@@ -135,17 +135,27 @@ def add(  # noqa: PLR0913 - the columns of a track
             raise CaptionsError(str(error)) from error
 
 
+def start(video: Video, *, language: str, kind: str, name: str = "") -> CaptionTrack:
+    """Add an empty track, which is a draft. Raises CaptionsError."""
+    facts: dict[str, Any] = {"language": language, "kind": kind, "name": name}
+    with locked(video.pk):
+        try:
+            return CaptionTrack.objects.add(video.pk, origin=TrackOrigin.WRITTEN, state=TrackState.DRAFT, **facts)
+        except TooManyTracks as error:
+            raise CaptionsError(str(error)) from error
+
+
 def write(track: CaptionTrack, text: Subtitles, version: int | None = None) -> CaptionTrack:
     """Make a text that a person wrote the present one of a track; what differs from it counts as edited.
 
     version: that the text was made from. Raises Outdated.
     """
-    with _changing(track, version) as row:
+    with changing(track, version) as row:
         present = list(row.cues.order_by("start", "pk"))
         pairs = comparison.compare(present, text.captions)
         if any(pair.change != Change.SAME for pair in pairs):
             cues = [_edited(pair, present, text.captions) for pair in pairs if pair.new is not None]
-            _replace(row, sorted(cues, key=lambda cue: cue.start), pairs, edited=True)
+            replace_text(row, sorted(cues, key=lambda cue: cue.start), pairs, edited=True)
     return row
 
 
@@ -157,11 +167,12 @@ def _edited(pair: Pair, present: Sequence[Cue], new: Sequence[Caption]) -> Cue:
     return Cue(**asdict(written), edited=True, confidence=confidence)
 
 
-def compare(track: CaptionTrack, version: CaptionVersion) -> Compared:
-    """Compare a version with the present text of its track."""
-    present, other = list(track.cues.order_by("start", "pk")), version.as_cues()
+def compare(track: CaptionTrack, version: CaptionVersion, text: Sequence[Cue] | None = None) -> Compared:
+    """Compare a version with the present text of its track, or with another text, in the order of starts."""
+    present = list(track.cues.order_by("start", "pk")) if text is None else text
+    other = sorted(version.as_cues(), key=lambda cue: cue.start)
     pairs = comparison.compare(present, other)
-    kept = {number for number, cue in enumerate(present) if cue.edited}
+    kept = {number for number, cue in enumerate(present) if cue.edited or cue.checked}
     if version.state == CaptionVersionState.REPLACED:
         kept = set()  # who goes back wants the text as it was
     return Compared(present, other, pairs, comparison.advised(pairs, present, other, kept))
@@ -180,7 +191,7 @@ def take_over(
     chosen: indexes of pairs, by default all of a former text, and all of a draft but those of edited cues. whole: all.
     version: of the track that they were chosen from. Raises CaptionsError and Outdated.
     """
-    with _changing(track, version) as row:
+    with changing(track, version) as row:
         other = version_of(row, number)
         compared = compare(row, other)
         if not set(chosen or ()) <= set(range(len(compared.pairs))):
@@ -196,17 +207,18 @@ def take_over(
 
 def _take_whole(track: CaptionTrack, other: CaptionVersion, compared: Compared) -> None:
     facts = {"language": other.language, "origin": other.origin, "edited": other.edited}
-    cues = [_taken(pair, compared) for pair in compared.pairs if pair.new is not None]
-    _replace(track, cues, compared.pairs, **facts)
+    cues = [taken_cue(pair, compared.present, compared.other) for pair in compared.pairs if pair.new is not None]
+    replace_text(track, cues, compared.pairs, **facts)
     other.delete()
 
 
-def _taken(pair: Pair, compared: Compared) -> Cue:
+def taken_cue(pair: Pair, present: Sequence[Cue], other: Sequence[Cue]) -> Cue:
     """Return the cue of the other text, or the row of the present one if it is the same in all."""
-    old, new = compared.present[pair.old] if pair.old is not None else None, compared.other[pair.new or 0]
+    old, new = present[pair.old] if pair.old is not None else None, other[pair.new or 0]
     if old is None or pair.change != Change.SAME:
         return new
-    return old if (old.edited, old.confidence) == (new.edited, new.confidence) else new
+    marks = (old.edited, old.checked, old.confidence) == (new.edited, new.checked, new.confidence)
+    return old if marks else new
 
 
 def _take_parts(track: CaptionTrack, other: CaptionVersion, compared: Compared, taken: Collection[int]) -> None:
@@ -215,11 +227,11 @@ def _take_parts(track: CaptionTrack, other: CaptionVersion, compared: Compared, 
             cue.edited = True
     cues = comparison.merged(compared.pairs, compared.present, compared.other, taken)
     changed = [pair for place, pair in enumerate(compared.pairs) if place in taken]
-    _replace(track, cues, changed, edited=track.edited or any(cue.edited for cue in cues))
+    replace_text(track, cues, changed, edited=track.edited or any(cue.edited for cue in cues))
     other.keep()
 
 
-def _replace(track: CaptionTrack, cues: Sequence[Cue], pairs: Sequence[Pair], **fields: Any) -> None:
+def replace_text(track: CaptionTrack, cues: Sequence[Cue], pairs: Sequence[Pair], **fields: Any) -> None:
     """Keep the present text as a version, and make these cues the present ones."""
     before = track.facts
     CaptionVersion.objects.keep(track)
@@ -236,7 +248,7 @@ def _replace(track: CaptionTrack, cues: Sequence[Cue], pairs: Sequence[Pair], **
 
 def describe(track: CaptionTrack, fields: dict[str, Any], version: int | None = None) -> CaptionTrack:
     """Change language, name, kind, state, default and forced of a track. Raises Outdated."""
-    with _changing(track, version) as row:
+    with changing(track, version) as row:
         row.describe(**fields)
     return row
 
@@ -248,7 +260,7 @@ def delete(track: CaptionTrack, version: int | None = None) -> None:
     """
     describe(track, {"state": TrackState.DRAFT}, version)
     tracks.follow(track.video_id)
-    with _changing(track) as row:
+    with changing(track) as row:
         audit.record("deleted captions of", subject=row.video, before={"captions": row.facts})
         row.delete()
 
@@ -261,7 +273,7 @@ def listed(video: Video) -> list[CaptionTrack]:
 
 def delete_version(track: CaptionTrack, number: int, version: int | None = None) -> None:
     """Delete a draft or a former text. Raises CaptionsError and Outdated."""
-    with _changing(track, version) as row:
+    with changing(track, version) as row:
         other = version_of(row, number)
         audit.record("deleted a version of captions of", subject=row.video, before={"captions": other.facts})
         other.delete()
@@ -296,12 +308,12 @@ def facts(track: CaptionTrack) -> dict[str, Any]:
 
 def version_facts(version: CaptionVersion) -> dict[str, Any]:
     """Return what lists say of a version, as JSON has it; `cues` is their number."""
-    names = ("number", "state", "language", "origin", "edited", "created_at", "created_by")
+    names = ("number", "state", "language", "origin", "edited", "created_at", "created_by", "is_working")
     return {**{name: getattr(version, name) for name in names}, "cues": version.length}
 
 
 @contextmanager
-def _locked(video_id: int) -> Iterator[None]:
+def locked(video_id: int) -> Iterator[None]:
     """Lock a video for a change of its captions, which its package follows after the commit. Raises CaptionsError."""
     with transaction.atomic():
         if not Video.objects.not_archived().select_for_update(no_key=True).filter(pk=video_id).exists():
@@ -311,9 +323,9 @@ def _locked(video_id: int) -> Iterator[None]:
 
 
 @contextmanager
-def _changing(track: CaptionTrack, version: int | None = None) -> Iterator[CaptionTrack]:
+def changing(track: CaptionTrack, version: int | None = None) -> Iterator[CaptionTrack]:
     """Lock a track and yield it as it is now. Raises CaptionsError, and Outdated if it has another version."""
-    with _locked(track.video_id):
+    with locked(track.video_id):
         present = CaptionTrack.objects.select_related("video").filter(pk=track.pk).first()
         if present is None:
             raise CaptionsError("The captions were deleted meanwhile.")

@@ -13,7 +13,7 @@ from transcoding.engine.package.files import StoreError
 from transcoding.engine.pictures import NotAPicture
 from transcoding.engine.source.texts import read_sidecar
 from transcoding.steps import posters
-from videos.models import CaptionTrack, Cue, Video
+from videos.models import CaptionTrack, CaptionVersion, Cue, TooManyDrafts, Video
 from videos.storage.paths import scratch
 from vlog.disk import readable
 
@@ -123,6 +123,24 @@ def attach(video: Video, found: Found) -> None:
         cues = (Cue(**asdict(caption)) for caption in text.captions if caption.start >= 0)
         origin, state = CaptionTrack.Origin.SIDECAR, CaptionTrack.State.PUBLISHED
         CaptionTrack.objects.add(video.pk, cues, origin=origin, state=state, **facts)
+
+
+def attach_late(video: Video, found: Found) -> None:
+    """Add what came after a video was accepted: a draft of the track of that language and kind, else a new track.
+
+    Call it with the video locked. What cannot be added becomes a note.
+    """
+    for facts, text in found.tracks:
+        alike = CaptionTrack.objects.filter(video=video, **facts)
+        track = alike.order_by("-state", "number").first()  # the published one, if there is one
+        if track is None:
+            attach(video, Found([(facts, text)]))
+            continue
+        cues = (Cue(**asdict(caption)) for caption in text.captions if caption.start >= 0)
+        try:
+            CaptionVersion.objects.draft(track, cues, origin=CaptionTrack.Origin.SIDECAR, edited=False)
+        except TooManyDrafts as error:
+            found.notes.append(str(error))
 
 
 def use_poster(video: Video, found: Found) -> None:

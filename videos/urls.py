@@ -1,6 +1,6 @@
 from django.urls import path, re_path
 
-from videos.api import archive, captions, videos
+from videos.api import archive, caption_draft, captions, videos
 from videos.api import playlists as playlist_calls
 from videos.api.replace import replace
 from videos.pages import downloads, embed, feeds, home, pictures, playlists, views
@@ -31,6 +31,16 @@ urlpatterns = [
         "api/v1/videos/<slug:slug>/captions/<int:number>/versions/<int:version>/",
         captions.CaptionVersionView.as_view(),
         name="caption-version",
+    ),
+    path(
+        "api/v1/videos/<slug:slug>/captions/<int:number>/draft/",
+        caption_draft.DraftView.as_view(),
+        name="caption-draft",
+    ),
+    path(
+        "api/v1/videos/<slug:slug>/captions/<int:number>/presence/",
+        caption_draft.PresenceView.as_view(),
+        name="caption-presence",
     ),
     path("api/v1/videos/<slug:slug>/", videos.VideoView.as_view(), name="video"),
     path("api/v1/playlists/", playlist_calls.PlaylistsView.as_view(), name="api-playlists"),

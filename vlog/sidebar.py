@@ -25,6 +25,7 @@ class Place:
 GROUPS: dict[str, dict[str, Place]] = {
     "": {
         "videos.video": Place("video"),
+        "videos.captiontrack": Place("cc", "Captions"),
         "analytics.overview": Place("chart", "Statistics"),
         "videos.archivedvideo": Place("archive", "Archive"),
     },

@@ -13,12 +13,13 @@ from transcoding.engine.renditions import display_order
 from transcoding.models import PipelineStep, QualityStatus, TranscodingJob
 from transcoding.operations.insight import Insight, judge
 from transcoding.operations.snapshot import QueueSnapshot, WorkerState, read_snapshot
+from videos.admin import captions_list
 from videos.admin.publication import grant_to_editor
 from videos.models import Category, Video, Visibility, VisibilityChange
 from vlog import disk, plot
 from vlog.sentences import counted
 
-FAILED, UNSORTED, MAKING, SCHEDULED, LATEST = 5, 3, 6, 5, 4  # rows on the page
+FAILED, UNSORTED, UNCHECKED, MAKING, SCHEDULED, LATEST = 5, 3, 3, 6, 5, 4  # rows on the page
 COUNTED = 100  # videos without a category; a large site may have more
 
 
@@ -79,15 +80,17 @@ def context(request: HttpRequest) -> dict[str, Any]:
 
 def _videos(request: HttpRequest) -> dict[str, Any]:
     failed, unsorted, scheduled = failed_jobs(), without_category(), scheduled_changes()
+    unchecked = captions_list.to_check()
     changes = list(scheduled.select_related("video")[:SCHEDULED])
     for change in changes:
         grant_to_editor(request, change.video)
     rows: dict[str, list[Any]] = {
         "failed": list(failed.select_related("video__version_of").defer("plan")[:FAILED]),
         "unsorted": list(unsorted[:UNSORTED]),
+        "unchecked": captions_list.rows(unchecked[:UNCHECKED]),
     }
     failures = failed.count()
-    needs = failures + unsorted[:COUNTED].count()
+    needs = failures + unsorted[:COUNTED].count() + unchecked[:COUNTED].count()
     return {
         **rows,
         "is_empty": not Video.objects.exists(),

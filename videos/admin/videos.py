@@ -18,7 +18,7 @@ from django.utils.timezone import get_current_timezone_name
 from transcoding.engine.plan.inventory import MAX_CHAPTERS
 from transcoding.steps import audio_tracks, chapters
 from videos import archive, editing, publication, uploads
-from videos.admin import video_page
+from videos.admin import captions, video_page
 from videos.admin.audio_tracks import AudioTrackInline
 from videos.admin.original import original
 from videos.admin.posters import PosterAdmin
@@ -76,6 +76,12 @@ class VideoAdmin(VideoListAdmin, PosterAdmin):
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         return [
+            path("<int:video_id>/captions/", wrap(partial(captions.desk, site=self)), name="videos_video_captions"),
+            path(
+                "<int:video_id>/captions/sound/<int:part>/",
+                wrap(partial(captions.sound, site=self), cacheable=True),
+                name="videos_video_sound",
+            ),
             path("<int:video_id>/original/", wrap(partial(original, self)), name="videos_video_original"),
             *super().get_urls(),
         ]

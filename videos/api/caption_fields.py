@@ -48,6 +48,7 @@ class CueSerializer(serializers.Serializer[Any]):
     end = serializers.FloatField()
     text = serializers.CharField()
     edited = serializers.BooleanField(read_only=True, help_text="A person has changed or added it")
+    checked = serializers.BooleanField(read_only=True, help_text="A person has confirmed it as it is")
     confidence = serializers.ListField(
         child=serializers.FloatField(), read_only=True, allow_null=True, help_text="Of each word, 0 to 1"
     )
@@ -63,6 +64,7 @@ class VersionSerializer(serializers.Serializer[Any]):
     edited = serializers.BooleanField()
     created_at = serializers.DateTimeField()
     created_by = serializers.CharField()
+    is_working = serializers.BooleanField(help_text="The draft that is edited in the desk")
     cues = serializers.IntegerField(help_text="Their number")
 
 
@@ -140,7 +142,7 @@ class TakenSerializer(serializers.Serializer[Any]):
 
 
 def cue_facts(cue: Cue) -> dict[str, Any]:
-    return {name: getattr(cue, name) for name in ("start", "end", "text", "edited", "confidence")}
+    return {name: getattr(cue, name) for name in ("start", "end", "text", "edited", "checked", "confidence")}
 
 
 def text_of(request: Request, video: Video, language: str) -> Subtitles:

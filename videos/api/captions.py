@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from transcoding.engine.formats import characters, writing
-from videos import captions
+from videos import caption_drafts, captions
 from videos.api.caption_fields import (
     JSON,
     ComparedSerializer,
@@ -180,11 +180,16 @@ class CaptionView(CaptionsOfVideoView):
 
 
 class CaptionVersionView(CaptionsOfVideoView):
-    @extend_schema(responses=ComparedSerializer)
+    @extend_schema(
+        responses=ComparedSerializer, parameters=[option("with", "Compare with the working draft", enum=["draft"])]
+    )
     def get(self, request: Request, slug: str, number: int, version: int) -> Response:
         """Compare a version with the present text, cue by cue; the ETag is the version of the track."""
         track = track_of(found(slug), number)
-        compared = captions.compare(track, of_track(track, version))
+        other = of_track(track, version)
+        rows = caption_drafts.text_of(track).rows if request.query_params.get("with") == "draft" else None
+        edited = None if rows is None else sorted(caption_drafts.cues_of(rows), key=lambda cue: cue.start)
+        compared = captions.compare(track, other, edited)
         pairs = [
             {
                 "change": pair.change,

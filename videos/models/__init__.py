@@ -37,7 +37,7 @@ from videos.models.playlists import (
     lock_videos,
 )
 from videos.models.publication import EditorDefaults, ShareLink, VisibilityChange
-from videos.models.search import QUERY, Matches, SearchDocument, matching, query_parameters
+from videos.models.search import IS_SAID, QUERY, Matches, SearchDocument, matching, query_parameters
 from videos.models.sources import SourceStream, StreamFate
 from videos.models.storage import StorageEntry
 from videos.models.tracks import (
@@ -62,6 +62,7 @@ from videos.models.webhooks import (
 )
 
 __all__ = [
+    "IS_SAID",
     "MAX_ITEMS",
     "MAX_VIEWS",
     "MAX_WEBHOOKS",

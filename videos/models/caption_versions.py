@@ -13,6 +13,7 @@ from vlog.schema import NOW
 
 MAX_DRAFTS = 10  # of one track
 MAX_REPLACED = 20  # former texts of one track; the oldest are deleted
+COLUMNS = ("start", "end", "text", "edited", "confidence", "checked")  # of a cue in the JSON; older rows have five
 
 
 class TooManyDrafts(Exception):
@@ -34,13 +35,21 @@ class CaptionVersionQuerySet(models.QuerySet["CaptionVersion"]):
 
     def keep(self, track: CaptionTrack) -> None:
         """Keep the present text of a track, before it gets another one. Call it with the video locked."""
-        cues = list(track.cues.order_by("start", "pk"))
+        self.keep_text(track, list(track.cues.order_by("start", "pk")))
+
+    def keep_text(self, track: CaptionTrack, cues: list[Cue]) -> None:
+        """Keep a text as a version, unless it is empty. Call it with the video or the working draft locked."""
         if cues:
             self._add(track, CaptionVersionState.REPLACED, cues)
 
+    def working(self, track: CaptionTrack) -> "CaptionVersion | None":
+        """Return the working draft of a track."""
+        return self.filter(track=track, is_working=True).first()
+
     def draft(self, track: CaptionTrack, cues: Iterable[Cue], **fields: Any) -> "CaptionVersion":
         """Add a draft beside the present text of a track. Call it with the video locked. Raises TooManyDrafts."""
-        if self.filter(track=track).drafts().count() >= MAX_DRAFTS:
+        others = self.filter(track=track, is_working=False).drafts()
+        if others.count() >= MAX_DRAFTS and not fields.get("is_working"):
             raise TooManyDrafts(
                 f"Captions have at most {MAX_DRAFTS} drafts. Publish or delete one of those of track {track.number}."
             )
@@ -54,7 +63,7 @@ class CaptionVersionQuerySet(models.QuerySet["CaptionVersion"]):
     ) -> "CaptionVersion":
         kept = self.filter(track=track)
         last = kept.aggregate(last=Max("number"))["last"] or 0
-        rows = [[cue.start, cue.end, cue.text, cue.edited, cue.confidence] for cue in cues]
+        rows = [as_row(cue) for cue in cues]
         facts = {"language": track.language, "origin": track.origin, "edited": track.edited, **fields}
         version = self.create(
             track=track, number=last + 1, state=state, cues=rows, length=len(rows), created_by=audit.actor(), **facts
@@ -64,11 +73,18 @@ class CaptionVersionQuerySet(models.QuerySet["CaptionVersion"]):
         return version
 
 
+def as_row(cue: Cue) -> list[Any]:
+    """Return a cue as the JSON of a version has it."""
+    return [getattr(cue, name) for name in COLUMNS]
+
+
 class CaptionVersion(models.Model):
     """A text of a caption track that viewers do not get.
 
     draft ──▶ taken over: the row is deleted, or replaced if only parts of it were taken
     replaced: what the track had before; it can be taken over again
+
+    One draft of a track may be the working draft: the text that people edit in the desk, saved with each change.
 
     The present text is in `cues`, so that the search, the pages and the packages need not know of versions.
     """
@@ -83,10 +99,17 @@ class CaptionVersion(models.Model):
     language = models.CharField(max_length=35, help_text="BCP 47")
     origin = models.CharField(max_length=20, choices=TrackOrigin)
     edited = models.BooleanField(default=False, db_default=False, help_text="People have changed its text")
-    cues = models.JSONField(default=list, help_text="[start, end, text, edited, confidence of each word or null], …")
+    cues = models.JSONField(
+        default=list, help_text="[start, end, text, edited, confidence of each word or null, checked], …"
+    )
     length = models.IntegerField(default=0, db_default=0, help_text="The number of cues")
     created_at = models.DateTimeField(default=timezone.now, db_default=NOW, editable=False)
     created_by = models.CharField(max_length=150, blank=True, default="", db_default="")
+    is_working = models.BooleanField(
+        default=False, db_default=False, help_text="The draft that people edit in the desk"
+    )
+    revision = models.IntegerField(default=1, db_default=1, help_text="Counts the changes of a working draft")
+    updated_at = models.DateTimeField(null=True, editable=False, help_text="When the working draft was last saved")
 
     objects = CaptionVersionQuerySet.as_manager()
 
@@ -97,6 +120,11 @@ class CaptionVersion(models.Model):
         constraints = [
             # Its index also serves the lists and ON DELETE, which look up the versions of one track.
             models.UniqueConstraint(fields=["track", "number"], name="uq_caption_versions_number"),
+            models.UniqueConstraint(fields=["track"], condition=Q(is_working=True), name="uq_caption_versions_working"),
+            models.CheckConstraint(
+                condition=Q(is_working=False) | Q(state=CaptionVersionState.DRAFT), name="ck_caption_versions_working"
+            ),
+            models.CheckConstraint(condition=Q(revision__gte=1), name="ck_caption_versions_revision"),
             models.CheckConstraint(condition=Q(number__gte=1), name="ck_caption_versions_number"),
             models.CheckConstraint(condition=Q(length__gte=0), name="ck_caption_versions_length"),
             models.CheckConstraint(condition=Q(language__regex=LANGUAGE), name="ck_caption_versions_language"),
@@ -120,12 +148,15 @@ class CaptionVersion(models.Model):
 
     def as_cues(self) -> list[Cue]:
         """Return the cues, which are no rows."""
-        return [
-            Cue(start=start, end=end, text=text, edited=edited, confidence=confidence)
-            for start, end, text, edited, confidence in self.cues
-        ]
+        return [Cue(**dict(zip(COLUMNS, row, strict=False))) for row in self.cues]
+
+    def save_cues(self, rows: list[list[Any]]) -> None:
+        """Make these the cues of a working draft. Call it with the row locked."""
+        self.cues, self.length, self.updated_at = rows, len(rows), timezone.now()
+        self.edited, self.revision = True, self.revision + 1
+        self.save(update_fields=["cues", "length", "edited", "revision", "updated_at"])
 
     def keep(self) -> None:
-        """Keep a draft of which parts were taken over as a former text."""
-        self.state = CaptionVersionState.REPLACED
-        self.save(update_fields=["state"])
+        """Keep a draft of which parts were taken over, or that was left, as a former text."""
+        self.state, self.is_working = CaptionVersionState.REPLACED, False
+        self.save(update_fields=["state", "is_working"])

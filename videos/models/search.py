@@ -14,6 +14,8 @@ EXCLUDED = re.compile(r'(?<!\S)-("[^"]*"|[^\s"]+)')
 
 # What a query asks of the documents (`written`), of captions (`spoken`), and what neither may contain.
 # A query of excluded words only cannot use an index: querytree() detects it, and it finds nothing.
+# `spoken` has a row for each different stemming of the query among the languages of tracks, which a walk over their
+# index finds without reading all tracks.
 QUERY = """
 parsed AS MATERIALIZED (
     SELECT websearch_to_tsquery('english', search_plain(%(text)s)) AS stems,
@@ -27,27 +29,39 @@ parsed AS MATERIALIZED (
            CASE WHEN numnode(excluded) > 0 THEN excluded END AS excluded
     FROM parsed
 ), query AS MATERIALIZED (
-    SELECT COALESCE(stems || words, words, stems) AS written, stems AS spoken, excluded FROM useful
+    SELECT COALESCE(stems || words, words, stems) AS written, excluded FROM useful
+), language AS (
+    (SELECT language FROM caption_tracks ORDER BY language LIMIT 1)
+    UNION ALL
+    SELECT (SELECT t.language FROM caption_tracks t WHERE t.language > l.language ORDER BY t.language LIMIT 1)
+    FROM language l WHERE l.language IS NOT NULL
+), spoken AS MATERIALIZED (
+    SELECT array_agg(dictionary) AS dictionaries, stems FROM (
+        SELECT dictionary, cue_query(%(text)s, dictionary) AS stems
+        FROM (SELECT DISTINCT search_dictionary(language) AS dictionary FROM language WHERE language IS NOT NULL) d
+    ) s WHERE querytree(stems) NOT IN ('', 'T') GROUP BY stems
 )"""
+# Whether a cue `c` has the words of a row `s` of `spoken`.
+IS_SAID = "cue_words(c.text, c.dictionary) @@ s.stems AND c.dictionary = ANY(s.dictionaries)"
 
 # Captions are left out where the documents alone are too many.
 MATCHING = f"""
-WITH {QUERY}, written AS MATERIALIZED (
+WITH RECURSIVE {QUERY}, written AS MATERIALIZED (
     SELECT d.video_id FROM query q JOIN search_documents d ON d.document @@ q.written
     WHERE q.excluded IS NULL OR NOT d.document @@ q.excluded LIMIT %(limit)s
-), spoken AS (
+), said AS (
     SELECT t.video_id FROM caption_tracks t
     WHERE (SELECT COUNT(*) FROM written) < %(limit)s
       AND t.id IN (SELECT c.track_id FROM
-                   (SELECT c.track_id FROM query q JOIN cues c ON search_words(c.text) @@ q.spoken LIMIT %(cues)s) c)
+                   (SELECT c.track_id FROM spoken s JOIN cues c ON IS_SAID LIMIT %(cues)s) c)
       AND NOT EXISTS (SELECT FROM query q JOIN search_documents d ON d.video_id = t.video_id
                       WHERE d.document @@ q.excluded)
     LIMIT %(limit)s
 )
 SELECT written::TEXT, excluded::TEXT, ARRAY(
-    SELECT video_id FROM written UNION SELECT video_id FROM spoken UNION SELECT id FROM videos WHERE slug = %(slug)s
+    SELECT video_id FROM written UNION SELECT video_id FROM said UNION SELECT id FROM videos WHERE slug = %(slug)s
 ) FROM query
-"""  # noqa: S608 - a constant
+""".replace("IS_SAID", IS_SAID)  # noqa: S608 - constants
 
 
 class Matches(NamedTuple):

@@ -140,12 +140,14 @@ class CaptionTrack(models.Model):
     class Meta:
         db_table = "caption_tracks"
         ordering = ["video_id", "number"]
-        default_permissions = ()  # no page edits these rows yet
+        default_permissions = ()  # who may change a video may change its captions
         indexes = [
             # those that the sweep writes into their packages
             models.Index(
                 fields=["changed_at"], name="ix_caption_tracks_changed_at", condition=Q(changed_at__isnull=False)
             ),
+            # the search, which asks for the languages that there are
+            models.Index(fields=["language"], name="ix_caption_tracks_language"),
         ]
         constraints = [
             # Its index also serves pages and ON DELETE, which look up the tracks of one video.
@@ -239,13 +241,20 @@ class Cue(models.Model):
         models.FloatField(), null=True, blank=True, help_text="Of each word, 0 to 1; NULL where it is not known"
     )
     edited = models.BooleanField(default=False, db_default=False, help_text="A person has changed or added it")
+    checked = models.BooleanField(default=False, db_default=False, help_text="A person has confirmed it as it is")
+    dictionary = models.CharField(
+        max_length=20, default="english", db_default="english", editable=False,
+        help_text="PostgreSQL's configuration for the language of the track; a trigger sets it",
+    )  # fmt: skip
 
     class Meta:
         db_table = "cues"
         ordering = ["track_id", "start", "id"]
         indexes = [
             models.Index(fields=["track", "start"], name="ix_cues_track_id_start"),
-            GinIndex(Func("text", function="search_words", output_field=SearchVectorField()), name="ix_cues_words"),
+            GinIndex(
+                Func("text", "dictionary", function="cue_words", output_field=SearchVectorField()), name="ix_cues_words"
+            ),
         ]
         constraints = [models.CheckConstraint(condition=Q(start__gte=0, end__gte=F("start")), name="ck_cues_times")]
 

@@ -1,8 +1,8 @@
 """Full-text search over titles, tags, descriptions and captions.
 
-The words of titles, tags and descriptions are in `search_documents`, maintained by triggers; those of captions in an
-index over `cues`. Both hold English stems without accents. The documents also hold the unchanged words, so that
-words of other languages and beginnings of words are found.
+The words of titles, tags and descriptions are in `search_documents`, maintained by triggers: English stems without
+accents, and the unchanged words, so that words of other languages and beginnings of words are found. Those of captions
+are in an index over `cues`, each as the stems of its own language.
 """
 
 import re
@@ -16,7 +16,7 @@ from django.db import connection
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
-from videos.models import QUERY, CaptionTrack, Video, is_public_sql, query_parameters
+from videos.models import IS_SAID, QUERY, CaptionTrack, Video, is_public_sql, query_parameters
 from videos.pages.cards import COLUMNS, Card
 
 MAX_CHARACTERS = 200  # of a query; the rest is cut off
@@ -28,8 +28,9 @@ LEXEME = re.compile(r"'((?:[^']|'')+)'")
 
 # For a word that occurs in very many videos only the newest are ranked, and captions are not searched. Captions are
 # taken in the order of the index, because a common word occurs in a hundred thousand of them.
-FIND = """
-WITH QUERY, written AS MATERIALIZED (
+FIND = (
+    """
+WITH RECURSIVE QUERY, written AS MATERIALIZED (
     SELECT v.id, ts_rank(d.document, d.written, 1) AS rank,
            CASE WHEN ts_filter(d.document, '{a}') @@ d.written THEN 3
                 WHEN ts_filter(d.document, '{a,b}') @@ d.written THEN 2 ELSE 1 END AS tier
@@ -39,8 +40,8 @@ WITH QUERY, written AS MATERIALIZED (
     WHERE IS_PUBLIC
     LIMIT %(ranked)s
 ), cue AS MATERIALIZED (
-    SELECT v.id AS video_id, c.track_id, c.start, c.text
-    FROM query q JOIN cues c ON search_words(c.text) @@ q.spoken CROSS JOIN LATERAL (
+    SELECT v.id AS video_id, c.track_id, c.start, c.text, s.stems
+    FROM query q CROSS JOIN spoken s JOIN cues c ON IS_SAID CROSS JOIN LATERAL (
         SELECT v.id FROM caption_tracks t JOIN videos v ON v.id = t.video_id
         WHERE t.id = c.track_id AND t.state = 'published' AND IS_PUBLIC
         OFFSET 0  -- one lookup for each cue that is taken, instead of a scan of all videos beforehand
@@ -49,16 +50,19 @@ WITH QUERY, written AS MATERIALIZED (
       AND (q.excluded IS NULL OR NOT EXISTS (
           SELECT FROM search_documents d WHERE d.video_id = v.id AND d.document @@ q.excluded))
     LIMIT %(ranked)s
-), spoken AS (
-    SELECT DISTINCT ON (video_id) video_id, track_id, start, text FROM cue ORDER BY video_id, start, track_id
+), said AS (
+    SELECT DISTINCT ON (video_id) * FROM cue ORDER BY video_id, start, track_id
 )
-SELECT COALESCE(w.id, s.video_id), s.start, s.text, t.id, t.number, t.language, t.name, t.is_forced,
-       querytree(q.written), COUNT(*) OVER () AS total,
+SELECT COALESCE(w.id, s.video_id), s.start, s.text, querytree(s.stems), t.id, t.number, t.language, t.name,
+       t.is_forced, querytree(q.written), COUNT(*) OVER () AS total,
        (SELECT COUNT(*) FROM cue) AS cues
-FROM query q, written w FULL JOIN spoken s ON s.video_id = w.id LEFT JOIN caption_tracks t ON t.id = s.track_id
+FROM query q, written w FULL JOIN said s ON s.video_id = w.id LEFT JOIN caption_tracks t ON t.id = s.track_id
 ORDER BY COALESCE(w.tier, 0) DESC, w.rank DESC NULLS LAST, 1 DESC
 LIMIT %(limit)s OFFSET %(offset)s
-""".replace("IS_PUBLIC", is_public_sql("v")).replace("QUERY", QUERY)
+""".replace("IS_PUBLIC", is_public_sql("v"))
+    .replace("QUERY", QUERY)
+    .replace("IS_SAID", IS_SAID)
+)
 
 
 @dataclass(frozen=True)
@@ -111,13 +115,19 @@ def find(text: str, *, limit: int, offset: int = 0) -> Found:
 
 
 def _hit(card: Card, description: str, cue: Sequence[Any], tree: str) -> Hit:
-    lexemes = frozenset(lexeme.replace("''", "'") for lexeme in LEXEME.findall(tree))
-    moment = None if cue[0] is None else _moment(*cue, lexemes=lexemes)
+    lexemes = _lexemes(tree)
+    moment = None if cue[0] is None else _moment(*cue)
     snippet = highlighted(excerpt(description, lexemes), lexemes)
     return Hit(card, highlighted(card.title, lexemes), snippet, moment)
 
 
-def _moment(start: float, text: str, *track: Any, lexemes: frozenset[str]) -> Moment:
+def _lexemes(tree: str) -> frozenset[str]:
+    """Return the lexemes in the text of a tsquery."""
+    return frozenset(lexeme.replace("''", "'") for lexeme in LEXEME.findall(tree))
+
+
+def _moment(start: float, text: str, stems: str, *track: Any) -> Moment:
+    lexemes = _lexemes(stems)
     columns = dict(zip(("id", "number", "language", "name", "is_forced"), track, strict=True))
     return Moment(int(start), highlighted(excerpt(text, lexemes), lexemes), CaptionTrack(**columns))
 

@@ -24,5 +24,5 @@ def context(request: HttpRequest, video: Video) -> dict[str, Any]:
         "track": track,
         "was_asked": asked is not None,
         "text_formats": FORMATS,
-        "cues": list(track.cues.order_by("start", "pk").values_list("start", "text")) if track else [],
+        "cues": list(track.cues.order_by("start", "pk").values_list("start", "end", "text")) if track else [],
     }

@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString, mark_safe
 from transcoding.steps.tracks import label_of
 from videos.formatting import absolute, age, clock, clock_down, thousands, views
 from videos.models import Video
-from videos.pages import embed, structured
+from videos.pages import embed, structured, transcripts
 from videos.pages.cards import Card
 from videos.storage import paths
 
@@ -21,6 +21,7 @@ register.simple_tag(absolute)
 register.simple_tag(embed.player, name="embed_address")
 register.simple_tag(embed.discovery, name="oembed_address")
 register.simple_tag(structured.script, name="structured_data")
+register.simple_tag(transcripts.transcript)
 register.filter("caption_label", label_of)
 
 
@@ -67,17 +68,6 @@ def moments(marks: Iterable[tuple[float, str]]) -> SafeString:
         f'<li><a href="?t={int(start)}" data-seek="{start:.3f}"><span class="time">{clock_down(start)}</span> '
         f"{escape(title)}</a></li>"
         for start, title in marks
-    )
-    return mark_safe("\n".join(lines))  # noqa: S308 - every text is escaped
-
-
-@register.simple_tag
-def transcript(cues: Iterable[tuple[float, str]]) -> SafeString:
-    """Render the lines of a transcript from the start (in seconds) and the text of each caption."""
-    lines = (
-        f'<li><a href="?t={int(start)}" data-seek="{start:.3f}"><span class="visually-hidden">Go to </span>'
-        f"{clock_down(start)}</a> <span>{escape(text)}</span></li>"
-        for start, text in cues
     )
     return mark_safe("\n".join(lines))  # noqa: S308 - every text is escaped
 

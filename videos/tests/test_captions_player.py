@@ -1,10 +1,11 @@
 """Captions and transcript in Chromium, on a video that was published before it was heard."""
 
 import pytest
+from django.contrib.auth.models import User
 
 from transcoding.engine.formats.webvtt import Caption
 from transcoding.engine.speech.transcribe import Transcript
-from transcoding.steps import captions, chapters
+from transcoding.steps import captions, chapters, peaks
 from transcoding.steps.captions import TranscriptionQueue
 from transcoding.tests import clips
 from videos.models import Chapter
@@ -32,6 +33,7 @@ def video(lasting_rows, tmp_path_factory):
     hear(video)
     Chapter.objects.replace(video.pk, [(0, "Start"), (9, "End")])
     chapters.publish(video.pk)
+    User.objects.create_superuser("ann", password="correct horse")
     return video
 
 
@@ -121,11 +123,33 @@ def test_the_choice_is_remembered(visit):
 def test_the_transcripts_times_lead_into_the_video(visit):
     page = visit()
     page.click(".transcript summary")
-    first = page.locator(".transcript li").first.inner_text()
-    assert " ".join(first.split()) == "Go to 0:01 Here is <one> & two."
-    page.click(".transcript li:nth-child(3) a")
+    first = page.locator(".transcript .paragraphs li").first.inner_text()
+    assert " ".join(first.split()) == "Go to 0:01 Here is <one> & two. Across the segments. The end."
+    page.click(".transcript .said:nth-of-type(3)")
     until(page, f"{VIDEO}.currentTime >= 9.5")
     assert page.url.endswith("/watch/two-words/")
+    until(page, "document.querySelector('.said[aria-current]')?.textContent === 'The end.'")  # it follows the player
+    page.fill("#transcript-find", "SEGMENTS")
+    assert page.locator(".transcript-search [role=status]").inner_text() == "1 of 1"
+    assert page.locator(".said.found").inner_text() == "Across the segments."
+
+
+def test_the_desk_shows_the_sound_and_plays(visit, context, address, video):
+    assert len(peaks.of_part(video, 0)) == pytest.approx(12 * peaks.RATE, abs=5)
+    assert min(peaks.of_part(video, 0)[10:-10]) > 60  # a tone throughout
+    with pytest.raises(peaks.NoSound):
+        peaks.of_part(video, 1)
+    page = context.new_page()
+    live.log_in(page, address, "ann", "correct horse")
+    page.goto(f"{address}/admin/videos/video/{video.pk}/captions/")
+    until(page, f"{VIDEO}?.readyState >= 2")
+    page.locator("[aria-label='Text of caption 2']").click()  # goes to its start
+    until(page, f"{VIDEO}.currentTime >= 3 && {VIDEO}.currentTime < 3.1")
+    assert page.locator(".caption-preview").inner_text() == SAID[1].text
+    page.keyboard.press("Shift+Space")
+    until(page, f"!{VIDEO}.paused")
+    until(page, "document.querySelector('.cue.now textarea')?.value === 'The end.'")
+    until(page, "document.getElementById('caption-desk').desk.wave.isLoud(1, 5)")
 
 
 def test_chapters_are_on_the_bar_in_the_menu_and_on_the_page(visit):
@@ -143,6 +167,6 @@ def test_without_scripts_the_transcript_can_be_read(browser, address, video):
     page = context.new_page()
     page.goto(address + video.get_absolute_url())
     page.click(".transcript summary")
-    assert page.locator(".transcript li").nth(1).is_visible()
-    assert page.locator(".transcript li a").nth(1).get_attribute("href") == "?t=3"
+    assert page.locator(".transcript .said").nth(1).is_visible()
+    assert page.locator(".transcript .said").nth(1).get_attribute("href") == "?t=3&captions=1"
     context.close()

@@ -13,7 +13,6 @@ from videos import archive, publication
 from videos.models import (
     Category,
     FeaturedVideo,
-    FileVersion,
     Picture,
     Playlist,
     PlaylistFull,
@@ -160,7 +159,7 @@ class TestVisibility:
         assert order(playlist) == ["Four", "Three", "One"]
 
     def test_other_versions_of_a_file_are_in_no_playlist(self, four):
-        playlist, holder = PlaylistFactory(videos=four), FileVersion.objects.add(four[0]).holder
+        playlist, holder = PlaylistFactory(videos=four), VideoFactory(version_of=four[0], visibility="private")
         assert playlist.add([holder.pk]) == []
         Playlist.objects.update(visibility="unlisted")
         assert shown(playlist) == ["One", "Two", "Three", "Four"]

@@ -308,3 +308,41 @@ class TestHighlighting:
         assert part.endswith(" …")
         assert len(part) < 300
         assert excerpt("short\n text", frozenset({"nothing"})) == "short text"
+
+
+class TestLanguages:
+    """Captions are found by the stems of their language."""
+
+    @pytest.mark.parametrize(
+        ("language", "said", "query"),
+        [
+            ("fr", "Il marchait vers les montagnes", "marcher montagne"),
+            ("de", "Die Gletscher schmelzen", "Gletschern"),
+            ("pt-BR", "As crianças corriam", "corre criança"),
+            ("nb", "Fjellene var snødekte", "fjell"),
+            ("ja", "glaciers", "glaciers"),
+            ("und", "walking", "walks"),
+        ],
+    )
+    def test_each_by_its_own_stems(self, language, said, query):
+        row = video("hike")
+        add_captions(row, (3, 4, said), language=language)
+        video("other", said=["Something else"])
+        (hit,) = find(query, limit=5).hits
+        assert (hit.card.slug, hit.moment.seconds) == ("hike", 3)
+        assert "<mark>" in hit.moment.text
+
+    def test_the_stems_of_another_language_find_nothing(self):
+        add_captions(video("hike"), (3, 4, "Il marchait"), language="ja")
+        assert slugs("marcher") == []
+
+    def test_a_track_whose_language_is_corrected_is_found_by_the_new_stems(self):
+        track = add_captions(video("hike"), (3, 4, "Il marchait"), language="en")
+        assert slugs("marcher") == []
+        track.describe(language="fr-CA")
+        assert slugs("marcher") == ["hike"]
+
+    def test_a_query_finds_all_languages_at_once(self):
+        add_captions(video("french"), (1, 2, "Les nations"), language="fr")
+        add_captions(video("english"), (1, 2, "The nation"), language="en")
+        assert sorted(slugs("nations")) == ["english", "french"]

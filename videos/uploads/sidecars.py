@@ -57,7 +57,7 @@ def finish(upload: Upload, batch: Iterable[Upload]) -> None:
 def _add(upload: Upload, video: Video) -> None:
     """Add a sidecar to a video that exists. A package that is published gets the files of its captions here."""
     found = sidecars.read(as_files([upload]), video.source_name)
-    sidecars.attach(video, found)
+    sidecars.attach_late(video, found)
     job = TranscodingJob.objects.select_for_update().get(video=video)
     if video.status == Video.Status.READY and job.plan:
         tracks.restore_files(job, Plan.from_json(job.plan))

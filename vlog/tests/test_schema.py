@@ -409,6 +409,8 @@ REFUSED = [
     ("caption_versions", "language", "'e\"g'", "ck_caption_versions_language"),
     ("caption_versions", "origin", "'somewhere'", "ck_caption_versions_origin"),
     ("caption_versions", "state", "'published'", "ck_caption_versions_state"),
+    ("caption_versions", "state", "'replaced', is_working = TRUE", "ck_caption_versions_working"),
+    ("caption_versions", "revision", "0", "ck_caption_versions_revision"),
     ("chapters", "start", "-0.1", "ck_chapters_start"),
     ("source_streams", "fate", "'lost'", "ck_source_streams_fate"),
     ("source_streams", "number", "-1", "ck_source_streams_number"),

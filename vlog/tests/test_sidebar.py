@@ -15,7 +15,7 @@ from vlog.admin_site import initials
 pytestmark = pytest.mark.django_db
 
 EDITORS = {
-    "": ["Start", "Videos", "Statistics", "Archive"],
+    "": ["Start", "Videos", "Captions", "Statistics", "Archive"],
     "Organise": ["Playlists", "Categories", "Tags"],
     "Operate": ["Jobs", "Transcriptions", "Workers", "Storage"],
     "People": ["API tokens"],

@@ -25,7 +25,7 @@ FORMATS = {
     "sbv": "SBV",  # YouTube's, which is read here
 }
 
-MAX_BYTES = 5 << 20  # of the text of one track; two hours of speech have 150 kB
+MAX_BYTES = 10 << 20  # of the text of one track; two hours of speech have 150 kB
 MAX_CUES = 50_000  # of one track: a day has 43 200 of two seconds
 MAX_TEXT = 1_000  # characters of one cue
 
@@ -34,6 +34,8 @@ _SCRIPT = re.compile(r"<(script|style)\b[^<>]{0,200}>.{0,2000}?</\1\s{0,9}>", re
 _TAG = re.compile(r"</?[A-Za-z!?][^<>]{0,500}>|<[\d:.]{0,20}>")
 _SBV = re.compile(r"(\d{1,3}):([0-5]\d):([0-5]\d\.\d{1,3}),(\d{1,3}):([0-5]\d):([0-5]\d\.\d{1,3})")
 _TTML_NAMESPACES = re.compile(r"http://www\.w3\.org/20\d\d/\d\d/ttaf1")  # of drafts, which DFXP files have
+_BRACE = re.compile(r"\{(?!\\)")  # in WebVTT and SubRip: text; with a backslash, a tag that SubRip has taken from ASS
+_LITERAL_BRACE = "\ufdd0"  # no character of a text; what stands for such a brace among tags
 _BLANK = re.compile(r"\n[ \t]*\n")
 
 
@@ -126,7 +128,7 @@ def _body(text: str, name: str) -> str:
     """Return the text of an event, without what pysubs2 takes for a part of it, and with its entities resolved."""
     if name == "vtt":  # a blank line ends a cue; what follows is a comment or the name of the next one
         text = _BLANK.split(text.replace("\\N", "\n"), 1)[0]
-    return html.unescape(text) if name in ("vtt", "srt") else text
+    return _BRACE.sub(_LITERAL_BRACE, html.unescape(text)) if name in ("vtt", "srt") else text
 
 
 def plain(events: Iterable[Event], *, is_typed: bool = False) -> Subtitles:
@@ -155,7 +157,8 @@ def _text(raw: str, left_out: Counter[str]) -> str:
     left_out["styled"] += len(fragments) > 1
     left_out["drawn"] += any(style.drawing for _, style in fragments)
     text = "".join(fragment for fragment, style in fragments if not style.drawing)
-    return _lines(re.sub(r"\\[nN]", "\n", text.replace("\\h", " ")), left_out)
+    text = text.replace(_LITERAL_BRACE, "{").replace("\\h", " ")
+    return _lines(re.sub(r"\\[nN]", "\n", text), left_out)
 
 
 def _lines(text: str, left_out: Counter[str]) -> str:
@@ -164,6 +167,11 @@ def _lines(text: str, left_out: Counter[str]) -> str:
     text = "\n".join(line for line in lines if line)
     left_out["long"] += len(text) > MAX_TEXT
     return text[:MAX_TEXT].strip()
+
+
+def typed_text(text: str) -> str:
+    """Return a typed text as captions contain it: without tags, control characters and blank lines; may be empty."""
+    return _lines(text, Counter())
 
 
 def _without_tags(text: str) -> str:

@@ -106,7 +106,7 @@ def test_other_formats_are_read(data):
         (b'{"segments": []}', "none of the formats"),
         (TTML.replace("</p>", "").encode(), "It is damaged: it is no TTML"),
         (SRT.encode("utf-16") + b"\x00\xd8" * 400, "Its encoding is not known"),  # halves of characters
-        (b"x" * (MAX_BYTES + 1), "It is larger than 5 MB"),
+        (b"x" * (MAX_BYTES + 1), "It is larger than 10 MB"),
     ],
 )
 def test_what_is_no_subtitle_is_refused_with_a_sentence(data, part):

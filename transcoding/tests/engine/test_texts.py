@@ -207,4 +207,4 @@ class TestSidecars:
         file = texts.written(tmp_path / "slow.srt", "<SAMI>" + "<SYNC Start=1><" * 300_000 + slow)
         with pytest.raises(UnreadableText) as refusal:
             read_sidecar(file)
-        assert str(refusal.value) in (HARMFUL, "It is larger than 5 MB, and subtitles are much smaller.")
+        assert str(refusal.value) in (HARMFUL, "It is larger than 10 MB, and subtitles are much smaller.")

@@ -1,0 +1,145 @@
+// Find and replace, and the shift of a range of captions in time: the two bars below the tools.
+
+import { clock, occurrences, possibleShift, replaceAll, shift } from "./captions-edits.js";
+
+export class FindBar {
+  constructor(root, desk) {
+    Object.assign(this, { root, desk });
+    [this.field, this.by] = root.querySelectorAll("input[type=text]");
+    this.exact = root.querySelector("input[type=checkbox]");
+    this.told = root.querySelector(".meta");
+    this.allButton = root.querySelector("[data-find=all]");
+    for (const field of [this.field, this.by, this.exact]) field.addEventListener("input", () => this.count());
+    root.addEventListener("click", ({ target }) => this[target.closest("[data-find]")?.dataset.find]?.());
+    root.addEventListener("keydown", (event) => this.#key(event));
+  }
+
+  open() {
+    const selected = String(document.getSelection() ?? "") || this.desk.selectedText();
+    this.root.hidden = false;
+    if (selected && !selected.includes("\n")) this.field.value = selected;
+    this.count();
+    this.field.focus();
+    this.field.select();
+  }
+
+  close() {
+    this.root.hidden = true;
+    this.desk.focusCurrent();
+  }
+
+  #key(event) {
+    if (event.key === "Escape") this.close();
+    else if (event.key === "Enter" && event.target.matches("input[type=text]")) {
+      if (event.target === this.by) this.replace();
+      else this.next();
+    } else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  #found() { return occurrences(this.desk.text.cues, this.field.value, this.exact.checked); }
+
+  count() {
+    const found = this.#found();
+    const cues = new Set(found.map(([index]) => index)).size;
+    const matches = `${found.length} ${found.length === 1 ? "match" : "matches"}`;
+    this.told.textContent = this.field.value ? `${matches} in ${cues} ${cues === 1 ? "caption" : "captions"}` : "";
+    this.allButton.textContent = `Replace all${found.length ? ` ${found.length}` : ""}`;
+    return found;
+  }
+
+  next() {
+    const found = this.count();
+    if (!found.length) return;
+    const { index, place } = this.at ?? { index: this.desk.list.current, place: -1 };
+    const [cue, at] = found.find(([i, p]) => i > index || (i === index && p > place)) ?? found[0];
+    this.at = { index: cue, place: at };
+    this.desk.go(cue, { focus: false });
+    const area = this.desk.list.row(cue)?.querySelector("textarea");
+    area?.setSelectionRange(at, at + this.field.value.length);
+    this.desk.say(`Caption ${cue + 1}: ${this.desk.text.cues[cue].text}`);
+  }
+
+  // Replaces the match that was found last, and goes to the next one.
+  replace() {
+    if (this.desk.isReadOnly) return;
+    if (!this.at) return this.next();
+    const { index, place } = this.at;
+    const cue = this.desk.text.cues[index];
+    const found = this.#found().some(([i, p]) => i === index && p === place);
+    if (found) {
+      const text = cue.text.slice(0, place) + this.by.value + cue.text.slice(place + this.field.value.length);
+      this.desk.setText(index, text);
+      this.at = { index, place: place + this.by.value.length - 1 };
+    }
+    this.next();
+  }
+
+  all() {
+    if (this.desk.isReadOnly || !this.field.value) return;
+    const count = this.#found().length;
+    this.desk.text.become(replaceAll(this.desk.text.cues, this.field.value, this.by.value, this.exact.checked));
+    this.desk.say(`${count} replaced. Undo brings them back.`);
+    this.count();
+  }
+}
+
+export class ShiftBar {
+  constructor(root, desk) {
+    Object.assign(this, { root, desk });
+    this.which = root.querySelector("select");
+    this.by = root.querySelector("input");
+    this.told = root.querySelector(".meta");
+    this.button = root.querySelector("[data-shift]");
+    for (const field of [this.which, this.by]) field.addEventListener("input", () => this.count());
+    this.button.addEventListener("click", () => this.apply());
+    root.querySelector("[data-close]").addEventListener("click", () => this.close());
+    root.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") this.close();
+      else if (event.key === "Enter" && event.target === this.by) this.apply();
+      else return;
+      event.preventDefault();
+      event.stopPropagation();
+    });
+  }
+
+  open() {
+    this.root.hidden = false;
+    this.count();
+    this.by.focus();
+    this.by.select();
+  }
+
+  close() {
+    this.root.hidden = true;
+    this.desk.focusCurrent();
+  }
+
+  #range() {
+    const { length } = this.desk.text.cues;
+    const { current } = this.desk.list;
+    return { after: [current, length], before: [0, current + 1], all: [0, length], one: [current, current + 1] }[this.which.value];
+  }
+
+  count() {
+    const [from, to] = this.#range();
+    const seconds = Number(this.by.value.replace(",", ".").replace("\u2212", "-"));
+    const by = Number.isFinite(seconds) ? possibleShift(this.desk.text.cues, from, to, seconds, this.desk.duration) : 0;
+    const last = this.desk.text.cues[to - 1];
+    this.told.textContent = Number.isFinite(seconds) && last
+      ? `seconds; the last one then ends at ${clock(last.end + by)}` : "seconds, such as 0.4 or -1.25";
+    this.button.textContent = `Shift ${to - from} caption${to - from === 1 ? "" : "s"}`;
+    this.button.disabled = !by || this.desk.isReadOnly;
+    return by;
+  }
+
+  apply() {
+    const by = this.count();
+    if (!by || this.desk.isReadOnly) return;
+    const [from, to] = this.#range();
+    this.desk.text.become(shift(this.desk.text.cues, from, to, by, this.desk.duration));
+    this.desk.say(`${to - from} captions were shifted by ${by} seconds. Undo brings them back.`);
+    this.count();
+  }
+}
