@@ -89,10 +89,10 @@
   // Loads the player with the first click: it weighs more than the page.
   async function playPreview() {
     const screen = find("screen");
-    const { scripts, module, style } = screen.dataset;
+    const { scripts, module, css } = screen.dataset;
     const opened = find("player-template").content.cloneNode(true);
     find("play").disabled = true;
-    await add("link", { rel: "stylesheet", href: style });
+    await add("link", { rel: "stylesheet", href: css });
     await add("script", { type: "module", src: module });
     screen.replaceChildren(opened);
     for (const src of scripts.split(" ")) await add("script", { src });

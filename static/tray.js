@@ -40,8 +40,8 @@
     }
 
     async start() {
-      const { scripts, style, uploads } = this.element.dataset;
-      await Promise.all([loadStyle(style), ...scripts.split(" ").map(loadScript)]);
+      const { scripts, css, uploads } = this.element.dataset;
+      await Promise.all([loadStyle(css), ...scripts.split(" ").map(loadScript)]);
       this.uploads = new VlogUploads(uploads);
       this.showRows();
       this.uploads.listen((item) => this.show(item));

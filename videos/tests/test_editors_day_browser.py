@@ -8,10 +8,10 @@ from django.utils import timezone
 
 from transcoding.tests import clips
 from transcoding.tests.conftest import Node
-from transcoding.tests.engine.sounds import picture, tone
+from transcoding.tests.engine.sounds import tone
 from videos.models import Upload, Video
 from videos.tests import live
-from videos.tests.test_looks import PASSWORD, log_in, visit  # noqa: F401 - a fixture
+from videos.tests.test_looks import PASSWORD, visit  # noqa: F401 - a fixture
 from videos.tests.test_tray_browser import drop, row
 from videos.tests.test_upload_browser import FAST, throttle, wait_for_bytes
 from vlog.celery import app
@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
 ]
 
-SLOW = 10_000  # bytes a second
+SLOW = 100_000  # bytes a second
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,8 @@ def video(django_db_setup):
 def files(tmp_path):
     made = [tmp_path / name for name in ("lake.mp4", "walk.mp4", "hill.mp4")]
     for number, path in enumerate(made):
-        clips.make(path, *picture(6), *tone(300 + 100 * number, 6), *clips.H264, "-c:a", "aac")
+        noise = ("-f", "lavfi", "-i", f"testsrc2=size=320x180:rate=25:duration=6,noise=alls={8 + number}:allf=t")
+        clips.make(path, *noise, *tone(440, 6), *clips.H264, "-c:a", "aac")  # large enough to be paused
     return made
 
 
@@ -57,6 +58,7 @@ def upload(page, files):
     drop(page, files)
     wait_for_bytes(1)
     page.get_by_role("button", name="Pause walk.mp4").click()
+    wait_until(lambda: Upload.objects.filter(name="walk.mp4").exists(), "the beginning of the upload")
     row(page, "walk.mp4").get_by_text("Details").click()
     row(page, "walk.mp4").get_by_label("Title").fill("A walk")
     row(page, "walk.mp4").get_by_label("Tags").fill("Hills, Autumn")
@@ -79,6 +81,8 @@ def pick_poster(page):
 
 
 def schedule(page, walk):
+    page.get_by_role("radio", name="Private").check()
+    save(page)
     tomorrow = timezone.localdate() + timedelta(days=1)
     page.get_by_role("radio", name="Public").check()
     page.get_by_role("group", name="From").get_by_label("Day").fill(tomorrow.isoformat())
@@ -98,7 +102,7 @@ def replace(page, walk, file):
     """Replace the file, and go back."""
     page.set_input_files("#replace-file", file)
     page.get_by_role("button", name="Replace file").click()
-    row(page, "hill.mp4").get_by_text("It replaces the file").wait_for()
+    row(page, "A walk").get_by_text("It replaces the file").wait_for()
     wait_until(lambda: walk.file_versions.filter(state="current", number=2).exists(), "the new version")
     page.reload()
     page.get_by_text("Versions · 2").click()
@@ -121,7 +125,7 @@ def test_an_editors_day(visit, address, files, node):  # noqa: F811
     page = visit("/")
     page.set_default_timeout(live.PATIENCE * 1000)
     page.on("dialog", lambda dialog: dialog.accept())
-    log_in(page, address)
+    live.log_in(page, address, "editor", PASSWORD)
     walk = upload(page, files)
     wait_until(lambda: Video.objects.filter(status="ready").count() == 3, "the videos")
     page.goto(f"{address}/admin/videos/video/{walk.pk}/change/")

@@ -7,7 +7,7 @@ from transcoding.models import TranscodingJob
 from videos.models import Video
 from videos.tests import live
 from videos.tests.factories import TranscodingJobFactory, VideoFactory
-from videos.tests.test_looks import PASSWORD, log_in, visit  # noqa: F401 - a fixture
+from videos.tests.test_looks import PASSWORD, visit  # noqa: F401 - a fixture
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
 
@@ -29,7 +29,7 @@ def open_page(visit, address):  # noqa: F811
 
     def open_path(path):
         page = visit("/")
-        log_in(page, address)
+        live.log_in(page, address, "editor", PASSWORD)
         page.goto(address + path)
         page.polls = []
         page.on("request", lambda request: page.polls.append(request.url) if is_poll(request) else None)

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from videos.models import Upload, Video
 from videos.storage.paths import source_path
 from videos.tests import live
-from videos.tests.test_looks import PASSWORD, is_too_wide, log_in, visit  # noqa: F401 - a fixture
+from videos.tests.test_looks import PASSWORD, is_too_wide, visit  # noqa: F401 - a fixture
 from videos.tests.test_upload_browser import FAST, SLOW, throttle, wait_for_bytes
 from vlog.tests.processes import wait_until
 
@@ -33,7 +33,7 @@ def desk(visit, address):  # noqa: F811
         page = visit("/", **options)
         page.set_default_timeout(TIMEOUT)
         page.on("dialog", lambda dialog: dialog.accept())
-        log_in(page, address)
+        live.log_in(page, address, "editor", PASSWORD)
         page.goto(address + path)
         return page
 

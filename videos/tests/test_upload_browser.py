@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from videos.models import CaptionTrack, Upload, Video
 from videos.storage.paths import source_path
 from videos.tests import live
-from videos.tests.test_looks import PASSWORD, is_too_wide, log_in, visit  # noqa: F401 - a fixture
+from videos.tests.test_looks import PASSWORD, is_too_wide, visit  # noqa: F401 - a fixture
 from videos.tests.test_tus_server import kill_receivers
 from videos.uploads import transfer
 from vlog.tests.processes import wait_until
@@ -34,7 +34,7 @@ def form(visit, address):  # noqa: F811
     def open_form(**options):
         page = visit("/", **options)
         page.set_default_timeout(TIMEOUT)
-        log_in(page, address)
+        live.log_in(page, address, "editor", PASSWORD)
         page.goto(address + ADD)
         return page
 
@@ -49,10 +49,11 @@ def file(tmp_path):
 
 
 def throttle(page, rate):
-    session = page.context.new_cdp_session(page)
-    session.send("Network.enable")
+    if not hasattr(page, "network"):  # one session, because the slowest of several counts
+        page.network = page.context.new_cdp_session(page)
+        page.network.send("Network.enable")
     conditions = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": rate}
-    session.send("Network.emulateNetworkConditions", conditions)
+    page.network.send("Network.emulateNetworkConditions", conditions)
 
 
 def begin(page, file, **fields):

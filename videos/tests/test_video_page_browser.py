@@ -7,7 +7,7 @@ from transcoding.tests.engine.test_pictures import colour_at, colour_of
 from videos.models import Chapter, Video
 from videos.storage.paths import package_dir
 from videos.tests import live
-from videos.tests.test_looks import PASSWORD, is_too_wide, log_in, visit  # noqa: F401 - a fixture
+from videos.tests.test_looks import PASSWORD, is_too_wide, visit  # noqa: F401 - a fixture
 from videos.tests.test_storyboard_player import colours
 
 pytestmark = [pytest.mark.slow("plays a video of its own in a browser"), pytest.mark.django_db]
@@ -26,7 +26,7 @@ def video(lasting_rows, tmp_path_factory):
 @pytest.fixture
 def page(visit, address, video):  # noqa: F811
     page = visit("/")
-    log_in(page, address)
+    live.log_in(page, address, "editor", PASSWORD)
     page.wait_for_load_state("networkidle")
     page.loaded = []
     page.on("response", page.loaded.append)
