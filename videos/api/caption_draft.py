@@ -119,15 +119,16 @@ class DraftView(CaptionsOfVideoView):
     @extend_schema(request=RevisionSerializer, responses={200: DraftSerializer, 412: OUTDATED})
     def post(self, request: Request, slug: str, number: int) -> Response:
         """Publish the text; the one that viewers had is kept as a version."""
-        revision = validated(RevisionSerializer, request.data)["revision"]
-        caption_drafts.publish(track_of(found(slug, request.user), number), revision)
+        track = track_of(found(slug, request.user), number)
+        caption_drafts.publish(track, validated(RevisionSerializer, request.data)["revision"])
         return self.get(request, slug, number)
 
     @extend_schema(parameters=[REVISION], responses={200: DraftSerializer, 412: OUTDATED})
     def delete(self, request: Request, slug: str, number: int) -> Response:
         """End the draft without publishing it; its text is kept as a version. Answers the present text."""
+        track = track_of(found(slug, request.user), number)
         revision = _revision({"revision": _int(request.query_params.get("revision"))}, "Give ?revision= of the draft.")
-        caption_drafts.leave(track_of(found(slug, request.user), number), revision)
+        caption_drafts.leave(track, revision)
         return self.get(request, slug, number)
 
 
