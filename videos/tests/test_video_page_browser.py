@@ -29,7 +29,7 @@ def page(visit, address, video):  # noqa: F811
     live.log_in(page, address, "editor", PASSWORD)
     page.wait_for_load_state("networkidle")
     page.loaded = []
-    page.on("response", page.loaded.append)
+    page.on("response", lambda response: page.loaded.append(response))
     page.goto(f"{address}/admin/videos/video/{video.pk}/change/")
     return page
 
