@@ -194,7 +194,7 @@ STATICFILES_FINDERS = [
 STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
-        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage",
+        "BACKEND": "vlog.serving.static.HashedStaticFiles",
         # The user that serves the files may be another one; FILE_UPLOAD_PERMISSIONS is for uploads.
         "OPTIONS": {"file_permissions_mode": 0o644},
     },
