@@ -2,7 +2,9 @@
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 
+from transcoding.tests.conftest import wait_for
 from videos import caption_drafts
 from videos.caption_drafts import Splice
 from videos.models import CaptionVersion, Cue
@@ -35,9 +37,11 @@ def track():
 def desk(visit, address, track):  # noqa: F811
     """Return a function that opens the desk in a browser of its own."""
     User.objects.create_superuser("ann", password=PASSWORD, first_name="Ann", last_name="Keller")
+    pages = []
 
     def open_desk(**options):
         page = visit("/", **options)
+        pages.append(page)
         page.set_default_timeout(TIMEOUT)
         log_in(page, address, "ann", PASSWORD)
         page.goto(f"{address}/admin/videos/video/{track.video_id}/captions/")
@@ -45,7 +49,21 @@ def desk(visit, address, track):  # noqa: F811
         page.witness.complaints.clear()  # of the other pages, whose videos have no posters
         return page
 
-    return open_desk
+    yield open_desk
+    for page in pages:
+        page.context.set_offline(True)  # a closed desk says so, and the tables are emptied next
+        page.context.close()
+    wait_for(lambda: others_at_work() == 0, "the end of the last requests")
+
+
+def others_at_work():
+    """Return how many other connections run a statement or a transaction in this database."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND backend_type = 'client backend' AND state <> 'idle'"
+        )
+        return cursor.fetchone()[0]
 
 
 def draft_of(track):

@@ -1,5 +1,6 @@
 """Who may watch a video, now and from a moment on; and the links for guests."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 
@@ -14,6 +15,7 @@ from videos.models import ShareLink, Video, VisibilityChange
 from videos.pages.feeds import fresh_seconds
 from videos.publication import PublicationError
 from videos.tests.factories import VideoFactory
+from vlog import site
 from vlog.models import AuditEntry
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_folders")]
@@ -277,12 +279,16 @@ def run(*arguments):
     return out.getvalue()
 
 
+def in_berlin():
+    """Have the site in a time zone in which the clocks change."""
+    site.settings_of_site.assume(replace(site.first_values(), time_zone="Europe/Berlin"))
+
+
 class TestCommand:
-    def test_it_sets_and_plans(self, settings):
+    def test_it_sets_and_plans(self):
         video = VideoFactory(slug="walk", title="A walk", public=True)
         assert run("walk", "private") == "«A walk» is private now.\n"
-        settings.TIME_ZONE = "Europe/Berlin"
-        timezone.get_default_timezone.cache_clear()
+        in_berlin()
         message = run("walk", "public", "--at", "2999-12-04 09:00", "--until", "2999-12-31T00:00+00:00")
         assert message.startswith(
             "«A walk» will be public from 2999-12-04 09:00 CET on, and private from 2999-12-31 01:00"
@@ -291,11 +297,6 @@ class TestCommand:
             ("public", datetime(2999, 12, 4, 8, tzinfo=UTC)),
             ("private", datetime(2999, 12, 31, tzinfo=UTC)),
         ]
-
-    @pytest.fixture(autouse=True)
-    def _zone(self):
-        yield
-        timezone.get_default_timezone.cache_clear()
 
     def test_a_password_is_the_first_line_of_a_file_or_of_the_input(self, tmp_path, monkeypatch):
         video = VideoFactory(slug="walk", public=True)
@@ -322,9 +323,8 @@ class TestCommand:
             (("walk", "password", "--password-file", "/dev/null"), "The password is empty"),
         ],
     )
-    def test_wrong_use_is_told_in_a_sentence(self, settings, arguments, message):
-        settings.TIME_ZONE = "Europe/Berlin"
-        timezone.get_default_timezone.cache_clear()
+    def test_wrong_use_is_answered_in_a_sentence(self, arguments, message):
+        in_berlin()
         video = VideoFactory(slug="walk", public=True)
         with pytest.raises(CommandError, match=message) as refused:
             run(*arguments)

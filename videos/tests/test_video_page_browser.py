@@ -28,8 +28,12 @@ def page(visit, address, video):  # noqa: F811
     page = visit("/")
     live.log_in(page, address, "editor", PASSWORD)
     page.wait_for_load_state("networkidle")
-    page.loaded = []
-    page.on("response", lambda response: page.loaded.append(response))
+    page.loaded = loaded = []
+
+    def note(response):
+        loaded.append(response)
+
+    page.on("response", note)
     page.goto(f"{address}/admin/videos/video/{video.pk}/change/")
     return page
 

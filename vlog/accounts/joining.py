@@ -71,6 +71,6 @@ class JoinView(FormView):
     def _refuse(self, message: str) -> HttpResponse:
         context = {**admin.site.each_context(self.request), "title": "This invitation is not open", "message": message}
         frame = {"is_nav_sidebar_enabled": False, "has_permission": False}
-        return TemplateResponse(
-            self.request, "admin/invitation_gone.html", {**context, **frame}, status=HTTPStatus.NOT_FOUND
-        )
+        response = TemplateResponse(self.request, "admin/invitation_gone.html", {**context, **frame})
+        response.status_code = HTTPStatus.NOT_FOUND
+        return response

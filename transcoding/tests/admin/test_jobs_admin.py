@@ -137,11 +137,11 @@ def test_a_page_tells_everything_of_one(editor):
 def test_its_page_and_that_of_its_video_tell_the_warnings(editor):
     job = at_work()
     pages = address(job), f"/admin/videos/video/{job.video_id}/change/"
-    assert not any('class="warnings"' in page(editor, path) for path in pages)
+    assert not any("Warning" in page(editor, path) for path in pages)
     job.warn("The file <ends> early.")
-    for path in pages:
+    for path, heading in zip(pages, ("<p>Warning</p>", "<strong>Warnings</strong> · 1"), strict=True):
         text = page(editor, path)
-        assert "<p>Warning</p>" in text
+        assert heading in text
         assert "<li>The file &lt;ends&gt; early.</li>" in text
     job.warn("Pictures are missing.")
     assert "<p>Warnings</p>" in page(editor, pages[0])
