@@ -120,7 +120,9 @@ class TestEnvironment:
         assert confinement.environment(Rights(ports=None)).keys().isdisjoint(SECRETS)
 
     def _environment(self, pid):
-        content = processes.Path(f"/proc/{pid}/environ").read_bytes()
+        content = b""
+        while not content:  # setpriv becomes prlimit, which becomes the program: in between there is none
+            content = processes.Path(f"/proc/{pid}/environ").read_bytes()
         return dict(entry.split("=", 1) for entry in content.decode().split("\0") if entry)
 
 
