@@ -1,13 +1,15 @@
 """A playlist as JSON, and the fields of it that can be changed."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from django.contrib.auth.models import AnonymousUser, User
 from django.urls import reverse
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from videos.formatting import absolute
-from videos.models import MAX_ITEMS, Playlist, PlaylistVisibility, Video
+from videos.models import MAX_ITEMS, Playlist, PlaylistVisibility, Video, VideoQuerySet
 from videos.uploads import clean
 from videos.uploads.details import MAX_DESCRIPTION
 
@@ -41,7 +43,7 @@ class PlaylistWithFields(serializers.Serializer[Any]):
         return slug
 
     def validate_videos(self, slugs: list[str]) -> list[int]:
-        return ids_of(slugs)
+        return ids_of(slugs, self.context)
 
     def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
         unknown = set(self.initial_data) - set(self.fields)
@@ -89,15 +91,15 @@ class ItemSerializer(serializers.Serializer[Any]):
     before = serializers.SlugField(max_length=255, required=False, allow_null=True)
 
     def validate_video(self, slug: str) -> int:
-        return ids_of([slug])[0]
+        return ids_of([slug], self.context)[0]
 
     def validate_before(self, slug: str | None) -> int | None:
-        return ids_of([slug])[0] if slug else None
+        return ids_of([slug], self.context)[0] if slug else None
 
 
-def validated(data: Any, playlist: Playlist | None) -> dict[str, Any]:
+def validated(data: Any, playlist: Playlist | None, user: User | AnonymousUser) -> dict[str, Any]:
     """Return the fields of a change. Raises ValidationError: a sentence, and those of each field."""
-    serializer = PlaylistWithFields(data=data, context={"playlist": playlist})
+    serializer = PlaylistWithFields(data=data, context={"playlist": playlist, "user": user})
     if serializer.is_valid():
         return dict(serializer.validated_data)
     errors: dict[str, list[str]] = {name: _sentences(messages) for name, messages in serializer.errors.items()}
@@ -110,14 +112,23 @@ def _sentences(messages: Any) -> list[str]:
     return [str(message) for each in nested for message in each]
 
 
-def ids_of(slugs: list[str]) -> list[int]:
-    """Return the ids of the videos that have these slugs or had them, in their order. Raises ValidationError."""
-    videos = Video.objects.listed().not_archived()
-    known = dict(videos.filter(old_slugs__slug__in=slugs).values_list("old_slugs__slug", "pk"))
-    known |= dict(videos.filter(slug__in=slugs).values_list("slug", "pk"))
+def ids_of(slugs: list[str], context: Mapping[str, Any]) -> list[int]:
+    """Return the ids of the videos that have these slugs or had them, in their order. Raises ValidationError.
+
+    They are videos that the account may edit, and those that are in the playlist already.
+    """
+    known = _by_slug(Video.objects.for_editor(context["user"]), slugs)
+    if context["playlist"] is not None:
+        known |= _by_slug(Video.objects.filter(playlists=context["playlist"]), slugs)
     if missing := [slug for slug in slugs if slug not in known]:
         raise ValidationError(f"There is no video {missing[0]}.")
     return [known[slug] for slug in slugs]
+
+
+def _by_slug(videos: VideoQuerySet, slugs: list[str]) -> dict[str, int]:
+    videos = videos.listed().not_archived()
+    known = dict(videos.filter(old_slugs__slug__in=slugs).values_list("old_slugs__slug", "pk"))
+    return known | dict(videos.filter(slug__in=slugs).values_list("slug", "pk"))
 
 
 def summary(playlist: Any) -> dict[str, Any]:

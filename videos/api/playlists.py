@@ -97,7 +97,7 @@ class PlaylistsView(PlaylistCalls):
     @extend_schema(request=PlaylistWithFields, responses={201: PlaylistSerializer})
     def post(self, request: Request) -> Response:
         """Create a playlist; without a slug it gets one that is made from the title."""
-        fields = validated(request.data, None)
+        fields = validated(request.data, None, request.user)
         videos = fields.pop("videos", [])
         with refused(), transaction.atomic():
             playlist = with_free_slug(lambda: Playlist.objects.create(**fields))
@@ -122,7 +122,7 @@ class PlaylistView(PlaylistCalls):
     def patch(self, request: Request, slug: str) -> Response:
         """Change the fields that are given, all or none. `videos` are all its videos, in their order."""
         playlist, version = found(slug), required_version(request)
-        fields = validated(request.data, playlist)
+        fields = validated(request.data, playlist, request.user)
         videos = fields.pop("videos", None)
         with refused(), transaction.atomic():
             lock_videos(videos or ())
@@ -155,10 +155,10 @@ class PlaylistVideosView(PlaylistCalls):
     @extend_schema(request=ItemSerializer, responses={200: PlaylistSerializer})
     def post(self, request: Request, slug: str) -> Response:
         """Add a video or move it: before another one of the playlist, or without `before` to the end."""
-        serializer = ItemSerializer(data=request.data)
+        playlist = found(slug)
+        serializer = ItemSerializer(data=request.data, context={"playlist": playlist, "user": request.user})
         serializer.is_valid(raise_exception=True)
         video, before = serializer.validated_data["video"], serializer.validated_data.get("before")
-        playlist = found(slug)
         with refused(), transaction.atomic():
             if not playlist.add([video], before):
                 playlist.move(video, before)

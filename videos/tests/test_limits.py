@@ -5,7 +5,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from videos import archive, grants, merging
-from videos.models import CategoryLimit, Upload, Video, categories_for
+from videos.models import CategoryLimit, Playlist, Upload, Video, categories_for
 from videos.storage.paths import package_name
 from videos.tests.factories import CategoryFactory, TranscodingJobFactory, VideoFactory
 from vlog.models import AuditEntry
@@ -196,6 +196,24 @@ def test_files_of_other_videos_need_another_grant(editor, videos):
         grant = grants.for_editor(editor, video)
         path = f"/access/media/{package_name(video)}/{grant}/master.m3u8"
         assert Client().get(path).status_code == expected
+
+
+def test_other_videos_stay_in_a_playlist_and_cannot_be_added(editor, videos):
+    client = client_of(editor)
+    playlist = Playlist.objects.create(title="Talks", slug="talks")
+    items = "/api/v1/playlists/talks/videos/"
+    assert client.post(items, {"video": "v0"}, content_type="application/json").status_code == 200
+    assert client.post(items, {"video": "v1"}, content_type="application/json").status_code == 400
+    playlist.add([videos[1].pk])
+    version = Playlist.objects.get().version
+    order = client.patch(
+        "/api/v1/playlists/talks/",
+        {"videos": ["v1", "v0"]},
+        content_type="application/json",
+        HTTP_IF_MATCH=f'"{version}"',
+    )
+    assert order.status_code == 200
+    assert playlist.order() == [videos[1].pk, videos[0].pk]
 
 
 def test_a_limited_editor_changes_no_category(editor, categories):
