@@ -11,7 +11,7 @@ export class Comparison {
   constructor(root, desk) {
     Object.assign(this, { root, desk });
     this.title = root.querySelector("h2");
-    this.told = root.querySelector(".meta");
+    this.status = root.querySelector(".meta");
     this.body = root.querySelector("tbody");
     root.addEventListener("click", ({ target }) => this[target.closest("[data-compare]")?.dataset.compare]?.());
     root.addEventListener("keydown", (event) => event.key === "Escape" && this.close());
@@ -42,7 +42,7 @@ export class Comparison {
     const kept = this.pairs.filter((pair) => pair.change !== "same" && !pair.advised && pair.present).length;
     const parts = [`${count("same")} the same`, `${count("changed")} changed`, `${count("added")} added`, `${count("removed")} missing`];
     if (kept) parts.push(`${kept} of your corrections kept`);
-    this.told.replaceChildren(...parts.map((part) => element("span", "", part)));
+    this.status.replaceChildren(...parts.map((part) => element("span", "", part)));
   }
 
   #list() {

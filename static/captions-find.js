@@ -7,7 +7,7 @@ export class FindBar {
     Object.assign(this, { root, desk });
     [this.field, this.by] = root.querySelectorAll("input[type=text]");
     this.exact = root.querySelector("input[type=checkbox]");
-    this.told = root.querySelector(".meta");
+    this.status = root.querySelector(".meta");
     this.allButton = root.querySelector("[data-find=all]");
     for (const field of [this.field, this.by, this.exact]) field.addEventListener("input", () => this.count());
     root.addEventListener("click", ({ target }) => this[target.closest("[data-find]")?.dataset.find]?.());
@@ -44,7 +44,7 @@ export class FindBar {
     const found = this.#found();
     const cues = new Set(found.map(([index]) => index)).size;
     const matches = `${found.length} ${found.length === 1 ? "match" : "matches"}`;
-    this.told.textContent = this.field.value ? `${matches} in ${cues} ${cues === 1 ? "caption" : "captions"}` : "";
+    this.status.textContent = this.field.value ? `${matches} in ${cues} ${cues === 1 ? "caption" : "captions"}` : "";
     this.allButton.textContent = `Replace all${found.length ? ` ${found.length}` : ""}`;
     return found;
   }
@@ -90,7 +90,7 @@ export class ShiftBar {
     Object.assign(this, { root, desk });
     this.which = root.querySelector("select");
     this.by = root.querySelector("input");
-    this.told = root.querySelector(".meta");
+    this.status = root.querySelector(".meta");
     this.button = root.querySelector("[data-shift]");
     for (const field of [this.which, this.by]) field.addEventListener("input", () => this.count());
     this.button.addEventListener("click", () => this.apply());
@@ -127,7 +127,7 @@ export class ShiftBar {
     const seconds = Number(this.by.value.replace(",", ".").replace("\u2212", "-"));
     const by = Number.isFinite(seconds) ? possibleShift(this.desk.text.cues, from, to, seconds, this.desk.duration) : 0;
     const last = this.desk.text.cues[to - 1];
-    this.told.textContent = Number.isFinite(seconds) && last
+    this.status.textContent = Number.isFinite(seconds) && last
       ? `seconds; the last one then ends at ${clock(last.end + by)}` : "seconds, such as 0.4 or -1.25";
     this.button.textContent = `Shift ${to - from} caption${to - from === 1 ? "" : "s"}`;
     this.button.disabled = !by || this.desk.isReadOnly;

@@ -28,13 +28,13 @@ async function upload(event, form, desk) {
   const [file] = form.querySelector("input[type=file]").files;
   if (!file) return; // the form adds an empty track
   event.preventDefault();
-  const told = form.querySelector(".told");
+  const status = form.querySelector(".status");
   if (file.size > LARGEST) {
-    told.textContent = "The file is larger than 10 MB, and captions are much smaller.";
+    status.textContent = "The file is larger than 10 MB, and captions are much smaller.";
     return;
   }
   const query = new URLSearchParams({ language: form.elements.language.value, kind: form.elements.kind.value, draft: "true" });
-  told.textContent = "Sending …";
+  status.textContent = "Sending …";
   await desk?.saver.flush();
   const headers = { "X-CSRFToken": form.elements.csrfmiddlewaretoken.value, "Content-Type": "application/octet-stream" };
   let answer = { status: 0, data: null };
@@ -42,10 +42,10 @@ async function upload(event, form, desk) {
     const response = await fetch(`${form.dataset.upload}?${query}`, { method: "POST", headers, body: file });
     answer = { status: response.status, data: await response.json().catch(() => null) };
   } catch {
-    // told below
+    // reported below
   }
   if (answer.status !== 201) {
-    told.textContent = sentenceOf(answer);
+    status.textContent = sentenceOf(answer);
     return;
   }
   const { number, draft, notes } = answer.data;
@@ -57,7 +57,7 @@ async function upload(event, form, desk) {
     } else location.assign(next);
   };
   if (!notes?.length) return goOn();
-  told.textContent = `The file was taken. ${notes.join(" ")}`;
+  status.textContent = `The file was taken. ${notes.join(" ")}`;
   const button = form.querySelector("button[type=submit]");
   button.textContent = "Continue";
   button.addEventListener("click", (click) => { click.preventDefault(); goOn(); });

@@ -32,7 +32,7 @@ function follow(box, lines, video) {
 }
 
 function search(form, box, lines) {
-  const [field, told] = [form.querySelector("input"), form.querySelector("[role=status]")];
+  const [field, status] = [form.querySelector("input"), form.querySelector("[role=status]")];
   let found = [];
   let place = -1;
   const choose = (step) => {
@@ -41,7 +41,7 @@ function search(form, box, lines) {
     place = (place + step + found.length) % found.length;
     found[place].classList.add("chosen");
     box.scrollTop = found[place].offsetTop - box.clientHeight / 3;
-    told.textContent = `${place + 1} of ${found.length}`;
+    status.textContent = `${place + 1} of ${found.length}`;
   };
   const find = () => {
     const wanted = field.value.trim().toLocaleLowerCase();
@@ -49,7 +49,7 @@ function search(form, box, lines) {
     found = wanted ? lines.filter((line) => line.textContent.toLocaleLowerCase().includes(wanted)) : [];
     for (const line of found) line.classList.add("found");
     place = -1;
-    told.textContent = wanted && !found.length ? "Not found" : "";
+    status.textContent = wanted && !found.length ? "Not found" : "";
     choose(1);
   };
   form.hidden = false;

@@ -9,6 +9,7 @@ from videos.models import CategoryLimit, Playlist, Upload, Video, categories_for
 from videos.storage.paths import package_name
 from videos.tests.factories import CategoryFactory, TranscodingJobFactory, VideoFactory
 from vlog.models import AuditEntry
+from vlog.tests.people import client_of
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/videos/video/"
@@ -24,12 +25,6 @@ def person(name, *limits, group="Editors"):
     user.groups.add(Group.objects.get(name=group))
     CategoryLimit.objects.replace(user, list(limits))
     return user
-
-
-def client_of(user):
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import threading
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.core import mail
 from django.core.cache import cache
 from django.db import connections
@@ -16,26 +16,14 @@ from vlog.accounts import invitations
 from vlog.accounts.invitations import InvitationError
 from vlog.accounts.roles import Role, role_of
 from vlog.models import AuditEntry, Invitation
+from vlog.tests.people import PASSWORD, account, client_of
 
 INVITE = "/admin/auth/user/invite/"
-PASSWORD = "a harbour at dawn"
 
 
 @pytest.fixture(autouse=True)
 def _no_guesses():
     cache.clear()
-
-
-def account(name, *groups, **fields):
-    user = User.objects.create_user(name, password=PASSWORD, is_staff=True, **fields)
-    user.groups.set(Group.objects.filter(name__in=groups))
-    return user
-
-
-def client_of(user):
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 @pytest.fixture

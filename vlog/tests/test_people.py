@@ -5,7 +5,7 @@ import threading
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
@@ -17,8 +17,8 @@ from vlog import site, tokens, zones
 from vlog.accounts import second_factor, sessions
 from vlog.accounts.admin import AccountAdmin
 from vlog.models import ApiToken, AuditEntry, SiteSettings, UserSettings
+from vlog.tests.people import PASSWORD, account, client_of
 
-PASSWORD = "a harbour at dawn"
 USERS = "/admin/auth/user/"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
@@ -26,18 +26,6 @@ FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.
 @pytest.fixture(autouse=True)
 def _empty_cache():
     cache.clear()
-
-
-def account(name, *groups, **fields):
-    user = User.objects.create_user(name, password=PASSWORD, is_staff=True, **fields)
-    user.groups.set(Group.objects.filter(name__in=groups))
-    return user
-
-
-def client_of(user):
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 @pytest.fixture
