@@ -30,6 +30,13 @@ def has_rows(sql: str, values: Values) -> bool:
         return cursor.fetchone() is not None
 
 
+def rows(sql: str, values: Values) -> list[tuple[Any, ...]]:
+    """Return the columns of all rows of a compiled query."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return cursor.fetchall()
+
+
 def values_of_first(sql: str, values: Values) -> tuple[Any, ...] | None:
     """Return the columns of the first row of a compiled query; None if there is none."""
     with connection.cursor() as cursor:

@@ -60,7 +60,8 @@ def playlists(request: HttpRequest) -> HttpResponse:
     """Show the public playlists with public videos, those changed last first."""
     number = request.GET.get("page", "1")
     page = page_or_404(LongPaginator(latest().values_list("pk"), number), number)
-    shown = playlist_cards(Playlist.objects.filter(pk__in=[pk for (pk,) in page.object_list]).order_by(*LATEST))
+    listed = Playlist.objects.filter(pk__in=[pk for (pk,) in page.object_list]).order_by(*LATEST)
+    shown = playlist_cards(list(rows_of(listed)))
     context = {"page": page, "page_numbers": numbers_of(page), "playlists": shown}
     return render(request, "videos/playlists.html", context)
 
@@ -69,23 +70,27 @@ def latest() -> QuerySet[Playlist]:
     return Playlist.objects.listed().order_by(*LATEST)
 
 
-def playlist_cards(found: QuerySet[Playlist]) -> list[PlaylistCard]:
-    """Return the cards of listed playlists, in two queries."""
+def rows_of(found: QuerySet[Playlist]) -> QuerySet[Playlist, tuple[Any, ...]]:
+    """Return what `playlist_cards` needs of listed playlists."""
     shown = Video.objects.public().filter(playlist_items__playlist=OuterRef("pk"))
     numbers = shown.order_by().values("playlist_items__playlist").annotate(number=Count("pk"))
-    rows = found.annotate(
+    return found.annotate(
         number=Subquery(numbers.values("number")),
         newest=Subquery(shown.newest().values("published_at")[:1]),
         first=Subquery(shown.order_by("playlist_items__position").values("pk")[:1]),
         chosen=Subquery(Video.objects.public().filter(pk=OuterRef("poster_video")).values("pk")),
         picture=Subquery(Picture.objects.filter(playlist=OuterRef("pk")).values("key")),
     ).values_list("title", "slug", "number", "newest", "picture", "chosen", "first")
-    listed = list(rows)
-    posters = {card.pk: card for card in cards(Video.objects.filter(pk__in={row[5] or row[6] for row in listed}))}
+
+
+def playlist_cards(listed: list[tuple[Any, ...]]) -> list[PlaylistCard]:
+    """Return the cards of these rows, in one query."""
+    shown = [(row, row[5] or row[6]) for row in listed]  # the video whose poster is shown: the chosen one, or the first
+    posters = {card.pk: card for card in cards(Video.objects.filter(pk__in={pk for _, pk in shown}))}
     return [
-        PlaylistCard(*row[:4], picture_url(row[4]) or poster_url(posters[row[5] or row[6]]))
-        for row in listed
-        if (row[5] or row[6]) in posters  # withdrawn between the two queries
+        PlaylistCard(title, slug, number, newest, picture_url(picture) or poster_url(posters[pk]))
+        for (title, slug, number, newest, picture, *_), pk in shown
+        if pk in posters  # else withdrawn between the two queries
     ]
 
 
