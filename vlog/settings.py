@@ -344,6 +344,6 @@ ALERTED: dict[str, dict[str, Any]] = {
     "webhooks": {"every": 600, "needs": ("database",)},
 }
 # Functions that start a thread in each process of the web server; they are told how to see that the process ends.
-WEB_THREADS_OF_APPS = ["videos.uploads.look_after", "vlog.alerts.start"]
+WEB_THREADS_OF_APPS = ["videos.uploads.look_after", "vlog.alerts.start", "analytics.pending.start"]
 
 LOGGING = logs.configuration(LOG_FORMAT)
