@@ -24,6 +24,7 @@ from vlog.request_ids import HEADER, id_of
 from vlog.serving.ahead import Application, Environ, StartResponse, is_plain, scheme_of
 
 PATHS = {"/api/v1/playback/report": False, "/api/v1/playback/end": True}  # whether the report ends its session
+JSON = "application/json"
 FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")  # videos.uploads.form decides about these
 
 
@@ -122,7 +123,7 @@ def _is_plain_report(environ: Environ) -> bool:
 def _headers(environ: Environ, found: Answer) -> list[tuple[str, str]]:
     """Return the headers that Django's middleware adds to these answers."""
     headers = {
-        "Content-Type": "application/json" if found.body else "text/html; charset=utf-8",
+        **({"Content-Type": JSON} if found.body else {}),
         **found.headers,
         "X-Frame-Options": settings.X_FRAME_OPTIONS,
         "Content-Length": str(len(found.body)),

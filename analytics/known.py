@@ -48,9 +48,11 @@ class KnownSessions:
         """Raise BadBeacon, NotFound, or the database's error where it must be asked and is away."""
         if (video := self._get(report.token)) is not None:
             try:
-                return video.check(report)
+                video.check(report)
             except BadBeacon:
                 self.forget(report.token)
+            else:
+                return
         found = skip_health_check(partial(_find, report.token))
         if found is None:
             raise NotFound(NO_SESSION)

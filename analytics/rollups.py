@@ -47,7 +47,7 @@ WHERE day = ANY(%s::date[] || CURRENT_DATE || (CURRENT_DATE - 1)) GROUP BY day
 ON CONFLICT (day) DO UPDATE SET
     views = EXCLUDED.views, watch_seconds = EXCLUDED.watch_seconds, completions = EXCLUDED.completions
 """
-# In the order in which `record_playbacks` locks the rows, too. Every report changes the last number or the skipped ones.
+# In the order in which `record_playbacks` locks the rows. Each report changes the last number or the skipped ones.
 LOCK_SESSIONS = "SELECT FROM playback_sessions WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 MARK = """
 UPDATE playback_sessions s SET rolled_up = TRUE

@@ -101,5 +101,7 @@ def report(request: HttpRequest, *, ends: bool = False) -> HttpResponse:
     if request.method != "POST":
         return _refuse(405, "Send it as POST.", Allow="POST")
     found = intake.answer(request.META, request.get_host(), _body(request), ends=ends)
-    kind = {"content_type": "application/json"} if found.body else {}
-    return HttpResponse(found.body, status=found.status, headers=found.headers, **kind)
+    response = HttpResponse(found.body, status=found.status, headers=found.headers, content_type=intake.JSON)
+    if not found.body:
+        del response.headers["Content-Type"]
+    return response

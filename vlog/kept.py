@@ -7,7 +7,7 @@ were. Without Redis it asks the database once a second.
 import secrets
 import time
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from django.core.cache import cache
 from django.db import Error, transaction
@@ -21,11 +21,14 @@ Value = TypeVar("Value")
 class Kept(Generic[Value]):
     """One value. name: of its mark in Redis; read: makes it of the rows; fallback: makes it without a database."""
 
+    all: ClassVar[list["Kept[Any]"]] = []
+
     def __init__(self, name: str, read: Callable[[], Value], fallback: Callable[[], Value]) -> None:
         self.key, self.read, self.fallback = f"kept:{name}", read, fallback
         self.value: Value | None = None
         self.mark: str | None = None
         self.asked_at = self.read_at = float("-inf")
+        Kept.all.append(self)
 
     def get(self) -> Value:
         """Return the value. It never raises: error pages need it, too."""
@@ -68,3 +71,9 @@ class Kept(Generic[Value]):
     def assume(self, value: Value) -> None:
         """Take this value without reading any row, until the next change."""
         self.value, self.asked_at = value, float("inf")
+
+
+def forget_all() -> None:
+    """Have this process read the rows of all values again."""
+    for one in Kept.all:
+        one.forget()

@@ -7,8 +7,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import migrations, models
 
 # Two processes may write the reports of one session in the wrong order. `skipped` has the numbers that were passed over:
-# a report with one of them that arrived before the last one is not late. 16 numbers are more than a player sends while
-# a process holds back its reports.
+# a report with one of them that arrived before the last one is not late. The moments of the two are compared to a second,
+# because each process tells its own. 16 numbers are more than a player sends while a process holds back its reports.
 #
 # The rows are locked in the order of their keys, so that two processes do not wait for each other; the UPDATE is a
 # statement of its own, and sees what the locks have waited for. A crash of the database server may cost the last
@@ -29,7 +29,7 @@ BEGIN
             GREATEST(0, LEAST(
                 r.played,
                 CASE WHEN r.number > s.last_report
-                    THEN EXTRACT(EPOCH FROM r.at - s.reported_at) * fastest + slack ELSE r.played END,
+                    THEN GREATEST(0, EXTRACT(EPOCH FROM r.at - s.reported_at)) * fastest + slack ELSE r.played END,
                 EXTRACT(EPOCH FROM r.at - s.started_at) * fastest + slack - s.duration_watched
             )) AS seconds
         FROM (
@@ -39,7 +39,7 @@ BEGIN
         ) r
         JOIN playback_sessions s ON s.session_token = r.token
         JOIN videos v ON v.id = s.video_id
-        WHERE (r.number > s.last_report OR r.number = ANY(s.skipped) AND r.at <= s.reported_at)
+        WHERE (r.number > s.last_report OR r.number = ANY(s.skipped) AND r.at < s.reported_at + INTERVAL '1 s')
             AND r.furthest <= v.duration + slack
             AND (r.quality IS NULL
                 OR EXISTS (SELECT FROM video_qualities q WHERE q.video_id = s.video_id AND q.quality = r.quality))

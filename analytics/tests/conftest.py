@@ -28,6 +28,8 @@ class HandlerBehindIntake(ClientHandler):
             return super().__call__(environ)
         ((status, headers),) = begun
         response = HttpResponse(body, status=int(status.split()[0]), headers=dict(headers))
+        if "Content-Type" not in dict(headers):
+            del response.headers["Content-Type"]
         response.wsgi_request, response.is_ahead = None, True
         return response
 

@@ -1,6 +1,6 @@
 """What layers ahead of Django need to know of a request.
 
-Such a layer answers plain requests only, those that all of Django's middleware would let pass; Django answers the others.
+Such a layer answers plain requests only: those that Django's middleware would let pass. Django answers the others.
 """
 
 from collections.abc import Callable, Iterable
