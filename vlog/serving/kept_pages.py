@@ -13,7 +13,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from http import HTTPStatus
@@ -30,7 +30,9 @@ from vlog.serving.ahead import Application, Environ, StartResponse, is_plain, sc
 from vlog.serving.everybody import parameters_of
 from vlog.serving.notices import Notices, notices
 
-KEPT_SECONDS = 60.0  # because pages say "two days ago" and count views, and the future arrives without a notice
+# Pages count views and say what is new, and the future arrives without a notice. After KEPT_SECONDS one request makes
+# the page again; the others get the old one meanwhile, until it is a minute old.
+KEPT_SECONDS, MEANWHILE_SECONDS = 55.0, 5.0
 LONGEST = 512  # characters of an address that is kept
 OVERHEAD = 1000  # bytes of a kept page beside its content and headers
 LARGEST = 8  # a page may have one part in so many of all bytes
@@ -46,13 +48,14 @@ Key = tuple[str, str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page as it is sent. until: of the clock of this process."""
+    """A page as it is sent. until, oldest: when it is made again, and when it is not sent any more, by monotonic()."""
 
     headers: Headers
     etag: str
     packed: bytes
     size: int
     until: float
+    oldest: float
 
     @property
     def memory(self) -> int:
@@ -72,7 +75,11 @@ class KeptPages:
     def get(self, key: Key, generation: int, now: float) -> Page | None:
         with self.lock:
             page = self.pages.get(key) if generation == self.generation else None
-            if page is None or now >= page.until:
+            if page is None:
+                return None
+            if now >= page.until:
+                if now < page.oldest:
+                    self.pages[key] = replace(page, until=page.oldest)
                 return None
             self.pages.move_to_end(key)
             return page
@@ -194,7 +201,9 @@ def page_of(response: HttpResponse, headers: Headers) -> Page:
     vary = ", ".join(filter(None, ["Accept-Encoding", varies]))
     packed = gzip.compress(response.content, LEVEL, mtime=0)
     until = time.monotonic() + KEPT_SECONDS
-    return Page([*kept, ("Vary", vary), ("ETag", etag)], etag, packed, len(response.content), until)
+    return Page(
+        [*kept, ("Vary", vary), ("ETag", etag)], etag, packed, len(response.content), until, until + MEANWHILE_SECONDS
+    )
 
 
 def answer_of(page: Page, environ: Environ) -> tuple[HTTPStatus, Headers, bytes]:

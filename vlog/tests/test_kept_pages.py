@@ -1,29 +1,30 @@
 """Kept pages: who gets them, which are kept, and how they are sent."""
 
 import gzip
+import http.client
 import re
 import threading
 import time
 from contextlib import contextmanager
 from datetime import timedelta
 from http import HTTPStatus
-from io import BytesIO
+from urllib.parse import urlsplit
 
 import pytest
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_started
 from django.db import close_old_connections, connection, connections
+from django.db.models import F
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from videos.models import Category, OwnPage, Playlist, Tag, Video, VisibilityChange
 from videos.publication import seconds_to_next_change
+from videos.tests import live
 from videos.tests.factories import VideoFactory
 from vlog import traffic
-from vlog.serving import kept_pages
 from vlog.serving.kept_pages import KeptPages, Pages, accepts_gzip, is_known
 from vlog.serving.notices import Notices, State
 
@@ -217,11 +218,12 @@ class TestRequests:
     @pytest.mark.parametrize(
         ("query", "kept"),
         [("?t=5", True), ("?t=", True), ("?t=5&list=x", True), ("?page=2", False), ("?t=5&utm_source=x", False),
-         ("?x", True), ("?x=", False), ("?T=5", False), ("?t=" + "1" * 10_000, False), ("?t=%00", False), ("?%74=5", True)],
+         ("?x", False), ("?x=", False), ("?T=5", False), ("?t=" + "1" * 10_000, False), ("?t=%00", False),
+         ("?%74=5", True)],
         ids=lambda value: str(value)[:20],
     )  # fmt: skip
     def test_by_their_parameters(self, browser, video, query, kept):
-        assert browser.is_kept(f"/watch/lake/{query}") is (kept and query != "?x")
+        assert browser.is_kept(f"/watch/lake/{query}") is kept
 
     def test_each_value_of_a_parameter_is_a_page(self, browser, video):
         pages = {browser.get(f"/watch/lake/{query}").body for query in ("", "?t=5", "?t=6")}
@@ -262,8 +264,9 @@ class TestRequests:
         assert accepts_gzip(sent) is accepts
 
     @pytest.mark.parametrize(
-        ("sent", "known"), [('W/"a"', True), ('"a"', True), ("*", True), ('"b", W/"a"', True), ("", False), ("a", False),
-                            ('"b"', False), ('"a"' * 9999, False)]
+        ("sent", "known"),
+        [('W/"a"', True), ('"a"', True), ("*", True), ('"b", W/"a"', True), ("", False), ("a", False),
+         ('"b"', False), ('"a"' * 9999, False)],
     )  # fmt: skip
     def test_etags(self, sent, known):
         assert is_known('W/"a"', sent) is known
@@ -354,9 +357,15 @@ class TestBounds:
         assert not Browser(notices, most=4_000).is_kept("/watch/lake/")
         assert not Browser(notices, most=0).is_kept("/")
 
-    def test_no_page_is_kept_for_more_than_a_minute(self, browser, video, monkeypatch):
-        monkeypatch.setattr(kept_pages, "KEPT_SECONDS", 0.0)
-        assert not browser.is_kept("/")
+    def test_no_page_is_kept_for_more_than_a_minute(self, browser, video):
+        browser.get("/")
+        kept, ((key, page),) = browser.layer.pages, browser.layer.pages.pages.items()
+        assert page.oldest - time.monotonic() == pytest.approx(60, abs=5)
+        assert kept.get(key, 1, page.until - 0.1) == page
+        # One request makes it again, the others get it meanwhile.
+        assert kept.get(key, 1, page.until + 0.1) is None
+        assert kept.get(key, 1, page.until + 0.1).packed == page.packed
+        assert kept.get(key, 1, page.oldest) is None
 
 
 class TestGenerations:
@@ -389,8 +398,12 @@ class TestGenerations:
         assert not browser.is_kept("/")
 
 
+LISTENERS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE query LIKE '%visibility_changes%' AND pid <> pg_backend_pid() AND datname = current_database()
+"""
 TABLES = """
-SELECT relname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid WHERE tgname LIKE 'tr\\_%\\_pages' AND NOT tgisinternal
+SELECT relname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid WHERE tgname LIKE 'tr\\_%\\_pages'
 """
 # Columns of these decide nothing about kept pages: old addresses lead to a redirect, which is not kept.
 UNWATCHED = {"video_slugs", "category_slugs", "tag_slugs", "playlist_slugs"}
@@ -483,8 +496,7 @@ class TestNotices:
 
     def test_a_lost_connection_turns_them_off_and_the_next_one_on(self, listening):
         generation = listening.state.generation
-        ended = execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%visibility_changes%' "
-                        "AND pid <> pg_backend_pid() AND datname = current_database()")  # fmt: skip
+        ended = execute(LISTENERS)
         assert ended == [(True,)]
         until(lambda: listening.generation(time.monotonic()) is None, seconds=1)
         until(lambda: listening.generation(time.monotonic()) is not None)
@@ -507,3 +519,53 @@ def execute(sql):
     with connection.cursor() as cursor:
         cursor.execute(sql)
         return cursor.fetchall() if cursor.description else []
+
+
+@pytest.mark.long
+@pytest.mark.django_db(transaction=True)
+class TestWebServer:
+    """A real gunicorn, with a process for each core and more."""
+
+    @pytest.fixture
+    def address(self, video):
+        with live.site(VLOG_KEEP_PAGES_BYTES=str(1 << 20)) as address:
+            yield address
+
+    def test_all_processes_show_a_change_within_a_second(self, address, video):
+        until(lambda: views_that_are_old(address, video) > 10)
+        for change in ({"title": "A pond"}, {"visibility": "private"}):
+            Video.objects.filter(pk=video.pk).update(**change)
+            time.sleep(1)
+            pages = [fetch(f"{address}/watch/lake/") for _ in range(40)]
+            assert {(status, "A pond" in page, "A lake" in page) for status, _, page in pages} == {
+                (404, False, False) if "visibility" in change else (200, True, False)
+            }
+
+    def test_a_page_is_kept_as_it_is_sent(self, address):
+        status, headers, _ = fetch(f"{address}/watch/lake/")
+        assert (status, headers["Content-Encoding"], headers["Vary"]) == (200, "gzip", "Accept-Encoding, Cookie")
+        assert fetch(f"{address}/watch/lake/", **{"If-None-Match": headers["ETag"]})[0] == HTTPStatus.NOT_MODIFIED
+        assert fetch(f"{address}/watch/lake/?{'x' * 3_000}")[0] == HTTPStatus.OK
+        assert fetch(f"{address}/watch/lake/?{'x' * 10_000}")[0] == HTTPStatus.REQUEST_URI_TOO_LONG
+
+
+def views_that_are_old(address, video):
+    """Return how many of some pages were kept: the number of views changes without a notice."""
+    Video.objects.filter(pk=video.pk).update(view_count=F("view_count") + 1)
+    video.refresh_from_db()
+    pages = [fetch(f"{address}/watch/lake/")[2] for _ in range(20)]
+    return sum(f"{video.view_count} views" not in page for page in pages)
+
+
+def fetch(address, **headers):
+    """Return the status, the headers and the text of an answer on a connection of its own."""
+    url = urlsplit(address)
+    client = http.client.HTTPConnection(url.hostname, url.port, timeout=30)
+    client.request(
+        "GET", f"{url.path}?{url.query}" if url.query else url.path, headers={"Accept-Encoding": "gzip", **headers}
+    )
+    response = client.getresponse()
+    body = response.read()
+    client.close()
+    packed = response.headers.get("Content-Encoding") == "gzip"
+    return response.status, response.headers, (gzip.decompress(body) if packed else body).decode()
