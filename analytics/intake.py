@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
+from django.db import Error, InterfaceError, OperationalError
 
 from analytics import beacons
 from analytics.beacons import BadBeacon, NotFound, Report
@@ -97,7 +97,7 @@ class Intake:
         body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
         try:
             found = answer(environ, environ["HTTP_HOST"], body, ends=ends)
-        except Exception:  # noqa: BLE001 - Django comes to the same one, logs it, and answers with its page
+        except Error:  # Django comes to the same one, logs it, and answers that the database is away
             environ["wsgi.input"] = io.BytesIO(body)
             return self.application(environ, start_response)
         start_response(f"{found.status.value} {found.status.phrase}", _headers(environ, found))
