@@ -32,15 +32,15 @@ class Kept(Generic[Value]):
 
     def get(self) -> Value:
         """Return the value. It never raises: error pages need it, too."""
-        now = time.monotonic()
-        if self.value is not None and now - self.asked_at < ASK_SECONDS:
-            return self.value
+        now, value = time.monotonic(), self.value  # another thread may forget it meanwhile
+        if value is not None and now - self.asked_at < ASK_SECONDS:
+            return value
         mark = self._mark()
         is_known = self.value is not None and mark is not None and mark == self.mark
         if not is_known or now - self.read_at >= READ_SECONDS:
             self._read(mark, now)
-        self.asked_at = now
-        return self.fallback() if self.value is None else self.value
+        self.asked_at, value = now, self.value
+        return self.fallback() if value is None else value
 
     def _read(self, mark: str | None, now: float) -> None:
         try:
@@ -68,12 +68,16 @@ class Kept(Generic[Value]):
     def forget(self) -> None:
         self.value = None
 
+    def expire(self) -> None:
+        """Read the rows at the next use."""
+        self.asked_at = self.read_at = float("-inf")
+
     def assume(self, value: Value) -> None:
         """Take this value without reading any row, until the next change."""
         self.value, self.asked_at = value, float("inf")
 
 
-def forget_all() -> None:
+def expire_all() -> None:
     """Have this process read the rows of all values again."""
     for one in Kept.all:
-        one.forget()
+        one.expire()

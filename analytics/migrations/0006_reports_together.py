@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 # Two processes may write the reports of one session in the wrong order. `skipped` has the numbers that were passed over:
 # a report with one of them that arrived before the last one is not late. The moments of the two are compared to a second,
-# because each process tells its own. 16 numbers are more than a player sends while a process holds back its reports.
+# because each process states its own. 16 numbers are more than a player sends while a process holds back its reports.
 #
 # The rows are locked in the order of their keys, so that two processes do not wait for each other; the UPDATE is a
 # statement of its own, and sees what the locks have waited for. A crash of the database server may cost the last

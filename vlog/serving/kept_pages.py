@@ -104,7 +104,7 @@ class KeptPages:
 
 
 class Rendered:
-    """The body of an answer of Django, which is told when it was sent, as it closes its connections then."""
+    """The body of an answer of Django, with its `close`, with which Django ends the request."""
 
     def __init__(self, body: bytes, response: HttpResponse) -> None:
         self.body, self.close = body, response.close

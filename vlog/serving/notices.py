@@ -102,7 +102,7 @@ class Notices:
     def _begin(self) -> None:
         """Begin a generation."""
         self.received.clear()
-        kept.forget_all()
+        kept.expire_all()
         self.state = State(self.state.generation + 1, settled=time.monotonic() + SETTLING_SECONDS)
 
     def lose(self) -> None:
