@@ -18,6 +18,7 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
+from PIL import Image
 
 from transcoding.engine.package import files
 from transcoding.tests import clips
@@ -169,6 +170,9 @@ def rows(db, folders, encoded):
     (package_dir(public) / "master.m3u8").write_text("#EXTM3U\n")
     let_download(public, encoded)
     files.store(source_path(hidden), b"original")
+    package_dir(hidden).mkdir()
+    for name in ("poster.jpg", "poster-0.jpg"):
+        Image.new("RGB", (16, 16)).save(package_dir(hidden) / name)
     archive.archive(archived.pk, by="ann")
     another = User.objects.create_user("another")
     link, link_row = publication.share(hidden, "Bob", 7)
