@@ -2,10 +2,8 @@
 
 import io
 from fractions import Fraction
-from typing import cast
 
 import av
-from av.video.codeccontext import VideoCodecContext
 
 SIDE = 224  # pixels of the longer side: rows show 112, screens have two for each
 BYTES = 8 << 10  # at most
@@ -18,7 +16,7 @@ def thumbnail(jpeg: bytes) -> bytes:
     It is decoded in this process. Pictures of other origin are decoded by ffmpeg, confined.
     """
     try:
-        with av.open(io.BytesIO(jpeg), format="mjpeg") as container:
+        with av.open(io.BytesIO(jpeg), "r", format="mjpeg") as container:
             frame = next(container.decode(video=0))
     except (av.FFmpegError, StopIteration, IndexError) as error:
         raise ValueError("not a JPEG") from error
@@ -26,7 +24,7 @@ def thumbnail(jpeg: bytes) -> bytes:
     width, height = (max(2, round(side * scale / 2) * 2) for side in (frame.width, frame.height))
     small = frame.reformat(width, height, format="yuvj420p")
     for quantizer in QUANTIZERS:
-        encoder = cast("VideoCodecContext", av.CodecContext.create("mjpeg", "w"))
+        encoder = av.CodecContext.create("mjpeg", "w")
         encoder.width, encoder.height = width, height
         encoder.pix_fmt, encoder.time_base = "yuvj420p", Fraction(1, 25)
         encoder.qmin = encoder.qmax = quantizer
