@@ -1,6 +1,6 @@
 """Three people of three roles beside each other in Chromium, with a hundred random actions each.
 
-Nothing fails, no link is dead, and no change of one is lost by a change of another: whoever replaces a text has seen it.
+Nothing fails, no link is dead, and no change is lost: who replaces a text has seen it.
 """
 
 import random
@@ -45,7 +45,7 @@ def video(lasting_rows):
 
 
 class Person:
-    """Somebody with a browser of their own; `saved` holds what they saved, with what they had seen in its place."""
+    """A person with a browser of their own; `saved` holds what they saved, with what they had seen in its place."""
 
     def __init__(self, name, page, address, chance):
         self.name, self.page, self.address, self.chance = name, page, address, chance
@@ -94,7 +94,7 @@ class Person:
             self.seen = {field: self.page.locator(f"#id_{field}").input_value() for field in FIELDS}
 
     def save(self):
-        """Change a field of the open form and save it; where somebody was faster, choose one of both texts."""
+        """Change a field of the open form and save it; where another was faster, choose one of both texts."""
         self.number += 1
         field, text = self.chance.choice(FIELDS), f"{self.number} by {self.name}"
         before = self.seen[field]
@@ -143,7 +143,7 @@ class Person:
 @pytest.fixture
 def people(address, browser):
     contexts = [browser.new_context() for _ in PEOPLE]
-    chance = random.Random(SEED)
+    chance = random.Random(SEED)  # noqa: S311 - not for secrets
     people = [Person(name, context.new_page(), address, chance) for name, context in zip(PEOPLE, contexts, strict=True)]
     for person in people:
         live.log_in(person.page, address, person.name, PASSWORD)
