@@ -103,6 +103,9 @@ NOT_FOR_ROLES = {
     *("admin/login/", "admin/logout/", "admin/password_change/done/"),
     # The second step of a login, tested in vlog/tests/test_second_factor.py.
     *("admin/login/code/", "admin/login/second_factor/"),
+    # Where e-mail is set up, and for strangers; tested in vlog/tests/test_password_reset.py.
+    *("admin/password_reset/", "admin/password_reset/sent/", "admin/password_reset/complete/"),
+    "admin/password_reset/<uidb64>/<token>/",
     # A redirect to the page of a row, which checks permissions itself, and the page for unknown addresses.
     *("admin/r/<path:content_type_id>/<path:object_id>/", r"admin/(?P<url>.*)$"),
     # Public for all pages, and 404 until there is one; vlog/tests/test_site.py tests them.
