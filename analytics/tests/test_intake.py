@@ -303,6 +303,7 @@ class TestWebServer:
                 assert send(address, token) == HTTPStatus.NO_CONTENT
         assert PlaybackSession.objects.filter(last_report=1).count() == len(tokens)
 
+    @pytest.mark.slow("starts and stops a site of its own")
     def test_a_killed_process_loses_a_second_of_reports(self, tokens):
         with live.site() as address:
             for token in tokens[:100]:

@@ -526,12 +526,12 @@ def execute(sql):
 class TestWebServer:
     """A real gunicorn, with a process for each core and more."""
 
-    @pytest.fixture
-    def address(self, video):
+    def test_all_processes_show_a_change_within_a_second(self, video):
         with live.site(VLOG_KEEP_PAGES_BYTES=str(1 << 20)) as address:
-            yield address
+            self.ask(address)
+            self.change(address, video)
 
-    def test_all_processes_show_a_change_within_a_second(self, address, video):
+    def change(self, address, video):
         until(lambda: views_that_are_old(address, video) > 10)
         for change in ({"title": "A pond"}, {"visibility": "private"}):
             Video.objects.filter(pk=video.pk).update(**change)
@@ -541,7 +541,7 @@ class TestWebServer:
                 (404, False, False) if "visibility" in change else (200, True, False)
             }
 
-    def test_a_page_is_kept_as_it_is_sent(self, address):
+    def ask(self, address):
         status, headers, _ = fetch(f"{address}/watch/lake/")
         assert (status, headers["Content-Encoding"], headers["Vary"]) == (200, "gzip", "Accept-Encoding, Cookie")
         assert fetch(f"{address}/watch/lake/", **{"If-None-Match": headers["ETag"]})[0] == HTTPStatus.NOT_MODIFIED
