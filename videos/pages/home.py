@@ -13,6 +13,7 @@ from videos.pages.cards import COLUMNS, Card
 from videos.pages.playlists import latest, playlist_cards, rows_of
 from videos.pages.views import list_page
 from vlog import queries
+from vlog.serving.everybody import same_for_everybody
 
 FEATURED = 8
 PLAYLISTS = 4
@@ -21,6 +22,7 @@ CHIPS = 8  # categories above the latest videos
 
 @require_safe
 @cache_control(no_cache=True)
+@same_for_everybody("page")
 def home(request: HttpRequest) -> HttpResponse:
     more: dict[str, Any] = {"featured": [], "categories": [], "playlists": []}
     if request.GET.get("page", "1") == "1":

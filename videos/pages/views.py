@@ -47,6 +47,7 @@ from videos.pages.redirects import moved, row_or_404
 from videos.storage import delivery, paths
 from vlog import ranges, ratelimit
 from vlog.refusals import refuse
+from vlog.serving.everybody import marked, same_for_everybody
 
 PAGE_SIZE = 24
 MORE_VIDEOS = 4
@@ -55,6 +56,7 @@ MAX_TAGS = 200  # on the browse page: the tags with the most videos
 
 REDIRECTED = "private, max-age=300"  # less than the lifetime of a signed address
 NOT_STORED = "no-store"
+PARAMETERS = ("t", "list", "captions")  # of the page of a video
 
 TOO_MANY_SEARCHES = "There were too many searches from your network. Wait some seconds, then search again."
 
@@ -64,6 +66,7 @@ no_cache = cache_control(no_cache=True)
 
 @require_safe
 @no_cache
+@same_for_everybody("page")
 def category(request: HttpRequest, slug: str) -> HttpResponse:
     category = row_or_404(Category.objects.all(), slug)
     if category.slug != slug:
@@ -75,6 +78,7 @@ def category(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_safe
 @no_cache
+@same_for_everybody("page")
 def tag(request: HttpRequest, slug: str) -> HttpResponse:
     tag = row_or_404(Tag.objects.all(), slug)
     if tag.slug != slug:
@@ -117,6 +121,7 @@ def page_or_404(paginator: "Paginator[Any]", number: str) -> "Page[Any]":
 
 @require_safe
 @no_cache
+@same_for_everybody()
 def browse(request: HttpRequest) -> HttpResponse:
     """Show all categories and the most used tags, each with its number of public videos."""
     videos = Video.objects.public().order_by()
@@ -132,6 +137,7 @@ def browse(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @no_cache
+@same_for_everybody()
 def search_page(request: HttpRequest) -> HttpResponse:
     text, number = request.GET.get("q", ""), request.GET.get("page", "1")
     offset = (page_or_404(Paginator(range(search.MAX_RESULTS), PAGE_SIZE), number).number - 1) * PAGE_SIZE
@@ -164,7 +170,10 @@ def watch(request: HttpRequest, slug: str, grant: str = "") -> HttpResponse:
         return HttpResponseNotAllowed(["GET", "HEAD"])
     if video.slug != slug:  # only now: the present slug may tell the title, and not everybody may see the video
         return moved(request, video.slug)
-    return _watch_page(request, video) if is_shown else _preview(request, video)
+    if not is_shown:
+        return _preview(request, video)
+    page = _watch_page(request, video)
+    return marked(page, *PARAMETERS) if video.is_open else page
 
 
 def _preview(request: HttpRequest, video: Video) -> HttpResponse:

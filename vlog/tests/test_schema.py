@@ -213,7 +213,7 @@ def plain(default: str | None) -> str | None:
     """Return a default as the document has it: PostgreSQL adds casts and brackets, and 0.0 to a FLOAT."""
     if default is None:
         return None
-    return re.sub(r"::[a-z ]+|[() ]", "", default, flags=re.IGNORECASE).upper().replace("0.0", "0")
+    return re.sub(r"::[a-z ]+(\[\])?|[() ]", "", default, flags=re.IGNORECASE).upper().replace("0.0", "0")
 
 
 @pytest.fixture
