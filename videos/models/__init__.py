@@ -48,7 +48,7 @@ from videos.models.playlists import (
     lock_videos,
 )
 from videos.models.publication import EditorDefaults, ShareLink, VisibilityChange
-from videos.models.search import IS_SAID, QUERY, Matches, SearchDocument, matching, query_parameters
+from videos.models.search import Matches, SearchDocument, Words, matching, parse
 from videos.models.sources import SourceStream, StreamFate
 from videos.models.storage import StorageEntry
 from videos.models.tracks import (
@@ -73,7 +73,6 @@ from videos.models.webhooks import (
 )
 
 __all__ = [
-    "IS_SAID",
     "MAX_ITEMS",
     "MAX_TEXT",
     "MAX_VIEWS",
@@ -81,7 +80,6 @@ __all__ = [
     "MEANINGS",
     "OPEN",
     "PING",
-    "QUERY",
     "VISIBILITIES",
     "AddressedQuerySet",
     "ArchiveEntry",
@@ -150,6 +148,7 @@ __all__ = [
     "WebhookDelivery",
     "WebhookDeliveryQuerySet",
     "WebhookEvent",
+    "Words",
     "WrongCategory",
     "address_below",
     "address_of",
@@ -167,7 +166,7 @@ __all__ = [
     "new_webhook_secret",
     "of_editor",
     "picture_url",
+    "parse",
     "placed",
-    "query_parameters",
     "through_video",
 ]

@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from django.db import connection
+from django.db.models import BooleanField
+from django.db.models.expressions import RawSQL
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
-from videos.models import IS_SAID, QUERY, CaptionTrack, Video, is_public_sql, query_parameters
+from videos.models import CaptionTrack, Video, Words, is_public_sql, parse
 from videos.pages.cards import COLUMNS, Card
+from videos.pages.filters import ALL, Filters
+from vlog import queries
 
 MAX_CHARACTERS = 200  # of a query; the rest is cut off
 MAX_RESULTS = 500  # that are ranked; a query with more results should be more specific
@@ -26,43 +29,57 @@ SNIPPET_CHARACTERS = 220
 WORD = re.compile(r"[^\W_]+")
 LEXEME = re.compile(r"'((?:[^']|'')+)'")
 
-# For a word that occurs in very many videos only the newest are ranked, and captions are not searched. Captions are
-# taken in the order of the index, because a common word occurs in a hundred thousand of them.
-FIND = (
-    """
-WITH RECURSIVE QUERY, written AS MATERIALIZED (
-    SELECT v.id, ts_rank(d.document, d.written, 1) AS rank,
-           CASE WHEN ts_filter(d.document, '{a}') @@ d.written THEN 3
-                WHEN ts_filter(d.document, '{a,b}') @@ d.written THEN 2 ELSE 1 END AS tier
-    FROM (SELECT d.video_id, d.document, q.written FROM query q JOIN search_documents d ON d.document @@ q.written
-          WHERE q.excluded IS NULL OR NOT d.document @@ q.excluded ORDER BY d.video_id DESC) d
-    JOIN videos v ON v.id = d.video_id
-    WHERE IS_PUBLIC
+WINDOW = 20_000  # ids of videos, the latest, in which results are searched first
+
+# For a word that occurs in very many videos only the newest are ranked, and captions are not searched. A common word
+# fills the ranking from the latest videos, so its cost does not grow with the catalogue. Captions are taken in the order
+# of the index, because a common word occurs in a hundred thousand of them. OFFSET 0: one look at a row for each document
+# and cue that is taken, instead of a scan of all videos beforehand; and because of `s` no parallel workers, whose start
+# takes longer than the search.
+DOCUMENTS = """
+    SELECT d.video_id AS id, v.place, d.document
+    FROM (SELECT 1 AS one OFFSET 0) s CROSS JOIN LATERAL (
+        SELECT d.video_id, d.document FROM search_documents d
+        WHERE {written} AND d.video_id {side} %(window)s AND s.one = 1
+        ORDER BY d.video_id DESC OFFSET 0
+    ) d
+    CROSS JOIN LATERAL (SELECT {order} AS place FROM videos v WHERE v.id = d.video_id AND {public} OFFSET 0) v
+"""
+FIND = """
+WITH latest AS MATERIALIZED (
+    {latest} LIMIT %(ranked)s
+), older AS MATERIALIZED (
+    {older} WHERE (SELECT COUNT(*) FROM latest) < %(ranked)s LIMIT %(ranked)s
+), written AS MATERIALIZED (
+    SELECT d.id, d.place, ts_rank(d.document, %(written)s::TSQUERY, 1) AS rank,
+           CASE WHEN ts_filter(d.document, '{{a}}') @@ %(written)s::TSQUERY THEN 3
+                WHEN ts_filter(d.document, '{{a,b}}') @@ %(written)s::TSQUERY THEN 2 ELSE 1 END AS tier
+    FROM (SELECT * FROM latest UNION ALL SELECT * FROM older) d
     LIMIT %(ranked)s
 ), cue AS MATERIALIZED (
-    SELECT v.id AS video_id, c.track_id, c.start, c.text, s.stems
-    FROM query q CROSS JOIN spoken s JOIN cues c ON IS_SAID CROSS JOIN LATERAL (
-        SELECT v.id FROM caption_tracks t JOIN videos v ON v.id = t.video_id
-        WHERE t.id = c.track_id AND t.state = 'published' AND IS_PUBLIC
-        OFFSET 0  -- one lookup for each cue that is taken, instead of a scan of all videos beforehand
+    SELECT v.id AS video_id, v.place, c.track_id, c.start, c.text, c.stemming
+    FROM ({cues}) c CROSS JOIN LATERAL (
+        SELECT v.id, {order} AS place FROM caption_tracks t JOIN videos v ON v.id = t.video_id
+        WHERE t.id = c.track_id AND t.state = 'published' AND {public}
+        OFFSET 0
     ) v
-    WHERE (SELECT COUNT(*) FROM written) < %(ranked)s
-      AND (q.excluded IS NULL OR NOT EXISTS (
-          SELECT FROM search_documents d WHERE d.video_id = v.id AND d.document @@ q.excluded))
+    WHERE (SELECT COUNT(*) FROM written) < %(ranked)s {unless_excluded}
     LIMIT %(ranked)s
 ), said AS (
     SELECT DISTINCT ON (video_id) * FROM cue ORDER BY video_id, start, track_id
+), page AS (
+    SELECT COALESCE(w.id, s.video_id) AS id, s.start, s.text, s.stemming, s.track_id, COUNT(*) OVER () AS total,
+           COALESCE(w.place, s.place) AS place, COALESCE(w.tier, 0) AS tier, w.rank
+    FROM written w FULL JOIN said s ON s.video_id = w.id
+    ORDER BY place DESC, tier DESC, rank DESC NULLS LAST, id DESC
+    LIMIT %(limit)s OFFSET %(offset)s
 )
-SELECT COALESCE(w.id, s.video_id), s.start, s.text, querytree(s.stems), t.id, t.number, t.language, t.name,
-       t.is_forced, querytree(q.written), COUNT(*) OVER () AS total,
-       (SELECT COUNT(*) FROM cue) AS cues
-FROM query q, written w FULL JOIN said s ON s.video_id = w.id LEFT JOIN caption_tracks t ON t.id = s.track_id
-ORDER BY COALESCE(w.tier, 0) DESC, w.rank DESC NULLS LAST, 1 DESC
-LIMIT %(limit)s OFFSET %(offset)s
-""".replace("IS_PUBLIC", is_public_sql("v"))
-    .replace("QUERY", QUERY)
-    .replace("IS_SAID", IS_SAID)
-)
+SELECT p.id, p.start, p.text, p.stemming, t.*, p.total, (SELECT COUNT(*) FROM cue) AS cues
+FROM page p LEFT JOIN LATERAL (
+    SELECT t.id, t.number, t.language, t.name, t.is_forced FROM caption_tracks t WHERE t.id = p.track_id OFFSET 0
+) t ON TRUE
+ORDER BY p.place DESC, p.tier DESC, p.rank DESC NULLS LAST, p.id DESC
+"""
 
 
 @dataclass(frozen=True)
@@ -93,7 +110,7 @@ class Found:
     more: bool = False
 
 
-def find(text: str, *, limit: int, offset: int = 0) -> Found:
+def find(text: str, *, limit: int, offset: int = 0, filters: Filters = ALL) -> Found:
     """Return the public videos that match a query, the best first. Any text without a NUL is valid.
 
     The syntax is that of web searches: words, "phrases", -excluded, or; the last word may be incomplete.
@@ -101,22 +118,41 @@ def find(text: str, *, limit: int, offset: int = 0) -> Found:
     text = text[:MAX_CHARACTERS].strip()
     if not text:
         return Found([])
-    with connection.cursor() as cursor:
-        limit = min(limit, max(MAX_RESULTS - offset, 0))
-        cursor.execute(FIND, {**query_parameters(text), "ranked": MAX_RESULTS + 1, "limit": limit, "offset": offset})
-        rows = cursor.fetchall()
+    words = parse(text)
+    rows = queries.rows(*_statement(words, filters, min(limit, max(MAX_RESULTS - offset, 0)), offset))
     if not rows:
         return Found([])
-    found = Video.objects.filter(pk__in=[row[0] for row in rows]).values_list("description", *COLUMNS)
+    found = queries.rows(_cards_query(), ([row[0] for row in rows],))
     videos = {row[1]: (Card(*row[1:]), row[0]) for row in found}
+    lexemes = _lexemes(words.lexemes)
+    spoken = [_lexemes(stemming.tree) for stemming in words.spoken]
     *_, total, cues = rows[0]
-    hits = [_hit(*videos[pk], cue, tree) for pk, *cue, tree, _, _ in rows if pk in videos]
+    hits = [_hit(*videos[pk], lexemes, spoken, cue) for pk, *cue, _, _ in rows if pk in videos]
     return Found(hits, min(total, MAX_RESULTS), max(total, cues) > MAX_RESULTS)
 
 
-def _hit(card: Card, description: str, cue: Sequence[Any], tree: str) -> Hit:
-    lexemes = _lexemes(tree)
-    moment = None if cue[0] is None else _moment(*cue)
+def _statement(words: Words, filters: Filters, limit: int, offset: int) -> tuple[str, dict[str, Any]]:
+    """Return the SQL of one page of matches, and its values."""
+    rule = {"order": filters.order, "public": " AND ".join([is_public_sql("v"), *filters.conditions])}
+    latest, older = (DOCUMENTS.format(written=words.are_written, side=side, **rule) for side in (">", "<="))
+    sql = FIND.format(
+        latest=latest, older=older, cues=words.cues, unless_excluded=words.unless_excluded("v.id"), **rule
+    )
+    values = {"window": words.newest - WINDOW, "ranked": MAX_RESULTS + 1, "limit": limit, "offset": offset}
+    return sql, {**words.parameters, **filters.values, **values}
+
+
+@lru_cache(maxsize=1)
+def _cards_query() -> str:
+    """Return the SQL of the descriptions and cards of videos with given ids."""
+    wanted = RawSQL('"videos"."id" = ANY(%s)', [[]], BooleanField())  # noqa: S611 - a constant
+    return queries.compile_query(Video.objects.filter(wanted).values_list("description", *COLUMNS))[0]
+
+
+def _hit(
+    card: Card, description: str, lexemes: frozenset[str], spoken: list[frozenset[str]], cue: Sequence[Any]
+) -> Hit:
+    moment = None if cue[0] is None else _moment(spoken, *cue)
     snippet = highlighted(excerpt(description, lexemes), lexemes)
     return Hit(card, highlighted(card.title, lexemes), snippet, moment)
 
@@ -126,8 +162,8 @@ def _lexemes(tree: str) -> frozenset[str]:
     return frozenset(lexeme.replace("''", "'") for lexeme in LEXEME.findall(tree))
 
 
-def _moment(start: float, text: str, stems: str, *track: Any) -> Moment:
-    lexemes = _lexemes(stems)
+def _moment(spoken: list[frozenset[str]], start: float, text: str, stemming: int, *track: Any) -> Moment:
+    lexemes = spoken[stemming]
     columns = dict(zip(("id", "number", "language", "name", "is_forced"), track, strict=True))
     return Moment(int(start), highlighted(excerpt(text, lexemes), lexemes), CaptionTrack(**columns))
 

@@ -163,10 +163,10 @@ class TestFinding:
         assert find("walk", limit=10, offset=MAX_RESULTS).hits == []
 
     @pytest.mark.parametrize("rows", [1, 3])
-    def test_it_needs_two_queries(self, rows, django_assert_num_queries):
+    def test_it_needs_three_queries(self, rows, django_assert_num_queries):
         for number in range(rows):
             video(f"walk-{number}", category=CategoryFactory(), tags=["a"], said=["walk"])
-        with django_assert_num_queries(2):
+        with django_assert_num_queries(3):
             assert [hit.card.category for hit in find("walk", limit=10).hits]
 
 
