@@ -165,8 +165,8 @@ __all__ = [
     "new_media_key",
     "new_webhook_secret",
     "of_editor",
-    "picture_url",
     "parse",
+    "picture_url",
     "placed",
     "through_video",
 ]

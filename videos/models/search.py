@@ -55,8 +55,8 @@ SELECT written::TEXT, excluded::TEXT, querytree(written),
        COALESCE((SELECT MAX(video_id) FROM search_documents), 0)
 FROM query
 """
-# The cues with the words of one stemming, and its number in `Words.spoken`. A subquery that depends on a row is not given
-# to parallel workers: to start them takes longer than to find five hundred cues.
+# The cues with the words of one stemming, and its number in `Words.spoken`. A subquery that depends on a row is not
+# given to parallel workers: to start them takes longer than to find five hundred cues.
 CUES = """
     SELECT c.*, {number} AS stemming
     FROM (SELECT %(dictionaries{number})s::TEXT[] AS names OFFSET 0) s CROSS JOIN LATERAL (

@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from videos.models import Category, Tag
+from transcoding.steps.tracks import name_of
+from videos.models import Category, Tag, Video, is_public_sql
+from vlog import queries
+from vlog.kept import Kept
 
 
 class Choice(NamedTuple):
@@ -60,6 +63,7 @@ IN_LANGUAGE = """(EXISTS (SELECT FROM caption_tracks f WHERE f.video_id = v.id A
      OR EXISTS (SELECT FROM audio_tracks f WHERE f.video_id = v.id AND NOT f.hidden
                 AND split_part(f.language, '-', 1) = %(language)s))"""
 
+MAX_CHOICES = 200  # of a filter
 MAX_NAME = 100  # characters of a value that are looked up
 
 
@@ -68,6 +72,40 @@ class Active(NamedTuple):
 
     parameter: str
     name: str | Promise
+
+
+class Offered(NamedTuple):
+    """The categories and languages that public videos have, as choices."""
+
+    categories: tuple[Choice, ...] = ()
+    languages: tuple[Choice, ...] = ()
+
+
+# The first subtags of the languages of tracks, by a walk over their index; then those that anybody may read.
+LANGUAGES = f"""
+WITH RECURSIVE language AS (
+    (SELECT language FROM caption_tracks ORDER BY language LIMIT 1)
+    UNION ALL
+    SELECT (SELECT t.language FROM caption_tracks t WHERE t.language > l.language ORDER BY t.language LIMIT 1)
+    FROM language l WHERE l.language IS NOT NULL
+)
+SELECT DISTINCT split_part(l.language, '-', 1) FROM language l WHERE l.language <> 'und' AND EXISTS (
+    SELECT FROM caption_tracks t JOIN videos v ON v.id = t.video_id
+    WHERE t.language = l.language AND t.state = 'published' AND {is_public_sql("v")}
+) ORDER BY 1
+"""  # noqa: S608 - constants
+
+
+def _read() -> Offered:
+    shown = Category.objects.filter(Exists(Video.objects.public().filter(category=OuterRef("pk"))))
+    languages = [Choice(code, name_of(code), IN_LANGUAGE, code) for (code,) in queries.rows(LANGUAGES, ())]
+    return Offered(
+        tuple(Choice(slug, name) for slug, name in shown.values_list("slug", "name")[:MAX_CHOICES]),
+        tuple(sorted(languages[:MAX_CHOICES], key=lambda choice: str(choice.name))),
+    )
+
+
+offered: Kept[Offered] = Kept("search-filters", _read, Offered)
 
 
 @dataclass(frozen=True)
@@ -115,15 +153,17 @@ class _Reader:
             self.take(parameter, next((choice for choice in choices if choice.key == key), None))
 
 
-def read(query: Mapping[str, str], languages: tuple[Choice, ...] = ()) -> Filters:
-    """Return the filters that the parameters of an address ask for. languages: those that can be chosen."""
+def read(query: Mapping[str, str]) -> Filters:
+    """Return the filters that the parameters of an address ask for."""
     reader = _Reader(query)
     if slug := reader.given("category"):
         reader.take("category", _category(slug))
     if name := reader.given("tag"):
         reader.take("tag", _tag(name))
-    for parameter, choices in (("length", LENGTHS), ("date", DATES), ("captions", CAPTIONED), ("language", languages)):
+    for parameter, choices in (("length", LENGTHS), ("date", DATES), ("captions", CAPTIONED)):
         reader.take_one_of(parameter, choices)
+    if reader.given("language"):
+        reader.take_one_of("language", offered.get().languages)
     if "since" in reader.values:
         reader.values["since"] = timezone.now() - reader.values["since"]
     sort = next((choice for choice in SORTS if choice.key == reader.given("sort")), SORTS[0])

@@ -32,10 +32,10 @@ LEXEME = re.compile(r"'((?:[^']|'')+)'")
 WINDOW = 20_000  # ids of videos, the latest, in which results are searched first
 
 # For a word that occurs in very many videos only the newest are ranked, and captions are not searched. A common word
-# fills the ranking from the latest videos, so its cost does not grow with the catalogue. Captions are taken in the order
-# of the index, because a common word occurs in a hundred thousand of them. OFFSET 0: one look at a row for each document
-# and cue that is taken, instead of a scan of all videos beforehand; and because of `s` no parallel workers, whose start
-# takes longer than the search.
+# fills the ranking from the latest videos, so its cost does not grow with the catalogue. Captions are taken in the
+# order of the index, because a common word occurs in a hundred thousand of them.
+# OFFSET 0: one look at a row for each document and cue that is taken, instead of a scan of all videos beforehand. And
+# because of `s` no parallel workers, whose start takes longer than the search.
 DOCUMENTS = """
     SELECT d.video_id AS id, v.place, d.document
     FROM (SELECT 1 AS one OFFSET 0) s CROSS JOIN LATERAL (
@@ -145,7 +145,7 @@ def _statement(words: Words, filters: Filters, limit: int, offset: int) -> tuple
 @lru_cache(maxsize=1)
 def _cards_query() -> str:
     """Return the SQL of the descriptions and cards of videos with given ids."""
-    wanted = RawSQL('"videos"."id" = ANY(%s)', [[]], BooleanField())  # noqa: S611 - a constant
+    wanted = RawSQL('"videos"."id" = ANY(%s)', [[]], BooleanField())
     return queries.compile_query(Video.objects.filter(wanted).values_list("description", *COLUMNS))[0]
 
 

@@ -4,7 +4,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.paginator import InvalidPage, Page, Paginator
 from django.db.models import Count, QuerySet
 from django.http import (
@@ -41,12 +40,11 @@ from videos.models import (
     VideoTag,
     Visibility,
 )
-from videos.pages import downloads, embed, passwords, queue, search, shown, texts
+from videos.pages import downloads, embed, passwords, queue, shown, texts
 from videos.pages.cards import Card, cards
 from videos.pages.redirects import moved, row_or_404
 from videos.storage import delivery, paths
 from vlog import ranges, ratelimit
-from vlog.refusals import refuse
 
 PAGE_SIZE = 24
 MORE_VIDEOS = 4
@@ -55,8 +53,6 @@ MAX_TAGS = 200  # on the browse page: the tags with the most videos
 
 REDIRECTED = "private, max-age=300"  # less than the lifetime of a signed address
 NOT_STORED = "no-store"
-
-TOO_MANY_SEARCHES = "There were too many searches from your network. Wait some seconds, then search again."
 
 # A page depends on the account, and a video may be withdrawn at any moment.
 no_cache = cache_control(no_cache=True)
@@ -128,22 +124,6 @@ def browse(request: HttpRequest) -> HttpResponse:
     categories = [(row, by_category[row.pk], pictures.get(row.pk, "")) for row in rows]
     tags = [(row, by_tag[row.pk]) for row in Tag.objects.filter(pk__in=by_tag)]
     return render(request, "videos/browse.html", {"categories": categories, "tags": tags})
-
-
-@require_safe
-@no_cache
-def search_page(request: HttpRequest) -> HttpResponse:
-    text, number = request.GET.get("q", ""), request.GET.get("page", "1")
-    offset = (page_or_404(Paginator(range(search.MAX_RESULTS), PAGE_SIZE), number).number - 1) * PAGE_SIZE
-    if text and (wait := ratelimit.wait(ratelimit.client(request), "search", settings.SEARCH_LIMIT)):
-        return refuse(request, HTTPStatus.TOO_MANY_REQUESTS, TOO_MANY_SEARCHES, wait=wait)
-    found = search.find(text, limit=PAGE_SIZE, offset=offset)
-    if offset and not found.hits:
-        raise Http404("The search has fewer pages of results")
-    text = " ".join(text[: search.MAX_CHARACTERS].split())
-    page = page_or_404(Paginator(range(found.total), PAGE_SIZE), number)
-    more = {"page": page, "page_numbers": numbers_of(page), "query": urlencode({"q": text}) + "&"}
-    return render(request, "videos/search.html", {"text": text, "found": found, **more})
 
 
 @csrf_exempt  # a password opens the video to the person who sends it, and changes nothing
