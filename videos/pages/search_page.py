@@ -64,7 +64,13 @@ def _corrected(text: str) -> tuple[str, search.Found]:
 
 def _pages(page: Any, text: str, chosen: Mapping[str, str]) -> dict[str, Any]:
     query = urlencode({"q": text, **chosen}) + "&"
-    return {"page": page, "page_numbers": numbers_of(page), "query": query, "used_text": text}
+    return {
+        "page": page,
+        "page_numbers": numbers_of(page),
+        "query": query,
+        "used_text": text,
+        "used_query": urlencode({"q": text}),
+    }
 
 
 def _context(text: str, chosen: filters.Filters, found: search.Found) -> dict[str, Any]:

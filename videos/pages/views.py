@@ -40,9 +40,10 @@ from videos.models import (
     VideoTag,
     Visibility,
 )
-from videos.pages import downloads, embed, passwords, queue, shown, texts
-from videos.pages.cards import Card, cards
+from videos.pages import downloads, embed, paging, passwords, queue, shown, texts
+from videos.pages.cards import cards
 from videos.pages.redirects import moved, row_or_404
+from videos.pages.related import related
 from videos.storage import delivery, paths
 from vlog import ranges, ratelimit
 
@@ -80,10 +81,13 @@ def tag(request: HttpRequest, slug: str) -> HttpResponse:
 
 def list_page(request: HttpRequest, template: str, videos: VideoQuerySet, **context: Any) -> HttpResponse:
     """Render a page of the videos, the latest first; earlier pages are counted in an index and not read."""
+    if paging.ROWS & request.GET.keys():
+        return render(request, template, {**paging.far_page(videos, request.GET, PAGE_SIZE), **context})
     number = request.GET.get("page", "1")
     page = page_or_404(LongPaginator(videos.newest().values_list("pk"), number), number)
     visible = cards(Video.objects.filter(pk__in=page.object_list).newest())
-    return render(request, template, {"page": page, "cards": visible, "page_numbers": numbers_of(page), **context})
+    shown = {"page": page, "cards": visible, "page_numbers": numbers_of(page)}
+    return render(request, template, {**shown, "steps": paging.steps(page.number, visible), **context})
 
 
 class LongPaginator(Paginator):
@@ -169,7 +173,7 @@ def shared(request: HttpRequest, token: str) -> HttpResponse:
 
 def _watch_page(request: HttpRequest, video: Video) -> HttpResponse:
     listed = video.in_force().visibility == Visibility.PUBLIC
-    context = {**shown.NO_EXTRAS, "video": video, "listed": listed, "more": related(video)}
+    context = {**shown.NO_EXTRAS, "video": video, "listed": listed, "more": related(video, MORE_VIDEOS)}
     context["start"] = start_of(request, video)
     context["download"] = downloads.offer(video)
     context["queue"] = queue.queue_of(request, video)
@@ -182,15 +186,6 @@ def gone_or_404(request: HttpRequest, slug: str) -> HttpResponse:
     if shown.is_gone(slug):
         return render(request, "410.html", status=HTTPStatus.GONE)
     raise Http404("No such video")
-
-
-def related(video: Video) -> list[Card]:
-    """Return the cards of the latest other videos, those of the same category first."""
-    others = Video.objects.public().exclude(pk=video.pk).newest()
-    near = cards(others.filter(category=video.category_id)[:MORE_VIDEOS]) if video.category_id else []
-    if len(near) == MORE_VIDEOS:
-        return near
-    return [*near, *cards(others.exclude(pk__in=[card.pk for card in near])[: MORE_VIDEOS - len(near)])]
 
 
 def start_of(request: HttpRequest, video: Video) -> int:
