@@ -83,7 +83,7 @@ def _covers(source: str, origin: str) -> bool:
 @framed
 def embed(request: HttpRequest, slug: str, grant: str = "") -> HttpResponse:
     """Show the player of a video that viewers may see, or why there is none."""
-    video = shown.pageable().at(slug)
+    video = shown.at(slug)
     if video is None:
         return wall(request, HTTPStatus.GONE if shown.is_gone(slug) else HTTPStatus.NOT_FOUND)
     if not shown.admit(video, grant):

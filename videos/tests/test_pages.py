@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from videos.formatting import age
 from videos.models import ArchiveEntry, Chapter, Video
-from videos.pages.views import MORE_VIDEOS, PAGE_SIZE
+from videos.pages.texts import MORE_VIDEOS
+from videos.pages.views import PAGE_SIZE
 from videos.storage.paths import package_dir, package_url
 from videos.tests.factories import CategoryFactory, TagFactory, TranscodingJobFactory, VideoFactory, add_captions
 
