@@ -25,7 +25,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
 from videos.formatting import absolute, seconds_of
-from videos.models import Chapter, Video
+from videos.models import Chapter, Video, address_of
 from videos.pages import passwords, shown
 from videos.pages.redirects import moved
 from vlog import site
@@ -116,7 +116,7 @@ def _context(request: HttpRequest, video: Video) -> dict[str, Any]:
 def page_of(video: Video) -> str:
     """Return the full address of the video's page, with its grant if it needs one."""
     granted = reverse("watch-granted", args=[video.slug, video.grant]) if video.grant else ""
-    return absolute(granted or reverse("watch", args=[video.slug]))
+    return absolute(granted or video.get_absolute_url())
 
 
 def wall(request: HttpRequest, status: HTTPStatus, slug: str = "") -> HttpResponse:
@@ -137,7 +137,7 @@ def code(video: Video, width: int = WIDTH, height: int = HEIGHT) -> str:
 
 def player(video: Video) -> str:
     """Return the full address of the player alone."""
-    return absolute(reverse("embed", args=[video.slug]))
+    return absolute(address_of("embed", video.slug))
 
 
 @require_safe

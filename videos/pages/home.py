@@ -56,6 +56,6 @@ def _statement() -> queries.Statement:
         queries.array(FeaturedVideo.objects.shown().values_list(*COLUMNS)[:FEATURED]),
         queries.array(categories().values_list("name", "slug")[:CHIPS]),
         queries.array(rows_of(latest()[:PLAYLISTS])),
-        queries.count(public.values_list("pk")[: LongPaginator.limit_of(FIRST)]),
+        queries.count(public.order_by().values_list("pk")[: LongPaginator.limit_of(FIRST)]),
         queries.array(public.values_list(*COLUMNS)[:PAGE_SIZE]),
     )

@@ -5,12 +5,13 @@ Pages of the admin are Django templates, and get the same functions from `videos
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache, lru_cache
 from typing import Any
 
 import jinja2
 from django.template import defaultfilters
 from django.templatetags.static import static
-from django.urls import reverse
+from django.urls import get_script_prefix, reverse
 from django.utils import timezone, translation
 from django.utils.formats import date_format
 
@@ -33,9 +34,23 @@ def environment(**options: Any) -> jinja2.Environment:
     return made
 
 
+# Addresses stay the same while a process runs, and a page has dozens of them.
+
+
 def url(name: str, *arguments: Any) -> str:
     """Return the address of a page."""
+    return _url(get_script_prefix(), name, arguments)
+
+
+@lru_cache(4096)
+def _url(script_prefix: str, name: str, arguments: tuple[Any, ...]) -> str:
     return reverse(name, args=arguments)
+
+
+@cache
+def static_url(name: str) -> str:
+    """Return the address of a static file."""
+    return static(name)
 
 
 def date(moment: datetime, form: str) -> str:
@@ -64,7 +79,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "moments": markup.moments,
     "oembed_address": embed.discovery,
     "poster": paths.poster_url,
-    "static": static,
+    "static": static_url,
     "storyboard": paths.storyboard_url,
     "structured_data": structured.script,
     "thumb": markup.thumb,

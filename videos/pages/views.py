@@ -105,7 +105,7 @@ class LongPaginator(Paginator):
     def count(self) -> int:
         if self.counted is not None:
             return self.counted
-        return self.object_list[: self.limit_of(self.number)].count()  # type: ignore[attr-defined]
+        return self.object_list.order_by()[: self.limit_of(self.number)].count()  # type: ignore[attr-defined]
 
 
 def numbers_of(page: "Page[Any]") -> list[int | str]:
