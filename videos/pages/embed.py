@@ -5,7 +5,7 @@ These pages read no session and set no cookie. docs/embedding.md describes their
 
 import re
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import cache, partial, wraps
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -193,4 +193,9 @@ def _described(video: Video, width: int, height: int) -> dict[str, Any]:
 
 def discovery(video: Video) -> str:
     """Return the address at which oEmbed describes a video."""
-    return absolute(f"{reverse('oembed')}?{urlencode({'url': page_of(video)})}")
+    return absolute(f"{_oembed()}?{urlencode({'url': page_of(video)})}")
+
+
+@cache
+def _oembed() -> str:
+    return reverse("oembed")

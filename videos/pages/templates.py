@@ -3,6 +3,7 @@
 Pages of the admin are Django templates, and get the same functions from `videos.templatetags.video_extras`.
 """
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache, lru_cache
@@ -11,15 +12,20 @@ from typing import Any
 import jinja2
 from django.template import defaultfilters
 from django.templatetags.static import static
-from django.urls import get_script_prefix, reverse
+from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.formats import date_format
+from django.utils.html import escape
+from django.utils.safestring import SafeString
 
 from transcoding.steps.tracks import label_of
 from videos.formatting import absolute, age, clock, thousands, views
 from videos.models import Video, footer
 from videos.pages import embed, markup, structured, transcripts
 from videos.storage import paths
+
+# Everything that Django takes for a link or an address of e-mail has a part like these.
+MAY_BE_LINK = re.compile(r"https?://|www\.|@|\.(?:com|edu|gov|int|mil|net|org)", re.IGNORECASE)
 
 
 def environment(**options: Any) -> jinja2.Environment:
@@ -37,13 +43,9 @@ def environment(**options: Any) -> jinja2.Environment:
 # Addresses stay the same while a process runs, and a page has dozens of them.
 
 
+@lru_cache(4096)
 def url(name: str, *arguments: Any) -> str:
     """Return the address of a page."""
-    return _url(get_script_prefix(), name, arguments)
-
-
-@lru_cache(4096)
-def _url(script_prefix: str, name: str, arguments: tuple[Any, ...]) -> str:
     return reverse(name, args=arguments)
 
 
@@ -56,6 +58,11 @@ def static_url(name: str) -> str:
 def date(moment: datetime, form: str) -> str:
     """Return a moment in the zone of the site, in one of Django's formats."""
     return date_format(timezone.localtime(moment), form)
+
+
+def linked(text: str) -> SafeString:
+    """Return a text as HTML with its links; most have none, and then nothing looks at each word."""
+    return defaultfilters.urlize(text) if MAY_BE_LINK.search(text) else escape(text)
 
 
 def master(video: Video) -> str:
@@ -99,6 +106,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "thousands": thousands,
     "truncatechars": defaultfilters.truncatechars,
     "urlencode": defaultfilters.urlencode,
-    "urlize": defaultfilters.urlize,
+    "urlize": linked,
     "views": views,
 }
