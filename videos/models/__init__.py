@@ -1,6 +1,6 @@
 """The models of videos, categories, tags, playlists, captions, chapters and the archive."""
 
-from videos.models.addresses import AddressedQuerySet, CategorySlug, TagSlug, VideoSlug, address_below, address_of
+from videos.models.addresses import AddressedQuerySet, CategorySlug, TagSlug, VideoSlug, address_of
 from videos.models.archive import ArchivedVideo, ArchiveEntry
 from videos.models.audio_tracks import AudioRole, AudioTrack, AudioTrackQuerySet
 from videos.models.caption_versions import (
@@ -150,7 +150,6 @@ __all__ = [
     "WebhookEvent",
     "Words",
     "WrongCategory",
-    "address_below",
     "address_of",
     "categories_for",
     "category_for",

@@ -1,7 +1,7 @@
 """The full-text index of videos, and queries in the language of web searches."""
 
-import json
 import re
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.contrib.postgres.indexes import GinIndex
@@ -9,6 +9,7 @@ from django.contrib.postgres.search import SearchVectorField
 from django.db import connection, models
 
 from videos.models.catalogue import Video
+from vlog import queries
 
 LAST_WORD = re.compile(r"(?:^|\s)\w{3,}$")  # shorter beginnings would match almost everything
 EXCLUDED = re.compile(r'(?<!\S)-("[^"]*"|[^\s"]+)')
@@ -21,7 +22,7 @@ EXCLUDED = re.compile(r'(?<!\S)-("[^"]*"|[^\s"]+)')
 # index finds without reading all tracks.
 PARSE = """
 WITH RECURSIVE plain AS MATERIALIZED (
-    SELECT search_plain(%(text)s) AS text, search_plain(%(excluded)s) AS excluded
+    SELECT search_plain(%s) AS text, search_plain(%s) AS excluded
 ), parsed AS MATERIALIZED (
     SELECT websearch_to_tsquery('pg_catalog.english', text) AS stems,
            websearch_to_tsquery('pg_catalog.simple', text) AS words,
@@ -30,7 +31,7 @@ WITH RECURSIVE plain AS MATERIALIZED (
 ), useful AS MATERIALIZED (
     SELECT CASE WHEN querytree(stems) NOT IN ('', 'T') THEN stems END AS stems,
            CASE WHEN querytree(words) IN ('', 'T') THEN NULL
-                WHEN %(beginning)s AND words::TEXT LIKE '%%''' THEN (words::TEXT || ':*')::TSQUERY
+                WHEN %s AND words::TEXT LIKE '%%''' THEN (words::TEXT || ':*')::TSQUERY
                 ELSE words END AS words,
            CASE WHEN numnode(excluded) > 0 THEN excluded END AS excluded
     FROM parsed
@@ -160,12 +161,14 @@ class SearchDocument(models.Model):
 def parse(text: str) -> Words:
     """Return what a text without a NUL asks for, in the language of web searches."""
     beginning = LAST_WORD.search(text) is not None and text.count('"') % 2 == 0
-    values = {"text": text, "excluded": " or ".join(EXCLUDED.findall(text)), "beginning": beginning}
-    with connection.cursor() as cursor:
-        cursor.execute(PARSE, values)
-        written, excluded, lexemes, spoken, newest = cursor.fetchone()
-    spoken = json.loads(spoken) if isinstance(spoken, str) else spoken or ()
-    return Words(written, excluded, lexemes or "", [Stemming(*row) for row in spoken], newest)
+    found = _parser().row(text=text, excluded=" or ".join(EXCLUDED.findall(text)), beginning=beginning)
+    written, excluded, lexemes, spoken, newest = found or (None, None, None, None, 0)
+    return Words(written, excluded, lexemes or "", [Stemming(*row) for row in spoken or ()], newest)
+
+
+@lru_cache(maxsize=1)
+def _parser() -> queries.Statement:
+    return queries.Statement(queries.Text(PARSE, ("text", "excluded", "beginning")))
 
 
 def matching(text: str, *, limit: int, cues: int) -> Matches:

@@ -69,9 +69,7 @@ def far_page(videos: VideoQuerySet, query: Mapping[str, str], size: int) -> dict
     moment, pk = _row(query[side])
     if not NUMBER.fullmatch(number):
         raise Http404("No such page")
-    compared = RawSQL(LATER if side == BEFORE else EARLIER, (moment, pk), BooleanField())  # noqa: S611
-    order = ("-published_at", "-pk") if side == AFTER else ("published_at", "pk")
-    rows = list(videos.filter(compared).order_by(*order).values_list(*COLUMNS)[: size + 1])
+    rows = list(beside(videos, side, moment, pk).values_list(*COLUMNS)[: size + 1])
     if not rows:
         raise Http404("The list has fewer pages")
     cards = [Card(*row) for row in rows[:size]]
@@ -80,6 +78,13 @@ def far_page(videos: VideoQuerySet, query: Mapping[str, str], size: int) -> dict
     page = FarPage(int(number), is_last=side == AFTER and len(rows) <= size)
     numbers = [1, Paginator.ELLIPSIS, page.number] if page.number > 1 else [1]
     return {"page": page, "cards": cards, "page_numbers": numbers, "steps": steps(page.number, cards)}
+
+
+def beside(videos: VideoQuerySet, side: str, moment: datetime, pk: int) -> VideoQuerySet:
+    """Return the videos on one side of a place in the list, the nearest first."""
+    compared = RawSQL(LATER if side == BEFORE else EARLIER, (moment, pk), BooleanField())  # noqa: S611 - constants
+    order = ("-published_at", "-pk") if side == AFTER else ("published_at", "pk")
+    return videos.filter(compared).order_by(*order)
 
 
 def steps(number: int, cards: Sequence[Card]) -> dict[str, str]:

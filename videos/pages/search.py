@@ -18,7 +18,7 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
 from videos.models import CaptionTrack, Video, Words, is_public_sql, parse
-from videos.pages.cards import COLUMNS, Card
+from videos.pages.cards import COLUMNS, Card, cards_of
 from videos.pages.filters import ALL, Filters
 from vlog import queries
 
@@ -45,16 +45,16 @@ DOCUMENTS = """
     ) d
     CROSS JOIN LATERAL (SELECT {order} AS place FROM videos v WHERE v.id = d.video_id AND {public} OFFSET 0) v
 """
+LATEST = "latest AS MATERIALIZED ({latest} LIMIT %(ranked)s)"
+OLDER = """
+, older AS MATERIALIZED ({older} WHERE (SELECT COUNT(*) FROM latest) < %(ranked)s LIMIT %(ranked)s)"""
+BOTH = "SELECT * FROM latest UNION ALL SELECT * FROM older"
 FIND = """
-WITH latest AS MATERIALIZED (
-    {latest} LIMIT %(ranked)s
-), older AS MATERIALIZED (
-    {older} WHERE (SELECT COUNT(*) FROM latest) < %(ranked)s LIMIT %(ranked)s
-), written AS MATERIALIZED (
+WITH {sources}, written AS MATERIALIZED (
     SELECT d.id, d.place, ts_rank(d.document, %(written)s::TSQUERY, 1) AS rank,
            CASE WHEN ts_filter(d.document, '{{a}}') @@ %(written)s::TSQUERY THEN 3
                 WHEN ts_filter(d.document, '{{a,b}}') @@ %(written)s::TSQUERY THEN 2 ELSE 1 END AS tier
-    FROM (SELECT * FROM latest UNION ALL SELECT * FROM older) d
+    FROM ({documents}) d
     LIMIT %(ranked)s
 ), cue AS MATERIALIZED (
     SELECT v.id AS video_id, v.place, c.track_id, c.start, c.text, c.stemming
@@ -122,8 +122,8 @@ def find(text: str, *, limit: int, offset: int = 0, filters: Filters = ALL) -> F
     rows = queries.rows(*_statement(words, filters, min(limit, max(MAX_RESULTS - offset, 0)), offset))
     if not rows:
         return Found([])
-    found = queries.rows(_cards_query(), ([row[0] for row in rows],))
-    videos = {row[1]: (Card(*row[1:]), row[0]) for row in found}
+    (found,) = _described().row(ids=[row[0] for row in rows]) or ((),)
+    videos = {card.pk: (card, row[-1]) for card, row in zip(cards_of(row[:-1] for row in found), found, strict=True)}
     lexemes = _lexemes(words.lexemes)
     spoken = [_lexemes(stemming.tree) for stemming in words.spoken]
     *_, total, cues = rows[0]
@@ -135,18 +135,20 @@ def _statement(words: Words, filters: Filters, limit: int, offset: int) -> tuple
     """Return the SQL of one page of matches, and its values."""
     rule = {"order": filters.order, "public": " AND ".join([is_public_sql("v"), *filters.conditions])}
     latest, older = (DOCUMENTS.format(written=words.are_written, side=side, **rule) for side in (">", "<="))
-    sql = FIND.format(
-        latest=latest, older=older, cues=words.cues, unless_excluded=words.unless_excluded("v.id"), **rule
-    )
+    sources, documents = LATEST.format(latest=latest), "SELECT * FROM latest"
+    if words.newest > WINDOW:
+        sources, documents = sources + OLDER.format(older=older), BOTH
+    unless_excluded = words.unless_excluded("v.id")
+    sql = FIND.format(sources=sources, documents=documents, cues=words.cues, unless_excluded=unless_excluded, **rule)
     values = {"window": words.newest - WINDOW, "ranked": MAX_RESULTS + 1, "limit": limit, "offset": offset}
     return sql, {**words.parameters, **filters.values, **values}
 
 
 @lru_cache(maxsize=1)
-def _cards_query() -> str:
-    """Return the SQL of the descriptions and cards of videos with given ids."""
-    wanted = RawSQL('"videos"."id" = ANY(%s)', [[]], BooleanField())
-    return queries.compile_query(Video.objects.filter(wanted).values_list("description", *COLUMNS))[0]
+def _described() -> queries.Statement:
+    """Return the statement of the cards and descriptions of videos with given ids."""
+    wanted = RawSQL('"videos"."id" = ANY(%s)', [queries.Argument("ids")], BooleanField())
+    return queries.combine(queries.array(Video.objects.filter(wanted).values_list(*COLUMNS, "description")))
 
 
 def _hit(

@@ -43,12 +43,10 @@ from videos.models import (
 from videos.pages import downloads, embed, paging, passwords, queue, shown, texts
 from videos.pages.cards import cards
 from videos.pages.redirects import moved, row_or_404
-from videos.pages.related import related
 from videos.storage import delivery, paths
 from vlog import ranges, ratelimit
 
 PAGE_SIZE = 24
-MORE_VIDEOS = 4
 PAGES_AHEAD = 50
 MAX_TAGS = 200  # on the browse page: the tags with the most videos
 
@@ -93,13 +91,20 @@ def list_page(request: HttpRequest, template: str, videos: VideoQuerySet, **cont
 class LongPaginator(Paginator):
     """A paginator that counts only some pages ahead: counting a large catalogue takes longer than showing a page."""
 
-    def __init__(self, rows: QuerySet[Any], number: str) -> None:
+    def __init__(self, rows: QuerySet[Any], number: str, counted: int | None = None) -> None:
         super().__init__(rows, PAGE_SIZE)
-        self.limit = PAGE_SIZE * (PAGES_AHEAD + (int(number) if number.isdecimal() and len(number) < 6 else 1))
+        self.number, self.counted = number, counted
+
+    @staticmethod
+    def limit_of(number: str) -> int:
+        """Return up to how many rows are counted for the page of this number."""
+        return PAGE_SIZE * (PAGES_AHEAD + (int(number) if number.isdecimal() and len(number) < 6 else 1))
 
     @cached_property
     def count(self) -> int:
-        return self.object_list[: self.limit].count()  # type: ignore[attr-defined]
+        if self.counted is not None:
+            return self.counted
+        return self.object_list.order_by()[: self.limit_of(self.number)].count()  # type: ignore[attr-defined]
 
 
 def numbers_of(page: "Page[Any]") -> list[int | str]:
@@ -135,7 +140,7 @@ def browse(request: HttpRequest) -> HttpResponse:
 @no_cache
 def watch(request: HttpRequest, slug: str, grant: str = "") -> HttpResponse:
     """Show an open video to everyone, any other with a grant, a preview to editors, and else ask for the password."""
-    video = shown.pageable().at(slug)
+    video = shown.at(slug)
     if video is None:
         return gone_or_404(request, slug)
     is_shown = shown.admit(video, grant)
@@ -155,6 +160,7 @@ def _preview(request: HttpRequest, video: Video) -> HttpResponse:
     video.grant = grants.for_editor(request.user, video)
     chapters = Chapter.objects.filter(video=video).marks()
     context = {**shown.NO_EXTRAS, "video": video, "playable": is_playable(video), "chapters": chapters}
+    context["tags"] = texts.links(texts.tags_of(video))
     return render(request, "videos/preview.html", context)
 
 
@@ -173,7 +179,7 @@ def shared(request: HttpRequest, token: str) -> HttpResponse:
 
 def _watch_page(request: HttpRequest, video: Video) -> HttpResponse:
     listed = video.in_force().visibility == Visibility.PUBLIC
-    context = {**shown.NO_EXTRAS, "video": video, "listed": listed, "more": related(video, MORE_VIDEOS)}
+    context = {**shown.NO_EXTRAS, "video": video, "listed": listed}
     context["start"] = start_of(request, video)
     context["download"] = downloads.offer(video)
     context["queue"] = queue.queue_of(request, video)
