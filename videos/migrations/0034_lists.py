@@ -7,6 +7,11 @@ from django.db.models import F, Q
 INLINE = "ALTER TABLE search_documents SET (toast_tuple_target = 8160)"
 DEFAULT = "ALTER TABLE search_documents RESET (toast_tuple_target)"
 
+# A function that is strict is not replaced with its text of 28 languages, for which the planner takes half a millisecond
+# in each search. Neither argument is ever NULL, so the values and the index over them stay the same.
+STRICT = "ALTER FUNCTION cue_words(TEXT, TEXT) STRICT"
+INLINED = "ALTER FUNCTION cue_words(TEXT, TEXT) CALLED ON NULL INPUT"
+
 
 class Migration(migrations.Migration):
     dependencies = [("videos", "0032_glossaries")]
@@ -30,4 +35,5 @@ class Migration(migrations.Migration):
             "videotag", models.Index(F("tag").asc(), F("video").desc(), name="ix_video_tags_tag_video")
         ),
         migrations.RunSQL(INLINE, DEFAULT),
+        migrations.RunSQL(STRICT, INLINED),
     ]

@@ -52,8 +52,7 @@ WITH RECURSIVE plain AS MATERIALIZED (
 )
 SELECT written::TEXT, excluded::TEXT, querytree(written),
        (SELECT json_agg(json_build_array(dictionaries, stems::TEXT, querytree(stems)) ORDER BY dictionaries)
-        FROM spoken),
-       COALESCE((SELECT MAX(video_id) FROM search_documents), 0)
+        FROM spoken)
 FROM query
 """
 # The cues with the words of one stemming, and its number in `Words.spoken`. A subquery that depends on a row is not
@@ -96,16 +95,12 @@ class Stemming(NamedTuple):
 
 
 class Words(NamedTuple):
-    """A query as PostgreSQL understands it, as texts of tsqueries; `lexemes` is the tree of `written`.
-
-    newest: the greatest id of a video that could be found.
-    """
+    """A query as PostgreSQL understands it, as texts of tsqueries; `lexemes` is the tree of `written`."""
 
     written: str | None
     excluded: str | None
     lexemes: str
     spoken: list[Stemming]
-    newest: int = 0
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -162,8 +157,8 @@ def parse(text: str) -> Words:
     """Return what a text without a NUL asks for, in the language of web searches."""
     beginning = LAST_WORD.search(text) is not None and text.count('"') % 2 == 0
     found = _parser().row(text=text, excluded=" or ".join(EXCLUDED.findall(text)), beginning=beginning)
-    written, excluded, lexemes, spoken, newest = found or (None, None, None, None, 0)
-    return Words(written, excluded, lexemes or "", [Stemming(*row) for row in spoken or ()], newest)
+    written, excluded, lexemes, spoken = found or (None, None, None, None)
+    return Words(written, excluded, lexemes or "", [Stemming(*row) for row in spoken or ()])
 
 
 @lru_cache(maxsize=1)

@@ -29,32 +29,27 @@ SNIPPET_CHARACTERS = 220
 WORD = re.compile(r"[^\W_]+")
 LEXEME = re.compile(r"'((?:[^']|'')+)'")
 
-WINDOW = 20_000  # ids of videos, the latest, in which results are searched first
+NEAR = 600  # documents with the words, the latest, that are looked at first
+EVERY = 2**31 - 1
 
-# For a word that occurs in very many videos only the newest are ranked, and captions are not searched. A common word
-# fills the ranking from the latest videos, so its cost does not grow with the catalogue. Captions are taken in the
-# order of the index, because a common word occurs in a hundred thousand of them.
+# For a word that occurs in very many videos only the newest are ranked, and captions are not searched. The LIMIT lets
+# the planner walk over the latest documents where the words are common, so that the cost does not grow with the
+# catalogue; if too few of them are public, the statement is repeated without it. Captions are taken in the order of the
+# index, because a common word occurs in a hundred thousand of them.
 # OFFSET 0: one look at a row for each document and cue that is taken, instead of a scan of all videos beforehand. And
 # because of `s` no parallel workers, whose start takes longer than the search.
-DOCUMENTS = """
-    SELECT d.video_id AS id, v.place, d.document
-    FROM (SELECT 1 AS one OFFSET 0) s CROSS JOIN LATERAL (
-        SELECT d.video_id, d.document FROM search_documents d
-        WHERE {written} AND d.video_id {side} %(window)s AND s.one = 1
-        ORDER BY d.video_id DESC OFFSET 0
-    ) d
-    CROSS JOIN LATERAL (SELECT {order} AS place FROM videos v WHERE v.id = d.video_id AND {public} OFFSET 0) v
-"""
-LATEST = "latest AS MATERIALIZED ({latest} LIMIT %(ranked)s)"
-OLDER = """
-, older AS MATERIALIZED ({older} WHERE (SELECT COUNT(*) FROM latest) < %(ranked)s LIMIT %(ranked)s)"""
-BOTH = "SELECT * FROM latest UNION ALL SELECT * FROM older"
 FIND = """
-WITH {sources}, written AS MATERIALIZED (
-    SELECT d.id, d.place, ts_rank(d.document, %(written)s::TSQUERY, 1) AS rank,
+WITH near AS MATERIALIZED (
+    SELECT d.* FROM (SELECT 1 AS one OFFSET 0) s CROSS JOIN LATERAL (
+        SELECT d.video_id, d.document FROM search_documents d
+        WHERE {written} AND s.one = 1 ORDER BY d.video_id DESC LIMIT %(near)s
+    ) d
+), written AS MATERIALIZED (
+    SELECT d.video_id AS id, v.place, ts_rank(d.document, %(written)s::TSQUERY, 1) AS rank,
            CASE WHEN ts_filter(d.document, '{{a}}') @@ %(written)s::TSQUERY THEN 3
                 WHEN ts_filter(d.document, '{{a,b}}') @@ %(written)s::TSQUERY THEN 2 ELSE 1 END AS tier
-    FROM ({documents}) d
+    FROM near d
+    CROSS JOIN LATERAL (SELECT {order} AS place FROM videos v WHERE v.id = d.video_id AND {public} OFFSET 0) v
     LIMIT %(ranked)s
 ), cue AS MATERIALIZED (
     SELECT v.id AS video_id, v.place, c.track_id, c.start, c.text, c.stemming
@@ -63,7 +58,7 @@ WITH {sources}, written AS MATERIALIZED (
         WHERE t.id = c.track_id AND t.state = 'published' AND {public}
         OFFSET 0
     ) v
-    WHERE (SELECT COUNT(*) FROM written) < %(ranked)s {unless_excluded}
+    WHERE (SELECT COUNT(*) FROM near) < %(near)s AND (SELECT COUNT(*) FROM written) < %(ranked)s {unless_excluded}
     LIMIT %(ranked)s
 ), said AS (
     SELECT DISTINCT ON (video_id) * FROM cue ORDER BY video_id, start, track_id
@@ -74,8 +69,9 @@ WITH {sources}, written AS MATERIALIZED (
     ORDER BY place DESC, tier DESC, rank DESC NULLS LAST, id DESC
     LIMIT %(limit)s OFFSET %(offset)s
 )
-SELECT p.id, p.start, p.text, p.stemming, t.*, p.total, (SELECT COUNT(*) FROM cue) AS cues
-FROM page p LEFT JOIN LATERAL (
+SELECT p.id, p.start, p.text, p.stemming, t.*, p.total, (SELECT COUNT(*) FROM cue) AS cues,
+       (SELECT COUNT(*) FROM near) = %(near)s AND (SELECT COUNT(*) FROM written) < %(ranked)s AS is_partial
+FROM (SELECT 1) always LEFT JOIN page p ON TRUE LEFT JOIN LATERAL (
     SELECT t.id, t.number, t.language, t.name, t.is_forced FROM caption_tracks t WHERE t.id = p.track_id OFFSET 0
 ) t ON TRUE
 ORDER BY p.place DESC, p.tier DESC, p.rank DESC NULLS LAST, p.id DESC
@@ -119,29 +115,32 @@ def find(text: str, *, limit: int, offset: int = 0, filters: Filters = ALL) -> F
     if not text:
         return Found([])
     words = parse(text)
-    rows = queries.rows(*_statement(words, filters, min(limit, max(MAX_RESULTS - offset, 0)), offset))
+    rows = _rows(words, filters, {"limit": min(limit, max(MAX_RESULTS - offset, 0)), "offset": offset})
     if not rows:
         return Found([])
     (found,) = _described().row(ids=[row[0] for row in rows]) or ((),)
     videos = {card.pk: (card, row[-1]) for card, row in zip(cards_of(row[:-1] for row in found), found, strict=True)}
     lexemes = _lexemes(words.lexemes)
     spoken = [_lexemes(stemming.tree) for stemming in words.spoken]
-    *_, total, cues = rows[0]
-    hits = [_hit(*videos[pk], lexemes, spoken, cue) for pk, *cue, _, _ in rows if pk in videos]
+    *_, total, cues, _ = rows[0]
+    hits = [_hit(*videos[pk], lexemes, spoken, cue) for pk, *cue, _, _, _ in rows if pk in videos]
     return Found(hits, min(total, MAX_RESULTS), max(total, cues) > MAX_RESULTS)
 
 
-def _statement(words: Words, filters: Filters, limit: int, offset: int) -> tuple[str, dict[str, Any]]:
-    """Return the SQL of one page of matches, and its values."""
-    rule = {"order": filters.order, "public": " AND ".join([is_public_sql("v"), *filters.conditions])}
-    latest, older = (DOCUMENTS.format(written=words.are_written, side=side, **rule) for side in (">", "<="))
-    sources, documents = LATEST.format(latest=latest), "SELECT * FROM latest"
-    if words.newest > WINDOW:
-        sources, documents = sources + OLDER.format(older=older), BOTH
-    unless_excluded = words.unless_excluded("v.id")
-    sql = FIND.format(sources=sources, documents=documents, cues=words.cues, unless_excluded=unless_excluded, **rule)
-    values = {"window": words.newest - WINDOW, "ranked": MAX_RESULTS + 1, "limit": limit, "offset": offset}
-    return sql, {**words.parameters, **filters.values, **values}
+def _rows(words: Words, filters: Filters, page: dict[str, int]) -> list[tuple[Any, ...]]:
+    """Return the rows of one page of matches."""
+    sql = FIND.format(
+        written=words.are_written,
+        cues=words.cues,
+        unless_excluded=words.unless_excluded("v.id"),
+        order=filters.order,
+        public=" AND ".join([is_public_sql("v"), *filters.conditions]),
+    )
+    values = {**words.parameters, **filters.values, **page, "ranked": MAX_RESULTS + 1}
+    rows = queries.rows(sql, {**values, "near": NEAR})
+    if rows[0][-1]:
+        rows = queries.rows(sql, {**values, "near": EVERY})
+    return [row for row in rows if row[0] is not None]
 
 
 @lru_cache(maxsize=1)
