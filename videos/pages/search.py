@@ -7,7 +7,7 @@ are in an index over `cues`, each as the stems of its own language.
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -185,20 +185,37 @@ def is_found(word: str, lexemes: frozenset[str]) -> bool:
     return any(stem.startswith(lexeme) and len(stem) - len(lexeme) <= 5 for stem in stems for lexeme in lexemes)
 
 
+@lru_cache(maxsize=1_000)
+def _pattern(lexemes: frozenset[str]) -> re.Pattern[str]:
+    """Return what `is_found` finds in texts of ASCII, which are nearly all, as one expression."""
+    words = [lexeme for lexeme in lexemes if lexeme.isalnum()]
+    stems = [f"{lexeme}[a-z0-9]{{0,5}}" for lexeme in words] + [f"{word[:-1]}y" for word in words if word[-1] == "i"]
+    found = f"(?:{'|'.join(stems)})" if stems else "(?!)"
+    return re.compile(f"(?<![a-z0-9]){found}(?![a-z0-9])", re.ASCII | re.IGNORECASE)
+
+
+def matches(text: str, lexemes: frozenset[str]) -> Iterator[re.Match[str]]:
+    """Yield the words of a text that match one of the lexemes."""
+    if not lexemes:
+        return iter(())
+    if text.isascii():
+        return _pattern(lexemes).finditer(text)
+    return (match for match in WORD.finditer(text) if is_found(match[0], lexemes))
+
+
 def highlighted(text: str, lexemes: frozenset[str]) -> SafeString:
     """Return the text as escaped HTML, with <mark> around each match."""
     parts, end = [], 0
-    for match in WORD.finditer(text):
-        if is_found(match[0], lexemes):
-            parts += [escape(text[end : match.start()]), f"<mark>{escape(match[0])}</mark>"]
-            end = match.end()
+    for match in matches(text, lexemes):
+        parts += [escape(text[end : match.start()]), f"<mark>{escape(match[0])}</mark>"]
+        end = match.end()
     return mark_safe("".join([*parts, escape(text[end:])]))  # noqa: S308 - every part is escaped
 
 
 def excerpt(text: str, lexemes: frozenset[str]) -> str:
     """Return the part of a text around its first match, or its beginning, as one line."""
     text = " ".join(text[:50_000].split())
-    first = next((match.start() for match in WORD.finditer(text) if is_found(match[0], lexemes)), 0)
+    first = next((match.start() for match in matches(text, lexemes)), 0)
     start = text.rfind(" ", 0, max(first - SNIPPET_CHARACTERS // 3, 0) + 1) + 1 if first > SNIPPET_CHARACTERS else 0
     end = start + SNIPPET_CHARACTERS
     return f"{'… ' if start else ''}{text[start:end].rstrip()}{' …' if end < len(text) else ''}"

@@ -1,6 +1,7 @@
 """The page of the search: its words, filters and pages; and the titles that are suggested while words are typed."""
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -9,7 +10,10 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.functional import Promise
+from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
@@ -25,13 +29,11 @@ no_cache = cache_control(no_cache=True)
 
 
 class Menu(NamedTuple):
-    """A filter in the form: its parameter, its label, the name of "no filter", its choices and the chosen key."""
+    """A filter in the form: its parameter, its label, and its choices as HTML."""
 
     parameter: str
     label: str | Promise
-    none: str | Promise
-    choices: tuple[filters.Choice, ...]
-    chosen: str
+    options: SafeString
 
 
 @require_safe
@@ -102,7 +104,15 @@ def _menus(chosen: Mapping[str, str]) -> Iterator[Menu]:
     )
     for parameter, label, none, choices in menus:
         if choices:
-            yield Menu(parameter, label, none, choices, chosen.get(parameter, ""))
+            yield Menu(parameter, label, _options(none, choices, chosen.get(parameter, ""), get_language()))
+
+
+@lru_cache(maxsize=500)
+def _options(none: str | Promise, choices: tuple[filters.Choice, ...], chosen: str, language: str | None) -> SafeString:
+    """Return the options of a menu; `none` is the name of the one without a filter. language: that of the names."""
+    options = ((choice.key, " selected" if choice.key == chosen else "", choice.name) for choice in choices)
+    listed = format_html_join("", '<option value="{}"{}>{}</option>', options)
+    return format_html('<option value="">{}</option>{}', none, listed)
 
 
 @require_safe

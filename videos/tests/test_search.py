@@ -300,6 +300,14 @@ class TestHighlighting:
     def test_marks_words_and_escapes_everything(self, text, lexemes, expected):
         assert highlighted(text, frozenset(lexemes)) == expected
 
+    @pytest.mark.parametrize("lexemes", [{"walk"}, {"happi", "a"}, {"berri"}, {"o'neil"}, {"a+b"}, {"zz", "i"}])
+    def test_ascii_is_marked_as_all_other_texts(self, lexemes):
+        text = (
+            "Walk walks walking sidewalk walk2 walk_walk Happy happily BERRY berries berry's zzabcdef y O'Neil a+b i-y "
+        )
+        lexemes = frozenset(lexemes)
+        assert highlighted(f"{text}•", lexemes) == f"{highlighted(text, lexemes)}•"
+
     def test_an_excerpt_shows_the_word(self):
         text = f"{'before ' * 200}glacier {'after ' * 200}"
         part = excerpt(text, frozenset({"glacier"}))
