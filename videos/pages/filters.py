@@ -57,7 +57,7 @@ SORTS = (
 )
 OF_CATEGORY = "v.category_id = %(category)s"
 OF_TAG = "EXISTS (SELECT FROM video_tags f WHERE f.video_id = v.id AND f.tag_id = %(tag)s)"
-# With the regions and scripts of the language; what is heard counts as what is read.
+# With the regions and scripts of the language; audio tracks count, too.
 IN_LANGUAGE = """(EXISTS (SELECT FROM caption_tracks f WHERE f.video_id = v.id AND f.state = 'published'
                   AND split_part(f.language, '-', 1) = %(language)s)
      OR EXISTS (SELECT FROM audio_tracks f WHERE f.video_id = v.id AND NOT f.hidden

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.core.paginator import Paginator
 from django.db.models import BooleanField
@@ -28,7 +28,8 @@ EARLIER = '("videos"."published_at", "videos"."id") < (%s, %s)'
 LATER = '("videos"."published_at", "videos"."id") > (%s, %s)'
 
 
-class Uncounted(NamedTuple):
+@dataclass(frozen=True)
+class Uncounted:
     """The paginator of a list whose length is not known."""
 
     ELLIPSIS: Any = Paginator.ELLIPSIS

@@ -8,6 +8,7 @@ letter, of which each is looked up; then those of videos with the same beginning
 import re
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -129,7 +130,7 @@ def _texts(word: str, limit: int) -> list[str]:
     return [text for (text,) in _execute(sql, {"word": word, "limit": limit})]
 
 
-def _execute(sql: str, values: dict[str, object] | None = None) -> list[tuple[object, ...]]:
+def _execute(sql: str, values: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         return cursor.fetchall() if cursor.description else []
