@@ -144,7 +144,7 @@ MIDDLEWARE = [
     "vlog.security_headers.add_security_headers",
     "vlog.refusals.InvalidValueMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "vlog.security_headers.PolicyMiddleware",
     "videos.uploads.form.UploadMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

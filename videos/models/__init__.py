@@ -1,6 +1,6 @@
 """The models of videos, categories, tags, playlists, captions, chapters and the archive."""
 
-from videos.models.addresses import AddressedQuerySet, CategorySlug, TagSlug, VideoSlug, address_below, address_of
+from videos.models.addresses import AddressedQuerySet, CategorySlug, TagSlug, VideoSlug, address_of
 from videos.models.archive import ArchivedVideo, ArchiveEntry
 from videos.models.audio_tracks import AudioRole, AudioTrack, AudioTrackQuerySet
 from videos.models.caption_versions import (
@@ -48,7 +48,7 @@ from videos.models.playlists import (
     lock_videos,
 )
 from videos.models.publication import EditorDefaults, ShareLink, VisibilityChange
-from videos.models.search import IS_SAID, QUERY, Matches, SearchDocument, matching, query_parameters
+from videos.models.search import Matches, SearchDocument, Words, matching, parse
 from videos.models.sources import SourceStream, StreamFate
 from videos.models.storage import StorageEntry
 from videos.models.tracks import (
@@ -73,7 +73,6 @@ from videos.models.webhooks import (
 )
 
 __all__ = [
-    "IS_SAID",
     "MAX_ITEMS",
     "MAX_TEXT",
     "MAX_VIEWS",
@@ -81,7 +80,6 @@ __all__ = [
     "MEANINGS",
     "OPEN",
     "PING",
-    "QUERY",
     "VISIBILITIES",
     "AddressedQuerySet",
     "ArchiveEntry",
@@ -150,8 +148,8 @@ __all__ = [
     "WebhookDelivery",
     "WebhookDeliveryQuerySet",
     "WebhookEvent",
+    "Words",
     "WrongCategory",
-    "address_below",
     "address_of",
     "categories_for",
     "category_for",
@@ -166,8 +164,8 @@ __all__ = [
     "new_media_key",
     "new_webhook_secret",
     "of_editor",
+    "parse",
     "picture_url",
     "placed",
-    "query_parameters",
     "through_video",
 ]

@@ -200,6 +200,7 @@ def rows(db, folders, encoded):
         "picture": pictures[0].pk,
         "private-playlist": private.slug,
         "private-picture": pictures[1].pk,
+        "month": f"{public.published_at:%Y-%m}",
         "category": category.slug,
         "category-id": category.pk,
         "tag": tag.slug,
@@ -451,7 +452,7 @@ def known_of(rows: dict[str, Any], video: Video, old: str) -> dict[str, Any]:
         "playlist-id": rows["playlist-id"],
         "unlisted-playlist": "unlisted-playlist",
     }
-    return known | {"category": rows["category"], "tag": rows["tag"], "other": rows["public"]}
+    return known | {name: rows[name] for name in ("category", "tag", "month")} | {"other": rows["public"]}
 
 
 def gets(client: Client, how: str, known: dict[str, Any]) -> bool:
