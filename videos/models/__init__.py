@@ -34,6 +34,14 @@ from videos.models.limits import (
     of_editor,
     through_video,
 )
+from videos.models.moving import (
+    ImportedPackage,
+    ImportMap,
+    PackageLayout,
+    incoming,
+    make_failed,
+    make_playable,
+)
 from videos.models.order import placed
 from videos.models.own_pages import MAX_TEXT, OwnPage, footer
 from videos.models.pictures import Picture, picture_url
@@ -109,8 +117,11 @@ __all__ = [
     "FeaturedVideo",
     "FileVersion",
     "FileVersionQuerySet",
+    "ImportMap",
+    "ImportedPackage",
     "Matches",
     "OwnPage",
+    "PackageLayout",
     "Picture",
     "Playlist",
     "PlaylistFull",
@@ -159,9 +170,12 @@ __all__ = [
     "folder_number",
     "footer",
     "free_slug",
+    "incoming",
     "is_limited",
     "is_public_sql",
     "lock_videos",
+    "make_failed",
+    "make_playable",
     "matching",
     "new_media_key",
     "new_webhook_secret",
