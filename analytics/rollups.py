@@ -35,9 +35,9 @@ ON CONFLICT (video_id, day) DO UPDATE SET
     watch_seconds = EXCLUDED.watch_seconds, completions = EXCLUDED.completions
 """
 COUNT_VIEWS = """
-UPDATE videos v SET view_count = c.views
+UPDATE videos v SET view_count = v.base_views + c.views
 FROM (SELECT video_id, SUM(views) AS views FROM daily_views WHERE video_id = ANY(%s) GROUP BY video_id) c
-WHERE v.id = c.video_id AND v.view_count <> c.views
+WHERE v.id = c.video_id AND v.view_count <> v.base_views + c.views
 """
 # The whole days, because a batch has some videos only. Yesterday and today, in case a run was killed before this.
 COUNT_TOTALS = """

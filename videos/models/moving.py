@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from videos.models.catalogue import Video, VideoStatus
 
@@ -106,6 +107,11 @@ class ImportedPackage(models.Model):
 
     def __str__(self) -> str:
         return f"Imported package of {self.video}"
+
+    def ask(self) -> None:
+        """Note that the video is to be encoded anew; that is asked once, whatever becomes of it."""
+        self.asked_at = timezone.now()
+        self.save(update_fields=["asked_at"])
 
 
 def incoming(fields: dict[str, Any], *, is_failed: str = "") -> Video:
