@@ -28,14 +28,14 @@ def renew() -> int:
 
 def _ask(row: ImportedPackage) -> bool:
     """Ask for one video; False where that is not possible, which is not tried again."""
-    row.ask()
-    if not source_path(row.video).is_file():
-        log.warning("«%s» keeps its imported package, because its original is missing", row.video)
-        return False
-    try:
-        with transaction.atomic():
-            control.re_encode(row.video.job)
-    except Refused as refusal:
-        log.warning("«%s» keeps its imported package: %s", row.video, refusal)
-        return False
+    with transaction.atomic():
+        row.ask()
+        try:
+            if not source_path(row.video).is_file():
+                raise Refused("its original is missing")
+            with transaction.atomic():
+                control.re_encode(row.video.job)
+        except Refused as refusal:
+            log.warning("«%s» keeps its imported package: %s", row.video, refusal)
+            return False
     return True

@@ -14,6 +14,7 @@ from videos.models import ImportedPackage
 from videos.storage import paths
 
 MILLISECONDS = Fraction(1, 1000)
+WHOLE = 8 << 20  # bytes of a transport stream, in which the pictures of the first segment are counted
 
 
 class Grid(NamedTuple):
@@ -39,7 +40,7 @@ def measured(segments: list[Path], seconds: list[Fraction], init: Path | None) -
     if not all(sizes):
         raise BrokenPackage(f"{segments[sizes.index(0)].name} is empty")
     with segments[0].open("rb") as file:
-        first = file.read(HEAD if init else -1)
+        first = file.read(HEAD if init else WHOLE)
     if init is None:
         return imported.read_ts(seconds, sizes, first)
     return imported.read_cmaf(seconds, sizes, init.read_bytes(), first)

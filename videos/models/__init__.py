@@ -41,6 +41,7 @@ from videos.models.moving import (
     incoming,
     make_failed,
     make_playable,
+    transcribed,
 )
 from videos.models.order import placed
 from videos.models.own_pages import MAX_TEXT, OwnPage, footer
@@ -184,4 +185,5 @@ __all__ = [
     "placed",
     "query_parameters",
     "through_video",
+    "transcribed",
 ]

@@ -1,12 +1,14 @@
 """What was imported from another installation: where each row came from, and packages that VLog did not make."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from videos.models.captions import Transcription, TranscriptionStatus
 from videos.models.catalogue import Video, VideoStatus
 
 SOURCE = 30  # characters of the name of an installation
@@ -27,9 +29,19 @@ class ImportMapQuerySet(models.QuerySet["ImportMap"]):
         found = self.of(source, kind).filter(old_id__in=set(old_ids))
         return dict(found.values_list("old_id", "new_id"))
 
-    def note(self, source: str, kind: str, new_ids: Iterable[tuple[int, int | None]]) -> None:
-        """Note that these rows are here, in the transaction that writes them."""
-        rows = [self.model(source=source, kind=kind, old_id=old, new_id=new) for old, new in new_ids]
+    def note(
+        self,
+        source: str,
+        kind: str,
+        new_ids: Iterable[tuple[int, int | None]],
+        addresses: Mapping[int, str] | None = None,
+    ) -> None:
+        """Note that these rows are here, in the transaction that writes them. addresses: of videos, by their ids."""
+        known = addresses or {}
+        rows = [
+            self.model(source=source, kind=kind, old_id=old, new_id=new, address=known.get(old, ""))
+            for old, new in new_ids
+        ]
         self.bulk_create(rows, batch_size=5000)
 
     def mark(self, source: str, kind: str) -> int | None:
@@ -114,13 +126,19 @@ class ImportedPackage(models.Model):
         self.save(update_fields=["asked_at"])
 
 
-def incoming(fields: dict[str, Any], *, is_failed: str = "") -> Video:
-    """Return the row of a video from another installation, unsaved. It is pending until its files are here.
+def incoming(fields: dict[str, Any], archived_at: datetime | None = None) -> Video:
+    """Return the row of a video from another installation, unsaved. It is pending until its files are here."""
+    video = Video(status=VideoStatus.PENDING, **fields)
+    if archived_at is not None:
+        video.deleted_at, video.slug = archived_at, video.media_key
+    return video
 
-    is_failed: why it can never be made, because it has neither files nor an original.
-    """
-    state = VideoStatus.FAILED if is_failed else VideoStatus.PENDING
-    return Video(status=state, error_message=is_failed or None, **fields)
+
+def transcribed(video_id: int, *, is_completed: bool, **facts: Any) -> Transcription:
+    """Return the row of a transcription from another installation, unsaved."""
+    status = TranscriptionStatus.COMPLETED if is_completed else TranscriptionStatus.FAILED
+    percent = 100 if is_completed else 0
+    return Transcription(video_id=video_id, status=status, progress_percent=percent, **facts)
 
 
 def make_playable(video_ids: Iterable[int]) -> int:
