@@ -87,6 +87,7 @@ def _stream(move: Move, table: str, out: str, temporary: str, add: str) -> None:
     mark = ImportMap.objects.mark(move.source, table) or 0
     for rows in _batches(move, out.format(mark)):
         with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("DROP TABLE IF EXISTS moving")
             cursor.execute(temporary.format("ON COMMIT DROP"))
             _copy_in(cursor, "COPY moving FROM STDIN", rows)
             cursor.execute(add, {"source": move.source, "longest": LONGEST})

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -19,6 +20,7 @@ from uuid import uuid4
 
 import psycopg
 from django.conf import settings
+from django.core.management import call_command
 from psycopg import sql
 
 from transcoding.engine.ffmpeg import processes
@@ -203,3 +205,11 @@ def add_files(old: OldSite, source: Path, picture: bytes = b"\xff\xd8\xff\xd9") 
     shutil.copytree(walk, old.storage / "archive" / "gone")
     facts = {"status": "completed", "language": "en", "word_count": 4, "transcript_text": "Good morning. We start now."}
     old.add("transcriptions", id=old.first, video_id=old.first + 1, vtt_path="/mnt/old/captions.vtt", **facts)
+
+
+def move_in(old: OldSite, folder: Path, *options: str) -> tuple[str, str]:
+    """Run the command; returns what it printed, and its report."""
+    out, report = StringIO(), folder / f"report-{uuid4().hex}.txt"
+    arguments = ["--database-url", old.url, "--storage", str(old.storage), "--report", str(report), *options]
+    call_command("import_vlog", *arguments, stdout=out, stderr=StringIO())
+    return out.getvalue(), report.read_text() if report.exists() else ""
