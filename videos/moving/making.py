@@ -15,8 +15,9 @@ from django.db import transaction
 from transcoding.engine.package import imported as packages
 from transcoding.engine.package.imported import BrokenPackage, ImportedRendition
 from transcoding.models import QualityProgress, TranscodingJob, ended_job, ended_progress
-from transcoding.steps import imported
+from transcoding.steps import chapters, imported
 from videos.models import (
+    Chapter,
     ImportedPackage,
     ImportMap,
     StorageEntry,
@@ -62,6 +63,7 @@ def load(move: Move, storage: OldStorage, mode: Mode) -> None:
         ids = move.new_ids("videos", (row.id for row in left))
         videos = Video.objects.in_bulk([pk for pk in ids.values() if pk])
         found = [_bring(move, storage, mode, videos[pk], row) for row in left if (pk := ids.get(row.id)) in videos]
+        _write_chapters(found)
         spoken = _save(move, left, found)
         texts.write_files(spoken)
         move.progress.advance(len(rows))
@@ -76,6 +78,7 @@ def _bring(move: Move, storage: OldStorage, mode: Mode, video: Video, row: Any) 
     for sentence in old.problems:
         move.report.lose("videos", row.id, sentence)
     _bring_package(move, mode, brought)
+    _note_facts(brought)
     _bring_source(move, mode, brought)
     if old.thumbnail is not None and brought.renditions:
         brought.extras = transfer.bring([(old.thumbnail, package_of(video) / "poster.jpg")], mode)
@@ -114,6 +117,13 @@ def _bring_package(move: Move, mode: Mode, brought: Brought) -> None:
         brought.folders[key] = transfer.bring(pairs_of(found, old.layout, package / key), mode)
     if brought.renditions:
         imported.write_playlists(package, old.layout, brought.renditions)
+
+
+def _write_chapters(found: list[Brought]) -> None:
+    """Write the chapters of videos into their packages."""
+    shown = {each.video.pk: each.video for each in found if each.renditions and each.video.deleted_at is None}
+    for pk in Chapter.objects.filter(video__in=shown).values_list("video", flat=True).order_by().distinct():
+        chapters.write_file(shown[pk])
 
 
 def _key(name: str, rendition: ImportedRendition) -> str:
@@ -162,13 +172,16 @@ def _save(move: Move, rows: list[Any], found: list[Brought]) -> list[int]:
     return [pk for pk in spoken if pk not in archived]
 
 
+def _note_facts(each: Brought) -> None:
+    """Write what was measured into the video, unsaved."""
+    if each.renditions:
+        each.video.duration = float(max(rendition.duration for rendition in each.renditions.values()))
+    sizes = [rendition.size for rendition in each.renditions.values() if rendition.size]
+    if sizes and not each.video.source_width:
+        each.video.source_width, each.video.source_height = max(sizes)
+
+
 def _save_facts(found: list[Brought]) -> None:
-    for each in found:
-        if each.renditions:
-            each.video.duration = float(max(rendition.duration for rendition in each.renditions.values()))
-        sizes = [rendition.size for rendition in each.renditions.values() if rendition.size]
-        if sizes and not each.video.source_width:
-            each.video.source_width, each.video.source_height = max(sizes)
     Video.objects.bulk_update([each.video for each in found], KEPT)
 
 
