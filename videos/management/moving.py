@@ -13,10 +13,16 @@ from django.utils import timezone
 
 from videos.moving.progress import Progress
 from videos.moving.report import Report
+from videos.moving.transfer import Mode
 
 WRONG_USE = 2
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,29}")
 BY_FILE, BY_INPUT = "@", "-"
+MODES = {
+    Mode.COPY: "copy the files (default)",
+    Mode.HARDLINK: "give the files a second name here, on the same file system",
+    Mode.MOVE: "remove each old file after the one here was compared with it",
+}
 
 
 def add_arguments(parser: ArgumentParser, source: str) -> None:
@@ -33,6 +39,13 @@ def add_arguments(parser: ArgumentParser, source: str) -> None:
     parser.add_argument(
         "--report", type=Path, metavar="FILE", help="where the report is written; default: here, by date"
     )
+
+
+def add_modes(parser: ArgumentParser, *modes: Mode) -> None:
+    group = parser.add_mutually_exclusive_group()
+    for mode in modes:
+        options = {"dest": "mode", "action": "store_const", "const": mode, "default": Mode.COPY}
+        group.add_argument(f"--{mode}", help=MODES[mode], **options)  # type: ignore[arg-type]
 
 
 def address(text: str) -> str:

@@ -54,7 +54,7 @@ class ImportMapQuerySet(models.QuerySet["ImportMap"]):
 
     def video_at(self, address: str) -> int | None:
         """Return the id of the video that had this address in another installation."""
-        found = self.filter(address=address, kind="videos").exclude(address="")
+        found = self.filter(address=address, kind__in=("videos", "files_media")).exclude(address="")
         return found.values_list("new_id", flat=True).first()
 
 

@@ -1,17 +1,31 @@
 """What all steps of an import have: the old database, the name of the installation, the report and the progress."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from django.db import connection, models, transaction
 
 from videos.models import ImportMap
-from videos.moving.database import OldDatabase
+from videos.moving.database import MovingError, OldDatabase
 from videos.moving.progress import Progress
 from videos.moving.report import Report
+from videos.moving.transfer import Mode
 
 Pair = tuple[int, models.Model]
+LOCK = 0x6D6F7665  # of the advisory lock: one import at a time
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is imported: the address of the database, the storage folder, a name for both; and how files get here."""
+
+    url: str
+    storage: Path
+    source: str
+    mode: Mode
 
 
 @dataclass(frozen=True)
@@ -28,7 +42,7 @@ class Move:
         """Return the ids here by those there; None stays None."""
         known = ImportMap.objects.new_ids(self.source, kind, (pk for pk in old_ids if pk is not None))
         found: dict[int | None, int | None] = {None: None}
-        found.update(known)
+        found.update(known.items())
         return found
 
     def left(self, kind: str, rows: Sequence[Any]) -> list[Any]:
@@ -104,3 +118,17 @@ def _advance_sequence(table: str, highest: int) -> None:
             "greatest(%s, nextval(pg_get_serial_sequence(%s, 'id')) - 1, 1))",
             [table, highest, table],
         )
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Hold the lock of imports. Raises MovingError where another one runs."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
+        if not cursor.fetchone()[0]:
+            raise MovingError("Another import is running. Wait until it has ended.")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])

@@ -7,7 +7,6 @@ from typing import Any
 
 from django.conf import settings
 
-from videos.moving import vlog_tables
 from videos.moving.catalogue import WARNED
 from videos.moving.database import MovingError
 from videos.moving.making import FILES
@@ -79,7 +78,7 @@ def files(move: Move, storage: OldStorage, mode: Mode) -> Survey:
     move.progress.end()
     if survey.unsafe:
         raise MovingError("Nothing was imported.\n" + "\n".join(survey.unsafe[:UNSAFE]))
-    _check_space(survey, storage, mode)
+    check_space(sum(survey.size.values()), survey.size["joined originals"], storage.root, mode)
     return survey
 
 
@@ -92,16 +91,19 @@ def _tell_losses(move: Move, row: Any, found: OldVideo) -> None:
         move.report.lose("videos", row.id, sentence)
 
 
-def _check_space(survey: Survey, storage: OldStorage, mode: Mode) -> None:
-    """Raise MovingError where the files do not fit, or cannot get a second name."""
+def check_space(size: int, joined: int, root: Path, mode: Mode) -> None:
+    """Raise MovingError where the files do not fit, or cannot get a second name.
+
+    size: bytes of all files; joined: of those that are written in any case.
+    """
     targets = [_existing(folder) for folder in (settings.SOURCES_DIR, settings.MEDIA_DIR)]
-    is_same = all(target.stat().st_dev == storage.root.stat().st_dev for target in targets)
+    is_same = all(target.stat().st_dev == root.stat().st_dev for target in targets)
     if mode == Mode.HARDLINK and not is_same:
         raise MovingError(
-            f"--hardlink needs one file system, and {storage.root} is on another one than VLog's files. Use --copy."
+            f"--hardlink needs one file system, and {root} is on another one than VLog's files. Use --copy."
         )
     linked = mode != Mode.COPY and is_same
-    needed = survey.size["joined originals"] if linked else sum(survey.size.values())
+    needed = joined if linked else size
     free = disk.usage()
     if needed > free.available:
         raise MovingError(
@@ -124,9 +126,9 @@ def check_target() -> None:
         )
 
 
-def references(move: Move) -> None:
+def references(move: Move, references: tuple[tuple[str, str, str, str], ...]) -> None:
     """Tell the rows that refer to nothing."""
-    for table, column, parent, loss in vlog_tables.REFERENCES:
+    for table, column, parent, loss in references:
         row = "id" if "id" in move.old.tables[table] else column
         query = DANGLING.format(row=row, table=table, column=column, parent=parent)
         with move.old.connection.cursor(f"dangling_{table}_{column}") as cursor:

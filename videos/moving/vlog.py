@@ -1,31 +1,13 @@
 """The import of an original VLog, from the survey to the report."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-
-from django.db import connection, transaction
+from django.db import transaction
 
 from videos.moving import catalogue, database, fleet, making, rest, statistics, survey, vlog_tables
-from videos.moving.database import MovingError, OldDatabase
-from videos.moving.move import Move
+from videos.moving.database import OldDatabase
+from videos.moving.move import Move, Order, alone
 from videos.moving.old_files import OldStorage
 from videos.moving.progress import Progress
 from videos.moving.report import Report
-from videos.moving.transfer import Mode
-
-LOCK = 0x6D6F7665  # of the advisory lock: one import at a time
-
-
-@dataclass(frozen=True)
-class Order:
-    """What is imported: the address of the database, the storage folder, a name for both; and how files get here."""
-
-    url: str
-    storage: Path
-    source: str
-    mode: Mode
 
 
 def run(order: Order, report: Report, progress: Progress) -> None:
@@ -59,7 +41,7 @@ def look(move: Move, order: Order) -> OldStorage:
     folder = OldStorage(order.storage)
     move.report.note(f"The database has the schema of the {schema}.")
     move.report.heading("What will be missing")
-    survey.references(move)
+    survey.references(move, vlog_tables.REFERENCES)
     found = survey.files(move, folder, order.mode)
     move.report.heading("Files")
     for line in found.lines:
@@ -82,17 +64,3 @@ def load_rows(move: Move) -> None:
 def _count_statistics(old: OldDatabase, report: Report) -> None:
     for table in ("viewers", "playback_sessions", "transcriptions", "transcoding_jobs"):
         report.add(table.replace("_", " "), old.count(table))
-
-
-@contextmanager
-def alone() -> Iterator[None]:
-    """Hold the lock of imports. Raises MovingError where another one runs."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
-        if not cursor.fetchone()[0]:
-            raise MovingError("Another import is running. Wait until it has ended.")
-    try:
-        yield
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])

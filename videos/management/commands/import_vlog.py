@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from videos.management import moving
 from videos.moving import vlog
 from videos.moving.database import MovingError
+from videos.moving.move import Order
 from videos.moving.transfer import Mode
 
 
@@ -18,19 +19,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         moving.add_arguments(parser, "vlog")
         parser.add_argument("--storage", type=Path, required=True, metavar="PATH", help="its storage folder")
-        modes = parser.add_mutually_exclusive_group()
-        for mode, text in (
-            (Mode.COPY, "copy the files (default)"),
-            (Mode.HARDLINK, "give the files a second name here, on the same file system"),
-            (Mode.MOVE, "remove each old file after the one here was compared with it"),
-        ):
-            modes.add_argument(f"--{mode}", dest="mode", action="store_const", const=mode, default=Mode.COPY, help=text)
+        moving.add_modes(parser, *Mode)
 
     def handle(self, *, database_url: str, storage: Path, source: str, mode: Mode, **options: Any) -> None:
         source, url, is_trial = moving.check_name(source), moving.address(database_url), options["dry_run"]
         try:
             with moving.reporting(self, options["report"], is_trial=is_trial) as report:
                 work = vlog.trial if is_trial else vlog.run
-                work(vlog.Order(url, storage, source, mode), report, moving.progress(self))
+                work(Order(url, storage, source, mode), report, moving.progress(self))
         except MovingError as error:
             raise CommandError(str(error), returncode=1) from None
