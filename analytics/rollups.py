@@ -47,6 +47,16 @@ WHERE day = ANY(%s::date[] || CURRENT_DATE || (CURRENT_DATE - 1)) GROUP BY day
 ON CONFLICT (day) DO UPDATE SET
     views = EXCLUDED.views, watch_seconds = EXCLUDED.watch_seconds, completions = EXCLUDED.completions
 """
+RECOUNT = """
+INSERT INTO daily_views AS d (video_id, day, views, unique_viewers, watch_seconds, completions)
+SELECT video_id, (started_at AT TIME ZONE 'UTC')::date AS day, COUNT(*), COUNT(DISTINCT viewer_id),
+       SUM(duration_watched), COUNT(*) FILTER (WHERE completed)
+FROM playback_sessions WHERE video_id = ANY(%s) GROUP BY video_id, day
+ON CONFLICT (video_id, day) DO UPDATE SET
+    views = EXCLUDED.views, unique_viewers = EXCLUDED.unique_viewers,
+    watch_seconds = EXCLUDED.watch_seconds, completions = EXCLUDED.completions
+RETURNING day
+"""
 MARK = """
 UPDATE playback_sessions s SET rolled_up = TRUE
 FROM unnest(%s::int[], %s::int[]) AS c (id, last_report)
@@ -68,6 +78,17 @@ def roll_up() -> None:
         days |= of_batch
         if counted < BATCH:
             break
+    if days:
+        _count_totals(days)
+
+
+def count_again(video_ids: list[int]) -> None:
+    """Count all sessions of these videos, whether they are marked or not; for sessions that came all at once."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        cursor.execute(RECOUNT, [video_ids])
+        days = {day for (day,) in cursor.fetchall()}
+        cursor.execute(COUNT_VIEWS, [video_ids])
     if days:
         _count_totals(days)
 

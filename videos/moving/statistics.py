@@ -3,21 +3,21 @@
 Some ten thousand rows are in memory at a time, whatever there are. The mark in the map is the last id that is here.
 """
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
 from django.db import connection, transaction
 
 from analytics import rollups
-from analytics.models import PlaybackSession, Viewer
+from analytics.models import Viewer
 from videos.models import ImportMap
 from videos.moving.move import Move
 
 AT_ONCE = 50_000  # rows in one transaction
 FULL = 5_000  # rows in one write
 LONGEST = 86_400  # seconds that a session can have, if nothing else is known
-PAUSE = 0.5  # seconds, while another process rolls up
+VIDEOS = 500  # whose sessions are counted in one transaction
+COUNTED = "playback_sessions: counted"
 
 VIEWERS_OUT = "COPY (SELECT id, session_id, first_seen, last_seen FROM viewers WHERE id > {} ORDER BY id) TO STDOUT"
 VIEWERS = "CREATE TEMP TABLE moving (id BIGINT, session_id TEXT, first_seen TIMESTAMPTZ, last_seen TIMESTAMPTZ) {}"
@@ -50,12 +50,12 @@ WITH here AS (
     {viewers}
 ), watched AS (SELECT *, least(greatest(coalesce(duration_watched, 0), 0), most) AS seconds FROM here)
 INSERT INTO playback_sessions (video_id, viewer_id, session_token, started_at, ended_at, reported_at, duration_watched,
-    max_position, quality_used, completed, quality_seconds)
+    max_position, quality_used, completed, quality_seconds, rolled_up)
 SELECT video, viewer, session_token, started,
     coalesce(ended_at, started + make_interval(secs => seconds)),
     coalesce(ended_at, started + make_interval(secs => seconds)), seconds,
     least(greatest(coalesce(max_position, 0), 0), length), quality_used, coalesce(completed, FALSE),
-    CASE WHEN quality_used IS NULL THEN '{{}}'::jsonb ELSE jsonb_build_object(quality_used, seconds) END
+    CASE WHEN quality_used IS NULL THEN '{{}}'::jsonb ELSE jsonb_build_object(quality_used, seconds) END, TRUE
 FROM watched ORDER BY id ON CONFLICT (session_token) DO NOTHING
 """
 SAME_VIEWERS = "LEFT JOIN viewers w ON w.id = s.viewer_id"
@@ -78,7 +78,7 @@ def load(move: Move) -> None:
         SESSIONS,
         ADD_SESSIONS.format(viewers=SAME_VIEWERS if keeps else OTHER_VIEWERS),
     )
-    roll_up(move)
+    count_views(move)
 
 
 def _stream(move: Move, table: str, out: str, temporary: str, add: str) -> None:
@@ -128,14 +128,15 @@ def _note_viewers(move: Move) -> None:
             _copy_in(cursor, "COPY moved_viewers FROM STDIN", rows)
 
 
-def roll_up(move: Move) -> None:
-    """Count the views of all sessions that are not counted yet."""
-    waiting = PlaybackSession.objects.stale().count()
-    move.progress.begin("views are counted", waiting)
-    while waiting:
-        rollups.roll_up()
-        left = PlaybackSession.objects.stale().count()
-        if left >= waiting:
-            time.sleep(PAUSE)
-        move.progress.advance(waiting - left)
-        waiting = left
+def count_views(move: Move) -> None:
+    """Count the views of the videos with imported sessions, which are marked as counted already."""
+    last = ImportMap.objects.mark(move.source, "playback_sessions")
+    if last is None or last == ImportMap.objects.mark(move.source, COUNTED):
+        return
+    rows = ImportMap.objects.of(move.source, "videos").filter(new_id__isnull=False).order_by("new_id")
+    ids = list(rows.values_list("new_id", flat=True))
+    move.progress.begin("views are counted", len(ids))
+    for begin in range(0, len(ids), VIDEOS):
+        rollups.count_again(ids[begin : begin + VIDEOS])
+        move.progress.advance(VIDEOS)
+    ImportMap.objects.set_mark(move.source, COUNTED, last)
