@@ -27,7 +27,7 @@ def renew() -> int:
 
 
 def _ask(row: ImportedPackage) -> bool:
-    """Ask for one video; False where that is not possible, which is not tried again."""
+    """Ask for one video; False where that is not possible, which is not retried."""
     with transaction.atomic():
         row.ask()
         try:
