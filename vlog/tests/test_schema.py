@@ -336,7 +336,7 @@ def test_a_delete_typed_by_hand_follows_the_cascade_table(parent, child, column,
 def test_a_deleted_video_leaves_viewers_workers_tags_and_categories():
     query("DELETE FROM videos")
     kept = ["categories", "tags", "viewers", "workers", "worker_api_keys", "api_tokens", "audit_entries", "uploads"]
-    kept += ["saved_views", "bulk_edits", "playlists", "playlist_slugs", "pictures"]
+    kept += ["saved_views", "bulk_edits", "playlists", "playlist_slugs", "pictures", "import_map"]
     kept += ["invitations", "user_settings", "site_settings", "own_pages", "category_limits"]
     kept += ["daily_totals", "editor_defaults", "category_slugs", "tag_slugs", "webhooks", "webhook_deliveries"]
     for table in TABLES:
@@ -392,6 +392,8 @@ REFUSED = [
     ("videos", "source_width", "-1", "ck_videos_source_size"),
     ("videos", "source_height", "-1", "ck_videos_source_size"),
     ("videos", "poster_version", "-1", "ck_videos_poster_version"),
+    ("videos", "base_views", "-1", "ck_videos_base_views"),
+    ("imported_packages", "layout", "'dash'", "ck_imported_packages_layout"),
     ("videos", "media_key", "'../../etc'", "ck_videos_media_key"),
     ("videos", "media_key", "repeat('A', 32)", "ck_videos_media_key"),
     ("videos", "media_key", "repeat('a', 31)", "ck_videos_media_key"),
