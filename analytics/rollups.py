@@ -35,9 +35,9 @@ ON CONFLICT (video_id, day) DO UPDATE SET
     watch_seconds = EXCLUDED.watch_seconds, completions = EXCLUDED.completions
 """
 COUNT_VIEWS = """
-UPDATE videos v SET view_count = c.views
+UPDATE videos v SET view_count = v.base_views + c.views
 FROM (SELECT video_id, SUM(views) AS views FROM daily_views WHERE video_id = ANY(%s) GROUP BY video_id) c
-WHERE v.id = c.video_id AND v.view_count <> c.views
+WHERE v.id = c.video_id AND v.view_count <> v.base_views + c.views
 """
 # The whole days, because a batch has some videos only. Yesterday and today, in case a run was killed before this.
 COUNT_TOTALS = """
@@ -49,6 +49,16 @@ ON CONFLICT (day) DO UPDATE SET
 """
 # In the order in which `record_playbacks` locks the rows. Each report changes the last number or the skipped ones.
 LOCK_SESSIONS = "SELECT FROM playback_sessions WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+RECOUNT = """
+INSERT INTO daily_views AS d (video_id, day, views, unique_viewers, watch_seconds, completions)
+SELECT video_id, (started_at AT TIME ZONE 'UTC')::date AS day, COUNT(*), COUNT(DISTINCT viewer_id),
+       SUM(duration_watched), COUNT(*) FILTER (WHERE completed)
+FROM playback_sessions WHERE video_id = ANY(%s) GROUP BY video_id, day
+ON CONFLICT (video_id, day) DO UPDATE SET
+    views = EXCLUDED.views, unique_viewers = EXCLUDED.unique_viewers,
+    watch_seconds = EXCLUDED.watch_seconds, completions = EXCLUDED.completions
+RETURNING day
+"""
 MARK = """
 UPDATE playback_sessions s SET rolled_up = TRUE
 FROM unnest(%s::int[], %s::int[], %s::int[]) AS c (id, last_report, skipped)
@@ -70,6 +80,17 @@ def roll_up() -> None:
         days |= of_batch
         if counted < BATCH:
             break
+    if days:
+        _count_totals(days)
+
+
+def count_again(video_ids: list[int]) -> None:
+    """Count all sessions of these videos, whether they are marked or not; for sessions that came all at once."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        cursor.execute(RECOUNT, [video_ids])
+        days = {day for (day,) in cursor.fetchall()}
+        cursor.execute(COUNT_VIEWS, [video_ids])
     if days:
         _count_totals(days)
 

@@ -279,7 +279,7 @@ CELERY_BEAT_SCHEDULE = {
     }
     for name, seconds in {
         "transcoding.tasks.sweep": SWEEP_SECONDS,
-        "transcoding.tasks.backfill_storyboards": 60,
+        **dict.fromkeys(("transcoding.tasks.backfill_storyboards", "videos.tasks.renew_packages"), 60),
         "videos.tasks.relocate": SWEEP_SECONDS,
         "videos.tasks.apply_visibility_changes": SWEEP_SECONDS,
         "videos.tasks.deliver_webhooks": SWEEP_SECONDS,

@@ -34,6 +34,15 @@ from videos.models.limits import (
     of_editor,
     through_video,
 )
+from videos.models.moving import (
+    ImportedPackage,
+    ImportMap,
+    PackageLayout,
+    incoming,
+    make_failed,
+    make_playable,
+    transcribed,
+)
 from videos.models.order import placed
 from videos.models.own_pages import MAX_TEXT, OwnPage, footer
 from videos.models.pictures import Picture, picture_url
@@ -107,8 +116,11 @@ __all__ = [
     "FeaturedVideo",
     "FileVersion",
     "FileVersionQuerySet",
+    "ImportMap",
+    "ImportedPackage",
     "Matches",
     "OwnPage",
+    "PackageLayout",
     "Picture",
     "Playlist",
     "PlaylistFull",
@@ -157,9 +169,12 @@ __all__ = [
     "folder_number",
     "footer",
     "free_slug",
+    "incoming",
     "is_limited",
     "is_public_sql",
     "lock_videos",
+    "make_failed",
+    "make_playable",
     "matching",
     "new_media_key",
     "new_webhook_secret",
@@ -168,4 +183,5 @@ __all__ = [
     "picture_url",
     "placed",
     "through_video",
+    "transcribed",
 ]

@@ -222,6 +222,7 @@ class Video(models.Model):
     source_name = models.CharField(max_length=255, blank=True, default="", db_default="", editable=False)
     # Maintained by the roll-up of playback sessions, so that pages need not count them.
     view_count = models.IntegerField(default=0, db_default=0, editable=False)
+    base_views = models.IntegerField(default=0, db_default=0, editable=False, help_text="In another installation")
     tags = models.ManyToManyField(Tag, through="VideoTag", related_name="videos", blank=True)
     version = version_field()
     grant = ""  # in the addresses of its files, for the person who gets them: videos.grants
@@ -263,6 +264,7 @@ class Video(models.Model):
             models.CheckConstraint(condition=Q(visibility__in=Visibility.values), name="ck_videos_visibility"),
             models.CheckConstraint(condition=password_goes_with(), name="ck_videos_password"),
             models.CheckConstraint(condition=Q(version__gte=1), name="ck_videos_version"),
+            models.CheckConstraint(condition=Q(base_views__gte=0), name="ck_videos_base_views"),
         ]
 
     def __str__(self) -> str:

@@ -28,6 +28,7 @@ from videos.models import (
     CategoryLimit,
     FeaturedVideo,
     FileVersion,
+    ImportMap,
     OwnPage,
     Picture,
     Playlist,
@@ -183,6 +184,8 @@ def rows(db, folders, encoded):
     invitation, invitation_row = invitations.invite(inviter, Role.EDITOR)
     playlist, private = (PlaylistFactory(videos=[public], visibility=value) for value in ("public", "private"))
     pictures = [Picture.objects.give(owner, b"jpeg") for owner in (playlist, private)]
+    moved = {"source": "mediacms", "kind": "videos", "old_id": 1, "new_id": public.pk}
+    ImportMap.objects.create(address="Fjd3mXw1", **moved)
     webhook = webhooks.create("https://example.org/", ["video.ready"])
     return {
         "public": public.slug,
@@ -192,6 +195,7 @@ def rows(db, folders, encoded):
         "archived": archived.pk,
         "archived-slug": archived.slug,
         "package": package_name(public),
+        "old-address": "Fjd3mXw1",
         "grant": "x",
         "link": link,
         "link-id": link_row.pk,
