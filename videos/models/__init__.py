@@ -49,6 +49,7 @@ from videos.models.playlists import (
 )
 from videos.models.publication import EditorDefaults, ShareLink, VisibilityChange
 from videos.models.search import IS_SAID, QUERY, Matches, SearchDocument, matching, query_parameters
+from videos.models.source_files import SourceFile, SourceFileQuerySet
 from videos.models.sources import SourceStream, StreamFate
 from videos.models.storage import StorageEntry
 from videos.models.tracks import (
@@ -121,6 +122,8 @@ __all__ = [
     "SavedView",
     "SearchDocument",
     "ShareLink",
+    "SourceFile",
+    "SourceFileQuerySet",
     "SourceStream",
     "StorageEntry",
     "StreamFate",

@@ -82,6 +82,7 @@ ROWS = """
     INSERT INTO bulk_edit_items (id, edit_id, video_id) VALUES (1, 1, 1);
     INSERT INTO uploads (key, owner_id, category_id, replaces_id, size, expires_at)
         VALUES ('00000000-0000-4000-8000-000000000000', 1000, 1, 1, 7, NOW());
+    INSERT INTO source_files (id, video_id, number, size, sha256) VALUES (1, 1, 1, 7, repeat('a', 64));
     INSERT INTO webhooks (id, address, secret, events)
         VALUES (1, 'https://example.org/', 'whsec_eA==', ARRAY['video.ready']);
     INSERT INTO webhook_deliveries (key, webhook_id, event, payload)
@@ -227,7 +228,7 @@ def filled(db: None) -> None:
 def test_the_document_and_the_code_have_the_same_tables():
     ours = {model._meta.db_table for app in APPS for model in apps.get_app_config(app).get_models()}
     assert set(TABLES) == ours
-    assert len(ours) == 51
+    assert len(ours) == 52
 
 
 @pytest.mark.django_db
@@ -440,6 +441,8 @@ REFUSED = [
     ("uploads", '"offset"', "8", "ck_uploads_bytes"),
     ("uploads", "visibility", "'password'", "ck_uploads_visibility"),
     ("uploads", "finished_at", "NOW()", "ck_uploads_finished"),
+    ("source_files", "size", "0", "ck_source_files_size"),
+    ("source_files", "sha256", "'x'", "ck_source_files_sha256"),
     ("playback_sessions", "duration_watched", "-1", "ck_playback_sessions_seconds"),
     ("playback_sessions", "max_position", "-1", "ck_playback_sessions_seconds"),
     ("playback_sessions", "last_report", "-1", "ck_playback_sessions_last_report"),
