@@ -24,6 +24,7 @@ COMMANDS = {
     "backup": ["vlog.zip"],
     "captions": ["list", "a-walk"],
     "disk_usage": [],
+    "export": ["out"],
     "import_video": ["walk.mp4"],
     "jobs": [],
     "purge_archive": [],

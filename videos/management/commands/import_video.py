@@ -3,14 +3,17 @@
 import signal
 import time
 from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from videos.imports import manifest, names
+from videos.imports import documents, manifest, names
 from videos.imports.details import Details
+from videos.imports.documents import WrongExport, is_export
+from videos.imports.exported import Arrival
 from videos.imports.folder import Contents, Entry, look, single
 from videos.imports.manifest import WrongManifest
 from videos.imports.run import FOLDERS, Run, WrongUse
@@ -21,6 +24,7 @@ from videos.models import VISIBILITIES, Category, Video
 from vlog.sentences import counted
 
 WRONG_USE = 2
+OF_FOLDERS = ("category", "tags", "visibility", "publish_early", "downloads", "manifest", "folders")
 QUIET_SECONDS = 10  # for which a file of a hot folder must not change
 
 
@@ -65,16 +69,24 @@ class Command(BaseCommand):
             if watch is not None:
                 self._watch(Watch(path, run, watch))
                 return
-            entries = self._entries(path, run)
-            run.prepare(entries)
-            if len(entries) > 1:
-                run.check_space(entries)
-        except (WrongUse, WrongManifest) as error:
+            videos = self._import(path, run, options)
+        except (WrongUse, WrongManifest, WrongExport) as error:
             raise CommandError(str(error), returncode=WRONG_USE) from error
-        videos = self._take_all(run, entries, is_single=path.is_file())
         failed = wait_for(self, videos) if wait else 0
         if failed:
             raise CommandError(f"{failed} of {counted(len(videos), 'video')} failed.", returncode=1)
+
+    def _import(self, path: Path, run: Run, options: dict[str, Any]) -> list[Video]:
+        if is_export(path):
+            if any(options[name] for name in OF_FOLDERS):
+                raise WrongUse(f"An export says all this itself: leave out {', '.join(map(_flag, OF_FOLDERS))}.")
+            arrival = Arrival(documents.read(path), run.say, run.warn, run.options, run.counts)
+            return self._ended(run, arrival.run)
+        entries = self._entries(path, run)
+        run.prepare(entries)
+        if len(entries) > 1:
+            run.check_space(entries)
+        return self._take_all(run, entries, is_single=path.is_file())
 
     def _run(self, path: Path, options: dict[str, Any]) -> Run:
         if not path.is_file() and not path.is_dir():
@@ -130,8 +142,12 @@ class Command(BaseCommand):
             if run.counts.refused:
                 raise CommandError(refusals.last.removeprefix("Refused "), returncode=1)
             return videos
+        return self._ended(run, lambda: run.take_all(entries))
+
+    def _ended(self, run: Run, take: Callable[[], list[Video]]) -> list[Video]:
+        """Import, and say in the end how many files were what."""
         try:
-            videos = run.take_all(entries)
+            videos = take()
         except KeyboardInterrupt:
             raise CommandError(f"Stopped. {run.counts} Run the command again to continue.", returncode=1) from None
         if run.counts.refused:
@@ -162,6 +178,10 @@ class _Sentences:
             self.last = sentence
         else:
             self.write(sentence)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _seconds(text: str) -> float:
