@@ -24,6 +24,7 @@ from videos.models.chapters import Chapter
 from videos.models.desk import MAX_VIEWS, BulkAction, BulkEdit, BulkItem, BulkState, SavedView
 from videos.models.featured import FeaturedVideo
 from videos.models.file_versions import FileVersion, FileVersionQuerySet, VersionState
+from videos.models.imports import Import, ImportKind, ImportQuerySet, ImportState
 from videos.models.limits import (
     CategoryLimit,
     CategoryLimitQuerySet,
@@ -110,6 +111,10 @@ __all__ = [
     "FeaturedVideo",
     "FileVersion",
     "FileVersionQuerySet",
+    "Import",
+    "ImportKind",
+    "ImportQuerySet",
+    "ImportState",
     "Matches",
     "OwnPage",
     "Picture",
