@@ -1,4 +1,4 @@
-"""Where an export is written: a folder of this machine, or an object store. What is there and unchanged stays."""
+"""Where an export is written: a folder of this machine, or an object store. Files that are unchanged stay."""
 
 import os
 import shutil

@@ -76,7 +76,7 @@ def make_site():
     Picture.objects.give(category, jpeg("red"))
     now = timezone.now().replace(microsecond=123456)
     facts = {"published_at": now - timedelta(days=900), "created_at": now - timedelta(days=1000), "downloads": True}
-    facts |= {"description": "0:00 no chapters\nof these", "duration": 0}  # as long as it is not encoded again
+    facts |= {"description": "0:00 no chapters\nof these", "duration": 0}  # that of a video that is not made yet
     walk = give_original(VideoFactory(title="A walk", slug="a_Walk", category=category, public=True, **facts))
     walk.tags.set([TagFactory(name="Sea", slug="the-sea"), TagFactory(name="sand")])
     Chapter.objects.replace(walk.pk, [(0, "Start"), (1.25, "End")])
