@@ -10,14 +10,23 @@ from benchmarks.desk import Desk
 from benchmarks.fleet import AGENTS, Fleet
 from benchmarks.measures import Cost, Latency, Nodes
 from benchmarks.player import Watching
+from benchmarks.releases import LARGE, SMALL, TIMES, Releases
 from benchmarks.shared import Shared
 from benchmarks.sources import Sources
 from benchmarks.uploads import Uploads
 from benchmarks.web import Throughput
 
-Result = Captions | Cost | Desk | Fleet | Latency | Nodes | Restore | Shared | Sources | Throughput | Uploads | Watching
+Result = (
+    Captions | Cost | Desk | Fleet | Latency | Nodes | Releases | Restore | Shared | Sources | Throughput | Uploads
+    | Watching
+)  # fmt: skip
 
 PAGES_A_SECOND = 150
+PAGE_COSTS = {
+    ("large", "home"): 0.45,
+    ("large", "watch"): 0.35,
+    **{(name, kind): limit for name, limit in (("small", 1.02), ("growth", 1.1)) for kind in ("home", "watch")},
+}
 REPORTS_A_SECOND = 1000
 HEARTBEATS_A_SECOND, CLAIMS_A_SECOND = 500, 300
 DESK_MS, DESK_KB = 60, 150
@@ -65,13 +74,18 @@ def bars_of(name: str, result: Result) -> Iterator[Bar]:
         yield Bar("(j) tables that came back otherwise", len(result.different), 0)
     elif isinstance(result, Sources | Uploads):
         yield from arrival_bars_of(result)
-    elif isinstance(result, Captions | Desk | Throughput):
+    elif isinstance(result, Captions | Desk | Releases | Throughput):
         yield from page_bars_of(result)
     else:
         yield from cost_bars_of(name, result)
 
 
-def page_bars_of(result: Captions | Desk | Throughput) -> Iterator[Bar]:
+def page_bars_of(result: Captions | Desk | Releases | Throughput) -> Iterator[Bar]:
+    if isinstance(result, Releases):
+        sides = {"large": f"now ÷ {LARGE}", "small": f"small site ÷ {SMALL}", "growth": f"{TIMES} × the videos"}
+        for (name, kind), limit in PAGE_COSTS.items():
+            yield Bar(f"(p) {kind}, {sides[name]}", result.pairs[name][kind].ratio, limit, decides=False)
+        return
     if isinstance(result, Captions):
         yield Bar("(x) the caption desk opens after", statistics.median(result.opened), 1, " s", decides=False)
         yield Bar("(x) script for a letter, 95 %", result.letter, 16, " ms", decides=False)
