@@ -121,7 +121,8 @@ def _change(request: HttpRequest, user: User) -> bool:
     """Cancel or retry the import that a button names; False where none was pressed."""
     for name, change in (("cancel", transfers.cancel), ("retry", transfers.retry)):
         if name in request.POST:
-            row = Import.objects.of(user).select_related("upload").filter(pk=_key(request.POST[name])).first()
+            key = _key(request.POST[name])
+            row = Import.objects.of(user).select_related("upload").filter(pk=key).first() if key else None
             if row is None or not change(row):
                 messages.warning(request, _("That import has ended meanwhile."))
             return True
