@@ -93,9 +93,9 @@ class VideoQuerySet(AddressedQuerySet["Video"]):
         """Order by publication, the latest first; before them those that beat has not noted as published yet."""
         return self.order_by("-published_at", "-id")
 
-    def create_with_slug(self, *, title: str, **fields: Any) -> "Video":
-        """Create a video with a slug made from its title; safe against concurrent writers of the same title."""
-        return with_free_slug(lambda: self.create(title=title, slug=free_slug(title), **fields))
+    def create_with_slug(self, *, title: str, slug: str = "", **fields: Any) -> "Video":
+        """Create a video with this slug, or a free one made from it or the title; safe against concurrent writers."""
+        return with_free_slug(lambda: self.create(title=title, slug=free_slug(slug or title, slug), **fields))
 
     def unfinished(self) -> "VideoQuerySet":
         return self.filter(status__in=[VideoStatus.PENDING, VideoStatus.PROCESSING])
@@ -222,6 +222,7 @@ class Video(models.Model):
     source_name = models.CharField(max_length=255, blank=True, default="", db_default="", editable=False)
     # Maintained by the roll-up of playback sessions, so that pages need not count them.
     view_count = models.IntegerField(default=0, db_default=0, editable=False)
+    base_views = models.IntegerField(default=0, db_default=0, editable=False, help_text="In another installation")
     tags = models.ManyToManyField(Tag, through="VideoTag", related_name="videos", blank=True)
     version = version_field()
     grant = ""  # in the addresses of its files, for the person who gets them: videos.grants
@@ -263,6 +264,7 @@ class Video(models.Model):
             models.CheckConstraint(condition=Q(visibility__in=Visibility.values), name="ck_videos_visibility"),
             models.CheckConstraint(condition=password_goes_with(), name="ck_videos_password"),
             models.CheckConstraint(condition=Q(version__gte=1), name="ck_videos_version"),
+            models.CheckConstraint(condition=Q(base_views__gte=0), name="ck_videos_base_views"),
         ]
 
     def __str__(self) -> str:
@@ -339,6 +341,6 @@ class VideoQuality(models.Model):
         return f"{self.video}, {self.quality}"
 
 
-def free_slug(title: str) -> str:
+def free_slug(title: str, wanted: str = "") -> str:
     """Return a slug for a video of this title that no other video has; see `free_slug_in`."""
-    return free_slug_in(Video, title)
+    return free_slug_in(Video, title, wanted=wanted)

@@ -17,6 +17,7 @@ from videos.models import Video, address_of, is_public_sql
 from videos.pages.views import list_page
 from vlog import queries
 from vlog.kept import Kept
+from vlog.serving.everybody import same_for_everybody
 
 MONTH = re.compile(r"((?:19|20|21)\d\d)-(0[1-9]|1[0-2])", re.ASCII)
 
@@ -69,12 +70,14 @@ def by_year(months: Iterable[Month]) -> list[tuple[int, list[Month]]]:
 
 @require_safe
 @no_cache
+@same_for_everybody()
 def months(request: HttpRequest) -> HttpResponse:
     return render(request, "videos/months.html", {"years": by_year(counted())})
 
 
 @require_safe
 @no_cache
+@same_for_everybody("page")
 def month(request: HttpRequest, month: str) -> HttpResponse:
     """Show the videos that were published in a month, the latest first, in the zone of the site."""
     first, after = _bounds(month)

@@ -22,6 +22,7 @@ from videos.pages import filters, search, spelling, suggestions
 from videos.pages.views import PAGE_SIZE, numbers_of, page_or_404
 from vlog import ratelimit
 from vlog.refusals import refuse
+from vlog.serving.everybody import same_for_everybody
 
 TOO_MANY_SEARCHES = _("There were too many searches from your network. Wait some seconds, then search again.")
 
@@ -38,6 +39,7 @@ class Menu(NamedTuple):
 
 @require_safe
 @no_cache
+@same_for_everybody()
 def search_page(request: HttpRequest) -> HttpResponse:
     text, number = request.GET.get("q", ""), request.GET.get("page", "1")
     offset = (page_or_404(Paginator(range(search.MAX_RESULTS), PAGE_SIZE), number).number - 1) * PAGE_SIZE

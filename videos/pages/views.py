@@ -45,6 +45,7 @@ from videos.pages.cards import cards
 from videos.pages.redirects import moved, row_or_404
 from videos.storage import delivery, paths
 from vlog import ranges, ratelimit
+from vlog.serving.everybody import marked, same_for_everybody
 
 PAGE_SIZE = 24
 PAGES_AHEAD = 50
@@ -52,6 +53,7 @@ MAX_TAGS = 200  # on the browse page: the tags with the most videos
 
 REDIRECTED = "private, max-age=300"  # less than the lifetime of a signed address
 NOT_STORED = "no-store"
+PARAMETERS = ("t", "list", "captions")  # of the page of a video
 
 # A page depends on the account, and a video may be withdrawn at any moment.
 no_cache = cache_control(no_cache=True)
@@ -59,6 +61,7 @@ no_cache = cache_control(no_cache=True)
 
 @require_safe
 @no_cache
+@same_for_everybody("page")
 def category(request: HttpRequest, slug: str) -> HttpResponse:
     category = row_or_404(Category.objects.all(), slug)
     if category.slug != slug:
@@ -70,6 +73,7 @@ def category(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_safe
 @no_cache
+@same_for_everybody("page")
 def tag(request: HttpRequest, slug: str) -> HttpResponse:
     tag = row_or_404(Tag.objects.all(), slug)
     if tag.slug != slug:
@@ -123,6 +127,7 @@ def page_or_404(paginator: "Paginator[Any]", number: str) -> "Page[Any]":
 
 @require_safe
 @no_cache
+@same_for_everybody()
 def browse(request: HttpRequest) -> HttpResponse:
     """Show all categories and the most used tags, each with its number of public videos."""
     videos = Video.objects.public().order_by()
@@ -154,7 +159,10 @@ def watch(request: HttpRequest, slug: str, grant: str = "") -> HttpResponse:
         return HttpResponseNotAllowed(["GET", "HEAD"])
     if video.slug != slug:  # only now: the present slug may tell the title, and not everybody may see the video
         return moved(request, video.slug)
-    return _watch_page(request, video) if is_shown else _preview(request, video)
+    if not is_shown:
+        return _preview(request, video)
+    page = _watch_page(request, video)
+    return marked(page, *PARAMETERS) if video.is_open else page
 
 
 def _preview(request: HttpRequest, video: Video) -> HttpResponse:

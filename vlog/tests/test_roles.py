@@ -28,6 +28,7 @@ from videos.models import (
     CategoryLimit,
     FeaturedVideo,
     FileVersion,
+    ImportMap,
     OwnPage,
     Picture,
     Playlist,
@@ -96,7 +97,7 @@ DIFFERENT = ("anonymous", "guest", "knows the password", "editor", "limited edit
 PASSWORD = "a word for friends"
 REACH = {"public": 2, "unlisted": 1}  # of an address without a grant
 # Where an authorised request is refused next, because its body is invalid or it names a row of another account.
-CHECKED_FIRST = ("/api/worker/v1/", "/api/v1/uploads/", "/api/v1/videos/", "/api/v1/playlists/")
+CHECKED_FIRST = ("/api/worker/v1/", "/api/v1/uploads/", "/api/v1/imports/", "/api/v1/videos/", "/api/v1/playlists/")
 NOT_FOR_ROLES = {
     "api/worker/v1/",
     # Logging in and out needs no role.
@@ -183,6 +184,8 @@ def rows(db, folders, encoded):
     invitation, invitation_row = invitations.invite(inviter, Role.EDITOR)
     playlist, private = (PlaylistFactory(videos=[public], visibility=value) for value in ("public", "private"))
     pictures = [Picture.objects.give(owner, b"jpeg") for owner in (playlist, private)]
+    moved = {"source": "mediacms", "kind": "videos", "old_id": 1, "new_id": public.pk}
+    ImportMap.objects.create(address="Fjd3mXw1", **moved)
     webhook = webhooks.create("https://example.org/", ["video.ready"])
     return {
         "public": public.slug,
@@ -192,6 +195,7 @@ def rows(db, folders, encoded):
         "archived": archived.pk,
         "archived-slug": archived.slug,
         "package": package_name(public),
+        "old-address": "Fjd3mXw1",
         "grant": "x",
         "link": link,
         "link-id": link_row.pk,
@@ -208,6 +212,7 @@ def rows(db, folders, encoded):
         "worker": WorkerFactory().pk,
         "chunk": 1,
         "upload": uuid4(),
+        "import": uuid4(),
         "transcription": Transcription.objects.create(video=public).pk,
         "user": another.pk,
         "superuser": User.objects.create_superuser("root").pk,
