@@ -65,10 +65,10 @@ def fill(server: str, videos: int, sessions: int) -> str:
         connection.execute("CREATE DATABASE old_vlog")
     url = urlunsplit(urlsplit(server)._replace(path="/old_vlog"))
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(SCHEMA.read_text())  # type: ignore[arg-type]
+        connection.execute(SCHEMA.read_text())
         numbers = {"videos": videos, "sessions": sessions, "viewers": max(1, sessions // 10)}
         for statement in ROWS.split(";")[:-1]:
-            connection.execute(statement, numbers)  # type: ignore[arg-type]
+            connection.execute(statement, numbers)
     return url
 
 
