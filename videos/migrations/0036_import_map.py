@@ -12,7 +12,7 @@ LAYOUTS = [("ts", "MPEG-TS"), ("cmaf", "fragmented MP4")]
 
 
 class Migration(migrations.Migration):
-    dependencies = [("videos", "0032_glossaries")]
+    dependencies = [("videos", "0034_lists")]
 
     operations = [
         migrations.CreateModel(

@@ -97,7 +97,7 @@ DIFFERENT = ("anonymous", "guest", "knows the password", "editor", "limited edit
 PASSWORD = "a word for friends"
 REACH = {"public": 2, "unlisted": 1}  # of an address without a grant
 # Where an authorised request is refused next, because its body is invalid or it names a row of another account.
-CHECKED_FIRST = ("/api/worker/v1/", "/api/v1/uploads/", "/api/v1/videos/", "/api/v1/playlists/")
+CHECKED_FIRST = ("/api/worker/v1/", "/api/v1/uploads/", "/api/v1/imports/", "/api/v1/videos/", "/api/v1/playlists/")
 NOT_FOR_ROLES = {
     "api/worker/v1/",
     # Logging in and out needs no role.
@@ -204,6 +204,7 @@ def rows(db, folders, encoded):
         "picture": pictures[0].pk,
         "private-playlist": private.slug,
         "private-picture": pictures[1].pk,
+        "month": f"{public.published_at:%Y-%m}",
         "category": category.slug,
         "category-id": category.pk,
         "tag": tag.slug,
@@ -211,6 +212,7 @@ def rows(db, folders, encoded):
         "worker": WorkerFactory().pk,
         "chunk": 1,
         "upload": uuid4(),
+        "import": uuid4(),
         "transcription": Transcription.objects.create(video=public).pk,
         "user": another.pk,
         "superuser": User.objects.create_superuser("root").pk,
@@ -455,7 +457,7 @@ def known_of(rows: dict[str, Any], video: Video, old: str) -> dict[str, Any]:
         "playlist-id": rows["playlist-id"],
         "unlisted-playlist": "unlisted-playlist",
     }
-    return known | {"category": rows["category"], "tag": rows["tag"], "other": rows["public"]}
+    return known | {name: rows[name] for name in ("category", "tag", "month")} | {"other": rows["public"]}
 
 
 def gets(client: Client, how: str, known: dict[str, Any]) -> bool:
