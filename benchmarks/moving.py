@@ -38,8 +38,9 @@ INSERT INTO transcoding_jobs (id, video_id, completed_at) SELECT n, n, now() FRO
 INSERT INTO viewers (id, session_id, first_seen) SELECT n, 'viewer-' || n, now() FROM generate_series(1, %(viewers)s) n;
 INSERT INTO playback_sessions (id, video_id, viewer_id, session_token, started_at, ended_at, duration_watched,
     max_position, quality_used)
-SELECT n, 1 + (n * 7919) %% %(videos)s, 1 + n %% %(viewers)s, md5(n::text), now() - make_interval(mins => n %% 500000),
-    now(), 30 + n %% 600, 30 + n %% 600, '720p' FROM generate_series(1, %(sessions)s) n;
+SELECT n, 1 + (n * 7919::bigint) %% %(videos)s, 1 + n %% %(viewers)s, md5(n::text),
+    now() - make_interval(mins => n %% 500000), now(), 30 + n %% 600, 30 + n %% 600, '720p'
+FROM generate_series(1, %(sessions)s) n;
 """
 
 
