@@ -16,7 +16,7 @@ NO_FOREIGN_KEYS = "ALTER TABLE source_files DROP CONSTRAINT fk_source_files_vide
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("videos", "0032_glossaries"),
+        ("videos", "0037_base_views"),
     ]
 
     operations = [
