@@ -14,6 +14,7 @@ from videos.pages.cards import COLUMNS, cards_of
 from videos.pages.playlists import latest, playlist_cards, rows_of
 from videos.pages.views import PAGE_SIZE, LongPaginator, list_page, numbers_of
 from vlog import queries
+from vlog.serving.everybody import same_for_everybody
 
 FEATURED = 8
 PLAYLISTS = 4
@@ -23,6 +24,7 @@ FIRST = "1"  # the page that has more than videos
 
 @require_safe
 @cache_control(no_cache=True)
+@same_for_everybody("page")
 def home(request: HttpRequest) -> HttpResponse:
     if request.GET.get("page", FIRST) == FIRST:
         return render(request, "videos/home.html", _first_page())

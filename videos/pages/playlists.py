@@ -19,6 +19,7 @@ from videos.pages.queue import in_order, may_see
 from videos.pages.redirects import moved, row_or_404
 from videos.pages.views import LongPaginator, numbers_of, page_or_404
 from videos.storage.paths import poster_url
+from vlog.serving.everybody import same_for_everybody
 
 PAGE_SIZE = 48
 LATEST = ("-updated_at", "-pk")
@@ -55,6 +56,7 @@ class PosterColumns(NamedTuple):
 
 @require_safe
 @no_cache
+@same_for_everybody("page")
 def playlist(request: HttpRequest, slug: str) -> HttpResponse:
     found = row_or_404(Playlist.objects.all(), slug)
     if not may_see(request, found):
@@ -71,6 +73,7 @@ def playlist(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_safe
 @no_cache
+@same_for_everybody("page")
 def playlists(request: HttpRequest) -> HttpResponse:
     """Show the public playlists with public videos, those changed last first."""
     number = request.GET.get("page", "1")

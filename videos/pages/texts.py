@@ -8,27 +8,25 @@ from django.db.models import Case, IntegerField, QuerySet, Subquery, Value, When
 from django.http import HttpRequest
 
 from videos.models import CaptionTrack, Chapter, Cue, Tag, Video, address_of
-from videos.pages.cards import COLUMNS, Card, cards_of
+from videos.pages import related
+from videos.pages.cards import cards_of
 from vlog import queries
 
 FORMATS = (("vtt", "WebVTT"), ("srt", "SubRip"), ("txt", "text"))  # in which viewers may save a transcript
-MORE_VIDEOS = 4
 TRACK = ("id", "number", "language", "name", "origin", "edited", "is_forced")
 
 VIDEO = queries.Given("video", IntegerField())
-CATEGORY = queries.Given("category", IntegerField())
 ASKED = queries.Given("asked", IntegerField())
 
 
 def context(request: HttpRequest, video: Video) -> dict[str, Any]:
-    """Return the tags, the chapters, the published caption tracks, and the latest other videos, in one query.
+    """Return the tags, the chapters, the published caption tracks, and related videos, in one query.
 
     Of one track also the cues: of the one that `?captions=NUMBER` asks for, or else the first.
     """
     wanted = request.GET.get("captions", "")
     asked = int(wanted) if wanted.isdecimal() and wanted.isascii() and len(wanted) < 4 else 0
-    row = _statement().row(video=video.pk, category=video.category_id, asked=asked) or ()
-    tags, chapters, listed, cues, near, others = row
+    tags, chapters, listed, cues, more = _statement().row(video=video.pk, asked=asked) or ()
     tracks = [CaptionTrack.from_db("default", TRACK, values) for values in listed or ()]
     chosen = next((track for track in tracks if track.number == asked), None)
     return {
@@ -39,7 +37,7 @@ def context(request: HttpRequest, video: Video) -> dict[str, Any]:
         "was_asked": chosen is not None,
         "text_formats": FORMATS,
         "cues": cues or (),
-        "more": _first_of(cards_of(near), cards_of(others)),
+        "more": cards_of(more),
     }
 
 
@@ -53,18 +51,11 @@ def links(tags: Iterable[tuple[str, str]] | None) -> list[tuple[str, str]]:
     return [(name, address_of("tag", slug)) for name, slug in tags or ()]
 
 
-def _first_of(near: list[Card], others: list[Card]) -> list[Card]:
-    """Return the cards of a page: those of the same category first."""
-    known = {card.pk for card in near}
-    return [*near, *(card for card in others if card.pk not in known)][:MORE_VIDEOS]
-
-
 @lru_cache(maxsize=1)
 def _statement() -> queries.Statement:
     tracks = CaptionTrack.objects.filter(video=VIDEO).published()
     asked = Case(When(number=ASKED, then=Value(0)), default=Value(1))
     shown = tracks.order_by(asked, *tracks.first_shown().query.order_by).values("pk")[:1]
-    others = Video.objects.public().exclude(pk=VIDEO).newest()
     return queries.combine(
         queries.array(Tag.objects.filter(videos=VIDEO).values_list("name", "slug")),
         queries.array(Chapter.objects.filter(video=VIDEO).order_by("start").values_list("start", "title")),
@@ -72,6 +63,5 @@ def _statement() -> queries.Statement:
         queries.array(
             Cue.objects.filter(track=Subquery(shown)).order_by("start", "pk").values_list("start", "end", "text")
         ),
-        queries.array(others.filter(category=CATEGORY).values_list(*COLUMNS)[:MORE_VIDEOS]),
-        queries.array(others.values_list(*COLUMNS)[:MORE_VIDEOS]),
+        related.part(),
     )

@@ -4,7 +4,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.paginator import InvalidPage, Page, Paginator
 from django.db.models import Count, QuerySet
 from django.http import (
@@ -41,12 +40,12 @@ from videos.models import (
     VideoTag,
     Visibility,
 )
-from videos.pages import downloads, embed, passwords, queue, search, shown, texts
+from videos.pages import downloads, embed, paging, passwords, queue, shown, texts
 from videos.pages.cards import cards
 from videos.pages.redirects import moved, row_or_404
 from videos.storage import delivery, paths
 from vlog import ranges, ratelimit
-from vlog.refusals import refuse
+from vlog.serving.everybody import marked, same_for_everybody
 
 PAGE_SIZE = 24
 PAGES_AHEAD = 50
@@ -54,8 +53,7 @@ MAX_TAGS = 200  # on the browse page: the tags with the most videos
 
 REDIRECTED = "private, max-age=300"  # less than the lifetime of a signed address
 NOT_STORED = "no-store"
-
-TOO_MANY_SEARCHES = "There were too many searches from your network. Wait some seconds, then search again."
+PARAMETERS = ("t", "list", "captions")  # of the page of a video
 
 # A page depends on the account, and a video may be withdrawn at any moment.
 no_cache = cache_control(no_cache=True)
@@ -63,6 +61,7 @@ no_cache = cache_control(no_cache=True)
 
 @require_safe
 @no_cache
+@same_for_everybody("page")
 def category(request: HttpRequest, slug: str) -> HttpResponse:
     category = row_or_404(Category.objects.all(), slug)
     if category.slug != slug:
@@ -74,6 +73,7 @@ def category(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_safe
 @no_cache
+@same_for_everybody("page")
 def tag(request: HttpRequest, slug: str) -> HttpResponse:
     tag = row_or_404(Tag.objects.all(), slug)
     if tag.slug != slug:
@@ -83,10 +83,13 @@ def tag(request: HttpRequest, slug: str) -> HttpResponse:
 
 def list_page(request: HttpRequest, template: str, videos: VideoQuerySet, **context: Any) -> HttpResponse:
     """Render a page of the videos, the latest first; earlier pages are counted in an index and not read."""
+    if paging.ROWS & request.GET.keys():
+        return render(request, template, {**paging.far_page(videos, request.GET, PAGE_SIZE), **context})
     number = request.GET.get("page", "1")
     page = page_or_404(LongPaginator(videos.newest().values_list("pk"), number), number)
     visible = cards(Video.objects.filter(pk__in=page.object_list).newest())
-    return render(request, template, {"page": page, "cards": visible, "page_numbers": numbers_of(page), **context})
+    shown = {"page": page, "cards": visible, "page_numbers": numbers_of(page)}
+    return render(request, template, {**shown, "steps": paging.steps(page.number, visible), **context})
 
 
 class LongPaginator(Paginator):
@@ -123,6 +126,7 @@ def page_or_404(paginator: "Paginator[Any]", number: str) -> "Page[Any]":
 
 @require_safe
 @no_cache
+@same_for_everybody()
 def browse(request: HttpRequest) -> HttpResponse:
     """Show all categories and the most used tags, each with its number of public videos."""
     videos = Video.objects.public().order_by()
@@ -134,22 +138,6 @@ def browse(request: HttpRequest) -> HttpResponse:
     categories = [(row, by_category[row.pk], pictures.get(row.pk, "")) for row in rows]
     tags = [(row, by_tag[row.pk]) for row in Tag.objects.filter(pk__in=by_tag)]
     return render(request, "videos/browse.html", {"categories": categories, "tags": tags})
-
-
-@require_safe
-@no_cache
-def search_page(request: HttpRequest) -> HttpResponse:
-    text, number = request.GET.get("q", ""), request.GET.get("page", "1")
-    offset = (page_or_404(Paginator(range(search.MAX_RESULTS), PAGE_SIZE), number).number - 1) * PAGE_SIZE
-    if text and (wait := ratelimit.wait(ratelimit.client(request), "search", settings.SEARCH_LIMIT)):
-        return refuse(request, HTTPStatus.TOO_MANY_REQUESTS, TOO_MANY_SEARCHES, wait=wait)
-    found = search.find(text, limit=PAGE_SIZE, offset=offset)
-    if offset and not found.hits:
-        raise Http404("The search has fewer pages of results")
-    text = " ".join(text[: search.MAX_CHARACTERS].split())
-    page = page_or_404(Paginator(range(found.total), PAGE_SIZE), number)
-    more = {"page": page, "page_numbers": numbers_of(page), "query": urlencode({"q": text}) + "&"}
-    return render(request, "videos/search.html", {"text": text, "found": found, **more})
 
 
 @csrf_exempt  # a password opens the video to the person who sends it, and changes nothing
@@ -170,7 +158,10 @@ def watch(request: HttpRequest, slug: str, grant: str = "") -> HttpResponse:
         return HttpResponseNotAllowed(["GET", "HEAD"])
     if video.slug != slug:  # only now: the present slug may tell the title, and not everybody may see the video
         return moved(request, video.slug)
-    return _watch_page(request, video) if is_shown else _preview(request, video)
+    if not is_shown:
+        return _preview(request, video)
+    page = _watch_page(request, video)
+    return marked(page, *PARAMETERS) if video.is_open else page
 
 
 def _preview(request: HttpRequest, video: Video) -> HttpResponse:

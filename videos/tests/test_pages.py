@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from videos.formatting import age
 from videos.models import ArchiveEntry, Chapter, Video
-from videos.pages.texts import MORE_VIDEOS
+from videos.pages.related import MORE_VIDEOS
 from videos.pages.views import PAGE_SIZE
 from videos.storage.paths import package_dir, package_url
 from videos.tests.factories import CategoryFactory, TagFactory, TranscodingJobFactory, VideoFactory, add_captions
@@ -470,13 +470,14 @@ class TestQueries:
         ("address", "most"),
         [
             *(("/", 1), ("/category/walks/", 5), ("/tag/woods/", 5), ("/watch/v0/", 2)),
-            *(("/browse/", 5), ("/search/?q=v", 2), ("/feed.xml", 4), ("/sitemap.xml", 4)),
+            *(("/browse/", 5), ("/search/?q=video", 3), ("/feed.xml", 4), ("/sitemap.xml", 4)),
         ],
     )
     def test_their_number_does_not_grow_with_the_rows(self, client, shelf, address, most):
         shelf("v0")
         shelf("v1")  # the watch page lists the others
         add_captions(Video.objects.get(slug="v0"), (0, 1, "Said"))
+        page(client, address)  # reads what is kept for a minute
         few = queries(client, address)
         for number in (2, 3):
             shelf(f"v{number}")
