@@ -6,7 +6,7 @@ from videos import grants
 from videos.models import ArchiveEntry, Video, VideoQuerySet, Visibility
 
 # What templates/site/videos/player.html shows besides a video, on pages that have none of it.
-NO_EXTRAS: dict[str, Any] = {"embedded": False, "start": 0, "chapters": (), "queue": None, "more": ()}
+NO_EXTRAS: dict[str, Any] = {"embedded": False, "start": 0, "chapters": (), "queue": None, "more": (), "later": ()}
 
 
 def pageable() -> VideoQuerySet:
