@@ -14,7 +14,7 @@ def script(chapters: Iterable[tuple[float, str]] | None) -> SafeString:
     """Return the element with the texts, and with the start and the title of each chapter."""
     marks = [{"start": round(start, 3), "title": title} for start, title in chapters or ()]
     element = json_script({**_texts(get_language()), "chapters": marks})
-    return mark_safe(element.replace("<script", '<script class="player-words"', 1))  # noqa: S308 - of json_script
+    return mark_safe(element.replace(">", ' class="player-words">', 1))  # noqa: S308 - of json_script
 
 
 @cache
