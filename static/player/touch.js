@@ -6,9 +6,12 @@ const JUMP = 10; // seconds
 export function listenToFingers(player) {
   const { stage, video } = player;
   const isPicture = ({ target }) => target === video || target === stage || target.matches(".poster");
-  let isTouch = false;
+  let [isTouch, wasIdle] = [false, false];
   let [last, lastSide] = [0, ""];
-  stage.addEventListener("pointerdown", ({ pointerType }) => { isTouch = pointerType === "touch"; }, true);
+  stage.addEventListener("pointerdown", ({ pointerType }) => {
+    isTouch = pointerType === "touch";
+    wasIdle = stage.classList.contains("is-idle"); // before the focus comes, which shows the controls
+  }, true);
   stage.addEventListener("click", (event) => {
     if (!isPicture(event)) return;
     if (player.closeMenu?.()) return;
@@ -18,7 +21,7 @@ export function listenToFingers(player) {
     const isDouble = side && side === lastSide && now - last < DOUBLE;
     [last, lastSide] = [now, side];
     if (isDouble) return player.act.jump(side === "left" ? -JUMP : JUMP);
-    if (stage.classList.contains("is-idle") || video.paused) player.wake();
+    if (wasIdle || video.paused) player.wake();
     else player.rest();
   });
   stage.addEventListener("dblclick", (event) => { if (isPicture(event) && !isTouch) player.act.full(); });

@@ -8,16 +8,20 @@ from django.urls import reverse
 
 from transcoding.steps import chapters
 from transcoding.tests import clips
-from transcoding.tests.engine.sounds import picture, tone
+from transcoding.tests.engine.sounds import tone
 from videos.models import Chapter
 from videos.tests import live
-from videos.tests.factories import PlaylistFactory, VideoFactory, add_captions
+from videos.tests.factories import PlaylistFactory, VideoFactory
 from videos.tests.live import until
+from videos.tests.test_captions_player import hear
+from videos.tests.test_playlists_browser import poster
+from vlog.tests.test_accessibility import AXE, JUDGE, RULES
 
 pytestmark = [pytest.mark.slow("plays a video of its own in a browser"), pytest.mark.django_db]
 
 SECONDS = 30
 FRAME = 1 / 25  # seconds
+WALK = ("-f", "lavfi", "-i", f"testsrc2=size=854x480:rate=25:duration={SECONDS}")
 VIDEO = "document.querySelector('#player video')"
 SHOWN = f"[...{VIDEO}.textTracks].filter(track => track.mode == 'showing')"
 READY = f"{VIDEO}?.readyState >= 2 && 'extended' in document.getElementById('player').dataset"
@@ -27,19 +31,20 @@ ANSWER = ".stage > .answer"
 @pytest.fixture(scope="module")
 def video(lasting_rows, tmp_path_factory):
     folder = tmp_path_factory.mktemp("keys")
-    clip = clips.make(folder / "clip.mp4", *picture(SECONDS), *tone(440, SECONDS), *clips.H264, *clips.AAC)
+    clip = clips.make(folder / "clip.mp4", *WALK, *tone(440, SECONDS), *clips.H264, *clips.AAC)
     video = live.publish(clip, "A walk", folder / "node.log")
-    add_captions(video, (1, 5, "We walk."))
+    hear(video)
     Chapter.objects.replace(video.pk, [(0, "Start"), (12, "The hill"), (24, "Home")])
     chapters.publish(video.pk)
     following = VideoFactory(title="The next walk", slug="next", public=True)
+    poster(following, 1)
     PlaylistFactory(title="Walks", slug="walks", videos=[video, following])
     return video
 
 
 @pytest.fixture
 def context(browser):
-    context = browser.new_context(viewport={"width": 1100, "height": 800})
+    context = browser.new_context(viewport={"width": 1400, "height": 900})
     yield context
     context.close()
 
@@ -181,7 +186,7 @@ def test_the_viewers_settings_apply_to_the_next_video_too(visit, context, addres
     page = visit()
     for name, choice in (
         ("Speed", "1.5×"),
-        ("Quality", "240p"),
+        ("Quality", "360p"),
         ("Caption style", "150 %"),
         ("Caption style", "Black"),
     ):
@@ -190,7 +195,7 @@ def test_the_viewers_settings_apply_to_the_next_video_too(visit, context, addres
     page.evaluate(f"{VIDEO}.volume = 0.4")
     page = visit()
     until(page, f"{SHOWN}.length === 1")
-    assert page.evaluate(f"[{VIDEO}.playbackRate, {VIDEO}.volume, {VIDEO}.videoHeight]") == [1.5, 0.4, 240]
+    assert page.evaluate(f"[{VIDEO}.playbackRate, {VIDEO}.volume, {VIDEO}.videoHeight]") == [1.5, 0.4, 360]
     assert page.evaluate("({...document.getElementById('player').dataset}).captionSize") == "150"
     assert page.evaluate("({...document.getElementById('player').dataset}).captionGround") == "solid"
     before = page.evaluate("JSON.stringify(localStorage)")
@@ -228,44 +233,62 @@ def test_a_video_goes_on_where_it_was_left_until_it_has_been_watched(visit, cont
     assert page.locator("#continue").is_hidden()
 
 
-def test_what_is_kept_is_bounded_and_anything_else_there_is_ignored(visit, address):
+LEAVE = """(entries) => localStorage.setItem(
+  "vlog-positions", JSON.stringify(entries.map((entry) => ({ ...entry, when: Date.now() })))
+)"""
+LEFT = {"id": 2, "page": "/watch/a-walk/", "title": "<b>", "poster": "/static/favicon.svg", "at": 60, "of": 400}
+NONSENSE = ["x", "{", '"x"', "null", '[null, 3, {"at": "x"}]', '{"volume": 1e999, "speed": -1, "captions": 3}']
+
+
+def test_what_is_kept_is_bounded_and_nonsense_there_is_ignored(visit, address, video):
     page = visit()
-    many = [{"id": n, "page": f"/watch/{n}/", "title": "x", "poster": "/x", "at": 60, "of": 100} for n in range(70)]
-    page.evaluate(
-        "(many) => localStorage.setItem('vlog-positions', JSON.stringify(many.map((one) => ({...one, when: Date.now()}))))",
-        many,
-    )
+    page.evaluate(LEAVE, [{**LEFT, "id": -number} for number in range(70)])
     page.evaluate(f"{VIDEO}.muted = true; {VIDEO}.currentTime = 14; {VIDEO}.play()")
     until(page, f"{VIDEO}.currentTime > 14.5")
     page.keyboard.press("k")
+    until(page, f"{VIDEO}.paused")
     assert len(kept(page, "vlog-positions")) == 50
-    for nonsense in ('"x"', "{", '[null, 3, {\\"at\\": \\"x\\"}]', '{\\"volume\\": 1e999, \\"speed\\": -1}', "null"):
-        for key in ("vlog-positions", "vlog-player"):
-            page.evaluate(
-                f"localStorage.setItem('{key}', \"{nonsense}\")"
-                if "\\" in nonsense
-                else f"localStorage.setItem('{key}', '{nonsense}')"
-            )
+    for nonsense in NONSENSE:
         page.goto(f"{address}/")
-        page.goto(f"{address}/watch/a-walk/")
+        page.evaluate(
+            "(value) => ['vlog-positions', 'vlog-player'].map((key) => localStorage.setItem(key, value))", nonsense
+        )
+        page.goto(f"{address}/")
+        assert page.locator("#continue").is_hidden()
+        page.goto(address + video.get_absolute_url())
         until(page, READY)
         assert page.evaluate(f"[{VIDEO}.playbackRate, {VIDEO}.volume]") == [1, 1]
 
 
-def test_the_list_of_what_is_left_can_be_cleared(visit, address, video):
+def test_the_list_of_what_is_left_can_be_cleared(visit, address):
     page = visit()
-    entry = {"id": 1, "page": "javascript:alert(1)", "title": "x", "poster": "/x", "at": 60, "of": 100}
-    page.evaluate(
-        """(entry) => { const { poster } = document.getElementById('player').dataset; const good = {...entry, id: 2, page: '/watch/a-walk/', title: '<b>', poster, of: 400};
-        localStorage.setItem('vlog-positions', JSON.stringify([entry, good].map((one) => ({...one, when: Date.now()})))) }""",
-        entry,
-    )
+    page.evaluate(LEAVE, [{**LEFT, "id": 1, "page": "javascript:alert(1)"}, LEFT])
     page.goto(f"{address}/")
     assert page.locator("#continue h3").all_inner_texts() == ["<b>"]
     assert page.locator("#continue .card-meta").inner_text() == "6 min left"
     page.get_by_role("button", name="Clear").click()
     assert page.locator("#continue").is_hidden()
     assert kept(page, "vlog-positions") == []
+
+
+def test_what_opens_in_the_player_has_no_barrier(visit):
+    page = visit("?list=walks")
+    page.evaluate(AXE.read_text())
+    page.hover("#player")
+    page.click(".act-menu")
+    assert page.evaluate(JUDGE, RULES) == []
+    page.get_by_role("menuitem", name="Caption style").click()
+    assert page.evaluate(JUDGE, RULES) == []
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("?")
+    assert page.evaluate(JUDGE, RULES) == []
+    page.keyboard.press("Escape")
+    page.emulate_media(reduced_motion="reduce")
+    page.evaluate(f"{VIDEO}.muted = true; {VIDEO}.currentTime = {SECONDS - 1}; {VIDEO}.play()")
+    until(page, "!document.querySelector('.end').hidden")
+    assert page.evaluate(JUDGE, RULES) == []
 
 
 def test_fingers_show_the_controls_and_jump(visit, browser):
@@ -276,18 +299,16 @@ def test_fingers_show_the_controls_and_jump(visit, browser):
     box = page.locator("#player").bounding_box()
     left, right, middle = box["x"] + 40, box["x"] + box["width"] - 40, box["y"] + 60
     page.touchscreen.tap(right, middle)
-    assert not page.evaluate("document.getElementById('player').classList.contains('is-idle')")
+    until(page, "!document.getElementById('player').classList.contains('is-idle')")
     assert not page.evaluate(f"{VIDEO}.paused")
     page.wait_for_timeout(400)
     page.evaluate(f"{VIDEO}.pause()")
     before = position(page)
-    page.touchscreen.tap(right, middle)
-    page.touchscreen.tap(right, middle)
-    assert position(page) == pytest.approx(before + 10, abs=0.2)
-    page.wait_for_timeout(400)
-    page.touchscreen.tap(left, middle)
-    page.touchscreen.tap(left, middle)
-    assert position(page) == pytest.approx(before, abs=0.2)
+    for x, moved in ((right, 10), (left, 0)):
+        page.touchscreen.tap(x, middle)
+        page.touchscreen.tap(x, middle)
+        until(page, f"Math.abs({VIDEO}.currentTime - {before + moved}) < 0.2")
+        page.wait_for_timeout(400)
     page.locator(".act-menu").tap()
     menu = page.locator(".player-menu").bounding_box()
     assert (menu["x"], menu["width"], menu["y"] + menu["height"]) == (0, 390, 800)  # a sheet at the bottom
