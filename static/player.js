@@ -172,10 +172,10 @@ const RETRY_DELAY = 5_000; // milliseconds between attempts to reach the server
 
 function surviveErrors(player) {
   const { hls, video } = player;
-  let [recoveries, last, timer] = [0, 0, 0];
+  let [recoveries, last, timer, say] = [0, 0, 0, null];
   const retry = () => {
     clearTimeout(timer);
-    if (hls.levels.length) return hls.startLoad(video.currentTime || player.start);
+    if (hls.levels.length) return hls.startLoad();
     hls.config.startPosition = video.currentTime || player.start;
     hls.loadSource(player.src);
   };
@@ -190,10 +190,14 @@ function surviveErrors(player) {
     const network = data.type === Hls.ErrorTypes.NETWORK_ERROR;
     if (network && hls.levels.length) timer = setTimeout(retry, RETRY_DELAY);
     const canContinue = network && video.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA; // from the buffer
-    if (canContinue) return;
-    fail(player, explain(player, data), network ? retry : () => { recoveries = 0; hls.recoverMediaError(); retry(); });
+    say = () => fail(player, explain(player, data), network ? retry : () => { recoveries = 0; hls.recoverMediaError(); retry(); });
+    if (!canContinue) say();
   });
-  hls.on(Hls.Events.FRAG_BUFFERED, () => { player.find(".player-error").hidden = true; });
+  video.addEventListener("waiting", () => say?.()); // the buffer has been played
+  hls.on(Hls.Events.FRAG_BUFFERED, () => {
+    say = null;
+    player.find(".player-error").hidden = true;
+  });
   addEventListener("online", () => { if (!player.find(".player-error").hidden) retry(); });
 }
 

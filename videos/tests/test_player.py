@@ -23,6 +23,7 @@ PERIOD, PERIODS = 30 * FRAME, 20
 END = (PERIODS + 0.5) * PERIOD
 SYNC = 0.080  # seconds
 BRIGHT = 128  # of 255
+SOUND_ALONE = 3  # seconds for which Chromium plays on when it has no more pictures, but sound
 HEIGHTS = [360, 480]
 TITLE = "Flash and beep"
 SMALL = {"width": 800, "height": 600}  # a machine without a graphics card paints every picture by itself
@@ -327,7 +328,7 @@ def test_when_the_server_goes_away_the_buffer_plays_to_its_end_then_the_viewer_i
     message = page.get_by_role("alert")
     message.get_by_text("could not be loaded").wait_for(timeout=PATIENCE * 1000)
     stalled = page.evaluate(f"{VIDEO}.currentTime")
-    assert stalled == pytest.approx(boundaries(video)[3], abs=0.5)
+    assert 0 <= stalled - boundaries(video)[3] + 0.5 <= SOUND_ALONE + 1
     page.unroute(LATE_SEGMENTS)  # and the button is not pressed
     until(page, f"{VIDEO}.currentTime > {stalled + 0.5}")
     assert not message.is_visible()
