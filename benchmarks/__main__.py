@@ -21,6 +21,8 @@ from benchmarks.captions import Captions, measure_caption_pages
 from benchmarks.desk import Desk, measure_desk
 from benchmarks.fleet import Fleet, measure_fleet
 from benchmarks.installation import Gave, Installation
+from benchmarks.kept import SETTINGS as KEEPING
+from benchmarks.kept import Kept, measure_kept
 from benchmarks.measures import (
     PRESET,
     Cost,
@@ -43,7 +45,7 @@ from transcoding.tests import speech
 
 RESULTS = Path(__file__).parent / "results"
 IDLE_SECONDS = 20
-QUESTIONS = "abcdefghijklsuvx"
+QUESTIONS = "abcdefghijklsuvwx"
 UPLOAD_BYTES, QUICK_UPLOAD_BYTES = 2 << 30, 64 << 20
 BUSY = 0.1  # cores that other programs may use before the figures are not to be trusted
 
@@ -61,9 +63,10 @@ def main() -> int:
     # No roll-up changes what is compared, no worker reads what arrives.
     special["j"] = special["u"] = special["v"] = {"only": "web"}
     special["x"] = {"only": "web", "VLOG_SEARCH_LIMIT": "0"}
+    special["w"] = KEEPING
     store = ObjectStore(family)
     special["l"] = store.settings
-    groups = (chosen - set(special), chosen & {"d"}, chosen & {"h", "k"}, *(chosen & {name} for name in "ijluvx"))
+    groups = (chosen - set(special), chosen & {"d"}, chosen & {"h", "k"}, *(chosen & {name} for name in "ijluvwx"))
     try:
         for names in groups:
             if not names:
@@ -96,7 +99,7 @@ def parse() -> argparse.Namespace:
 
 
 def measure(name: str, installation: Installation, idle: Seconds, options: argparse.Namespace) -> Result:
-    if name in {"e", "i", "j", "v", "x"}:
+    if name in {"e", "i", "j", "v", "w", "x"}:
         return measure_site(name, installation, idle, quick=options.quick)
     if name == "c":
         long = clips.FOREIGN if options.quick else clips.LONG
@@ -146,6 +149,8 @@ def measure_site(name: str, installation: Installation, idle: Seconds, *, quick:
     """What needs no encoder."""
     if name == "v":
         return measure_desk(installation, quick=quick)
+    if name == "w":
+        return measure_kept(installation, quick=quick)
     if name == "x":
         return measure_caption_pages(installation, quick=quick)
     if name == "i":
@@ -159,7 +164,7 @@ def report(name: str, result: Result, others: float) -> str:
     doubt = f"; other programs used {others:.2f} cores meanwhile: do not trust this" if others > BUSY else ""
     if isinstance(result, Latency | Watching | Nodes | Shared):
         title, rows = waits(result)
-    elif isinstance(result, Captions | Desk | Fleet | Restore | Throughput | Uploads):
+    elif isinstance(result, Captions | Desk | Fleet | Kept | Restore | Throughput | Uploads):
         title, rows = site(result)
     elif isinstance(result, Sources):
         title, rows = "other sources", [f"{name:<24} {_list(values)} s" for name, values in asdict(result).items()]
@@ -185,7 +190,7 @@ def waits(result: Latency | Watching | Nodes | Shared) -> tuple[str, list[str]]:
     return title, [f"{text:<24} {_list(values)} s" for text, values in lines.items()]
 
 
-def site(result: Captions | Desk | Fleet | Restore | Throughput | Uploads) -> tuple[str, list[str]]:
+def site(result: Captions | Desk | Fleet | Kept | Restore | Throughput | Uploads) -> tuple[str, list[str]]:
     """What needs no encoder: a title and its rows."""
     if isinstance(result, Captions):
         rows = [
@@ -215,6 +220,14 @@ def site(result: Captions | Desk | Fleet | Restore | Throughput | Uploads) -> tu
         }
         rows = [f"{text:<24} {seconds:.1f} s" for text, seconds in times.items()]
         return "the whole database in a file and back", [*rows, f"{'archive':<24} {result.archive / 2**20:.1f} MB"]
+    return public(result)
+
+
+def public(result: Kept | Throughput) -> tuple[str, list[str]]:
+    """What visitors ask for: a title and its rows."""
+    if isinstance(result, Kept):
+        rows = [_load(kind, getattr(result, kind)) for kind in ("home", "watch")]
+        return "kept pages", [*rows, f"{'a changed title':<24} {_list(result.changes)} s"]
     kinds = ("home", "watch", "search", "busy_home", "home_again", "reports")
     return "pages", [_load(kind.replace("_", " "), getattr(result, kind)) for kind in kinds]
 

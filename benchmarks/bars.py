@@ -8,6 +8,7 @@ from benchmarks.backup import Restore
 from benchmarks.captions import Captions
 from benchmarks.desk import Desk
 from benchmarks.fleet import AGENTS, Fleet
+from benchmarks.kept import Kept
 from benchmarks.measures import Cost, Latency, Nodes
 from benchmarks.player import Watching
 from benchmarks.shared import Shared
@@ -15,10 +16,25 @@ from benchmarks.sources import Sources
 from benchmarks.uploads import Uploads
 from benchmarks.web import Throughput
 
-Result = Captions | Cost | Desk | Fleet | Latency | Nodes | Restore | Shared | Sources | Throughput | Uploads | Watching
+Result = (
+    Captions
+    | Cost
+    | Desk
+    | Fleet
+    | Kept
+    | Latency
+    | Nodes
+    | Restore
+    | Shared
+    | Sources
+    | Throughput
+    | Uploads
+    | Watching
+)
 
 PAGES_A_SECOND = 150
-REPORTS_A_SECOND = 1000
+REPORTS_A_SECOND = 2000
+KEPT_PAGES_A_SECOND = 1500
 HEARTBEATS_A_SECOND, CLAIMS_A_SECOND = 500, 300
 DESK_MS, DESK_KB = 60, 150
 RESTORE_SECONDS, DOCTOR_SECONDS = 120, 10
@@ -65,17 +81,23 @@ def bars_of(name: str, result: Result) -> Iterator[Bar]:
         yield Bar("(j) tables that came back otherwise", len(result.different), 0)
     elif isinstance(result, Sources | Uploads):
         yield from arrival_bars_of(result)
-    elif isinstance(result, Captions | Desk | Throughput):
+    elif isinstance(result, Captions | Desk | Kept | Throughput):
         yield from page_bars_of(result)
     else:
         yield from cost_bars_of(name, result)
 
 
-def page_bars_of(result: Captions | Desk | Throughput) -> Iterator[Bar]:
+def page_bars_of(result: Captions | Desk | Kept | Throughput) -> Iterator[Bar]:
     if isinstance(result, Captions):
         yield Bar("(x) the caption desk opens after", statistics.median(result.opened), 1, " s", decides=False)
         yield Bar("(x) script for a letter, 95 %", result.letter, 16, " ms", decides=False)
         yield Bar("(x) search in captions, 95 %", result.search, 50, " ms", decides=False)
+        return
+    if isinstance(result, Kept):
+        for kind in ("home", "watch"):
+            rate = getattr(result, kind).rate
+            yield Bar(f"(w) {kind}, kept", rate, KEPT_PAGES_A_SECOND, "/s", decides=False, at_least=True)
+        yield Bar("(w) a changed title", max(result.changes), 1, " s", decides=False)
         return
     if isinstance(result, Desk):
         for kind in ("first", "searched", "late"):

@@ -25,7 +25,8 @@ BLOCK = 1 << 20
 SETTLING_SECONDS = 3
 BUSY_RATE = 0.1  # CPU seconds a second; an installation at rest needs a fifth of it
 # What may be set from outside is the same for both sides of a comparison.
-PUBLIC = {"VLOG_DEFAULT_VISIBILITY": "public"}
+# No page is kept, so each one that is asked for is made; question w keeps them.
+PUBLIC = {"VLOG_DEFAULT_VISIBILITY": "public", "VLOG_KEEP_PAGES_BYTES": "0"}
 KEPT = ("VLOG_FFMPEG", "VLOG_X264_PRESET", "VLOG_ENCODE_THREADS")
 
 

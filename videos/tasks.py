@@ -4,6 +4,7 @@ import logging
 
 from django.conf import settings
 
+from transcoding.operations import renewal
 from transcoding.steps import file_versions, tracks
 from videos import archive, bulk, publication, uploads, webhooks
 from videos.models import BulkEdit, Video, WebhookDelivery
@@ -55,6 +56,12 @@ def sweep_uploads() -> None:
         log.info("deleted %d upload(s) that were not continued for a week", purged)
     if removed := uploads.sweep_leftovers():
         log.warning("removed the leftovers of %s", counted(removed, "interrupted upload"))
+
+
+@app.task
+def renew_packages() -> None:
+    """Have videos from other installations encoded anew while no other video waits."""
+    renewal.renew()
 
 
 @app.task

@@ -86,6 +86,7 @@ try:
     SILENCE_SECONDS = env.int("SILENCE_SECONDS", 30, validate=is_positive)
     MIN_RATE = env.int("MIN_RATE", 4096, validate=is_positive)  # bytes a second
     CONNECTIONS_PER_ADDRESS = env.int("CONNECTIONS_PER_ADDRESS", 1000, validate=is_positive)
+    KEEP_PAGES_BYTES = env.int("KEEP_PAGES_BYTES", 16 << 20, validate=environs.validate.Range(min=0))  # each process
     BACKUP_DAYS = env.int("BACKUP_DAYS", 8, validate=environs.validate.Range(min=0))
     METRICS_TOKEN = parse_token("METRICS_TOKEN", env.str("METRICS_TOKEN", ""))
     PLAYBACK_LIMIT = parse_limit("PLAYBACK_LIMIT", env.str("PLAYBACK_LIMIT", "600/60"))  # of each client
@@ -143,7 +144,7 @@ MIDDLEWARE = [
     "vlog.security_headers.add_security_headers",
     "vlog.refusals.InvalidValueMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "vlog.security_headers.PolicyMiddleware",
     "videos.uploads.form.UploadMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -278,7 +279,7 @@ CELERY_BEAT_SCHEDULE = {
     }
     for name, seconds in {
         "transcoding.tasks.sweep": SWEEP_SECONDS,
-        "transcoding.tasks.backfill_storyboards": 60,
+        **dict.fromkeys(("transcoding.tasks.backfill_storyboards", "videos.tasks.renew_packages"), 60),
         "videos.tasks.relocate": SWEEP_SECONDS,
         "videos.tasks.apply_visibility_changes": SWEEP_SECONDS,
         "videos.tasks.deliver_webhooks": SWEEP_SECONDS,
@@ -331,6 +332,11 @@ ALERTED: dict[str, dict[str, Any]] = {
     "webhooks": {"every": 600, "needs": ("database",)},
 }
 # Functions that start a thread in each process of the web server; they are told how to see that the process ends.
-WEB_THREADS_OF_APPS = ["videos.uploads.look_after", "vlog.alerts.start"]
+WEB_THREADS_OF_APPS = [
+    "videos.uploads.look_after",
+    "vlog.alerts.start",
+    "vlog.serving.notices.start",
+    "analytics.pending.start",
+]
 
 LOGGING = logs.configuration(LOG_FORMAT)

@@ -28,7 +28,10 @@ function actions(player) {
       video.muted = !video.muted;
       if (!video.muted && !video.volume) video.volume = 0.5;
     },
-    seekTo: (seconds) => { video.currentTime = Math.min(Math.max(seconds, 0), end() || Infinity); },
+    seekTo: (seconds) => {
+      stage.classList.add("has-moved"); // the picture there takes the place of the poster
+      video.currentTime = Math.min(Math.max(seconds, 0), end() || Infinity);
+    },
     seekBy: (seconds) => player.act.seekTo(video.currentTime + seconds),
     changeVolume: (steps) => {
       video.muted = false;

@@ -1,6 +1,6 @@
 """The models of videos, categories, tags, playlists, captions, chapters and the archive."""
 
-from videos.models.addresses import AddressedQuerySet, CategorySlug, TagSlug, VideoSlug, address_below, address_of
+from videos.models.addresses import AddressedQuerySet, CategorySlug, TagSlug, VideoSlug, address_of
 from videos.models.archive import ArchivedVideo, ArchiveEntry
 from videos.models.audio_tracks import AudioRole, AudioTrack, AudioTrackQuerySet
 from videos.models.caption_versions import (
@@ -34,6 +34,15 @@ from videos.models.limits import (
     of_editor,
     through_video,
 )
+from videos.models.moving import (
+    ImportedPackage,
+    ImportMap,
+    PackageLayout,
+    incoming,
+    make_failed,
+    make_playable,
+    transcribed,
+)
 from videos.models.order import placed
 from videos.models.own_pages import MAX_TEXT, OwnPage, footer
 from videos.models.pictures import Picture, picture_url
@@ -48,7 +57,7 @@ from videos.models.playlists import (
     lock_videos,
 )
 from videos.models.publication import EditorDefaults, ShareLink, VisibilityChange
-from videos.models.search import IS_SAID, QUERY, Matches, SearchDocument, matching, query_parameters
+from videos.models.search import Matches, SearchDocument, Words, matching, parse
 from videos.models.sources import SourceStream, StreamFate
 from videos.models.storage import StorageEntry
 from videos.models.tracks import (
@@ -73,7 +82,6 @@ from videos.models.webhooks import (
 )
 
 __all__ = [
-    "IS_SAID",
     "MAX_ITEMS",
     "MAX_TEXT",
     "MAX_VIEWS",
@@ -81,7 +89,6 @@ __all__ = [
     "MEANINGS",
     "OPEN",
     "PING",
-    "QUERY",
     "VISIBILITIES",
     "AddressedQuerySet",
     "ArchiveEntry",
@@ -109,8 +116,11 @@ __all__ = [
     "FeaturedVideo",
     "FileVersion",
     "FileVersionQuerySet",
+    "ImportMap",
+    "ImportedPackage",
     "Matches",
     "OwnPage",
+    "PackageLayout",
     "Picture",
     "Playlist",
     "PlaylistFull",
@@ -150,8 +160,8 @@ __all__ = [
     "WebhookDelivery",
     "WebhookDeliveryQuerySet",
     "WebhookEvent",
+    "Words",
     "WrongCategory",
-    "address_below",
     "address_of",
     "categories_for",
     "category_for",
@@ -159,15 +169,19 @@ __all__ = [
     "folder_number",
     "footer",
     "free_slug",
+    "incoming",
     "is_limited",
     "is_public_sql",
     "lock_videos",
+    "make_failed",
+    "make_playable",
     "matching",
     "new_media_key",
     "new_webhook_secret",
     "of_editor",
+    "parse",
     "picture_url",
     "placed",
-    "query_parameters",
     "through_video",
+    "transcribed",
 ]

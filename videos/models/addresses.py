@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any, TypeVar, cast
 
 from django.db import IntegrityError, models, transaction
-from django.urls import get_script_prefix, reverse
+from django.urls import reverse
 from django.utils.text import slugify
 
 SLUG_ATTEMPTS = 20  # an attempt fails only if another writer succeeds, so this many must write the same title at once
@@ -75,15 +75,13 @@ class TagSlug(OldSlug):
         constraints = [models.UniqueConstraint(fields=["slug"], name="uq_tag_slugs_slug")]
 
 
+# VLog is never below a path of its host, so addresses stay the same while a process runs.
+
+
 @lru_cache(4096)
-def address_below(script_prefix: str, page: str, slug: str) -> str:
-    """Return the address of a page; cached, because reverse() would take a fifth of the time of a list of videos."""
-    return reverse(page, args=[slug])
-
-
 def address_of(page: str, slug: str) -> str:
-    """Return the address of the page with this URL name and slug."""
-    return address_below(get_script_prefix(), page, slug)
+    """Return the address of the page with this URL name and slug; kept, because reverse() takes long for a list."""
+    return reverse(page, args=[slug])
 
 
 def free_slug_in(model: type[models.Model], text: str, row: models.Model | None = None) -> str:

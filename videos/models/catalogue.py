@@ -30,6 +30,8 @@ from vlog.schema import NOW
 if TYPE_CHECKING:
     from videos.models.publication import VisibilityChange
 
+PUBLIC_ROWS = Q(MAY_BE_PUBLIC, watchable=True, deleted_at__isnull=True)  # of indexes: a row that may be public
+LATEST_FIRST = (F("published_at").desc(), F("id").desc())
 LISTED = Q(deleted_at=None, version_of=None)  # neither archived nor the holder of another version
 # Foreign keys carry db_constraint=False because the migrations write the constraints, with their ON DELETE rules:
 # Django would drop a rule that it does not know when it alters the column.
@@ -220,6 +222,7 @@ class Video(models.Model):
     source_name = models.CharField(max_length=255, blank=True, default="", db_default="", editable=False)
     # Maintained by the roll-up of playback sessions, so that pages need not count them.
     view_count = models.IntegerField(default=0, db_default=0, editable=False)
+    base_views = models.IntegerField(default=0, db_default=0, editable=False, help_text="In another installation")
     tags = models.ManyToManyField(Tag, through="VideoTag", related_name="videos", blank=True)
     version = version_field()
     grant = ""  # in the addresses of its files, for the person who gets them: videos.grants
@@ -241,13 +244,9 @@ class Video(models.Model):
             models.Index(
                 F("created_at").desc(), F("id").desc(), name="ix_videos_list", condition=LISTED
             ),  # in the admin
-            # public().newest(), by page and counted, without reading videos that are not public
-            models.Index(
-                F("published_at").desc(),
-                F("id").desc(),
-                name="ix_videos_public",
-                condition=Q(MAY_BE_PUBLIC, watchable=True, deleted_at__isnull=True),
-            ),
+            # public().newest(), by page and counted, without reading videos that are not public; and in a category
+            models.Index(*LATEST_FIRST, name="ix_videos_public", condition=PUBLIC_ROWS),
+            models.Index(F("category"), *LATEST_FIRST, name="ix_videos_public_category", condition=PUBLIC_ROWS),
         ]
         constraints = [
             models.UniqueConstraint(fields=["slug"], name="uq_videos_slug"),
@@ -265,6 +264,7 @@ class Video(models.Model):
             models.CheckConstraint(condition=Q(visibility__in=Visibility.values), name="ck_videos_visibility"),
             models.CheckConstraint(condition=password_goes_with(), name="ck_videos_password"),
             models.CheckConstraint(condition=Q(version__gte=1), name="ck_videos_version"),
+            models.CheckConstraint(condition=Q(base_views__gte=0), name="ck_videos_base_views"),
         ]
 
     def __str__(self) -> str:

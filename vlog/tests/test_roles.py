@@ -28,6 +28,7 @@ from videos.models import (
     CategoryLimit,
     FeaturedVideo,
     FileVersion,
+    ImportMap,
     OwnPage,
     Picture,
     Playlist,
@@ -183,6 +184,8 @@ def rows(db, folders, encoded):
     invitation, invitation_row = invitations.invite(inviter, Role.EDITOR)
     playlist, private = (PlaylistFactory(videos=[public], visibility=value) for value in ("public", "private"))
     pictures = [Picture.objects.give(owner, b"jpeg") for owner in (playlist, private)]
+    moved = {"source": "mediacms", "kind": "videos", "old_id": 1, "new_id": public.pk}
+    ImportMap.objects.create(address="Fjd3mXw1", **moved)
     webhook = webhooks.create("https://example.org/", ["video.ready"])
     return {
         "public": public.slug,
@@ -192,6 +195,7 @@ def rows(db, folders, encoded):
         "archived": archived.pk,
         "archived-slug": archived.slug,
         "package": package_name(public),
+        "old-address": "Fjd3mXw1",
         "grant": "x",
         "link": link,
         "link-id": link_row.pk,
@@ -200,6 +204,7 @@ def rows(db, folders, encoded):
         "picture": pictures[0].pk,
         "private-playlist": private.slug,
         "private-picture": pictures[1].pk,
+        "month": f"{public.published_at:%Y-%m}",
         "category": category.slug,
         "category-id": category.pk,
         "tag": tag.slug,
@@ -451,7 +456,7 @@ def known_of(rows: dict[str, Any], video: Video, old: str) -> dict[str, Any]:
         "playlist-id": rows["playlist-id"],
         "unlisted-playlist": "unlisted-playlist",
     }
-    return known | {"category": rows["category"], "tag": rows["tag"], "other": rows["public"]}
+    return known | {name: rows[name] for name in ("category", "tag", "month")} | {"other": rows["public"]}
 
 
 def gets(client: Client, how: str, known: dict[str, Any]) -> bool:

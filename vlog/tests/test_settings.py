@@ -93,6 +93,8 @@ WRONG = [
     ("VLOG_REDIS_URL", "redis://:secret@redis.example.org/zero", "must look like redis://"),
     ("VLOG_REDIS_URL", "redis+socket:///run/redis.sock?virtual_host=x", "must look like redis://"),
     ("VLOG_LANGUAGE", "german", "must be the code of a language, such as en or de"),
+    ("VLOG_KEEP_PAGES_BYTES", "-1", "is invalid: Must be greater than or equal to 0"),
+    ("VLOG_KEEP_PAGES_BYTES", "16M", "is invalid: Not a valid integer"),
     ("VLOG_DEBUG", "perhaps", "is invalid: Not a valid boolean"),
 ]
 
