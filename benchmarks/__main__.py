@@ -36,6 +36,7 @@ from benchmarks.measures import (
 from benchmarks.objects import ObjectStore, measure_store
 from benchmarks.player import Watching, measure_watching
 from benchmarks.processes import Family, Seconds, total
+from benchmarks.releases import Releases, measure_releases
 from benchmarks.shared import Shared, measure_shared
 from benchmarks.sources import Sources, measure_sources
 from benchmarks.uploads import Uploads, measure_uploads
@@ -45,7 +46,7 @@ from transcoding.tests import speech
 
 RESULTS = Path(__file__).parent / "results"
 IDLE_SECONDS = 20
-QUESTIONS = "abcdefghijklsuvwx"
+QUESTIONS = "abcdefghijklpsuvwx"
 UPLOAD_BYTES, QUICK_UPLOAD_BYTES = 2 << 30, 64 << 20
 BUSY = 0.1  # cores that other programs may use before the figures are not to be trusted
 
@@ -66,8 +67,11 @@ def main() -> int:
     special["w"] = KEEPING
     store = ObjectStore(family)
     special["l"] = store.settings
+    special["p"] = {}  # it has several sites of its own
     groups = (chosen - set(special), chosen & {"d"}, chosen & {"h", "k"}, *(chosen & {name} for name in "ijluvwx"))
     try:
+        if "p" in chosen:
+            results["p"], others["p"] = measure_alone(family, options)
         for names in groups:
             if not names:
                 continue
@@ -87,6 +91,16 @@ def main() -> int:
     print(table(bars))
     write(results, bars, idle, others)
     return 0 if options.quick or all(bar.met for bar in bars if bar.decides) else 1
+
+
+def measure_alone(family: Family, options: argparse.Namespace) -> tuple[Releases, float]:
+    """Return what needs several sites at a time, and the cores that other programs used meanwhile."""
+    before, started = family.strangers(), time.monotonic()
+    rounds, seconds = (1, 2) if options.quick else (options.rounds or 3, 5)
+    result = measure_releases(family, options.dir, rounds, seconds, data.QUICK if options.quick else data.Size())
+    others = (family.strangers() - before) / (time.monotonic() - started)
+    print(report("p", result, others), flush=True)
+    return result, others
 
 
 def parse() -> argparse.Namespace:
@@ -166,6 +180,10 @@ def report(name: str, result: Result, others: float) -> str:
         title, rows = waits(result)
     elif isinstance(result, Captions | Desk | Fleet | Kept | Restore | Throughput | Uploads):
         title, rows = site(result)
+    elif isinstance(result, Releases):
+        title = "pages of two sites in turn, CPU ms"
+        lines = {f"{name} {kind}": pair for name, pairs in result.pairs.items() for kind, pair in pairs.items()}
+        rows = [f"{text:<24} {_list(pair.before)} and {_list(pair.now)}" for text, pair in lines.items()]
     elif isinstance(result, Sources):
         title, rows = "other sources", [f"{name:<24} {_list(values)} s" for name, values in asdict(result).items()]
     else:

@@ -1,6 +1,6 @@
 from django.urls import path, re_path
 
-from videos.api import archive, caption_draft, captions, videos
+from videos.api import archive, caption_draft, captions, imports, videos
 from videos.api import playlists as playlist_calls
 from videos.api.replace import replace
 from videos.pages import (
@@ -72,6 +72,8 @@ urlpatterns = [
     ),
     path("api/v1/uploads/", tus.UploadsView.as_view(), name="uploads"),
     path("api/v1/uploads/<uuid:key>/", tus.UploadView.as_view(), name="upload"),
+    path("api/v1/imports/", imports.ImportsView.as_view(), name="imports"),
+    path("api/v1/imports/<uuid:key>/", imports.ImportView.as_view(), name="import"),
     path("page/<slug:slug>/", own_pages.own_page, name="own-page"),
     path("browse/", views.browse, name="browse"),
     path("months/", months.months, name="months"),

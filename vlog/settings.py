@@ -11,7 +11,7 @@ import environs
 from csp.constants import NONE, SELF, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 
-from vlog import addresses, embedded, enums, installation, logs, speech, templating
+from vlog import addresses, embedded, enums, imports, installation, logs, speech, templating
 from vlog.environment import (
     BASE_DIR,
     PRESETS,
@@ -97,6 +97,7 @@ try:
     ALERT_FROM = addresses.parse_sender(env.str("ALERT_FROM", addresses.default_sender(BASE_URL)))
     ALERT_WEBHOOK = addresses.parse_webhook(env.str("ALERT_WEBHOOK", ""))
     WEBHOOK_PRIVATE_ADDRESSES = parse_networks("WEBHOOK_PRIVATE_ADDRESSES", env.str("WEBHOOK_PRIVATE_ADDRESSES", ""))
+    IMPORTS = imports.parse(env)
     _mail = parse_email_url(env.str("EMAIL_URL", "smtp://localhost"))
     EMAIL_HOST, EMAIL_PORT, EMAIL_TIMEOUT = _mail["host"], _mail["port"], 10  # seconds
     EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail["user"], _mail["password"]
@@ -286,7 +287,7 @@ CELERY_BEAT_SCHEDULE = {
         "videos.tasks.finish_archives": 60,
         "videos.tasks.purge_archive": 3600,
         **dict.fromkeys(("videos.tasks.purge_versions", "videos.tasks.sweep_uploads"), 600),
-        "videos.tasks.run_bulk_edits": 60,
+        **dict.fromkeys(("videos.tasks.run_bulk_edits", "videos.tasks.run_imports"), 60),
         "videos.tasks.measure_storage": 6 * 3600,
         "analytics.tasks.roll_up": 60,
         "vlog.tasks.prune_audit": 3600,

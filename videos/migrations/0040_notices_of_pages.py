@@ -21,7 +21,7 @@ DROP TRIGGER tr_{0}_pages_emptied ON {0};
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("videos", "0037_base_views"),
+        ("videos", "0039_imports"),
         ("vlog", "0006_notices_of_pages"),
     ]
 

@@ -24,6 +24,7 @@ from videos.models.chapters import Chapter
 from videos.models.desk import MAX_VIEWS, BulkAction, BulkEdit, BulkItem, BulkState, SavedView
 from videos.models.featured import FeaturedVideo
 from videos.models.file_versions import FileVersion, FileVersionQuerySet, VersionState
+from videos.models.imports import Import, ImportKind, ImportQuerySet, ImportState
 from videos.models.limits import (
     CategoryLimit,
     CategoryLimitQuerySet,
@@ -58,6 +59,7 @@ from videos.models.playlists import (
 )
 from videos.models.publication import EditorDefaults, ShareLink, VisibilityChange
 from videos.models.search import Matches, SearchDocument, Words, matching, parse
+from videos.models.source_files import SourceFile, SourceFileQuerySet
 from videos.models.sources import SourceStream, StreamFate
 from videos.models.storage import StorageEntry
 from videos.models.tracks import (
@@ -116,7 +118,11 @@ __all__ = [
     "FeaturedVideo",
     "FileVersion",
     "FileVersionQuerySet",
+    "Import",
+    "ImportKind",
     "ImportMap",
+    "ImportQuerySet",
+    "ImportState",
     "ImportedPackage",
     "Matches",
     "OwnPage",
@@ -131,6 +137,8 @@ __all__ = [
     "SavedView",
     "SearchDocument",
     "ShareLink",
+    "SourceFile",
+    "SourceFileQuerySet",
     "SourceStream",
     "StorageEntry",
     "StreamFate",

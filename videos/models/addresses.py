@@ -84,13 +84,15 @@ def address_of(page: str, slug: str) -> str:
     return reverse(page, args=[slug])
 
 
-def free_slug_in(model: type[models.Model], text: str, row: models.Model | None = None) -> str:
+def free_slug_in(model: type[models.Model], text: str, row: models.Model | None = None, wanted: str = "") -> str:
     """Return a slug made from the text that no row of the model has or had: `text`, `text-2`, `text-3` …
 
     The slug is ASCII; a text without a Latin letter or digit gets the name of the model. Another writer may take the
     slug before the caller's INSERT: then the unique constraint fails, and the caller retries.
-    row: the one that gets the slug, if it exists already; it may have had it.
+    row: the one that gets the slug, if it exists already; it may have had it. wanted: taken if it is free.
     """
+    if wanted and not cast(Any, model._default_manager).taken(wanted):
+        return wanted
     length, base = _length_of(model), _base_of(model, text)
     beginning = base[: length - 8]  # common to all candidates: a suffix takes at most 8 characters
     others = model._default_manager.exclude(pk=row.pk) if row else model._default_manager.all()

@@ -93,9 +93,9 @@ class VideoQuerySet(AddressedQuerySet["Video"]):
         """Order by publication, the latest first; before them those that beat has not noted as published yet."""
         return self.order_by("-published_at", "-id")
 
-    def create_with_slug(self, *, title: str, **fields: Any) -> "Video":
-        """Create a video with a slug made from its title; safe against concurrent writers of the same title."""
-        return with_free_slug(lambda: self.create(title=title, slug=free_slug(title), **fields))
+    def create_with_slug(self, *, title: str, slug: str = "", **fields: Any) -> "Video":
+        """Create a video with this slug, or a free one made from it or the title; safe against concurrent writers."""
+        return with_free_slug(lambda: self.create(title=title, slug=free_slug(slug or title, slug), **fields))
 
     def unfinished(self) -> "VideoQuerySet":
         return self.filter(status__in=[VideoStatus.PENDING, VideoStatus.PROCESSING])
@@ -341,6 +341,6 @@ class VideoQuality(models.Model):
         return f"{self.video}, {self.quality}"
 
 
-def free_slug(title: str) -> str:
+def free_slug(title: str, wanted: str = "") -> str:
     """Return a slug for a video of this title that no other video has; see `free_slug_in`."""
-    return free_slug_in(Video, title)
+    return free_slug_in(Video, title, wanted=wanted)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 
 from videos.formatting import age, clock, clock_down, views
 from videos.pages.cards import Card
@@ -33,12 +34,14 @@ def _pieces(card: Card, language: str | None) -> Pieces:
 
     They are kept by the values of its row, so that a changed row has other ones, and need no notice of a change.
     """
-    duration = f'<span class="badge"><span class="visually-hidden">Duration: </span>{clock(card.duration)}</span>'
+    duration = (
+        f'<span class="badge"><span class="visually-hidden">{_("Duration:")} </span>{clock(card.duration)}</span>'
+    )
     category = f'<a href="{card.category_url}">{escape(card.category)}</a> ' if card.category is not None else ""
     return Pieces(
         poster=f'<div class="thumb"><img src="{card.poster}" alt="" width="640" height="360"',
         duration=f' decoding="async">{duration if card.duration else ""}</div>',
-        title=f'<h2 class="card-title"><a href="{card.url}">{escape(card.title)}</a></h2>',
+        title=f'<h2 class="card-title" dir="auto"><a href="{card.url}">{escape(card.title)}</a></h2>',
         category=f'<p class="card-meta">{category}<time datetime="{card.public_since.isoformat()}">',
         public_since=card.public_since,
         views=f"</time> <span>{views(card.view_count)}</span></p>" if card.view_count else "</time></p>",

@@ -25,6 +25,7 @@ COMMANDS = {
     "captions": ["list", "a-walk"],
     "disk_usage": [],
     "import_mediacms": ["--database-url", "postgresql://localhost/old", "--media", "."],
+    "export": ["out"],
     "import_video": ["walk.mp4"],
     "import_vlog": ["--database-url", "postgresql://localhost/old", "--storage", "."],
     "jobs": [],
