@@ -243,7 +243,7 @@ CONTENT_SECURITY_POLICY = {
         # Media Source Extensions play from a blob, and hls.js creates a track of captions with an empty data URL.
         "media-src": [SELF, "blob:", "data:", *MEDIA_ORIGINS],
         "worker-src": [SELF, "blob:"],  # hls.js demuxes in a worker made from a blob
-        "style-src": [SELF, UNSAFE_INLINE],  # media-chrome's shadow roots carry <style>
+        "style-src": [SELF, UNSAFE_INLINE],  # 500.html carries <style>, because it must need no other file
         "object-src": [NONE],
         "base-uri": [SELF],
         "frame-ancestors": [NONE],

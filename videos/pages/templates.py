@@ -22,7 +22,7 @@ from jinja2.ext import Extension
 from transcoding.steps.tracks import label_of
 from videos.formatting import absolute, age, clock, thousands, views
 from videos.models import Video, footer
-from videos.pages import embed, markup, structured, transcripts
+from videos.pages import embed, markup, player, structured, transcripts
 from videos.storage import paths
 
 # Everything that Django takes for a link or an address of e-mail has a part like these.
@@ -82,14 +82,8 @@ def master(video: Video) -> str:
     return paths.package_url(video, "master.m3u8")
 
 
-def chapters_file(video: Video) -> str:
-    """Return the address of the chapters, for the player."""
-    return paths.package_url(video, paths.CHAPTERS)
-
-
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "absolute": absolute,
-    "chapters_file": chapters_file,
     "embed_address": embed.player,
     "footer_pages": footer.get,
     "grid": markup.grid,
@@ -97,6 +91,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "meta": markup.meta,
     "moments": markup.moments,
     "oembed_address": embed.discovery,
+    "player_words": player.script,
     "poster": paths.poster_url,
     "static": static_url,
     "storyboard": paths.storyboard_url,
