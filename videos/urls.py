@@ -1,6 +1,6 @@
 from django.urls import path, re_path
 
-from videos.api import archive, caption_draft, captions, videos
+from videos.api import archive, caption_draft, captions, public, videos
 from videos.api import playlists as playlist_calls
 from videos.api.replace import replace
 from videos.pages import downloads, embed, feeds, home, own_pages, pictures, playlists, views
@@ -42,6 +42,10 @@ urlpatterns = [
         caption_draft.PresenceView.as_view(),
         name="caption-presence",
     ),
+    path("api/v1/videos/", public.VideosView.as_view(), name="api-videos"),
+    path("api/v1/categories/", public.CategoriesView.as_view(), name="api-categories"),
+    path("api/v1/tags/", public.TagsView.as_view(), name="api-tags"),
+    path("api/v1/search/", public.SearchView.as_view(), name="api-search"),
     path("api/v1/videos/<slug:slug>/", videos.VideoView.as_view(), name="video"),
     path("api/v1/playlists/", playlist_calls.PlaylistsView.as_view(), name="api-playlists"),
     path("api/v1/playlists/<slug:slug>/", playlist_calls.PlaylistView.as_view(), name="api-playlist"),

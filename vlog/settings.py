@@ -90,6 +90,7 @@ try:
     METRICS_TOKEN = parse_token("METRICS_TOKEN", env.str("METRICS_TOKEN", ""))
     PLAYBACK_LIMIT = parse_limit("PLAYBACK_LIMIT", env.str("PLAYBACK_LIMIT", "600/60"))  # of each client
     SEARCH_LIMIT = parse_limit("SEARCH_LIMIT", env.str("SEARCH_LIMIT", "400/60"))
+    API_LIMIT = parse_limit("API_LIMIT", env.str("API_LIMIT", "400/60"))
     SEEK_LIMIT = parse_limit("SEEK_LIMIT", env.str("SEEK_LIMIT", "5/10"))
     WHISPER_MODEL, WHISPER_PROMPT, TRANSLATION = speech.parse(env)
     ALERT_EMAILS = addresses.parse_recipients(env.str("ALERT_EMAILS", ""))

@@ -129,7 +129,7 @@ def folders(tmp_path_factory):
         for name in ("SOURCES", "MEDIA", "ARCHIVE"):
             patch.setattr(settings, f"{name}_DIR", root / name)
             (root / name).mkdir()
-        for name in ("SEARCH_LIMIT", "PLAYBACK_LIMIT"):
+        for name in ("SEARCH_LIMIT", "PLAYBACK_LIMIT", "API_LIMIT"):
             patch.setattr(settings, name, Limit(0))
         yield
 
