@@ -11,7 +11,7 @@ import environs
 from csp.constants import NONE, SELF, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 
-from vlog import addresses, embedded, enums, installation, logs, speech
+from vlog import addresses, embedded, enums, installation, logs, speech, templating
 from vlog.environment import (
     BASE_DIR,
     PRESETS,
@@ -156,21 +156,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "vlog.urls"
-TEMPLATES = [
-    {
-        "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
-        "APP_DIRS": True,
-        "OPTIONS": {
-            "context_processors": [
-                "django.template.context_processors.request",
-                "django.contrib.auth.context_processors.auth",
-                "django.contrib.messages.context_processors.messages",
-                "vlog.site.context",
-            ]
-        },
-    }
-]
+TEMPLATES = templating.TEMPLATES
 
 # The schema's integer keys are 32 bits wide.
 DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
