@@ -3,7 +3,20 @@ from django.urls import path, re_path
 from videos.api import archive, caption_draft, captions, public, videos
 from videos.api import playlists as playlist_calls
 from videos.api.replace import replace
-from videos.pages import downloads, embed, feeds, home, own_pages, pictures, playlists, views
+from videos.pages import (
+    downloads,
+    embed,
+    feeds,
+    home,
+    own_pages,
+    pictures,
+    playlists,
+    podcasts,
+    qr,
+    robots,
+    sitemaps,
+    views,
+)
 from videos.storage import paths
 from videos.uploads import tus
 
@@ -65,9 +78,18 @@ urlpatterns = [
     path("feed.xml", feeds.LatestFeed(), name="feed"),
     path("category/<slug:slug>/feed.xml", feeds.CategoryFeed(), name="category-feed"),
     path("tag/<slug:slug>/feed.xml", feeds.TagFeed(), name="tag-feed"),
-    path("sitemap.xml", feeds.sitemap, name="sitemap"),
-    path("robots.txt", feeds.robots, name="robots"),
+    path("podcast.xml", podcasts.LatestPodcast(), name="podcast"),
+    path("category/<slug:slug>/podcast.xml", podcasts.CategoryPodcast(), name="category-podcast"),
+    path("tag/<slug:slug>/podcast.xml", podcasts.TagPodcast(), name="tag-podcast"),
+    path("playlist/<slug:slug>/podcast.xml", podcasts.PlaylistPodcast(), name="playlist-podcast"),
+    path("sitemap.xml", sitemaps.index, name="sitemap"),
+    path("sitemap/<slug:name>.xml", sitemaps.part, name="sitemap-part"),
+    path("robots.txt", robots.robots, name="robots"),
+    path("qr/<slug:slug>.svg", qr.code, name="qr"),
+    path("llms.txt", robots.llms, name="llms"),
     re_path(rf"^media/{paths.PACKAGE}(?:{paths.GRANT})?download$", downloads.download, name="download"),
+    re_path(rf"^media/{paths.PACKAGE}(?:{paths.GRANT})?audio\.m4a$", downloads.sound, name="sound"),
+    re_path(rf"^media/{paths.PACKAGE}(?:{paths.GRANT})?chapters\.json$", podcasts.chapters, name="chapters"),
     path("media/<path:address>", views.media, name="media"),
     path("access/media/<path:address>", views.media_access, name="media-access"),
 ]

@@ -17,7 +17,7 @@ from django.utils.formats import date_format
 from transcoding.steps.tracks import label_of
 from videos.formatting import absolute, age, clock, thousands, views
 from videos.models import Video, footer
-from videos.pages import embed, markup, structured, transcripts
+from videos.pages import descriptions, embed, markup, structured, transcripts
 from videos.storage import paths
 
 
@@ -56,6 +56,7 @@ def chapters_file(video: Video) -> str:
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "absolute": absolute,
     "chapters_file": chapters_file,
+    "described": descriptions.described,
     "embed_address": embed.player,
     "footer_pages": footer.get,
     "grid": markup.grid,

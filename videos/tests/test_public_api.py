@@ -169,7 +169,11 @@ class TestLists:
         hidden.tags.add(TagFactory(slug="secret"))
         (category,), (tag,) = (get(client, f"{name}/")["results"] for name in ("categories", "tags"))
         assert (category["slug"], category["videos"]) == ("walks", 1)
-        assert (tag["slug"], tag["videos"], tag["feed_url"]) == ("hills", 1, f"{site_settings.BASE_URL}/tag/hills/feed.xml")
+        assert (tag["slug"], tag["videos"], tag["feed_url"]) == (
+            "hills",
+            1,
+            f"{site_settings.BASE_URL}/tag/hills/feed.xml",
+        )
 
     def test_their_pages_follow_one_another(self, client):
         for name in ("a", "b", "c"):
@@ -217,7 +221,9 @@ class TestSearch:
         rest = client.get(page["next"].removeprefix(site_settings.BASE_URL)).json()
         assert (len(page["results"]), len(rest["results"]), rest["next"]) == (2, 1, None)
 
-    @pytest.mark.parametrize("query", ["", "q=", "q=%00", "q=a&cursor=WzFd.", "q=a&cursor=Wy0xXQ", "q=a&cursor=WzFlOTld"])
+    @pytest.mark.parametrize(
+        "query", ["", "q=", "q=%00", "q=a&cursor=WzFd.", "q=a&cursor=Wy0xXQ", "q=a&cursor=WzFlOTld"]
+    )
     def test_bad_queries_are_refused(self, client, query):
         assert get(client, f"search/?{query}", 400)["detail"].endswith(".")
 

@@ -23,8 +23,10 @@ from transcoding.engine.package import files
 from transcoding.tests import clips
 from videos import archive, grants, publication, tasks, webhooks
 from videos.models import (
+    AudioTrack,
     Category,
     CategoryLimit,
+    Chapter,
     FeaturedVideo,
     FileVersion,
     OwnPage,
@@ -38,6 +40,7 @@ from videos.models import (
     Visibility,
     VisibilityChange,
 )
+from videos.pages.sitemaps import SIZE
 from videos.storage import placement
 from videos.storage.paths import package_dir, package_name, source_path
 from videos.tests.factories import (
@@ -152,7 +155,10 @@ def encoded(tmp_path_factory):
 
 def let_download(video, encoded):
     for path in encoded.iterdir():
-        files.store(package_dir(video) / "720p" / path.name, path.read_bytes())
+        for key in ("720p", "audio"):
+            files.store(package_dir(video) / key / path.name, path.read_bytes())
+    AudioTrack.objects.create(video=video, rendition="audio", name="English")
+    Chapter.objects.create(video=video, start=1, title="The first")
     VideoQuality.objects.create(video=video, quality="720p", width=1280, height=720, bitrate=1)
     Video.objects.filter(pk=video.pk).update(downloads=True)
 
@@ -444,6 +450,7 @@ def known_of(rows: dict[str, Any], video: Video, old: str) -> dict[str, Any]:
         "playlist-id": rows["playlist-id"],
         "unlisted-playlist": "unlisted-playlist",
     }
+    known["map"] = f"videos-{video.pk // SIZE}"
     return known | {"category": rows["category"], "tag": rows["tag"], "other": rows["public"]}
 
 
