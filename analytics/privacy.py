@@ -51,16 +51,15 @@ def privacy(request: HttpRequest) -> HttpResponse:
     """Show what is stored of this browser; erase it, opt out or opt in again."""
     if request.method == "POST":
         return _done(request)
-    return render(
-        request, "analytics/privacy.html", {**_stored(request), "done": DONE.get(request.GET.get("done", ""))}
-    )
+    done = DONE.get(request.GET.get("done", ""), "")
+    return render(request, "analytics/privacy.html", {**_stored(request), "done": done})
 
 
 def _done(request: HttpRequest) -> HttpResponse:
     if not is_from_our_page(request):
-        return refuse(request, HTTPStatus.FORBIDDEN, FOREIGN)
+        return refuse(request, HTTPStatus.FORBIDDEN, str(FOREIGN))
     action = {"erase": _erase, "opt_out": _opt_out, "opt_in": _opt_in}.get(request.POST.get("action", ""))
-    return action(request) if action else refuse(request, HTTPStatus.BAD_REQUEST, UNKNOWN)
+    return action(request) if action else refuse(request, HTTPStatus.BAD_REQUEST, str(UNKNOWN))
 
 
 def _back(done: str) -> HttpResponse:

@@ -58,7 +58,7 @@ class LatestFeed(Feed):
         return get_conditional_response(request, etag=response.headers.get("ETag"), response=response) or response
 
     @property
-    def language(self) -> str:  # type: ignore[override] - django-stubs know an attribute only
+    def language(self) -> str:  # type: ignore[override]
         return site.current().language
 
     def title(self, of: Any) -> str:

@@ -19,7 +19,7 @@ from videos.tests.factories import (
 pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 PAGES = ["/", "/browse/", "/search/", "/search/?q=walk", "/search/?q=nothing", "/category/walks/", "/nothing/"]
-PAGES += ["/playlists/", "/playlist/hikes/", "/watch/v3/?list=hikes"]
+PAGES += ["/playlists/", "/playlist/hikes/", "/watch/v3/?list=hikes", "/privacy/"]
 NARROW, WIDE = {"width": 320, "height": 700}, {"width": 1280, "height": 800}
 PASSWORD = "correct horse"
 

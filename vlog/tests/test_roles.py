@@ -98,7 +98,7 @@ DIFFERENT = ("anonymous", "guest", "knows the password", "editor", "limited edit
 PASSWORD = "a word for friends"
 REACH = {"public": 2, "unlisted": 1}  # of an address without a grant
 # Where an authorised request is refused next, because its body is invalid or it names a row of another account.
-CHECKED_FIRST = ("/api/worker/v1/", "/api/v1/uploads/", "/api/v1/videos/", "/api/v1/playlists/")
+CHECKED_FIRST = ("/api/worker/v1/", "/api/v1/uploads/", "/api/v1/videos/", "/api/v1/playlists/", "/privacy/")
 NOT_FOR_ROLES = {
     "api/worker/v1/",
     # Logging in and out needs no role.
