@@ -1,11 +1,13 @@
-"""Template filters of the desk."""
+"""Template filters and tags of the desk."""
 
 from django import template
 
+from videos.admin import thumbnails
 from videos.formatting import day, thousands
 
 register = template.Library()
 register.filter(day)
+register.simple_tag(thumbnails.address, name="thumbnail")
 
 
 @register.filter
