@@ -4,6 +4,7 @@ The addresses of one video and of playlists answer editors with more: videos/api
 """
 
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
@@ -26,6 +27,13 @@ WORDS = OpenApiParameter("q", str, required=True, description='Words, "phrases",
 TOO_MANY_SEARCHES = "There were too many searches from your network."
 
 
+OTHERS: dict[int, OpenApiResponse] = {
+    HTTPStatus.NOT_MODIFIED: OpenApiResponse(description="The client has this answer: If-None-Match"),
+    HTTPStatus.BAD_REQUEST: OpenApiResponse(description="An unknown parameter, or a value that makes no sense"),
+    HTTPStatus.TOO_MANY_REQUESTS: OpenApiResponse(description="Too many calls; Retry-After has the seconds to wait"),
+}
+
+
 def page_serializer(results: type[serializers.Serializer[Any]], name: str) -> serializers.Serializer[Any]:
     """Return the serializer of a page of these."""
     described = serializers.CharField(allow_null=True, help_text="The address of the next page")
@@ -41,7 +49,7 @@ def documented(
         page_serializer(results, f"{results.__name__}Page"),
         examples=[OpenApiExample("A page", value={"next": None, "results": [example]})],
     )
-    return extend_schema(operation_id=name, parameters=parameters, responses=answer, auth=[])
+    return extend_schema(operation_id=name, parameters=parameters, responses={HTTPStatus.OK: answer, **OTHERS}, auth=[])
 
 
 class VideosView(PublicCall):

@@ -91,6 +91,6 @@ def next_address(request: HttpRequest, cursor: str) -> str:
 
 
 def plain(response: Response) -> Response:
-    """Return the answer for editors: for nobody else, and never kept."""
+    """Return the answer for editors, which caches must keep from other people."""
     patch_vary_headers(response, ("Authorization", "Cookie"))
     return response

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from xml.sax.saxutils import escape
 
-from django.db.models import F, IntegerField
+from django.db.models import Exists, F, IntegerField, OuterRef
 from django.db.models.functions import Cast
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
@@ -16,7 +16,7 @@ from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
 
 from videos.formatting import absolute
-from videos.models import Category, OwnPage, Playlist, Tag, Video
+from videos.models import Category, OwnPage, Playlist, Tag, Video, VideoTag
 from videos.pages import embed
 from videos.pages.feeds import fresh_seconds, xml_text
 from videos.storage.paths import package_url, poster_url
@@ -61,8 +61,8 @@ def _pages() -> Iterator[str]:
     yield from ([reverse("playlists")] if playlists else [])
     yield from playlists
     yield from (row.get_absolute_url() for row in Category.objects.all()[:MAX_OF_KIND])
-    used = Tag.objects.filter(videos__in=Video.objects.public().order_by()).order_by("slug").distinct()
-    yield from (row.get_absolute_url() for row in used[:MAX_OF_KIND])
+    used = VideoTag.objects.filter(tag=OuterRef("pk"), video__in=Video.objects.public().order_by())
+    yield from (row.get_absolute_url() for row in Tag.objects.filter(Exists(used)).order_by("slug")[:MAX_OF_KIND])
     yield from (reverse("own-page", args=[slug]) for slug in OwnPage.objects.values_list("slug", flat=True))
 
 

@@ -37,9 +37,7 @@ class TestCode:
         # The same modules as segno's own code of the address: dark ones in the path of the drawing.
         assert segno.make(f"{settings.BASE_URL}/watch/walk/", micro=False).version < 5
 
-    @pytest.mark.parametrize(
-        ("t", "moment"), [("30", "?t=30"), ("1:00", ""), ("1e999", ""), ("x" * 999, "")]
-    )
+    @pytest.mark.parametrize(("t", "moment"), [("30", "?t=30"), ("1:00", ""), ("1e999", ""), ("x" * 999, "")])
     def test_it_has_the_moment_if_the_video_has_it(self, client, walk, t, moment):
         assert client.get("/qr/walk.svg", {"t": t}).content == drawn(f"{settings.BASE_URL}/watch/walk/{moment}")
 
@@ -101,6 +99,22 @@ def test_oembed_of_anything_else_is_a_404(client, walk, url):
     response = client.get("/oembed", {"url": url})
     assert response.status_code == 404
     assert "There is no video to embed" in response.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("size", "limits", "thumbnail"),
+    [
+        ((1920, 1080), {}, (1280, 720)),
+        ((480, 854), {}, (480, 854)),
+        ((1920, 1080), {"maxwidth": 640}, None),
+        ((0, 0), {}, None),
+    ],
+)
+def test_oembed_has_the_poster_if_it_fits(client, walk, size, limits, thumbnail):
+    type(walk).objects.update(source_width=size[0], source_height=size[1])
+    answer = client.get("/oembed", {"url": f"{settings.BASE_URL}/watch/walk/", **limits}).json()
+    found = (answer["thumbnail_width"], answer["thumbnail_height"]) if "thumbnail_url" in answer else None
+    assert found == thumbnail
 
 
 def test_hostile_titles_are_escaped_everywhere(client, walk):
