@@ -66,7 +66,7 @@ class Site(BaseHTTPRequestHandler):
             self.send_response(204 if GRANT in self.path.partition("?")[0] else 403)
             self.end_headers()
             return
-        if self.path.endswith(("/download", "/original/")):
+        if self.path.endswith(("/download", "/audio.m4a", "/original/")):
             self.send_large_file()
             return
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
