@@ -207,6 +207,17 @@ def test_the_pages_of_a_search_are_reached_without_javascript(visit, address):
     assert page.locator(".result").count() == 6
 
 
+def test_a_visitor_opts_out_without_javascript(visit, address):
+    page = visit("/privacy/", java_script_enabled=False)
+    page.get_by_role("button", name="Opt out and erase").click()
+    page.wait_for_url(f"{address}/privacy/?done=out")
+    assert page.get_by_role("status").inner_text().startswith("You have opted out.")
+    assert [(cookie["name"], cookie["value"]) for cookie in page.context.cookies()] == [("vlog_viewer", "no")]
+    page.get_by_role("button", name="Opt in again").click()
+    page.wait_for_url(f"{address}/privacy/?done=in")
+    assert page.context.cookies() == []
+
+
 def test_the_field_of_tags_suggests_what_is_not_there_yet(visit, address):
     page = visit("/")
     live.log_in(page, address, "editor", PASSWORD)
