@@ -41,6 +41,7 @@ LOADING = {
     "link": ("href",), "object": ("data",), "script": ("src",), "source": ("src", "srcset"), "track": ("src",),
     "video": ("src", "poster"), "form": ("action",), "media-poster-image": ("src",), "button": ("formaction",),
 }  # fmt: skip
+SCRIPTS = {"module", "text/javascript", ""}  # other types are data
 # Links that only say something.
 NOT_LOADED = {"canonical", "alternate"}
 
@@ -59,7 +60,7 @@ class Reader(HTMLParser):
             self.links.append(found["href"])
         if tag != "link" or not NOT_LOADED & set(found.get("rel", "").split()):
             self.loaded += [found[name] for name in LOADING.get(tag, ()) if found.get(name)]
-        if tag == "script" and "src" not in found and found.get("type") != "application/ld+json":
+        if tag == "script" and "src" not in found and found.get("type", "module") in SCRIPTS:
             self.inline.append("script")
         self.inline += [name for name in found if name == "style" or name.startswith("on")]
 
