@@ -18,6 +18,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from analytics import beacons
+from analytics.intake import is_from_our_page
 from analytics.models import PlaybackSession, Viewer
 from analytics.views import COOKIE, OPTED_OUT, remember_viewer, sends_signal
 from videos.models import Video, address_of
@@ -56,19 +57,10 @@ def privacy(request: HttpRequest) -> HttpResponse:
 
 
 def _done(request: HttpRequest) -> HttpResponse:
-    if not _is_from_this_site(request):
+    if not is_from_our_page(request.META, request.get_host()):
         return refuse(request, HTTPStatus.FORBIDDEN, str(FOREIGN))
     action = {"erase": _erase, "opt_out": _opt_out, "opt_in": _opt_in}.get(request.POST.get("action", ""))
     return action(request) if action else refuse(request, HTTPStatus.BAD_REQUEST, str(UNKNOWN))
-
-
-def _is_from_this_site(request: HttpRequest) -> bool:
-    """Return whether the browser says so; one of before 2020 names the origin of a form, if at all."""
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is not None:
-        return site == "same-origin"
-    origin = request.headers.get("Origin")
-    return origin is None or origin.partition("://")[2] == request.get_host()
 
 
 def _back(done: str) -> HttpResponse:

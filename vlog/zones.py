@@ -1,6 +1,7 @@
 """The time zones of pages: the desk shows times in that of the person, all other pages in that of the site."""
 
 from collections.abc import Callable
+from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.http import HttpRequest, HttpResponse
@@ -25,9 +26,14 @@ def choices() -> list[tuple[str, str]]:
 def of_request(request: HttpRequest) -> ZoneInfo:
     """Return the time zone of an answer. Only pages of the desk read the session."""
     own = ""
-    if request.path_info.startswith(reverse("admin:index")):
+    if request.path_info.startswith(_desk()):
         own = getattr(request.user, "time_zone", "")  # backends.LimitedBackend.get_user adds it
     return ZoneInfo(own) if own else site.current().zone
+
+
+@cache
+def _desk() -> str:
+    return reverse("admin:index")
 
 
 def use_zone(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:

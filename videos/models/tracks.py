@@ -94,7 +94,7 @@ class CaptionTrackQuerySet(models.QuerySet["CaptionTrack"]):
         cues.filter(end__gt=duration).update(end=duration)
 
     def add(self, video_id: int, cues: Iterable["Cue"] = (), **fields: Any) -> "CaptionTrack":
-        """Create a track under the next number of the video and its versions, with its cues.
+        """Create a track with its cues, under the next number of the video and its versions unless one is given.
 
         Call it with the video or its job locked. Raises TooManyTracks.
         """
@@ -103,7 +103,8 @@ class CaptionTrackQuerySet(models.QuerySet["CaptionTrack"]):
         if highest >= MAX_NUMBER:
             raise TooManyTracks(f"A video has at most {MAX_NUMBER} caption tracks. Delete one that is not needed.")
         fields.setdefault("changed_at", timezone.now() if fields.get("state") == TrackState.PUBLISHED else None)
-        track = self.create(video_id=video_id, number=highest + 1, **fields)
+        fields.setdefault("number", highest + 1)
+        track = self.create(video_id=video_id, **fields)
         track.replace_cues(cues)
         audit.record("added captions to", subject=track.video, after={"captions": track.facts})
         return track

@@ -56,7 +56,7 @@ def part(request: HttpRequest, name: str) -> HttpResponse:
 
 def _pages() -> Iterator[str]:
     """Yield the addresses of what is no video."""
-    yield from (reverse("home"), reverse("browse"))
+    yield from (reverse("home"), reverse("browse"), reverse("months"))
     playlists = [row.get_absolute_url() for row in Playlist.objects.listed()[:MAX_OF_KIND]]
     yield from ([reverse("playlists")] if playlists else [])
     yield from playlists

@@ -48,7 +48,16 @@ def test_the_pages_are_those_with_public_contents(client):
     PlaylistFactory(slug="hikes", videos=[video])
     PlaylistFactory(slug="secret", visibility="private", videos=[video])
     OwnPage.objects.create(title="Imprint", slug="imprint")
-    expected = ["/", "/browse/", "/playlists/", "/playlist/hikes/", "/category/walks/", "/tag/woods/", "/page/imprint/"]
+    expected = [
+        "/",
+        "/browse/",
+        "/months/",
+        "/playlists/",
+        "/playlist/hikes/",
+        "/category/walks/",
+        "/tag/woods/",
+        "/page/imprint/",
+    ]
     assert places(client, "/sitemap/pages.xml") == expected
 
 

@@ -30,6 +30,7 @@ from videos.models import (
     Chapter,
     FeaturedVideo,
     FileVersion,
+    ImportMap,
     OwnPage,
     Picture,
     Playlist,
@@ -99,7 +100,8 @@ DIFFERENT = ("anonymous", "guest", "knows the password", "editor", "limited edit
 PASSWORD = "a word for friends"
 REACH = {"public": 2, "unlisted": 1}  # of an address without a grant
 # Where an authorised request is refused next, because its body is invalid or it names a row of another account.
-CHECKED_FIRST = ("/api/worker/v1/", "/api/v1/uploads/", "/api/v1/videos/", "/api/v1/playlists/", "/privacy/")
+CHECKED_FIRST = ("/api/worker/v1/", "/api/v1/uploads/", "/api/v1/imports/", "/api/v1/videos/", "/api/v1/playlists/")
+CHECKED_FIRST += ("/privacy/",)
 NOT_FOR_ROLES = {
     "api/worker/v1/",
     # Logging in and out needs no role.
@@ -189,6 +191,8 @@ def rows(db, folders, encoded):
     invitation, invitation_row = invitations.invite(inviter, Role.EDITOR)
     playlist, private = (PlaylistFactory(videos=[public], visibility=value) for value in ("public", "private"))
     pictures = [Picture.objects.give(owner, b"jpeg") for owner in (playlist, private)]
+    moved = {"source": "mediacms", "kind": "videos", "old_id": 1, "new_id": public.pk}
+    ImportMap.objects.create(address="Fjd3mXw1", **moved)
     webhook = webhooks.create("https://example.org/", ["video.ready"])
     return {
         "public": public.slug,
@@ -198,6 +202,7 @@ def rows(db, folders, encoded):
         "archived": archived.pk,
         "archived-slug": archived.slug,
         "package": package_name(public),
+        "old-address": "Fjd3mXw1",
         "grant": "x",
         "link": link,
         "link-id": link_row.pk,
@@ -206,6 +211,7 @@ def rows(db, folders, encoded):
         "picture": pictures[0].pk,
         "private-playlist": private.slug,
         "private-picture": pictures[1].pk,
+        "month": f"{public.published_at:%Y-%m}",
         "category": category.slug,
         "category-id": category.pk,
         "tag": tag.slug,
@@ -213,6 +219,7 @@ def rows(db, folders, encoded):
         "worker": WorkerFactory().pk,
         "chunk": 1,
         "upload": uuid4(),
+        "import": uuid4(),
         "transcription": Transcription.objects.create(video=public).pk,
         "user": another.pk,
         "superuser": User.objects.create_superuser("root").pk,
@@ -458,7 +465,7 @@ def known_of(rows: dict[str, Any], video: Video, old: str) -> dict[str, Any]:
         "unlisted-playlist": "unlisted-playlist",
     }
     known["map"] = f"videos-{video.pk // SIZE}"
-    return known | {"category": rows["category"], "tag": rows["tag"], "other": rows["public"]}
+    return known | {name: rows[name] for name in ("category", "tag", "month")} | {"other": rows["public"]}
 
 
 def gets(client: Client, how: str, known: dict[str, Any]) -> bool:
