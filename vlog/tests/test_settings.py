@@ -26,7 +26,8 @@ def run(folder: Path, *arguments: str, **variables: str) -> "subprocess.Complete
 
 
 def settings_read() -> set[str]:
-    text = "".join((BASE_DIR / name).read_text() for name in ("vlog/settings.py", "vlog/speech.py", "vlog/imports.py"))
+    names = ("settings", "speech", "imports", "podcast")
+    text = "".join((BASE_DIR / f"vlog/{name}.py").read_text() for name in names)
     return {f"VLOG_{name}" for name in re.findall(r'\benv\.\w+\(\s*"([A-Z0-9_]+)"', text)}
 
 
