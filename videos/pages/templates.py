@@ -22,7 +22,7 @@ from jinja2.ext import Extension
 from transcoding.steps.tracks import label_of
 from videos.formatting import absolute, age, clock, thousands, views
 from videos.models import Video, footer
-from videos.pages import embed, markup, player, structured, transcripts
+from videos.pages import descriptions, embed, markup, player, structured, transcripts
 from videos.storage import paths
 
 # Everything that Django takes for a link or an address of e-mail has a part like these.
@@ -84,6 +84,7 @@ def master(video: Video) -> str:
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "absolute": absolute,
+    "described": descriptions.described,
     "embed_address": embed.player,
     "footer_pages": footer.get,
     "grid": markup.grid,
