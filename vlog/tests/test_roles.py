@@ -181,6 +181,7 @@ def rows(db, folders, encoded):
     (package_dir(public) / "master.m3u8").write_text("#EXTM3U\n")
     let_download(public, encoded)
     files.store(source_path(hidden), b"original")
+    hidden.refresh_from_db()  # with the visibility its media key has changed
     package_dir(hidden).mkdir()
     for name in ("poster.jpg", "poster-0.jpg"):
         Image.new("RGB", (16, 16)).save(package_dir(hidden) / name)
