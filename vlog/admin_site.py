@@ -5,6 +5,7 @@ from csp.decorators import csp_replace
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 
 from vlog import disk, sidebar, site
@@ -19,7 +20,7 @@ class VlogAdminSite(AccountPages):
 
     site_header = "VLog"
     site_title = "VLog"
-    index_title = "Start"
+    index_title = _("Start")
     site_url = "/"
     index_template = "admin/start.html"
 

@@ -8,6 +8,8 @@ from django.contrib.admin import AdminSite
 from django.core.cache import cache
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 COUNTS, COUNT_SECONDS = "desk-open-rows", 30  # their key in the cache, and how long they are kept
 OTHER_ICON = "list"
@@ -25,33 +27,33 @@ class Place:
 GROUPS: dict[str, dict[str, Place]] = {
     "": {
         "videos.video": Place("video"),
-        "videos.captiontrack": Place("cc", "Captions"),
-        "analytics.overview": Place("chart", "Statistics"),
-        "videos.archivedvideo": Place("archive", "Archive"),
+        "videos.captiontrack": Place("cc", gettext_lazy("Captions")),
+        "analytics.overview": Place("chart", gettext_lazy("Statistics")),
+        "videos.archivedvideo": Place("archive", gettext_lazy("Archive")),
     },
-    "Organise": {
+    gettext_lazy("Organise"): {
         "videos.playlist": Place("list"),
         "videos.category": Place("folder"),
         "videos.tag": Place("tag"),
         "videos.ownpage": Place("page"),
     },
-    "Operate": {
-        "transcoding.transcodingjob": Place("jobs", "Jobs"),
+    gettext_lazy("Operate"): {
+        "transcoding.transcodingjob": Place("jobs", gettext_lazy("Jobs")),
         "videos.transcription": Place("cc"),
         "workers.worker": Place("worker"),
         "videos.storageentry": Place("disk"),
         "videos.webhook": Place("send"),
-        "videos.webhookdelivery": Place("history", "Deliveries"),
-        "vlog.auditentry": Place("log", "Audit log"),
-        "vlog.sitesettings": Place("globe", "Site"),
+        "videos.webhookdelivery": Place("history", gettext_lazy("Deliveries")),
+        "vlog.auditentry": Place("log", gettext_lazy("Audit log")),
+        "vlog.sitesettings": Place("globe", gettext_lazy("Site")),
     },
-    "People": {
-        "auth.user": Place("users", "People"),
+    gettext_lazy("People"): {
+        "auth.user": Place("users", gettext_lazy("People")),
         "auth.group": Place("role"),
         "vlog.apitoken": Place("key"),
     },
 }
-OTHERS = "Operate"  # of models without a place
+OTHERS = gettext_lazy("Operate")  # of models without a place
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def groups(site: AdminSite, request: HttpRequest, apps: Iterable[dict[str, Any]]
 
 def _start(request: HttpRequest) -> Entry:
     address = reverse("admin:index")
-    return Entry("Start", address, "home", request.path == address)
+    return Entry(_("Start"), address, "home", request.path == address)
 
 
 def _entry(model: dict[str, Any], place: Place | None, request: HttpRequest, count: int) -> Entry:

@@ -10,6 +10,8 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import path
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from videos import history, merging
 from videos.admin.addresses import AddressedAdmin
@@ -58,7 +60,7 @@ class NamedAdmin(VersionedAdmin, AddressedAdmin):
                 audit.record("deleted", subject=row, before=history.values_of(row))
             super().delete_queryset(request, queryset)
 
-    @admin.display(description="Videos", ordering="number")
+    @admin.display(description=gettext_lazy("Videos"), ordering="number")
     def number_of_videos(self, row: Any) -> int:
         number: int = row.number
         return number
@@ -74,12 +76,12 @@ class NamedAdmin(VersionedAdmin, AddressedAdmin):
     def _deletion_note(self, count: int) -> str:
         return f"{counted(count, 'video')} will {self.deletion_note}"
 
-    @admin.action(description="Merge the selected %(verbose_name_plural)s", permissions=["delete"])
+    @admin.action(description=gettext_lazy("Merge the selected %(verbose_name_plural)s"), permissions=["delete"])
     def merge(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         """Ask which row to keep; the confirmation form calls this action again."""
         rows = list(queryset.order_by("name", "pk"))
         if len(rows) < 2:
-            self.message_user(request, "Select at least two to merge.", messages.WARNING)
+            self.message_user(request, _("Select at least two to merge."), messages.WARNING)
             return None
         kept = next((row for row in rows if str(row.pk) == request.POST.get("kept")), None)
         if kept is None:
@@ -91,7 +93,9 @@ class NamedAdmin(VersionedAdmin, AddressedAdmin):
             return None
         names = ", ".join(str(row) for row in rows if row != kept)
         self.log_change(request, kept, f"Merged with {names}.")
-        self.message_user(request, f"Merged {names} into {kept}.", messages.SUCCESS)
+        self.message_user(
+            request, _("Merged %(names)s into %(kept)s.") % {"names": names, "kept": kept}, messages.SUCCESS
+        )
         return None
 
     def _confirm_merge(self, request: HttpRequest, rows: list[Any]) -> HttpResponse:
@@ -107,7 +111,7 @@ class CategoryAdmin(NamedAdmin, PicturedAdmin):
 
     page = "category"
     fields = ("name", "slug", "old_addresses", "description")
-    deletion_note = "remain without a category"
+    deletion_note = gettext_lazy("remain without a category")
     change_list_template = "admin/videos/category/change_list.html"
 
     def get_urls(self) -> list[Any]:
@@ -128,7 +132,7 @@ class CategoryAdmin(NamedAdmin, PicturedAdmin):
             if request.headers.get("Accept") == "application/json":
                 return JsonResponse({"number": number, "total": Category.objects.count()})
             return HttpResponseRedirect(request.path)
-        context = {**self.admin_site.each_context(request), "title": "Order of categories", "opts": self.opts}
+        context = {**self.admin_site.each_context(request), "title": _("Order of categories"), "opts": self.opts}
         context["rows"] = Category.objects.annotate(number=Count("videos", filter=NOT_ARCHIVED))
         return TemplateResponse(request, "admin/videos/category/order.html", context)
 
@@ -154,7 +158,7 @@ class CategoryAdmin(NamedAdmin, PicturedAdmin):
 class TagAdmin(NamedAdmin):
     page = "tag"
     fields = ("name", "slug", "old_addresses")
-    deletion_note = "lose this tag"
+    deletion_note = gettext_lazy("lose this tag")
 
     def get_urls(self) -> list[Any]:
         names = self.admin_site.admin_view(self.names)

@@ -11,6 +11,8 @@ from django.db.models import BooleanField, Case, CharField, Count, F, QuerySet, 
 from django.db.models.expressions import RawSQL
 from django.http import HttpRequest
 from django.utils.functional import cached_property
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from videos.admin.list_filters import FAILED, PERIODS, SCHEDULED, STATES, WORDS, scheduled
 from videos.admin.rows import complete
@@ -28,22 +30,22 @@ CHIPS = (Visibility.PUBLIC, SCHEDULED, Visibility.UNLISTED, Visibility.PRIVATE, 
 RELATED = ("category", "job", "storage_entry")
 DEFERRED = ("description", "job__plan", "storage_entry__folders")  # large, and no row shows them
 COLUMNS = {  # by the name in the address: the heading, and what it is ordered by
-    "title": ("Video", F("title")),
-    "visibility": ("Visibility", F("visibility")),
-    "plays": ("Plays", F("view_count")),
+    "title": (gettext_lazy("Video"), F("title")),
+    "visibility": (gettext_lazy("Visibility"), F("visibility")),
+    "plays": (gettext_lazy("Plays"), F("view_count")),
     "size": (
-        "Size",
+        gettext_lazy("Size"),
         sum((F(f"storage_entry__{name}") for name in ("renditions", "extras")), F("storage_entry__source")),
     ),
-    "added": ("Added", F("created_at")),
+    "added": (gettext_lazy("Added"), F("created_at")),
 }
 DEFAULT_ORDER = "-added"
 ORDERS = {
-    DEFAULT_ORDER: "Added, newest first",
-    "added": "Added, oldest first",
-    "title": "Title, A to Z",
-    "-plays": "Plays, most first",
-    "-size": "Size, largest first",
+    DEFAULT_ORDER: gettext_lazy("Added, newest first"),
+    "added": gettext_lazy("Added, oldest first"),
+    "title": gettext_lazy("Title, A to Z"),
+    "-plays": gettext_lazy("Plays, most first"),
+    "-size": gettext_lazy("Size, largest first"),
 }
 
 
@@ -215,7 +217,7 @@ class VideoList(ChangeList):
             name for name in CHIPS if name in (Visibility.PUBLIC, Visibility.PRIVATE, chosen) or self.marks.get(name)
         ]
         total = rounded(sum(self.marks.values())) if self.marks or self.is_counted else ""
-        every = {"name": "", "word": "All", "number": total, "query": self.get_query_string(remove=["visibility"])}
+        every = {"name": "", "word": _("All"), "number": total, "query": self.get_query_string(remove=["visibility"])}
         numbers = {name: rounded(self.marks.get(name, 0)) if self.is_counted else "" for name in shown}
         return [
             {**every, "is_chosen": chosen not in WORDS},
@@ -268,7 +270,7 @@ class VideoList(ChangeList):
 
     @property
     def order_text(self) -> str:
-        return COLUMNS[self.order.removeprefix("-")][0].replace("Video", "Title")
+        return COLUMNS[self.order.removeprefix("-")][0].replace(_("Video"), _("Title"))
 
     @property
     def view_query(self) -> str:

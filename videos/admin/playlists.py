@@ -12,6 +12,8 @@ from django.db.models import Count, Prefetch, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from videos import history
 from videos.admin.addresses import AddressedAdmin
@@ -31,11 +33,11 @@ from vlog.sentences import counted
 
 FOUND = 20  # videos that a search offers to add
 MEANINGS = {
-    PlaylistVisibility.PRIVATE: "Private: editors",
-    PlaylistVisibility.UNLISTED: "Unlisted: everybody who has the address; also shows unlisted videos",
-    PlaylistVisibility.PUBLIC: "Public: everybody; shows public videos only",
+    PlaylistVisibility.PRIVATE: gettext_lazy("Private: editors"),
+    PlaylistVisibility.UNLISTED: gettext_lazy("Unlisted: everybody who has the address; also shows unlisted videos"),
+    PlaylistVisibility.PUBLIC: gettext_lazy("Public: everybody; shows public videos only"),
 }
-DELETED = "This playlist was deleted meanwhile."
+DELETED = gettext_lazy("This playlist was deleted meanwhile.")
 
 
 class PlaylistForm(VersionedForm):
@@ -43,7 +45,7 @@ class PlaylistForm(VersionedForm):
 
     recorded_as = {"poster_video": "poster"}
     visibility = forms.ChoiceField(
-        label="Who may see it", choices=list(MEANINGS.items()), initial=PlaylistVisibility.PRIVATE
+        label=gettext_lazy("Who may see it"), choices=list(MEANINGS.items()), initial=PlaylistVisibility.PRIVATE
     )
 
     class Meta:
@@ -59,12 +61,12 @@ class PlaylistForm(VersionedForm):
             field: Any = self.fields["poster_video"]
             videos = Video.objects.for_editor(self.editor).not_archived()
             field.queryset = videos.filter(of_playlist).distinct().order_by("title", "pk")
-            field.empty_label = "The first video"
+            field.empty_label = _("The first video")
 
     def clean_title(self) -> str:
         title = clean(self.cleaned_data["title"])
         if not title:
-            raise forms.ValidationError("A playlist needs a title.")
+            raise forms.ValidationError(_("A playlist needs a title."))
         return title
 
 
@@ -102,15 +104,15 @@ class PlaylistAdmin(VersionedAdmin, AddressedAdmin, PicturedAdmin):
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Show no links to other pages beside the choice of a video."""
         if db_field.name == "poster_video":
-            return db_field.formfield(label="Poster", **kwargs)
+            return db_field.formfield(label=_("Poster"), **kwargs)
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
-    @admin.display(description="Videos", ordering="number")
+    @admin.display(description=gettext_lazy("Videos"), ordering="number")
     def number_of_videos(self, playlist: Any) -> int:
         number: int = playlist.number
         return number
 
-    @admin.display(description="Changed", ordering="updated_at")
+    @admin.display(description=gettext_lazy("Changed"), ordering="updated_at")
     def changed(self, playlist: Playlist) -> str:
         return day(playlist.updated_at)
 
@@ -130,7 +132,9 @@ class PlaylistAdmin(VersionedAdmin, AddressedAdmin, PicturedAdmin):
         """Show the new playlist, which has no videos yet."""
         if "_addanother" in request.POST or "_popup" in request.POST:
             return super().response_add(request, obj, post_url_continue)
-        self.message_user(request, f"The playlist “{obj}” was created. Add videos below.", messages.SUCCESS)
+        self.message_user(
+            request, _("The playlist “%(obj)s” was created. Add videos below.") % {"obj": obj}, messages.SUCCESS
+        )
         return to_videos(obj)
 
     def delete_model(self, request: HttpRequest, obj: Playlist) -> None:
@@ -199,7 +203,7 @@ class PlaylistAdmin(VersionedAdmin, AddressedAdmin, PicturedAdmin):
         chosen = number_in(given.get("add") or given.get("remove")) or 0
         playlist = Playlist.objects.filter(pk=chosen).first()
         if playlist is None:
-            self.message_user(request, "Choose a playlist first.", messages.WARNING)
+            self.message_user(request, _("Choose a playlist first."), messages.WARNING)
         elif "remove" in given:
             playlist.remove([video.pk])
         elif (sentence := add_to(playlist, video.pk)) != "":
@@ -213,7 +217,7 @@ def to_videos(playlist: Playlist) -> HttpResponse:
 def add_to(playlist: Playlist, video_id: int) -> str:
     """Add a video; returns why it was not added, empty if it was."""
     try:
-        return "" if playlist.add([video_id]) else "This video is in the playlist already, or gone."
+        return "" if playlist.add([video_id]) else _("This video is in the playlist already, or gone.")
     except PlaylistFull as error:
         return str(error)
 

@@ -11,6 +11,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
 
 from transcoding.models import UNFINISHED, PipelineStep, QualityStatus
 from transcoding.operations.insight import Insight, inspect_jobs
@@ -34,12 +35,14 @@ class Mark:
 def mark_of(video: Video) -> Mark:
     """Return the mark of a video whose changes are prefetched if it has any."""
     if video.status == Video.Status.FAILED:
-        return Mark(FAILED, WORDS[FAILED], "Failed: it cannot be watched, because its file could not be made")
+        return Mark(FAILED, WORDS[FAILED], _("Failed: it cannot be watched, because its file could not be made"))
     now = Visibility(video.in_force().visibility)
     ahead = [change for change in video.changes.all() if change.at > timezone.now()] if video.changes_at else []
     publication = next((change for change in ahead if change.visibility == Visibility.PUBLIC), None)
     if publication and now != Visibility.PUBLIC:
-        return Mark(SCHEDULED, day_and_time(publication.at), f"{MEANINGS[now]}. Public from then on.")
+        return Mark(
+            SCHEDULED, day_and_time(publication.at), _("%(now)s. Public from then on.") % {"now": MEANINGS[now]}
+        )
     changes = [f"{change.visibility} from {day_and_time(change.at)}" for change in ahead]
     ends = bool(ahead) and ahead[0].visibility == Visibility.PRIVATE
     return Mark(now, WORDS[now], MEANINGS[now], f"until {day_and_time(ahead[0].at)}" if ends else ", ".join(changes))
@@ -59,18 +62,18 @@ def _progress(video: Video, insight: Insight) -> list[str]:
     """Return what is being made of an unfinished video, how far it is, and how long it takes or why it waits."""
     job = video.job
     if job.current_step == PipelineStep.ARRIVAL:
-        return [f"{job.progress_percent} % sent to the object store"]
+        return [_("%(progress_percent)s %% sent to the object store") % {"progress_percent": job.progress_percent}]
     facts = [f"{job.progress_percent} % encoded"] if video.status == Video.Status.PROCESSING else []
     if not insight.workers:
         return [*facts, f"Waiting: {insight.why[:1].lower()}{insight.why[1:].rstrip('.')}"]
     made = [rung.quality for rung in job.qualities.all() if rung.status == QualityStatus.IN_PROGRESS]
     left = [f"{_minutes(insight.remaining)} left"] if insight.remaining is not None else []
-    return [f"Encoding {', '.join(made)}".strip(), *facts, *left]
+    return [_("Encoding %(made)s") % {"made": ", ".join(made)}.strip(), *facts, *left]
 
 
 def _minutes(seconds: float) -> str:
     if seconds < 60:
-        return "less than 1 min"
+        return _("less than 1 min")
     return f"{round(seconds / 60)} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 

@@ -7,6 +7,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from analytics import reports
 from analytics.models import DailyTotal
@@ -165,7 +166,7 @@ def _plays() -> dict[str, Any]:
     return {
         "figures": figures(now, before),
         "plots": plot.pair(plays, "play"),
-        "plot_words": plot.in_words(plays, "Plays"),
+        "plot_words": plot.in_words(plays, _("Plays")),
         "plays": plays[::-1],
         "days": reports.DAYS,
         "has_plays": any(number for _, number in plays),
@@ -180,9 +181,9 @@ def figures(now: list[DailyTotal], before: list[DailyTotal]) -> list[Figure]:
     share = 100 * ends / plays if plays else 0
     points = round(share - 100 * ends_earlier / earlier) if plays and earlier else 0
     return [
-        Figure("Plays", f"{plays:,}", _change(plays, earlier)),
-        Figure("Hours watched", f"{hours:,.0f}", _change(hours, hours_earlier)),
-        Figure("Watched to the end", f"{share:.0f} %", _with_minus(f"{points:+} points") if points else ""),
+        Figure(_("Plays"), f"{plays:,}", _change(plays, earlier)),
+        Figure(_("Hours watched"), f"{hours:,.0f}", _change(hours, hours_earlier)),
+        Figure(_("Watched to the end"), f"{share:.0f} %", _with_minus(f"{points:+} points") if points else ""),
     ]
 
 
@@ -215,7 +216,7 @@ def workers_in_words(workers: Any, busy: set[str]) -> str:
     working = sum(worker.name in busy for worker in live)
     paused = sum(not worker.available for worker in live)
     words = [(working, "busy"), (len(live) - working - paused, "idle"), (paused, "paused")]
-    return ", ".join(f"{number} {word}" for number, word in words if number > 0) or "None is running"
+    return ", ".join(f"{number} {word}" for number, word in words if number > 0) or _("None is running")
 
 
 def _lead(found: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from videos import history
 from vlog import audit
@@ -73,7 +74,9 @@ def skipped_message(rows: list[Any]) -> str:
     """Return the message about rows that an action has skipped, with the last change of each."""
     named = "; ".join(f"“{row}”{_last_change(row)}" for row in rows[:MAX_NAMED])
     more = f"; and {len(rows) - MAX_NAMED} more" if len(rows) > MAX_NAMED else ""
-    return f"Skipped, because they were changed after this list was loaded: {named}{more}. Look at them, and try again."
+    return _(
+        "Skipped, because they were changed after this list was loaded: %(named)s%(more)s. Look at them, and try again."
+    ) % {"named": named, "more": more}
 
 
 def _last_change(row: Any) -> str:

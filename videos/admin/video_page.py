@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext_lazy as _
 
 from analytics import reports
 from transcoding.engine.renditions import display_order
@@ -23,11 +24,11 @@ from vlog import audit
 CAPTIONS = "admin:videos_video_captions"  # the page of a video's captions
 HISTORY = 3  # entries on the page
 STAGES = (  # the steps of a job as its video's editors see them, each with those that are done before it
-    ("Uploaded", (PipelineStep.ARRIVAL,)),
-    ("Checked", (None, PipelineStep.PROBE)),
-    ("Poster", (PipelineStep.THUMBNAIL,)),
-    ("Qualities", (PipelineStep.TRANSCODE,)),
-    ("Published", (PipelineStep.MASTER_PLAYLIST, PipelineStep.FINALIZE)),
+    (_("Uploaded"), (PipelineStep.ARRIVAL,)),
+    (_("Checked"), (None, PipelineStep.PROBE)),
+    (_("Poster"), (PipelineStep.THUMBNAIL,)),
+    (_("Qualities"), (PipelineStep.TRANSCODE,)),
+    (_("Published"), (PipelineStep.MASTER_PLAYLIST, PipelineStep.FINALIZE)),
 )
 
 

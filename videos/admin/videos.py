@@ -14,6 +14,8 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import get_current_timezone_name
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from transcoding.engine.plan.inventory import MAX_CHAPTERS
 from transcoding.steps import audio_tracks, chapters
@@ -39,7 +41,7 @@ class ChapterInline(admin.TabularInline):
     ordering = ("start",)
     extra = 1
     max_num = MAX_CHAPTERS
-    verbose_name_plural = "Chapters"
+    verbose_name_plural = gettext_lazy("Chapters")
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("videos.view_video") or self.has_change_permission(request, obj)
@@ -193,7 +195,7 @@ class VideoAdmin(VideoListAdmin, PosterAdmin):
 
 def archived_message(titles: list[str]) -> SafeString:
     """Return the message after one or more videos were archived."""
-    subject = f"“{titles[0]}” was" if len(titles) == 1 else f"{len(titles)} videos were"
+    subject = f"“{titles[0]}” was" if len(titles) == 1 else _("%(titles)s videos were") % {"titles": len(titles)}
     return format_html(
         '{} moved to the archive. <a href="{}">Archived videos</a> can be restored for {} days.',
         subject,

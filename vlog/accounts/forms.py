@@ -9,6 +9,7 @@ from django.contrib.auth import forms as auth_forms
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from vlog.accounts import limits, second_factor
@@ -19,7 +20,7 @@ REFUSED, WRONG = "refused", "wrong"
 def code_field(*, autofocus: bool = True) -> forms.CharField:
     attributes = {"autocomplete": "one-time-code", "autocapitalize": "none", "spellcheck": "false"}
     attributes |= {"autofocus": ""} if autofocus else {}
-    return forms.CharField(label="Code", max_length=30, widget=forms.TextInput(attributes))
+    return forms.CharField(label=_("Code"), max_length=30, widget=forms.TextInput(attributes))
 
 
 class LoginForm(AdminAuthenticationForm):
@@ -85,5 +86,5 @@ class PasswordChangeForm(auth_forms.PasswordChangeForm):
 def clean_password(request: HttpRequest, user: Any, password: str) -> str:
     if authenticate(request, username=user.get_username(), password=password) is None:
         refused = getattr(request, "refusal", None)
-        raise ValidationError(str(refused or "This password is wrong."), code=REFUSED if refused else WRONG)
+        raise ValidationError(str(refused or _("This password is wrong.")), code=REFUSED if refused else WRONG)
     return password

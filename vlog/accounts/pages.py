@@ -8,6 +8,8 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import FormView
@@ -39,7 +41,7 @@ class SetUpPage(AccountPage):
 
     form_class = SetUpForm
     template_name = "admin/second_factor.html"
-    title = "Set up the second factor"
+    title = gettext_lazy("Set up the second factor")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         key = self.request.session.setdefault(KEY, second_factor.new_key())
@@ -67,5 +69,5 @@ class SetUpPage(AccountPage):
 
 def show_codes(request: HttpRequest, codes: list[str], continue_to: str) -> HttpResponse:
     """Show recovery codes in the answer itself, so that no address, flash message or log contains them."""
-    context = {"title": "Recovery codes", "subtitle": None, "codes": codes, "continue_to": continue_to}
+    context = {"title": _("Recovery codes"), "subtitle": None, "codes": codes, "continue_to": continue_to}
     return TemplateResponse(request, "admin/recovery_codes.html", {**admin.site.each_context(request), **context})

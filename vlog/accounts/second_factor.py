@@ -18,6 +18,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
 from django_otp.oath import TOTP
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
@@ -36,7 +37,7 @@ class WrongCode(ValueError):
     """The message is for the person."""
 
     def __init__(self) -> None:
-        super().__init__("This code is wrong or was used before. Enter the code that the app shows now.")
+        super().__init__(_("This code is wrong or was used before. Enter the code that the app shows now."))
 
 
 class AlreadySetUp(ValueError):
