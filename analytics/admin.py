@@ -12,6 +12,9 @@ from django.utils.translation import gettext as _
 from analytics import reports
 from analytics.models import Overview
 from vlog import plot
+from vlog.sentences import one_or_many
+
+VIEWS = one_or_many("%(day)s: %(number)s view", "%(day)s: %(number)s views")
 
 
 @admin.register(Overview)
@@ -45,7 +48,7 @@ class OverviewAdmin(admin.ModelAdmin):
             "title": _("Statistics"),
             "opts": self.opts,
             "totals": reports.totals(),
-            "plots": plot.pair(views, "view"),
+            "plots": plot.pair(views, VIEWS),
             "plot_words": plot.in_words(views, _("Views")),
             "top_videos": reports.top_videos(request.user),
             "days": reports.DAYS,

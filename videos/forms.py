@@ -101,8 +101,8 @@ class UploadForm(TaggedForm):
     file = FilesField(
         help_text=(
             gettext_lazy(
-                "Any video or audio file. The original is kept unchanged; viewers get encoded versions of it. Captions and "
-                "a poster may come with it: holiday.en.srt and holiday.jpg with holiday.mp4."
+                "Any video or audio file. The original is kept unchanged; viewers get encoded versions of it. "
+                "Captions and a poster may come with it: holiday.en.srt and holiday.jpg with holiday.mp4."
             )
         ),
         widget=FilesInput(
@@ -278,7 +278,7 @@ class PosterForm(forms.Form):
 
     picture = forms.FileField(
         required=False,
-        help_text=f"JPEG or PNG, at most {filesizeformat(MAX_POSTER_BYTES)}, ideally 1280 x 720 pixels.",
+        help_text=gettext_lazy("JPEG or PNG, at most 10 MB, ideally 1280 x 720 pixels."),
         widget=forms.FileInput(attrs={"accept": "image/jpeg,image/png", "required": True}),
     )
     candidate = forms.IntegerField(required=False, min_value=0, max_value=9, widget=forms.HiddenInput)

@@ -43,7 +43,7 @@ class LinksField(forms.CharField):
         return [self._link(line) for line in lines]
 
     def _link(self, line: str) -> list[str]:
-        text, _, address = line.rpartition(" ")
+        text, _space, address = line.rpartition(" ")
         try:
             is_https(address)
         except ValidationError:

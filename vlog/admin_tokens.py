@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from vlog import audit, tokens
 from vlog.models import ApiToken, Scope
-from vlog.sentences import counted
+from vlog.sentences import plural
 
 SCOPES = [
     (Scope.READ, gettext_lazy("Read")),
@@ -114,7 +114,8 @@ class ApiTokenAdmin(admin.ModelAdmin):
             self.log_change(request, token, "Revoked.")
         number = len(revoked)
         if number:
-            self.message_user(request, f"{counted(number, 'token')} revoked.", messages.SUCCESS)
+            message = plural("%(number)s token revoked.", "%(number)s tokens revoked.", number)
+            self.message_user(request, message, messages.SUCCESS)
         else:
             self.message_user(request, _("These tokens were revoked before."), messages.WARNING)
 

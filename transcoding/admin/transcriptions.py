@@ -19,7 +19,7 @@ from transcoding.models import TranscodingJob
 from transcoding.steps import captions, tracks
 from videos.formatting import clock
 from videos.models import Transcription, Video, through_video
-from vlog.sentences import counted
+from vlog.sentences import one_or_many, plural
 
 LANGUAGES = sorted(((code, tracks.name_of(code)) for code in LANG_INFO if len(code) == 2), key=lambda pair: pair[1])
 OFF = gettext_lazy(
@@ -64,7 +64,8 @@ class TranscriptionForm(forms.ModelForm):
         if self.instance.status in (Transcription.Status.PENDING, Transcription.Status.PROCESSING) and self.instance.pk:
             raise forms.ValidationError(
                 _(
-                    "This transcription is pending or running. Wait until it is finished, or cancel it in the list first."
+                    "This transcription is pending or running. Wait until it is finished, or cancel it in the list "
+                    "first."
                 )
             )
         return super().clean() or self.cleaned_data
@@ -135,13 +136,13 @@ class TranscriptionAdmin(admin.ModelAdmin):
 
     @admin.display(description=gettext_lazy("Language"), ordering="language")
     def language_name(self, row: Transcription) -> str:
-        return tracks.name_of(row.language) if row.word_count else ""
+        return _(tracks.name_of(row.language)) if row.word_count else ""
 
     @admin.display(description=gettext_lazy("Time left"))
     def time_left(self, row: Transcription) -> str:
         """Return the remaining time at the speed of this transcription so far."""
         seconds = row.seconds_left()
-        return f"about {clock(seconds)}" if seconds is not None else ""
+        return _("about %(time)s") % {"time": clock(seconds)} if seconds is not None else ""
 
     @admin.display(description=gettext_lazy("Time taken"), ordering="duration_seconds")
     def took(self, row: Transcription) -> str:
@@ -154,8 +155,8 @@ class TranscriptionAdmin(admin.ModelAdmin):
             return
         number = sum(tasks.transcribe_again(job, language) for job, language in self._jobs(queryset))
         if number:
-            message = f"{counted(number, 'video')} will be transcribed."
-            self.message_user(request, message, messages.SUCCESS)
+            one, many = one_or_many("%(number)s video will be transcribed.", "%(number)s videos will be transcribed.")
+            self.message_user(request, plural(one, many, number), messages.SUCCESS)
         else:
             self.message_user(
                 request,
@@ -165,9 +166,10 @@ class TranscriptionAdmin(admin.ModelAdmin):
 
     @admin.action(description=gettext_lazy("Cancel"), permissions=["change"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Transcription]) -> None:
-        number = sum(captions.cancel(job, request.user.get_username()) for job, _ in self._jobs(queryset))
+        number = sum(captions.cancel(job, request.user.get_username()) for job, _language in self._jobs(queryset))
         if number:
-            self.message_user(request, f"{counted(number, 'transcription')} cancelled.", messages.SUCCESS)
+            one, many = one_or_many("%(number)s transcription cancelled.", "%(number)s transcriptions cancelled.")
+            self.message_user(request, plural(one, many, number), messages.SUCCESS)
         else:
             self.message_user(request, _("None of these transcriptions is pending or running."), messages.WARNING)
 

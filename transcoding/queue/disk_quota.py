@@ -114,10 +114,10 @@ def blocks(job: TranscodingJob) -> bool:
 
 def why_waiting(size: int, free: int) -> str:
     """Return the reason for operators: the job needs `size` bytes, and `free` may still be reserved."""
-    return (
-        f"It waits for disk space: it needs about {readable(size)}, and {readable(free)} are available. "
-        "Free some space; it continues by itself."
-    )
+    return _(
+        "It waits for disk space: it needs about %(size)s, and %(free)s are available. Free some space; it continues by "
+        "itself."
+    ) % {"size": readable(size), "free": readable(free)}
 
 
 def _unfinished() -> "JobQuerySet":

@@ -39,7 +39,7 @@ from videos.models import (
 from videos.publication import PublicationError
 from videos.uploads import clean
 from vlog.disk import readable
-from vlog.sentences import counted
+from vlog.sentences import plural
 
 SESSION_KEY = "bulk_edit"
 SHOWN = timedelta(minutes=30)  # for which the list shows the last edit, with the way back
@@ -88,7 +88,8 @@ def last_edit(request: HttpRequest) -> dict[str, Any] | None:
 
 def _sentence(edit: BulkEdit, numbers: dict[str, int]) -> str:
     if edit.undone_at:
-        return f"Undone: {counted(numbers.get(BulkState.RESTORED, 0), 'video is', 'videos are')} as before."
+        restored = numbers.get(BulkState.RESTORED, 0)
+        return plural("Undone: %(number)s video is as before.", "Undone: %(number)s videos are as before.", restored)
     return has_done(edit, numbers.get(BulkState.CHANGED, 0))
 
 
@@ -97,9 +98,10 @@ def _skipped(edit: BulkEdit, number: int) -> str:
     if not number:
         return ""
     items = edit.items.filter(state=BulkState.SKIPPED).select_related("video").order_by("pk")[:MAX_NAMED]
-    named = "; ".join(f"“{item.video}”: {item.reason}" for item in items)
-    more = f"; and {number - MAX_NAMED} more" if number > MAX_NAMED else ""
-    return f"Skipped {counted(number, 'video')}: {named}{more}"
+    named = "; ".join(f"“{item.video}”: {_(item.reason)}" for item in items if item.reason)
+    if number > MAX_NAMED:
+        named += _("; and %(number)s more") % {"number": number - MAX_NAMED}
+    return plural("Skipped %(number)s video: %(named)s", "Skipped %(number)s videos: %(named)s", number, named=named)
 
 
 class BulkAdmin(FileVersionAdmin):
@@ -272,7 +274,11 @@ class BulkAdmin(FileVersionAdmin):
         for video in failed:
             tasks.retry(video.job)
         if failed:
-            self.message_user(request, f"Retrying {counted(len(failed), 'video')}.", messages.SUCCESS)
+            self.message_user(
+                request,
+                plural("Retrying %(number)s video.", "Retrying %(number)s videos.", len(failed)),
+                messages.SUCCESS,
+            )
         else:
             self.message_user(request, _("None of these videos has failed."), messages.WARNING)
 
@@ -317,16 +323,12 @@ def estimate_of(ids: list[int]) -> str:
     spent = known.aggregate(work=Sum(F("ended_at") - F("started_at")))["work"]
     measured = videos.filter(job__in=known.values("job")).aggregate(seconds=Sum("duration"))["seconds"]
     needed = total["bytes"]
-    disk = (
-        _("They need about %(needed)s more disk space until the replaced files are deleted.")
-        % {"needed": readable(needed)}
-        if needed
-        else ""
-    )
+    disk = ""
+    if needed:
+        disk = _("They need about %(size)s more disk space until the replaced files are deleted.")
+        disk %= {"size": readable(needed)}
     if not spent or not measured:
         return disk or _("How much work and disk space that takes is not known yet.")
     work = spent.total_seconds() * (total["seconds"] or 0) / measured
-    return (
-        _("One worker needs about %(work)s for that (hours, minutes, seconds). %(disk)s")
-        % {"work": clock(work), "disk": disk}.strip()
-    )
+    time = _("One worker needs about %(time)s for that (hours, minutes, seconds).") % {"time": clock(work)}
+    return f"{time} {disk}".strip()

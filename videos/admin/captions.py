@@ -75,8 +75,8 @@ def desk(request: HttpRequest, video_id: int, *, site: Any) -> HttpResponse:
         "opts": site.opts,
         "video": video,
         "track": track,
-        "tabs": [(row, tracks.label_of(row), state_of(row, _drafts(row))) for row in rows],
-        "label": tracks.name_of(track.language) if track else "",
+        "tabs": [(row, tracks.shown_label(row), state_of(row, _drafts(row))) for row in rows],
+        "label": _(tracks.name_of(track.language)) if track else "",
         "playable": video.playable,
         "versions": [version for version in track.versions.all() if not version.is_working] if track else [],
         "formats": list(writing.TYPES),
@@ -141,26 +141,26 @@ def address(video: Video, number: int | None = None) -> str:
 def _new(request: HttpRequest, video: Video) -> tuple[str, int | None]:
     track = captions.start(video, **_cleaned(NewTrackForm(request.POST)))
     return _("%(track)s was added. Write the first caption, then publish it.") % {
-        "track": tracks.label_of(track)
+        "track": tracks.shown_label(track)
     }, track.number
 
 
 def _describe(request: HttpRequest, video: Video) -> tuple[str, int | None]:
     track = captions.describe(_track(request, video), _cleaned(TrackForm(request.POST)))
-    return _("%(track)s was changed.") % {"track": tracks.label_of(track)}, track.number
+    return _("%(track)s was changed.") % {"track": tracks.shown_label(track)}, track.number
 
 
 def _withdraw(request: HttpRequest, video: Video) -> tuple[str, int | None]:
     track = captions.describe(_track(request, video), {"state": TrackState.DRAFT, "is_default": False})
     return _("Viewers no longer get %(track)s. Its text is kept as a draft.") % {
-        "track": tracks.label_of(track)
+        "track": tracks.shown_label(track)
     }, track.number
 
 
 def _delete(request: HttpRequest, video: Video) -> tuple[str, int | None]:
     track = _track(request, video)
     captions.delete(track)
-    return _("%(track)s was deleted.") % {"track": tracks.label_of(track)}, None
+    return _("%(track)s was deleted.") % {"track": tracks.shown_label(track)}, None
 
 
 def _transcribe(request: HttpRequest, video: Video) -> tuple[str, int | None]:

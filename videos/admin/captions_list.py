@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy
 
 from transcoding.steps import tracks
 from videos.models import CaptionTrack, CaptionVersionState, TrackOrigin, TrackState, through_video
-from vlog.sentences import counted
+from vlog.sentences import plural, within_sentence
 
 DRAFTS = Count("versions", Q(versions__state=CaptionVersionState.DRAFT))
 
@@ -38,7 +38,7 @@ def state_of(track: CaptionTrack, drafts: int) -> str:
     if track.state == TrackState.DRAFT:
         return _("Not published")
     if drafts:
-        return counted(drafts, "draft")
+        return plural("%(number)s draft", "%(number)s drafts", drafts)
     return _("Automatic") if track.origin == TrackOrigin.WHISPER and not track.edited else ""
 
 
@@ -60,7 +60,7 @@ class Row:
 def rows(waiting: QuerySet[CaptionTrack]) -> list[Row]:
     """Return rows of the start page. One query."""
     return [
-        Row(track, tracks.name_of(track.language), state_of(track, 1).lower(), address_of(track))
+        Row(track, _(tracks.name_of(track.language)), within_sentence(state_of(track, 1)), address_of(track))
         for track in waiting.select_related("video")
     ]
 
@@ -119,7 +119,7 @@ class CaptionTrackAdmin(admin.ModelAdmin):
 
     @admin.display(description=gettext_lazy("Captions"), ordering="language")
     def label(self, track: CaptionTrack) -> str:
-        return tracks.label_of(track)
+        return tracks.shown_label(track)
 
     @admin.display(description=gettext_lazy("State"))
     def waiting(self, track: Any) -> SafeString | str:

@@ -22,7 +22,7 @@ from videos.models import Category, Tag, is_limited, of_editor
 from videos.uploads import clean
 from videos.versions import VersionedForm
 from vlog import audit
-from vlog.sentences import counted
+from vlog.sentences import one_or_many, plural
 
 NOT_ARCHIVED = Q(videos__deleted_at=None)
 SUGGESTIONS = 10
@@ -74,7 +74,7 @@ class NamedAdmin(VersionedAdmin, AddressedAdmin):
         return named, counts, set() if allowed else {name}, []
 
     def _deletion_note(self, count: int) -> str:
-        return f"{counted(count, 'video')} will {self.deletion_note}"
+        return plural(*self.deletion_note, count)
 
     @admin.action(description=gettext_lazy("Merge the selected %(verbose_name_plural)s"), permissions=["delete"])
     def merge(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
@@ -100,7 +100,7 @@ class NamedAdmin(VersionedAdmin, AddressedAdmin):
 
     def _confirm_merge(self, request: HttpRequest, rows: list[Any]) -> HttpResponse:
         largest = max(rows, key=lambda row: row.number)
-        title = f"Merge {len(rows)} {self.opts.verbose_name_plural}"
+        title = _("Merge %(number)s %(kind)s") % {"number": len(rows), "kind": self.opts.verbose_name_plural}
         context = {**self.admin_site.each_context(request), "title": title, "opts": self.opts, "rows": rows}
         return TemplateResponse(request, "admin/videos/merge.html", {**context, "largest": largest})
 
@@ -111,7 +111,9 @@ class CategoryAdmin(NamedAdmin, PicturedAdmin):
 
     page = "category"
     fields = ("name", "slug", "old_addresses", "description")
-    deletion_note = gettext_lazy("remain without a category")
+    deletion_note = one_or_many(
+        "%(number)s video will remain without a category", "%(number)s videos will remain without a category"
+    )
     change_list_template = "admin/videos/category/change_list.html"
 
     def get_urls(self) -> list[Any]:
@@ -158,7 +160,7 @@ class CategoryAdmin(NamedAdmin, PicturedAdmin):
 class TagAdmin(NamedAdmin):
     page = "tag"
     fields = ("name", "slug", "old_addresses")
-    deletion_note = gettext_lazy("lose this tag")
+    deletion_note = one_or_many("%(number)s video will lose this tag", "%(number)s videos will lose this tag")
 
     def get_urls(self) -> list[Any]:
         names = self.admin_site.admin_view(self.names)

@@ -206,7 +206,7 @@ class VideoList(ChangeList):
                 "is_ascending": self.order == name,
                 "query": self.get_query_string({"o": name if self.order == f"-{name}" else f"-{name}"}),
             }
-            for name, (text, _) in COLUMNS.items()
+            for name, (text, _by) in COLUMNS.items()
         ]
 
     @property

@@ -29,7 +29,7 @@ from videos.storage.paths import poster_url
 from videos.uploads import clean
 from videos.versions import VersionedForm
 from vlog import audit
-from vlog.sentences import counted
+from vlog.sentences import plural
 
 FOUND = 20  # videos that a search offers to add
 MEANINGS = {
@@ -151,7 +151,15 @@ class PlaylistAdmin(VersionedAdmin, AddressedAdmin, PicturedAdmin):
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """List each playlist; its videos stay."""
         allowed = self.has_delete_permission(request)
-        named = [f"{row}: {counted(row.items.count(), 'video')} will remain, outside of it" for row in objs]
+        named = [
+            plural(
+                "%(row)s: %(number)s video will remain, outside of it",
+                "%(row)s: %(number)s videos will remain, outside of it",
+                row.items.count(),
+                row=row,
+            )
+            for row in objs
+        ]
         name = str(self.opts.verbose_name)
         return named, {str(self.opts.verbose_name_plural): len(named)}, set() if allowed else {name}, []
 
@@ -238,7 +246,7 @@ def found(request: HttpRequest, playlist: Playlist) -> list[Video]:
     text = request.GET.get("find", "")
     if not text.strip() or "\0" in text:
         return []
-    matches, _ = search(videos, text)
+    matches = search(videos, text)[0]
     return described(request, matches.order_by("-created_at", "-pk")[:FOUND])
 
 

@@ -9,17 +9,18 @@ from django.db.models import prefetch_related_objects
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, number_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from transcoding.models import UNFINISHED, PipelineStep, QualityStatus
 from transcoding.operations.insight import Insight, inspect_jobs
-from videos.admin.list_filters import FAILED, SCHEDULED, WORDS
+from videos.admin.list_filters import FAILED, SCHEDULED, STATES_OF_VISIBILITY, WORDS
 from videos.admin.publication import grant_to_editor
 from videos.formatting import clock, day, thousands
-from videos.models import MEANINGS, Video, Visibility
+from videos.models import MEANINGS, Video, Visibility, VisibilityChange
 from videos.storage.paths import poster_url
+from vlog.sentences import within_sentence
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,18 @@ def mark_of(video: Video) -> Mark:
         return Mark(
             SCHEDULED, day_and_time(publication.at), _("%(now)s. Public from then on.") % {"now": MEANINGS[now]}
         )
-    changes = [f"{change.visibility} from {day_and_time(change.at)}" for change in ahead]
-    ends = bool(ahead) and ahead[0].visibility == Visibility.PRIVATE
-    return Mark(now, WORDS[now], MEANINGS[now], f"until {day_and_time(ahead[0].at)}" if ends else ", ".join(changes))
+    return Mark(now, WORDS[now], MEANINGS[now], _ahead(ahead))
+
+
+def _ahead(changes: list[VisibilityChange]) -> str:
+    """Return the changes of a visibility that come, in words."""
+    if changes and changes[0].visibility == Visibility.PRIVATE:
+        return _("until %(moment)s") % {"moment": day_and_time(changes[0].at)}
+    sentence = _("%(visibility)s from %(moment)s")
+    return ", ".join(
+        sentence % {"visibility": STATES_OF_VISIBILITY[one.visibility], "moment": day_and_time(one.at)}
+        for one in changes
+    )
 
 
 def day_and_time(moment: datetime) -> str:
@@ -63,18 +73,21 @@ def _progress(video: Video, insight: Insight) -> list[str]:
     job = video.job
     if job.current_step == PipelineStep.ARRIVAL:
         return [_("%(progress_percent)s %% sent to the object store") % {"progress_percent": job.progress_percent}]
-    facts = [f"{job.progress_percent} % encoded"] if video.status == Video.Status.PROCESSING else []
+    encoded = _("%(percent)s %% encoded") % {"percent": job.progress_percent}
+    facts = [encoded] if video.status == Video.Status.PROCESSING else []
     if not insight.workers:
-        return [*facts, f"Waiting: {insight.why[:1].lower()}{insight.why[1:].rstrip('.')}"]
+        return [*facts, _("Waiting: %(why)s") % {"why": within_sentence(insight.why).rstrip(".")}]
     made = [rung.quality for rung in job.qualities.all() if rung.status == QualityStatus.IN_PROGRESS]
-    left = [f"{_minutes(insight.remaining)} left"] if insight.remaining is not None else []
-    return [_("Encoding %(made)s") % {"made": ", ".join(made)}.strip(), *facts, *left]
+    left = (
+        [_("%(remaining)s left") % {"remaining": _minutes(insight.remaining)}] if insight.remaining is not None else []
+    )
+    return [(_("Encoding %(renditions)s") % {"renditions": ", ".join(made)}).strip(), *facts, *left]
 
 
 def _minutes(seconds: float) -> str:
     if seconds < 60:
         return _("less than 1 min")
-    return f"{round(seconds / 60)} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+    return f"{round(seconds / 60)} min" if seconds < 3600 else f"{number_format(seconds / 3600, 1)} h"
 
 
 def complete(request: HttpRequest, videos: Sequence[Any]) -> None:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from transcoding.engine import pictures
 from transcoding.engine.pictures import NotAPicture
+from videos.formatting import thousands
 from videos.models import MAX_TEXT, OwnPage, footer
 from videos.uploads.form import takes_files
 from vlog import audit, site
@@ -96,7 +97,10 @@ class OwnPageForm(forms.ModelForm):
     def clean_text(self) -> str:
         text: str = self.cleaned_data["text"]
         if len(text) > MAX_TEXT:
-            raise forms.ValidationError(f"The text has {len(text):,} characters, and a page has room for {MAX_TEXT:,}.")
+            raise forms.ValidationError(
+                _("The text has %(length)s characters, and a page has room for %(most)s.")
+                % {"length": thousands(len(text)), "most": thousands(MAX_TEXT)}
+            )
         return text
 
 

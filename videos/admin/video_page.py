@@ -13,7 +13,7 @@ from analytics import reports
 from transcoding.engine.renditions import display_order
 from transcoding.models import UNFINISHED, PipelineStep, TranscodingJob
 from transcoding.operations.insight import inspect_jobs
-from transcoding.steps.tracks import label_of
+from transcoding.steps.tracks import shown_label
 from videos.admin.posters import gallery_of
 from videos.admin.publication import LinkForm
 from videos.admin.rows import mark_of
@@ -91,14 +91,14 @@ def _making(video: Video, job: TranscodingJob | None) -> dict[str, Any] | None:
 
 def stages_of(step: str | None) -> list[Stage]:
     """Return the stages of a job at a step; a job without one waits to be analysed."""
-    now = next((place for place, (_, steps) in enumerate(STAGES) if step in steps), len(STAGES))
+    now = next((place for place, (_name, steps) in enumerate(STAGES) if step in steps), len(STAGES))
     states = ["done" if place < now else "now" if place == now else "" for place in range(len(STAGES))]
-    return [Stage(name, state) for (name, _), state in zip(STAGES, states, strict=True)]
+    return [Stage(name, state) for (name, _steps), state in zip(STAGES, states, strict=True)]
 
 
 def _captions(video: Video) -> list[dict[str, Any]]:
     tracks = video.caption_tracks.first_shown()
-    return [{"track": track, "label": label_of(track), "is_live": track.state == "published"} for track in tracks]
+    return [{"track": track, "label": shown_label(track), "is_live": track.state == "published"} for track in tracks]
 
 
 def _captions_url(video: Video) -> str:

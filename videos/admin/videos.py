@@ -11,8 +11,8 @@ from django.db.models import QuerySet
 from django.forms import ModelChoiceField, ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import escape, format_html
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.timezone import get_current_timezone_name
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -195,10 +195,19 @@ class VideoAdmin(VideoListAdmin, PosterAdmin):
 
 def archived_message(titles: list[str]) -> SafeString:
     """Return the message after one or more videos were archived."""
-    subject = f"“{titles[0]}” was" if len(titles) == 1 else _("%(titles)s videos were") % {"titles": len(titles)}
+    moved = (
+        _("“%(title)s” was moved to the archive.") % {"title": escape(titles[0])}
+        if len(titles) == 1
+        else _("%(number)s videos were moved to the archive.") % {"number": len(titles)}
+    )
     return format_html(
-        '{} moved to the archive. <a href="{}">Archived videos</a> can be restored for {} days.',
-        subject,
+        '{} <a href="{}">{}</a> {}',
+        mark_safe(moved),
         reverse("admin:videos_archivedvideo_changelist"),
-        settings.ARCHIVE_RETENTION_DAYS,
+        _("Archived videos"),
+        plural(
+            "can be restored for %(number)s day.",
+            "can be restored for %(number)s days.",
+            settings.ARCHIVE_RETENTION_DAYS,
+        ),
     )

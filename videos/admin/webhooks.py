@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy
 from videos import webhooks
 from videos.models import MAX_WEBHOOKS, Webhook, WebhookDelivery, WebhookDeliveryQuerySet, WebhookEvent
 from vlog import audit, outbound
-from vlog.sentences import counted
+from vlog.sentences import one_or_many, plural
 
 EVENTS = [(value, f"{value}: {label}") for value, label in WebhookEvent.choices]
 STATES = {
@@ -108,7 +108,7 @@ class WebhookAdmin(admin.ModelAdmin):
         missing = set() if self.has_delete_permission(request) else {str(self.opts.verbose_name)}
         return [str(webhook) for webhook in objs], {"webhooks": len(objs)}, missing, []
 
-    @admin.action(description="Send a test event", permissions=["change"])
+    @admin.action(description=gettext_lazy("Send a test event"), permissions=["change"])
     def send_test(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
         for webhook in queryset:
             if not webhook.active:
@@ -117,7 +117,11 @@ class WebhookAdmin(admin.ModelAdmin):
                 )
                 continue
             page = reverse("admin:videos_webhookdelivery_change", args=[webhooks.ping(webhook).pk])
-            sentence = format_html('A test is sent to {}. <a href="{}">Its result</a> is there shortly.', webhook, page)
+            sentence = format_html(
+                _('A test is sent to {webhook}. <a href="{page}">Its result</a> is there shortly.'),
+                webhook=webhook,
+                page=page,
+            )
             self.message_user(request, sentence, messages.SUCCESS)
 
     @admin.action(description=gettext_lazy("Renew the secret"), permissions=["change"])
@@ -137,7 +141,7 @@ class WebhookAdmin(admin.ModelAdmin):
     @admin.display(description=gettext_lazy("Deliveries"))
     def deliveries(self, webhook: Webhook) -> SafeString:
         page = reverse("admin:videos_webhookdelivery_changelist")
-        return format_html('<a href="{}?webhook__id__exact={}">Show deliveries</a>', page, webhook.pk)
+        return format_html('<a href="{}?webhook__id__exact={}">{}</a>', page, webhook.pk, _("Show deliveries"))
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -187,10 +191,16 @@ class WebhookDeliveryAdmin(admin.ModelAdmin):
         for delivery in sent:
             webhooks.redeliver(delivery)
         if sent:
-            self.message_user(request, f"{counted(len(sent), 'event')} will be sent again shortly.", messages.SUCCESS)
+            one, many = one_or_many(
+                "%(number)s event will be sent again shortly.", "%(number)s events will be sent again shortly."
+            )
+            self.message_user(request, plural(one, many, len(sent)), messages.SUCCESS)
         if left := len(queryset) - len(sent):
-            reason = _("the webhook is not active. Activate it first.")
-            self.message_user(request, f"{counted(left, 'event')} will not be sent: {reason}", messages.WARNING)
+            one, many = one_or_many(
+                "%(number)s event will not be sent: the webhook is not active. Activate it first.",
+                "%(number)s events will not be sent: the webhook is not active. Activate it first.",
+            )
+            self.message_user(request, plural(one, many, left), messages.WARNING)
 
     @admin.display(description=gettext_lazy("About"))
     def about(self, delivery: WebhookDelivery) -> str:

@@ -1,6 +1,7 @@
 """Template filters of the desk."""
 
 from django import template
+from django.utils.translation import ngettext
 
 from videos.formatting import day, thousands
 
@@ -11,4 +12,4 @@ register.filter(day)
 @register.filter
 def plays(number: int) -> str:
     """Return a number of plays as text: "1 play", "1,234 plays"."""
-    return "1 play" if number == 1 else f"{thousands(number)} plays"
+    return ngettext("%(number)s play", "%(number)s plays", number) % {"number": thousands(number)}

@@ -6,7 +6,7 @@ from django import template
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
-from transcoding.steps.tracks import label_of
+from transcoding.steps.tracks import shown_label
 from videos.formatting import absolute, age, clock, clock_down, thousands, views
 from videos.models import Video
 from videos.pages import embed, structured, transcripts
@@ -22,7 +22,7 @@ register.simple_tag(embed.player, name="embed_address")
 register.simple_tag(embed.discovery, name="oembed_address")
 register.simple_tag(structured.script, name="structured_data")
 register.simple_tag(transcripts.transcript)
-register.filter("caption_label", label_of)
+register.filter("caption_label", shown_label)
 
 
 # A page uses the following tags dozens of times, and an included template would take ten times as long for each.

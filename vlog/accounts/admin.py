@@ -106,7 +106,7 @@ class AccountAdmin(PeopleAdmin):
     @admin.display(description=gettext_lazy("Last seen"), ordering="last_login")
     def seen(self, user: User) -> str:
         at = getattr(user, "seen_at", None)
-        return date_format(localtime(at), "j M Y, H:i") if at else _("Never")
+        return date_format(localtime(at), _("j M Y, H:i")) if at else _("Never")
 
     @admin.display(description=gettext_lazy("Second factor"))
     def second_factor(self, user: User) -> str:

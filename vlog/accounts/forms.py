@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from vlog.accounts import limits, second_factor
@@ -20,7 +21,7 @@ REFUSED, WRONG = "refused", "wrong"
 def code_field(*, autofocus: bool = True) -> forms.CharField:
     attributes = {"autocomplete": "one-time-code", "autocapitalize": "none", "spellcheck": "false"}
     attributes |= {"autofocus": ""} if autofocus else {}
-    return forms.CharField(label=_("Code"), max_length=30, widget=forms.TextInput(attributes))
+    return forms.CharField(label=gettext_lazy("Code"), max_length=30, widget=forms.TextInput(attributes))
 
 
 class LoginForm(AdminAuthenticationForm):

@@ -94,7 +94,7 @@ def set_up(user: User, key: str, code: str) -> tuple[TOTPDevice, list[str]]:
 def replace_recovery_codes(user: User) -> list[str]:
     """Return new codes; the database keeps their hashes. The old codes end."""
     User.objects.select_for_update().get(pk=user.pk)
-    codes = ["-".join(re.findall("....", _random_code())) for _ in range(RECOVERY_CODES)]
+    codes = ["-".join(re.findall("....", _random_code())) for _number in range(RECOVERY_CODES)]
     StaticDevice.objects.filter(user=user).delete()
     device = StaticDevice.objects.create(user=user, name="Recovery codes")
     StaticToken.objects.bulk_create(StaticToken(device=device, token=_hash(_plain(code))) for code in codes)
