@@ -11,6 +11,7 @@ from typing import Any
 
 import django
 import hypothesis
+import jinja2
 import psycopg
 import pytest
 from django.conf import settings
@@ -43,6 +44,7 @@ def _begin() -> Path:
     if not os.environ.get("VLOG_TEST_COLLECTED"):
         plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
         settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
+    settings.TEMPLATES[0]["OPTIONS"]["undefined"] = jinja2.StrictUndefined
     # Every test client has a WhiteNoise of its own, which otherwise reads through all static files first.
     settings.WHITENOISE_AUTOREFRESH = True
     # Two workers' Celery nodes must not take each other's messages: each has a Redis database of its own.

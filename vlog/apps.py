@@ -1,9 +1,11 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.conf import settings
 from django.contrib.admin import apps as admin_apps
 from django.core.checks import register
 
-from vlog import checks, logs
+from vlog import checks, logs, names
+
+OWN_APPS = ("vlog", "videos", "transcoding", "workers", "analytics")
 
 
 class VlogConfig(AppConfig):
@@ -16,6 +18,7 @@ class VlogConfig(AppConfig):
 
         logs.capture(settings.LOG_FORMAT)
         account_changes.connect()
+        names.translate(model for label in OWN_APPS for model in apps.get_app_config(label).get_models())
         for check in (checks.check_data_folder, checks.check_rename, checks.check_ffmpeg):
             register(check)
 

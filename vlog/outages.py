@@ -6,6 +6,7 @@ import sys
 import time
 from http import HTTPStatus
 
+from django.contrib.auth.models import AnonymousUser
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
@@ -54,7 +55,9 @@ def _unavailable(request: HttpRequest) -> HttpResponse:
         return JsonResponse({"detail": MESSAGE}, status=status, headers=headers)
     # Without the request, whose user would have to be read from the database.
     return HttpResponse(
-        render_to_string("unavailable.html", {"site": site.last_known()}), status=status, headers=headers
+        render_to_string("unavailable.html", {"site": site.last_known(), "user": AnonymousUser()}),
+        status=status,
+        headers=headers,
     )
 
 

@@ -11,7 +11,7 @@ import environs
 from csp.constants import NONE, SELF, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 
-from vlog import addresses, embedded, enums, installation, logs, speech
+from vlog import addresses, embedded, enums, installation, logs, speech, templating
 from vlog.environment import (
     BASE_DIR,
     PRESETS,
@@ -150,26 +150,12 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "vlog.accounts.sessions.AuthenticationMiddleware",
     "vlog.audit.remember_request",
-    "vlog.zones.use_zone",
+    "vlog.zones.use_zone_and_language",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "vlog.urls"
-TEMPLATES = [
-    {
-        "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
-        "APP_DIRS": True,
-        "OPTIONS": {
-            "context_processors": [
-                "django.template.context_processors.request",
-                "django.contrib.auth.context_processors.auth",
-                "django.contrib.messages.context_processors.messages",
-                "vlog.site.context",
-            ]
-        },
-    }
-]
+TEMPLATES = templating.TEMPLATES
 
 # The schema's integer keys are 32 bits wide.
 DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
@@ -182,6 +168,7 @@ LOGIN_URL, LOGIN_REDIRECT_URL = "admin:login", "admin:index"
 OTP_TOTP_ISSUER = f"VLog {urlsplit(BASE_URL).hostname}"  # shown in authenticator apps
 
 LANGUAGE_CODE = "en"
+LOCALE_PATHS = [BASE_DIR / "locale"]
 
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"

@@ -264,7 +264,7 @@ def test_a_pause_is_no_store_of_seconds(report):
 
 
 def test_the_highest_speed_is_that_of_the_player():
-    text = (settings.BASE_DIR / "templates/videos/player.html").read_text()
+    text = (settings.BASE_DIR / "templates/site/videos/player.html").read_text()
     assert max(map(float, re.search(r'rates="([\d. ]+)"', text)[1].split())) == MAX_SPEED
 
 

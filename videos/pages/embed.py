@@ -101,6 +101,7 @@ def _context(request: HttpRequest, video: Video) -> dict[str, Any]:
     start, end = (seconds_of(request.GET.get(name, "")) for name in ("start", "end"))
     start = start if start < video.duration else 0
     return {
+        **shown.NO_EXTRAS,
         "video": video,
         "embedded": True,
         "chapters": Chapter.objects.filter(video=video).marks(),

@@ -1,6 +1,7 @@
 """The home page: what is featured, the latest videos, and playlists."""
 
 from functools import lru_cache
+from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -21,7 +22,7 @@ CHIPS = 8  # categories above the latest videos
 @require_safe
 @cache_control(no_cache=True)
 def home(request: HttpRequest) -> HttpResponse:
-    more = {}
+    more: dict[str, Any] = {"featured": [], "categories": [], "playlists": []}
     if request.GET.get("page", "1") == "1":
         more = {
             "featured": [Card(*row) for row in queries.rows(*_featured_query())],

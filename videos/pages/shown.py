@@ -1,7 +1,12 @@
 """Which videos have a page, and whom they are shown to."""
 
+from typing import Any
+
 from videos import grants
 from videos.models import ArchiveEntry, Video, VideoQuerySet, Visibility
+
+# What templates/site/videos/player.html shows besides a video, on pages that have none of it.
+NO_EXTRAS: dict[str, Any] = {"embedded": False, "start": 0, "chapters": (), "queue": None, "more": ()}
 
 
 def pageable() -> VideoQuerySet:

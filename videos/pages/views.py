@@ -170,7 +170,7 @@ def watch(request: HttpRequest, slug: str, grant: str = "") -> HttpResponse:
 def _preview(request: HttpRequest, video: Video) -> HttpResponse:
     video.grant = grants.for_editor(request.user, video)
     chapters = Chapter.objects.filter(video=video).marks()
-    context = {"video": video, "playable": is_playable(video), "chapters": chapters}
+    context = {**shown.NO_EXTRAS, "video": video, "playable": is_playable(video), "chapters": chapters}
     return render(request, "videos/preview.html", context)
 
 
@@ -189,7 +189,8 @@ def shared(request: HttpRequest, token: str) -> HttpResponse:
 
 def _watch_page(request: HttpRequest, video: Video) -> HttpResponse:
     listed = video.in_force().visibility == Visibility.PUBLIC
-    context = {"video": video, "listed": listed, "more": related(video), "start": start_of(request, video)}
+    context = {**shown.NO_EXTRAS, "video": video, "listed": listed, "more": related(video)}
+    context["start"] = start_of(request, video)
     context["download"] = downloads.offer(video)
     context["queue"] = queue.queue_of(request, video)
     context["embed_code"] = embed.code(video) if video.is_open else ""

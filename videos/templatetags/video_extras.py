@@ -1,96 +1,26 @@
-"""Template filters and tags of the public pages."""
-
-from collections.abc import Iterable
+"""Template filters and tags of the admin's pages. Public pages have them from `videos.pages.templates`."""
 
 from django import template
-from django.utils.html import escape
-from django.utils.safestring import SafeString, mark_safe
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
 
 from transcoding.steps.tracks import shown_label
-from videos.formatting import absolute, age, clock, clock_down, thousands, views
+from videos.formatting import age, clock, thousands, views
 from videos.models import Video
-from videos.pages import embed, structured, transcripts
-from videos.pages.cards import Card
+from videos.pages import markup, shown, templates
 from videos.storage import paths
 
 register = template.Library()
 
 for function in (clock, age, views, thousands):
     register.filter(function)
-register.simple_tag(absolute)
-register.simple_tag(embed.player, name="embed_address")
-register.simple_tag(embed.discovery, name="oembed_address")
-register.simple_tag(structured.script, name="structured_data")
-register.simple_tag(transcripts.transcript)
 register.filter("caption_label", shown_label)
-
-
-# A page uses the following tags dozens of times, and an included template would take ten times as long for each.
-
-
-@register.simple_tag
-def grid(cards: Iterable[Card], eager: int = 0) -> SafeString:
-    """Render cards in a grid; the posters of the first `eager` ones are not loaded lazily."""
-    items = "\n".join(
-        f'<li class="card">{thumb(card, number >= eager)}'
-        f'<h2 class="card-title"><a href="{card.url}">{escape(card.title)}</a></h2>{meta(card)}</li>'
-        for number, card in enumerate(cards)
-    )
-    return mark_safe(f'<ul class="grid" role="list">\n{items}\n</ul>')  # noqa: S308 - every text is escaped
+register.simple_tag(markup.moments)
+register.simple_tag(templates.master)
+register.simple_tag(paths.poster_url, name="poster")
 
 
 @register.simple_tag
-def thumb(card: Card, lazy: bool = False) -> SafeString:
-    """Render the poster of a card, with the duration."""
-    loading = ' loading="lazy"' if lazy else ""
-    duration = f'<span class="badge"><span class="visually-hidden">Duration: </span>{clock(card.duration)}</span>'
-    return mark_safe(  # noqa: S308 - an address of this site and a number
-        f'<div class="thumb"><img src="{card.poster}" alt="" width="640" height="360"{loading} decoding="async">'
-        f"{duration if card.duration else ''}</div>"
-    )
-
-
-@register.simple_tag
-def meta(card: Card) -> SafeString:
-    """Render the line below a card's title: its category, its age and its views."""
-    parts = [f'<time datetime="{card.public_since.isoformat()}">{age(card.public_since)}</time>']
-    if card.category is not None:
-        parts.insert(0, f'<a href="{card.category_url}">{escape(card.category)}</a>')
-    if card.view_count:
-        parts.append(f"<span>{views(card.view_count)}</span>")
-    return mark_safe(f'<p class="card-meta">{" ".join(parts)}</p>')  # noqa: S308 - the name is escaped
-
-
-@register.simple_tag
-def moments(marks: Iterable[tuple[float, str]]) -> SafeString:
-    """Render links to positions in a video, from the start (in seconds) and the title of each."""
-    lines = (
-        f'<li><a href="?t={int(start)}" data-seek="{start:.3f}"><span class="time">{clock_down(start)}</span> '
-        f"{escape(title)}</a></li>"
-        for start, title in marks
-    )
-    return mark_safe("\n".join(lines))  # noqa: S308 - every text is escaped
-
-
-@register.simple_tag
-def poster(video: Video) -> str:
-    """Return the address of the poster."""
-    return paths.poster_url(video)
-
-
-@register.simple_tag
-def storyboard(video: Video) -> str:
-    """Return the address of the storyboard; empty if there is none."""
-    return paths.storyboard_url(video)
-
-
-@register.simple_tag
-def chapters_file(video: Video) -> str:
-    """Return the address of the chapters, for the player."""
-    return paths.package_url(video, paths.CHAPTERS)
-
-
-@register.simple_tag
-def master(video: Video) -> str:
-    """Return the address of the master playlist."""
-    return paths.package_url(video, "master.m3u8")
+def preview_player(video: Video) -> SafeString:
+    """Render the player of the public pages, without chapters."""
+    return SafeString(render_to_string("videos/player.html", {**shown.NO_EXTRAS, "video": video}))

@@ -187,7 +187,7 @@ class TestWatching:
             assert "<script>alert" not in text
             assert "&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#x27;&amp;" in text
         text = page(client, "/watch/nasty/")
-        assert 'content="&lt;script&gt;alert(1)&lt;/script&gt;&quot;' in text
+        assert 'content="&lt;script&gt;alert(1)&lt;/script&gt;&#34;' in text
         assert "&lt;i&gt;tag&lt;/i&gt;" in text
 
     def test_below_it_are_the_latest_others(self, client, shelf):
@@ -380,7 +380,7 @@ class TestSearching:
     def test_what_was_typed_stays_in_the_field_and_is_no_markup(self, client):
         text = page(client, "/search/?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E")
         assert "<script>alert" not in text
-        assert 'value="&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;"' in text
+        assert 'value="&#34;&gt;&lt;script&gt;alert(1)&lt;/script&gt;"' in text
         assert "No results" in text
 
     @pytest.mark.parametrize("address", ["/search/", "/search/?q=", "/search/?q=+++", "/search/?q=%E2%80%8B"])

@@ -1,0 +1,89 @@
+"""The environment of the public templates, templates/site/: their functions and filters.
+
+Pages of the admin are Django templates, and get the same functions from `videos.templatetags.video_extras`.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import jinja2
+from django.template import defaultfilters
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils import timezone, translation
+from django.utils.formats import date_format
+
+from transcoding.steps.tracks import shown_label
+from videos.formatting import absolute, age, clock, thousands, views
+from videos.models import Video, footer
+from videos.pages import embed, markup, structured, transcripts
+from videos.storage import paths
+
+
+def environment(**options: Any) -> jinja2.Environment:
+    """Return the environment; `TEMPLATES` names this function."""
+    made = jinja2.Environment(  # noqa: S701 - Django's options have autoescape=True
+        **options, extensions=["jinja2.ext.i18n"], lstrip_blocks=True
+    )
+    made.policies["ext.i18n.trimmed"] = True
+    made.install_gettext_translations(translation, newstyle=True)  # type: ignore[attr-defined]
+    made.globals |= FUNCTIONS
+    made.filters |= FILTERS
+    return made
+
+
+def url(name: str, *arguments: Any) -> str:
+    """Return the address of a page."""
+    return reverse(name, args=arguments)
+
+
+def date(moment: datetime, form: str) -> str:
+    """Return a moment in the zone of the site, in one of Django's formats."""
+    return date_format(timezone.localtime(moment), form)
+
+
+def master(video: Video) -> str:
+    """Return the address of the master playlist."""
+    return paths.package_url(video, "master.m3u8")
+
+
+def chapters_file(video: Video) -> str:
+    """Return the address of the chapters, for the player."""
+    return paths.package_url(video, paths.CHAPTERS)
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "absolute": absolute,
+    "chapters_file": chapters_file,
+    "embed_address": embed.player,
+    "footer_pages": footer.get,
+    "grid": markup.grid,
+    "master": master,
+    "meta": markup.meta,
+    "moments": markup.moments,
+    "oembed_address": embed.discovery,
+    "poster": paths.poster_url,
+    "static": static,
+    "storyboard": paths.storyboard_url,
+    "structured_data": structured.script,
+    "thumb": markup.thumb,
+    "transcript": transcripts.transcript,
+    "url": url,
+}
+FILTERS: dict[str, Callable[..., Any]] = {
+    "age": age,
+    "caption_label": shown_label,
+    "clock": clock,
+    "date": date,
+    # Some have the names of Jinja2's own, which return something else.
+    "filesizeformat": defaultfilters.filesizeformat,
+    "force_escape": defaultfilters.force_escape,
+    "linebreaks": defaultfilters.linebreaks_filter,
+    "pluralize": defaultfilters.pluralize,
+    "thousands": thousands,
+    "truncatechars": defaultfilters.truncatechars,
+    "urlencode": defaultfilters.urlencode,
+    "urlize": defaultfilters.urlize,
+    "views": views,
+}

@@ -1,0 +1,48 @@
+"""The language of a page: that of the person on the desk and wherever they are logged in, elsewhere that of the site.
+
+`locale/` has a catalogue for each language that VLog speaks besides English. Any other language can be that of the
+titles and texts of a site: its pages say so, and VLog's own words stay English there.
+"""
+
+from functools import cache
+from pathlib import Path
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import get_language_info, to_locale
+
+from vlog import site
+
+ENGLISH = "en"
+
+
+@cache
+def available() -> tuple[str, ...]:
+    """Return the codes of the languages that VLog speaks: English, and those whose catalogue was compiled."""
+    folders = [Path(folder) for folder in settings.LOCALE_PATHS]
+    found = {code for code, _name in settings.LANGUAGES for folder in folders if _compiled(folder, code).is_file()}
+    return ENGLISH, *sorted(found - {ENGLISH})
+
+
+def _compiled(folder: Path, code: str) -> Path:
+    return folder / to_locale(code) / "LC_MESSAGES" / "django.mo"
+
+
+def choices() -> list[tuple[str, str]]:
+    """Return the languages that a person chooses from, each by its own name."""
+    return [(code, get_language_info(code)["name_local"]) for code in available()]
+
+
+def spoken(code: str) -> str:
+    """Return the language in which VLog's own words are shown to people who read this one."""
+    return next((known for known in (code, code.partition("-")[0]) if known in available()), ENGLISH)
+
+
+def of_request(request: HttpRequest) -> str:
+    """Return the language of an answer. Without a session it is that of the site, so that the answer can be kept."""
+    on_desk = request.path_info.startswith(reverse("admin:index"))
+    own = ""
+    if on_desk or settings.SESSION_COOKIE_NAME in request.COOKIES:
+        own = getattr(request.user, "language", "")  # backends.LimitedBackend.get_user adds it
+    return own or site.current().language
