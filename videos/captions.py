@@ -106,7 +106,9 @@ def plain(cues: Sequence[Caption], duration: float) -> Subtitles:
 def _within(text: Subtitles, duration: float) -> Subtitles:
     shown = tuple(subtitles.fitted(text.captions, 0, duration or float("inf")))
     if not shown:
-        raise CaptionsError(_("The captions were not taken. %(notes)s") % {"notes": " ".join((str(EMPTY), *text.notes))})
+        raise CaptionsError(
+            _("The captions were not taken. %(notes)s") % {"notes": " ".join((str(EMPTY), *text.notes))}
+        )
     outside = len(text.captions) - len(shown)
     were = "was" if outside == 1 else "were"
     notes = (f"{counted(outside, 'cue')} outside the video {were} left out.",) if outside else ()

@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from vlog import audit
 from vlog.models import AuditEntry
@@ -24,7 +24,7 @@ COMMANDS = "command:"
 
 
 class ActorFilter(admin.SimpleListFilter):
-    title = "who"
+    title = gettext_lazy("who")
     parameter_name = "who"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -38,12 +38,20 @@ class ActorFilter(admin.SimpleListFilter):
         return queryset.filter(actor__startswith=who) if who == COMMANDS else queryset.filter(actor=who)
 
 
+class ActionFilter(admin.AllValuesFieldListFilter):
+    """The actions that there are, in the language of the page."""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        for one in super().choices(changelist):
+            yield {**one, "display": pgettext("audit", str(one["display"]))}
+
+
 @admin.register(AuditEntry)
 class AuditEntryAdmin(admin.ModelAdmin):
     """The entries, newest first. None can be added, changed or deleted; PostgreSQL refuses it, too."""
 
     list_display = ("when", "sentence", "change", "via", "address")
-    list_filter = (ActorFilter, ("action", admin.AllValuesFieldListFilter), "via", "at")
+    list_filter = (ActorFilter, ("action", ActionFilter), "via", "at")
     list_per_page = 100
     show_full_result_count = False  # it would count the whole table
     search_fields = ("=actor", "subject", "=subject_id", "=address", "=token_prefix")
@@ -84,7 +92,9 @@ class AuditEntryAdmin(admin.ModelAdmin):
 
     @admin.display(description=gettext_lazy("Who"))
     def who(self, entry: AuditEntry) -> str:
-        return f"{entry.who} (account {entry.actor_id})" if entry.actor_id else entry.who
+        if not entry.actor_id:
+            return entry.who
+        return _("%(who)s (account %(number)s)") % {"who": entry.who, "number": entry.actor_id}
 
     @admin.display(description=gettext_lazy("With the token"))
     def token(self, entry: AuditEntry) -> str:
@@ -118,13 +128,13 @@ def _differences(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]
             yield f"{name}: {', '.join(signed)}"
         elif name in before and name in after and old != new:
             yield f"{name}: {_short(old)} → {_short(new)}"
-        elif old != new and (only := _short(after.get(name, old))) != "none":
+        elif old != new and (only := _short(after.get(name, old))) != _("none"):
             yield f"{name}: {only}"
 
 
 def _short(value: Any) -> str:
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return _("yes") if value else _("no")
     if isinstance(value, list):
         return ", ".join(map(str, value))
-    return "none" if value in (None, "") else str(value)
+    return _("none") if value in (None, "") else str(value)

@@ -133,4 +133,4 @@ class ApiTokenAdmin(admin.ModelAdmin):
 
     @admin.display(description=gettext_lazy("State"))
     def token_state(self, token: ApiToken) -> str:
-        return token.state
+        return _(token.state)

@@ -7,6 +7,8 @@ suits the light theme is too dark for the dark one, so that theme gets a lighter
 import colorsys
 import re
 
+from django.utils.translation import gettext as _
+
 MIN_CONTRAST = 4.5  # WCAG 2.2, 1.4.3, for text
 # The grounds of static/tokens.css on which links stand, the least favourable of each theme.
 LIGHT_GROUNDS = ("#ffffff", "#f7f7fa", "#f2f2f6")
@@ -64,8 +66,8 @@ def check(colour: str) -> None:
     if found < MIN_CONTRAST:
         raise Unreadable(
             _(
-                "%(colour)s has a contrast of %(found)s to a light page, and links need %(least)s. Choose a darker tone, "
-                "such as %(darker)s."
+                "%(colour)s has a contrast of %(found)s to a light page, and links need %(least)s. Choose a darker "
+                "tone, such as %(darker)s."
             )
             % {"colour": colour, "found": f"{found:.1f}", "least": MIN_CONTRAST, "darker": darkened(colour)}
         )

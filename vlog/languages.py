@@ -4,8 +4,11 @@
 titles and texts of a site: its pages say so, and VLog's own words stay English there.
 """
 
+import gettext
+import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -37,6 +40,26 @@ def choices() -> list[tuple[str, str]]:
 def spoken(code: str) -> str:
     """Return the language in which VLog's own words are shown to people who read this one."""
     return next((known for known in (code, code.partition("-")[0]) if known in available()), ENGLISH)
+
+
+@cache
+def script(code: str) -> str:
+    """Return the script that gives the words of the desk's scripts in a language; static/desk.js reads it."""
+    catalogue = gettext.translation("djangojs", settings.LOCALE_PATHS[0], [to_locale(code)], fallback=True)
+    messages: dict[str, Any] = {}
+    for key, text in sorted(getattr(catalogue, "_catalog", {}).items(), key=str):
+        if isinstance(key, tuple):  # one form of a message about a number
+            messages.setdefault(key[0], []).append(text)
+        elif key:
+            messages[key] = text
+    form = catalogue.info().get("plural-forms", "plural=(n != 1)").partition("plural=")[2].rstrip(";")
+    words = json.dumps(messages, ensure_ascii=False, separators=(",", ":"))
+    return f"window.vlogCatalogue={{messages:{words},form:(n)=>Number({form})}};"
+
+
+def script_url(code: str) -> str:
+    """Return the address of that script, which changes with its content; empty for English."""
+    return "" if code == ENGLISH else reverse("words", args=[code, site.key_of(script(code).encode())])
 
 
 def of_request(request: HttpRequest) -> str:

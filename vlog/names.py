@@ -1,7 +1,7 @@
 """The names of models, of their fields and of the values of these in the language of a page.
 
-Django derives most of them from the code: `created_at` is called "created at". They are looked up in the catalogues with
-the context NAME, and migrations do not see it, because they read what the code says.
+Django derives most of them from the code: `created_at` is called "created at". They are looked up in the catalogues
+with the context NAME. Migrations do not change, because they read what the code says.
 """
 
 from collections.abc import Iterable

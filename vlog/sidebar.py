@@ -8,6 +8,7 @@ from django.contrib.admin import AdminSite
 from django.core.cache import cache
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -20,11 +21,11 @@ class Place:
     """Where a model is in the sidebar: its icon in templates/admin/icons.svg, and its name if not the model's."""
 
     icon: str
-    name: str = ""
+    name: str | Promise = ""
 
 
 # The groups by name, the first without one. The models are named, because `vlog` imports no other app.
-GROUPS: dict[str, dict[str, Place]] = {
+GROUPS: dict[str | Promise, dict[str, Place]] = {
     "": {
         "videos.video": Place("video"),
         "videos.captiontrack": Place("cc", gettext_lazy("Captions")),
@@ -82,7 +83,7 @@ def groups(site: AdminSite, request: HttpRequest, apps: Iterable[dict[str, Any]]
         if name == OTHERS:
             labels += sorted(models.keys() - placed)
         entries = [_entry(models[label], places.get(label), request, counts.get(label, 0)) for label in labels]
-        found.append(Group(name, [_start(request), *entries] if not name else entries))
+        found.append(Group(str(name), [_start(request), *entries] if not name else entries))
     return [group for group in found if group.models]
 
 
@@ -93,7 +94,7 @@ def _start(request: HttpRequest) -> Entry:
 
 def _entry(model: dict[str, Any], place: Place | None, request: HttpRequest, count: int) -> Entry:
     address, place = model["admin_url"], place or Place(OTHER_ICON)
-    return Entry(place.name or model["name"], address, place.icon, request.path.startswith(address), count)
+    return Entry(str(place.name or model["name"]), address, place.icon, request.path.startswith(address), count)
 
 
 def open_counts(site: AdminSite) -> dict[str, int]:

@@ -21,6 +21,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("site/<str:key>.css", site_files.theme, name="theme"),
     path("site/<str:key>.png", site_files.logo, name="logo"),
+    path("site/<str:language>-<str:key>.js", site_files.words, name="words"),
     path("healthz", readiness.healthz),
     path("readyz", readiness.readyz),
     path("readyz/full", readiness.readyz_full),

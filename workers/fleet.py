@@ -14,6 +14,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from transcoding.models import Attempt, ChunkKind, ChunkStatus, Outcome, TranscodingChunk
 from transcoding.operations.insight import name_of
@@ -24,10 +25,17 @@ from workers.models import Worker
 from workers.releases import other_release
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-CAPABILITIES = (
-    *("cores", "memory", "encoders", "whisper", "ffmpeg", "release", "agent", "plan_formats"),
-    *("host", "system", "python"),
+# The states of a worker, and the names of what it reports, for the catalogues of translations.
+STATES = (
+    *(gettext_noop("active"), gettext_noop("offline"), gettext_noop("disabled"), gettext_noop("drained")),
+    gettext_noop("suspended"),
 )
+CAPABILITIES = (
+    *(gettext_noop("cores"), gettext_noop("memory"), gettext_noop("encoders"), "whisper", "ffmpeg"),
+    *(gettext_noop("release"), gettext_noop("agent"), "plan_formats"),
+    *(gettext_noop("host"), gettext_noop("system"), "python"),
+)
+PLAN_FORMATS = gettext_noop("plan formats")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from django.conf.locale import LANG_INFO
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from transcoding.engine import languages
 from transcoding.engine.formats import boxes, webvtt

@@ -11,6 +11,12 @@ from django.utils.translation import gettext_lazy
 from videos.models import address_of
 
 
+def old_addresses(page: str, row: Any) -> str:
+    """Return the old addresses of a row, with commas between; empty if it has none."""
+    slugs = row.old_slugs.order_by("slug").values_list("slug", flat=True) if row.pk else []
+    return ", ".join(address_of(page, slug) for slug in slugs)
+
+
 class AddressedAdmin(admin.ModelAdmin):
     """The base of the admin of rows with a page of their own."""
 
@@ -18,8 +24,7 @@ class AddressedAdmin(admin.ModelAdmin):
 
     @admin.display(description=gettext_lazy("Old addresses"))
     def old_addresses(self, row: Any) -> str:
-        slugs = row.old_slugs.order_by("slug").values_list("slug", flat=True) if row.pk else []
-        return ", ".join(address_of(self.page, slug) for slug in slugs) or _("None")
+        return old_addresses(self.page, row) or _("None")
 
     def save_form(self, request: HttpRequest, form: ModelForm, change: bool) -> Any:
         """Say whose old address the row gets, which its editor may not know."""

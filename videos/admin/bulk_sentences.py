@@ -16,13 +16,13 @@ def has_done(edit: BulkEdit, number: int) -> str:
     given = edit.parameters
     if edit.action == BulkAction.VISIBILITY:
         return _has_visibility(given, number)
-    names = {"name": given.get("name"), "tags": ", ".join(given.get("tags", ()))}
+    names: dict[str, Any] = {"name": given.get("name"), "tags": ", ".join(given.get("tags", ()))}
     return plural(*_done(BulkAction(edit.action), names["name"]), number, **names)
 
 
 def _has_visibility(given: dict[str, Any], number: int) -> str:
     moments = {name: datetime.fromisoformat(given[name]) for name in ("at", "until") if given.get(name)}
-    values = {"visibility": STATES_OF_VISIBILITY[given["visibility"]]}
+    values: dict[str, Any] = {"visibility": STATES_OF_VISIBILITY[given["visibility"]]}
     if "at" in moments:
         values["moment"] = day_and_time(moments["at"])
         sentence = plural(
@@ -49,7 +49,7 @@ def _done(action: BulkAction, name: Any) -> tuple[str, str]:
 
 def will_do(action: BulkAction, given: dict[str, Any], number: int) -> str:
     """Return what an edit will do with so many videos, as a question."""
-    names = {"name": given.get("name"), "tags": ", ".join(given.get("tags", ()))}
+    names: dict[str, Any] = {"name": given.get("name"), "tags": ", ".join(given.get("tags", ()))}
     if action == BulkAction.VISIBILITY:
         names["visibility"] = STATES_OF_VISIBILITY[given["visibility"]]
         if given.get("at"):

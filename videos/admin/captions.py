@@ -76,6 +76,7 @@ def desk(request: HttpRequest, video_id: int, *, site: Any) -> HttpResponse:
         "video": video,
         "track": track,
         "tabs": [(row, tracks.shown_label(row), state_of(row, _drafts(row))) for row in rows],
+        "automatic": _("Automatic"),
         "label": _(tracks.name_of(track.language)) if track else "",
         "playable": video.playable,
         "versions": [version for version in track.versions.all() if not version.is_working] if track else [],

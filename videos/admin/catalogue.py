@@ -39,7 +39,7 @@ class NamedAdmin(VersionedAdmin, AddressedAdmin):
     prepopulated_fields = {"slug": ("name",)}
     readonly_fields = ("old_addresses",)
     actions = ("merge",)
-    deletion_note = ""  # what happens to the videos when the row is deleted
+    deletion_note = ("", "")  # what happens to one video and to many when the row is deleted
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).annotate(number=Count("videos", filter=NOT_ARCHIVED))
@@ -74,7 +74,7 @@ class NamedAdmin(VersionedAdmin, AddressedAdmin):
         return named, counts, set() if allowed else {name}, []
 
     def _deletion_note(self, count: int) -> str:
-        return plural(*self.deletion_note, count)
+        return plural(self.deletion_note[0], self.deletion_note[1], count)
 
     @admin.action(description=gettext_lazy("Merge the selected %(verbose_name_plural)s"), permissions=["delete"])
     def merge(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:

@@ -68,7 +68,7 @@ class FileVersionAdmin(PublicationAdmin):
         if request.method != "POST":
             return self._to_versions(video_id)
         if not form.is_valid():
-            return self._to_versions(video_id, NO_FILE, request)
+            return self._to_versions(video_id, str(NO_FILE), request)
         file, was_ready = form.cleaned_data["file"], video.status == Video.Status.READY
         try:
             uploads.replace(video.pk, Path(file.temporary_file_path()), name=file.name)

@@ -91,7 +91,7 @@ class VisibilityFilter(Filter):
         return now if self.chosen == Visibility.PUBLIC else now.exclude(pk__in=scheduled())
 
     def describe(self) -> str:
-        return WORDS.get(self.chosen, "")
+        return str(WORDS.get(self.chosen, ""))
 
 
 class StatusFilter(Filter):
@@ -103,7 +103,7 @@ class StatusFilter(Filter):
         return queryset.filter(status=self.chosen) if self.chosen in STATES else queryset
 
     def describe(self) -> str:
-        return STATES.get(self.chosen, "")
+        return str(STATES.get(self.chosen, ""))
 
 
 class CategoryFilter(Filter):
@@ -148,7 +148,7 @@ class AddedFilter(Filter):
         return queryset.filter(created_at__gte=timezone.now() - timedelta(days=int(self.chosen)))
 
     def describe(self) -> str:
-        return PERIODS.get(self.chosen, "")
+        return str(PERIODS.get(self.chosen, ""))
 
 
 class CaptionsFilter(Filter):

@@ -55,7 +55,7 @@ class PosterAdmin(FileVersionAdmin):
         except NotAPicture as error:
             self.message_user(request, str(error), messages.ERROR)
             return
-        self._note_poster(request, video, "" if is_changed else GONE)
+        self._note_poster(request, video, "" if is_changed else str(GONE))
 
     def _note_poster(self, request: HttpRequest, video: Video, error: str) -> None:
         if error:
@@ -71,9 +71,9 @@ class PosterAdmin(FileVersionAdmin):
 
     def _choose_poster(self, request: HttpRequest, video: Video, at: float | None, number: int | None) -> None:
         if at is not None:
-            self._note_poster(request, video, "" if posters.take(video.pk, at) else NO_FRAME)
+            self._note_poster(request, video, "" if posters.take(video.pk, at) else str(NO_FRAME))
         elif number is not None:
-            self._note_poster(request, video, "" if posters.choose(video.pk, number) else GONE)
+            self._note_poster(request, video, "" if posters.choose(video.pk, number) else str(GONE))
 
 
 def gallery_of(video: Video) -> dict[str, Any]:

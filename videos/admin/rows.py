@@ -36,7 +36,7 @@ class Mark:
 def mark_of(video: Video) -> Mark:
     """Return the mark of a video whose changes are prefetched if it has any."""
     if video.status == Video.Status.FAILED:
-        return Mark(FAILED, WORDS[FAILED], _("Failed: it cannot be watched, because its file could not be made"))
+        return Mark(FAILED, str(WORDS[FAILED]), _("Failed: it cannot be watched, because its file could not be made"))
     now = Visibility(video.in_force().visibility)
     ahead = [change for change in video.changes.all() if change.at > timezone.now()] if video.changes_at else []
     publication = next((change for change in ahead if change.visibility == Visibility.PUBLIC), None)
@@ -44,7 +44,7 @@ def mark_of(video: Video) -> Mark:
         return Mark(
             SCHEDULED, day_and_time(publication.at), _("%(now)s. Public from then on.") % {"now": MEANINGS[now]}
         )
-    return Mark(now, WORDS[now], MEANINGS[now], _ahead(ahead))
+    return Mark(now, str(WORDS[now]), str(MEANINGS[now]), _ahead(ahead))
 
 
 def _ahead(changes: list[VisibilityChange]) -> str:
@@ -53,7 +53,7 @@ def _ahead(changes: list[VisibilityChange]) -> str:
         return _("until %(moment)s") % {"moment": day_and_time(changes[0].at)}
     sentence = _("%(visibility)s from %(moment)s")
     return ", ".join(
-        sentence % {"visibility": STATES_OF_VISIBILITY[one.visibility], "moment": day_and_time(one.at)}
+        sentence % {"visibility": STATES_OF_VISIBILITY[Visibility(one.visibility)], "moment": day_and_time(one.at)}
         for one in changes
     )
 

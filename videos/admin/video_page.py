@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from analytics import reports
 from transcoding.engine.renditions import display_order
@@ -23,6 +24,11 @@ from vlog import audit
 
 CAPTIONS = "admin:videos_video_captions"  # the page of a video's captions
 HISTORY = 3  # entries on the page
+# The kinds of streams, for the catalogues of translations.
+KINDS = (
+    *(gettext_noop("video"), gettext_noop("audio"), gettext_noop("subtitles"), gettext_noop("captions")),
+    *(gettext_noop("data"), gettext_noop("attachment")),
+)
 STAGES = (  # the steps of a job as its video's editors see them, each with those that are done before it
     (_("Uploaded"), (PipelineStep.ARRIVAL,)),
     (_("Checked"), (None, PipelineStep.PROBE)),
@@ -34,10 +40,11 @@ STAGES = (  # the steps of a job as its video's editors see them, each with thos
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the making of a video. state: done, now, or empty for one to come."""
+    """A part of the making of a video. state: done, now, or empty for one to come; has_rungs: it makes qualities."""
 
     name: str
     state: str
+    has_rungs: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,10 @@ def stages_of(step: str | None) -> list[Stage]:
     """Return the stages of a job at a step; a job without one waits to be analysed."""
     now = next((place for place, (_name, steps) in enumerate(STAGES) if step in steps), len(STAGES))
     states = ["done" if place < now else "now" if place == now else "" for place in range(len(STAGES))]
-    return [Stage(name, state) for (name, _steps), state in zip(STAGES, states, strict=True)]
+    return [
+        Stage(str(name), state, PipelineStep.TRANSCODE in steps)
+        for (name, steps), state in zip(STAGES, states, strict=True)
+    ]
 
 
 def _captions(video: Video) -> list[dict[str, Any]]:

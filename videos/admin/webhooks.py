@@ -12,26 +12,30 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop, pgettext
 
 from videos import webhooks
 from videos.models import MAX_WEBHOOKS, Webhook, WebhookDelivery, WebhookDeliveryQuerySet, WebhookEvent
 from vlog import audit, outbound
 from vlog.sentences import one_or_many, plural
 
-EVENTS = [(value, f"{value}: {label}") for value, label in WebhookEvent.choices]
 STATES = {
-    "pending": Q(next_at__isnull=False),
-    "delivered": Q(delivered_at__isnull=False),
-    "failed": Q(next_at=None, delivered_at=None),
+    gettext_noop("pending"): Q(next_at__isnull=False),
+    gettext_noop("delivered"): Q(delivered_at__isnull=False),
+    gettext_noop("failed"): Q(next_at=None, delivered_at=None),
 }
+
+
+def event_choices() -> list[tuple[str, str]]:
+    return [(value, f"{value}: {pgettext('name', str(label))}") for value, label in WebhookEvent.choices]
 
 
 class WebhookForm(forms.ModelForm):
     """The address of a webhook, and the events that are sent to it."""
 
-    events = forms.MultipleChoiceField(choices=EVENTS, widget=forms.CheckboxSelectMultiple)
+    events = forms.MultipleChoiceField(choices=event_choices, widget=forms.CheckboxSelectMultiple)
 
     class Meta:
         model = Webhook
@@ -145,10 +149,10 @@ class WebhookAdmin(admin.ModelAdmin):
 
 
 class StateFilter(admin.SimpleListFilter):
-    title = parameter_name = "state"
+    title, parameter_name = gettext_lazy("state"), "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(state, state.capitalize()) for state in STATES]
+        return [(state, capfirst(_(state))) for state in STATES]
 
     def queryset(self, request: HttpRequest, queryset: WebhookDeliveryQuerySet) -> WebhookDeliveryQuerySet:  # type: ignore[override]
         return queryset.filter(STATES.get(self.value() or "", Q()))

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import BooleanField, Case, CharField, F, Func, Q, TextChoices, When
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy
 
 
 class Visibility(TextChoices):
@@ -21,10 +22,10 @@ class Visibility(TextChoices):
 
 OPEN = (Visibility.PUBLIC, Visibility.UNLISTED)  # watched by everybody who has the address
 MEANINGS = {
-    Visibility.PRIVATE: "Private: editors, and guests with a link",
-    Visibility.UNLISTED: "Unlisted: everybody who has the address",
-    Visibility.PUBLIC: "Public: everybody",
-    Visibility.PASSWORD: "Password: who knows a password",
+    Visibility.PRIVATE: gettext_lazy("Private: editors, and guests with a link"),
+    Visibility.UNLISTED: gettext_lazy("Unlisted: everybody who has the address"),
+    Visibility.PUBLIC: gettext_lazy("Public: everybody"),
+    Visibility.PASSWORD: gettext_lazy("Password: who knows a password"),
 }
 
 

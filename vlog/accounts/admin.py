@@ -123,7 +123,7 @@ class AccountAdmin(PeopleAdmin):
     @admin.display(description=gettext_lazy("Role"))
     def role(self, user: User) -> str:
         role = roles.role_of(user)
-        return _("Superuser") if user.is_superuser else role.label if role else _("None")
+        return _("Superuser") if user.is_superuser else str(role.label) if role else _("None")
 
     @admin.display(description=gettext_lazy("Second factor"), boolean=True)
     def has_second_factor(self, user: User) -> bool:

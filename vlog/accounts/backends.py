@@ -35,7 +35,7 @@ class LimitedBackend(ModelBackend):
         return user
 
     def get_user(self, user_id: int) -> User | None:
-        """Return the account of a session, with its second factor for sessions.account(), its time zone and its language."""
+        """Return the account of a session, with its second factor for sessions.account(), time zone and language."""
         devices = second_factor.devices().filter(user=OuterRef("pk")).values("pk")[:1]
         user = User.objects.annotate(second_factor=devices, **own_settings("pk")).filter(pk=user_id).first()
         return user if user and self.user_can_authenticate(user) else None

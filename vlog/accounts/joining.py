@@ -45,7 +45,7 @@ class JoinView(FormView):
             return limits.with_refusal(request, self._refuse(str(refused)))
         row = Invitation.objects.find(kwargs["token"])
         if row is None or not invitations.is_granted(row):
-            return self._refuse(GONE)
+            return self._refuse(str(GONE))
         limits.withdraw(guess)
         self.invitation = row
         return super().dispatch(request, *args, **kwargs)

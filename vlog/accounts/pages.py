@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.decorators import method_decorator
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
@@ -25,7 +26,7 @@ KEY = "second_factor_key"  # in a session: of a second factor that is not confir
 class AccountPage(FormView):
     """A page of the admin with one form, for the account `user`."""
 
-    title = ""
+    title: str | Promise = ""
     user: User
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:

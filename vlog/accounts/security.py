@@ -7,6 +7,7 @@ from django.contrib.auth.views import PasswordChangeView as DjangoPasswordChange
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse, reverse_lazy
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
@@ -56,7 +57,8 @@ class ConfirmedPage(OwnPage):
 
     form_class = PasswordAndCodeForm
     template_name = "admin/confirm_account.html"
-    explanation, button = "", ""
+    explanation: str | Promise = ""
+    button: str | Promise = ""
 
     def get_form_kwargs(self) -> dict[str, Any]:
         return {**super().get_form_kwargs(), "request": self.request, "user": self.user}

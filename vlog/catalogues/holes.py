@@ -1,0 +1,6 @@
+def of_catalogues(f):
+    return []
+
+
+def of_sources(f):
+    return []
