@@ -5,9 +5,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from videos.admin.list_filters import STATES_OF_VISIBILITY
 from videos.admin.rows import day_and_time
-from videos.models import BulkAction, BulkEdit
+from videos.models import BulkAction, BulkEdit, word_of
 from vlog.sentences import one_or_many, plural
 
 
@@ -22,7 +21,7 @@ def has_done(edit: BulkEdit, number: int) -> str:
 
 def _has_visibility(given: dict[str, Any], number: int) -> str:
     moments = {name: datetime.fromisoformat(given[name]) for name in ("at", "until") if given.get(name)}
-    values: dict[str, Any] = {"visibility": STATES_OF_VISIBILITY[given["visibility"]]}
+    values: dict[str, Any] = {"visibility": word_of(given["visibility"])}
     if "at" in moments:
         values["moment"] = day_and_time(moments["at"])
         sentence = plural(
@@ -51,7 +50,7 @@ def will_do(action: BulkAction, given: dict[str, Any], number: int) -> str:
     """Return what an edit will do with so many videos, as a question."""
     names: dict[str, Any] = {"name": given.get("name"), "tags": ", ".join(given.get("tags", ()))}
     if action == BulkAction.VISIBILITY:
-        names["visibility"] = STATES_OF_VISIBILITY[given["visibility"]]
+        names["visibility"] = word_of(given["visibility"])
         if given.get("at"):
             names["moment"] = day_and_time(datetime.fromisoformat(given["at"]))
             return plural(*WILL_BE_LATER, number, **names)

@@ -9,7 +9,7 @@ from django.db.models.functions import Cast
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, pgettext_lazy
+from django.utils.translation import gettext_lazy
 
 from videos.models import (
     CaptionTrack,
@@ -32,13 +32,6 @@ WORDS = {
     Visibility.PRIVATE: gettext_lazy("Private"),
     Visibility.PASSWORD: gettext_lazy("Password"),
     FAILED: gettext_lazy("Failed"),
-}
-# As in: the video is public.
-STATES_OF_VISIBILITY = {
-    Visibility.PUBLIC: pgettext_lazy("within a sentence", "public"),
-    Visibility.UNLISTED: pgettext_lazy("within a sentence", "unlisted"),
-    Visibility.PRIVATE: pgettext_lazy("within a sentence", "private"),
-    Visibility.PASSWORD: pgettext_lazy("within a sentence", "with a password"),
 }
 STATES = {"making": gettext_lazy("Being made"), "ready": gettext_lazy("Ready"), FAILED: gettext_lazy("Failed")}
 PERIODS = {

@@ -10,29 +10,19 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from videos import grants, publication
 from videos.admin.addresses import AddressedAdmin
-from videos.admin.list_filters import STATES_OF_VISIBILITY
 from videos.formatting import absolute
-from videos.models import EditorDefaults, ShareLink, Video, Visibility, default_visibility
+from videos.models import EditorDefaults, ShareLink, Video, default_visibility
 from videos.publication import PublicationError
 
 
 def planned_changes(video: Video) -> str:
     """Return the planned changes of the visibility of a video; empty if there are none."""
-    sentence = _("%(visibility)s from %(moment)s")
-    return "; ".join(
-        sentence
-        % {
-            "visibility": STATES_OF_VISIBILITY[Visibility(change.visibility)],
-            "moment": f"{localtime(change.at):%Y-%m-%d %H:%M %Z}",
-        }
-        for change in video.changes.all()
-    )
+    return "; ".join(str(change) for change in video.changes.all())
 
 
 class LinkForm(forms.Form):

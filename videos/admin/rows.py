@@ -15,10 +15,10 @@ from django.utils.translation import gettext as _
 
 from transcoding.models import UNFINISHED, PipelineStep, QualityStatus
 from transcoding.operations.insight import Insight, inspect_jobs
-from videos.admin.list_filters import FAILED, SCHEDULED, STATES_OF_VISIBILITY, WORDS
+from videos.admin.list_filters import FAILED, SCHEDULED, WORDS
 from videos.admin.publication import grant_to_editor
 from videos.formatting import clock, day, thousands
-from videos.models import MEANINGS, Video, Visibility, VisibilityChange
+from videos.models import MEANINGS, Video, Visibility, VisibilityChange, word_of
 from videos.storage.paths import poster_url
 from vlog.sentences import within_sentence
 
@@ -53,8 +53,7 @@ def _ahead(changes: list[VisibilityChange]) -> str:
         return _("until %(moment)s") % {"moment": day_and_time(changes[0].at)}
     sentence = _("%(visibility)s from %(moment)s")
     return ", ".join(
-        sentence % {"visibility": STATES_OF_VISIBILITY[Visibility(one.visibility)], "moment": day_and_time(one.at)}
-        for one in changes
+        sentence % {"visibility": word_of(one.visibility), "moment": day_and_time(one.at)} for one in changes
     )
 
 

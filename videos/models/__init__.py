@@ -61,7 +61,7 @@ from videos.models.tracks import (
     TrackState,
 )
 from videos.models.uploads import VISIBILITIES, Upload, UploadQuerySet
-from videos.models.visibility import MEANINGS, OPEN, Visibility, default_visibility, is_public_sql
+from videos.models.visibility import MEANINGS, OPEN, Visibility, default_visibility, is_public_sql, word_of
 from videos.models.webhooks import (
     MAX_WEBHOOKS,
     PING,
@@ -170,4 +170,5 @@ __all__ = [
     "placed",
     "query_parameters",
     "through_video",
+    "word_of",
 ]

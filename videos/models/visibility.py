@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import BooleanField, Case, CharField, F, Func, Q, TextChoices, When
 from django.db.models.functions import Now
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 
 class Visibility(TextChoices):
@@ -27,6 +27,18 @@ MEANINGS = {
     Visibility.PUBLIC: gettext_lazy("Public: everybody"),
     Visibility.PASSWORD: gettext_lazy("Password: who knows a password"),
 }
+
+WITHIN_SENTENCES = {  # as in: the video is public
+    Visibility.PRIVATE: pgettext_lazy("visibility", "private"),
+    Visibility.UNLISTED: pgettext_lazy("visibility", "unlisted"),
+    Visibility.PUBLIC: pgettext_lazy("visibility", "public"),
+    Visibility.PASSWORD: pgettext_lazy("visibility", "password"),
+}
+
+
+def word_of(visibility: str) -> str:
+    """Return a visibility as it is called within a sentence, in the language of the page."""
+    return str(WITHIN_SENTENCES[Visibility(visibility)])
 
 
 def default_visibility() -> str:

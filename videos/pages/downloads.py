@@ -16,6 +16,8 @@ from weakref import WeakValueDictionary
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from transcoding.engine.formats import writing
@@ -37,12 +39,14 @@ AUDIO_TYPE = "audio/mp4"
 PATIENCE = 5.0  # seconds for which a request waits while others hold the threads that it may have
 RETRY_AFTER = 5  # seconds
 
-NOT_THERE = "There is no download at this address. Go back to the page of the video, and load it again."
-NO_QUALITY = "This video does not have this quality. It has: {}."
-NO_AUDIO = "This video does not have this audio track. It has: {}."
-NO_CAPTIONS = "This video does not have these captions. Go back to its page, and choose others."
-DAMAGED = "This video cannot be downloaded, because its files are damaged. Tell the people who run this site."
-BUSY = "The file cannot be sent now. Repeat the download in some seconds."
+NOT_THERE = gettext_lazy("There is no download at this address. Go back to the page of the video, and load it again.")
+NO_QUALITY = gettext_lazy("This video does not have this quality. It has: {}.")
+NO_AUDIO = gettext_lazy("This video does not have this audio track. It has: {}.")
+NO_CAPTIONS = gettext_lazy("This video does not have these captions. Go back to its page, and choose others.")
+DAMAGED = gettext_lazy(
+    "This video cannot be downloaded, because its files are damaged. Tell the people who run this site."
+)
+BUSY = gettext_lazy("The file cannot be sent now. Repeat the download in some seconds.")
 
 # Those that are being sent now: downloads of the same file share the tables in memory.
 _movies: "WeakValueDictionary[tuple[str, str], Movie]" = WeakValueDictionary()
@@ -101,7 +105,7 @@ def _text_file(video: Video, query: QueryDict) -> HttpResponse:
     if track is None or name not in writing.TYPES:
         raise NotOffered(NO_CAPTIONS)
     file = delivery.file_name(f"{video.title} ({track.language})", f".{name}")
-    headers = {"Content-Disposition": delivery.attachment(file), "Cache-Control": delivery.CHECKED}
+    headers = {_("Content-Disposition"): delivery.attachment(file), _("Cache-Control"): delivery.CHECKED}
     text = writing.written(_texts(track)[0], name, track.language)
     return HttpResponse(text, content_type=f"{writing.TYPES[name]}; charset=utf-8", headers=headers)
 
@@ -173,9 +177,9 @@ def _response(request: HttpRequest, video: Video, choice: Choice, stack: ExitSta
     if paths.is_elsewhere() and request.method == "GET":
         stack.enter_context(_held(_sending, client))
     headers = [
-        ("Content-Type", AUDIO_TYPE if choice.quality == SOUND else delivery.TYPES[".mp4"]),
-        ("Content-Disposition", delivery.attachment(choice.file_name(video.title))),
-        ("Cache-Control", delivery.CHECKED),
+        (_("Content-Type"), AUDIO_TYPE if choice.quality == SOUND else delivery.TYPES[".mp4"]),
+        (_("Content-Disposition"), delivery.attachment(choice.file_name(video.title))),
+        (_("Cache-Control"), delivery.CHECKED),
         ("ETag", movie.tag),
     ]
     return ranges.composed_or_range(request, movie, headers, _read, is_here=not paths.is_elsewhere())
@@ -225,7 +229,7 @@ def _read(path: Path, start: int, end: int) -> bytes:
 
 def _sentence(status: HTTPStatus, text: str) -> HttpResponse:
     """Return a sentence in plain text, since a page would read the session."""
-    headers = {"Cache-Control": "no-store"}
+    headers = {_("Cache-Control"): "no-store"}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER)
     return HttpResponse(f"{text}\n", status=status, content_type="text/plain; charset=utf-8", headers=headers)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
 
 from videos.formatting import age, clock, clock_down, views
 from videos.pages.cards import Card
@@ -22,7 +23,9 @@ def grid(cards: Iterable[Card], eager: int = 0) -> SafeString:
 def thumb(card: Card, lazy: bool = False) -> SafeString:
     """Render the poster of a card, with the duration."""
     loading = ' loading="lazy"' if lazy else ""
-    duration = f'<span class="badge"><span class="visually-hidden">Duration: </span>{clock(card.duration)}</span>'
+    duration = (
+        f'<span class="badge"><span class="visually-hidden">{_("Duration:")} </span>{clock(card.duration)}</span>'
+    )
     return mark_safe(  # noqa: S308 - an address of this site and a number
         f'<div class="thumb"><img src="{card.poster}" alt="" width="640" height="360"{loading} decoding="async">'
         f"{duration if card.duration else ''}</div>"

@@ -7,13 +7,14 @@ from django.contrib.auth.hashers import check_password
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from videos import grants
 from videos.models import Video, Visibility
 from videos.publication import MAX_PASSWORD
 from vlog.accounts import limits
 
-WRONG = "This is not the password. Check it, or ask the person who sent you here."
+WRONG = _("This is not the password. Check it, or ask the person who sent you here.")
 
 
 def is_needed(video: Video) -> bool:

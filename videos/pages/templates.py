@@ -16,7 +16,7 @@ from django.utils.formats import date_format
 
 from transcoding.steps.tracks import shown_label
 from videos.formatting import absolute, age, clock, thousands, views
-from videos.models import Video, footer
+from videos.models import Video, footer, word_of
 from videos.pages import embed, markup, structured, transcripts
 from videos.storage import paths
 
@@ -86,4 +86,5 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "urlencode": defaultfilters.urlencode,
     "urlize": defaultfilters.urlize,
     "views": views,
+    "visibility": word_of,
 }

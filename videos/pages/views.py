@@ -20,6 +20,7 @@ from django.shortcuts import render
 from django.utils.cache import get_conditional_response
 from django.utils.functional import cached_property
 from django.utils.http import http_date, urlencode
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import cache_control
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.gzip import gzip_page
@@ -56,7 +57,7 @@ MAX_TAGS = 200  # on the browse page: the tags with the most videos
 REDIRECTED = "private, max-age=300"  # less than the lifetime of a signed address
 NOT_STORED = "no-store"
 
-TOO_MANY_SEARCHES = "There were too many searches from your network. Wait some seconds, then search again."
+TOO_MANY_SEARCHES = _("There were too many searches from your network. Wait some seconds, then search again.")
 
 # A page depends on the account, and a video may be withdrawn at any moment.
 no_cache = cache_control(no_cache=True)
