@@ -203,7 +203,9 @@ class VideoForm(VersionedForm, TaggedForm, VisibilityForm):
     """The fields of a video that editors can change."""
 
     poster = forms.CharField(
-        required=False, max_length=20, help_text="The number of a candidate, or t= and a second of the video"
+        required=False,
+        max_length=20,
+        help_text=gettext_lazy("The number of a candidate, or t= and a second of the video"),
     )
 
     unversioned = ("poster",)

@@ -86,13 +86,13 @@ class ApiTokenAdmin(admin.ModelAdmin):
         return request.user.has_perm("vlog.manage_api_tokens")
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        return super().changelist_view(request, {"title": "API tokens"})
+        return super().changelist_view(request, {"title": _("API tokens")})
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         form = TokenForm(request.POST or None)
         context = {**self.admin_site.each_context(request), "opts": self.opts, "form": form}
         if not form.is_valid():
-            return TemplateResponse(request, "admin/vlog/add_token.html", {**context, "title": "Add an API token"})
+            return TemplateResponse(request, "admin/vlog/add_token.html", {**context, "title": _("Add an API token")})
         token, row = tokens.create(cast(User, request.user), **form.cleaned_data)
         self.log_addition(request, row, "Created.")
         # In the answer itself, so that no address, flash message or log contains it.

@@ -64,7 +64,7 @@ class InvalidValueMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if _contains_nul(request):
-            return refuse(request, HTTPStatus.BAD_REQUEST, INVALID_CHARACTER)
+            return refuse(request, HTTPStatus.BAD_REQUEST, str(INVALID_CHARACTER))
         if request.encoding is not None and codecs.lookup(request.encoding).name != "utf-8":
             return refuse(request, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, _("Send the request with text encoded as UTF-8."))
         return self.get_response(request)
@@ -75,7 +75,7 @@ class InvalidValueMiddleware:
         if not name.endswith("_changelist"):
             return None
         if any(not _other_lookups().isdisjoint(parameter.split("__")[1:]) for parameter in request.GET):
-            return refuse(request, HTTPStatus.BAD_REQUEST, INVALID_QUERY)
+            return refuse(request, HTTPStatus.BAD_REQUEST, str(INVALID_QUERY))
         return None
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
@@ -85,7 +85,7 @@ class InvalidValueMiddleware:
         is_empty_field = isinstance(error, FieldDoesNotExist) and str(error).endswith("has no field named ''")
         if is_empty_field or (has_query and isinstance(error, DataError | OverflowError)):
             log.warning("refused the query of %s: %s", request.path, str(error).partition("\n")[0])
-            return refuse(request, HTTPStatus.BAD_REQUEST, INVALID_QUERY)
+            return refuse(request, HTTPStatus.BAD_REQUEST, str(INVALID_QUERY))
         return None
 
 

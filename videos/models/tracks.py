@@ -10,7 +10,6 @@ from django.db import models
 from django.db.models import F, Func, Max, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from videos.models.catalogue import Video
 from vlog import audit
@@ -32,11 +31,11 @@ class TrackKind(models.TextChoices):
 
 
 class TrackOrigin(models.TextChoices):
-    WHISPER = "whisper", gettext_lazy("Whisper")
-    FILE = "file", gettext_lazy("the video file")
-    SIDECAR = "sidecar", gettext_lazy("a file beside the video")
+    WHISPER = "whisper", "Whisper"
+    FILE = "file", "the video file"
+    SIDECAR = "sidecar", "a file beside the video"
     UPLOADED = "uploaded", "uploaded"
-    WRITTEN = "written", gettext_lazy("written by an editor")
+    WRITTEN = "written", "written by an editor"
     TRANSLATED = "translated", "translated"
 
 
@@ -126,17 +125,13 @@ class CaptionTrack(models.Model):
     number = models.SmallIntegerField(help_text="Counts the tracks of the video, from 1")
     language = models.CharField(max_length=35, default="und", db_default="und", help_text="BCP 47")
     name = models.CharField(
-        max_length=100, blank=True, default="", db_default="", help_text=gettext_lazy("Empty: the name of the language")
+        max_length=100, blank=True, default="", db_default="", help_text="Empty: the name of the language"
     )
     kind = models.CharField(max_length=20, choices=TrackKind, default=TrackKind.CAPTIONS, db_default=TrackKind.CAPTIONS)
     origin = models.CharField(max_length=20, choices=TrackOrigin)
     state = models.CharField(max_length=20, choices=TrackState, default=TrackState.DRAFT, db_default=TrackState.DRAFT)
-    is_default = models.BooleanField(
-        default=False, db_default=False, help_text=gettext_lazy("Shown until a viewer chooses another")
-    )
-    is_forced = models.BooleanField(
-        default=False, db_default=False, help_text=gettext_lazy("Only what the audio says in others")
-    )
+    is_default = models.BooleanField(default=False, db_default=False, help_text="Shown until a viewer chooses another")
+    is_forced = models.BooleanField(default=False, db_default=False, help_text="Only what the audio says in others")
     created_at = models.DateTimeField(default=timezone.now, db_default=NOW, editable=False)
     version = models.IntegerField(default=1, db_default=1, editable=False, help_text="Counts its edits")
     edited = models.BooleanField(default=False, db_default=False, help_text="People have changed its text")

@@ -16,7 +16,6 @@ from weakref import WeakValueDictionary
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
@@ -90,13 +89,13 @@ def download(request: HttpRequest, package: str, grant: str = "") -> HttpRespons
     except NotOffered as error:
         return _sentence(HTTPStatus.NOT_FOUND, str(error))
     except FileNotFoundError:  # withdrawn meanwhile
-        return _sentence(HTTPStatus.NOT_FOUND, NOT_THERE)
+        return _sentence(HTTPStatus.NOT_FOUND, str(NOT_THERE))
     except BrokenBoxes as error:
         log.error("%s cannot be downloaded: %s", package, error)
-        return _sentence(HTTPStatus.NOT_FOUND, DAMAGED)
+        return _sentence(HTTPStatus.NOT_FOUND, str(DAMAGED))
     except (demand.NotYet, OSError) as error:  # too many downloads, or the object store is away, or the disk is full
         log.warning("%s cannot be downloaded now: %r", package, error)
-        return _sentence(HTTPStatus.SERVICE_UNAVAILABLE, BUSY)
+        return _sentence(HTTPStatus.SERVICE_UNAVAILABLE, str(BUSY))
 
 
 def _text_file(video: Video, query: QueryDict) -> HttpResponse:
@@ -105,7 +104,7 @@ def _text_file(video: Video, query: QueryDict) -> HttpResponse:
     if track is None or name not in writing.TYPES:
         raise NotOffered(NO_CAPTIONS)
     file = delivery.file_name(f"{video.title} ({track.language})", f".{name}")
-    headers = {_("Content-Disposition"): delivery.attachment(file), _("Cache-Control"): delivery.CHECKED}
+    headers = {"Content-Disposition": delivery.attachment(file), "Cache-Control": delivery.CHECKED}
     text = writing.written(_texts(track)[0], name, track.language)
     return HttpResponse(text, content_type=f"{writing.TYPES[name]}; charset=utf-8", headers=headers)
 
@@ -177,9 +176,9 @@ def _response(request: HttpRequest, video: Video, choice: Choice, stack: ExitSta
     if paths.is_elsewhere() and request.method == "GET":
         stack.enter_context(_held(_sending, client))
     headers = [
-        (_("Content-Type"), AUDIO_TYPE if choice.quality == SOUND else delivery.TYPES[".mp4"]),
-        (_("Content-Disposition"), delivery.attachment(choice.file_name(video.title))),
-        (_("Cache-Control"), delivery.CHECKED),
+        ("Content-Type", AUDIO_TYPE if choice.quality == SOUND else delivery.TYPES[".mp4"]),
+        ("Content-Disposition", delivery.attachment(choice.file_name(video.title))),
+        ("Cache-Control", delivery.CHECKED),
         ("ETag", movie.tag),
     ]
     return ranges.composed_or_range(request, movie, headers, _read, is_here=not paths.is_elsewhere())
@@ -229,7 +228,7 @@ def _read(path: Path, start: int, end: int) -> bytes:
 
 def _sentence(status: HTTPStatus, text: str) -> HttpResponse:
     """Return a sentence in plain text, since a page would read the session."""
-    headers = {_("Cache-Control"): "no-store"}
+    headers = {"Cache-Control": "no-store"}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER)
     return HttpResponse(f"{text}\n", status=status, content_type="text/plain; charset=utf-8", headers=headers)

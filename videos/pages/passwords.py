@@ -39,7 +39,7 @@ def ask(
         return limits.with_refusal(request, response)
     password = request.POST.get("password", "")
     if len(password) > MAX_PASSWORD or not check_password(password, video.in_force().password):
-        return form(WRONG, HTTPStatus.FORBIDDEN)
+        return form(str(WRONG), HTTPStatus.FORBIDDEN)
     limits.withdraw(guess)
     return HttpResponseRedirect(reverse(then, args=[video.slug, grants.for_password(video)]))
 

@@ -137,7 +137,7 @@ def search_page(request: HttpRequest) -> HttpResponse:
     text, number = request.GET.get("q", ""), request.GET.get("page", "1")
     offset = (page_or_404(Paginator(range(search.MAX_RESULTS), PAGE_SIZE), number).number - 1) * PAGE_SIZE
     if text and (wait := ratelimit.wait(ratelimit.client(request), "search", settings.SEARCH_LIMIT)):
-        return refuse(request, HTTPStatus.TOO_MANY_REQUESTS, TOO_MANY_SEARCHES, wait=wait)
+        return refuse(request, HTTPStatus.TOO_MANY_REQUESTS, str(TOO_MANY_SEARCHES), wait=wait)
     found = search.find(text, limit=PAGE_SIZE, offset=offset)
     if offset and not found.hits:
         raise Http404("The search has fewer pages of results")

@@ -103,7 +103,7 @@ class PeopleAdmin(UserAdmin):
                 form.add_error(None, str(error))
             else:
                 return self._invited(request, address, row, context)
-        return TemplateResponse(request, "admin/auth/user/invite.html", {**context, "title": "Invite a person"})
+        return TemplateResponse(request, "admin/auth/user/invite.html", {**context, "title": _("Invite a person")})
 
     def _invited(self, request: HttpRequest, address: str, row: Invitation, context: dict[str, Any]) -> HttpResponse:
         """Send the invitation, or show its link in the answer itself, so that no flash message or log contains it."""

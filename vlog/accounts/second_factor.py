@@ -70,7 +70,7 @@ def readable(key: str) -> str:
 
 def qr_code(address: str) -> SafeString:
     """Return an SVG. It is black on white in the dark theme, too: cameras need that."""
-    svg = segno.make(address, error="m").svg_inline(scale=5, border=4, dark="#000", light="#fff", title="QR code")
+    svg = segno.make(address, error="m").svg_inline(scale=5, border=4, dark="#000", light="#fff", title=_("QR code"))
     return mark_safe(svg)  # noqa: S308 - made of squares
 
 

@@ -51,7 +51,9 @@ def update(path: Path, template: Catalog) -> None:
 
 
 def write(path: Path, catalog: Catalog) -> None:
-    catalog.header_comment = HEADER.rstrip()
+    catalog.header_comment, catalog.fuzzy = HEADER.rstrip(), False
+    catalog.project, catalog.version = "VLog", "1"
+    catalog.last_translator = catalog.language_team = catalog.msgid_bugs_address = "VLog"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         write_po(file, catalog, width=WIDTH, omit_header=False, include_lineno=False, ignore_obsolete=True)

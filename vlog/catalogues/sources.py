@@ -40,6 +40,7 @@ CALL = re.compile(rf"\b(_|n?p?gettext)\(\s*{STRING}(?:\s*,\s*{STRING})?(?:\s*,\s
 ACTION = re.compile(r"""\b(?:_?record|_change)\(\s*(?:worker,\s*)?"([a-z][a-z ]+)\"""")
 
 JINJA = {"extensions": "jinja2.ext.i18n", "trimmed": "true", "newstyle_gettext": "true", "silent": "false"}
+SCRIPT = {"parse_template_string": True}
 
 
 class Message(NamedTuple):
@@ -90,7 +91,7 @@ def is_jinja(path: Path) -> bool:
 
 def scripts(folder: Path) -> Iterator[Message]:
     for path in sorted((folder / "static").glob("*.js")):
-        yield from _extracted(extract_javascript, path.read_bytes(), path.relative_to(folder))
+        yield from _extracted(extract_javascript, path.read_bytes(), path.relative_to(folder), SCRIPT)
 
 
 def names() -> Iterator[Message]:
