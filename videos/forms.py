@@ -39,7 +39,10 @@ class TaggedForm(forms.ModelForm):
     )
 
     category = forms.ModelChoiceField(
-        Category.objects.order_by("name"), required=False, empty_label=gettext_lazy("None")
+        label=gettext_lazy("Category"),
+        queryset=Category.objects.order_by("name"),
+        required=False,
+        empty_label=gettext_lazy("None"),
     )
 
     class Media:
@@ -119,6 +122,7 @@ class UploadForm(TaggedForm):
         help_text=gettext_lazy("As soon as it is ready. A password or a date can be set afterwards."),
     )
     title = forms.CharField(
+        label=gettext_lazy("Title"),
         max_length=255,
         required=False,
         help_text=gettext_lazy("If empty, the name of the file is used."),
@@ -137,8 +141,8 @@ class MomentWidget(forms.SplitDateTimeWidget):
     """A day and a time, with the browser's own controls."""
 
     def __init__(self, attrs: Any = None) -> None:
-        day = {"type": "date", "class": "input", "aria-label": _("Day")}
-        time = {"type": "time", "class": "input", "aria-label": _("Time")}
+        day: Any = {"type": "date", "class": "input", "aria-label": gettext_lazy("Day")}
+        time: Any = {"type": "time", "class": "input", "aria-label": gettext_lazy("Time")}
         super().__init__(attrs, date_format="%Y-%m-%d", time_format="%H:%M", date_attrs=day, time_attrs=time)
 
 
@@ -279,6 +283,7 @@ class PosterForm(forms.Form):
     """Another poster: the number of a candidate from the video, or an uploaded image."""
 
     picture = forms.FileField(
+        label=gettext_lazy("Picture"),
         required=False,
         help_text=gettext_lazy("JPEG or PNG, at most 10 MB, ideally 1280 x 720 pixels."),
         widget=forms.FileInput(attrs={"accept": "image/jpeg,image/png", "required": True}),

@@ -59,7 +59,7 @@ class AuditEntryAdmin(admin.ModelAdmin):
         "The name of an account or of a subject, an id, an address, or the prefix of a token"
     )
     ordering = ("-at", "-id")
-    fields = ("when", "who", "token", "action", "what", "subject_id", "via", "address", "old", "new")
+    fields = ("when", "who", "token", "done", "what", "subject_id", "via", "address", "old", "new")
     readonly_fields = fields
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -95,6 +95,10 @@ class AuditEntryAdmin(admin.ModelAdmin):
         if not entry.actor_id:
             return entry.who
         return _("%(who)s (account %(number)s)") % {"who": entry.who, "number": entry.actor_id}
+
+    @admin.display(description=gettext_lazy("Action"))
+    def done(self, entry: AuditEntry) -> str:
+        return entry.did
 
     @admin.display(description=gettext_lazy("With the token"))
     def token(self, entry: AuditEntry) -> str:

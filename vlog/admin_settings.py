@@ -23,7 +23,8 @@ is_https = URLValidator(schemes=["https"])
 
 
 def language_choices() -> list[tuple[str, str]]:
-    return [(code, str(name)) for code, name in settings.LANGUAGES]
+    """Return all languages that texts can be written in, by their names in the language of the page."""
+    return sorted(((code, _(name)) for code, name in settings.LANGUAGES), key=lambda pair: pair[1])
 
 
 class LinksField(forms.CharField):
@@ -77,7 +78,9 @@ class SiteForm(forms.ModelForm):
         help_text=gettext_lazy("Each on a line of its own: the text, then the address with https://."),
     )
     language = forms.ChoiceField(
-        choices=language_choices, help_text=gettext_lazy("In which the titles and texts of the site are written.")
+        label=gettext_lazy("Language"),
+        choices=language_choices,
+        help_text=gettext_lazy("In which the titles and texts of the site are written."),
     )
     time_zone = forms.ChoiceField(
         label=gettext_lazy("Time zone"),

@@ -31,6 +31,7 @@ class TokenForm(forms.Form):
         help_text=gettext_lazy("Such as the name of the program, so that you recognise it."),
     )
     scopes = forms.MultipleChoiceField(
+        label=gettext_lazy("Scopes"),
         choices=SCOPES,
         widget=forms.CheckboxSelectMultiple,
         help_text=gettext_lazy("It never permits more than your account may do."),

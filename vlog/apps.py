@@ -18,7 +18,6 @@ class VlogConfig(AppConfig):
 
         logs.capture(settings.LOG_FORMAT)
         account_changes.connect()
-        names.translate(model for label in OWN_APPS for model in apps.get_app_config(label).get_models())
         for check in (checks.check_data_folder, checks.check_rename, checks.check_ffmpeg):
             register(check)
 
@@ -26,3 +25,8 @@ class VlogConfig(AppConfig):
 class AdminConfig(admin_apps.AdminConfig):
     default_site = "vlog.admin_site.VlogAdminSite"
     default = False  # this module also has the configuration of "vlog"
+
+    def ready(self) -> None:
+        """Translate the names first: the forms that the modules of the admin define take over labels."""
+        names.translate(model for label in OWN_APPS for model in apps.get_app_config(label).get_models())
+        super().ready()

@@ -7,7 +7,9 @@ from django.utils.translation import gettext_lazy as _
 class WorkerForm(forms.Form):
     """The name of a remote worker, and the lifetime of its key."""
 
-    name = forms.CharField(max_length=100, help_text=_("Letters, digits, dots, hyphens and underscores."))
+    name = forms.CharField(
+        label=_("Name"), max_length=100, help_text=_("Letters, digits, dots, hyphens and underscores.")
+    )
     days = forms.IntegerField(
         required=False,
         min_value=1,

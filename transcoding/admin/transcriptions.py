@@ -21,7 +21,13 @@ from videos.formatting import clock
 from videos.models import Transcription, Video, through_video
 from vlog.sentences import one_or_many, plural
 
-LANGUAGES = sorted(((code, tracks.name_of(code)) for code in LANG_INFO if len(code) == 2), key=lambda pair: pair[1])
+
+def languages() -> list[tuple[str, str]]:
+    """Return the languages that may be spoken, by their names in the language of the page."""
+    known = [(code, _(tracks.name_of(code))) for code in LANG_INFO if len(code) == 2]
+    return [("", _("Detected")), *sorted(known, key=lambda pair: pair[1])]
+
+
 OFF = gettext_lazy(
     "Captions are off, because VLOG_WHISPER_MODEL is “none”. Set it to the name of a model, such as base, or to the "
     "path of weights, and restart VLog."
@@ -31,7 +37,7 @@ OFF = gettext_lazy(
 class TranscriptionForm(forms.ModelForm):
     given_language = forms.ChoiceField(
         label=gettext_lazy("Spoken language"),
-        choices=[("", gettext_lazy("Detected")), *LANGUAGES],
+        choices=languages,
         required=False,
         help_text=gettext_lazy("Choose a language if the wrong one was detected. Saving transcribes the video again."),
     )

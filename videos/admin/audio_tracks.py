@@ -16,7 +16,9 @@ from videos.versions import VersionedFormSet
 class AudioTrackForm(forms.ModelForm):
     """One track. The default is no field of the model here: SQL allows one for each video."""
 
-    default = forms.BooleanField(required=False, help_text=gettext_lazy("Players begin with it"))
+    default = forms.BooleanField(
+        label=gettext_lazy("Default"), required=False, help_text=gettext_lazy("Players begin with it")
+    )
 
     class Meta:
         model = AudioTrack

@@ -26,6 +26,7 @@ from videos.admin.captions_list import state_of
 from videos.admin.publication import grant_to_editor
 from videos.captions import CaptionsError
 from videos.models import CaptionTrack, TrackKind, TrackState, Transcription, Video
+from vlog import names
 
 PEAKS_SECONDS = 24 * 3600  # a browser keeps them; another file of the video has another address
 INPUT = forms.TextInput({"class": "input", "autocomplete": "off"})
@@ -35,9 +36,12 @@ LANGUAGE_HELP = gettext_lazy("Its code, such as en, fr or pt-BR")
 class NewTrackForm(forms.Form):
     """An empty track, or the first facts of one that a file becomes."""
 
-    language = forms.CharField(max_length=35, help_text=LANGUAGE_HELP, widget=INPUT)
+    language = forms.CharField(label=gettext_lazy("Language"), max_length=35, help_text=LANGUAGE_HELP, widget=INPUT)
     kind = forms.ChoiceField(
-        choices=TrackKind.choices, initial=TrackKind.SUBTITLES, widget=forms.Select({"class": "input"})
+        label=gettext_lazy("Kind"),
+        choices=names.choices(TrackKind),
+        initial=TrackKind.SUBTITLES,
+        widget=forms.Select({"class": "input"}),
     )
 
     def clean_language(self) -> str:
@@ -51,6 +55,7 @@ class TrackForm(NewTrackForm):
     """What is said of a track in menus."""
 
     name = forms.CharField(
+        label=gettext_lazy("Name"),
         max_length=100,
         required=False,
         help_text=gettext_lazy("In menus; empty: the name of the language"),

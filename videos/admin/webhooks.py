@@ -35,7 +35,9 @@ def event_choices() -> list[tuple[str, str]]:
 class WebhookForm(forms.ModelForm):
     """The address of a webhook, and the events that are sent to it."""
 
-    events = forms.MultipleChoiceField(choices=event_choices, widget=forms.CheckboxSelectMultiple)
+    events = forms.MultipleChoiceField(
+        label=gettext_lazy("Events"), choices=event_choices, widget=forms.CheckboxSelectMultiple
+    )
 
     class Meta:
         model = Webhook
@@ -138,6 +140,10 @@ class WebhookAdmin(admin.ModelAdmin):
         self.log_change(request, webhook, "Renewed the secret.")
         return self._show_secret(request, webhook, secret)
 
+    @admin.display(description=gettext_lazy("State"))
+    def state(self, webhook: Webhook) -> str:
+        return webhook.state
+
     @admin.display(description=gettext_lazy("Events"))
     def event_names(self, webhook: Webhook) -> str:
         return ", ".join(webhook.events)
@@ -205,6 +211,10 @@ class WebhookDeliveryAdmin(admin.ModelAdmin):
                 "%(number)s events will not be sent: the webhook is not active. Activate it first.",
             )
             self.message_user(request, plural(one, many, left), messages.WARNING)
+
+    @admin.display(description=gettext_lazy("State"))
+    def state(self, delivery: WebhookDelivery) -> str:
+        return delivery.state
 
     @admin.display(description=gettext_lazy("About"))
     def about(self, delivery: WebhookDelivery) -> str:

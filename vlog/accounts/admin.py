@@ -35,7 +35,7 @@ for model in (Group, User):
 
 
 def role_field(**options: Any) -> forms.ChoiceField:
-    return forms.ChoiceField(choices=Role.choices, widget=AdminRadioSelect, **options)
+    return forms.ChoiceField(label=gettext_lazy("Role"), choices=Role.choices, widget=AdminRadioSelect, **options)
 
 
 class RoleForm(forms.ModelForm):

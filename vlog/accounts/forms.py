@@ -55,7 +55,9 @@ class PasswordAndCodeForm(CodeForm):
     """Asks for the password first, so that a wrong one spends no recovery code."""
 
     password = forms.CharField(
-        strip=False, widget=forms.PasswordInput({"autocomplete": "current-password", "autofocus": True})
+        label=gettext_lazy("Password"),
+        strip=False,
+        widget=forms.PasswordInput({"autocomplete": "current-password", "autofocus": True}),
     )
     code = code_field(autofocus=False)
     field_order = ["password", "code"]

@@ -39,7 +39,7 @@ class InvitationForm(forms.Form):
         max_length=254,
         widget=AdminEmailInputWidget(attrs={"autofocus": True}),
     )
-    role = forms.ChoiceField(widget=AdminRadioSelect, initial=Role.EDITOR)
+    role = forms.ChoiceField(label=gettext_lazy("Role"), widget=AdminRadioSelect, initial=Role.EDITOR)
     days = forms.IntegerField(label=gettext_lazy("Days until it expires"), min_value=1, max_value=60, initial=7)
 
     def __init__(self, actor: User, *args: Any, **kwargs: Any) -> None:

@@ -11,8 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.generic import FormView
 
-from vlog import audit, site, zones
-from vlog.admin_settings import language_choices
+from vlog import audit, languages, site, zones
 from vlog.models import UserSettings
 
 
@@ -31,7 +30,7 @@ class PreferencesForm(forms.ModelForm):
             ("", _("That of the site: %(time_zone)s") % {"time_zone": site.current().time_zone}),
             *zones.choices(),
         ]
-        own["language"].choices = [("", _("That of the site")), *language_choices()]
+        own["language"].choices = [("", _("That of the site")), *languages.choices()]
 
 
 class PreferencesView(FormView):

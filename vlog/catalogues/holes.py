@@ -53,8 +53,8 @@ def _name(message: Message) -> str:
 
 def faults(message: Message) -> Iterator[str]:
     """Yield what is wrong with the translation of a message."""
-    ids = message.id if isinstance(message.id, tuple) else (message.id,)
-    texts = message.string if isinstance(message.string, tuple | list) else (message.string,)
+    ids: Any = message.id if isinstance(message.id, tuple) else (message.id,)
+    texts: Any = message.string if isinstance(message.string, tuple | list) else (message.string,)
     if not all(texts):
         yield "no translation"
     elif message.fuzzy:

@@ -35,6 +35,12 @@ KEYWORDS: dict[str, Any] = {
     "translated": None,  # these two are static/desk.js's
     "translatedPlural": (1, 2),
 }
+# Texts of Django that its own catalogues do not have yet, or in which they use other words than VLog.
+OF_DJANGO = (
+    "After you’ve created a user, you’ll be able to edit more user options.",
+    "Raw passwords are not stored, so there is no way to see the user’s password.",
+    *("Reset password", "Save and add another", "Save and continue editing", "Save as new"),
+)
 STRING = r"""u?('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")"""
 CALL = re.compile(rf"\b(_|n?p?gettext)\(\s*{STRING}(?:\s*,\s*{STRING})?(?:\s*,\s*{STRING})?")
 ACTION = re.compile(r"""\b(?:_?record|_change)\(\s*(?:worker,\s*)?"([a-z][a-z ]+)\"""")
@@ -95,12 +101,13 @@ def scripts(folder: Path) -> Iterator[Message]:
 
 
 def names() -> Iterator[Message]:
-    """Yield the names of models, fields and values that pages of the admin show."""
+    """Yield the names of models, fields and values that pages of the admin show, and some texts of Django."""
+    yield from (Message(text, None, "django") for text in OF_DJANGO)
     for model, options in admin.site._registry.items():
         if _is_own(model):
             yield from (_named(name, model) for name in (model._meta.verbose_name, model._meta.verbose_name_plural))
         for field in _shown_fields(model, options):
-            yield _named(field.verbose_name, model)
+            yield from (_named(text, model) for text in (field.verbose_name, field.help_text) if text)
             yield from (_named(label, model) for _value, label in field.flatchoices if label)
 
 
