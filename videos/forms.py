@@ -50,6 +50,8 @@ class TaggedForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        for name in {"title", "description", "tag_names"} & self.fields.keys():
+            self.fields[name].widget.attrs["dir"] = "auto"  # the text decides, so that Hebrew stands right
         if self.instance.pk:
             self.initial["tag_names"] = ", ".join(tag.name for tag in self.instance.tags.all())
 

@@ -14,7 +14,7 @@ def grid(cards: Iterable[Card], eager: int = 0) -> SafeString:
     """Render cards in a grid; the posters of the first `eager` ones are not loaded lazily."""
     items = "\n".join(
         f'<li class="card">{thumb(card, number >= eager)}'
-        f'<h2 class="card-title"><a href="{card.url}">{escape(card.title)}</a></h2>{meta(card)}</li>'
+        f'<h2 class="card-title" dir="auto"><a href="{card.url}">{escape(card.title)}</a></h2>{meta(card)}</li>'
         for number, card in enumerate(cards)
     )
     return mark_safe(f'<ul class="grid" role="list">\n{items}\n</ul>')  # noqa: S308 - every text is escaped
