@@ -80,7 +80,9 @@ class SiteForm(forms.ModelForm):
     language = forms.ChoiceField(
         label=gettext_lazy("Language"),
         choices=language_choices,
-        help_text=gettext_lazy("In which the titles and texts of the site are written."),
+        help_text=gettext_lazy(
+            "In which the titles and texts of the site are written. VLog speaks it, too, if it has a translation."
+        ),
     )
     time_zone = forms.ChoiceField(
         label=gettext_lazy("Time zone"),

@@ -45,7 +45,7 @@ SESSION_KEY = "bulk_edit"
 SHOWN = timedelta(minutes=30)  # for which the list shows the last edit, with the way back
 MAX_NAMED = 5  # skipped videos in a message
 ASKS = (BulkAction.TRANSCRIBE, BulkAction.ENCODE)  # actions that are confirmed, because they cannot be undone
-TOO_MANY = f"One action changes at most {thousands(bulk.MAX_VIDEOS)} videos. Narrow the list with filters first."
+TOO_MANY = gettext_lazy("One action changes at most %(number)s videos. Narrow the list with filters first.")
 
 
 class BulkForm(helpers.ActionForm):
@@ -153,7 +153,7 @@ class BulkAdmin(FileVersionAdmin):
         """Begin an edit, or ask first where it concerns rows that the page does not show, or cannot be undone."""
         ids = list(videos.order_by("pk").values_list("pk", flat=True)[: bulk.MAX_VIDEOS + 1])
         if len(ids) > bulk.MAX_VIDEOS:
-            self.message_user(request, TOO_MANY, messages.ERROR)
+            self.message_user(request, TOO_MANY % {"number": thousands(bulk.MAX_VIDEOS)}, messages.ERROR)
             return None
         is_across = request.POST.get("select_across") == "1"
         if (is_across or action in ASKS) and "confirmed" not in request.POST:

@@ -96,7 +96,7 @@ def rounded(number: int) -> str:
     if number <= EXACT:
         return thousands(number)
     unit = 10 ** max(len(str(number)) - 3, 0)
-    return f"about {thousands(round(number / unit) * unit)}"
+    return _("about %(number)s") % {"number": thousands(round(number / unit) * unit)}
 
 
 def count_marks(user: User | AnonymousUser) -> dict[str, int]:
@@ -174,7 +174,8 @@ class VideoList(ChangeList):
     def range_text(self) -> str:
         first = (self.page_num - 1) * self.list_per_page + 1
         last = first + len(self.result_list) - 1
-        return f"{thousands(first)}\N{EN DASH}{thousands(last)} of {rounded(self.result_count)}"
+        numbers = {"first": thousands(first), "last": thousands(last), "total": rounded(self.result_count)}
+        return _("%(first)s–%(last)s of %(total)s") % numbers
 
     @property
     def pages(self) -> dict[str, str]:

@@ -73,7 +73,7 @@ def with_version(fieldsets: Any) -> Any:
 def skipped_message(rows: list[Any]) -> str:
     """Return the message about rows that an action has skipped, with the last change of each."""
     named = "; ".join(f"“{row}”{_last_change(row)}" for row in rows[:MAX_NAMED])
-    more = f"; and {len(rows) - MAX_NAMED} more" if len(rows) > MAX_NAMED else ""
+    more = _("; and %(number)s more") % {"number": len(rows) - MAX_NAMED} if len(rows) > MAX_NAMED else ""
     return _(
         "Skipped, because they were changed after this list was loaded: %(named)s%(more)s. Look at them, and try again."
     ) % {"named": named, "more": more}

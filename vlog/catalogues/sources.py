@@ -41,6 +41,11 @@ OF_DJANGO = (
     "Raw passwords are not stored, so there is no way to see the user’s password.",
     *("Reset password", "Save and add another", "Save and continue editing", "Save as new"),
 )
+OF_DJANGO_SCRIPTS = (
+    *("Choose selected %s", "Remove selected %s", "Choose all %s", "Remove all %s"),
+    "Type into this box to filter down the list of available %s.",
+    "Type into this box to filter down the list of selected %s.",
+)
 STRING = r"""u?('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")"""
 CALL = re.compile(rf"\b(_|n?p?gettext)\(\s*{STRING}(?:\s*,\s*{STRING})?(?:\s*,\s*{STRING})?")
 ACTION = re.compile(r"""\b(?:_?record|_change)\(\s*(?:worker,\s*)?"([a-z][a-z ]+)\"""")
@@ -96,6 +101,7 @@ def is_jinja(path: Path) -> bool:
 
 
 def scripts(folder: Path) -> Iterator[Message]:
+    yield from (Message(text, None, "django") for text in OF_DJANGO_SCRIPTS)
     for path in sorted((folder / "static").glob("*.js")):
         yield from _extracted(extract_javascript, path.read_bytes(), path.relative_to(folder), SCRIPT)
 
@@ -125,7 +131,14 @@ def _shown_fields(model: type[Model], options: Any) -> Iterator[Any]:
     named |= {*(options.fields or ()), *flatten_fieldsets(options.fieldsets or ())}
     named |= {*getattr(options.form, "base_fields", {})}
     fields = (field for field in model._meta.get_fields() if isinstance(field, Field))
-    yield from (field for field in fields if field.name in named and _is_own(field.model))
+    yield from (
+        field for field in fields if _is_own(field.model) and (field.name in named or "verbose_name" in _given(field))
+    )
+
+
+def _given(field: Any) -> dict[str, Any]:
+    """Return what the code says of a field: a name of its own is there to be shown."""
+    return {name: value for name, value in field.deconstruct()[3].items() if value}
 
 
 def _extracted(
