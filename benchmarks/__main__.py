@@ -195,6 +195,7 @@ def site(result: Captions | Desk | Fleet | Restore | Throughput | Uploads) -> tu
         return "captions", [*rows, f"{'a search, 95 %':<24} {result.search:.1f} ms"]
     if isinstance(result, Desk):
         rows = [f"{kind:<24} {result.median(kind):5.1f} CPU ms" for kind in ("first", "searched", "late")]
+        rows += [f"{name:<24} {value:5.1f} ms of script and layout" for name, value in result.clicks.items()]
         return f"the list of {result.videos} videos", [*rows, f"{'weight':<24} {result.weight / 1000:.0f} KB"]
     if isinstance(result, Uploads):
         rows = [f"{'the form':<24} {_list(result.plain)} s", f"{'tus':<24} {_list(result.tus)} s"]

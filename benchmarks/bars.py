@@ -81,6 +81,8 @@ def page_bars_of(result: Captions | Desk | Throughput) -> Iterator[Bar]:
         for kind in ("first", "searched", "late"):
             yield Bar(f"(v) list of videos, {kind}", result.median(kind), DESK_MS, " CPU ms", decides=False)
         yield Bar("(v) list of videos, compressed", result.weight / 1000, DESK_KB, " KB")
+        for name, milliseconds in result.clicks.items():
+            yield Bar(f"(v) script and layout, {name}", milliseconds, 100, " ms", decides=False)
         return
     for kind in ("home", "watch", "search"):
         yield Bar(f"(e) {kind}", getattr(result, kind).rate, PAGES_A_SECOND, "/s", decides=False, at_least=True)

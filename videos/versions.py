@@ -1,20 +1,26 @@
 """Forms that say which version of a row they were made from, so that no edit overwrites another one unseen.
 
-A form of an older version saves nothing. It is shown again, and for each field that differs with both values and a
-choice: `choice-<field>` is `mine`, or `theirs` for the value that is saved now. `choices_version` is the version that
-these values were read from: with another one, the choices were made between other values.
+A form of an older version keeps what others changed in the fields that its editor left alone: `from_values` has a
+digest of what the form showed in each field. Where both changed a field, nothing is saved. The form is shown again, and
+for each of these fields with both values and a choice: `choice-<field>` is `mine`, or `theirs` for the value that is
+saved now. `choices_version` is the version that these values were read from: with another one, the choices were made
+between other values.
 """
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, cast
 
 from django import forms
 from django.db.models import Model
 from django.http import QueryDict
 from django.template.defaultfilters import yesno
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -45,10 +51,20 @@ class Conflict:
     is_settled: bool
 
 
+class VersionInput(forms.HiddenInput):
+    """Two hidden fields: the version that a form was made from, and digests of what it showed."""
+
+    digests: Callable[[], str] = str  # called last, because forms set their initial values step by step
+
+    def render(self, name: str, value: Any, *args: Any, **kwargs: Any) -> SafeString:
+        values = format_html('<input type="hidden" name="from_values" value="{}">', self.digests())
+        return super().render(name, value, *args, **kwargs) + values
+
+
 class VersionField(forms.IntegerField):
     """The version that a form was made from; what is sent is no change of the row."""
 
-    widget = forms.HiddenInput
+    widget = VersionInput
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return False
@@ -66,20 +82,61 @@ class VersionedForm(forms.ModelForm):
     def __init__(self, data: Any = None, *args: Any, **kwargs: Any) -> None:
         super().__init__(data, *args, **kwargs)
         self.initial["from_version"] = self.instance.version
+        cast(VersionInput, self.fields["from_version"].widget).digests = self._digests
         self.conflicts: list[Conflict] = []
+        self.merged: list[str] = []  # the labels of fields that others changed and this editor did not
+        self.unopposed: set[str] = set()  # the fields that others did not change
         self.is_outdated = is_outdated(data, self.instance)
         if self.is_bound and self.instance.pk:
             self.data = self._resolved(cast(QueryDict, self.data).copy())
 
     def _resolved(self, data: QueryDict) -> QueryDict:
-        """Return the data with the saved value where that was chosen."""
+        """Return the data with the saved value where that was chosen, or where the editor changed nothing."""
         for name in self._leading():
             if self.is_outdated and self.fields[name].show_hidden_initial:
                 self._write(data, self.add_initial_prefix(name), name)
             if data.get(f"choice-{name}") == THEIRS:
-                for each in (name, *self.together.get(name, ())):
-                    self._write(data, self.add_prefix(each), each)
+                self._write_all(data, name)
+        if self.is_outdated:
+            self._merge(data)
         return data
+
+    def _merge(self, data: QueryDict) -> None:
+        """Find the fields that others left alone, and take the saved value of those that the editor left alone."""
+        shown, saved = _parsed(data.get("from_values", "")), self._saved_digests()
+        for name, digest in saved.items():
+            if shown.get(name) == digest:
+                self.unopposed.add(name)
+            elif shown.get(name) == self._digest(data, name):
+                self._write_all(data, name)
+                self.merged.append(str(self.fields[name].label or name.replace("_", " ")))
+
+    def _digests(self) -> str:
+        """Return digests of what the form showed in each field, as JSON: those that came with it, if it was sent."""
+        if self.is_bound:
+            return str(self.data.get("from_values", ""))
+        return json.dumps(self._saved_digests(), separators=(",", ":"))
+
+    def _saved_digests(self) -> dict[str, str]:
+        saved = QueryDict(mutable=True)
+        for name in self._leading():
+            self._write_all(saved, name)
+        return {name: self._digest(saved, name) for name in self._leading()}
+
+    def _digest(self, data: QueryDict, name: str) -> str:
+        """Return a digest of what a browser sends of a field, and of those that are chosen together with it."""
+        keys = [self.add_prefix(each) for each in (name, *self.together.get(name, ()))]
+        sent = {
+            key: [value.replace("\r\n", "\n") for value in map(str, data.getlist(key)) if value]
+            for key in sorted(data)
+            if key in keys or key.rpartition("_")[0] in keys
+        }
+        return sha256(json.dumps([[key, values] for key, values in sent.items() if values]).encode()).hexdigest()[:12]
+
+    def _write_all(self, data: QueryDict, name: str) -> None:
+        """Write the saved values of a field, and of those that are chosen together with it."""
+        for each in (name, *self.together.get(name, ())):
+            self._write(data, self.add_prefix(each), each)
 
     def _leading(self) -> list[str]:
         """Return the fields that are chosen one by one."""
@@ -107,8 +164,8 @@ class VersionedForm(forms.ModelForm):
         return data
 
     def _find_conflicts(self) -> Any:
-        changed = set(self.changed_data)
-        names = [name for name in self._leading() if not changed.isdisjoint((name, *self.together.get(name, ())))]
+        changed, leading = set(self.changed_data), [name for name in self._leading() if name not in self.unopposed]
+        names = [name for name in leading if not changed.isdisjoint((name, *self.together.get(name, ())))]
         last = audit.last_changes(self.instance) if names else {}
         for name in names:
             mine, theirs = self.shown(name, self[name].value()), self.shown(name, self[name].initial)
@@ -181,6 +238,15 @@ class VersionedFormSet(forms.BaseInlineFormSet):
             self.conflict = Conflict(self.prefix, label, mine, theirs, entry, is_settled)
             if not is_settled:
                 raise forms.ValidationError(OUTDATED)
+
+
+def _parsed(text: str) -> dict[str, str]:
+    """Return the digests that came with a form; none where they are not what VLog has written."""
+    try:
+        values = json.loads(text)
+    except ValueError:
+        return {}
+    return values if isinstance(values, dict) else {}
 
 
 def is_outdated(data: Any, row: Any) -> bool:

@@ -159,6 +159,7 @@ TEMPLATES = templating.TEMPLATES
 
 # The schema's integer keys are 32 bits wide.
 DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
+PASSWORD_RESET_TIMEOUT = 3600  # seconds
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")

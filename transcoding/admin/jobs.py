@@ -166,5 +166,7 @@ class JobAdmin(admin.ModelAdmin):
         if origin == "start":
             return HttpResponseRedirect(reverse("admin:index"))
         one = jobs.first() if origin else None
+        if one is not None and origin == "video":
+            return HttpResponseRedirect(reverse("admin:videos_video_change", args=[one.video_id]))
         page = "admin:transcoding_transcodingjob_change"
         return None if one is None else HttpResponseRedirect(reverse(page, args=[one.pk]))

@@ -143,7 +143,7 @@ class VideoList(ChangeList):
         request.known_count = self._known_count()  # type: ignore[attr-defined]
         super().get_results(request)
         self.result_list = list(self.result_list) if self.result_count else []
-        complete(request, self.result_list)
+        complete(self.result_list)
 
     @cached_property
     def filters(self) -> dict[str, Any]:

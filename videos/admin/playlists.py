@@ -16,16 +16,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from videos import history
+from videos.admin import thumbnails
 from videos.admin.addresses import AddressedAdmin
 from videos.admin.listing import search
 from videos.admin.ordering import number_in, wanted_move
 from videos.admin.pictures import PicturedAdmin
-from videos.admin.publication import grant_to_editor
 from videos.admin.rows import mark_of
 from videos.admin.versions import VersionedAdmin
 from videos.formatting import clock, day
 from videos.models import FeaturedVideo, Playlist, PlaylistFull, PlaylistVisibility, Video, VisibilityChange
-from videos.storage.paths import poster_url
 from videos.uploads import clean
 from videos.versions import VersionedForm
 from vlog import audit
@@ -237,7 +236,7 @@ def rows_of(request: HttpRequest, playlist: Playlist) -> list[Video]:
         .filter(playlist_items__playlist=playlist)
         .order_by("playlist_items__position")
     )
-    return described(request, videos)
+    return described(videos)
 
 
 def found(request: HttpRequest, playlist: Playlist) -> list[Video]:
@@ -247,14 +246,13 @@ def found(request: HttpRequest, playlist: Playlist) -> list[Video]:
     if not text.strip() or "\0" in text:
         return []
     matches = search(videos, text)[0]
-    return described(request, matches.order_by("-created_at", "-pk")[:FOUND])
+    return described(matches.order_by("-created_at", "-pk")[:FOUND])
 
 
-def described(request: HttpRequest, videos: QuerySet[Video]) -> list[Any]:
+def described(videos: QuerySet[Video]) -> list[Any]:
     ordered = Prefetch("changes", VisibilityChange.objects.order_by("at"))
     shown: list[Any] = list(videos.defer("description").prefetch_related(ordered))
     for video in shown:
-        grant_to_editor(request, video)
         video.mark, video.length = mark_of(video), clock(video.duration) if video.duration else ""
-        video.poster = poster_url(video) if video.watchable and not video.deleted_at else ""
+        video.poster = thumbnails.address(video) if video.watchable and not video.deleted_at else ""
     return shown

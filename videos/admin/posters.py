@@ -13,10 +13,11 @@ from django.utils.translation import gettext_lazy
 
 from transcoding.engine.pictures import NotAPicture
 from transcoding.steps import posters
+from videos.admin import thumbnails
 from videos.admin.file_versions import FileVersionAdmin
 from videos.forms import PosterForm
 from videos.models import Video
-from videos.storage.paths import find_media, package_name, package_url, poster_url
+from videos.storage.paths import find_media, package_name, poster_url
 from videos.uploads.form import takes_files
 from vlog import audit
 
@@ -31,8 +32,11 @@ class PosterAdmin(FileVersionAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
-        view = path("<int:video_id>/poster/", wrap(self.poster_view), name="videos_video_poster")
-        return [view, *super().get_urls()]
+        views = [
+            path("<int:video_id>/poster/", wrap(self.poster_view), name="videos_video_poster"),
+            *thumbnails.addresses(self),
+        ]
+        return [*views, *super().get_urls()]
 
     @takes_files("videos.change_video")
     def poster_view(self, request: HttpRequest, video_id: int) -> HttpResponse:
@@ -80,7 +84,7 @@ def gallery_of(video: Video) -> dict[str, Any]:
     """Return the current poster of a video, the candidates that can replace it, and the form for an upload."""
     has_poster = find_media(f"{package_name(video)}/poster.jpg") is not None
     candidates = [
-        {"number": number, "is_current": current, "url": package_url(video, posters.candidate_name(number))}
+        {"number": number, "is_current": current, "url": thumbnails.address(video, number)}
         for number, current in posters.offered(video)
     ]
     return {"poster": poster_url(video) if has_poster else "", "candidates": candidates, "form": PosterForm()}

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import prefetch_related_objects
-from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
@@ -15,11 +14,10 @@ from django.utils.translation import gettext as _
 
 from transcoding.models import UNFINISHED, PipelineStep, QualityStatus
 from transcoding.operations.insight import Insight, inspect_jobs
+from videos.admin import thumbnails
 from videos.admin.list_filters import FAILED, SCHEDULED, WORDS
-from videos.admin.publication import grant_to_editor
 from videos.formatting import clock, day, thousands
 from videos.models import MEANINGS, Video, Visibility, VisibilityChange, word_of
-from videos.storage.paths import poster_url
 from vlog.sentences import within_sentence
 
 
@@ -89,7 +87,7 @@ def _minutes(seconds: float) -> str:
     return f"{round(seconds / 60)} min" if seconds < 3600 else f"{number_format(seconds / 3600, 1)} h"
 
 
-def complete(request: HttpRequest, videos: Sequence[Any]) -> None:
+def complete(videos: Sequence[Any]) -> None:
     """Add to the rows of a page what they show, in a number of queries that does not grow with them."""
     prefetch_related_objects([video for video in videos if video.changes_at], "changes")
     making = [video for video in videos if video.status in UNFINISHED and hasattr(video, "job")]
@@ -98,11 +96,10 @@ def complete(request: HttpRequest, videos: Sequence[Any]) -> None:
         video.job.video = video
     insights = dict(zip(making, inspect_jobs([video.job for video in making]), strict=True)) if making else {}
     for video in videos:
-        grant_to_editor(request, video)
         video.mark = mark_of(video)
         video.facts = facts_of(video, insights.get(video))
         video.is_making = video.status in UNFINISHED
         video.added_on = day(video.created_at)
         video.plays = thousands(video.view_count)
         video.size = filesizeformat(video.storage_entry.total) if hasattr(video, "storage_entry") else ""
-        video.poster = poster_url(video) if video.watchable else ""
+        video.poster = thumbnails.address(video) if video.watchable else ""

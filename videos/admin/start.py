@@ -16,7 +16,6 @@ from transcoding.models import PipelineStep, QualityStatus, TranscodingJob
 from transcoding.operations.insight import Insight, judge
 from transcoding.operations.snapshot import QueueSnapshot, WorkerState, read_snapshot
 from videos.admin import captions_list
-from videos.admin.publication import grant_to_editor
 from videos.formatting import thousands
 from videos.models import Category, Video, Visibility, VisibilityChange, of_editor, through_video
 from vlog import disk, plot
@@ -90,8 +89,6 @@ def _videos(request: HttpRequest) -> dict[str, Any]:
     )
     unchecked = captions_list.to_check(request.user)
     changes = list(scheduled.select_related("video")[:SCHEDULED])
-    for change in changes:
-        grant_to_editor(request, change.video)
     rows: dict[str, list[Any]] = {
         "failed": list(failed.select_related("video__version_of").defer("plan")[:FAILED]),
         "unsorted": list(unsorted[:UNSORTED]),
@@ -142,8 +139,6 @@ def _making(request: HttpRequest) -> dict[str, Any]:
     )
     snapshot = read_snapshot([job.pk for job in jobs])
     rows = [Making(job, judge(job, snapshot), rendition_of(job)) for job in in_order(jobs, snapshot)[:MAKING]]
-    for row in rows:
-        grant_to_editor(request, row.job.video)
     return {"making": rows, "making_count": len(jobs), "hidden_making": len(jobs) - len(rows), "snapshot": snapshot}
 
 

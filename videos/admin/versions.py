@@ -43,6 +43,13 @@ class VersionedAdmin(HistoryAdmin):
             with history.recorded(locked):
                 return super().changeform_view(request, object_id, form_url, extra_context)
 
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Say what others changed meanwhile, where the form has kept it."""
+        super().save_related(request, form, formsets, change)
+        if merged := getattr(form, "merged", ()):
+            fields = ", ".join(merged)
+            self.message_user(request, f"Changed by others meanwhile, and kept: {fields}.", messages.INFO)
+
     def action_checkbox(self, obj: Any) -> SafeString:
         """Add the version that the list shows."""
         checkbox = super().action_checkbox(obj)

@@ -18,6 +18,7 @@ from transcoding.steps.tracks import shown_label
 from videos.admin.posters import gallery_of
 from videos.admin.publication import LinkForm
 from videos.admin.rows import mark_of
+from videos.admin.start import Making
 from videos.formatting import absolute, clock
 from videos.models import Chapter, StorageEntry, StreamFate, Transcription, Video
 from vlog import audit
@@ -93,7 +94,8 @@ def _making(video: Video, job: TranscodingJob | None) -> dict[str, Any] | None:
     job.video = video
     (insight,) = inspect_jobs([job])
     rungs = sorted(job.qualities.all(), key=lambda rung: display_order(rung.quality))
-    return {"insight": insight, "rungs": rungs, "stages": stages_of(job.current_step)}
+    can_move = Making(job, insight, "").can_move
+    return {"insight": insight, "rungs": rungs, "stages": stages_of(job.current_step), "can_move": can_move}
 
 
 def stages_of(step: str | None) -> list[Stage]:

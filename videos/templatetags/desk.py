@@ -1,12 +1,14 @@
-"""Template filters of the desk."""
+"""Template filters and tags of the desk."""
 
 from django import template
 from django.utils.translation import ngettext
 
+from videos.admin import thumbnails
 from videos.formatting import day, thousands
 
 register = template.Library()
 register.filter(day)
+register.simple_tag(thumbnails.address, name="thumbnail")
 
 
 @register.filter

@@ -13,8 +13,9 @@ from django.utils import timezone
 
 from transcoding.models import QualityProgress, TranscodingJob
 from transcoding.tests.texts import SRT
+from videos.admin import thumbnails
 from videos.models import Chapter, Cue, SourceStream, Tag, Video
-from videos.storage.paths import package_url, source_path
+from videos.storage.paths import source_path
 from videos.tests.factories import CategoryFactory, TagFactory, TranscodingJobFactory, VideoFactory
 from videos.tests.test_pages import INLINE_SCRIPT, OTHER_HOST
 from videos.tests.test_uploads import sent
@@ -188,9 +189,9 @@ class TestTheList:
     def test_shows_the_poster_and_length_of_what_is_ready(self, client, editor):
         ready, waiting = VideoFactory(public=True, duration=754), VideoFactory()
         page = text(client.get(LIST))
-        assert f'<img src="{package_url(ready, "poster.jpg")}" alt="" loading="lazy"' in page
+        assert f'<img src="{thumbnails.address(ready)}" alt="" loading="lazy"' in page
         assert "12:34" in page
-        assert package_url(waiting, "poster.jpg") not in page
+        assert thumbnails.address(waiting) not in page
 
     def test_needs_the_same_queries_for_any_number_of_rows(self, client, editor):
         def row():

@@ -94,3 +94,15 @@ def test_the_words_and_times_stay(kind):
         assert [cue.text.split() for cue in again.captions] == [" ".join(lines).split() for _, _, lines in cues], number
         times = [(1000 * cue.start, 1000 * cue.end) for cue in again.captions]
         assert times == [pytest.approx((start, end), abs=1) for start, end, _ in cues], number
+
+
+@pytest.mark.parametrize(("kind", "unit"), [("sbv", 1), ("ttml", 1), ("ass", 10)])
+def test_what_is_written_in_other_formats_is_read_again(kind, unit):
+    drawn = random.Random(19)  # noqa: S311 - the same at each run
+    captions = [Caption(start / 1000, stop / 1000, "\n".join(lines)) for start, stop, lines in drawn_cues(drawn)]
+    captions.append(Caption(7322.5, 7324.004, "{not a tag} [br] & <b\n{\\an8}, 1 < 2"))
+    again = subtitles.read(writing.written(captions, kind).encode()).captions
+    assert [cue.text for cue in again][:-1] == [cue.text for cue in captions][:-1]
+    times = [(1000 * cue.start, 1000 * cue.end) for cue in again]
+    assert times == [pytest.approx((1000 * cue.start, 1000 * cue.end), abs=unit) for cue in captions]
+    assert again[-1].text.startswith("{not a tag}")

@@ -9,7 +9,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from PIL import Image
 
+from transcoding.engine.thumbnails import BYTES, SIDE
 from videos import archive, forms
+from videos.admin import thumbnails
 from videos.models import Video
 from videos.storage.paths import chosen_poster_path, package_dir, package_url
 from videos.tests.factories import TranscodingJobFactory, VideoFactory
@@ -18,7 +20,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_folders")]
 
 
 @pytest.fixture
-def video():
+def video(own_folders):
     video = VideoFactory(public=True)
     TranscodingJobFactory(video=video)
     package_dir(video).mkdir()
@@ -71,7 +73,7 @@ def poster_of(video):
 
 def test_the_page_offers_what_was_found_and_marks_the_poster(client, editor, video):
     page = client.get(change(video)).content.decode()
-    assert [page.count(package_url(video, f"poster-{number}.jpg")) for number in range(3)] == [1, 1, 1]
+    assert [page.count(thumbnails.address(video, number)) for number in range(3)] == [1, 1, 1]
     assert re.findall(r'<input type="radio" name="poster" value="(\d)" data-current>', page) == ["1"]
     assert 'alt="Frame 2 of 3, the current poster"' in page
 
@@ -148,3 +150,36 @@ def test_a_form_without_its_token_is_refused(video, enter, client):
     response = client.post(reverse("admin:videos_video_poster", args=[video.pk]), {"candidate": "2"})
     assert response.status_code == 403
     assert poster_of(video) == b"picture 1"
+
+
+class TestThumbnails:
+    @pytest.fixture
+    def poster(self, video):
+        noise = Image.effect_noise((1280, 720), 100).convert("RGB")  # nothing is larger as a JPEG
+        noise.save(package_dir(video) / "poster.jpg", quality=95)
+        Image.new("RGB", (720, 1280), "teal").save(package_dir(video) / "poster-1.jpg")
+
+    @pytest.mark.usefixtures("editor", "poster")
+    @pytest.mark.parametrize(("number", "size"), [(None, (SIDE, 126)), (1, (126, SIDE))])
+    def test_they_are_small_and_browsers_keep_them(self, client, video, number, size):
+        response = client.get(thumbnails.address(video, number))
+        assert (response.status_code, response["Content-Type"]) == (200, "image/jpeg")
+        assert Image.open(io.BytesIO(response.content)).size == size
+        assert len(response.content) <= BYTES
+        assert response["Cache-Control"] == "private, max-age=31536000, immutable"
+
+    @pytest.mark.usefixtures("poster")
+    def test_another_poster_has_another_address(self, client, editor, video):
+        before = thumbnails.address(video)
+        take(client, video, candidate="1")
+        assert thumbnails.address(Video.objects.get(pk=video.pk)) != before
+
+    @pytest.mark.usefixtures("editor")
+    @pytest.mark.parametrize("number", [None, 0, 7, 8, 99])
+    def test_what_is_no_picture_or_no_candidate_is_not_found(self, client, video, number):
+        assert client.get(thumbnails.address(video, number)).status_code == 404
+
+    @pytest.mark.usefixtures("poster")
+    def test_who_may_not_see_videos_in_the_desk_is_refused(self, client, enter, video):
+        enter()
+        assert client.get(thumbnails.address(video)).status_code == 403

@@ -59,8 +59,8 @@ def fail(title, error="The file was cut off.", **columns):
     return TranscodingJobFactory(video__title=title, video__status="failed", video__error_message=error, **columns)
 
 
-def act(client, action, job):
-    data = {"action": action, "_selected_action": job.pk, "from_page": "start"}
+def act(client, action, job, origin="start"):
+    data = {"action": action, "_selected_action": job.pk, "from_page": origin}
     return client.post(JOBS, data, follow=True)
 
 
@@ -160,6 +160,23 @@ def test_a_job_that_is_cancelled_there_leaves_the_page(editor):
     text = act(editor, "cancel", job).content.decode()
     assert card(text, "making") is None
     assert "«One» is cancelled" in text
+
+
+def test_the_page_of_a_video_has_the_same_buttons_and_they_lead_back_to_it(editor):
+    for name in ("encode@here", "tasks@here"):
+        NodeFactory(worker_name=name, last_heartbeat=timezone.now())
+    jobs = [laid_out(video__title=title, current_step="transcode") for title in ("One", "Two")]
+    queue_of(jobs[0], name="encode@there").claim(VIDEO)
+    pages = [f"/admin/videos/video/{job.video_id}/change/" for job in jobs]
+    shown = [editor.get(page).content.decode() for page in pages]
+    assert [text.count('value="make_next"') for text in shown] == [0, 1]
+    assert [text.count('name="action" value="cancel"') for text in shown] == [1, 1]
+    response = act(editor, "make_next", jobs[1], origin="video")
+    assert response.redirect_chain[-1][0] == pages[1]
+    assert "«Two» is next" in response.content.decode()
+    response = act(editor, "cancel", jobs[1], origin="video")
+    assert response.redirect_chain[-1][0] == pages[1]
+    assert 'value="cancel"' not in response.content.decode()
 
 
 def test_who_may_not_manage_jobs_has_no_buttons_for_them(enter):

@@ -123,6 +123,15 @@ def count_in_network(request: HttpRequest, name: str, what: str) -> Guess:
     return _count(request, limits, known=False, what=what)
 
 
+def count_requests(request: HttpRequest, name: str, subject: str) -> Guess:
+    """Count a request that makes the site send something to the subject. Raises Refused."""
+    limits = [
+        Limit(f"{name}:network:{_network(request)}", 10, HOUR),
+        Limit(f"{name}:{_digest(subject)}", 3, HOUR),
+    ]
+    return _count(request, limits, known=False, what="requests")
+
+
 def _count(request: HttpRequest, limits: Iterable[Limit], *, known: bool, what: str = "failed logins") -> Guess:
     limits = list(limits)
     guess = Guess([f"guesses:{limit.name}" for limit in limits])

@@ -2,12 +2,13 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils.translation import gettext as _
 
-from vlog.accounts import joining, login, preferences, security
+from vlog.accounts import joining, login, preferences, reset, security
 
 
 class AccountPages(AdminSite):
@@ -19,6 +20,10 @@ class AccountPages(AdminSite):
             path("login/code/", login.CodeView.as_view(), name="login_code"),
             path("login/second_factor/", login.FirstSetUpView.as_view(), name="login_set_up"),
             path("invitation/<str:token>/", joining.JoinView.as_view(), name="invitation"),
+            path("password_reset/", reset.ForgottenView.as_view(), name="password_reset"),
+            path("password_reset/sent/", reset.SentView.as_view(), name="password_reset_sent"),
+            path("password_reset/complete/", reset.CompleteView.as_view(), name="password_reset_complete"),
+            path("password_reset/<uidb64>/<token>/", reset.ChooseView.as_view(), name="password_reset_confirm"),
             path("security/", wrap(security.overview), name="security"),
             path("security/second_factor/", wrap(security.SetUpView.as_view()), name="second_factor"),
             path("security/second_factor/remove/", wrap(security.RemoveView.as_view()), name="second_factor_remove"),
@@ -38,6 +43,7 @@ class AccountPages(AdminSite):
             "subtitle": None,
             "app_path": request.get_full_path(),
             "username": request.user.get_username(),
+            "can_reset": settings.EMAIL_IS_SET_UP,
             **({} if "next" in request.GET or "next" in request.POST else {"next": index}),
             **(extra_context or {}),
         }

@@ -18,6 +18,7 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
+from PIL import Image
 
 from transcoding.engine.package import files
 from transcoding.tests import clips
@@ -102,6 +103,9 @@ NOT_FOR_ROLES = {
     *("admin/login/", "admin/logout/", "admin/password_change/done/"),
     # The second step of a login, tested in vlog/tests/test_second_factor.py.
     *("admin/login/code/", "admin/login/second_factor/"),
+    # Where e-mail is set up, and for strangers; tested in vlog/tests/test_password_reset.py.
+    *("admin/password_reset/", "admin/password_reset/sent/", "admin/password_reset/complete/"),
+    "admin/password_reset/<uidb64>/<token>/",
     # A redirect to the page of a row, which checks permissions itself, and the page for unknown addresses.
     *("admin/r/<path:content_type_id>/<path:object_id>/", r"admin/(?P<url>.*)$"),
     # The words of the desk's scripts, which are those of the sources; vlog/tests/test_languages.py tests them.
@@ -171,6 +175,9 @@ def rows(db, folders, encoded):
     (package_dir(public) / "master.m3u8").write_text("#EXTM3U\n")
     let_download(public, encoded)
     files.store(source_path(hidden), b"original")
+    package_dir(hidden).mkdir()
+    for name in ("poster.jpg", "poster-0.jpg"):
+        Image.new("RGB", (16, 16)).save(package_dir(hidden) / name)
     archive.archive(archived.pk, by="ann")
     another = User.objects.create_user("another")
     link, link_row = publication.share(hidden, "Bob", 7)

@@ -34,7 +34,7 @@ _SCRIPT = re.compile(r"<(script|style)\b[^<>]{0,200}>.{0,2000}?</\1\s{0,9}>", re
 _TAG = re.compile(r"</?[A-Za-z!?][^<>]{0,500}>|<[\d:.]{0,20}>")
 _SBV = re.compile(r"(\d{1,3}):([0-5]\d):([0-5]\d\.\d{1,3}),(\d{1,3}):([0-5]\d):([0-5]\d\.\d{1,3})")
 _TTML_NAMESPACES = re.compile(r"http://www\.w3\.org/20\d\d/\d\d/ttaf1")  # of drafts, which DFXP files have
-_BRACE = re.compile(r"\{(?!\\)")  # in WebVTT and SubRip: text; with a backslash, a tag that SubRip has taken from ASS
+_BRACE = re.compile(r"\{(?!\\)")  # text, except in ASS; with a backslash, a tag that other formats have taken from ASS
 _LITERAL_BRACE = "\ufdd0"  # no character of a text; what stands for such a brace among tags
 _BLANK = re.compile(r"\n[ \t]*\n")
 
@@ -117,7 +117,8 @@ def _sbv(text: str) -> Iterator[Event]:
             start, end = (
                 3600 * hours + 60 * minutes + seconds for hours, minutes, seconds in (numbers[:3], numbers[3:])
             )
-            yield Event(start, end, words.replace("[br]", "\\N").replace("\n", "\\N"))
+            text = words.replace("{", _LITERAL_BRACE).replace("[br]", "\\N").replace("\n", "\\N")
+            yield Event(start, end, text)
 
 
 def _seconds(hours: str, minutes: str, seconds: str) -> float:
@@ -128,7 +129,9 @@ def _body(text: str, name: str) -> str:
     """Return the text of an event, without what pysubs2 takes for a part of it, and with its entities resolved."""
     if name == "vtt":  # a blank line ends a cue; what follows is a comment or the name of the next one
         text = _BLANK.split(text.replace("\\N", "\n"), 1)[0]
-    return _BRACE.sub(_LITERAL_BRACE, html.unescape(text)) if name in ("vtt", "srt") else text
+    if name in ("ass", "ssa"):
+        return text.replace("\\{", _LITERAL_BRACE)
+    return _BRACE.sub(_LITERAL_BRACE, html.unescape(text) if name in ("vtt", "srt") else text)
 
 
 def plain(events: Iterable[Event], *, is_typed: bool = False) -> Subtitles:

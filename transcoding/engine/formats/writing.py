@@ -13,10 +13,24 @@ TYPES = {
     "vtt": "text/vtt",
     "srt": "application/x-subrip",
     "ttml": "application/ttml+xml",
+    "sbv": "text/plain",
+    "ass": "text/x-ssa",
     "txt": "text/plain",
 }
 # What a reader of SubRip takes for a tag or an entity, so that it has to be escaped.
 _MARKUP = re.compile(r"</?[A-Za-z!?]|<[\d:.]*>|&#?\w+;")
+# The least that makes a script of Advanced SubStation Alpha.
+_ASS_HEAD = """[Script Info]
+ScriptType: v4.00+
+WrapStyle: 0
+
+[V4+ Styles]
+Format: Name, Fontname, Fontsize, PrimaryColour, OutlineColour, BorderStyle, Outline, Alignment, MarginV
+Style: Default,Arial,20,&H00FFFFFF,&H00000000,1,2,2,10
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+"""
 _BLANKS = re.compile(r"\n\s*\n")
 
 
@@ -26,6 +40,8 @@ def written(captions: Sequence[Caption], name: str, language: str = "und") -> st
         "vtt": lambda: webvtt.whole(captions),
         "srt": lambda: _subrip(captions),
         "ttml": lambda: _ttml(captions, language),
+        "sbv": lambda: _sbv(captions),
+        "ass": lambda: _ass(captions),
         "txt": lambda: transcript(captions),
     }
     return writers[name]()
@@ -60,6 +76,34 @@ def _ttml(captions: Sequence[Caption], language: str) -> str:
         f'<tt xmlns="http://www.w3.org/ns/ttml" xml:lang={quoteattr(language)}>\n'
         f"  <body>\n    <div>\n{''.join(cues)}    </div>\n  </body>\n</tt>\n"
     )
+
+
+def _sbv(captions: Sequence[Caption]) -> str:
+    """YouTube's: as SubRip, but without numbers, and with both times in one place."""
+    cues = (
+        f"{clock(caption.start)},{clock(caption.end)}\n{_BLANKS.sub(chr(10), caption.text).strip()}\n"
+        for caption in captions
+    )
+    return "\n".join(cues)
+
+
+def _ass(captions: Sequence[Caption]) -> str:
+    """Times are rounded to hundredths of a second, the unit of the format."""
+    events = (
+        f"Dialogue: 0,{_hundredths(caption.start)},{_hundredths(caption.end)},Default,,0,0,0,,{_typed(caption.text)}\n"
+        for caption in captions
+    )
+    return _ASS_HEAD + "".join(events)
+
+
+def _hundredths(seconds: float) -> str:
+    total = round(seconds * 100)
+    return f"{total // 360_000}:{total // 6000 % 60:02}:{total // 100 % 60:02}.{total % 100:02}"
+
+
+def _typed(text: str) -> str:
+    """Return a text in which no brace begins a tag, on one line."""
+    return _BLANKS.sub("\n", text).strip().replace("{", "\\{").replace("\n", "\\N")
 
 
 def transcript(captions: Sequence[Caption]) -> str:
