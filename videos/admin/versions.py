@@ -48,7 +48,9 @@ class VersionedAdmin(HistoryAdmin):
         super().save_related(request, form, formsets, change)
         if merged := getattr(form, "merged", ()):
             fields = ", ".join(merged)
-            self.message_user(request, f"Changed by others meanwhile, and kept: {fields}.", messages.INFO)
+            self.message_user(
+                request, _("Changed by others meanwhile, and kept: %(fields)s.") % {"fields": fields}, messages.INFO
+            )
 
     def action_checkbox(self, obj: Any) -> SafeString:
         """Add the version that the list shows."""

@@ -61,6 +61,7 @@ TOO_MANY = {
     "failed logins": gettext_lazy("There were too many failed logins."),
     "wrong passwords": gettext_lazy("There were too many wrong passwords."),
     "wrong invitations": gettext_lazy("There were too many wrong invitations."),
+    "requests": gettext_lazy("There were too many requests."),
 }
 
 
