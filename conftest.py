@@ -33,6 +33,7 @@ def _begin() -> Path:
     # Without the lowest rung: most clips have 360 lines, and are made in one rendition.
     os.environ["VLOG_LADDER"] = "2160:15000:192, 1440:8000:192, 1080:5000:128, 720:2500:128, 480:1000:96, 360:600:96"
     os.environ["VLOG_DEFAULT_VISIBILITY"] = "public"  # most tests are about videos that everybody may watch
+    os.environ["VLOG_KEEP_PAGES_BYTES"] = "0"  # a change shows at once; the tests of kept pages set their own
     os.environ["VLOG_DISK_RESERVE"] = "0"  # the tests of the mark set their own; the machine's disk may be nearly full
     if not IS_XDIST_WORKER:  # a worker inherits the controller's folder
         os.environ["VLOG_DATA_DIR"] = tempfile.mkdtemp(prefix="vlog-test-")
@@ -124,6 +125,9 @@ def _first_settings_of_the_site() -> None:
     site = importlib.import_module("vlog.site")  # here, because it needs the models
     site.settings_of_site.assume(site.first_values())
     importlib.import_module("videos.models").footer.assume(())
+    for name, value in (("filters", "offered"), ("months", "numbers")):
+        if module := sys.modules.get(f"videos.pages.{name}"):
+            getattr(module, value).forget()
 
 
 @pytest.fixture(scope="session")

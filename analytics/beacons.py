@@ -1,4 +1,4 @@
-"""The player's messages: their validation, and the rows that they change.
+"""The player's messages: their validation, and the rows that the first one of a playback makes.
 
 A message is the body of a request, JSON of at most `MAX_BODY` bytes. docs/analytics.md describes the addresses.
 """
@@ -7,8 +7,7 @@ import json
 import math
 import re
 import secrets
-from dataclasses import astuple, dataclass
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from django.db import connection
@@ -18,12 +17,8 @@ from analytics.models import PlaybackSession
 from videos import grants
 from videos.models import Video
 from videos.storage.paths import QUALITY
-from vlog.connections import skip_health_check
 
 MAX_BODY = 16 * 1024  # bytes
-MAX_SPEED = 2.0  # the highest playback speed that the player offers
-TOLERANCE = 5.0  # seconds that a clock, rounding or a slow network may add
-COMPLETE = 0.9  # of the video
 MAX_NUMBER = 2**31 - 1  # of PostgreSQL's integer
 MAX_SECONDS = 1e7  # four months; no video is longer
 
@@ -35,8 +30,6 @@ BOT = re.compile(
     re.IGNORECASE,
 )
 
-# The function is defined in a migration.
-RECORD = "SELECT record_playback(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
 GET_OR_CREATE_VIEWER = """
 INSERT INTO viewers (session_id) VALUES (%s)
 ON CONFLICT (session_id) DO UPDATE SET last_seen = STATEMENT_TIMESTAMP() RETURNING id
@@ -186,27 +179,3 @@ def new_viewer_cookie() -> str:
 
 def is_viewer_cookie(value: str) -> bool:
     return TOKEN.fullmatch(value) is not None
-
-
-def record(report: Report) -> bool:
-    """Add a report to its session; return False if it was recorded before. Raises BadBeacon or NotFound.
-
-    Seconds beyond what could be played at the highest speed since the last report are not counted.
-    """
-    match skip_health_check(partial(_call_record, report)):
-        case "unknown session":
-            raise NotFound(NO_SESSION)
-        case "beyond the end":
-            raise BadBeacon(OUT_OF_RANGE)
-        case "unknown quality":
-            raise BadBeacon(NO_QUALITY)
-        case "late":
-            return False
-    return True
-
-
-def _call_record(report: Report) -> str:
-    """Return the database's answer. The report's number makes a repeated call harmless."""
-    with connection.cursor() as cursor:
-        cursor.execute(RECORD, [*astuple(report), MAX_SPEED, TOLERANCE, COMPLETE])
-        return cursor.fetchone()[0]

@@ -3,6 +3,7 @@
 # Nullable text columns are the schema's: NULL says "never set" where '' would be a value.
 # ruff: noqa: DJ001
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q, Value
 from django.utils import timezone
@@ -61,6 +62,12 @@ class PlaybackSession(models.Model):
     quality_used = models.CharField(max_length=10, null=True, blank=True)
     completed = models.BooleanField(default=False, db_default=False, help_text="Watched 90 % or more")
     last_report = models.IntegerField(default=0, db_default=0, help_text="Number of the latest recorded report")
+    skipped = ArrayField(
+        models.IntegerField(),
+        default=list,
+        db_default=Value([], ArrayField(models.IntegerField())),
+        help_text="Numbers that the latest report passed over",
+    )
     reported_at = models.DateTimeField(default=timezone.now, db_default=NOW)
     quality_seconds = models.JSONField(default=dict, db_default=Value({}, models.JSONField()))
     rolled_up = models.BooleanField(default=False, db_default=False, help_text="Whether daily_views is up to date")

@@ -18,7 +18,7 @@ SESSION_TIMEOUT = timedelta(minutes=5)  # a playing player reports every ten sec
 LOCK = 0x766C6F67  # of the advisory lock: a concurrent roll-up could overwrite newer counts with older ones
 
 STALE = """
-SELECT id, last_report, video_id, (started_at AT TIME ZONE 'UTC')::date FROM playback_sessions
+SELECT id, last_report, cardinality(skipped), video_id, (started_at AT TIME ZONE 'UTC')::date FROM playback_sessions
 WHERE NOT rolled_up ORDER BY video_id, started_at LIMIT %s
 """
 COUNT_DAYS = """
@@ -35,9 +35,9 @@ ON CONFLICT (video_id, day) DO UPDATE SET
     watch_seconds = EXCLUDED.watch_seconds, completions = EXCLUDED.completions
 """
 COUNT_VIEWS = """
-UPDATE videos v SET view_count = c.views
+UPDATE videos v SET view_count = v.base_views + c.views
 FROM (SELECT video_id, SUM(views) AS views FROM daily_views WHERE video_id = ANY(%s) GROUP BY video_id) c
-WHERE v.id = c.video_id AND v.view_count <> c.views
+WHERE v.id = c.video_id AND v.view_count <> v.base_views + c.views
 """
 # The whole days, because a batch has some videos only. Yesterday and today, in case a run was killed before this.
 COUNT_TOTALS = """
@@ -47,10 +47,22 @@ WHERE day = ANY(%s::date[] || CURRENT_DATE || (CURRENT_DATE - 1)) GROUP BY day
 ON CONFLICT (day) DO UPDATE SET
     views = EXCLUDED.views, watch_seconds = EXCLUDED.watch_seconds, completions = EXCLUDED.completions
 """
+# In the order in which `record_playbacks` locks the rows. Each report changes the last number or the skipped ones.
+LOCK_SESSIONS = "SELECT FROM playback_sessions WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+RECOUNT = """
+INSERT INTO daily_views AS d (video_id, day, views, unique_viewers, watch_seconds, completions)
+SELECT video_id, (started_at AT TIME ZONE 'UTC')::date AS day, COUNT(*), COUNT(DISTINCT viewer_id),
+       SUM(duration_watched), COUNT(*) FILTER (WHERE completed)
+FROM playback_sessions WHERE video_id = ANY(%s) GROUP BY video_id, day
+ON CONFLICT (video_id, day) DO UPDATE SET
+    views = EXCLUDED.views, unique_viewers = EXCLUDED.unique_viewers,
+    watch_seconds = EXCLUDED.watch_seconds, completions = EXCLUDED.completions
+RETURNING day
+"""
 MARK = """
 UPDATE playback_sessions s SET rolled_up = TRUE
-FROM unnest(%s::int[], %s::int[]) AS c (id, last_report)
-WHERE s.id = c.id AND s.last_report = c.last_report
+FROM unnest(%s::int[], %s::int[], %s::int[]) AS c (id, last_report, skipped)
+WHERE s.id = c.id AND s.last_report = c.last_report AND cardinality(s.skipped) = c.skipped
 """
 
 
@@ -68,6 +80,17 @@ def roll_up() -> None:
         days |= of_batch
         if counted < BATCH:
             break
+    if days:
+        _count_totals(days)
+
+
+def count_again(video_ids: list[int]) -> None:
+    """Count all sessions of these videos, whether they are marked or not; for sessions that came all at once."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        cursor.execute(RECOUNT, [video_ids])
+        days = {day for (day,) in cursor.fetchall()}
+        cursor.execute(COUNT_VIEWS, [video_ids])
     if days:
         _count_totals(days)
 
@@ -90,9 +113,10 @@ def _roll_up_batch() -> tuple[int, set[date]]:
             return 0, set()
         cursor.execute(STALE, [BATCH])
         stale = cursor.fetchall()
-        days = {(video_id, day) for _, _, video_id, day in stale}
+        days = {(video_id, day) for *_, video_id, day in stale}
         cursor.execute(COUNT_DAYS, [[video_id for video_id, _ in days], [day for _, day in days]])
         cursor.execute(COUNT_VIEWS, [[video_id for video_id, _ in days]])
         # Only the sessions without a new report since they were read.
-        cursor.execute(MARK, [[row[0] for row in stale], [row[1] for row in stale]])
+        cursor.execute(LOCK_SESSIONS, [[row[0] for row in stale]])
+        cursor.execute(MARK, [[row[column] for row in stale] for column in range(3)])
     return len(stale), {day for _, day in days}

@@ -9,8 +9,9 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 
-from analytics import beacons
+from analytics import beacons, intake
 from analytics.beacons import BadBeacon, NotFound
+from analytics.intake import is_from_our_page
 from vlog import ratelimit
 
 TOO_MANY = "Too many playbacks were started from this address. Wait before you start another."
@@ -29,7 +30,7 @@ def beacon(view: Callable[[HttpRequest, dict[str, Any]], HttpResponse]) -> Calla
     def answer(request: HttpRequest) -> HttpResponse:
         if request.method != "POST":
             return _refuse(405, "Send it as POST.", Allow="POST")
-        if not is_from_our_page(request):
+        if not is_from_our_page(request.META, request.get_host()):
             return _refuse(403, "Only pages of this site may send reports.")
         body = _body(request)
         if len(body) > beacons.MAX_BODY:
@@ -54,15 +55,6 @@ def _body(request: HttpRequest) -> bytes:
         return request.read(beacons.MAX_BODY + 1)
     except UnreadablePostError:
         return b""
-
-
-def is_from_our_page(request: HttpRequest) -> bool:
-    """Return whether the browser says so. Other programs send no such header, but have no viewer's cookies either."""
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is not None:
-        return site == "same-origin"
-    origin = request.headers.get("Origin")
-    return origin is None or origin.partition("://")[2] == request.get_host()
 
 
 @beacon
@@ -103,13 +95,13 @@ def forget_viewer(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     return response
 
 
-@beacon
-def report(request: HttpRequest, message: dict[str, Any]) -> HttpResponse:
-    beacons.record(beacons.read_report(message))
-    return HttpResponse(status=204)
-
-
-@beacon
-def end(request: HttpRequest, message: dict[str, Any]) -> HttpResponse:
-    beacons.record(beacons.read_report(message, ends=True))
-    return HttpResponse(status=204)
+@csrf_exempt
+def report(request: HttpRequest, *, ends: bool = False) -> HttpResponse:
+    """Answer a report that `intake` has passed on."""
+    if request.method != "POST":
+        return _refuse(405, "Send it as POST.", Allow="POST")
+    found = intake.answer(request.META, request.get_host(), _body(request), ends=ends)
+    response = HttpResponse(found.body, status=found.status, headers=found.headers, content_type=intake.JSON)
+    if not found.body:
+        del response.headers["Content-Type"]
+    return response

@@ -21,6 +21,8 @@ from benchmarks.captions import Captions, measure_caption_pages
 from benchmarks.desk import Desk, measure_desk
 from benchmarks.fleet import Fleet, measure_fleet
 from benchmarks.installation import Gave, Installation
+from benchmarks.kept import SETTINGS as KEEPING
+from benchmarks.kept import Kept, measure_kept
 from benchmarks.measures import (
     PRESET,
     Cost,
@@ -34,6 +36,7 @@ from benchmarks.measures import (
 from benchmarks.objects import ObjectStore, measure_store
 from benchmarks.player import Watching, measure_watching
 from benchmarks.processes import Family, Seconds, total
+from benchmarks.releases import Releases, measure_releases
 from benchmarks.shared import Shared, measure_shared
 from benchmarks.sources import Sources, measure_sources
 from benchmarks.uploads import Uploads, measure_uploads
@@ -43,7 +46,7 @@ from transcoding.tests import speech
 
 RESULTS = Path(__file__).parent / "results"
 IDLE_SECONDS = 20
-QUESTIONS = "abcdefghijklsuvx"
+QUESTIONS = "abcdefghijklpsuvwx"
 UPLOAD_BYTES, QUICK_UPLOAD_BYTES = 2 << 30, 64 << 20
 BUSY = 0.1  # cores that other programs may use before the figures are not to be trusted
 
@@ -61,10 +64,14 @@ def main() -> int:
     # No roll-up changes what is compared, no worker reads what arrives.
     special["j"] = special["u"] = special["v"] = {"only": "web"}
     special["x"] = {"only": "web", "VLOG_SEARCH_LIMIT": "0"}
+    special["w"] = KEEPING
     store = ObjectStore(family)
     special["l"] = store.settings
-    groups = (chosen - set(special), chosen & {"d"}, chosen & {"h", "k"}, *(chosen & {name} for name in "ijluvx"))
+    special["p"] = {}  # it has several sites of its own
+    groups = (chosen - set(special), chosen & {"d"}, chosen & {"h", "k"}, *(chosen & {name} for name in "ijluvwx"))
     try:
+        if "p" in chosen:
+            results["p"], others["p"] = measure_alone(family, options)
         for names in groups:
             if not names:
                 continue
@@ -86,6 +93,16 @@ def main() -> int:
     return 0 if options.quick or all(bar.met for bar in bars if bar.decides) else 1
 
 
+def measure_alone(family: Family, options: argparse.Namespace) -> tuple[Releases, float]:
+    """Return what needs several sites at a time, and the cores that other programs used meanwhile."""
+    before, started = family.strangers(), time.monotonic()
+    rounds, seconds = (1, 2) if options.quick else (options.rounds or 3, 5)
+    result = measure_releases(family, options.dir, rounds, seconds, data.QUICK if options.quick else data.Size())
+    others = (family.strangers() - before) / (time.monotonic() - started)
+    print(report("p", result, others), flush=True)
+    return result, others
+
+
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", choices=QUESTIONS, action="append", help="one question; may be repeated")
@@ -96,7 +113,7 @@ def parse() -> argparse.Namespace:
 
 
 def measure(name: str, installation: Installation, idle: Seconds, options: argparse.Namespace) -> Result:
-    if name in {"e", "i", "j", "v", "x"}:
+    if name in {"e", "i", "j", "v", "w", "x"}:
         return measure_site(name, installation, idle, quick=options.quick)
     if name == "c":
         long = clips.FOREIGN if options.quick else clips.LONG
@@ -146,6 +163,8 @@ def measure_site(name: str, installation: Installation, idle: Seconds, *, quick:
     """What needs no encoder."""
     if name == "v":
         return measure_desk(installation, quick=quick)
+    if name == "w":
+        return measure_kept(installation, quick=quick)
     if name == "x":
         return measure_caption_pages(installation, quick=quick)
     if name == "i":
@@ -159,8 +178,12 @@ def report(name: str, result: Result, others: float) -> str:
     doubt = f"; other programs used {others:.2f} cores meanwhile: do not trust this" if others > BUSY else ""
     if isinstance(result, Latency | Watching | Nodes | Shared):
         title, rows = waits(result)
-    elif isinstance(result, Captions | Desk | Fleet | Restore | Throughput | Uploads):
+    elif isinstance(result, Captions | Desk | Fleet | Kept | Restore | Throughput | Uploads):
         title, rows = site(result)
+    elif isinstance(result, Releases):
+        title = "pages of two sites in turn, CPU ms"
+        lines = {f"{name} {kind}": pair for name, pairs in result.pairs.items() for kind, pair in pairs.items()}
+        rows = [f"{text:<24} {_list(pair.before)} and {_list(pair.now)}" for text, pair in lines.items()]
     elif isinstance(result, Sources):
         title, rows = "other sources", [f"{name:<24} {_list(values)} s" for name, values in asdict(result).items()]
     else:
@@ -185,7 +208,7 @@ def waits(result: Latency | Watching | Nodes | Shared) -> tuple[str, list[str]]:
     return title, [f"{text:<24} {_list(values)} s" for text, values in lines.items()]
 
 
-def site(result: Captions | Desk | Fleet | Restore | Throughput | Uploads) -> tuple[str, list[str]]:
+def site(result: Captions | Desk | Fleet | Kept | Restore | Throughput | Uploads) -> tuple[str, list[str]]:
     """What needs no encoder: a title and its rows."""
     if isinstance(result, Captions):
         rows = [
@@ -215,6 +238,14 @@ def site(result: Captions | Desk | Fleet | Restore | Throughput | Uploads) -> tu
         }
         rows = [f"{text:<24} {seconds:.1f} s" for text, seconds in times.items()]
         return "the whole database in a file and back", [*rows, f"{'archive':<24} {result.archive / 2**20:.1f} MB"]
+    return public(result)
+
+
+def public(result: Kept | Throughput) -> tuple[str, list[str]]:
+    """What visitors ask for: a title and its rows."""
+    if isinstance(result, Kept):
+        rows = [_load(kind, getattr(result, kind)) for kind in ("home", "watch")]
+        return "kept pages", [*rows, f"{'a changed title':<24} {_list(result.changes)} s"]
     kinds = ("home", "watch", "search", "busy_home", "home_again", "reports")
     return "pages", [_load(kind.replace("_", " "), getattr(result, kind)) for kind in kinds]
 

@@ -8,17 +8,40 @@ from benchmarks.backup import Restore
 from benchmarks.captions import Captions
 from benchmarks.desk import Desk
 from benchmarks.fleet import AGENTS, Fleet
+from benchmarks.kept import Kept
 from benchmarks.measures import Cost, Latency, Nodes
 from benchmarks.player import Watching
+from benchmarks.releases import LARGE, SMALL, TIMES, Releases
 from benchmarks.shared import Shared
 from benchmarks.sources import Sources
 from benchmarks.uploads import Uploads
 from benchmarks.web import Throughput
 
-Result = Captions | Cost | Desk | Fleet | Latency | Nodes | Restore | Shared | Sources | Throughput | Uploads | Watching
+Result = (
+    Captions
+    | Cost
+    | Desk
+    | Fleet
+    | Kept
+    | Latency
+    | Nodes
+    | Releases
+    | Restore
+    | Shared
+    | Sources
+    | Throughput
+    | Uploads
+    | Watching
+)
 
 PAGES_A_SECOND = 150
-REPORTS_A_SECOND = 1000
+PAGE_COSTS = {
+    ("large", "home"): 0.45,
+    ("large", "watch"): 0.35,
+    **{(name, kind): limit for name, limit in (("small", 1.02), ("growth", 1.1)) for kind in ("home", "watch")},
+}
+REPORTS_A_SECOND = 2000
+KEPT_PAGES_A_SECOND = 1500
 HEARTBEATS_A_SECOND, CLAIMS_A_SECOND = 500, 300
 DESK_MS, DESK_KB = 60, 150
 RESTORE_SECONDS, DOCTOR_SECONDS = 120, 10
@@ -65,30 +88,46 @@ def bars_of(name: str, result: Result) -> Iterator[Bar]:
         yield Bar("(j) tables that came back otherwise", len(result.different), 0)
     elif isinstance(result, Sources | Uploads):
         yield from arrival_bars_of(result)
-    elif isinstance(result, Captions | Desk | Throughput):
+    elif isinstance(result, Captions | Desk | Kept | Releases | Throughput):
         yield from page_bars_of(result)
     else:
         yield from cost_bars_of(name, result)
 
 
-def page_bars_of(result: Captions | Desk | Throughput) -> Iterator[Bar]:
+def page_bars_of(result: Captions | Desk | Kept | Releases | Throughput) -> Iterator[Bar]:
+    if isinstance(result, Releases):
+        sides = {"large": f"now ÷ {LARGE}", "small": f"small site ÷ {SMALL}", "growth": f"{TIMES} × the videos"}
+        for (name, kind), limit in PAGE_COSTS.items():
+            yield Bar(f"(p) {kind}, {sides[name]}", result.pairs[name][kind].ratio, limit, decides=False)
+        return
     if isinstance(result, Captions):
         yield Bar("(x) the caption desk opens after", statistics.median(result.opened), 1, " s", decides=False)
         yield Bar("(x) script for a letter, 95 %", result.letter, 16, " ms", decides=False)
         yield Bar("(x) search in captions, 95 %", result.search, 50, " ms", decides=False)
         return
-    if isinstance(result, Desk):
-        for kind in ("first", "searched", "late"):
-            yield Bar(f"(v) list of videos, {kind}", result.median(kind), DESK_MS, " CPU ms", decides=False)
-        yield Bar("(v) list of videos, compressed", result.weight / 1000, DESK_KB, " KB")
-        for name, milliseconds in result.clicks.items():
-            yield Bar(f"(v) script and layout, {name}", milliseconds, 100, " ms", decides=False)
+    if isinstance(result, Kept | Desk):
+        yield from kept_bars_of(result) if isinstance(result, Kept) else desk_bars_of(result)
         return
     for kind in ("home", "watch", "search"):
         yield Bar(f"(e) {kind}", getattr(result, kind).rate, PAGES_A_SECOND, "/s", decides=False, at_least=True)
     yield Bar("(e) CPU of home with ÷ without sessions", result.ratio, 1.05, decides=False)
     yield Bar("(e) reports of players", result.reports.rate, REPORTS_A_SECOND, "/s", decides=False, at_least=True)
     yield Bar("(e) 99 % of the reports take", result.reports.p99, 100, " ms", decides=False)
+
+
+def kept_bars_of(result: Kept) -> Iterator[Bar]:
+    for kind in ("home", "watch"):
+        rate = getattr(result, kind).rate
+        yield Bar(f"(w) {kind}, kept", rate, KEPT_PAGES_A_SECOND, "/s", decides=False, at_least=True)
+    yield Bar("(w) a changed title", max(result.changes), 1, " s", decides=False)
+
+
+def desk_bars_of(result: Desk) -> Iterator[Bar]:
+    for kind in ("first", "searched", "late"):
+        yield Bar(f"(v) list of videos, {kind}", result.median(kind), DESK_MS, " CPU ms", decides=False)
+    yield Bar("(v) list of videos, compressed", result.weight / 1000, DESK_KB, " KB")
+    for name, milliseconds in result.clicks.items():
+        yield Bar(f"(v) script and layout, {name}", milliseconds, 100, " ms", decides=False)
 
 
 def worker_bars_of(result: Nodes | Shared | Fleet) -> Iterator[Bar]:

@@ -25,7 +25,8 @@ BLOCK = 1 << 20
 SETTLING_SECONDS = 3
 BUSY_RATE = 0.1  # CPU seconds a second; an installation at rest needs a fifth of it
 # What may be set from outside is the same for both sides of a comparison.
-PUBLIC = {"VLOG_DEFAULT_VISIBILITY": "public"}
+# No page is kept, so each one that is asked for is made; question w keeps them.
+PUBLIC = {"VLOG_DEFAULT_VISIBILITY": "public", "VLOG_KEEP_PAGES_BYTES": "0"}
 KEPT = ("VLOG_FFMPEG", "VLOG_X264_PRESET", "VLOG_ENCODE_THREADS")
 
 
@@ -37,6 +38,7 @@ class Installation:
     """`manage.py up` on a free port; leaving the `with` block stops it and removes its data."""
 
     def __init__(self, family: Family, folder: Path, *, whisper: str = "none", only: str = "", **settings: str) -> None:
+        self.base = BASE  # the folder of the program
         self.only = ["--only", only] if only else []
         self.family, self.password = family, secrets.token_urlsafe()
         folder.mkdir(parents=True, exist_ok=True)
@@ -51,7 +53,7 @@ class Installation:
     def __enter__(self) -> Self:
         with self.log.open("ab") as log:
             command = [sys.executable, "manage.py", "up", "--port", str(self.port), *self.only]
-            self.process = subprocess.Popen(command, cwd=BASE, env=self.env, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, cwd=self.base, env=self.env, stdout=log, stderr=log)
         self.family.waited_for.add(self.process.pid)
         self.wait_for(lambda: self.get("/readyz") is not None, "the site to answer")
         account = {"DJANGO_SUPERUSER_PASSWORD": self.password}
@@ -63,14 +65,22 @@ class Installation:
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(60)
         end = time.monotonic() + 60
-        while self.family.members() and time.monotonic() < end:
+        while self._has_processes() and time.monotonic() < end:
             self.family.seconds()  # the services outlive the supervisor by some seconds
             time.sleep(0.2)
         shutil.rmtree(self.data, ignore_errors=True)
 
+    def _has_processes(self) -> bool:
+        """Return whether a process runs whose environment or command names the data folder."""
+        return any(
+            str(self.data).encode() in _content(process.pid, name)
+            for process in self.family.members()
+            for name in ("environ", "cmdline")
+        )
+
     def manage(self, *arguments: str, **env: str) -> None:
         command = [sys.executable, "manage.py", *arguments]
-        subprocess.run(command, cwd=BASE, env=self.env | env, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(command, cwd=self.base, env=self.env | env, check=True, stdout=subprocess.DEVNULL)
 
     def get(self, path: str) -> bytes | None:
         """What a viewer gets for an address; None where it is not there (yet)."""
@@ -133,6 +143,13 @@ class Installation:
         before = self.family.seconds()
         time.sleep(seconds)
         return {name: used / seconds for name, used in difference(self.family.seconds(), before).items()}
+
+
+def _content(pid: int, name: str) -> bytes:
+    """Return the content of a file of a process; nothing where it has ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/{name}").read_bytes()
+    return b""
 
 
 class Editor:

@@ -4,11 +4,14 @@ A trigger gives a video that fewer people may watch another media key; its files
 """
 
 import logging
+import math
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -141,6 +144,13 @@ def next_changes(seconds: float) -> list[datetime]:
     now = timezone.now()
     ahead = VisibilityChange.objects.filter(at__gt=now, at__lte=now + timedelta(seconds=seconds))
     return list(ahead.order_by("at").values_list("at", flat=True).distinct())
+
+
+def seconds_to_next_change() -> float:
+    """Return how long pages stay as they are, if no row is written: until the next change of any video's visibility."""
+    ahead = VisibilityChange.objects.filter(at__gt=Now()).order_by("at").annotate(wait=F("at") - Now())
+    wait = ahead.values_list("wait", flat=True).first()
+    return wait.total_seconds() if wait else math.inf
 
 
 def share(video: Video, name: str, days: int) -> tuple[str, ShareLink]:

@@ -1,7 +1,7 @@
 """Files that belong to a video file because of their names: `holiday.en.srt` and `holiday.jpg` beside `holiday.mp4`."""
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -58,16 +58,17 @@ def is_sidecar(name: str) -> bool:
     return PurePosixPath(name.lower()).suffix in SUFFIXES
 
 
-def grouped(names: Iterable[str]) -> Groups:
+def grouped(names: Iterable[str], belongs: Callable[[str], bool] = is_sidecar) -> Groups:
     """Return which names belong together: a sidecar has the name of its video, then perhaps words such as a language.
 
-    `holiday.2.srt` belongs to `holiday.2.mp4` before it belongs to `holiday.mp4`.
+    `holiday.2.srt` belongs to `holiday.2.mp4` before it belongs to `holiday.mp4`. belongs: whether a name is that of a
+    sidecar.
     """
     ordered = sorted(names)
-    found: dict[str, list[str]] = {name: [] for name in ordered if not is_sidecar(name)}
+    found: dict[str, list[str]] = {name: [] for name in ordered if not belongs(name)}
     by_stem = {_stem(name): name for name in reversed(found)}
     alone: list[str] = []
-    for name in filter(is_sidecar, ordered):
+    for name in filter(belongs, ordered):
         owner = next((by_stem[stem] for stem in _beginnings(_stem(name)) if stem in by_stem), None)
         (found[owner] if owner else alone).append(name)
     return Groups({name: tuple(beside) for name, beside in found.items()}, tuple(alone))

@@ -4,9 +4,11 @@ import logging
 
 from django.conf import settings
 
+from transcoding.operations import renewal
 from transcoding.steps import file_versions, tracks
 from videos import archive, bulk, publication, uploads, webhooks
-from videos.models import BulkEdit, Video, WebhookDelivery
+from videos.imports import transfers as imports
+from videos.models import BulkEdit, Import, Video, WebhookDelivery
 from videos.storage import ledger, placement
 from vlog.celery import app
 from vlog.sentences import counted
@@ -58,6 +60,12 @@ def sweep_uploads() -> None:
 
 
 @app.task
+def renew_packages() -> None:
+    """Have videos from other installations encoded anew while no other video waits."""
+    renewal.renew()
+
+
+@app.task
 def measure_storage() -> None:
     """Measure the disk usage of every video again: workers also write files between two updates of its row."""
     for video in Video.objects.iterator(chunk_size=200):
@@ -90,3 +98,10 @@ def run_bulk_edits(edit_id: int | None = None) -> None:
     unfinished = BulkEdit.objects.unfinished().order_by("pk")
     for pk in unfinished.values_list("pk", flat=True) if edit_id is None else [edit_id]:
         bulk.run(pk, BULK_SECONDS)
+
+
+@app.task
+def run_imports() -> None:
+    """Fetch the files of addresses that wait, until nothing is ready."""
+    Import.objects.prune()
+    imports.run()

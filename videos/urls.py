@@ -1,9 +1,21 @@
 from django.urls import path, re_path
 
-from videos.api import archive, caption_draft, captions, videos
+from videos.api import archive, caption_draft, captions, imports, videos
 from videos.api import playlists as playlist_calls
 from videos.api.replace import replace
-from videos.pages import downloads, embed, feeds, home, own_pages, pictures, playlists, views
+from videos.pages import (
+    downloads,
+    embed,
+    feeds,
+    home,
+    months,
+    old_addresses,
+    own_pages,
+    pictures,
+    playlists,
+    search_page,
+    views,
+)
 from videos.storage import paths
 from videos.uploads import tus
 
@@ -15,6 +27,11 @@ urlpatterns = [
     path("embed/<slug:slug>/", embed.embed, name="embed"),
     path("embed/<slug:slug>/<str:grant>/", embed.embed, name="embed-granted"),
     path("oembed", embed.oembed, name="oembed"),
+    re_path(
+        r"^videos/(?P<slug>[-\w]+)/(?P<name>master\.m3u8|thumbnail\.jpg)$", old_addresses.package_file, name="old-file"
+    ),
+    path("view", old_addresses.page, {"view": "watch"}, name="old-page"),
+    path("embed", old_addresses.page, {"view": "embed"}, name="old-embed"),
     path("category/<slug:slug>/", views.category, name="category"),
     path("tag/<slug:slug>/", views.tag, name="tag"),
     path("playlists/", playlists.playlists, name="playlists"),
@@ -55,9 +72,14 @@ urlpatterns = [
     ),
     path("api/v1/uploads/", tus.UploadsView.as_view(), name="uploads"),
     path("api/v1/uploads/<uuid:key>/", tus.UploadView.as_view(), name="upload"),
+    path("api/v1/imports/", imports.ImportsView.as_view(), name="imports"),
+    path("api/v1/imports/<uuid:key>/", imports.ImportView.as_view(), name="import"),
     path("page/<slug:slug>/", own_pages.own_page, name="own-page"),
     path("browse/", views.browse, name="browse"),
-    path("search/", views.search_page, name="search"),
+    path("months/", months.months, name="months"),
+    path("month/<slug:month>/", months.month, name="month"),
+    path("search/", search_page.search_page, name="search"),
+    path("search/suggest/", search_page.suggest, name="search-suggest"),
     path("feed.xml", feeds.LatestFeed(), name="feed"),
     path("category/<slug:slug>/feed.xml", feeds.CategoryFeed(), name="category-feed"),
     path("tag/<slug:slug>/feed.xml", feeds.TagFeed(), name="tag-feed"),

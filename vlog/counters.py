@@ -20,11 +20,13 @@ ALL = "return redis.call('HGETALL', KEYS[1])"
 def add_after_commit(name: str, number: int = 1) -> None:
     """Add to a counter once the transaction is committed, because otherwise it did not happen."""
     if number:
-        transaction.on_commit(partial(_add, name, number))
+        transaction.on_commit(partial(add, name, number))
 
 
-def _add(name: str, number: int) -> None:
-    _redis().run_script(ADD, [KEY], [name, number])
+def add(name: str, number: int) -> None:
+    """Add to a counter now: for what happens outside transactions."""
+    if number:
+        _redis().run_script(ADD, [KEY], [name, number])
 
 
 def read() -> dict[str, int]:

@@ -243,7 +243,7 @@ def parse_database_url(url: str) -> dict[str, Any]:
     if not name:
         raise SettingError(f"{message}: the name of the database is missing")
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "vlog.postgresql",
         "NAME": name,
         **{key.upper(): str(parts.pop(key, "")) for key in ("user", "password", "host", "port")},
         "OPTIONS": {**DATABASE_TIMEOUTS, **parts},

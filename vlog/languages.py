@@ -62,9 +62,14 @@ def script_url(code: str) -> str:
     return "" if code == ENGLISH else reverse("words", args=[code, site.key_of(script(code).encode())])
 
 
+@cache
+def _desk() -> str:
+    return reverse("admin:index")
+
+
 def of_request(request: HttpRequest) -> str:
     """Return the language of an answer. Without a session it is that of the site, so that the answer can be kept."""
-    on_desk = request.path_info.startswith(reverse("admin:index"))
+    on_desk = request.path_info.startswith(_desk())
     own = ""
     if on_desk or settings.SESSION_COOKIE_NAME in request.COOKIES:
         own = getattr(request.user, "language", "")  # backends.LimitedBackend.get_user adds it

@@ -26,6 +26,9 @@ CONNECTION_CODES = {
     "53300",  # it has too many connections
 }
 
+# The classes of errors after which the same statement may succeed: conflicts, exhausted resources, locks, operators.
+TEMPORARY = ("40", "53", "55", "57", "58")
+
 log = logging.getLogger(__name__)
 _warned_at = float("-inf")
 
@@ -46,6 +49,11 @@ def is_outage(error: BaseException | None) -> bool:
         return False
     code = getattr(error.__cause__, "sqlstate", None)  # None: the connection failed, so PostgreSQL sent no code
     return code is None or code.startswith(CONNECTION_ERRORS) or code in CONNECTION_CODES
+
+
+def is_temporary(error: BaseException) -> bool:
+    """Return whether the same statement may succeed later: PostgreSQL is away, or it gave up for the moment."""
+    return is_outage(error) or str(getattr(error.__cause__, "sqlstate", "")).startswith(TEMPORARY)
 
 
 def _unavailable(request: HttpRequest) -> HttpResponse:

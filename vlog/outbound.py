@@ -9,11 +9,12 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPException, HTTPResponse
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -30,9 +31,25 @@ URL = re.compile(r"https?://[^@#\s\"<>\\\x00-\x1f\x7f-\U0010ffff]+")
 NAT64 = ip_network("64:ff9b::/96")
 # The metadata service of Azure has a public address; those of other clouds are link-local or private.
 METADATA = {ip_address("168.63.129.16")}
-REFUSED = "Private, local and link-local addresses are refused unless VLOG_WEBHOOK_PRIVATE_ADDRESSES has them."
+REFUSED = "Private, local and link-local addresses are refused unless {} has them."
 
 Address = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The private networks that requests of one kind may reach, and the setting that names them."""
+
+    setting: str
+    networks: Callable[[], Collection[IPv4Network | IPv6Network]]
+
+    @property
+    def refusal(self) -> str:
+        return REFUSED.format(self.setting)
+
+
+WEBHOOKS = Reach("VLOG_WEBHOOK_PRIVATE_ADDRESSES", lambda: settings.WEBHOOK_PRIVATE_ADDRESSES)
+IMPORTS = Reach("VLOG_IMPORT_PRIVATE_ADDRESSES", lambda: settings.IMPORTS.networks)
 
 
 class OutboundError(Exception):
@@ -51,14 +68,14 @@ def check(url: str) -> SplitResult:
         raise invalid
     address = parse_address(host_of(url))
     if address is not None and not is_allowed(address):
-        raise OutboundError(f"{address} is not a public address. {REFUSED}")
+        raise OutboundError(f"{address} is not a public address. {WEBHOOKS.refusal}")
     return parts
 
 
-def is_allowed(address: Address) -> bool:
+def is_allowed(address: Address, reach: Reach = WEBHOOKS) -> bool:
     """Whether requests may be sent there: to the internet, or to the networks that the operator allows."""
     address = _embedded(address) or address
-    if any(address in network for network in settings.WEBHOOK_PRIVATE_ADDRESSES):
+    if any(address in network for network in reach.networks()):
         return True
     is_site_local = isinstance(address, IPv6Address) and address.is_site_local
     return address.is_global and not (address.is_multicast or is_site_local or address in METADATA)
@@ -90,24 +107,25 @@ def exchange(url: str, body: bytes, headers: Mapping[str, str], seconds: float, 
     fields = {"Host": shown, "Content-Length": str(len(body)), "Connection": "close", **headers}
     head += [f"{name}: {value}" for name, value in fields.items()]
     try:
-        with _connect(host, port, deadline) as plain, _secured(plain, parts.scheme, host) as connection:
+        with connect(host, port, deadline) as plain, secured(plain, parts.scheme, host) as connection:
             connection.settimeout(_left(deadline))
             connection.sendall("\r\n".join([*head, "", ""]).encode() + body)
             return _answer(connection, deadline, most)
     except TimeoutError as error:
         raise OutboundError(f"There was no answer within {seconds:.0f} seconds.") from error
     except (OSError, HTTPException, ValueError) as error:
-        raise OutboundError(_sentence(error)) from error
+        raise OutboundError(sentence(error)) from error
 
 
-def _connect(host: str, port: int, deadline: float) -> socket.socket:
+def connect(host: str, port: int, deadline: float, reach: Reach = WEBHOOKS) -> socket.socket:
+    """Return a connection to an address that the name has and that is allowed. Raises OutboundError and OSError."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise OutboundError(f"The name {host} is not known to the DNS.") from error
-    allowed = [one for one in found if is_allowed(ip_address(str(one[4][0]).partition("%")[0]))]
+    allowed = [one for one in found if is_allowed(ip_address(str(one[4][0]).partition("%")[0]), reach)]
     if not allowed:
-        raise OutboundError(f"{host} has no public address. {REFUSED}")
+        raise OutboundError(f"{host} has no public address. {reach.refusal}")
     until, failure = min(deadline, time.monotonic() + CONNECT_SECONDS), OSError()
     for family, kind, protocol, _, address in allowed:
         connection = socket.socket(family, kind, protocol)
@@ -123,7 +141,8 @@ def _connect(host: str, port: int, deadline: float) -> socket.socket:
     raise failure
 
 
-def _secured(connection: socket.socket, scheme: str, host: str) -> socket.socket:
+def secured(connection: socket.socket, scheme: str, host: str) -> socket.socket:
+    """Return the connection with TLS, if the scheme wants it."""
     return _tls().wrap_socket(connection, server_hostname=host) if scheme == "https" else connection
 
 
@@ -165,7 +184,8 @@ def _left(deadline: float) -> float:
     return left
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: Exception) -> str:
+    """Return why a request has failed."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"The certificate is not valid: {error.verify_message}."
     if isinstance(error, HTTPException | ValueError):

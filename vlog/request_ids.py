@@ -19,8 +19,7 @@ def assign_request_id(get_response: Callable[[HttpRequest], HttpResponse]) -> Ca
     """
 
     def respond(request: HttpRequest) -> HttpResponse:
-        received = request.headers.get(HEADER, "")
-        request_id = received if VALID.fullmatch(received) else secrets.token_hex(8)
+        request_id = id_of(request.headers.get(HEADER, ""))
         logs.clear_context()
         logs.bind(request=request_id)
         response = get_response(request)
@@ -28,3 +27,8 @@ def assign_request_id(get_response: Callable[[HttpRequest], HttpResponse]) -> Ca
         return response
 
     return respond
+
+
+def id_of(received: str) -> str:
+    """Return the ID of a request: the received one if it is valid, else a new one."""
+    return received if VALID.fullmatch(received) else secrets.token_hex(8)

@@ -11,7 +11,7 @@ import environs
 from csp.constants import NONE, SELF, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 
-from vlog import addresses, embedded, enums, installation, logs, speech, templating
+from vlog import addresses, embedded, enums, imports, installation, logs, speech, templating
 from vlog.environment import (
     BASE_DIR,
     PRESETS,
@@ -86,6 +86,7 @@ try:
     SILENCE_SECONDS = env.int("SILENCE_SECONDS", 30, validate=is_positive)
     MIN_RATE = env.int("MIN_RATE", 4096, validate=is_positive)  # bytes a second
     CONNECTIONS_PER_ADDRESS = env.int("CONNECTIONS_PER_ADDRESS", 1000, validate=is_positive)
+    KEEP_PAGES_BYTES = env.int("KEEP_PAGES_BYTES", 16 << 20, validate=environs.validate.Range(min=0))  # each process
     BACKUP_DAYS = env.int("BACKUP_DAYS", 8, validate=environs.validate.Range(min=0))
     METRICS_TOKEN = parse_token("METRICS_TOKEN", env.str("METRICS_TOKEN", ""))
     PLAYBACK_LIMIT = parse_limit("PLAYBACK_LIMIT", env.str("PLAYBACK_LIMIT", "600/60"))  # of each client
@@ -96,6 +97,7 @@ try:
     ALERT_FROM = addresses.parse_sender(env.str("ALERT_FROM", addresses.default_sender(BASE_URL)))
     ALERT_WEBHOOK = addresses.parse_webhook(env.str("ALERT_WEBHOOK", ""))
     WEBHOOK_PRIVATE_ADDRESSES = parse_networks("WEBHOOK_PRIVATE_ADDRESSES", env.str("WEBHOOK_PRIVATE_ADDRESSES", ""))
+    IMPORTS = imports.parse(env)
     _mail = parse_email_url(env.str("EMAIL_URL", "smtp://localhost"))
     EMAIL_HOST, EMAIL_PORT, EMAIL_TIMEOUT = _mail["host"], _mail["port"], 10  # seconds
     EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail["user"], _mail["password"]
@@ -143,7 +145,7 @@ MIDDLEWARE = [
     "vlog.security_headers.add_security_headers",
     "vlog.refusals.InvalidValueMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "vlog.security_headers.PolicyMiddleware",
     "videos.uploads.form.UploadMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -279,14 +281,14 @@ CELERY_BEAT_SCHEDULE = {
     }
     for name, seconds in {
         "transcoding.tasks.sweep": SWEEP_SECONDS,
-        "transcoding.tasks.backfill_storyboards": 60,
+        **dict.fromkeys(("transcoding.tasks.backfill_storyboards", "videos.tasks.renew_packages"), 60),
         "videos.tasks.relocate": SWEEP_SECONDS,
         "videos.tasks.apply_visibility_changes": SWEEP_SECONDS,
         "videos.tasks.deliver_webhooks": SWEEP_SECONDS,
         "videos.tasks.finish_archives": 60,
         "videos.tasks.purge_archive": 3600,
         **dict.fromkeys(("videos.tasks.purge_versions", "videos.tasks.sweep_uploads"), 600),
-        "videos.tasks.run_bulk_edits": 60,
+        **dict.fromkeys(("videos.tasks.run_bulk_edits", "videos.tasks.run_imports"), 60),
         "videos.tasks.measure_storage": 6 * 3600,
         "analytics.tasks.roll_up": 60,
         "vlog.tasks.prune_audit": 3600,
@@ -332,6 +334,11 @@ ALERTED: dict[str, dict[str, Any]] = {
     "webhooks": {"every": 600, "needs": ("database",)},
 }
 # Functions that start a thread in each process of the web server; they are told how to see that the process ends.
-WEB_THREADS_OF_APPS = ["videos.uploads.look_after", "vlog.alerts.start"]
+WEB_THREADS_OF_APPS = [
+    "videos.uploads.look_after",
+    "vlog.alerts.start",
+    "vlog.serving.notices.start",
+    "analytics.pending.start",
+]
 
 LOGGING = logs.configuration(LOG_FORMAT)

@@ -15,6 +15,8 @@ from http import HTTPStatus
 from django.http import HttpRequest, HttpResponse
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
+from vlog.serving.everybody import parameters_of
+
 SLOTS = 32  # most processes at a time, including those that end while others start
 PARTS = ("pages", "admin", "api", "media")
 STATUSES = ("2xx", "3xx", "4xx", "5xx", "503")  # 503 asks a client to come back, the other ones of 5xx are errors
@@ -26,6 +28,7 @@ PART_SIZE = len(STATUSES) + len(BOUNDS) + 4
 SECONDS, RECEIVED, SENT = PART_SIZE - 3, PART_SIZE - 2, PART_SIZE - 1
 SLOT_SIZE = len(PARTS) * PART_SIZE
 DOUBLE = 8  # bytes
+COUNTED_AHEAD = "vlog.counted_ahead"  # in a request whose page a layer ahead of Django compresses, and then counts
 
 _counts = memoryview(mmap.mmap(-1, SLOTS * SLOT_SIZE * DOUBLE)).cast("d")
 _lock = threading.Lock()
@@ -45,6 +48,8 @@ def count_requests(get_response: Callable[[HttpRequest], HttpResponse]) -> Calla
     def respond(request: HttpRequest) -> HttpResponse:
         started = time.monotonic()
         response = get_response(request)
+        if COUNTED_AHEAD in request.META and parameters_of(response) is not None:
+            return response
         count(request.path_info, response.status_code, time.monotonic() - started)
         count_bytes(request.path_info, _received(request), _sent(request, response))
         return response

@@ -14,6 +14,7 @@ from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from gunicorn.sock import TCP6Socket, TCPSocket  # type: ignore[import-untyped]
 
 from vlog import environment, logs, traffic
+from vlog.serving.parts import ENDINGS
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - gunicorn creates unnamed files there
 
@@ -67,6 +68,12 @@ def post_worker_init(worker: Any) -> None:
     """Start the threads that each process of the web server has beside its requests."""
     for path in settings.WEB_THREADS_OF_APPS:
         import_string(path)(lambda: worker.alive)
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Let the apps write what they hold in memory: the last request of this process is answered."""
+    for path in ENDINGS:
+        import_string(path)()
 
 
 def _can_be_reopened(listener: Any) -> bool:

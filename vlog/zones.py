@@ -4,6 +4,7 @@ The middleware chooses the language, too: see `vlog.languages`.
 """
 
 from collections.abc import Callable
+from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.http import HttpRequest, HttpResponse
@@ -29,9 +30,14 @@ def choices() -> list[tuple[str, str]]:
 def of_request(request: HttpRequest) -> ZoneInfo:
     """Return the time zone of an answer. Only pages of the desk read the session."""
     own = ""
-    if request.path_info.startswith(reverse("admin:index")):
+    if request.path_info.startswith(_desk()):
         own = getattr(request.user, "time_zone", "")  # backends.LimitedBackend.get_user adds it
     return ZoneInfo(own) if own else site.current().zone
+
+
+@cache
+def _desk() -> str:
+    return reverse("admin:index")
 
 
 def use_zone_and_language(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:

@@ -4,6 +4,7 @@
 # ruff: noqa: DJ001
 
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 from django.db import connection, models
@@ -62,6 +63,10 @@ class WorkerQuerySet(models.QuerySet["Worker"]):
     def create_offline(self, name: str) -> "Worker":
         """Create a remote worker that has not been seen yet."""
         return self.create(worker_name=name, status=WorkerStatus.OFFLINE)
+
+    def moved_in(self, *, is_disabled: bool, **facts: Any) -> "Worker":
+        """Return the row of a remote worker from another installation, unsaved; it has not been seen here yet."""
+        return self.model(status=WorkerStatus.DISABLED if is_disabled else WorkerStatus.OFFLINE, **facts)
 
     def record_heartbeat(self) -> None:
         """Record that the workers run, which ends `offline`; `disabled` stays."""

@@ -4,12 +4,45 @@ from datetime import timedelta
 
 import pytest
 from django.db.models import F
+from django.http import HttpResponse
+from django.test import Client
+from django.test.client import ClientHandler
 
+from analytics.intake import Intake
 from analytics.models import PlaybackSession
 from videos.models import VideoQuality
 from videos.tests.factories import VideoFactory
 
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+
+class HandlerBehindIntake(ClientHandler):
+    """Answers as the web server does: reports ahead of Django, all other requests by Django."""
+
+    def __call__(self, environ):
+        passed, begun = [], []
+        layer = Intake(lambda *arguments: passed.append(arguments) or [])
+        environ.setdefault("HTTP_HOST", "testserver")
+        body = b"".join(layer(environ, lambda *arguments: begun.append(arguments)))
+        if passed:
+            return super().__call__(environ)
+        ((status, headers),) = begun
+        response = HttpResponse(body, status=int(status.split()[0]), headers=dict(headers))
+        if "Content-Type" not in dict(headers):
+            del response.headers["Content-Type"]
+        response.wsgi_request, response.is_ahead = None, True
+        return response
+
+
+class Browser(Client):
+    def __init__(self, enforce_csrf_checks=False, **defaults):
+        super().__init__(enforce_csrf_checks=enforce_csrf_checks, **defaults)
+        self.handler = HandlerBehindIntake(enforce_csrf_checks)
+
+
+@pytest.fixture
+def client():
+    return Browser()
 
 
 @pytest.fixture

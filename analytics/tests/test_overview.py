@@ -56,6 +56,7 @@ def test_the_totals_are_those_of_the_schemas_query(play):
     play(0, 2, viewer=one, duration_watched=5400.5, completed=True)
     play(400, 1, viewer=two, duration_watched=1800)
     play(3, 4)
+    rollups.roll_up()
     with connection.cursor() as cursor:
         cursor.execute(QUERIES[3])
         (row,) = cursor.fetchall()
@@ -67,6 +68,7 @@ def test_the_totals_are_those_of_the_schemas_query(play):
 def test_the_page_writes_them(play, admin_client):
     play(0, 1500, duration_watched=7200, completed=True)
     play(0, 500)
+    rollups.roll_up()
     assert figures(admin_client) == ["2,000", "0", "3,000.0", "75.0 %"]
 
 

@@ -142,7 +142,7 @@ def test_a_session_that_comes_late_to_a_counted_day_is_counted(play, video):
 def test_an_interrupted_count_is_repeated(play, video, monkeypatch):
     play()
     play()
-    monkeypatch.setattr(rollups, "MARK", "SELECT 1 / 0, %s, %s")
+    monkeypatch.setattr(rollups, "MARK", "SELECT 1 / 0, %s, %s, %s")
     with pytest.raises(DataError, match="division by zero"), transaction.atomic():
         rollups.roll_up()
     assert (days(), view_count(video)) == ([], 0)

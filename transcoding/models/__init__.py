@@ -3,6 +3,7 @@
 from transcoding.models.attempt import Attempt, AttemptQuerySet
 from transcoding.models.chunk import ChunkQuerySet, TranscodingChunk
 from transcoding.models.job import JobQuerySet, TranscodingJob
+from transcoding.models.moving import ended_job, ended_progress
 from transcoding.models.quality import QualityProgress, QualityQuerySet
 from transcoding.models.speech import SpeechPart
 from transcoding.models.states import (
@@ -40,6 +41,8 @@ __all__ = [
     "SpeechPart",
     "TranscodingChunk",
     "TranscodingJob",
+    "ended_job",
+    "ended_progress",
     "given_up",
     "lease_end",
 ]

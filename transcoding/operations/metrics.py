@@ -161,6 +161,8 @@ def messages() -> Iterator[Metric]:
     yield gauge("vlog_beat_age_seconds", "Seconds since the scheduler last ran.", math.inf if age is None else age)
     counted = counters.read()
     yield CounterMetricFamily("vlog_failed_videos", "Videos that failed.", counted.get("failed videos", 0))
+    dropped = counted.get("dropped reports", 0)
+    yield CounterMetricFamily("vlog_dropped_reports", "Playback reports that were not written.", dropped)
     ended = CounterMetricFamily("vlog_attempts", "Attempts at chunks that ended.", labels=["outcome"])
     for outcome in Outcome.values:
         if outcome != Outcome.RUNNING:

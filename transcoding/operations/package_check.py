@@ -9,6 +9,7 @@ from pathlib import Path
 from transcoding.engine.package.contents import StoredRendition
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.verify import Report, inspect
+from transcoding.steps import imported
 from transcoding.steps.audio_tracks import described
 from videos.models import Video, VideoQuality, VideoQuerySet
 from videos.storage import placement
@@ -60,14 +61,14 @@ def audit(videos: VideoQuerySet) -> Iterator[Finding]:
 
 
 def _with_rows(videos: VideoQuerySet) -> Iterator[Video]:
-    rows = videos.select_related("job", "transcription").prefetch_related("qualities", "audio_tracks")
-    return rows.order_by("pk").iterator(chunk_size=BATCH)
+    rows = videos.select_related("job", "transcription", "imported_package")
+    return rows.prefetch_related("qualities", "audio_tracks").order_by("pk").iterator(chunk_size=BATCH)
 
 
 def _check(video: Video) -> Finding:
     package = package_dir(video)
     report = _report(video, package)
-    if not report.problems:
+    if not report.problems and report.renditions:
         report.problems += _row_problems(video, report.renditions)
     report.problems += _caption_problems(video)
     is_broken, has_source = bool(report.problems), source_path(video).is_file()
@@ -81,9 +82,11 @@ def _check(video: Video) -> Finding:
 
 
 def _report(video: Video, package: Path) -> Report:
-    job = getattr(video, "job", None)
+    job, imported_package = getattr(video, "job", None), getattr(video, "imported_package", None)
     if not package.is_dir():
         return Report([f"its folder, media/{package_name(video)}, {_where(video)}"])
+    if imported_package is not None:
+        return Report(list(imported.problems(imported_package, package)))
     if job is None or job.plan is None:
         return Report(["it has no plan to check its files against"])
     try:

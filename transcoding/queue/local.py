@@ -59,7 +59,7 @@ class LocalQueue:
     def __init__(self, worker: Worker, finished: Callable[[int], None], only: TranscodingJob | None = None) -> None:
         self.worker, self.finished = worker, finished
         self._scope = None if only is None else only.pk
-        self._videos: dict[int, Video] = {}
+        self._videos, self.plans = dict[int, Video](), dict[int, dict[str, Any]]()  # of chunks; as stored
         self._noted: dict[int, datetime] = {}  # when the progress of a chunk was last noted
 
     def claim(self, kinds: Collection[str]) -> Assignment | None:
@@ -83,8 +83,8 @@ class LocalQueue:
 
     def _take_up(self, chunk: TranscodingChunk) -> Assignment:
         logs.bind(job=chunk.job_id, chunk=chunk.pk)
-        self._videos[chunk.pk] = chunk.job.video
-        return assignment_of(chunk, Plan.from_json(chunk.job.plan or {}), chunk.first_segment)
+        self._videos[chunk.pk], self.plans[chunk.pk] = chunk.job.video, chunk.job.plan or {}
+        return assignment_of(chunk, Plan.from_json(self.plans[chunk.pk]), chunk.first_segment)
 
     def _claim_row(self, kind: str) -> TranscodingChunk | None:
         """Claim the first chunk in the order of work; none while the disk is low."""

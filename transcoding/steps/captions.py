@@ -16,7 +16,7 @@ from transcoding.engine.plan.plan import Plan
 from transcoding.engine.speech.transcribe import Order, Transcript, Whisper
 from transcoding.models import ChunkKind, TranscodingChunk, TranscodingJob, lease_end
 from transcoding.queue import speech_parts
-from transcoding.queue.local import NotSupported, assignment_of
+from transcoding.queue.local import NotSupported
 from transcoding.queue.post_publish import PostPublishQueue
 from transcoding.queue.wakeups import notify_workers
 from transcoding.steps import tracks
@@ -117,7 +117,7 @@ class TranscriptionQueue(PostPublishQueue):
 
     def claim(self, kinds: Collection[str] = (ChunkKind.TRANSCRIPTION,)) -> Assignment | None:
         while (chunk := self._claim_row(ChunkKind.TRANSCRIPTION)) is not None:
-            assignment = assignment_of(chunk, Plan.from_json(chunk.job.plan or {}), chunk.first_segment)
+            assignment = self._take_up(chunk)
             with transaction.atomic():
                 if self._mine(assignment).select_for_update().exists():
                     chunk.transcription().start()

@@ -14,7 +14,6 @@ from typing import Any
 from django.db import models, transaction
 
 from transcoding.engine.package import files
-from transcoding.engine.plan.plan import Plan
 from transcoding.models import UNFINISHED, ChunkKind, TranscodingJob
 from transcoding.queue.wakeups import notify_workers
 from transcoding.steps import audio_tracks, captions, chapters, posters, tracks
@@ -23,6 +22,7 @@ from videos.models import (
     CaptionTrack,
     Chapter,
     FileVersion,
+    ImportedPackage,
     SourceStream,
     StorageEntry,
     Transcription,
@@ -38,7 +38,9 @@ from vlog import audit
 log = logging.getLogger(__name__)
 
 # The rows that belong to one version of the file, besides the captions that were made of it.
-ROWS: tuple[type[models.Model], ...] = (TranscodingJob, VideoQuality, AudioTrack, SourceStream, StorageEntry)
+ROWS: tuple[type[models.Model], ...] = (
+    *(TranscodingJob, VideoQuality, AudioTrack, SourceStream, StorageEntry, ImportedPackage),
+)
 COLUMNS = (
     *("media_key", "source_name", "duration", "source_width", "source_height"),
     *("status", "error_message", "playable"),
@@ -178,8 +180,8 @@ def follow(job: TranscodingJob, *, rewrite: bool) -> None:
 
     rewrite: also captions that it has, because their text may have changed.
     """
-    if job.plan is not None:
-        tracks.restore_files(job, Plan.from_json(job.plan), rewrite=rewrite)
+    if (grid := tracks.grid_of(job)) is not None:
+        tracks.restore_files(job, grid, rewrite=rewrite)
     audio_tracks.rewrite_master(job)
     chapters.write_file(job.video)
     posters.show_chosen(job.video)

@@ -13,10 +13,10 @@ from transcoding.engine.plan.media import MediaInfo
 from transcoding.engine.plan.plan import Plan, chunks, make_plan
 from transcoding.engine.source.probe import GONE, MediaError
 from transcoding.engine.source.sandbox import read_apart
-from transcoding.models import ChunkKind, QualityProgress, TranscodingChunk, TranscodingJob
+from transcoding.models import ChunkKind, Priority, QualityProgress, TranscodingChunk, TranscodingJob
 from transcoding.queue import disk_quota
 from transcoding.steps import audio_tracks, inventory
-from videos.models import Video
+from videos.models import ImportedPackage, Video
 from videos.storage import ledger
 from videos.storage.paths import arrival_path, package_dir, packages_of, reading, source_path, written_here
 from workers.models import Worker
@@ -108,11 +108,14 @@ def _quality_rows(job: TranscodingJob, plan: Plan, media: MediaInfo) -> list[Qua
 
 def _chunk_rows(job: TranscodingJob, plan: Plan) -> list[TranscodingChunk]:
     pieces = chunks(plan.timeline)
+    # A video from another installation plays already.
+    priority = Priority.LAST if _is_renewal(job) else Priority.NORMAL
     rows = [
         TranscodingChunk(
             job=job,
             tier=tier,
             place=job.place,
+            priority=priority,
             index=len(pieces) * tier + chunk.index,
             first_segment=chunk.first,
             last_segment=chunk.last,
@@ -126,12 +129,19 @@ def _chunk_rows(job: TranscodingJob, plan: Plan) -> list[TranscodingChunk]:
             kind=ChunkKind.AUDIO,
             tier=audio.tier,
             place=job.place,
+            priority=priority,
             index=audio.tier,
             last_segment=len(audio.timeline) - 1,
         )
         for audio in plan.audio
     ]
     return rows
+
+
+def _is_renewal(job: TranscodingJob) -> bool:
+    """Return whether the job encodes anew what came as a package from another installation."""
+    owner = job.video.version_of_id
+    return owner is not None and ImportedPackage.objects.filter(video=owner, asked_at__isnull=False).exists()
 
 
 def write_planned_playlists(job: TranscodingJob) -> None:

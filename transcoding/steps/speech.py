@@ -7,13 +7,12 @@ from dataclasses import replace
 from django.db import transaction
 
 from transcoding.engine.contract import Assignment, LeaseLost
-from transcoding.engine.plan.plan import Plan
 from transcoding.engine.speech import parts
 from transcoding.engine.speech.cues import recognized_of
 from transcoding.engine.speech.transcribe import Order, Recognition, Transcript, transcript_of
 from transcoding.models import ChunkKind, SpeechPart, TranscodingJob, lease_end
 from transcoding.queue import eligibility
-from transcoding.queue.local import NotSupported, assignment_of
+from transcoding.queue.local import NotSupported
 from transcoding.steps.captions import TranscriptionQueue
 from videos.models import Transcription
 from workers.models import Worker
@@ -35,7 +34,7 @@ class SpeechQueue(TranscriptionQueue):
 
     def claim(self, kinds: Collection[str] = (ChunkKind.SPEECH,)) -> Assignment | None:
         while (chunk := self._claim_row(ChunkKind.SPEECH)) is not None:
-            assignment = assignment_of(chunk, Plan.from_json(chunk.job.plan or {}), chunk.first_segment)
+            assignment = self._take_up(chunk)
             with transaction.atomic():
                 if not self._mine(assignment).select_for_update().exists():
                     continue  # it was cancelled meanwhile

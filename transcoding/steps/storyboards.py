@@ -18,7 +18,6 @@ from transcoding.engine.pictures import Picture, Storyboard, sheet_name
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.work import Pulse
 from transcoding.models import ChunkKind, Priority, TranscodingChunk, TranscodingJob, lease_end
-from transcoding.queue.local import assignment_of
 from transcoding.queue.post_publish import PostPublishQueue
 from transcoding.steps import posters
 from videos.models import Video
@@ -72,7 +71,7 @@ class StoryboardQueue(PostPublishQueue):
         chunk = self._claim_row(ChunkKind.STORYBOARD)
         if chunk is None:
             return None
-        return assignment_of(chunk, Plan.from_json(chunk.job.plan or {}), chunk.first_segment)
+        return self._take_up(chunk)
 
     def package_of(self, assignment: Assignment) -> Path:
         video = Video.objects.filter(job__chunks=assignment.chunk).first()

@@ -17,11 +17,9 @@ from transcoding.engine.ffmpeg.processes import FfmpegError
 from transcoding.engine.formats.subtitles import fitted
 from transcoding.engine.formats.webvtt import Caption
 from transcoding.engine.plan.inventory import SourceStream as Listed
-from transcoding.engine.plan.plan import Plan
 from transcoding.engine.source.texts import TextTrack, read_texts
 from transcoding.engine.work import Pulse
 from transcoding.models import ChunkKind, ChunkStatus, TranscodingChunk, TranscodingJob
-from transcoding.queue.local import assignment_of
 from transcoding.queue.post_publish import PostPublishQueue
 from transcoding.queue.wakeups import notify_workers
 from transcoding.steps import captions, inventory, tracks
@@ -56,7 +54,7 @@ class TextQueue(PostPublishQueue):
         chunk = self._claim_row(ChunkKind.CAPTIONS)
         if chunk is None:
             return None
-        return assignment_of(chunk, Plan.from_json(chunk.job.plan or {}), chunk.first_segment)
+        return self._take_up(chunk)
 
     def video_of(self, assignment: Assignment) -> Video:
         video = Video.objects.filter(job__chunks=assignment.chunk).first()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from django.conf.locale import LANG_INFO
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext
 
@@ -22,12 +23,15 @@ from transcoding.engine.formats.webvtt import Caption
 from transcoding.engine.package import contents, files, playlists
 from transcoding.engine.package.contents import caption_name, segment_name
 from transcoding.engine.package.files import UNFINISHED, store
+from transcoding.engine.package.imported import BrokenPackage
 from transcoding.engine.package.playlists import DESCRIBES_VIDEO, SPOKEN_DIALOG
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.renditions import Key, Kind
 from transcoding.engine.speech.words import Spoken
 from transcoding.models import TranscodingJob
-from videos.models import CaptionTrack, Cue, Transcription, Video
+from transcoding.steps import imported
+from transcoding.steps.imported import Grid
+from videos.models import CaptionTrack, Cue, ImportedPackage, Transcription, Video
 from videos.storage import placement
 from videos.storage.paths import package_dir, root
 
@@ -51,7 +55,7 @@ def key_of(track: CaptionTrack) -> str:
 
 
 @contextmanager
-def staged(package: Path, number: int, plan: Plan, tracks: Mapping[str, Sequence[Caption]]) -> Iterator[Path]:
+def staged(package: Path, number: int, plan: Plan | Grid, tracks: Mapping[str, Sequence[Caption]]) -> Iterator[Path]:
     """Write the files of tracks, given by their keys, into a temporary folder of the package.
 
     The folder is removed afterwards, and that of a killed process, too. number: of the attempt; 0 for changes by
@@ -69,7 +73,7 @@ def staged(package: Path, number: int, plan: Plan, tracks: Mapping[str, Sequence
         files.remove(folder)
 
 
-def _write_files(folder: Path, first_time: int, plan: Plan, captions: Sequence[Caption]) -> None:
+def _write_files(folder: Path, first_time: int, plan: Plan | Grid, captions: Sequence[Caption]) -> None:
     folder.mkdir(parents=True)  # in an object store, the folder around it exists from its first file on
     texts = {folder / "whole.vtt": webvtt.whole(captions)}
     segments = enumerate(webvtt.segments(captions, plan.timeline, first_time))
@@ -79,8 +83,10 @@ def _write_files(folder: Path, first_time: int, plan: Plan, captions: Sequence[C
     store(folder / "index.m3u8", playlists.captions_playlist(plan.timeline).encode())
 
 
-def _first_time(package: Path, plan: Plan) -> int:
+def _first_time(package: Path, plan: Plan | Grid) -> int:
     """Return when the first video fragment begins, in ticks of the MPEG clock."""
+    if isinstance(plan, Grid):
+        return plan.first_time
     rendition = package / (plan.video or plan.audio)[0].key
     timescale = boxes.timescale((rendition / "init.mp4").read_bytes())
     first = next(iter(boxes.scan_fragments(rendition / segment_name(0))))
@@ -135,7 +141,7 @@ def _note_path(package: Path, video: Video) -> None:
     Transcription.objects.filter(video=video).update(vtt_path=path)
 
 
-def restore_files(job: TranscodingJob, plan: Plan, *, rewrite: bool = False) -> None:
+def restore_files(job: TranscodingJob, plan: Plan | Grid, *, rewrite: bool = False) -> None:
     """Write the files of published tracks that a package lacks, such as that of a re-encoded video, or that changed.
 
     rewrite: also those of the tracks that it has.
@@ -158,15 +164,29 @@ def follow(video_id: int) -> None:
     """Bring the package of a ready video up to the rows of its tracks, after they were changed; nothing is encoded."""
     with transaction.atomic():
         video = placement.locked(video_id)
-        job = TranscodingJob.objects.filter(video=video_id, plan__isnull=False).first()
+        job = TranscodingJob.objects.filter(video=video_id).first()
         if video is not None and job is not None and video.status == Video.Status.READY:
             job.video = video
-            restore_files(job, Plan.from_json(job.plan or {}))
+            if (grid := grid_of(job)) is not None:
+                restore_files(job, grid)
+
+
+def grid_of(job: TranscodingJob) -> Plan | Grid | None:
+    """Return what says where the segments of captions are: the plan, or else that of an imported package."""
+    if job.plan is not None:
+        return Plan.from_json(job.plan)
+    row = ImportedPackage.objects.filter(video=job.video_id).first()
+    try:
+        return imported.grid(package_dir(job.video), row.layout) if row else None
+    except (BrokenPackage, StopIteration):
+        log.warning("«%s» gets no captions: its package cannot be read", job.video)
+        return None
 
 
 def sweep() -> int:
     """Write the tracks into their packages whose process was killed after it had changed them; return how many."""
-    ready = Video.objects.not_archived().filter(status=Video.Status.READY, job__plan__isnull=False)
+    ready = Video.objects.not_archived().filter(status=Video.Status.READY)
+    ready = ready.filter(Q(job__plan__isnull=False) | Q(imported_package__isnull=False))
     changed = CaptionTrack.objects.changed().filter(changed_at__lte=timezone.now() - GRACE, video__in=ready)
     written = 0
     for video_id in set(changed.values_list("video_id", flat=True)):

@@ -103,7 +103,7 @@ def test_the_models_themselves_are_where_they_are_looked_for():
     models = [path for path in sources() if MODELS.match(path.relative_to(settings.BASE_DIR).as_posix())]
     assert {path.name for path in models if list(writes(path.read_text()))} == {
         *("attempt.py", "chunk.py", "claim.py", "job.py", "quality.py"),
-        *("archive.py", "captions.py", "catalogue.py", "models.py"),
+        *("archive.py", "captions.py", "catalogue.py", "models.py", "moving.py"),
     }
 
 

@@ -23,6 +23,7 @@ from videos import archive, editing, publication, uploads
 from videos.admin import captions, video_page
 from videos.admin.addresses import old_addresses
 from videos.admin.audio_tracks import AudioTrackInline
+from videos.admin.imports import import_page
 from videos.admin.original import original
 from videos.admin.posters import PosterAdmin
 from videos.admin.publication import grant_to_editor, planned_changes
@@ -86,6 +87,7 @@ class VideoAdmin(VideoListAdmin, PosterAdmin):
                 wrap(partial(captions.sound, site=self), cacheable=True),
                 name="videos_video_sound",
             ),
+            path("import/", wrap(partial(import_page, site=self)), name="videos_video_import"),
             path("<int:video_id>/original/", wrap(partial(original, self)), name="videos_video_original"),
             *super().get_urls(),
         ]

@@ -1,6 +1,6 @@
 """The models of videos, categories, tags, playlists, captions, chapters and the archive."""
 
-from videos.models.addresses import AddressedQuerySet, CategorySlug, TagSlug, VideoSlug, address_below, address_of
+from videos.models.addresses import AddressedQuerySet, CategorySlug, TagSlug, VideoSlug, address_of
 from videos.models.archive import ArchivedVideo, ArchiveEntry
 from videos.models.audio_tracks import AudioRole, AudioTrack, AudioTrackQuerySet
 from videos.models.caption_versions import (
@@ -24,6 +24,7 @@ from videos.models.chapters import Chapter
 from videos.models.desk import MAX_VIEWS, BulkAction, BulkEdit, BulkItem, BulkState, SavedView
 from videos.models.featured import FeaturedVideo
 from videos.models.file_versions import FileVersion, FileVersionQuerySet, VersionState
+from videos.models.imports import Import, ImportKind, ImportQuerySet, ImportState
 from videos.models.limits import (
     CategoryLimit,
     CategoryLimitQuerySet,
@@ -33,6 +34,15 @@ from videos.models.limits import (
     is_limited,
     of_editor,
     through_video,
+)
+from videos.models.moving import (
+    ImportedPackage,
+    ImportMap,
+    PackageLayout,
+    incoming,
+    make_failed,
+    make_playable,
+    transcribed,
 )
 from videos.models.order import placed
 from videos.models.own_pages import MAX_TEXT, OwnPage, footer
@@ -48,7 +58,8 @@ from videos.models.playlists import (
     lock_videos,
 )
 from videos.models.publication import EditorDefaults, ShareLink, VisibilityChange
-from videos.models.search import IS_SAID, QUERY, Matches, SearchDocument, matching, query_parameters
+from videos.models.search import Matches, SearchDocument, Words, matching, parse
+from videos.models.source_files import SourceFile, SourceFileQuerySet
 from videos.models.sources import SourceStream, StreamFate
 from videos.models.storage import StorageEntry
 from videos.models.tracks import (
@@ -73,7 +84,6 @@ from videos.models.webhooks import (
 )
 
 __all__ = [
-    "IS_SAID",
     "MAX_ITEMS",
     "MAX_TEXT",
     "MAX_VIEWS",
@@ -81,7 +91,6 @@ __all__ = [
     "MEANINGS",
     "OPEN",
     "PING",
-    "QUERY",
     "VISIBILITIES",
     "AddressedQuerySet",
     "ArchiveEntry",
@@ -109,8 +118,15 @@ __all__ = [
     "FeaturedVideo",
     "FileVersion",
     "FileVersionQuerySet",
+    "Import",
+    "ImportKind",
+    "ImportMap",
+    "ImportQuerySet",
+    "ImportState",
+    "ImportedPackage",
     "Matches",
     "OwnPage",
+    "PackageLayout",
     "Picture",
     "Playlist",
     "PlaylistFull",
@@ -121,6 +137,8 @@ __all__ = [
     "SavedView",
     "SearchDocument",
     "ShareLink",
+    "SourceFile",
+    "SourceFileQuerySet",
     "SourceStream",
     "StorageEntry",
     "StreamFate",
@@ -150,8 +168,8 @@ __all__ = [
     "WebhookDelivery",
     "WebhookDeliveryQuerySet",
     "WebhookEvent",
+    "Words",
     "WrongCategory",
-    "address_below",
     "address_of",
     "categories_for",
     "category_for",
@@ -159,16 +177,20 @@ __all__ = [
     "folder_number",
     "footer",
     "free_slug",
+    "incoming",
     "is_limited",
     "is_public_sql",
     "lock_videos",
+    "make_failed",
+    "make_playable",
     "matching",
     "new_media_key",
     "new_webhook_secret",
     "of_editor",
+    "parse",
     "picture_url",
     "placed",
-    "query_parameters",
     "through_video",
+    "transcribed",
     "word_of",
 ]

@@ -30,6 +30,8 @@ from vlog.schema import NOW
 if TYPE_CHECKING:
     from videos.models.publication import VisibilityChange
 
+PUBLIC_ROWS = Q(MAY_BE_PUBLIC, watchable=True, deleted_at__isnull=True)  # of indexes: a row that may be public
+LATEST_FIRST = (F("published_at").desc(), F("id").desc())
 LISTED = Q(deleted_at=None, version_of=None)  # neither archived nor the holder of another version
 # Foreign keys carry db_constraint=False because the migrations write the constraints, with their ON DELETE rules:
 # Django would drop a rule that it does not know when it alters the column.
@@ -91,9 +93,9 @@ class VideoQuerySet(AddressedQuerySet["Video"]):
         """Order by publication, the latest first; before them those that beat has not noted as published yet."""
         return self.order_by("-published_at", "-id")
 
-    def create_with_slug(self, *, title: str, **fields: Any) -> "Video":
-        """Create a video with a slug made from its title; safe against concurrent writers of the same title."""
-        return with_free_slug(lambda: self.create(title=title, slug=free_slug(title), **fields))
+    def create_with_slug(self, *, title: str, slug: str = "", **fields: Any) -> "Video":
+        """Create a video with this slug, or a free one made from it or the title; safe against concurrent writers."""
+        return with_free_slug(lambda: self.create(title=title, slug=free_slug(slug or title, slug), **fields))
 
     def unfinished(self) -> "VideoQuerySet":
         return self.filter(status__in=[VideoStatus.PENDING, VideoStatus.PROCESSING])
@@ -220,6 +222,7 @@ class Video(models.Model):
     source_name = models.CharField(max_length=255, blank=True, default="", db_default="", editable=False)
     # Maintained by the roll-up of playback sessions, so that pages need not count them.
     view_count = models.IntegerField(default=0, db_default=0, editable=False)
+    base_views = models.IntegerField(default=0, db_default=0, editable=False, help_text="In another installation")
     tags = models.ManyToManyField(Tag, through="VideoTag", related_name="videos", blank=True)
     version = version_field()
     grant = ""  # in the addresses of its files, for the person who gets them: videos.grants
@@ -241,13 +244,9 @@ class Video(models.Model):
             models.Index(
                 F("created_at").desc(), F("id").desc(), name="ix_videos_list", condition=LISTED
             ),  # in the admin
-            # public().newest(), by page and counted, without reading videos that are not public
-            models.Index(
-                F("published_at").desc(),
-                F("id").desc(),
-                name="ix_videos_public",
-                condition=Q(MAY_BE_PUBLIC, watchable=True, deleted_at__isnull=True),
-            ),
+            # public().newest(), by page and counted, without reading videos that are not public; and in a category
+            models.Index(*LATEST_FIRST, name="ix_videos_public", condition=PUBLIC_ROWS),
+            models.Index(F("category"), *LATEST_FIRST, name="ix_videos_public_category", condition=PUBLIC_ROWS),
         ]
         constraints = [
             models.UniqueConstraint(fields=["slug"], name="uq_videos_slug"),
@@ -265,6 +264,7 @@ class Video(models.Model):
             models.CheckConstraint(condition=Q(visibility__in=Visibility.values), name="ck_videos_visibility"),
             models.CheckConstraint(condition=password_goes_with(), name="ck_videos_password"),
             models.CheckConstraint(condition=Q(version__gte=1), name="ck_videos_version"),
+            models.CheckConstraint(condition=Q(base_views__gte=0), name="ck_videos_base_views"),
         ]
 
     def __str__(self) -> str:
@@ -341,6 +341,6 @@ class VideoQuality(models.Model):
         return f"{self.video}, {self.quality}"
 
 
-def free_slug(title: str) -> str:
+def free_slug(title: str, wanted: str = "") -> str:
     """Return a slug for a video of this title that no other video has; see `free_slug_in`."""
-    return free_slug_in(Video, title)
+    return free_slug_in(Video, title, wanted=wanted)

@@ -128,6 +128,8 @@ class VideoTag(models.Model):
         indexes = [
             models.Index(fields=["video"], name="ix_video_tags_video_id"),
             models.Index(fields=["tag"], name="ix_video_tags_tag_id"),
+            # the latest videos of a tag, beside others with it
+            models.Index(F("tag").asc(), F("video").desc(), name="ix_video_tags_tag_video"),
         ]
 
     def __str__(self) -> str:

@@ -95,7 +95,7 @@ class CaptionTrackQuerySet(models.QuerySet["CaptionTrack"]):
         cues.filter(end__gt=duration).update(end=duration)
 
     def add(self, video_id: int, cues: Iterable["Cue"] = (), **fields: Any) -> "CaptionTrack":
-        """Create a track under the next number of the video and its versions, with its cues.
+        """Create a track with its cues, under the next number of the video and its versions unless one is given.
 
         Call it with the video or its job locked. Raises TooManyTracks.
         """
@@ -107,7 +107,8 @@ class CaptionTrackQuerySet(models.QuerySet["CaptionTrack"]):
                 % {"max_number": MAX_NUMBER}
             )
         fields.setdefault("changed_at", timezone.now() if fields.get("state") == TrackState.PUBLISHED else None)
-        track = self.create(video_id=video_id, number=highest + 1, **fields)
+        fields.setdefault("number", highest + 1)
+        track = self.create(video_id=video_id, **fields)
         track.replace_cues(cues)
         audit.record("added captions to", subject=track.video, after={"captions": track.facts})
         return track

@@ -1,7 +1,8 @@
 """The fields of a video that lists show, as plain rows: model instances would take most of a page's time."""
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from videos.models import VideoQuerySet, address_of
 from videos.storage.paths import poster_url
@@ -49,6 +50,16 @@ class Card(NamedTuple):
     @property
     def poster(self) -> str:
         return poster_url(self)
+
+
+def cards_of(rows: Iterable[Sequence[Any]] | None) -> list[Card]:
+    """Return the cards of rows of JSON, in which moments are texts."""
+    return [Card._make((*row[:7], moment_of(row[7]), moment_of(row[8]), *row[9:])) for row in rows or ()]
+
+
+def moment_of(value: datetime | str | None) -> datetime | None:
+    """Return a moment, which is a text in rows of JSON."""
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
 def cards(videos: VideoQuerySet) -> list[Card]:

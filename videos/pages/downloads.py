@@ -120,6 +120,8 @@ def offer(video: Video) -> dict[str, Any]:
     sizes = entry.folders if entry else {}
     sound = sizes.get(tracks[0].rendition, 0) if tracks else 0
     qualities = [(key, sizes.get(key, 0) + sound) for key in _qualities_of(video)] + [(SOUND, sound)] * bool(tracks)
+    if not qualities:
+        return {}
     return {"address": paths.package_url(video, "download"), "qualities": qualities, "audio": tracks}
 
 
@@ -140,7 +142,9 @@ def chosen(video: Video, query: QueryDict) -> Choice:
 
 
 def _qualities_of(video: Video) -> list[str]:
-    return sorted(video.qualities.values_list("quality", flat=True), key=display_order)
+    """Return the qualities that can be composed: in an imported package, the sound is in the same segments."""
+    composed = video.qualities.filter(video__imported_package=None)
+    return sorted(composed.values_list("quality", flat=True), key=display_order)
 
 
 def _audio_of(video: Video) -> list[AudioTrack]:

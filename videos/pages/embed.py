@@ -5,7 +5,7 @@ These pages read no session and set no cookie. docs/embedding.md describes their
 
 import re
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import cache, partial, wraps
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,7 +26,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
 from videos.formatting import absolute, seconds_of
-from videos.models import Chapter, Video
+from videos.models import Chapter, Video, address_of
 from videos.pages import passwords, shown
 from videos.pages.redirects import moved
 from vlog import site
@@ -84,7 +84,7 @@ def _covers(source: str, origin: str) -> bool:
 @framed
 def embed(request: HttpRequest, slug: str, grant: str = "") -> HttpResponse:
     """Show the player of a video that viewers may see, or why there is none."""
-    video = shown.pageable().at(slug)
+    video = shown.at(slug)
     if video is None:
         return wall(request, HTTPStatus.GONE if shown.is_gone(slug) else HTTPStatus.NOT_FOUND)
     if not shown.admit(video, grant):
@@ -117,7 +117,7 @@ def _context(request: HttpRequest, video: Video) -> dict[str, Any]:
 def page_of(video: Video) -> str:
     """Return the full address of the video's page, with its grant if it needs one."""
     granted = reverse("watch-granted", args=[video.slug, video.grant]) if video.grant else ""
-    return absolute(granted or reverse("watch", args=[video.slug]))
+    return absolute(granted or video.get_absolute_url())
 
 
 def wall(request: HttpRequest, status: HTTPStatus, slug: str = "") -> HttpResponse:
@@ -138,7 +138,7 @@ def code(video: Video, width: int = WIDTH, height: int = HEIGHT) -> str:
 
 def player(video: Video) -> str:
     """Return the full address of the player alone."""
-    return absolute(reverse("embed", args=[video.slug]))
+    return absolute(address_of("embed", video.slug))
 
 
 @require_safe
@@ -194,4 +194,9 @@ def _described(video: Video, width: int, height: int) -> dict[str, Any]:
 
 def discovery(video: Video) -> str:
     """Return the address at which oEmbed describes a video."""
-    return absolute(f"{reverse('oembed')}?{urlencode({'url': page_of(video)})}")
+    return absolute(f"{_oembed()}?{urlencode({'url': page_of(video)})}")
+
+
+@cache
+def _oembed() -> str:
+    return reverse("oembed")

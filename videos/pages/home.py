@@ -5,31 +5,31 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
-from videos.models import Category, FeaturedVideo, Video
-from videos.pages.cards import COLUMNS, Card
+from videos.models import Category, FeaturedVideo, Video, address_of
+from videos.pages.cards import COLUMNS, cards_of
 from videos.pages.playlists import latest, playlist_cards, rows_of
-from videos.pages.views import list_page
+from videos.pages.views import PAGE_SIZE, LongPaginator, list_page, numbers_of
 from vlog import queries
+from vlog.serving.everybody import same_for_everybody
 
 FEATURED = 8
 PLAYLISTS = 4
 CHIPS = 8  # categories above the latest videos
+FIRST = "1"  # the page that has more than videos
 
 
 @require_safe
 @cache_control(no_cache=True)
+@same_for_everybody("page")
 def home(request: HttpRequest) -> HttpResponse:
-    more: dict[str, Any] = {"featured": [], "categories": [], "playlists": []}
-    if request.GET.get("page", "1") == "1":
-        more = {
-            "featured": [Card(*row) for row in queries.rows(*_featured_query())],
-            "categories": [category for (category,) in queries.fetch(*_categories_query(), Category)],
-            "playlists": playlist_cards(queries.rows(*_playlists_query())),
-        }
-    return list_page(request, "videos/home.html", Video.objects.public(), **more)
+    if request.GET.get("page", FIRST) == FIRST:
+        return render(request, "videos/home.html", _first_page())
+    rest: dict[str, Any] = {"featured": [], "categories": [], "playlists": []}
+    return list_page(request, "videos/home.html", Video.objects.public(), **rest)
 
 
 def categories() -> QuerySet[Category]:
@@ -37,19 +37,27 @@ def categories() -> QuerySet[Category]:
     return Category.objects.filter(Exists(Video.objects.public().filter(category=OuterRef("pk"))))
 
 
-# Composed once: that takes longer than these queries, and each home page asks them.
+def _first_page() -> dict[str, Any]:
+    """Return what the first page shows, in one query."""
+    featured, chips, playlists, number, newest = _statement().row() or ()
+    page = LongPaginator(Video.objects.none(), FIRST, counted=number).page(1)
+    return {
+        "featured": cards_of(featured),
+        "categories": [(name, address_of("category", slug)) for name, slug in chips or ()],
+        "playlists": playlist_cards(playlists),
+        "page": page,
+        "page_numbers": numbers_of(page),
+        "cards": cards_of(newest),
+    }
 
 
 @lru_cache(maxsize=1)
-def _featured_query() -> queries.Query:
-    return queries.compile_query(FeaturedVideo.objects.shown().values_list(*COLUMNS)[:FEATURED])
-
-
-@lru_cache(maxsize=1)
-def _categories_query() -> queries.Query:
-    return queries.compile_query(categories()[:CHIPS])
-
-
-@lru_cache(maxsize=1)
-def _playlists_query() -> queries.Query:
-    return queries.compile_query(rows_of(latest()[:PLAYLISTS]))
+def _statement() -> queries.Statement:
+    public = Video.objects.public().newest()
+    return queries.combine(
+        queries.array(FeaturedVideo.objects.shown().values_list(*COLUMNS)[:FEATURED]),
+        queries.array(categories().values_list("name", "slug")[:CHIPS]),
+        queries.array(rows_of(latest()[:PLAYLISTS])),
+        queries.count(public.order_by().values_list("pk")[: LongPaginator.limit_of(FIRST)]),
+        queries.array(public.values_list(*COLUMNS)[:PAGE_SIZE]),
+    )

@@ -11,6 +11,7 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from videos.models import OwnPage
+from vlog.serving.everybody import same_for_everybody
 
 HEADING = re.compile(r"(#{1,3}) +(.+)")
 ITEM = re.compile(r"[-*] +(.+)")
@@ -23,6 +24,7 @@ LINK = re.compile(
 
 @require_safe
 @cache_control(no_cache=True)
+@same_for_everybody()
 def own_page(request: HttpRequest, slug: str) -> HttpResponse:
     page = OwnPage.objects.filter(slug=slug).first()
     if page is None:

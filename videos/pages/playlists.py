@@ -1,22 +1,25 @@
 """Playlists as viewers see them: their pages, their feeds and their cards in lists."""
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.core.paginator import Paginator
 from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce, JSONArray
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from videos.models import Picture, Playlist, PlaylistVisibility, Video, VideoQuerySet, address_of, picture_url
-from videos.pages.cards import cards
+from videos.pages.cards import moment_of
 from videos.pages.feeds import CategoryFeed, xml_text
 from videos.pages.queue import in_order, may_see
 from videos.pages.redirects import moved, row_or_404
 from videos.pages.views import LongPaginator, numbers_of, page_or_404
 from videos.storage.paths import poster_url
+from vlog.serving.everybody import same_for_everybody
 
 PAGE_SIZE = 48
 LATEST = ("-updated_at", "-pk")
@@ -38,8 +41,22 @@ class PlaylistCard(NamedTuple):
         return address_of("playlist", self.slug)
 
 
+class PosterColumns(NamedTuple):
+    """The columns of a video that determine the address of its poster."""
+
+    pk: int
+    package_number: int | None
+    media_key: str
+    poster_version: int
+
+    @property
+    def grant(self) -> str:
+        return ""  # lists show only what everybody may watch
+
+
 @require_safe
 @no_cache
+@same_for_everybody("page")
 def playlist(request: HttpRequest, slug: str) -> HttpResponse:
     found = row_or_404(Playlist.objects.all(), slug)
     if not may_see(request, found):
@@ -56,12 +73,13 @@ def playlist(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_safe
 @no_cache
+@same_for_everybody("page")
 def playlists(request: HttpRequest) -> HttpResponse:
     """Show the public playlists with public videos, those changed last first."""
     number = request.GET.get("page", "1")
     page = page_or_404(LongPaginator(latest().values_list("pk"), number), number)
     listed = Playlist.objects.filter(pk__in=[pk for (pk,) in page.object_list]).order_by(*LATEST)
-    shown = playlist_cards(list(rows_of(listed)))
+    shown = playlist_cards(rows_of(listed))
     context = {"page": page, "page_numbers": numbers_of(page), "playlists": shown}
     return render(request, "videos/playlists.html", context)
 
@@ -73,6 +91,8 @@ def latest() -> QuerySet[Playlist]:
 def rows_of(found: QuerySet[Playlist]) -> QuerySet[Playlist, tuple[Any, ...]]:
     """Return what `playlist_cards` needs of listed playlists."""
     shown = Video.objects.public().filter(playlist_items__playlist=OuterRef("pk"))
+    # Of the chosen video, or the first one.
+    posters = Video.objects.filter(pk=Coalesce(OuterRef("chosen"), OuterRef("first")))
     numbers = shown.order_by().values("playlist_items__playlist").annotate(number=Count("pk"))
     return found.annotate(
         number=Subquery(numbers.values("number")),
@@ -80,17 +100,15 @@ def rows_of(found: QuerySet[Playlist]) -> QuerySet[Playlist, tuple[Any, ...]]:
         first=Subquery(shown.order_by("playlist_items__position").values("pk")[:1]),
         chosen=Subquery(Video.objects.public().filter(pk=OuterRef("poster_video")).values("pk")),
         picture=Subquery(Picture.objects.filter(playlist=OuterRef("pk")).values("key")),
-    ).values_list("title", "slug", "number", "newest", "picture", "chosen", "first")
+        poster=Subquery(posters.values(columns=JSONArray(*PosterColumns._fields))),
+    ).values_list("title", "slug", "number", "newest", "picture", "poster")
 
 
-def playlist_cards(listed: list[tuple[Any, ...]]) -> list[PlaylistCard]:
-    """Return the cards of these rows, in one query."""
-    shown = [(row, row[5] or row[6]) for row in listed]  # the video whose poster is shown: the chosen one, or the first
-    posters = {card.pk: card for card in cards(Video.objects.filter(pk__in={pk for _, pk in shown}))}
+def playlist_cards(rows: Iterable[Sequence[Any]] | None) -> list[PlaylistCard]:
+    """Return the cards of these rows, in which a moment may be a text of JSON."""
     return [
-        PlaylistCard(title, slug, number, newest, picture_url(picture) or poster_url(posters[pk]))
-        for (title, slug, number, newest, picture, *_), pk in shown
-        if pk in posters  # else withdrawn between the two queries
+        PlaylistCard(title, slug, number, moment_of(newest), picture_url(picture) or poster_url(PosterColumns(*poster)))
+        for title, slug, number, newest, picture, poster in rows or ()
     ]
 
 

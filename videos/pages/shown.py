@@ -1,9 +1,13 @@
 """Which videos have a page, and whom they are shown to."""
 
+from functools import lru_cache
 from typing import Any
 
+from django.db.models import CharField
+
 from videos import grants
-from videos.models import ArchiveEntry, Video, VideoQuerySet, Visibility
+from videos.models import ArchiveEntry, Category, Video, VideoQuerySet, Visibility
+from vlog import queries
 
 # What templates/site/videos/player.html shows besides a video, on pages that have none of it.
 NO_EXTRAS: dict[str, Any] = {"embedded": False, "start": 0, "chapters": (), "queue": None, "more": ()}
@@ -12,6 +16,21 @@ NO_EXTRAS: dict[str, Any] = {"embedded": False, "start": 0, "chapters": (), "que
 def pageable() -> VideoQuerySet:
     """Return the videos that can have a page."""
     return Video.objects.not_archived().listed().select_related("category")
+
+
+def at(slug: str) -> Video | None:
+    """Return the video that can have a page and has this slug, or had it before, with its category."""
+    row = _at().row(slug=slug)
+    if row is None:
+        return pageable().filter(old_slugs__slug=slug).first()
+    video, category = queries.instances(row, Video, Category)
+    video.category = category if category.pk else None
+    return video
+
+
+@lru_cache(maxsize=1)
+def _at() -> queries.Statement:
+    return queries.prepare(pageable().filter(slug=queries.Given("slug", CharField())))
 
 
 def admit(video: Video, grant: str) -> bool:

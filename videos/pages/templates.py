@@ -3,8 +3,10 @@
 Pages of the admin are Django templates, and get the same functions from `videos.templatetags.video_extras`.
 """
 
+import re
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache, lru_cache
 from typing import Any
 
 import jinja2
@@ -13,12 +15,17 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.formats import date_format
+from django.utils.html import escape
+from django.utils.safestring import SafeString
 
 from transcoding.steps.tracks import shown_label
 from videos.formatting import absolute, age, clock, thousands, views
 from videos.models import Video, footer, word_of
 from videos.pages import embed, markup, structured, transcripts
 from videos.storage import paths
+
+# Everything that Django takes for a link or an address of e-mail has a part like these.
+MAY_BE_LINK = re.compile(r"https?://|www\.|@|\.(?:com|edu|gov|int|mil|net|org)", re.IGNORECASE)
 
 
 def environment(**options: Any) -> jinja2.Environment:
@@ -33,14 +40,29 @@ def environment(**options: Any) -> jinja2.Environment:
     return made
 
 
+# Addresses stay the same while a process runs, and a page has dozens of them.
+
+
+@lru_cache(4096)
 def url(name: str, *arguments: Any) -> str:
     """Return the address of a page."""
     return reverse(name, args=arguments)
 
 
+@cache
+def static_url(name: str) -> str:
+    """Return the address of a static file."""
+    return static(name)
+
+
 def date(moment: datetime, form: str) -> str:
     """Return a moment in the zone of the site, in one of Django's formats."""
     return date_format(timezone.localtime(moment), form)
+
+
+def linked(text: str) -> SafeString:
+    """Return a text as HTML with its links; most have none, and then nothing looks at each word."""
+    return defaultfilters.urlize(text) if MAY_BE_LINK.search(text) else escape(text)
 
 
 def master(video: Video) -> str:
@@ -64,7 +86,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "moments": markup.moments,
     "oembed_address": embed.discovery,
     "poster": paths.poster_url,
-    "static": static,
+    "static": static_url,
     "storyboard": paths.storyboard_url,
     "structured_data": structured.script,
     "thumb": markup.thumb,
@@ -84,7 +106,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "thousands": thousands,
     "truncatechars": defaultfilters.truncatechars,
     "urlencode": defaultfilters.urlencode,
-    "urlize": defaultfilters.urlize,
+    "urlize": linked,
     "views": views,
     "visibility": word_of,
 }

@@ -1,28 +1,67 @@
-"""What the page of a video shows as text: its chapters, and the transcript of one of its caption tracks."""
+"""What the page of a video shows beside the video: its tags, its chapters, a transcript, and other videos."""
 
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
+from django.db.models import Case, IntegerField, QuerySet, Subquery, Value, When
 from django.http import HttpRequest
 
-from videos.models import CaptionTrack, Chapter, Video
+from videos.models import CaptionTrack, Chapter, Cue, Tag, Video, address_of
+from videos.pages import related
+from videos.pages.cards import cards_of
+from vlog import queries
 
 FORMATS = (("vtt", "WebVTT"), ("srt", "SubRip"), ("txt", "text"))  # in which viewers may save a transcript
+TRACK = ("id", "number", "language", "name", "origin", "edited", "is_forced")
+
+VIDEO = queries.Given("video", IntegerField())
+ASKED = queries.Given("asked", IntegerField())
 
 
 def context(request: HttpRequest, video: Video) -> dict[str, Any]:
-    """Return the chapters, the published caption tracks, and the cues of the one that `?captions=NUMBER` asks for.
+    """Return the tags, the chapters, the published caption tracks, and related videos, in one query.
 
-    Three queries, whatever there is.
+    Of one track also the cues: of the one that `?captions=NUMBER` asks for, or else the first.
     """
-    tracks = list(CaptionTrack.objects.filter(video=video).published().first_shown())
     wanted = request.GET.get("captions", "")
-    asked = next((track for track in tracks if str(track.number) == wanted), None)
-    track = asked or next(iter(tracks), None)
+    asked = int(wanted) if wanted.isdecimal() and wanted.isascii() and len(wanted) < 4 else 0
+    tags, chapters, listed, cues, more = _statement().row(video=video.pk, asked=asked) or ()
+    tracks = [CaptionTrack.from_db("default", TRACK, values) for values in listed or ()]
+    chosen = next((track for track in tracks if track.number == asked), None)
     return {
-        "chapters": Chapter.objects.filter(video=video).marks(),
+        "tags": links(tags),
+        "chapters": chapters or (),
         "tracks": tracks,
-        "track": track,
-        "was_asked": asked is not None,
+        "track": chosen or next(iter(tracks), None),
+        "was_asked": chosen is not None,
         "text_formats": FORMATS,
-        "cues": list(track.cues.order_by("start", "pk").values_list("start", "end", "text")) if track else [],
+        "cues": cues or (),
+        "more": cards_of(more),
     }
+
+
+def tags_of(video: Video) -> QuerySet[Tag, tuple[str, str]]:
+    """Return the name and the slug of each tag of a video."""
+    return video.tags.values_list("name", "slug")
+
+
+def links(tags: Iterable[tuple[str, str]] | None) -> list[tuple[str, str]]:
+    """Return the name of each tag and the address of its page."""
+    return [(name, address_of("tag", slug)) for name, slug in tags or ()]
+
+
+@lru_cache(maxsize=1)
+def _statement() -> queries.Statement:
+    tracks = CaptionTrack.objects.filter(video=VIDEO).published()
+    asked = Case(When(number=ASKED, then=Value(0)), default=Value(1))
+    shown = tracks.order_by(asked, *tracks.first_shown().query.order_by).values("pk")[:1]
+    return queries.combine(
+        queries.array(Tag.objects.filter(videos=VIDEO).values_list("name", "slug")),
+        queries.array(Chapter.objects.filter(video=VIDEO).order_by("start").values_list("start", "title")),
+        queries.array(tracks.first_shown().values_list(*TRACK)),
+        queries.array(
+            Cue.objects.filter(track=Subquery(shown)).order_by("start", "pk").values_list("start", "end", "text")
+        ),
+        related.part(),
+    )

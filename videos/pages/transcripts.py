@@ -1,8 +1,8 @@
 """The transcript of a video as HTML: paragraphs of captions, each of which leads to its second."""
 
 from collections.abc import Iterable, Iterator
+from html import escape
 
-from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 

@@ -4,7 +4,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.paginator import InvalidPage, Page, Paginator
 from django.db.models import Count, QuerySet
 from django.http import (
@@ -20,7 +19,6 @@ from django.shortcuts import render
 from django.utils.cache import get_conditional_response
 from django.utils.functional import cached_property
 from django.utils.http import http_date, urlencode
-from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import cache_control
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.gzip import gzip_page
@@ -42,22 +40,20 @@ from videos.models import (
     VideoTag,
     Visibility,
 )
-from videos.pages import downloads, embed, passwords, queue, search, shown, texts
-from videos.pages.cards import Card, cards
+from videos.pages import downloads, embed, paging, passwords, queue, shown, texts
+from videos.pages.cards import cards
 from videos.pages.redirects import moved, row_or_404
 from videos.storage import delivery, paths
 from vlog import ranges, ratelimit
-from vlog.refusals import refuse
+from vlog.serving.everybody import marked, same_for_everybody
 
 PAGE_SIZE = 24
-MORE_VIDEOS = 4
 PAGES_AHEAD = 50
 MAX_TAGS = 200  # on the browse page: the tags with the most videos
 
 REDIRECTED = "private, max-age=300"  # less than the lifetime of a signed address
 NOT_STORED = "no-store"
-
-TOO_MANY_SEARCHES = _("There were too many searches from your network. Wait some seconds, then search again.")
+PARAMETERS = ("t", "list", "captions")  # of the page of a video
 
 # A page depends on the account, and a video may be withdrawn at any moment.
 no_cache = cache_control(no_cache=True)
@@ -65,6 +61,7 @@ no_cache = cache_control(no_cache=True)
 
 @require_safe
 @no_cache
+@same_for_everybody("page")
 def category(request: HttpRequest, slug: str) -> HttpResponse:
     category = row_or_404(Category.objects.all(), slug)
     if category.slug != slug:
@@ -76,6 +73,7 @@ def category(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_safe
 @no_cache
+@same_for_everybody("page")
 def tag(request: HttpRequest, slug: str) -> HttpResponse:
     tag = row_or_404(Tag.objects.all(), slug)
     if tag.slug != slug:
@@ -85,22 +83,32 @@ def tag(request: HttpRequest, slug: str) -> HttpResponse:
 
 def list_page(request: HttpRequest, template: str, videos: VideoQuerySet, **context: Any) -> HttpResponse:
     """Render a page of the videos, the latest first; earlier pages are counted in an index and not read."""
+    if paging.ROWS & request.GET.keys():
+        return render(request, template, {**paging.far_page(videos, request.GET, PAGE_SIZE), **context})
     number = request.GET.get("page", "1")
     page = page_or_404(LongPaginator(videos.newest().values_list("pk"), number), number)
     visible = cards(Video.objects.filter(pk__in=page.object_list).newest())
-    return render(request, template, {"page": page, "cards": visible, "page_numbers": numbers_of(page), **context})
+    shown = {"page": page, "cards": visible, "page_numbers": numbers_of(page)}
+    return render(request, template, {**shown, "steps": paging.steps(page.number, visible), **context})
 
 
 class LongPaginator(Paginator):
     """A paginator that counts only some pages ahead: counting a large catalogue takes longer than showing a page."""
 
-    def __init__(self, rows: QuerySet[Any], number: str) -> None:
+    def __init__(self, rows: QuerySet[Any], number: str, counted: int | None = None) -> None:
         super().__init__(rows, PAGE_SIZE)
-        self.limit = PAGE_SIZE * (PAGES_AHEAD + (int(number) if number.isdecimal() and len(number) < 6 else 1))
+        self.number, self.counted = number, counted
+
+    @staticmethod
+    def limit_of(number: str) -> int:
+        """Return up to how many rows are counted for the page of this number."""
+        return PAGE_SIZE * (PAGES_AHEAD + (int(number) if number.isdecimal() and len(number) < 6 else 1))
 
     @cached_property
     def count(self) -> int:
-        return self.object_list[: self.limit].count()  # type: ignore[attr-defined]
+        if self.counted is not None:
+            return self.counted
+        return self.object_list.order_by()[: self.limit_of(self.number)].count()  # type: ignore[attr-defined]
 
 
 def numbers_of(page: "Page[Any]") -> list[int | str]:
@@ -118,6 +126,7 @@ def page_or_404(paginator: "Paginator[Any]", number: str) -> "Page[Any]":
 
 @require_safe
 @no_cache
+@same_for_everybody()
 def browse(request: HttpRequest) -> HttpResponse:
     """Show all categories and the most used tags, each with its number of public videos."""
     videos = Video.objects.public().order_by()
@@ -131,28 +140,12 @@ def browse(request: HttpRequest) -> HttpResponse:
     return render(request, "videos/browse.html", {"categories": categories, "tags": tags})
 
 
-@require_safe
-@no_cache
-def search_page(request: HttpRequest) -> HttpResponse:
-    text, number = request.GET.get("q", ""), request.GET.get("page", "1")
-    offset = (page_or_404(Paginator(range(search.MAX_RESULTS), PAGE_SIZE), number).number - 1) * PAGE_SIZE
-    if text and (wait := ratelimit.wait(ratelimit.client(request), "search", settings.SEARCH_LIMIT)):
-        return refuse(request, HTTPStatus.TOO_MANY_REQUESTS, str(TOO_MANY_SEARCHES), wait=wait)
-    found = search.find(text, limit=PAGE_SIZE, offset=offset)
-    if offset and not found.hits:
-        raise Http404("The search has fewer pages of results")
-    text = " ".join(text[: search.MAX_CHARACTERS].split())
-    page = page_or_404(Paginator(range(found.total), PAGE_SIZE), number)
-    more = {"page": page, "page_numbers": numbers_of(page), "query": urlencode({"q": text}) + "&"}
-    return render(request, "videos/search.html", {"text": text, "found": found, **more})
-
-
 @csrf_exempt  # a password opens the video to the person who sends it, and changes nothing
 @require_http_methods(["GET", "HEAD", "POST"])
 @no_cache
 def watch(request: HttpRequest, slug: str, grant: str = "") -> HttpResponse:
     """Show an open video to everyone, any other with a grant, a preview to editors, and else ask for the password."""
-    video = shown.pageable().at(slug)
+    video = shown.at(slug)
     if video is None:
         return gone_or_404(request, slug)
     is_shown = shown.admit(video, grant)
@@ -165,13 +158,17 @@ def watch(request: HttpRequest, slug: str, grant: str = "") -> HttpResponse:
         return HttpResponseNotAllowed(["GET", "HEAD"])
     if video.slug != slug:  # only now: the present slug may tell the title, and not everybody may see the video
         return moved(request, video.slug)
-    return _watch_page(request, video) if is_shown else _preview(request, video)
+    if not is_shown:
+        return _preview(request, video)
+    page = _watch_page(request, video)
+    return marked(page, *PARAMETERS) if video.is_open else page
 
 
 def _preview(request: HttpRequest, video: Video) -> HttpResponse:
     video.grant = grants.for_editor(request.user, video)
     chapters = Chapter.objects.filter(video=video).marks()
     context = {**shown.NO_EXTRAS, "video": video, "playable": is_playable(video), "chapters": chapters}
+    context["tags"] = texts.links(texts.tags_of(video))
     return render(request, "videos/preview.html", context)
 
 
@@ -190,7 +187,7 @@ def shared(request: HttpRequest, token: str) -> HttpResponse:
 
 def _watch_page(request: HttpRequest, video: Video) -> HttpResponse:
     listed = video.in_force().visibility == Visibility.PUBLIC
-    context = {**shown.NO_EXTRAS, "video": video, "listed": listed, "more": related(video)}
+    context = {**shown.NO_EXTRAS, "video": video, "listed": listed}
     context["start"] = start_of(request, video)
     context["download"] = downloads.offer(video)
     context["queue"] = queue.queue_of(request, video)
@@ -203,15 +200,6 @@ def gone_or_404(request: HttpRequest, slug: str) -> HttpResponse:
     if shown.is_gone(slug):
         return render(request, "410.html", status=HTTPStatus.GONE)
     raise Http404("No such video")
-
-
-def related(video: Video) -> list[Card]:
-    """Return the cards of the latest other videos, those of the same category first."""
-    others = Video.objects.public().exclude(pk=video.pk).newest()
-    near = cards(others.filter(category=video.category_id)[:MORE_VIDEOS]) if video.category_id else []
-    if len(near) == MORE_VIDEOS:
-        return near
-    return [*near, *cards(others.exclude(pk__in=[card.pk for card in near])[: MORE_VIDEOS - len(near)])]
 
 
 def start_of(request: HttpRequest, video: Video) -> int:

@@ -12,6 +12,7 @@ TYPES = {
     ".m3u8": "application/vnd.apple.mpegurl",
     ".mp4": "video/mp4",
     ".m4s": "video/iso.segment",
+    ".ts": "video/mp2t",
     ".jpg": "image/jpeg",
     ".vtt": "text/vtt; charset=utf-8",
 }

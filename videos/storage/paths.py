@@ -24,7 +24,7 @@ PACKAGE = r"(?P<package>\d{1,10}-[0-9a-f]{32})/"
 GRANT = r"(?P<grant>[elp][0-9a-z]{1,16}\.[0-9A-Za-z]{1,12}\.[0-9A-Za-z_-]{43})/"  # videos.grants makes and checks it
 NAME = (
     r"(?P<name>(?:master\.m3u8|poster(?:-\d)?\.jpg|storyboard(?:-\d{3}\.jpg|\.vtt)|chapters\.vtt"
-    r"|" + MEDIA_KEY + r"/(?:init\.mp4|\d{5}\.m4s|index\.m3u8|iframes\.m3u8)"
+    r"|" + MEDIA_KEY + r"/(?:init\.mp4|\d{5}\.(?:m4s|ts)|index\.m3u8|iframes\.m3u8)"
     r"|" + CAPTIONS_KEY + r"(?:\.vtt|/(?:\d{5}\.vtt|index\.m3u8))"
     r"|captions/" + LANGUAGE + r"(?:\.vtt|/(?:\d{5}\.vtt|index\.m3u8))))"
 )

@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from videos.formatting import age
 from videos.models import ArchiveEntry, Chapter, Video
-from videos.pages.views import MORE_VIDEOS, PAGE_SIZE
+from videos.pages.related import MORE_VIDEOS
+from videos.pages.views import PAGE_SIZE
 from videos.storage.paths import package_dir, package_url
 from videos.tests.factories import CategoryFactory, TagFactory, TranscodingJobFactory, VideoFactory, add_captions
 
@@ -468,14 +469,15 @@ class TestQueries:
     @pytest.mark.parametrize(
         ("address", "most"),
         [
-            *(("/", 5), ("/category/walks/", 5), ("/tag/woods/", 5), ("/watch/v0/", 10)),
-            *(("/browse/", 5), ("/search/?q=v", 2), ("/feed.xml", 4), ("/sitemap.xml", 4)),
+            *(("/", 1), ("/category/walks/", 5), ("/tag/woods/", 5), ("/watch/v0/", 2)),
+            *(("/browse/", 5), ("/search/?q=video", 3), ("/feed.xml", 4), ("/sitemap.xml", 4)),
         ],
     )
     def test_their_number_does_not_grow_with_the_rows(self, client, shelf, address, most):
         shelf("v0")
         shelf("v1")  # the watch page lists the others
         add_captions(Video.objects.get(slug="v0"), (0, 1, "Said"))
+        page(client, address)  # reads what is kept for a minute
         few = queries(client, address)
         for number in (2, 3):
             shelf(f"v{number}")
@@ -485,6 +487,12 @@ class TestQueries:
             Chapter.objects.create(video=Video.objects.get(slug="v0"), start=number, title="Part")
         assert queries(client, address) == few
         assert few <= most
+
+    def test_the_player_on_other_sites_needs_two(self, client, shelf):
+        video = shelf("v0")
+        few = queries(client, "/embed/v0/")
+        Chapter.objects.create(video=video, start=0, title="Part")
+        assert queries(client, "/embed/v0/") == few == 2
 
     def test_the_transcript_stands_on_the_watch_page(self, client, shelf):
         video = shelf("walk")
@@ -526,6 +534,46 @@ class TestQueries:
         few = queries(client, "/watch/walk/")
         video.tags.add(TagFactory(), TagFactory())
         assert queries(client, "/watch/walk/") == few
+
+
+class TestKeptCards:
+    """The HTML of a card is kept by the values of its row."""
+
+    @pytest.mark.parametrize(
+        ("change", "shown"),
+        [
+            ({"title": "<New>"}, ">&lt;New&gt;</a>"),
+            ({"poster_version": 7}, "poster.jpg?v=7"),
+            ({"view_count": 1234}, "<span>1,234 views</span>"),
+            ({"duration": 61}, "Duration: </span>1:01</span>"),
+            ({"slug": "other"}, 'href="/watch/other/"'),
+        ],
+    )
+    def test_a_changed_row_is_shown_at_once(self, client, shelf, change, shown):
+        video = shelf("walk")
+        assert shown not in page(client, "/")
+        Video.objects.filter(pk=video.pk).update(**change)
+        assert shown in page(client, "/")
+        assert shown in page(client, "/category/walks/")
+
+    def test_so_is_another_name_of_its_category(self, client, shelf):
+        video = shelf("walk")
+        assert "Walks</a> <time" in page(client, "/")
+        video.category.name = "Hikes"
+        video.category.save()
+        assert "Hikes</a> <time" in page(client, "/")
+
+    def test_its_age_grows(self, client, shelf, monkeypatch):
+        shelf("walk", published_at=hours_ago(1))
+        assert ">1 hour ago</time>" in page(client, "/")
+        later = timezone.now() + timedelta(hours=3)
+        monkeypatch.setattr(timezone, "now", lambda: later)
+        assert ">4 hours ago</time>" in page(client, "/")
+
+    def test_only_the_first_posters_are_loaded_at_once(self, client, shelf):
+        for number in range(10):
+            shelf(f"v{number}")
+        assert page(client, "/").count('loading="lazy"') == 2
 
 
 PAGES = [

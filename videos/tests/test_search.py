@@ -163,10 +163,10 @@ class TestFinding:
         assert find("walk", limit=10, offset=MAX_RESULTS).hits == []
 
     @pytest.mark.parametrize("rows", [1, 3])
-    def test_it_needs_two_queries(self, rows, django_assert_num_queries):
+    def test_it_needs_three_queries(self, rows, django_assert_num_queries):
         for number in range(rows):
             video(f"walk-{number}", category=CategoryFactory(), tags=["a"], said=["walk"])
-        with django_assert_num_queries(2):
+        with django_assert_num_queries(3):
             assert [hit.card.category for hit in find("walk", limit=10).hits]
 
 
@@ -299,6 +299,14 @@ class TestHighlighting:
     )
     def test_marks_words_and_escapes_everything(self, text, lexemes, expected):
         assert highlighted(text, frozenset(lexemes)) == expected
+
+    @pytest.mark.parametrize("lexemes", [{"walk"}, {"happi", "a"}, {"berri"}, {"o'neil"}, {"a+b"}, {"zz", "i"}])
+    def test_ascii_is_marked_as_all_other_texts(self, lexemes):
+        text = (
+            "Walk walks walking sidewalk walk2 walk_walk Happy happily BERRY berries berry's zzabcdef y O'Neil a+b i-y "
+        )
+        lexemes = frozenset(lexemes)
+        assert highlighted(f"{text}•", lexemes) == f"{highlighted(text, lexemes)}•"
 
     def test_an_excerpt_shows_the_word(self):
         text = f"{'before ' * 200}glacier {'after ' * 200}"

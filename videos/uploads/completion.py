@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -38,6 +39,10 @@ class Columns(TypedDict, total=False):
     category: Category | None
     publish_early: bool
     downloads: bool
+    slug: str
+    password: str
+    created_at: datetime
+    published_at: datetime | None
 
 
 def accept(  # noqa: PLR0913 - what an upload may say about its video
@@ -49,13 +54,15 @@ def accept(  # noqa: PLR0913 - what an upload may say about its video
     visibility: str = "",
     beside: Sequence[Sidecar] = (),
     tell: Callable[[str], None] = lambda sentence: None,
+    within: Callable[[Video], None] = lambda video: None,
     video_id: int | None = None,
     **columns: Unpack[Columns],
 ) -> Video:
     """Create a pending video and its job from a file in the uploads folder, which is renamed to the video's source.
 
     beside: captions and a poster; tell: called with each sentence about what of them was left out; video_id: chosen
-    before, so the file may have its new name. Raises UploadError. After any error the file is still in its place.
+    before, so the file may have its new name; within: called in the transaction, before the file is renamed. Raises
+    UploadError. After any error the file is still in its place.
     """
     _size_of(path)
     found = sidecars.read(beside, name)
@@ -70,6 +77,7 @@ def accept(  # noqa: PLR0913 - what an upload may say about its video
         video.tags.set(tags_named(tags))
         sidecars.attach(video, found)
         chapters.take_from_description(video)
+        within(video)
         _begin(video, path)
         audit.record("uploaded", subject=video, after={"file": video.source_name})
     sidecars.use_poster(video, found)

@@ -222,8 +222,8 @@ def replaced_video(request: Request, slug: str) -> Video:
 
 
 def owned(request: Request) -> UploadQuerySet:
-    """Return the uploads of the account that asks."""
-    return Upload.objects.of(cast(User, request.user)).select_related("category")
+    """Return the uploads of the account that asks, without those whose bytes VLog fetches itself."""
+    return Upload.objects.of(cast(User, request.user)).filter(imported=None).select_related("category")
 
 
 def found(request: Request, key: UUID) -> Upload:

@@ -133,7 +133,7 @@ class Postgres(Service):
             "port": "5432",
             "unix_socket_directories": str(self.sockets),
             "unix_socket_permissions": "0700",
-            "max_connections": "100",
+            "max_connections": "150",  # eight processes of the web server with ten threads each, workers, commands
             "shared_buffers": "128MB",
             "max_wal_size": "512MB",
             "wal_level": "minimal",  # there are no replicas

@@ -41,7 +41,7 @@ WIDE, NARROW = {"width": 1366, "height": 900}, {"width": 390, "height": 800}
 NO_PAGES = ("/api/", "/media/", "/static/", "/admin/logout/", "/admin/jsi18n/")
 PASSWORD = "correct horse"
 STRANGERS = ["/", "/search/?q=walk", "/search/?q=nothing", "/watch/protected/", "/nothing/", "/admin/login/"]
-STRANGERS += ["/watch/walk-1/?list=hikes"]
+STRANGERS += ["/watch/walk-1/?list=hikes", "/search/?q=wlak", "/search/?q=walk&length=short"]
 
 
 @pytest.fixture(scope="module")

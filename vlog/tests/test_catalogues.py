@@ -73,7 +73,7 @@ def test_messages_are_found_in_python_templates_and_scripts(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     found = [*sources.python(tmp_path), *sources.templates(tmp_path), *sources.scripts(tmp_path)]
-    assert {(one.text, one.context) for one in found} == {
+    assert {(one.text, one.context) for one in found if one.place != "django"} == {
         (("one", "many"), None),
         ("planned", "audit"),
         ("A & B", None),

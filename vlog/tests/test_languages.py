@@ -118,7 +118,8 @@ def walk(client, *starts, below="/"):
             continue
         routes.add(route)
         response = client.get(path, follow=True)
-        if response.headers.get("Content-Type", "").startswith("text/html"):
+        here = response.redirect_chain[-1][0] if response.redirect_chain else path
+        if here.startswith(below) and response.headers.get("Content-Type", "").startswith("text/html"):
             texts = Texts(response.content.decode())
             yield path, texts
             waiting += [unescape(link) for link in texts.links if link.startswith(below)]

@@ -28,6 +28,7 @@ from videos.models import (
     CategoryLimit,
     FeaturedVideo,
     FileVersion,
+    ImportMap,
     OwnPage,
     Picture,
     Playlist,
@@ -96,7 +97,7 @@ DIFFERENT = ("anonymous", "guest", "knows the password", "editor", "limited edit
 PASSWORD = "a word for friends"
 REACH = {"public": 2, "unlisted": 1}  # of an address without a grant
 # Where an authorised request is refused next, because its body is invalid or it names a row of another account.
-CHECKED_FIRST = ("/api/worker/v1/", "/api/v1/uploads/", "/api/v1/videos/", "/api/v1/playlists/")
+CHECKED_FIRST = ("/api/worker/v1/", "/api/v1/uploads/", "/api/v1/imports/", "/api/v1/videos/", "/api/v1/playlists/")
 NOT_FOR_ROLES = {
     "api/worker/v1/",
     # Logging in and out needs no role.
@@ -185,6 +186,8 @@ def rows(db, folders, encoded):
     invitation, invitation_row = invitations.invite(inviter, Role.EDITOR)
     playlist, private = (PlaylistFactory(videos=[public], visibility=value) for value in ("public", "private"))
     pictures = [Picture.objects.give(owner, b"jpeg") for owner in (playlist, private)]
+    moved = {"source": "mediacms", "kind": "videos", "old_id": 1, "new_id": public.pk}
+    ImportMap.objects.create(address="Fjd3mXw1", **moved)
     webhook = webhooks.create("https://example.org/", ["video.ready"])
     return {
         "public": public.slug,
@@ -194,6 +197,7 @@ def rows(db, folders, encoded):
         "archived": archived.pk,
         "archived-slug": archived.slug,
         "package": package_name(public),
+        "old-address": "Fjd3mXw1",
         "grant": "x",
         "link": link,
         "link-id": link_row.pk,
@@ -202,6 +206,7 @@ def rows(db, folders, encoded):
         "picture": pictures[0].pk,
         "private-playlist": private.slug,
         "private-picture": pictures[1].pk,
+        "month": f"{public.published_at:%Y-%m}",
         "category": category.slug,
         "category-id": category.pk,
         "tag": tag.slug,
@@ -209,6 +214,7 @@ def rows(db, folders, encoded):
         "worker": WorkerFactory().pk,
         "chunk": 1,
         "upload": uuid4(),
+        "import": uuid4(),
         "transcription": Transcription.objects.create(video=public).pk,
         "user": another.pk,
         "superuser": User.objects.create_superuser("root").pk,
@@ -453,7 +459,7 @@ def known_of(rows: dict[str, Any], video: Video, old: str) -> dict[str, Any]:
         "playlist-id": rows["playlist-id"],
         "unlisted-playlist": "unlisted-playlist",
     }
-    return known | {"category": rows["category"], "tag": rows["tag"], "other": rows["public"]}
+    return known | {name: rows[name] for name in ("category", "tag", "month")} | {"other": rows["public"]}
 
 
 def gets(client: Client, how: str, known: dict[str, Any]) -> bool:

@@ -26,7 +26,7 @@ def run(folder: Path, *arguments: str, **variables: str) -> "subprocess.Complete
 
 
 def settings_read() -> set[str]:
-    text = "".join((BASE_DIR / name).read_text() for name in ("vlog/settings.py", "vlog/speech.py"))
+    text = "".join((BASE_DIR / name).read_text() for name in ("vlog/settings.py", "vlog/speech.py", "vlog/imports.py"))
     return {f"VLOG_{name}" for name in re.findall(r'\benv\.\w+\(\s*"([A-Z0-9_]+)"', text)}
 
 
@@ -85,6 +85,10 @@ WRONG = [
     ("VLOG_TRANSLATE_COMMAND", "cat 'x", "is no command: No closing quotation"),
     ("VLOG_TRANSLATE_URL", "translate.example.org", "must begin with http:// or https://"),
     ("VLOG_TRANSLATE_KEY", "secret", "set both, or unset it"),
+    ("VLOG_IMPORT_PRIVATE_ADDRESSES", "10.0.0.0/33", "must be addresses and networks such as 10.0.0.5"),
+    ("VLOG_IMPORT_STORE", "https://bucket", "must look like s3://bucket/prefix"),
+    ("VLOG_YT_DLP", "/nowhere/yt-dlp", "names a program that cannot be started: /nowhere/yt-dlp"),
+    ("VLOG_YT_DLP", "yt-dlp 'x", "is no command: No closing quotation"),
     ("VLOG_METRICS_TOKEN", f"{'m' * 32} ä", "letters, digits and signs of ASCII, and no spaces"),
     ("VLOG_ALERT_EMAILS", "ann@example.org bob", "it has 'bob'"),
     ("VLOG_ALERT_FROM", "VLog", "it has 'VLog'"),
@@ -93,6 +97,8 @@ WRONG = [
     ("VLOG_REDIS_URL", "redis://:secret@redis.example.org/zero", "must look like redis://"),
     ("VLOG_REDIS_URL", "redis+socket:///run/redis.sock?virtual_host=x", "must look like redis://"),
     ("VLOG_LANGUAGE", "german", "must be the code of a language, such as en or de"),
+    ("VLOG_KEEP_PAGES_BYTES", "-1", "is invalid: Must be greater than or equal to 0"),
+    ("VLOG_KEEP_PAGES_BYTES", "16M", "is invalid: Not a valid integer"),
     ("VLOG_DEBUG", "perhaps", "is invalid: Not a valid boolean"),
 ]
 

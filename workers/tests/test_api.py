@@ -120,6 +120,11 @@ class TestClaim:
         agent.worker.refresh_from_db()
         assert agent.worker.current_job == job
 
+    def test_a_plan_goes_out_as_it_is_stored(self, agent, job):
+        job.plan["of_another_release"] = [1]
+        job.save(update_fields=["plan"])
+        assert agent.claim("video")["plan"] == job.plan
+
     def test_an_assignment_has_no_path_of_this_machine(self, agent, job, settings):
         assert str(settings.SOURCES_DIR) not in json.dumps(agent.claim("video"))
 

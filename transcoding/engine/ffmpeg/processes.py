@@ -178,6 +178,30 @@ class Running:
         self._reader.join()
 
 
+class Program(Running):
+    """A program of the operator's, confined; its working and temporary folder is the first that it may write to."""
+
+    name = "the program"
+    error_lines = 3
+
+    def __init__(self, command: Sequence[str], limits: Limits, rights: Rights) -> None:
+        super().__init__([], ())
+        self._rights = rights
+        self._command = [*_guard(nice=True, limits=limits), *command]
+        home = rights.folders[0]
+        environment = {**confinement.environment(rights), "HOME": home, "TMPDIR": home, "XDG_CACHE_HOME": home}
+        nothing = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+        self._options = {**nothing, "env": environment, "cwd": home}
+
+    def has_ended(self, seconds: float) -> bool:
+        """Wait for the end for some seconds; returns whether it came."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+
 class Python(Running):
     """A module of VLog in a process of its own, which gets a message and answers in lines; killed like an encoder.
 

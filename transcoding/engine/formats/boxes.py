@@ -233,6 +233,15 @@ def parse_fragment(moof: bytes, mdat_size: int) -> Fragment:
     return Fragment(start, duration, len(run.sizes), first_sample, len(moof) + mdat_size, run.sync, _is_complete(run))
 
 
+def runs_of(moof: bytes) -> Iterator[tuple[int, int, "Run"]]:
+    """Yield of each track of a fragment its number, its start in ticks and its samples, wherever these are."""
+    for kind, traf in children(moof):
+        if kind == "traf":
+            tfhd, tfdt = _only(traf, "tfhd"), _only(traf, "tfdt")
+            start = int.from_bytes(tfdt[12:20] if tfdt[8:9] == b"\x01" else tfdt[12:16], "big")
+            yield int.from_bytes(tfhd[12:16], "big"), start, _run(_only(traf, "trun"), *_defaults(tfhd)[1:])
+
+
 def parse_run(moof: bytes, mdat_size: int) -> tuple[int, "Run"]:
     """Return the start in ticks and the samples of a fragment, as parse_fragment does."""
     traf = _only(moof, "traf")

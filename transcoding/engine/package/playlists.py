@@ -25,7 +25,7 @@ FIRST_VARIANT = 2_000_000  # bit/s: players start with the variant that stands f
 
 @dataclass(frozen=True)
 class Variant:
-    """One variant of a master playlist; bitrates in bit/s with the share of the audio, codecs None while unknown.
+    """One variant of a master playlist; bitrates in bit/s with the share of the audio. Codecs None, rate 0: unknown.
 
     A variant of sound alone has no size; its key is that of the audio rendition that players begin with.
     """
@@ -260,8 +260,8 @@ def _first_near(variants: Sequence[Variant]) -> list[Variant]:
 def _stream_inf(variant: Variant) -> str:
     bandwidth = f"#EXT-X-STREAM-INF:BANDWIDTH={variant.peak},AVERAGE-BANDWIDTH={variant.average}"
     codecs = f',CODECS="{variant.codecs}"' if variant.codecs else ""
-    shown = f",RESOLUTION={variant.width}x{variant.height},FRAME-RATE={float(variant.rate):.3f}"
-    return bandwidth + codecs + (shown if variant.width else "")
+    rate = f",FRAME-RATE={float(variant.rate):.3f}" if variant.rate else ""
+    return bandwidth + codecs + (f",RESOLUTION={variant.width}x{variant.height}{rate}" if variant.width else "")
 
 
 def _iframe_inf(variant: Variant) -> str:

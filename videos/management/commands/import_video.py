@@ -1,200 +1,202 @@
-"""`manage.py import_video FILE`: import a file, or every file of a folder."""
+"""`manage.py import_video FILE|FOLDER`: import a file, a folder with all below it, or what `export` wrote."""
 
-import logging
-import os
-import socket
-import sys
+import signal
 import time
-from argparse import ArgumentParser
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection
-from django.db.models import Q
-from django.template.defaultfilters import pluralize
 
-from transcoding import tasks
-from transcoding.models import ChunkKind, TranscodingJob
-from transcoding.queue import disk_quota
-from videos import sidecars, uploads
-from videos.management.copying import copied
-from videos.models import Category, Video, Visibility
-from workers import nodes
+from videos.imports import documents, manifest, names
+from videos.imports.details import Details
+from videos.imports.documents import WrongExport, is_export
+from videos.imports.exported import Arrival
+from videos.imports.folder import Contents, Entry, look, single
+from videos.imports.manifest import WrongManifest
+from videos.imports.run import FOLDERS, Run, WrongUse
+from videos.imports.taking import Options
+from videos.imports.watching import Watch
+from videos.management.waiting import wait_for
+from videos.models import VISIBILITIES, Category, Video
+from vlog.sentences import counted
 
-POLL_SECONDS = 0.5
-BAR_WIDTH = 30  # characters
 WRONG_USE = 2
+OF_FOLDERS = ("category", "tags", "visibility", "publish_early", "downloads", "manifest", "folders")
+QUIET_SECONDS = 10  # for which a file of a hot folder must not change
 
 
 class Command(BaseCommand):
     help = (
-        "Import a video file, or every video of a folder with the captions and the poster of its name. The originals "
-        "stay where they are."
+        "Import a video file, or every video of a folder and of the folders in it, each with the captions, the poster "
+        "and the description (.json, .info.json, .nfo) of its name. The originals stay where they are. A file whose "
+        "content a video has already is not imported again. Exit code 0: all are imported or known, 1: a file was "
+        "refused, 2: wrong use."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("path", type=Path, metavar="FILE", help="a video file, or a folder of them")
-        parser.add_argument("--title", default="", help="default: the file's name")
-        parser.add_argument("--category", default="", help="an existing category, by name or slug")
-        parser.add_argument("--tags", default="", help="separated by commas; unknown tags are created")
+        parser.add_argument("--title", default="", help="of a single file; default: the file's name")
+        parser.add_argument("--category", default="", help="of every video: an existing category, by name or slug")
+        parser.add_argument("--tags", default="", help="of every video, separated by commas; unknown tags are created")
         parser.add_argument(
-            "--visibility",
-            choices=[Visibility.PRIVATE, Visibility.UNLISTED, Visibility.PUBLIC],
-            help=f"who may watch; default: {settings.DEFAULT_VISIBILITY}",
+            "--visibility", choices=VISIBILITIES, help=f"who may watch; default: {settings.DEFAULT_VISIBILITY}"
         )
         parser.add_argument("--publish-early", action="store_true", help="let it be watched as soon as it plays")
         parser.add_argument("--downloads", action="store_true", help="let viewers download it")
+        parser.add_argument("--manifest", type=Path, metavar="CSV", help="a CSV or JSON file with a row for each video")
+        parser.add_argument("--folders", choices=FOLDERS, default="", help="what the folders of the files become")
+        parser.add_argument("--create", action="store_true", help="create categories and playlists that are missing")
+        parser.add_argument("--link", action="store_true", help="link the originals instead of copying them")
+        parser.add_argument("--again", action="store_true", help="import files again whose content is known")
+        parser.add_argument("--dry-run", action="store_true", help="say what would be imported, and write nothing")
+        parser.add_argument(
+            "--watch",
+            type=_seconds,
+            nargs="?",
+            const=QUIET_SECONDS,
+            metavar="SECONDS",
+            help=f"go on, and take each file when it has not changed for so long; default: {QUIET_SECONDS}",
+        )
         parser.add_argument("--wait", action="store_true", help="show progress until everything is ready or failed")
 
-    def handle(self, *, path: Path, title: str, category: str, tags: str, wait: bool, **options: Any) -> None:
-        files = self._files(path, title)
-        fields = {
-            "title": title,
-            "category": self._category(category) if category else None,
-            "tags": [name.strip() for name in tags.split(",") if name.strip()],
-            "publish_early": options["publish_early"],
-            "downloads": options["downloads"],
-            "visibility": options["visibility"] or "",
-        }
-        videos = [self._import(file, beside, fields) for file, beside in files.items()]
-        if wait:
-            with _quiet_workers():
-                failed = [video for video in videos if not self._wait(video)]
-            if failed:
-                raise CommandError(f"{len(failed)} of {len(videos)} video{pluralize(videos)} failed.", returncode=1)
-
-    def _files(self, path: Path, title: str) -> dict[Path, list[Path]]:
-        """Return the video files, each with the captions and the poster that lie beside it in a folder."""
-        if path.is_file():
-            return {path: []}
-        if not path.is_dir():
-            raise CommandError(f"There is no file or folder {path}.", returncode=WRONG_USE)
-        files = sorted(entry for entry in path.iterdir() if entry.is_file() and not entry.name.startswith("."))
-        if not files:
-            raise CommandError(f"The folder {path} contains no files.", returncode=WRONG_USE)
-        if title:
-            raise CommandError("--title is for one file; a folder's videos are named after their files.", returncode=2)
-        groups = sidecars.grouped(file.name for file in files)
-        for name in groups.alone:
-            self.stderr.write(f"{name} was left out: it is no video, and there is none of its name.")
-        if not groups.videos:
-            raise CommandError(f"The folder {path} contains no videos.", returncode=WRONG_USE)
-        return {path / name: [path / other for other in beside] for name, beside in groups.videos.items()}
-
-    def _category(self, text: str) -> Category:
-        named = Category.objects.filter(Q(slug=text) | Q(name__iexact=text)).first()
-        category = named or Category.objects.at(text)
-        if category is None:
-            known = ", ".join(Category.objects.values_list("name", flat=True)) or "there are none yet"
-            raise CommandError(
-                f"There is no category {text!r} ({known}). Add it in the admin first, or leave --category out.",
-                returncode=WRONG_USE,
-            )
-        return category
-
-    def _import(self, file: Path, beside: list[Path], fields: dict[str, Any]) -> Video:
-        copy, files = copied(file), [sidecars.Sidecar(path, uploads.clean(path.name)) for path in beside]
+    def handle(self, *, path: Path, wait: bool, watch: float | None, **options: Any) -> None:
         try:
-            video = uploads.accept(copy, name=file.name, beside=files, tell=self.stderr.write, **fields)
-        except uploads.UploadError as error:
-            raise CommandError(f"{file}: {error}", returncode=1) from error
-        finally:
-            copy.unlink(missing_ok=True)  # accepted and renamed, or refused
-        others = f", with {', '.join(each.name for each in files)}" if files else ""
-        self.stdout.write(f"Imported {uploads.clean(file.name)}{others} as «{video.title}» (video {video.pk}).")
-        return video
+            run = self._run(path, options)
+            self._check_use(path, wait, watch, options)
+            if watch is not None:
+                self._watch(Watch(path, run, watch))
+                return
+            videos = self._import(path, run, options)
+        except (WrongUse, WrongManifest, WrongExport) as error:
+            raise CommandError(str(error), returncode=WRONG_USE) from error
+        failed = wait_for(self, videos) if wait else 0
+        if failed:
+            raise CommandError(f"{failed} of {counted(len(videos), 'video')} failed.", returncode=1)
 
-    def _wait(self, video: Video) -> bool:
-        """Show progress until the video is ready (True) or failed; encode in this process if no worker is running."""
-        job, line, work = video.job, _ProgressLine(self), None
-        with ThreadPoolExecutor(1) as pool:
-            try:
-                while True:
-                    job.refresh_from_db()
-                    video.refresh_from_db()
-                    line.show(video, job)
-                    if video.status in (Video.Status.READY, Video.Status.FAILED):
-                        return self._report_result(video)
-                    work = self._work(pool, work, job)
-                    time.sleep(POLL_SECONDS)
-            except KeyboardInterrupt:
-                nodes.stopping.set()
-                raise CommandError(
-                    f"Stopped. «{video.title}» stays in the queue and continues as soon as a worker runs.", returncode=1
-                ) from None
+    def _import(self, path: Path, run: Run, options: dict[str, Any]) -> list[Video]:
+        if is_export(path):
+            if any(options[name] for name in OF_FOLDERS):
+                raise WrongUse(f"An export says all this itself: leave out {', '.join(map(_flag, OF_FOLDERS))}.")
+            arrival = Arrival(documents.read(path), run.say, run.warn, run.options, run.counts)
+            return self._ended(run, arrival.run)
+        entries = self._entries(path, run)
+        run.prepare(entries)
+        if len(entries) > 1:
+            run.check_space(entries)
+        return self._take_all(run, entries, is_single=path.is_file())
 
-    def _work(
-        self, pool: ThreadPoolExecutor, work: "Future[None] | None", job: TranscodingJob
-    ) -> "Future[None] | None":
-        """Start encoding in this process where no worker can do it; return the work that is running."""
-        if work is not None and work.done():
-            work.result()  # raises the exception of the work, if any
-            work = None
-        if work is None and not nodes.has_active_nodes("tasks", "encode") and not disk_quota.blocks(job):
-            return pool.submit(_encode, job)
-        return work
+    def _run(self, path: Path, options: dict[str, Any]) -> Run:
+        if not path.is_file() and not path.is_dir():
+            raise WrongUse(f"There is no file or folder {path}.")
+        if path.is_dir() and options["title"]:
+            raise WrongUse("--title is for one file; a folder's videos are named after their files.")
+        if options["category"] and names.category(options["category"]) is None and not options["create"]:
+            raise WrongUse(_unknown(options["category"]))
+        given = Details(
+            title=options["title"],
+            category=options["category"],
+            tags=tuple(name.strip() for name in options["tags"].split(",") if name.strip()),
+            visibility=options["visibility"] or "",
+            publish_early=options["publish_early"] or None,
+            downloads=options["downloads"] or None,
+        )
+        how = Options(**{name: options[name] for name in ("again", "link", "create", "dry_run")})
+        rows = manifest.read(options["manifest"]) if options["manifest"] else {}
+        return Run(self.stdout.write, self.stderr.write, how, given, rows, options["folders"] or "")
 
-    def _report_result(self, video: Video) -> bool:
-        if video.status == Video.Status.READY:
-            self.stdout.write(f"Ready: {settings.BASE_URL}{video.get_absolute_url()}")
-            return True
-        self.stderr.write(f"«{video.title}» failed: {video.error_message}")
-        return False
+    def _check_use(self, path: Path, wait: bool, watch: float | None, options: dict[str, Any]) -> None:
+        if path.is_file() and (options["manifest"] or options["folders"] or watch is not None):
+            raise WrongUse("--manifest, --folders and --watch are for a folder.")
+        if watch is not None and (options["manifest"] or options["dry_run"] or wait):
+            raise WrongUse("--watch goes on until it is stopped: leave out --manifest, --dry-run and --wait.")
+
+    def _entries(self, path: Path, run: Run) -> list[Entry]:
+        if path.is_file():
+            return [single(path)]
+        contents = look(path)
+        entries = self._named(contents, run) if run.by_name else contents.entries
+        for sentence in contents.left_out:
+            self.stderr.write(sentence)
+        run.counts.left_out = len(contents.left_out) + len(contents.entries) - len(entries)
+        if not contents.files:
+            raise WrongUse(f"The folder {path} contains no files.")
+        if not entries:
+            raise WrongUse(f"The folder {path} contains no videos.")
+        return entries
+
+    def _named(self, contents: Contents, run: Run) -> list[Entry]:
+        """Return the entries that a manifest names, in its order. Raises WrongUse for those that are not there."""
+        by_name = {entry.name: entry for entry in contents.entries}
+        if missing := [name for name in run.by_name if name not in by_name]:
+            more = f", and {len(missing) - 10} more" if len(missing) > 10 else ""
+            raise WrongUse(f"The folder has no video {', '.join(missing[:10])}{more}. Nothing was imported.")
+        return [by_name[name] for name in run.by_name]
+
+    def _take_all(self, run: Run, entries: list[Entry], *, is_single: bool) -> list[Video]:
+        if is_single:
+            run.warn = refusals = _Sentences(self.stderr.write)
+            videos = run.take_all(entries)
+            if run.counts.refused:
+                raise CommandError(refusals.last.removeprefix("Refused "), returncode=1)
+            return videos
+        return self._ended(run, lambda: run.take_all(entries))
+
+    def _ended(self, run: Run, take: Callable[[], list[Video]]) -> list[Video]:
+        """Import, and say in the end how many files were what."""
+        try:
+            videos = take()
+        except KeyboardInterrupt:
+            raise CommandError(f"Stopped. {run.counts} Run the command again to continue.", returncode=1) from None
+        if run.counts.refused:
+            raise CommandError(str(run.counts), returncode=1)
+        self.stdout.write(str(run.counts))
+        return videos
+
+    def _watch(self, watch: Watch) -> None:
+        """Look into the folder until the command is stopped."""
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        self.stdout.write(f"Watching {watch.root}. Ctrl-C ends it.")
+        try:
+            while True:
+                watch.look()
+                time.sleep(min(2, max(0.1, watch.seconds / 2)))
+        except KeyboardInterrupt:
+            self.stdout.write(f"Stopped. {watch.run.counts}")
 
 
-@contextmanager
-def _quiet_workers() -> Iterator[None]:
-    """Silence the log of the work in this process, which would repeat the progress line."""
-    log = logging.getLogger("transcoding")
-    before = log.level
-    log.setLevel(logging.WARNING)
+class _Sentences:
+    """Writes sentences, but those of a refusal, which end the command."""
+
+    def __init__(self, write: Any) -> None:
+        self.write, self.last = write, ""
+
+    def __call__(self, sentence: str) -> None:
+        if sentence.startswith("Refused "):
+            self.last = sentence
+        else:
+            self.write(sentence)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _seconds(text: str) -> float:
     try:
-        yield
-    finally:
-        log.setLevel(before)
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found <= 86_400:
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return found
 
 
-class _ProgressLine:
-    """A progress bar on a terminal; elsewhere a line for every ten percent and every step."""
-
-    def __init__(self, command: BaseCommand) -> None:
-        self.out, self.moving = command.stdout, sys.stdout.isatty()
-        self.shown = ""
-
-    def show(self, video: Video, job: TranscodingJob) -> None:
-        percent, step = job.progress_percent, job.current_step or "waiting for a worker"
-        if disk_quota.blocks(job):
-            step = "waiting for disk space"
-        if self.moving:
-            done = BAR_WIDTH * percent // 100
-            self.out.write(f"\r{'█' * done}{'░' * (BAR_WIDTH - done)} {percent:3} %  {step:<24}", ending="")
-            self.out.flush()
-            if video.status in (Video.Status.READY, Video.Status.FAILED):
-                self.out.write("")
-            return
-        text = f"{percent // 10 * 10:3} %  {step}"
-        if text != self.shown:
-            self.shown = text
-            self.out.write(text)
-
-
-def _encode(job: TranscodingJob) -> None:
-    """Run all steps and chunks of one job in this process; other workers may join at any time."""
-    node = f"import@{socket.gethostname()}-{os.getpid()}"
-    nodes.register(node)
-    try:
-        for task in (tasks.probe, tasks.thumbnail, tasks.transcode):
-            task.run(job.pk)
-        while tasks.encode_next(node, [ChunkKind.AUDIO, ChunkKind.VIDEO], only=job):
-            nodes.beat_once(node)
-        if not job.chunks.open().exists():
-            tasks.master_playlist.run(job.pk)
-            tasks.finalize.run(job.pk)
-    finally:
-        nodes.leave(node)
-        connection.close()
+def _unknown(category: str) -> str:
+    known = ", ".join(Category.objects.values_list("name", flat=True)) or "there are none yet"
+    return (
+        f"There is no category {category!r} ({known}). Add it in the admin first, use --create, or leave --category "
+        "out."
+    )

@@ -1,0 +1,151 @@
+"""The page “Import from addresses” of the admin: a form with an address a line, and what became of each."""
+
+from typing import Any, cast
+from uuid import UUID
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from videos.imports import addresses, listing, transfers
+from videos.models import MEANINGS, Category, Import, Visibility, WrongCategory, categories_for, is_limited
+from videos.models.imports import ADDRESS_LENGTH
+from videos.uploads.completion import TAG_LENGTH, clean
+from vlog.disk import readable
+from vlog.models import Via
+from vlog.outbound import OutboundError
+
+MAX_LINES = 100
+PAGE = "admin:videos_video_import"
+STATES = {
+    "waiting": gettext_lazy("Waiting"),
+    "running": gettext_lazy("Transferring"),
+    "done": gettext_lazy("Done"),
+    "failed": gettext_lazy("Failed"),
+    "cancelled": gettext_lazy("Cancelled"),
+}
+
+
+class AddressesForm(forms.Form):
+    addresses = forms.CharField(
+        label=gettext_lazy("Addresses"),
+        widget=forms.Textarea(attrs={"rows": 5, "spellcheck": "false", "autocomplete": "off"}),
+        max_length=MAX_LINES * (ADDRESS_LENGTH + 2),
+        error_messages={
+            "required": gettext_lazy("Enter the address of a file, such as https://example.org/video.mp4.")
+        },
+    )
+    is_page = forms.BooleanField(label=gettext_lazy("These are pages: take the video of each"), required=False)
+    category = forms.ModelChoiceField(Category.objects.none(), label=gettext_lazy("Category"), required=False)
+    tags = forms.CharField(label=gettext_lazy("Tags"), required=False, max_length=1000)
+    visibility = forms.ChoiceField(
+        label=gettext_lazy("Who may watch"),
+        choices=[(value, text) for value, text in MEANINGS.items() if value != Visibility.PASSWORD],
+    )
+
+    def __init__(self, *arguments: Any, user: User, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.user = user
+        category = cast(forms.ModelChoiceField, self.fields["category"])
+        category.queryset = categories_for(user).order_by("name")
+        if is_limited(user):
+            category.required, category.empty_label = True, None
+        if not settings.IMPORTS.pages:
+            del self.fields["is_page"]
+
+    def clean_tags(self) -> str:
+        names = [clean(name) for name in self.cleaned_data["tags"].split(",")]
+        if any(len(name) > TAG_LENGTH for name in names):
+            raise ValidationError(_("A tag has at most %(most)s characters.") % {"most": TAG_LENGTH})
+        return ", ".join(name for name in names if name)
+
+    def clean_addresses(self) -> list[str]:
+        """Return the addresses; every line that may not be imported is named."""
+        lines = [line.strip() for line in self.cleaned_data["addresses"].splitlines() if line.strip()]
+        if len(lines) > MAX_LINES:
+            raise ValidationError(_("Enter %(most)s addresses at most, one a line.") % {"most": MAX_LINES})
+        mistakes = []
+        for line in dict.fromkeys(lines):
+            try:
+                addresses.kind_of(line, is_page=bool(self.data.get("is_page")))
+            except OutboundError as error:
+                mistakes.append(f"{line[:100]}: {error}")
+        if mistakes:
+            raise ValidationError(mistakes)
+        return list(dict.fromkeys(lines))
+
+    def ask(self) -> int:
+        """Ask for the imports; returns their number. Raises OutboundError, WrongCategory."""
+        fields = {name: self.cleaned_data[name] for name in ("category", "tags", "visibility")}
+        is_page = self.cleaned_data.get("is_page", False)
+        for address in self.cleaned_data["addresses"]:
+            transfers.ask(self.user, address, fields, via=Via.FORM, is_page=is_page)
+        return len(self.cleaned_data["addresses"])
+
+
+def import_page(request: HttpRequest, *, site: Any) -> HttpResponse:
+    """Show the form and the imports of the account; ask for imports, cancel and retry them."""
+    if not request.user.has_perm("videos.add_video"):
+        raise PermissionDenied
+    user = cast(User, request.user)
+    form = AddressesForm(request.POST or None, user=user, initial={"visibility": settings.DEFAULT_VISIBILITY})
+    if request.method == "POST":
+        if _change(request, user):
+            return HttpResponseRedirect(reverse(PAGE))
+        if form.is_valid() and _asked(request, form):
+            return HttpResponseRedirect(reverse(PAGE))
+    context = {**site.admin_site.each_context(request), "title": _("Import from addresses"), "form": form}
+    context |= {"opts": site.opts, "imports": shown(user), "store": settings.IMPORTS.store_address}
+    return TemplateResponse(request, "admin/videos/video/import.html", context)
+
+
+def _asked(request: HttpRequest, form: AddressesForm) -> bool:
+    try:
+        number = form.ask()
+    except (OutboundError, WrongCategory) as error:
+        form.add_error(None, str(error))
+        return False
+    sentence = ngettext("%(number)s import begins.", "%(number)s imports begin.", number) % {"number": number}
+    messages.success(request, sentence)
+    return True
+
+
+def _change(request: HttpRequest, user: User) -> bool:
+    """Cancel or retry the import that a button names; False where none was pressed."""
+    for name, change in (("cancel", transfers.cancel), ("retry", transfers.retry)):
+        if name in request.POST:
+            row = Import.objects.of(user).select_related("upload").filter(pk=_key(request.POST[name])).first()
+            if row is None or not change(row):
+                messages.warning(request, _("That import has ended meanwhile."))
+            return True
+    return False
+
+
+def _key(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def shown(user: User) -> list[dict[str, Any]]:
+    """Return what the page has of each import of an account."""
+    rows = listing.latest(user)
+    videos = listing.videos_of(rows)
+    return [
+        {"row": row, "state": STATES[row.state], "video": videos.get(row.video_id or 0), **_bytes(row)} for row in rows
+    ]
+
+
+def _bytes(row: Import) -> dict[str, Any]:
+    if row.upload is None or row.state != "running":
+        return {"progress": ""}
+    here, size = listing.received(row), row.upload.size
+    return {"progress": f"{readable(here)} / {readable(size)}", "percent": 100 * here // size}

@@ -1,0 +1,31 @@
+"""`manage.py import_mediacms`: import a MediaCMS. docs/moving-in.md describes it."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from videos.management import moving
+from videos.moving import mediacms
+from videos.moving.database import MovingError
+from videos.moving.move import Order
+from videos.moving.transfer import Mode
+
+
+class Command(BaseCommand):
+    help = "Import a MediaCMS: videos, originals, subtitles, chapters, playlists and addresses."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        moving.add_arguments(parser, "mediacms")
+        parser.add_argument("--media", type=Path, required=True, metavar="PATH", help="its media folder (media_files)")
+        moving.add_modes(parser, Mode.COPY, Mode.HARDLINK)
+
+    def handle(self, *, database_url: str, media: Path, source: str, mode: Mode, **options: Any) -> None:
+        source, url, is_trial = moving.check_name(source), moving.address(database_url), options["dry_run"]
+        try:
+            with moving.reporting(self, options["report"], is_trial=is_trial) as report:
+                work = mediacms.trial if is_trial else mediacms.run
+                work(Order(url, media, source, mode), report, moving.progress(self))
+        except MovingError as error:
+            raise CommandError(str(error), returncode=1) from None

@@ -1,0 +1,44 @@
+"""What an import did, and which rows lose something. Nothing is kept in memory but numbers."""
+
+from collections import Counter
+from collections.abc import Callable
+
+from vlog.sentences import counted
+
+Write = Callable[[str], object]
+
+
+class Report:
+    """Lines that are written at once, and numbers for the end."""
+
+    def __init__(self, write: Write) -> None:
+        self.write = write
+        self.added: Counter[str] = Counter()
+        self.lost: Counter[str] = Counter()
+
+    def heading(self, text: str) -> None:
+        self.write(f"\n{text}\n{'-' * len(text)}")
+
+    def add(self, what: str, number: int) -> None:
+        """Count rows that were imported."""
+        self.added[what] += number
+
+    def lose(self, what: str, row: object, sentence: str) -> None:
+        """Tell that a row loses something. what: the table there; row: its id."""
+        self.lost[what] += 1
+        self.write(f"{what} {row}: {sentence}")
+
+    def lose_many(self, what: str, number: int, sentence: str) -> None:
+        """Tell that many rows lose the same."""
+        if number:
+            self.lost[what] += number
+            self.write(f"{what}, {counted(number, 'row')}: {sentence}")
+
+    def note(self, sentence: str) -> None:
+        self.write(sentence)
+
+    def summary(self) -> list[str]:
+        """Return the numbers, a line each."""
+        lines = [f"{number:>10,} {what}" for what, number in self.added.items() if number]
+        lost = sum(self.lost.values())
+        return [*lines, f"{lost:>10,} losses, which are listed above" if lost else "           nothing is lost"]
