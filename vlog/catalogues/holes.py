@@ -20,6 +20,7 @@ DECORATORS = {"display", "action"}  # of django.contrib.admin, with `description
 DESK = re.compile(r"(^|/)(admin(_\w+)?|forms|accounts/\w+|pages/\w+)(\.py$|/)")
 SHOWN_ATTRIBUTES = {"alt", "aria-label", "placeholder", "title"}
 SILENT_TAGS = {"script", "style", "code", "pre", "kbd", "svg"}
+VARIABLE_TAG = re.compile("(</?){{.*?}}")  # as in <{{ heading }} class="title">
 ALWAYS_ENGLISH = "500.html"  # it is shown when nothing else works
 # Names and units, which are the same in all languages.
 NAMELESS = {"VLog", "VLog:", "kbit/s", "LUFS", "UTC", "ID", "E-mail"}
@@ -81,7 +82,7 @@ def of_sources(folder: Path) -> Iterator[str]:
 def bare_texts(template: str) -> list[str]:
     """Return the texts of a template that stand outside of its translation tags."""
     reader = _Reader()
-    reader.feed(TAGS.sub(" ", template))
+    reader.feed(TAGS.sub(" ", VARIABLE_TAG.sub(r"\1p", template)))
     return reader.found
 
 
@@ -114,7 +115,7 @@ def bare_strings(source: str) -> Iterator[tuple[int, str]]:
     for node in ast.walk(ast.parse(source)):
         for value in _shown_values(node):
             text = _literal(value)
-            if text and re.search(r"[A-Za-z]{2}", text) and text not in NAMELESS:
+            if re.search(r"[A-Za-z]{2}", text) and text not in NAMELESS and not text.startswith("<"):
                 yield value.lineno, text
 
 
