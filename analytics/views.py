@@ -17,6 +17,7 @@ from vlog import ratelimit
 TOO_MANY = "Too many playbacks were started from this address. Wait before you start another."
 COOKIE = "vlog_viewer"
 COOKIE_AGE = 395 * 24 * 3600  # seconds: 13 months
+OPTED_OUT = "no"  # the value of the cookie in a browser whose person wants no viewer: analytics/privacy.py sets it
 
 
 def beacon(view: Callable[[HttpRequest, dict[str, Any]], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -65,10 +66,10 @@ def start(request: HttpRequest, message: dict[str, Any]) -> HttpResponse:
     video_id = beacons.find_video(message)
     if beacons.is_bot(request.headers.get("User-Agent", "")) or request.user.is_staff:
         return HttpResponse(status=204)
+    if wants_privacy(request):
+        return forget_viewer(request, HttpResponse(status=204))
     if message.get("embedded") is True:  # on the page of another site: without a cookie, so without a viewer
         return JsonResponse({"token": beacons.start_session(video_id, None)})
-    if wants_privacy(request):
-        return forget_viewer(request, JsonResponse({"token": beacons.start_session(video_id, None)}))
     cookie = request.COOKIES.get(COOKIE, "")
     known = beacons.is_viewer_cookie(cookie)
     session_id = cookie if known else beacons.new_viewer_cookie()
@@ -77,6 +78,11 @@ def start(request: HttpRequest, message: dict[str, Any]) -> HttpResponse:
 
 
 def wants_privacy(request: HttpRequest) -> bool:
+    """Return whether nothing of this browser is to be stored: it says so in each request, or its person opted out."""
+    return sends_signal(request) or request.COOKIES.get(COOKIE) == OPTED_OUT
+
+
+def sends_signal(request: HttpRequest) -> bool:
     """Return whether the browser sends Do Not Track or Global Privacy Control."""
     return "1" in (request.headers.get("DNT"), request.headers.get("Sec-GPC"))
 
@@ -90,7 +96,7 @@ def remember_viewer(request: HttpRequest, response: HttpResponse, session_id: st
 
 
 def forget_viewer(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    if COOKIE in request.COOKIES:
+    if request.COOKIES.get(COOKIE, OPTED_OUT) != OPTED_OUT:
         response.delete_cookie(COOKIE, samesite="Lax")
     return response
 

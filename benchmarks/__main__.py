@@ -57,6 +57,7 @@ def main() -> int:
     family = Family()
     results: dict[str, Result] = {}
     others: dict[str, float] = {}
+    idle: Seconds = {}
     chosen = set(options.only or QUESTIONS)
     weights = speech.weights(clips.FOLDER / "weights") if "d" in chosen else None
     special: dict[str, dict[str, str]] = {"d": {"whisper": str(weights)}, "h": {"only": "web,tasks,beat"}}

@@ -38,8 +38,9 @@ INSERT INTO transcoding_jobs (id, video_id, completed_at) SELECT n, n, now() FRO
 INSERT INTO viewers (id, session_id, first_seen) SELECT n, 'viewer-' || n, now() FROM generate_series(1, %(viewers)s) n;
 INSERT INTO playback_sessions (id, video_id, viewer_id, session_token, started_at, ended_at, duration_watched,
     max_position, quality_used)
-SELECT n, 1 + (n * 7919) %% %(videos)s, 1 + n %% %(viewers)s, md5(n::text), now() - make_interval(mins => n %% 500000),
-    now(), 30 + n %% 600, 30 + n %% 600, '720p' FROM generate_series(1, %(sessions)s) n;
+SELECT n, 1 + (n * 7919::bigint) %% %(videos)s, 1 + n %% %(viewers)s, md5(n::text),
+    now() - make_interval(mins => n %% 500000), now(), 30 + n %% 600, 30 + n %% 600, '720p'
+FROM generate_series(1, %(sessions)s) n;
 """
 
 
@@ -65,10 +66,10 @@ def fill(server: str, videos: int, sessions: int) -> str:
         connection.execute("CREATE DATABASE old_vlog")
     url = urlunsplit(urlsplit(server)._replace(path="/old_vlog"))
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(SCHEMA.read_text())  # type: ignore[arg-type]
+        connection.execute(SCHEMA.read_text())
         numbers = {"videos": videos, "sessions": sessions, "viewers": max(1, sessions // 10)}
         for statement in ROWS.split(";")[:-1]:
-            connection.execute(statement, numbers)  # type: ignore[arg-type]
+            connection.execute(statement, numbers)
     return url
 
 

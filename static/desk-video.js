@@ -89,16 +89,16 @@
   // Loads the player with the first click: it weighs more than the page.
   async function playPreview() {
     const screen = find("screen");
-    const { scripts, module, css } = screen.dataset;
+    const { hls, player, css } = screen.dataset;
     const opened = find("player-template").content.cloneNode(true);
     find("play").disabled = true;
     await add("link", { rel: "stylesheet", href: css });
-    await add("script", { type: "module", src: module });
+    await add("script", { src: hls });
     screen.replaceChildren(opened);
-    for (const src of scripts.split(" ")) await add("script", { src });
+    await add("script", { type: "module", src: player });
     video().addEventListener("timeupdate", showMoment);
     video().addEventListener("seeked", showMoment);
-    screen.querySelector("media-controller").focus();
+    screen.querySelector(".stage").focus();
     video().play().catch(() => {}); // if the browser blocks playback, the button of the player stays
   }
 

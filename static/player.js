@@ -1,33 +1,82 @@
-// Connects hls.js, which loads the video, to media-chrome, which shows the controls.
+// Loads the video of a page with hls.js. The other modules of the player follow when the first picture is there.
+
+import { connect, play } from "./player/controls.js";
+import { keepSetting, positionOf, settingOf } from "./player/memory.js";
 
 // How many seconds are loaded ahead. Many pages are opened and never played: until then a segment is enough.
 const UNPLAYED = { maxBufferLength: 2, maxMaxBufferLength: 2 };
 const PLAYED = { maxBufferLength: 30, maxMaxBufferLength: 60 };
 
-const controller = document.getElementById("player");
-if (controller) start(controller);
+// A line that slows down costs a stall, one that is used too little only some detail: climb late, descend early.
+const CAUTION = { abrBandWidthFactor: 0.8, abrBandWidthUpFactor: 0.6, abrEwmaSlowVoD: 12, maxStarvationDelay: 2, maxLoadingDelay: 2 };
+const ESTIMATES = [100_000, 5_000_000]; // bits per second: the limits of what is expected of a line before it is measured
+const LATEST = 2000; // milliseconds after the page was loaded at which the other modules are loaded in any case
 
-function start(controller) {
-  const video = controller.querySelector("video");
-  const { src, start } = controller.dataset; // start: the position in seconds, if the address has one
-  const player = { controller, video, src, start: Number(start) || -1, growing: "growing" in controller.dataset };
-  listenToKeys(player);
-  listenToDoubleClick(player);
-  if ("embedded" in controller.dataset) begin(player);
+const stage = document.getElementById("player");
+if (stage) open(stage);
+
+function open(stage) {
+  const { src, start, video: id, grant, embedded, growing } = stage.dataset;
+  const player = {
+    stage,
+    src,
+    id: Number(id),
+    video: stage.querySelector("video"),
+    words: JSON.parse(stage.querySelector(".player-words").textContent),
+    onlySound: stage.classList.contains("only-sound"),
+    growing: growing !== undefined,
+    embedded: embedded !== undefined,
+    // On the page of another site nothing is kept, and of a protected video no position.
+    keeps: embedded === undefined,
+    keepsPosition: embedded === undefined && !grant,
+  };
+  player.resumed = start === undefined && player.keepsPosition ? positionOf(player.id) : 0;
+  player.start = Number(start) || player.resumed || -1;
+  connect(player);
+  if (player.keeps) restore(player);
+  if (player.embedded) begin(player);
   else load(player);
+  whenCalm(player, () => import("./player/later.js").then(({ extend }) => extend(player)));
+}
+
+// The viewer's volume and speed apply to all videos.
+function restore({ video }) {
+  const [volume, speed] = [settingOf("volume"), settingOf("speed")];
+  if (volume >= 0 && volume <= 1) video.volume = volume;
+  if (settingOf("muted") === true) video.muted = true;
+  if (speed >= 0.25 && speed <= 2) video.defaultPlaybackRate = video.playbackRate = speed;
+  video.addEventListener("volumechange", () => {
+    keepSetting("volume", video.volume);
+    keepSetting("muted", video.muted);
+  });
+}
+
+// Calls once: after the first picture, when the viewer uses the player, or some time after the page was loaded.
+function whenCalm({ stage, video }, callback) {
+  let isDone = false;
+  const once = () => {
+    if (!isDone) callback();
+    isDone = true;
+  };
+  video.addEventListener("loadeddata", once, { once: true });
+  for (const name of ["pointerover", "pointerdown", "focusin"]) stage.addEventListener(name, once, { once: true });
+  for (const name of ["keydown", "pointerdown"]) document.addEventListener(name, once, { once: true });
+  const later = () => setTimeout(once, LATEST);
+  if (document.readyState === "complete") later();
+  else addEventListener("load", later, { once: true });
 }
 
 // On the page of another site only the poster is loaded before the viewer plays it, unless that page wants it played.
 function begin(player) {
-  const { controller, video } = player;
-  const { autoplay, muted, end } = controller.dataset;
+  const { stage, video } = player;
+  const { autoplay, muted, end } = stage.dataset;
   if (muted !== undefined) video.muted = true;
-  const play = () => {
+  const start = () => {
     load(player);
-    video.play().catch(() => {}); // if the browser blocks playback, the button stays
+    play(video);
   };
-  if (autoplay === undefined) video.addEventListener("play", play, { once: true });
-  else play();
+  if (autoplay === undefined) video.addEventListener("play", start, { once: true });
+  else start();
   if (end) endAt(video, Number(end));
 }
 
@@ -46,25 +95,36 @@ function load(player) {
   // Prefer hls.js even if the browser plays HLS natively: only hls.js offers a choice of qualities.
   if (window.Hls?.isSupported()) playWithHls(player);
   else if (video.canPlayType("application/vnd.apple.mpegurl")) playNatively(player);
-  else showError(player, "This browser cannot play the video. Use a newer one.", null);
+  else fail(player, player.words.unsupported, null);
 }
 
 function playWithHls(player) {
+  const { video } = player;
   const hls = new Hls({
     ...UNPLAYED,
+    ...CAUTION,
+    abrEwmaDefaultEstimate: expectedBandwidth(player),
     capLevelToPlayerSize: true,
     startFragPrefetch: true,
     startPosition: player.start,
     fragLoadPolicy: { default: player.growing ? patientPolicy() : impatientPolicy() },
   });
-  player.video.hls = hls;
-  player.hls = hls;
-  player.video.addEventListener("play", () => Object.assign(hls.config, PLAYED), { once: true });
+  video.hls = player.hls = hls;
+  const playAhead = () => Object.assign(hls.config, PLAYED);
+  if (video.paused) video.addEventListener("play", playAhead, { once: true });
+  else playAhead();
   offerQualities(player);
-  offerAudioTracks(player);
   surviveErrors(player);
   hls.loadSource(player.src);
-  hls.attachMedia(player.video);
+  hls.attachMedia(video);
+}
+
+// What the line gave last time, or what the browser says of it; a new viewer's is unknown, and begins low.
+function expectedBandwidth({ keeps }) {
+  const known = keeps && settingOf("bandwidth");
+  const said = navigator.connection?.downlink * 500_000; // half of its megabits per second
+  const [least, most] = ESTIMATES;
+  return Math.min(Math.max(known > 0 ? known : said || 500_000, least), most);
 }
 
 // While a video is being encoded, a request for its next segment waits and may finally be answered 503: retry for long.
@@ -75,50 +135,35 @@ function patientPolicy() {
   return { ...policy, errorRetry, timeoutRetry: { ...policy.timeoutRetry, maxNumRetry: 60 } };
 }
 
-// By default hls.js retries for minutes, level after level, before it reports an error, and viewers see only a spinner.
+// By default hls.js retries for minutes, level after level, before it reports an error, and viewers see only a ring.
 function impatientPolicy() {
   const errorRetry = { maxNumRetry: 2, retryDelayMs: 500, maxRetryDelayMs: 2000 };
   return { ...Hls.DefaultConfig.fragLoadPolicy.default, errorRetry };
 }
 
+// The viewer's quality is kept as a height, because each video has its own qualities: the next lower one is taken.
 function offerQualities(player) {
-  const { hls, video, growing } = player;
+  const { hls, growing, keeps } = player;
   // Automatic selection would take each late segment for a slow connection, so a growing video keeps one level.
   const automatic = () => (growing ? hls.firstLevel : -1);
-  let track;
-  hls.on(Hls.Events.MANIFEST_PARSED, (_, { levels }) => {
-    if (track) video.removeVideoTrack(track);
-    track = video.addVideoTrack("main");
-    track.selected = true;
-    levels.forEach((level, index) => {
-      const { width, height, videoCodec, bitrate, frameRate } = level;
-      track.addRendition(level.url[0], width, height, videoCodec, bitrate, frameRate).id = String(index);
-    });
-    if (growing) hls.loadLevel = automatic();
-  });
-  video.videoRenditions.addEventListener("change", ({ target }) => {
-    hls.nextLevel = target.selectedIndex < 0 ? automatic() : target.selectedIndex;
+  const levelOf = (height) => (height ? nearest(hls.levels, height) : automatic());
+  player.quality = (keeps && settingOf("quality")) || 0; // 0: automatic
+  player.chooseQuality = (height) => {
+    player.quality = height;
+    if (keeps) keepSetting("quality", height);
+    hls.nextLevel = levelOf(height);
+  };
+  hls.on(Hls.Events.MANIFEST_PARSED, () => {
+    if (player.quality || growing) hls.loadLevel = levelOf(player.quality);
   });
 }
 
-// The menu of audio tracks, if there are several. hls.js numbers the tracks of the master playlist in their order.
-function offerAudioTracks({ controller, hls, video }) {
-  const offered = [];
-  hls.on(Hls.Events.AUDIO_TRACKS_UPDATED, (_, { audioTracks }) => {
-    if (audioTracks.length < 2 || offered.length === audioTracks.length) return;
-    controller.dataset.audioTracks = audioTracks.length; // shows the menu
-    for (const track of offered.splice(0)) video.removeAudioTrack(track);
-    audioTracks.forEach(({ name, lang, default: isDefault }, index) => {
-      const track = video.addAudioTrack(isDefault ? "main" : "alternative", name, lang);
-      track.id = String(index);
-      track.enabled = index === hls.audioTrack || (hls.audioTrack < 0 && isDefault);
-      offered.push(track);
-    });
-  });
-  video.audioTracks.addEventListener("change", () => {
-    const chosen = [...video.audioTracks].find((track) => track.enabled);
-    if (chosen && Number(chosen.id) !== hls.audioTrack) hls.audioTrack = Number(chosen.id);
-  });
+// Of a height that comes in several codecs, the one that the browser began with.
+function nearest(levels, height) {
+  const heights = levels.map((level) => level.height);
+  const wanted = Math.max(...heights.filter((one) => one <= height), Math.min(...heights));
+  const fitting = levels.filter((level) => level.height === wanted);
+  return levels.indexOf(fitting.find(({ codecSet }) => codecSet === levels[0].codecSet) ?? fitting[0]);
 }
 
 const RECOVERIES = 3; // of the decoder
@@ -126,14 +171,13 @@ const RECOVERY_PERIOD = 30_000; // milliseconds without an error after which the
 const RETRY_DELAY = 5_000; // milliseconds between attempts to reach the server
 
 function surviveErrors(player) {
-  const { hls } = player;
-  let recoveries = 0;
-  let last = 0;
-  let timer;
+  const { hls, video } = player;
+  let [recoveries, last, timer, say] = [0, 0, 0, null];
   const retry = () => {
     clearTimeout(timer);
-    if (hls.levels.length) hls.startLoad();
-    else hls.loadSource(player.src);
+    if (hls.levels.length) return hls.startLoad();
+    hls.config.startPosition = video.currentTime || player.start;
+    hls.loadSource(player.src);
   };
   hls.on(Hls.Events.ERROR, (_, data) => {
     if (!data.fatal) return;
@@ -145,62 +189,43 @@ function surviveErrors(player) {
     }
     const network = data.type === Hls.ErrorTypes.NETWORK_ERROR;
     if (network && hls.levels.length) timer = setTimeout(retry, RETRY_DELAY);
-    const canContinue = network && player.video.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA; // from the buffer
-    if (canContinue) return;
-    showError(player, explain(data), network ? retry : () => { recoveries = 0; hls.recoverMediaError(); retry(); });
+    const canContinue = network && video.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA; // from the buffer
+    say = () => fail(player, explain(player, data), network ? retry : () => { recoveries = 0; hls.recoverMediaError(); retry(); });
+    if (!canContinue) say();
   });
-  hls.on(Hls.Events.FRAG_BUFFERED, () => hideError(player));
-  addEventListener("online", () => { if (isErrorShown(player)) retry(); });
+  video.addEventListener("waiting", () => say?.()); // the buffer has been played
+  hls.on(Hls.Events.FRAG_BUFFERED, () => {
+    say = null;
+    player.find(".player-error").hidden = true;
+  });
+  addEventListener("online", () => { if (!player.find(".player-error").hidden) retry(); });
 }
 
-function explain(data) {
-  if (!navigator.onLine) return "You seem to be offline.";
+function explain({ words }, data) {
+  if (!navigator.onLine) return words.offline;
   const gone = [404, 410].includes(data.response?.code) && data.details === Hls.ErrorDetails.MANIFEST_LOAD_ERROR;
-  if (gone) return "This video is no longer available.";
-  if (data.type === Hls.ErrorTypes.NETWORK_ERROR) return "The video could not be loaded. Please check your connection.";
-  return "The video could not be played.";
+  if (gone) return words.gone;
+  return data.type === Hls.ErrorTypes.NETWORK_ERROR ? words.unreachable : words.undecodable;
 }
 
 function playNatively(player) {
   const { video, src } = player;
-  video.addEventListener("error", () => {
-    showError(player, "The video could not be loaded. Please check your connection.", () => video.load());
-  });
-  if (player.start > 0) video.addEventListener("loadedmetadata", () => { video.currentTime = player.start; }, { once: true });
+  let position = player.start;
+  video.addEventListener("timeupdate", () => { if (video.currentTime) position = video.currentTime; });
+  video.addEventListener("loadedmetadata", () => { if (position > 0) video.currentTime = position; });
+  video.addEventListener("error", () => fail(player, player.words.unreachable, () => video.load()));
   video.src = src;
 }
 
-const errorBox = ({ controller }) => controller.querySelector(".player-error");
-const isErrorShown = (player) => !errorBox(player).hidden;
-const hideError = (player) => { errorBox(player).hidden = true; };
-
-function showError(player, text, retry) {
-  const box = errorBox(player);
+// Says in the player what happened and what to do.
+function fail({ find }, text, retry) {
+  const box = find(".player-error");
   const button = box.querySelector("button");
   box.querySelector("p").textContent = text;
   box.hidden = false;
   button.hidden = !retry;
   button.onclick = () => {
-    hideError(player);
+    box.hidden = true;
     retry();
   };
-}
-
-// The player's keys work everywhere on the page, except in elements that handle them themselves.
-function listenToKeys({ controller }) {
-  const keys = new Set([" ", "k", "m", "f", "c", "j", "l", "<", ">", "ArrowLeft", "ArrowRight"]);
-  document.addEventListener("keydown", (event) => {
-    const isFree = event.target === document.body || event.target.id === "content";
-    if (!isFree || !keys.has(event.key) || event.ctrlKey || event.metaKey || event.altKey) return;
-    event.preventDefault();
-    controller.keyboardShortcutHandler?.(event);
-  });
-}
-
-function listenToDoubleClick({ controller, video }) {
-  controller.addEventListener("dblclick", (event) => {
-    if (event.target !== video && event.target !== controller) return;
-    const request = document.fullscreenElement ? "mediaexitfullscreenrequest" : "mediaenterfullscreenrequest";
-    controller.dispatchEvent(new CustomEvent(request, { bubbles: true, composed: true }));
-  });
 }

@@ -6,10 +6,11 @@
   const dialog = document.getElementById("share");
   const opener = document.getElementById("share-open");
   const find = (id) => document.getElementById(`share-${id}`);
-  const [at, time, address, code, mail, apps, status] =
-    ["at", "time", "address", "code", "mail", "apps", "status"].map(find);
+  const [at, time, address, code, picture, mail, apps, status] =
+    ["at", "time", "address", "code", "qr", "mail", "apps", "status"].map(find);
   const { page, title } = dialog.dataset;
   const originalCode = code?.value;
+  const originalPicture = picture.getAttribute("src");
   let second = 0;
 
   function clock(seconds) {
@@ -30,6 +31,7 @@
   function show() {
     const moment = at.checked && second;
     address.value = moment ? `${page}?t=${second}` : page;
+    picture.src = moment ? `${originalPicture}?t=${second}` : originalPicture;
     if (code) code.value = moment ? originalCode.replace(/ src="[^"]*/, `$&?start=${second}`) : originalCode;
     mail.href = `mailto:?subject=${encodeURIComponent(title)}&body=${encodeURIComponent(address.value)}`;
   }

@@ -1,6 +1,6 @@
 from django.urls import path, re_path
 
-from videos.api import archive, caption_draft, captions, imports, videos
+from videos.api import archive, caption_draft, captions, imports, public, videos
 from videos.api import playlists as playlist_calls
 from videos.api.replace import replace
 from videos.pages import (
@@ -13,7 +13,11 @@ from videos.pages import (
     own_pages,
     pictures,
     playlists,
+    podcasts,
+    qr,
+    robots,
     search_page,
+    sitemaps,
     views,
 )
 from videos.storage import paths
@@ -59,6 +63,10 @@ urlpatterns = [
         caption_draft.PresenceView.as_view(),
         name="caption-presence",
     ),
+    path("api/v1/videos/", public.VideosView.as_view(), name="api-videos"),
+    path("api/v1/categories/", public.CategoriesView.as_view(), name="api-categories"),
+    path("api/v1/tags/", public.TagsView.as_view(), name="api-tags"),
+    path("api/v1/search/", public.SearchView.as_view(), name="api-search"),
     path("api/v1/videos/<slug:slug>/", videos.VideoView.as_view(), name="video"),
     path("api/v1/playlists/", playlist_calls.PlaylistsView.as_view(), name="api-playlists"),
     path("api/v1/playlists/<slug:slug>/", playlist_calls.PlaylistView.as_view(), name="api-playlist"),
@@ -83,9 +91,18 @@ urlpatterns = [
     path("feed.xml", feeds.LatestFeed(), name="feed"),
     path("category/<slug:slug>/feed.xml", feeds.CategoryFeed(), name="category-feed"),
     path("tag/<slug:slug>/feed.xml", feeds.TagFeed(), name="tag-feed"),
-    path("sitemap.xml", feeds.sitemap, name="sitemap"),
-    path("robots.txt", feeds.robots, name="robots"),
+    path("podcast.xml", podcasts.LatestPodcast(), name="podcast"),
+    path("category/<slug:slug>/podcast.xml", podcasts.CategoryPodcast(), name="category-podcast"),
+    path("tag/<slug:slug>/podcast.xml", podcasts.TagPodcast(), name="tag-podcast"),
+    path("playlist/<slug:slug>/podcast.xml", podcasts.PlaylistPodcast(), name="playlist-podcast"),
+    path("sitemap.xml", sitemaps.index, name="sitemap"),
+    path("sitemap/<slug:name>.xml", sitemaps.part, name="sitemap-part"),
+    path("robots.txt", robots.robots, name="robots"),
+    path("qr/<slug:slug>.svg", qr.code, name="qr"),
+    path("llms.txt", robots.llms, name="llms"),
     re_path(rf"^media/{paths.PACKAGE}(?:{paths.GRANT})?download$", downloads.download, name="download"),
+    re_path(rf"^media/{paths.PACKAGE}(?:{paths.GRANT})?audio\.m4a$", downloads.sound, name="sound"),
+    re_path(rf"^media/{paths.PACKAGE}(?:{paths.GRANT})?chapters\.json$", podcasts.chapters, name="chapters"),
     path("media/<path:address>", views.media, name="media"),
     path("access/media/<path:address>", views.media_access, name="media-access"),
 ]

@@ -16,28 +16,8 @@ PREFIX = "vendor"
 FILES = (
     "hls.js/dist/hls.min.js",
     "hls.js/dist/hls.min.js.map",
-    "media-chrome/dist/iife/all.js",
-    "media-chrome/dist/iife/all.js.map",
     "tus-js-client/dist/tus.min.js",
     "tus-js-client/dist/tus.min.js.map",
-    *(
-        f"media-tracks/dist/{module}.js"
-        for module in (
-            "audio-rendition",
-            "audio-rendition-list",
-            "audio-track",
-            "audio-track-list",
-            "change-event",
-            "mixin",
-            "polyfill",
-            "rendition-event",
-            "utils",
-            "video-rendition",
-            "video-rendition-list",
-            "video-track",
-            "video-track-list",
-        )
-    ),
 )
 
 

@@ -11,7 +11,7 @@ import environs
 from csp.constants import NONE, SELF, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 
-from vlog import addresses, embedded, enums, imports, installation, logs, speech, templating
+from vlog import addresses, embedded, enums, imports, installation, logs, podcast, speech, templating
 from vlog.environment import (
     BASE_DIR,
     PRESETS,
@@ -91,6 +91,8 @@ try:
     METRICS_TOKEN = parse_token("METRICS_TOKEN", env.str("METRICS_TOKEN", ""))
     PLAYBACK_LIMIT = parse_limit("PLAYBACK_LIMIT", env.str("PLAYBACK_LIMIT", "600/60"))  # of each client
     SEARCH_LIMIT = parse_limit("SEARCH_LIMIT", env.str("SEARCH_LIMIT", "400/60"))
+    API_LIMIT = parse_limit("API_LIMIT", env.str("API_LIMIT", "400/60"))
+    PODCAST_CATEGORY, PODCAST_EXPLICIT = podcast.parse(env)
     SEEK_LIMIT = parse_limit("SEEK_LIMIT", env.str("SEEK_LIMIT", "5/10"))
     WHISPER_MODEL, WHISPER_PROMPT, TRANSLATION = speech.parse(env)
     ALERT_EMAILS = addresses.parse_recipients(env.str("ALERT_EMAILS", ""))
@@ -104,8 +106,7 @@ try:
     EMAIL_USE_TLS, EMAIL_USE_SSL, EMAIL_IS_SET_UP = _mail["starttls"], _mail["tls"], bool(env.str("EMAIL_URL", ""))
     DATA_DIR = folder(data_dir())
     UPLOADS_DIR = folder(DATA_DIR / "uploads")
-    SOURCES_DIR = folder(DATA_DIR / "sources")
-    MEDIA_DIR = folder(DATA_DIR / "media")
+    SOURCES_DIR, MEDIA_DIR = folder(DATA_DIR / "sources"), folder(DATA_DIR / "media")
     ARCHIVE_DIR = folder(DATA_DIR / "archive")
     WHISPER_DIR = folder(DATA_DIR / "whisper")
     SECRET_KEY = env.str("SECRET_KEY", "") or stored_secret(DATA_DIR / "secret-key")
@@ -244,7 +245,7 @@ CONTENT_SECURITY_POLICY = {
         # Media Source Extensions play from a blob, and hls.js creates a track of captions with an empty data URL.
         "media-src": [SELF, "blob:", "data:", *MEDIA_ORIGINS],
         "worker-src": [SELF, "blob:"],  # hls.js demuxes in a worker made from a blob
-        "style-src": [SELF, UNSAFE_INLINE],  # media-chrome's shadow roots carry <style>
+        "style-src": [SELF, UNSAFE_INLINE],  # 500.html carries <style>, because it must need no other file
         "object-src": [NONE],
         "base-uri": [SELF],
         "frame-ancestors": [NONE],

@@ -21,6 +21,7 @@ from analytics.known import TOLERANCE
 from analytics.models import PlaybackSession, Viewer
 from analytics.pending import MAX_SPEED
 from analytics.tests.conftest import BROWSER, Browser, pass_time, the_session
+from analytics.views import OPTED_OUT
 from videos.tests.factories import VideoFactory
 from vlog.environment import Limit, parse_proxies
 
@@ -139,12 +140,21 @@ def test_no_page_sets_the_cookie(client, video):
 
 
 @pytest.mark.parametrize("header", ["DNT", "Sec-GPC"])
-def test_a_private_browser_is_counted_without_a_viewer_and_loses_the_cookie(send, client, video, header):
+def test_of_a_private_browser_nothing_is_stored_and_it_loses_the_cookie(send, client, video, header):
     assert not send("start", {header: "1"}, video=video.pk).cookies
     client.cookies["vlog_viewer"] = "a" * 43
     response = send("start", {header: "1"}, video=video.pk)
-    assert response.cookies["vlog_viewer"]["max-age"] == 0
-    assert list(PlaybackSession.objects.values_list("viewer", flat=True)) == [None, None]
+    assert (response.status_code, response.cookies["vlog_viewer"]["max-age"]) == (204, 0)
+    send("start", {header: "1"}, video=video.pk, embedded=True)
+    assert not PlaybackSession.objects.exists()
+    assert not Viewer.objects.exists()
+
+
+def test_of_a_browser_that_opted_out_nothing_is_stored_and_it_keeps_that_choice(send, client, video):
+    client.cookies["vlog_viewer"] = OPTED_OUT
+    response = send("start", video=video.pk)
+    assert (response.status_code, list(response.cookies)) == (204, [])
+    assert not PlaybackSession.objects.exists()
     assert not Viewer.objects.exists()
 
 
@@ -266,8 +276,8 @@ def test_a_pause_is_no_store_of_seconds(report):
 
 
 def test_the_highest_speed_is_that_of_the_player():
-    text = (settings.BASE_DIR / "templates/site/videos/player.html").read_text()
-    assert max(map(float, re.search(r'rates="([\d. ]+)"', text)[1].split())) == MAX_SPEED
+    text = (settings.BASE_DIR / "static/player/choices.js").read_text()
+    assert max(map(float, re.search(r"SPEEDS = \[([\d., ]+)\]", text)[1].split(", "))) == MAX_SPEED
 
 
 def test_an_end_is_a_report_and_says_when(report):

@@ -46,7 +46,7 @@ def visit(video, address, browser):
 
 def test_who_plays_seeks_and_closes_the_tab_is_found_as_they_played(visit, video):
     page = visit()
-    page.locator("media-play-button.big-play").click()
+    page.locator(".stage > .act-toggle").click()
     until(page, f"{VIDEO}.currentTime > 3")
     page.evaluate(f"{VIDEO}.currentTime = 12")
     until(page, f"!{VIDEO}.seeking && {VIDEO}.currentTime > 14")

@@ -121,18 +121,19 @@ def _change(request: HttpRequest, user: User) -> bool:
     """Cancel or retry the import that a button names; False where none was pressed."""
     for name, change in (("cancel", transfers.cancel), ("retry", transfers.retry)):
         if name in request.POST:
-            row = Import.objects.of(user).select_related("upload").filter(pk=_key(request.POST[name])).first()
+            row = Import.objects.of(user).select_related("upload").filter(pk=_key(str(request.POST[name]))).first()
             if row is None or not change(row):
                 messages.warning(request, _("That import has ended meanwhile."))
             return True
     return False
 
 
-def _key(text: str) -> UUID | None:
+def _key(text: str) -> UUID:
+    """Return the key that a button sends; one that no row has for anything else."""
     try:
         return UUID(text)
     except ValueError:
-        return None
+        return UUID(int=0)
 
 
 def shown(user: User) -> list[dict[str, Any]]:
@@ -148,4 +149,7 @@ def _bytes(row: Import) -> dict[str, Any]:
     if row.upload is None or row.state != "running":
         return {"progress": ""}
     here, size = listing.received(row), row.upload.size
-    return {"progress": f"{readable(here)} / {readable(size)}", "percent": 100 * here // size}
+    return {
+        "progress": _("%(here)s of %(size)s") % {"here": readable(here), "size": readable(size)},
+        "percent": 100 * here // size,
+    }

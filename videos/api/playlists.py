@@ -8,7 +8,14 @@ from typing import Any
 from django.core.paginator import InvalidPage, Paginator
 from django.db import IntegrityError, transaction
 from django.db.models import Count, Q
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from django.http import HttpResponse
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    OpenApiResponse,
+    PolymorphicProxySerializer,
+    extend_schema,
+)
 from rest_framework.exceptions import APIException, NotFound
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -16,6 +23,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from videos import history
+from videos.api import examples, filters, public, public_fields
 from videos.api.playlist_fields import (
     ItemSerializer,
     PlaylistPage,
@@ -26,6 +34,7 @@ from videos.api.playlist_fields import (
     validated,
 )
 from videos.api.preconditions import required_version, version_of
+from videos.api.reading import SAFE, ReadByEverybody, plain
 from videos.api.videos import IF_MATCH
 from videos.models import Playlist, PlaylistFull, Video, lock_videos
 from videos.models.addresses import is_slug_collision, with_free_slug
@@ -59,6 +68,24 @@ class MayUsePlaylists(BasePermission):
         return request.user.is_staff and (may or request.method == "OPTIONS")
 
 
+class MayReadOrUsePlaylists(MayUsePlaylists):
+    """Lets everybody read: what they get depends on the same permission."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        return request.method in SAFE or super().has_permission(request, view)
+
+
+ANY_PAGE = PolymorphicProxySerializer(
+    "AnyPlaylistPage",
+    [public.page_serializer(public_fields.PublicPlaylistSummary, "PublicPlaylistPage"), PlaylistPage],
+    resource_type_field_name=None,
+)
+ANY_PLAYLIST = PolymorphicProxySerializer(
+    "AnyPlaylist", [public_fields.PublicPlaylist, PlaylistSerializer], resource_type_field_name=None
+)
+PAGE_EXAMPLE = {"next": None, "results": [examples.PLAYLIST_SUMMARY]}
+
+
 class PlaylistCalls(APIView):
     """What the calls of playlists share. rights: what a method needs, if that is not the right to change."""
 
@@ -79,12 +106,19 @@ class PlaylistCalls(APIView):
         return Response(representation(playlist), status, headers=headers)
 
 
-class PlaylistsView(PlaylistCalls):
+class PlaylistsView(ReadByEverybody, PlaylistCalls):
+    permission_classes = [MayReadOrUsePlaylists]
     rights = {"POST": "add"}
 
-    @extend_schema(operation_id="v1_playlists_list", parameters=[OpenApiParameter("page", int)], responses=PlaylistPage)
-    def get(self, request: Request) -> Response:
-        """List the playlists by title, without their videos."""
+    @extend_schema(
+        operation_id="v1_playlists_list",
+        parameters=[OpenApiParameter("page", int, description="For editors, instead of a cursor"), *filters.PAGING],
+        responses=OpenApiResponse(ANY_PAGE, examples=[OpenApiExample("For everybody", value=PAGE_EXAMPLE)]),
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """List the public playlists to everybody, all playlists by title to editors; without their videos."""
+        if not MayUsePlaylists().has_permission(request, self):
+            return public.of_playlists(request)
         rows = Playlist.objects.annotate(number=Count("items", filter=Q(items__video__deleted_at=None)))
         try:
             page = Paginator(rows.order_by("title", "pk"), PAGE_SIZE).page(request.GET.get("page", "1"))
@@ -92,7 +126,7 @@ class PlaylistsView(PlaylistCalls):
             raise NotFound("There is no such page.") from error
         following = page.next_page_number() if page.has_next() else None
         found = {"count": page.paginator.count, "next_page": following, "results": [summary(row) for row in page]}
-        return Response(found, headers={"Cache-Control": "no-store"})
+        return plain(Response(found, headers={"Cache-Control": "no-store"}))
 
     @extend_schema(request=PlaylistWithFields, responses={201: PlaylistSerializer})
     def post(self, request: Request) -> Response:
@@ -106,13 +140,18 @@ class PlaylistsView(PlaylistCalls):
         return self.answer(playlist.pk, HTTPStatus.CREATED)
 
 
-class PlaylistView(PlaylistCalls):
+class PlaylistView(ReadByEverybody, PlaylistCalls):
+    permission_classes = [MayReadOrUsePlaylists]
     rights = {"DELETE": "delete"}
 
-    @extend_schema(responses=PlaylistSerializer)
-    def get(self, request: Request, slug: str) -> Response:
-        """Answer a playlist with its videos in their order, and its version as ETag."""
-        return self.answer(found(slug).pk)
+    @extend_schema(
+        responses=OpenApiResponse(ANY_PLAYLIST, examples=[OpenApiExample("For everybody", value=examples.PLAYLIST)])
+    )
+    def get(self, request: Request, slug: str) -> HttpResponse:
+        """Answer a playlist with its videos in their order; to editors with its version as ETag."""
+        if MayUsePlaylists().has_permission(request, self):
+            return plain(self.answer(found(slug).pk))
+        return public.of_playlist(request, slug)
 
     @extend_schema(
         request=PlaylistWithFields,

@@ -5,7 +5,14 @@ from typing import Any, cast
 
 from django.contrib.auth.models import AnonymousUser, User
 from django.db import IntegrityError, transaction
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from django.http import HttpResponse
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    OpenApiResponse,
+    PolymorphicProxySerializer,
+    extend_schema,
+)
 from rest_framework.exceptions import NotFound
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -14,8 +21,10 @@ from rest_framework.views import APIView
 
 from transcoding.operations import control
 from videos import archive, editing, history
+from videos.api import examples, public, public_fields
 from videos.api.fields import VideoSerializer, VideoWithFields, differences, representation, validated
 from videos.api.preconditions import Conflict, required_version, version_of
+from videos.api.reading import SAFE, ReadByEverybody, plain
 from videos.models import Video
 from videos.models.addresses import is_slug_collision
 from videos.publication import PublicationError
@@ -39,6 +48,13 @@ class MayUseVideo(BasePermission):
         return request.user.is_staff and (may or request.method == "OPTIONS")
 
 
+class MayReadOrUseVideo(MayUseVideo):
+    """Lets everybody read: what they get depends on the same permission."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        return request.method in SAFE or super().has_permission(request, view)
+
+
 class MayManageJobs(BasePermission):
     """Allows staff who may retry and re-encode in the admin."""
 
@@ -60,17 +76,29 @@ class OneVideoView(APIView):
         return Response(representation(video, cast(User, request.user)), status, headers=headers_of(video))
 
 
-class VideoView(OneVideoView):
-    permission_classes = [MayUseVideo]
+ANY_VIDEO = PolymorphicProxySerializer(
+    "AnyVideo", [public_fields.PublicVideo, VideoSerializer], resource_type_field_name=None
+)
+
+
+class VideoView(ReadByEverybody, OneVideoView):
+    permission_classes = [MayReadOrUseVideo]
 
     @property
     def token_scope(self) -> Any:
         return (Scope.READ, Scope.EDIT) if self.request.method in ("GET", "HEAD") else Scope.EDIT
 
-    @extend_schema(responses=VideoSerializer)
-    def get(self, request: Request, slug: str) -> Response:
-        """Answer the fields of a video, with its version as ETag."""
-        return self.answer(request, slug)
+    @extend_schema(
+        responses=OpenApiResponse(ANY_VIDEO, examples=[OpenApiExample("For everybody", value=examples.VIDEO)]),
+    )
+    def get(self, request: Request, slug: str) -> HttpResponse:
+        """Answer a public or unlisted video to everybody; any to its editors, with its version as ETag."""
+        if MayUseVideo().has_permission(request, self):
+            try:
+                return plain(self.answer(request, slug))
+            except NotFound:  # of another category than the account is limited to
+                return public.of_video(request, slug)
+        return public.of_video(request, slug)
 
     @extend_schema(
         request=VideoWithFields,

@@ -3,8 +3,8 @@
 import errno
 import os
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -69,32 +69,33 @@ def _linked(file: BinaryIO, known: str) -> Original | None:
         if error.errno not in CANNOT_LINK:
             raise
         return None
-    try:
+    with deleted_after_error(path):
         return Original(path, os.fstat(file.fileno()).st_size, known or digest(file), linked=True)
-    except BaseException:
-        path.unlink()
-        raise
 
 
 def _copied(file: BinaryIO, size: int) -> Original:
     descriptor, name = tempfile.mkstemp(prefix="import-", dir=settings.UPLOADS_DIR)
     path = Path(name)
     try:
-        with os.fdopen(descriptor, "wb") as copy:
+        with os.fdopen(descriptor, "wb") as copy, deleted_after_error(path):
             disk_quota.allocate(copy.fileno(), size)
             found = digest(file, copy.write)
             copy.truncate()  # what was allocated and is not needed
             return Original(path, copy.tell(), found)
     except OSError as error:
-        path.unlink()
         if is_disk_full(error):
-            raise disk_quota.InsufficientSpace(
-                "The disk became full. Free some space, then import it again."
-            ) from error
+            sentence = "The disk became full. Free some space, then import it again."
+            raise disk_quota.InsufficientSpace(sentence) from error
         raise Refused(f"It cannot be copied: {error.strerror}.") from error
+
+
+@contextmanager
+def deleted_after_error(path: Path) -> Iterator[None]:
+    """Delete a file that is being written if the block fails, whatever the reason."""
+    try:
+        yield
     except BaseException:
-        with suppress(FileNotFoundError):
-            path.unlink()
+        path.unlink(missing_ok=True)
         raise
 
 

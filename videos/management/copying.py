@@ -3,14 +3,13 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from django.conf import settings
 from django.core.management.base import CommandError
 
 from transcoding.queue import disk_quota
+from videos.imports.originals import deleted_after_error
 
 BLOCK = 1 << 20  # bytes that are copied at a time
 
@@ -23,7 +22,7 @@ def copied(file: Path) -> Path:
     settings.UPLOADS_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         descriptor, name = tempfile.mkstemp(prefix="import-", dir=settings.UPLOADS_DIR)
-        with os.fdopen(descriptor, "wb") as copy, _deleted_after_error(Path(name)), file.open("rb") as original:
+        with os.fdopen(descriptor, "wb") as copy, deleted_after_error(Path(name)), file.open("rb") as original:
             disk_quota.allocate(copy.fileno(), os.fstat(original.fileno()).st_size)
             shutil.copyfileobj(original, copy, BLOCK)
     except disk_quota.InsufficientSpace as refusal:
@@ -31,12 +30,3 @@ def copied(file: Path) -> Path:
     except OSError as error:
         raise CommandError(f"{file} cannot be copied: {error.strerror}.", returncode=1) from error
     return Path(name)
-
-
-@contextmanager
-def _deleted_after_error(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        path.unlink()
-        raise

@@ -1,9 +1,11 @@
 """Categories, tags, videos, chapters and playlists of the original VLog."""
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from math import isfinite
 from typing import Any
 
 from django.conf import settings
@@ -27,13 +29,18 @@ from videos.models import (
     incoming,
     new_media_key,
 )
-from videos.models.addresses import free_slug_in
 from videos.moving import vlog_tables
 from videos.moving.database import MovingError, aware
-from videos.moving.move import Move, Pair
+from videos.moving.move import Move, Pair, unused
 from vlog.sentences import counted
 
+SLUG = re.compile(r"[-a-zA-Z0-9_]+")  # what the addresses of pages take
 WARNED = timedelta(days=7)  # before the first archived video is deleted permanently
+
+
+def positive(number: float | None) -> float:
+    """Return a number of seconds, and 0 for what is none."""
+    return number if number is not None and isfinite(number) and number > 0 else 0.0
 
 
 def load_labels(move: Move) -> None:
@@ -43,17 +50,21 @@ def load_labels(move: Move) -> None:
 
 
 def _categories(rows: list[Any]) -> Iterable[Pair]:
+    used = {row.slug for row in rows}
     here = {category.slug: category for category in Category.objects.filter(slug__in=[row.slug for row in rows])}
     for row in rows:
-        fields = {"name": row.name, "slug": row.slug, "description": row.description or ""}
+        slug = row.slug if SLUG.fullmatch(row.slug) else unused(Category, row.name, used)
+        fields = {"name": row.name, "slug": slug, "description": row.description or ""}
         yield row.id, here.get(row.slug) or Category(**fields, created_at=aware(row.created_at) or timezone.now())
 
 
 def _tags(rows: list[Any]) -> Iterable[Pair]:
     known = Tag.objects.filter(models.Q(slug__in=[r.slug for r in rows]) | models.Q(name__in=[r.name for r in rows]))
     here = {key: tag for tag in known for key in (tag.slug, tag.name)}
+    used = {row.slug for row in rows}
     for row in rows:
-        made = Tag(name=row.name, slug=row.slug, created_at=aware(row.created_at) or timezone.now())
+        slug = row.slug if SLUG.fullmatch(row.slug) else unused(Tag, row.name, used)
+        made = Tag(name=row.name, slug=slug, created_at=aware(row.created_at) or timezone.now())
         yield row.id, here.get(row.slug) or here.get(row.name) or made
 
 
@@ -78,8 +89,21 @@ def check_identity(move: Move) -> None:
 def _videos(move: Move, rows: list[Any]) -> list[Pair]:
     categories = move.new_ids("categories", (row.category_id for row in rows))
     taken = _taken([row.slug for row in rows])
-    lines = _custom_fields(move, [row.id for row in rows])
-    return [(row.id, _video(move, row, categories, taken, lines[row.id])) for row in rows]
+    lines, used = _custom_fields(move, [row.id for row in rows]), {row.slug for row in rows}
+    slugs = {row.id: _slug(move, row, taken, used) for row in rows}
+    return [(row.id, _video(row, slugs[row.id], categories.get(row.category_id), lines[row.id])) for row in rows]
+
+
+def _slug(move: Move, row: Any, taken: set[str], used: set[str]) -> str:
+    """Return the slug of a video: its own, if that is an address here and free."""
+    if row.slug not in taken and SLUG.fullmatch(row.slug):
+        return str(row.slug)
+    slug, why = (
+        unused(Video, row.title or row.slug, used),
+        "is taken here" if row.slug in taken else "is no address here",
+    )
+    move.report.lose("videos", row.id, f"its address: {row.slug} {why}, so it becomes {slug}")
+    return slug
 
 
 def _taken(slugs: list[str]) -> set[str]:
@@ -88,18 +112,14 @@ def _taken(slugs: list[str]) -> set[str]:
     return {*present, *Video.objects.filter(old_slugs__slug__in=slugs).values_list("old_slugs__slug", flat=True)}
 
 
-def _video(move: Move, row: Any, categories: dict[int | None, Any], taken: set[str], lines: list[str]) -> Video:
-    slug = row.slug
-    if slug in taken:
-        slug = free_slug_in(Video, row.title or row.slug)
-        move.report.lose("videos", row.id, f"its address: {row.slug} is taken here, so it becomes {slug}")
+def _video(row: Any, slug: str, category: int | None, lines: list[str]) -> Video:
     is_public, now = row.published_at is not None, timezone.now()
     fields: dict[str, Any] = {
         "title": row.title or row.slug,
         "slug": slug,
         "description": "\n".join(filter(None, [row.description or "", *lines])),
-        "category_id": categories.get(row.category_id),
-        "duration": max(0.0, row.duration or 0.0),
+        "category_id": category,
+        "duration": positive(row.duration),
         "source_width": max(0, row.source_width or 0),
         "source_height": max(0, row.source_height or 0),
         "created_at": aware(row.created_at) or aware(row.published_at) or now,
@@ -188,8 +208,8 @@ def _write_tags(move: Move, ids: dict[int | None, int | None]) -> None:
 def _write_chapters(move: Move, ids: dict[int | None, int | None]) -> None:
     rows = move.old.of("chapters", vlog_tables.CHAPTERS, "video_id", [pk for pk in ids if pk])
     made: dict[tuple[int, float], Chapter] = {}
-    for row in sorted(rows, key=lambda row: (row.video_id, row.start_time or 0.0, row.position or 0)):
-        video, start = ids[row.video_id], max(0.0, row.start_time or 0.0)
+    for row in sorted(rows, key=lambda row: (row.video_id, positive(row.start_time), row.position or 0)):
+        video, start = ids[row.video_id], positive(row.start_time)
         if video is None:
             continue
         if (video, start) in made:
@@ -215,13 +235,15 @@ def load_playlists(move: Move) -> None:
 
 def _playlists(move: Move, rows: list[Any]) -> Iterable[Pair]:
     taken = set(Playlist.objects.filter(slug__in=[row.slug for row in rows]).values_list("slug", flat=True))
+    used = {row.slug for row in rows}
     for row in rows:
         if row.deleted_at is not None:
             move.report.lose("playlists", row.id, f"«{row.title}» is left out, because it was deleted there")
             continue
-        slug = free_slug_in(Playlist, row.title or row.slug) if row.slug in taken else row.slug
+        is_free = row.slug not in taken and SLUG.fullmatch(row.slug)
+        slug = row.slug if is_free else unused(Playlist, row.title or row.slug, used)
         lost = {
-            f"its address: {row.slug} is taken here, so it becomes {slug}": slug != row.slug,
+            f"its address: {row.slug} cannot be used here, so it becomes {slug}": slug != row.slug,
             "that it was featured": row.is_featured,
             f"its kind, {row.playlist_type}": row.playlist_type not in (None, "playlist"),
             f"its picture, {row.thumbnail_path}": row.thumbnail_path,

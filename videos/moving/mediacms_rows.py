@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from django.db import models, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from videos.formatting import seconds_of
@@ -24,10 +24,9 @@ from videos.models import (
     Visibility,
     incoming,
 )
-from videos.models.addresses import free_slug_in
 from videos.moving import mediacms_tables
 from videos.moving.database import aware
-from videos.moving.move import Move, Pair
+from videos.moving.move import Move, Pair, unused
 
 TITLE, NAME, TAG = 255, 100, 50  # characters
 TAKEN = ("video", "audio")  # media that become videos here
@@ -45,24 +44,13 @@ def load(move: Move) -> None:
     _load_items(move)
 
 
-def _unused(model: type[models.Model], text: str, used: set[str]) -> str:
-    """Return a slug that no row has, nor another one of the same chunk."""
-    slug = base = free_slug_in(model, text)
-    number = 1
-    while slug in used:
-        number += 1
-        slug = free_slug_in(model, f"{base[:40]}-{number}")
-    used.add(slug)
-    return slug
-
-
 def _categories(rows: list[Any]) -> Iterable[Pair]:
     here = {category.name.lower(): category for category in Category.objects.all()}
     used: set[str] = set()
     for row in rows:
         name = (row.title or "Category")[:NAME]
         if name.lower() not in here:
-            facts = {"name": name, "description": row.description or "", "slug": _unused(Category, name, used)}
+            facts = {"name": name, "description": row.description or "", "slug": unused(Category, name, used)}
             here[name.lower()] = Category(**facts, created_at=aware(row.add_date) or timezone.now())
             yield row.id, here[name.lower()]
         else:
@@ -94,7 +82,7 @@ def _media(move: Move, rows: list[Any]) -> Iterable[Pair]:
         views = max(0, row.views or 0)
         fields: dict[str, Any] = {
             "title": title,
-            "slug": _unused(Video, title, used),
+            "slug": unused(Video, title, used),
             "description": row.description or "",
             "category_id": category.get(row.id),
             "created_at": created_at,
@@ -191,7 +179,7 @@ def _playlists(rows: list[Any]) -> Iterable[Pair]:
     used: set[str] = set()
     for row in rows:
         title = (row.title or "Playlist")[:TITLE]
-        facts = {"title": title, "description": row.description or "", "slug": _unused(Playlist, title, used)}
+        facts = {"title": title, "description": row.description or "", "slug": unused(Playlist, title, used)}
         created_at = aware(row.add_date) or timezone.now()
         yield row.id, Playlist(**facts, visibility=PlaylistVisibility.UNLISTED, created_at=created_at)
 

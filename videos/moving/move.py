@@ -9,6 +9,7 @@ from typing import Any
 from django.db import connection, models, transaction
 
 from videos.models import ImportMap
+from videos.models.addresses import free_slug_in
 from videos.moving.database import MovingError, OldDatabase
 from videos.moving.progress import Progress
 from videos.moving.report import Report
@@ -109,6 +110,17 @@ class Move:
         made = ids | {old: row.pk for old, row in pairs}
         ImportMap.objects.note(self.source, kind, made.items(), addresses)
         self.report.add(kind.replace("_", " "), len(fresh))
+
+
+def unused(model: type[models.Model], text: str, used: set[str]) -> str:
+    """Return a slug made from a text that no row has, nor another one of the same chunk, and add it to `used`."""
+    slug = base = free_slug_in(model, text)
+    number = 1
+    while slug in used:
+        number += 1
+        slug = free_slug_in(model, f"{base[:40]}-{number}")
+    used.add(slug)
+    return slug
 
 
 def _advance_sequence(table: str, highest: int) -> None:

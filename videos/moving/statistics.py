@@ -134,7 +134,7 @@ def count_views(move: Move) -> None:
     if last is None or last == ImportMap.objects.mark(move.source, COUNTED):
         return
     rows = ImportMap.objects.of(move.source, "videos").filter(new_id__isnull=False).order_by("new_id")
-    ids = list(rows.values_list("new_id", flat=True))
+    ids = [pk for pk in rows.values_list("new_id", flat=True) if pk is not None]
     move.progress.begin("views are counted", len(ids))
     for begin in range(0, len(ids), VIDEOS):
         rollups.count_again(ids[begin : begin + VIDEOS])

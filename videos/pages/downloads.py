@@ -78,12 +78,22 @@ class Choice:
 @require_safe
 def download(request: HttpRequest, package: str, grant: str = "") -> HttpResponseBase:
     """Send a video as one file, whole or a range of its bytes, to everybody who has the address of its other files."""
+    return _answer(request, request.GET, package, grant)
+
+
+@require_safe
+def sound(request: HttpRequest, package: str, grant: str = "") -> HttpResponseBase:
+    """Send the audio as one file under an address that ends in `.m4a`, as podcast directories want it."""
+    return _answer(request, QueryDict(f"quality={SOUND}"), package, grant)
+
+
+def _answer(request: HttpRequest, query: QueryDict, package: str, grant: str) -> HttpResponseBase:
     try:
         video = _downloadable(package, grant)
-        if request.GET.get("as"):
-            return _text_file(video, request.GET)
+        if query.get("as"):
+            return _text_file(video, query)
         with ExitStack() as stack:
-            response = _response(request, video, chosen(video, request.GET), stack)
+            response = _response(request, video, chosen(video, query), stack)
             response._resource_closers.append(stack.pop_all().close)  # the file is sent after this function returns
             return response
     except NotOffered as error:

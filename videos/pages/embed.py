@@ -29,12 +29,14 @@ from videos.formatting import absolute, seconds_of
 from videos.models import Chapter, Video, address_of
 from videos.pages import passwords, shown
 from videos.pages.redirects import moved
+from videos.storage.paths import poster_url
 from vlog import site
 
 WIDTH, HEIGHT = 640, 360  # of the player in pixels, unless the site that embeds it wants less
 PERMISSIONS = "autoplay; fullscreen; picture-in-picture"
 PAGES = ("watch", "embed")  # the names of the addresses that oEmbed knows
 MAX_PIXELS = 10_000
+POSTER = 1280  # pixels of its longer side at most
 PIXELS = re.compile(r"[1-9]\d{0,5}", re.ASCII)
 
 MISSING = {
@@ -153,7 +155,8 @@ def oembed(request: HttpRequest) -> HttpResponse:
     video = _video_at(request.GET.get("url", ""))
     if video is None or not settings.EMBED_SITES:
         return _answer({"error": "There is no video to embed at this address."}, HTTPStatus.NOT_FOUND)
-    return _answer(_described(video, *_fitted(int(width), int(height))))
+    described = _described(video, *_fitted(int(width), int(height)))
+    return _answer({**described, **_thumbnail(video, int(width), int(height))})
 
 
 def _answer(data: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> JsonResponse:
@@ -190,6 +193,18 @@ def _described(video: Video, width: int, height: int) -> dict[str, Any]:
         "width": width,
         "height": height,
     }
+
+
+def _thumbnail(video: Video, max_width: int, max_height: int) -> dict[str, Any]:
+    """Return the poster, unless it is larger than the site wants: oEmbed has limits for both."""
+    larger = max(video.source_width, video.source_height)
+    if not larger:
+        return {}
+    scale = min(1, POSTER / larger)
+    width, height = round(video.source_width * scale), round(video.source_height * scale)
+    if width > max_width or height > max_height:
+        return {}
+    return {"thumbnail_url": absolute(poster_url(video)), "thumbnail_width": width, "thumbnail_height": height}
 
 
 def discovery(video: Video) -> str:

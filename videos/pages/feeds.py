@@ -1,19 +1,18 @@
-"""RSS feeds of the latest videos, the sitemap and robots.txt."""
+"""RSS feeds of the latest videos."""
 
 import re
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any, cast
-from xml.sax.saxutils import escape
 
 from django.contrib.syndication.views import Feed
 from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.cache import patch_cache_control
+from django.utils.cache import get_conditional_response, patch_cache_control
 from django.utils.feedgenerator import Enclosure, Rss201rev2Feed
 from django.utils.xmlutils import SimplerXMLGenerator
-from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from videos.formatting import absolute
@@ -26,8 +25,6 @@ from vlog import site
 
 LATEST = 30
 FRESH_SECONDS = 300  # at most: a copy in a cache ends with the next planned change of any video
-MAX_PLAYLISTS = 5_000  # of the sitemap
-MAX_ADDRESSES = 50_000  # of one sitemap, according to sitemaps.org
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # Char, in the XML recommendation
 
 
@@ -50,12 +47,19 @@ class MediaFeed(Rss201rev2Feed):
 class LatestFeed(Feed):
     """The feed of the latest public videos, with addresses below VLOG_BASE_URL."""
 
-    feed_type = MediaFeed
+    feed_type: type[Rss201rev2Feed] = MediaFeed
+    file_name = "feed.xml"
 
     def __call__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         response = require_safe(super().__call__)(request, *args, **kwargs)
+        if response.status_code == HTTPStatus.OK:
+            response.headers["ETag"] = f'"{site.key_of(response.content)}"'
         patch_cache_control(response, public=True, max_age=fresh_seconds())
-        return response
+        return get_conditional_response(request, etag=response.headers.get("ETag"), response=response) or response
+
+    @property
+    def language(self) -> str:  # type: ignore[override]
+        return site.current().language
 
     def title(self, of: Any) -> str:
         return xml_text(f"{site.current().name}: {of.name}" if of else site.current().name)
@@ -70,12 +74,10 @@ class LatestFeed(Feed):
         return absolute(of.get_absolute_url() if of else reverse("home"))
 
     def feed_url(self, of: Any) -> str:
-        return f"{self.link(of)}feed.xml"
+        return f"{self.link(of)}{self.file_name}"
 
     def items(self, of: Any) -> list[Video]:
-        audio = AudioTrack.objects.offered().order_by("-is_default", "position", "pk")
-        listed = self.videos(of).newest().select_related("category", "storage_entry")
-        return list(listed.prefetch_related("tags", Prefetch("audio_tracks", audio, to_attr="offered_audio"))[:LATEST])
+        return list(with_audio(self.videos(of).newest())[:LATEST])
 
     def item_title(self, item: Any) -> str:
         return xml_text(item.title)
@@ -97,13 +99,24 @@ class LatestFeed(Feed):
         """Return the audio of an item without pictures, if viewers may download it; its size is that of segments."""
         if not (item.only_sound and item.downloads and item.offered_audio):
             return []
-        entry = getattr(item, "storage_entry", None)
-        size = entry.folders.get(item.offered_audio[0].rendition, 0) if entry else 0
         address = package_url(item, f"download?quality={SOUND}")
-        return [Enclosure(absolute(address), str(size), AUDIO_TYPE)]
+        return [Enclosure(absolute(address), str(audio_size(item)), AUDIO_TYPE)]
 
     def item_extra_kwargs(self, item: Video) -> dict[str, str]:
         return {"picture": absolute(poster_url(item))}
+
+
+def with_audio(videos: VideoQuerySet) -> VideoQuerySet:
+    """Return the videos with what feeds show of them, and `offered_audio`: the tracks that viewers can choose."""
+    audio = AudioTrack.objects.offered().order_by("-is_default", "position", "pk")
+    related = videos.select_related("category", "storage_entry")
+    return related.prefetch_related("tags", Prefetch("audio_tracks", audio, to_attr="offered_audio"))
+
+
+def audio_size(item: Any) -> int:
+    """Return the bytes of the segments of an item's first audio track; 0 if they are not known."""
+    entry = getattr(item, "storage_entry", None)
+    return int(entry.folders.get(item.offered_audio[0].rendition, 0)) if entry else 0
 
 
 class CategoryFeed(LatestFeed):
@@ -139,26 +152,3 @@ def fresh_seconds() -> int:
     """Return for how long a list of public videos may be cached."""
     changes = next_changes(FRESH_SECONDS)
     return int((changes[0] - timezone.now()).total_seconds()) if changes else FRESH_SECONDS
-
-
-@require_safe
-def sitemap(request: HttpRequest) -> HttpResponse:
-    """List the home page, the categories and as many of the latest videos as one file may contain."""
-    playlists = [row.get_absolute_url() for row in Playlist.objects.listed()[:MAX_PLAYLISTS]]
-    paths = [reverse("home"), reverse("browse"), *([reverse("playlists")] if playlists else []), *playlists]
-    paths += [row.get_absolute_url() for row in Category.objects.all()]
-    slugs = Video.objects.public().newest().values_list("slug", flat=True)[: MAX_ADDRESSES - len(paths)]
-    paths += [reverse("watch", args=[slug]) for slug in slugs]
-    lines = [f"<url><loc>{escape(absolute(path))}</loc></url>" for path in paths]
-    head = '<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">'
-    response = HttpResponse("\n".join([head, *lines, "</urlset>\n"]), content_type="application/xml")
-    patch_cache_control(response, public=True, max_age=fresh_seconds())
-    return response
-
-
-@require_safe
-@cache_control(public=True, max_age=FRESH_SECONDS)
-def robots(request: HttpRequest) -> HttpResponse:
-    """Keep robots out of the admin and the search."""
-    lines = ["User-agent: *", "Disallow: /admin/", "Disallow: /search/", f"Sitemap: {absolute(reverse('sitemap'))}"]
-    return HttpResponse("\n".join([*lines, ""]), content_type="text/plain; charset=utf-8")

@@ -19,6 +19,7 @@ from videos.pages.queue import in_order, may_see
 from videos.pages.redirects import moved, row_or_404
 from videos.pages.views import LongPaginator, numbers_of, page_or_404
 from videos.storage.paths import poster_url
+from vlog import site
 from vlog.serving.everybody import same_for_everybody
 
 PAGE_SIZE = 48
@@ -128,7 +129,7 @@ class PlaylistFeed(CategoryFeed):
         return found
 
     def title(self, of: Playlist) -> str:
-        return xml_text(f"VLog: {of.title}")
+        return xml_text(f"{site.current().name}: {of.title}")
 
     def description(self, of: Playlist) -> str:
         return xml_text(of.description or f"The latest videos: {of.title}")

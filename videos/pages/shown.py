@@ -10,7 +10,7 @@ from videos.models import ArchiveEntry, Category, Video, VideoQuerySet, Visibili
 from vlog import queries
 
 # What templates/site/videos/player.html shows besides a video, on pages that have none of it.
-NO_EXTRAS: dict[str, Any] = {"embedded": False, "start": 0, "chapters": (), "queue": None, "more": ()}
+NO_EXTRAS: dict[str, Any] = {"embedded": False, "start": 0, "chapters": (), "queue": None, "more": (), "later": ()}
 
 
 def pageable() -> VideoQuerySet:

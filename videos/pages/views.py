@@ -87,7 +87,8 @@ def list_page(request: HttpRequest, template: str, videos: VideoQuerySet, **cont
         return render(request, template, {**paging.far_page(videos, request.GET, PAGE_SIZE), **context})
     number = request.GET.get("page", "1")
     page = page_or_404(LongPaginator(videos.newest().values_list("pk"), number), number)
-    visible = cards(Video.objects.filter(pk__in=page.object_list).newest())
+    # Not as a subquery: where PostgreSQL has no statistics yet, it would ask that again for each video.
+    visible = cards(Video.objects.filter(pk__in=[pk for (pk,) in page.object_list]).newest())
     shown = {"page": page, "cards": visible, "page_numbers": numbers_of(page)}
     return render(request, template, {**shown, "steps": paging.steps(page.number, visible), **context})
 

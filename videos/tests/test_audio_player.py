@@ -1,6 +1,7 @@
 """The player in Chromium: a video with two audio tracks, and audio alone."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,6 @@ from videos.tests.live import until
 pytestmark = [pytest.mark.slow("plays videos of its own in a browser"), pytest.mark.django_db]
 
 VIDEO = "document.querySelector('video')"
-ITEMS = "[...document.querySelector('media-audio-track-menu').shadowRoot.querySelectorAll('media-chrome-menu-item')]"
 SHOTS = os.environ.get("VLOG_TEST_SHOTS")  # a folder for screenshots, to be looked at
 
 
@@ -56,28 +56,36 @@ def shoot(page, name):
         page.screenshot(path=Path(SHOTS) / f"{name}.png")
 
 
+def open_menu(page):
+    until(page, "'extended' in document.getElementById('player').dataset")
+    page.locator("#player").hover()
+    page.locator(".act-menu").click()
+
+
 def test_a_viewer_chooses_an_audio_track(visit, address, video):
     page = visit(video)
-    until(page, f"{ITEMS}.length === 2")
-    assert page.evaluate(f"{ITEMS}.map((item) => item.textContent.trim())") == ["English", "Director"]
+    until(page, f"{VIDEO}.hls.audioTracks.length === 2")
     page.evaluate(f"{VIDEO}.play()")
-    page.locator("media-settings-menu-button").click()
+    open_menu(page)
     shoot(page, "settings")
-    page.locator("media-settings-menu-item.audio-item").click()
+    page.get_by_role("menuitem", name="Audio English").click()
     shoot(page, "audio-menu")
-    page.evaluate(f"{ITEMS}[1].click()")
+    choices = page.get_by_role("menuitemradio")
+    assert choices.all_inner_texts() == ["English", "Director"]
+    choices.nth(1).click()
     until(page, f"{VIDEO}.hls.audioTrack === 1")
     until(page, f"{VIDEO}.currentTime > 1")
     assert [asked for asked in page.witness.addresses if "/audio-2/0000" in asked]
-    until(page, f"{ITEMS}[1].getAttribute('aria-checked') === 'true'")
+    page.locator(".act-menu").click()
+    assert page.get_by_role("menuitem", name="Audio Director").is_visible()
     assert page.witness.complaints == []
 
 
 def test_one_audio_track_is_no_choice(visit, song):
     page = visit(song)
-    assert not page.locator(".audio-item").is_visible()
-    page.locator("media-settings-menu-button").click()
-    assert not page.locator(".audio-item").is_visible()
+    open_menu(page)
+    assert page.get_by_role("menuitem").all_inner_texts()[0].startswith("Speed")
+    assert page.get_by_role("menuitem", name=re.compile("Audio|Quality")).count() == 0
 
 
 @pytest.mark.parametrize("width", [390, 1280])
@@ -88,9 +96,8 @@ def test_audio_alone_plays_with_its_poster_and_its_controls(visit, song, width, 
     until(page, f"{VIDEO}.currentTime > 0.5")
     assert page.evaluate(f"{VIDEO}.videoWidth") == 0
     assert "/poster.jpg" in page.evaluate(f"{VIDEO}.poster")
-    for part in (".seek-row", "media-control-bar"):
-        assert page.evaluate(f"getComputedStyle(document.querySelector('{part}')).opacity") == "1"
-    assert page.locator("media-fullscreen-button").count() == 0
-    assert page.locator("media-rendition-menu").count() == 0
+    page.wait_for_timeout(3500)
+    assert page.evaluate("getComputedStyle(document.querySelector('.controls')).opacity") == "1"
+    assert page.locator(".act-full").is_hidden()
     shoot(page, f"song-{width}-{scheme}")
     assert page.witness.complaints == []

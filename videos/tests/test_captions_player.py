@@ -75,8 +75,8 @@ def show_at(page, seconds):
 
 def switch_on(page):
     until(page, f"{VIDEO}.textTracks.length > 0")
-    page.hover("media-controller")
-    page.click("media-captions-button")
+    page.hover("#player")
+    page.click(".act-captions")
     until(page, f"{SHOWN}.length == 1")
 
 
@@ -85,7 +85,7 @@ def test_they_are_off_until_the_viewer_asks(visit):
     until(page, f"{VIDEO}.textTracks.length > 0")
     page.wait_for_timeout(1000)
     assert page.evaluate(f"{SHOWN}.length") == 0
-    assert page.locator("media-captions-button").is_visible()
+    assert page.locator(".act-captions").is_visible()
 
 
 def test_each_appears_at_its_time_and_goes(visit):
@@ -111,8 +111,8 @@ def test_the_choice_is_remembered(visit):
     switch_on(visit())
     page = visit()
     until(page, f"{SHOWN}.length == 1")
-    page.hover("media-controller")
-    page.click("media-captions-button")
+    page.hover("#player")
+    page.click(".act-captions")
     until(page, f"{SHOWN}.length == 0")
     page = visit()
     until(page, f"{VIDEO}.textTracks.length > 0")
@@ -154,8 +154,11 @@ def test_the_desk_shows_the_sound_and_plays(visit, context, address, video):
 
 def test_chapters_are_on_the_bar_in_the_menu_and_on_the_page(visit):
     page = visit()
-    until(page, "document.querySelector('media-time-range').mediaChaptersCues?.length == 2")
-    page.evaluate("document.querySelector('.chapters-menu media-chrome-menu-item:last-of-type').click()")
+    until(page, "document.querySelectorAll('.pieces span').length == 2")
+    page.hover("#player")
+    page.click(".act-menu")
+    page.get_by_role("menuitem", name="Chapters Start").click()
+    page.get_by_role("menuitemradio", name="End 0:09").click()
     until(page, f"{VIDEO}.currentTime >= 9")
     page.click(".chapters li:first-child a")
     until(page, f"{VIDEO}.currentTime < 9")

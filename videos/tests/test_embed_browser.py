@@ -82,6 +82,8 @@ def test_the_dialog_gives_the_moment_that_the_player_shows(browser, address, vid
     page.get_by_label("Start at 0:02").check()
     assert page.input_value("#share-address") == f"{address}/watch/{video.slug}/?t=2"
     assert f'src="{address}/embed/{video.slug}/?start=2" width' in page.input_value("#share-code")
+    assert page.get_attribute("#share-qr", "src") == f"/qr/{video.slug}.svg?t=2"
+    live.until(page, "document.getElementById('share-qr').naturalWidth > 0")
     assert page.get_by_role("link", name="E-mail").get_attribute("href").endswith("%3Ft%3D2")
     page.get_by_role("button", name="Copy", exact=True).click()
     live.until(page, "document.getElementById('share-status').textContent !== ''")

@@ -16,7 +16,6 @@ from videos.tests.test_pages import HIDDEN
 pytestmark = pytest.mark.django_db
 
 MEDIA = "{http://search.yahoo.com/mrss/}"
-SITEMAP = "{http://www.sitemaps.org/schemas/sitemap/0.9}"
 
 
 @pytest.fixture
@@ -131,7 +130,11 @@ def test_a_feed_of_nothing_is_not_there(client, address):
     assert client.get(address).status_code == 404
 
 
-@pytest.mark.parametrize("address", ["/feed.xml", "/tag/woods/feed.xml", "/sitemap.xml", "/robots.txt"])
+LASTING = ["/feed.xml", "/tag/woods/feed.xml", "/podcast.xml", "/sitemap.xml", "/sitemap/pages.xml", "/robots.txt"]
+LASTING += ["/llms.txt"]
+
+
+@pytest.mark.parametrize("address", LASTING)
 def test_they_are_the_same_for_everybody_and_may_be_kept_a_while(client, shelf, address):
     response = client.get(address)
     assert "Vary" not in response
@@ -139,16 +142,3 @@ def test_they_are_the_same_for_everybody_and_may_be_kept_a_while(client, shelf, 
     assert response.cookies == {}
     assert client.post(address).status_code == 405
     assert client.head(address).status_code == 200
-
-
-def test_the_sitemap_has_every_public_page(client, shelf):
-    shelf("walk")
-    shelf("hidden", status="failed")
-    places = [place.text for place in read(client, "/sitemap.xml").iter(f"{SITEMAP}loc")]
-    assert places == [f"{settings.BASE_URL}{path}" for path in ("/", "/browse/", "/category/walks/", "/watch/walk/")]
-
-
-def test_robots_are_told_where_the_map_is(client):
-    text = client.get("/robots.txt").content.decode()
-    assert f"Sitemap: {settings.BASE_URL}/sitemap.xml\n" in text
-    assert "Disallow: /admin/\n" in text

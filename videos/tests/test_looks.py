@@ -19,7 +19,7 @@ from videos.tests.factories import (
 pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 PAGES = ["/", "/browse/", "/search/", "/search/?q=walk", "/search/?q=nothing", "/category/walks/", "/nothing/"]
-PAGES += ["/playlists/", "/playlist/hikes/", "/watch/v3/?list=hikes"]
+PAGES += ["/playlists/", "/playlist/hikes/", "/watch/v3/?list=hikes", "/privacy/"]
 NARROW, WIDE = {"width": 320, "height": 700}, {"width": 1280, "height": 800}
 PASSWORD = "correct horse"
 
@@ -205,6 +205,17 @@ def test_the_pages_of_a_search_are_reached_without_javascript(visit, address):
     page.get_by_role("link", name="Next").click()
     page.wait_for_url(f"{address}/search/?q=walk&page=2")
     assert page.locator(".result").count() == 6
+
+
+def test_a_visitor_opts_out_without_javascript(visit, address):
+    page = visit("/privacy/", java_script_enabled=False)
+    page.get_by_role("button", name="Opt out and erase").click()
+    page.wait_for_url(f"{address}/privacy/?done=out")
+    assert page.get_by_role("status").inner_text().startswith("You have opted out.")
+    assert [(cookie["name"], cookie["value"]) for cookie in page.context.cookies()] == [("vlog_viewer", "no")]
+    page.get_by_role("button", name="Opt in again").click()
+    page.wait_for_url(f"{address}/privacy/?done=in")
+    assert page.context.cookies() == []
 
 
 def test_the_field_of_tags_suggests_what_is_not_there_yet(visit, address):

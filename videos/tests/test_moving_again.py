@@ -155,6 +155,29 @@ def test_missing_files_are_told(old, tmp_path):
     assert f"videos {walk.pk}: its rendition 360p is left out: seg_0001.m4s is missing" in report
 
 
+def test_odd_values_are_made_usable(old, tmp_path, client):
+    for number in (7, 8):
+        Video.objects.create_with_slug(title="Odd")
+        old.video(number, "odd" if number == 7 else "odd-2", title="Odd", duration=float("inf"))
+    old.video(9, "Größe", title="Size")
+    old.add("categories", id=old.first + 9, name="Maß", slug="maß")
+    old.add(
+        "chapters",
+        id=old.first + 9,
+        video_id=old.first + 9,
+        title="A",
+        start_time=float("inf"),
+        position=1,
+        created_at=old_vlog.THEN,
+    )
+    _, report = move_in(old, tmp_path)
+    assert Video.objects.filter(title="Odd").count() == 4
+    assert Video.objects.get(title="Size").slug == "size"
+    assert "Größe is no address here, so it becomes size" in report
+    assert client.get("/").status_code == 200
+    assert Category.objects.get(name="Maß").slug == "ma"
+
+
 def files_of(old):
     return sorted(path for path in old.storage.rglob("*") if path.is_file())
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.utils import timezone
 
@@ -148,3 +149,24 @@ def test_webhooks_settings_and_what_is_dropped(moved):
     assert "storage.archive_retention_days: set VLOG_ARCHIVE_RETENTION_DAYS=14" in moved.report
     assert "admin_sessions: 1 row" in moved.report
     assert "Missing: worker.online" in moved.report
+
+
+def test_editors_see_imported_videos(moved, client):
+    client.force_login(User.objects.create_superuser("root"))
+    talk = Video.objects.get(pk=moved.first + 1)
+    job = TranscodingJob.objects.get(video=talk)
+    pages = ("", "video/", f"video/{talk.pk}/change/", f"video/{moved.first + 3}/change/", "archivedvideo/")
+    addresses = [f"/admin/videos/{page}" for page in pages]
+    addresses += [
+        "/admin/",
+        "/admin/transcoding/transcodingjob/",
+        f"/admin/transcoding/transcodingjob/{job.pk}/change/",
+    ]
+    assert {address: client.get(address).status_code for address in addresses} == dict.fromkeys(addresses, 200)
+
+
+def test_an_imported_package_cannot_be_downloaded_as_one_file(moved, client):
+    talk = Video.objects.get(pk=moved.first + 1)
+    Video.objects.filter(pk=talk.pk).update(downloads=True)
+    assert "download" not in client.get(f"/watch/{talk.slug}/").content.decode().lower().replace("downloads=", "")
+    assert client.get(f"/media/{paths.package_name(talk)}/download").status_code == 404

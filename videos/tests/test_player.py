@@ -4,12 +4,10 @@ The clip flashes and beeps every 30 frames (1.001 s), so a look at the middle of
 """
 
 import re
-import time
 from itertools import pairwise
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from transcoding.engine.plan.plan import Plan, chunks
 from transcoding.tests.clips import H264
@@ -25,6 +23,7 @@ PERIOD, PERIODS = 30 * FRAME, 20
 END = (PERIODS + 0.5) * PERIOD
 SYNC = 0.080  # seconds
 BRIGHT = 128  # of 255
+SOUND_ALONE = 3  # seconds for which Chromium plays on when it has no more pictures, but sound
 HEIGHTS = [360, 480]
 TITLE = "Flash and beep"
 SMALL = {"width": 800, "height": 600}  # a machine without a graphics card paints every picture by itself
@@ -131,7 +130,7 @@ def boundaries(video):
 
 def test_the_play_button_starts_the_picture(visit):
     page = visit()
-    page.locator("media-play-button.big-play").click()
+    page.locator(".stage > .act-toggle").click()
     until(page, f"{VIDEO}.currentTime > 2")
     assert page.evaluate(f"{VIDEO}.videoWidth / {VIDEO}.videoHeight") == pytest.approx(16 / 9, rel=0.01)
     assert page.evaluate(f"{VIDEO}.duration") == pytest.approx(END, abs=FRAME)
@@ -209,29 +208,11 @@ def test_hls_switches_the_decoded_picture_down_and_up(visit):
 
 
 def choose_quality(page, text):
-    """As a person does, who tries again where the menu closed or was drawn anew under the pointer."""
-    end = time.monotonic() + PATIENCE
-    while True:
-        try:
-            try_to_choose(page, text, timeout=5000)
-            return
-        except PlaywrightTimeout:
-            assert time.monotonic() < end
-            page.keyboard.press("Escape")
-
-
-def try_to_choose(page, text, timeout):
-    page.locator("#player").hover(timeout=timeout)
-    menu = page.locator("media-settings-menu")
-    if not menu.is_visible():
-        page.locator("media-settings-menu-button").click(timeout=timeout)
-    item = page.locator("media-settings-menu-item").filter(has=page.locator("media-rendition-menu"))
-    item.click(timeout=timeout)
-    page.locator("media-rendition-menu").get_by_role("menuitemradio", name=re.compile(f"^{text}")).click(
-        timeout=timeout
-    )
-    page.locator("media-settings-menu-button").click(timeout=timeout)
-    menu.wait_for(state="hidden", timeout=timeout)
+    page.locator("#player").hover()
+    page.locator(".act-menu").click()
+    page.get_by_role("menuitem", name="Quality").click()
+    page.get_by_role("menuitemradio", name=re.compile(f"^{text}")).click()
+    page.locator(".player-menu").wait_for(state="hidden")
 
 
 @pytest.mark.slow("plays through several segments in real time")
@@ -243,7 +224,7 @@ def test_the_quality_menu_switches_the_decoded_picture(visit):
         choose_quality(page, f"{height}p")
         until(page, f"{VIDEO}.videoHeight == {height}")
         assert not page.evaluate(f"{VIDEO}.hls.autoLevelEnabled")
-    choose_quality(page, "Auto")
+    choose_quality(page, "Automatic")
     until(page, f"{VIDEO}.hls.autoLevelEnabled")
 
 
@@ -347,7 +328,7 @@ def test_when_the_server_goes_away_the_buffer_plays_to_its_end_then_the_viewer_i
     message = page.get_by_role("alert")
     message.get_by_text("could not be loaded").wait_for(timeout=PATIENCE * 1000)
     stalled = page.evaluate(f"{VIDEO}.currentTime")
-    assert stalled == pytest.approx(boundaries(video)[3], abs=0.5)
+    assert 0 <= stalled - boundaries(video)[3] + 0.5 <= SOUND_ALONE + 1
     page.unroute(LATE_SEGMENTS)  # and the button is not pressed
     until(page, f"{VIDEO}.currentTime > {stalled + 0.5}")
     assert not message.is_visible()

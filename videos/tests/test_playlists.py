@@ -177,7 +177,7 @@ class TestVisibility:
         if page.status_code == 200:
             assert ("noindex" in page.content.decode()) == (visibility == "unlisted")
         client.logout()
-        listed = [client.get(address).content.decode() for address in ("/", "/playlists/", "/sitemap.xml")]
+        listed = [client.get(address).content.decode() for address in ("/", "/playlists/", "/sitemap/pages.xml")]
         assert [playlist.get_absolute_url() in text for text in listed] == [visibility == "public"] * 3
 
     def test_a_stranger_learns_nothing_of_a_private_playlist_by_its_old_address_or_beside_a_video(self, client, four):

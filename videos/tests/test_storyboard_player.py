@@ -1,6 +1,5 @@
 """The storyboard in Chromium: the picture above the time range is that of the moment below the pointer."""
 
-import json
 import threading
 import time
 
@@ -17,7 +16,8 @@ from videos.tests.live import PATIENCE, until
 pytestmark = [pytest.mark.slow("plays a video of its own in a browser"), pytest.mark.django_db]
 
 SECONDS = 24
-THUMBNAIL = "document.querySelector('media-time-range').shadowRoot.querySelector('media-preview-thumbnail')"
+TILE = "document.querySelector('.hover-card .tile')"
+PLACE = f"{TILE}.style.backgroundPosition.split(' ').map((part) => Math.abs(parseFloat(part)))"
 
 
 @pytest.fixture(scope="module")
@@ -42,19 +42,18 @@ def page(browser, address, video):
     page = browser.new_context(viewport={"width": 1000, "height": 800}).new_page()
     page.witness = live.Witness(page)
     page.goto(address + video.get_absolute_url())
-    until(page, "document.querySelector('track[label=thumbnails]')?.track.cues?.length > 0")
-    until(page, "document.querySelector('video').readyState >= 1")
+    until(page, "'extended' in document.getElementById('player').dataset")
     yield page
     page.context.close()
 
 
 def point_at(page, second):
     """Move the pointer over the time range; gives the moment that it stands for there."""
-    box = page.locator("media-time-range").bounding_box()
+    box = page.locator(".seek").bounding_box()
     page.mouse.move(box["x"] + 5, box["y"] + box["height"] / 2)
     page.mouse.move(box["x"] + box["width"] * second / SECONDS, box["y"] + box["height"] / 2, steps=3)
-    until(page, f"{THUMBNAIL}.mediaPreviewCoords != null && {THUMBNAIL}.offsetWidth > 0")
-    return page.evaluate("Number(document.querySelector('media-time-range').getAttribute('mediapreviewtime'))")
+    until(page, f"!{TILE}.hidden && {TILE}.offsetWidth > 0")
+    return page.evaluate("Number(document.querySelector('.hover-card').dataset.moment)")
 
 
 @pytest.mark.parametrize("second", [5, 13, 21])
@@ -63,17 +62,15 @@ def test_pointing_at_a_moment_shows_its_picture(page, address, second):
     moment = point_at(page, second)
     assert abs(moment - second) < 1
     number = int(moment // 2)
-    coords = [number % 10 * 160, number // 10 * 90, 160, 90]
-    until(page, f"JSON.stringify({THUMBNAIL}.mediaPreviewCoords) == '{json.dumps(coords, separators=(',', ':'))}'")
+    until(page, f"{PLACE}.join() === '{number % 10 * 160},{number // 10 * 90}'")
     until_shown(page, colour_at(moment))
     assert page.witness.complaints == []
     assert page.witness.strangers(address) == []
 
 
 def until_shown(page, colour):
-    """Wait for a colour in the middle of the picture, as the viewer sees it; it fades in."""
-    until(page, f"{THUMBNAIL}.shadowRoot.querySelector('img').naturalWidth > 0")
-    x, y, width, height = page.evaluate(f"(r => [r.x, r.y, r.width, r.height])({THUMBNAIL}.getBoundingClientRect())")
+    """Wait for a colour in the middle of the picture, as the viewer sees it."""
+    x, y, width, height = page.evaluate(f"(r => [r.x, r.y, r.width, r.height])({TILE}.getBoundingClientRect())")
     clip = {"x": x + width / 2 - 4, "y": y + height / 2 - 4, "width": 8, "height": 8}
     end = time.monotonic() + PATIENCE
     while (seen := colour_of(page.screenshot(clip=clip))) != pytest.approx(colour, abs=20):
@@ -88,7 +85,9 @@ def test_a_video_without_asks_for_none(browser, address, video):
         page = browser.new_context().new_page()
         witness = live.Witness(page)
         page.goto(address + video.get_absolute_url())
-        until(page, "document.querySelector('video').readyState >= 1")
+        until(page, "'extended' in document.getElementById('player').dataset")
+        page.hover(".seek")
+        assert page.inner_text(".hover-card p")
         assert not [asked for asked in witness.addresses if "storyboard" in asked]
         assert witness.complaints == []
         page.context.close()

@@ -36,7 +36,7 @@ KEPT_SECONDS, MEANWHILE_SECONDS = 55.0, 5.0
 LONGEST = 512  # characters of an address that is kept
 OVERHEAD = 1000  # bytes of a kept page beside its content and headers
 LARGEST = 8  # a page may have one part in so many of all bytes
-LEVEL = 5  # of gzip: 6 and more take longer for one or two percent
+LEVEL = 3  # of gzip: 5 takes half as long again for a twelfth of the size
 OTHERS = ("/media/", "/static/", "/api/", "/admin/", "/access/", "/picture/", "/site/")  # have no pages to keep
 ANONYMOUS = re.compile(r"(vlog_viewer=[^;,\s]*)?")
 VARIES = {"cookie", "accept-encoding"}
@@ -142,14 +142,18 @@ class Pages:
         if parameters is None or not isinstance(response, HttpResponse):
             start_response(*begun[-1])
             return response
-        page = page_of(response, begun[-1][1])
-        if generation is not None and environ["REQUEST_METHOD"] == "GET" and may_keep(environ, response, parameters):
+        keeps = generation is not None and environ["REQUEST_METHOD"] == "GET"
+        keeps = keeps and may_keep(environ, response, parameters)
+        page = page_of(response, begun[-1][1], packs=keeps or accepts_gzip(environ.get("HTTP_ACCEPT_ENCODING", "")))
+        if generation is not None and keeps:
             self.pages.keep(key, page, generation, started)
-        return Rendered(self._send(page, environ, start_response, started), response)
+        return Rendered(self._send(page, environ, start_response, started, response.content), response)
 
-    def _send(self, page: Page, environ: Environ, start_response: StartResponse, started: float) -> bytes:
-        """Begin the answer and return its body."""
-        status, headers, body = answer_of(page, environ)
+    def _send(
+        self, page: Page, environ: Environ, start_response: StartResponse, started: float, content: bytes | None = None
+    ) -> bytes:
+        """Begin the answer and return its body. content: of the page, where it is at hand."""
+        status, headers, body = answer_of(page, environ, content)
         start_response(f"{status.value} {status.phrase}", headers)
         sent = b"" if environ["REQUEST_METHOD"] == "HEAD" else body
         traffic.count(environ["PATH_INFO"], status, time.monotonic() - started)
@@ -192,21 +196,21 @@ def may_keep(environ: Environ, response: HttpResponse, parameters: frozenset[str
     )
 
 
-def page_of(response: HttpResponse, headers: Headers) -> Page:
-    """Return an answer of Django as a page. headers: those with which the answer begins."""
+def page_of(response: HttpResponse, headers: Headers, *, packs: bool) -> Page:
+    """Return an answer of Django as a page. headers: those with which it begins; packs: whether to compress it."""
     dropped = {"content-length", "content-encoding", "etag", "vary", HEADER.lower()}
     varies = response.headers.get("Vary", "")
     etag = f'W/"{sha256(response.content).hexdigest()[:32]}"'  # weak: that of the compressed page is the same
     kept = [(name, value) for name, value in headers if name.lower() not in dropped]
     vary = ", ".join(filter(None, ["Accept-Encoding", varies]))
-    packed = gzip.compress(response.content, LEVEL, mtime=0)
+    packed = gzip.compress(response.content, LEVEL, mtime=0) if packs else b""
     until = time.monotonic() + KEPT_SECONDS
     return Page(
         [*kept, ("Vary", vary), ("ETag", etag)], etag, packed, len(response.content), until, until + MEANWHILE_SECONDS
     )
 
 
-def answer_of(page: Page, environ: Environ) -> tuple[HTTPStatus, Headers, bytes]:
+def answer_of(page: Page, environ: Environ, content: bytes | None) -> tuple[HTTPStatus, Headers, bytes]:
     """Return the status, the headers and the body of the answer to one request. A range is answered with the whole."""
     own = [(HEADER, id_of(environ.get("HTTP_X_REQUEST_ID", "")))]
     if is_known(page.etag, environ.get("HTTP_IF_NONE_MATCH", "")):
@@ -216,8 +220,9 @@ def answer_of(page: Page, environ: Environ) -> tuple[HTTPStatus, Headers, bytes]
         own += [("Content-Encoding", "gzip"), ("Content-Length", str(len(page.packed)))]
         return HTTPStatus.OK, [*page.headers, *own], page.packed
     own.append(("Content-Length", str(page.size)))
-    body = b"" if environ["REQUEST_METHOD"] == "HEAD" else gzip.decompress(page.packed)
-    return HTTPStatus.OK, [*page.headers, *own], body
+    if content is None:
+        content = b"" if environ["REQUEST_METHOD"] == "HEAD" else gzip.decompress(page.packed)
+    return HTTPStatus.OK, [*page.headers, *own], content
 
 
 def is_known(etag: str, sent: str) -> bool:

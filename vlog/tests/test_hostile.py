@@ -43,6 +43,7 @@ PARAMETERS = [
     "_changelist_filters", "_facets", "term", "app_label", "model_name", "field_name", "days", "id", "id__in", "pk",
     "status", "status__exact", "status__isnull", "category", "category__id__exact", "created_at", "created_at__gte",
     "created_at__year", "visibility", "tag", "added", "captions", "mine",
+    "cursor", "limit", "since", "before", "longer", "shorter", "kind", "playlist", "url", "maxwidth", "start", "done",
     "title__regex", "slug__range", "is_staff__exact", "password__startswith", "a" * 300,
 ]
 FIELDS = [

@@ -66,7 +66,7 @@ class Site(BaseHTTPRequestHandler):
             self.send_response(204 if GRANT in self.path.partition("?")[0] else 403)
             self.end_headers()
             return
-        if self.path.endswith(("/download", "/original/")):
+        if self.path.endswith(("/download", "/audio.m4a", "/original/")):
             self.send_large_file()
             return
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -173,7 +173,11 @@ def test_any_other_request_reaches_the_site_when_it_is_complete(front, path):
 
 
 @pytest.mark.parametrize(
-    "path", [f"/media/{OPEN}/download", f"/media/{PROTECTED}/{GRANT}/download", "/admin/videos/video/7/original/"]
+    "path",
+    [
+        *(f"/media/{OPEN}/download", f"/media/{PROTECTED}/{GRANT}/download", f"/media/{OPEN}/audio.m4a"),
+        "/admin/videos/video/7/original/",
+    ],
 )
 def test_a_download_is_read_from_the_site_as_its_client_takes_it(front, path):
     """If nginx kept a part in a file first, the site would wait until a slow client had all of that."""

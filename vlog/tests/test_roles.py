@@ -24,8 +24,10 @@ from transcoding.engine.package import files
 from transcoding.tests import clips
 from videos import archive, grants, publication, tasks, webhooks
 from videos.models import (
+    AudioTrack,
     Category,
     CategoryLimit,
+    Chapter,
     FeaturedVideo,
     FileVersion,
     ImportMap,
@@ -40,6 +42,7 @@ from videos.models import (
     Visibility,
     VisibilityChange,
 )
+from videos.pages.sitemaps import SIZE
 from videos.storage import placement
 from videos.storage.paths import package_dir, package_name, source_path
 from videos.tests.factories import (
@@ -98,6 +101,7 @@ PASSWORD = "a word for friends"
 REACH = {"public": 2, "unlisted": 1}  # of an address without a grant
 # Where an authorised request is refused next, because its body is invalid or it names a row of another account.
 CHECKED_FIRST = ("/api/worker/v1/", "/api/v1/uploads/", "/api/v1/imports/", "/api/v1/videos/", "/api/v1/playlists/")
+CHECKED_FIRST += ("/privacy/",)
 NOT_FOR_ROLES = {
     "api/worker/v1/",
     # Logging in and out needs no role.
@@ -136,7 +140,7 @@ def folders(tmp_path_factory):
         for name in ("SOURCES", "MEDIA", "ARCHIVE"):
             patch.setattr(settings, f"{name}_DIR", root / name)
             (root / name).mkdir()
-        for name in ("SEARCH_LIMIT", "PLAYBACK_LIMIT"):
+        for name in ("SEARCH_LIMIT", "PLAYBACK_LIMIT", "API_LIMIT"):
             patch.setattr(settings, name, Limit(0))
         yield
 
@@ -159,7 +163,10 @@ def encoded(tmp_path_factory):
 
 def let_download(video, encoded):
     for path in encoded.iterdir():
-        files.store(package_dir(video) / "720p" / path.name, path.read_bytes())
+        for key in ("720p", "audio"):
+            files.store(package_dir(video) / key / path.name, path.read_bytes())
+    AudioTrack.objects.create(video=video, rendition="audio", name="English")
+    Chapter.objects.create(video=video, start=1, title="The first")
     VideoQuality.objects.create(video=video, quality="720p", width=1280, height=720, bitrate=1)
     Video.objects.filter(pk=video.pk).update(downloads=True)
 
@@ -459,6 +466,7 @@ def known_of(rows: dict[str, Any], video: Video, old: str) -> dict[str, Any]:
         "playlist-id": rows["playlist-id"],
         "unlisted-playlist": "unlisted-playlist",
     }
+    known["map"] = f"videos-{video.pk // SIZE}"
     return known | {name: rows[name] for name in ("category", "tag", "month")} | {"other": rows["public"]}
 
 

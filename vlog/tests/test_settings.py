@@ -26,7 +26,8 @@ def run(folder: Path, *arguments: str, **variables: str) -> "subprocess.Complete
 
 
 def settings_read() -> set[str]:
-    text = "".join((BASE_DIR / name).read_text() for name in ("vlog/settings.py", "vlog/speech.py", "vlog/imports.py"))
+    names = ("settings", "speech", "imports", "podcast")
+    text = "".join((BASE_DIR / f"vlog/{name}.py").read_text() for name in names)
     return {f"VLOG_{name}" for name in re.findall(r'\benv\.\w+\(\s*"([A-Z0-9_]+)"', text)}
 
 
@@ -74,6 +75,8 @@ WRONG = [
     ("VLOG_X264_PRESET", "veryfst", "is invalid: Must be one of: ultrafast, superfast, veryfast"),
     ("VLOG_LADDER", "720:2500", "VLOG_LADDER must be rungs such as 720:2500:128"),
     ("VLOG_ENCODER", "nvenc", "is invalid: Must be one of: auto, h264_nvenc"),
+    ("VLOG_PODCAST_CATEGORY", "Walks", "such as Arts, Business"),
+    ("VLOG_PODCAST_EXPLICIT", "perhaps", "VLOG_PODCAST_EXPLICIT"),
     ("VLOG_WHISPER_MODEL", "bse", "or one of tiny.en, tiny, base.en"),
     ("VLOG_WHISPER_MODEL", "/nowhere/base.pt", "names a file that does not exist"),
     ("VLOG_WHISPER_PROMPT", "word " * 81, "has 405 characters, and at most 400 are of use"),
@@ -131,6 +134,7 @@ RIGHT = {
     "VLOG_LANGUAGE": "pt-br",
     "VLOG_X264_PRESET": "slower",
     "VLOG_ENCODER": "auto",
+    "VLOG_PODCAST_CATEGORY": "Society & Culture",
     "VLOG_WHISPER_MODEL": "large-v3-turbo",
     "VLOG_WHISPER_PROMPT": "Nessebar, WebVTT",
     "VLOG_TRANSLATE_URL": "https://translate.example.org/",

@@ -189,3 +189,39 @@ def test_a_process_reads_the_row_only_after_a_change(django_assert_num_queries):
     with django_assert_num_queries(0):
         site.settings_of_site.asked_at -= 1
         site.current()
+
+
+# The icons and the manifest
+
+
+def test_the_manifest_has_the_name_and_the_accent(administrator, client):
+    assert client.get("/site.webmanifest").json()["name"] == "VLog"
+    save(administrator, name="Harbour & <TV> of the town", accent="#0b6e4f", tagline="Ships")
+    response = client.get("/site.webmanifest")
+    found = response.json()
+    assert response.headers["Content-Type"] == "application/manifest+json"
+    assert (found["name"], found["short_name"]) == ("Harbour & <TV> of the town", "Harbour & <T")
+    assert (found["theme_color"], found["description"], found["start_url"]) == ("#0b6e4f", "Ships", "/")
+    assert [icon["sizes"] for icon in found["icons"]] == ["192x192", "512x512", "512x512", "any"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("path", "kind", "begin"),
+    [
+        ("/favicon.ico", "image/vnd.microsoft.icon", b"\0\0\1\0\3\0"),
+        ("/apple-touch-icon.png", "image/png", b"\x89PNG\r\n"),
+    ],
+)
+def test_icons_are_where_browsers_look_for_them(client, django_assert_num_queries, path, kind, begin):
+    with django_assert_num_queries(0):
+        response = client.get(path)
+    assert (response.headers["Content-Type"], response.content[:6]) == (kind, begin)
+    assert not response.cookies
+    assert client.get(path, headers={"If-None-Match": response.headers["ETag"]}).status_code == 304
+
+
+def test_the_pages_name_them(client, db):
+    text = client.get("/").content.decode()
+    assert '<link rel="manifest" href="/site.webmanifest">' in text
+    assert '<link rel="apple-touch-icon" href="/apple-touch-icon.png">' in text

@@ -1,0 +1,30 @@
+// What a player needs only when its first picture is there, or when the viewer uses it.
+
+import { answerWith } from "./answer.js";
+import { showBar } from "./bar.js";
+import { offerCaptions } from "./captions.js";
+import { followLinks } from "./chapters.js";
+import { showEnd } from "./end.js";
+import { listenToKeys } from "./keys.js";
+import { offerMenu } from "./menu.js";
+import { keepWhereItWasLeft } from "./resume.js";
+import { offerOtherScreens } from "./screens.js";
+import { tellTheSystem } from "./session.js";
+import { listenToFingers } from "./touch.js";
+
+export function extend(player) {
+  answerWith(player);
+  showBar(player);
+  offerCaptions(player);
+  followLinks(player);
+  offerMenu(player);
+  listenToKeys(player);
+  listenToFingers(player);
+  offerOtherScreens(player);
+  tellTheSystem(player);
+  if (player.keepsPosition) keepWhereItWasLeft(player);
+  showEnd(player);
+  // Reports, the dialog to share, and what else the page names: nothing of that is needed for the first picture.
+  for (const module of player.stage.dataset.later.split(" ").filter(Boolean)) import(module);
+  player.stage.dataset.extended = "";
+}
