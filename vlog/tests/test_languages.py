@@ -201,7 +201,7 @@ def test_the_language_of_a_person_that_vlog_no_longer_speaks_is_english(db):
 
 def test_errors_of_the_api_stay_english(client, spoken_on_the_site):
     spoken_on_the_site("de")
-    assert client.get("/api/v1/videos/nothing/").json() == {"detail": "Authentication credentials were not provided."}
+    assert client.get("/api/v1/videos/nothing/").json() == {"detail": "There is no video nothing."}
 
 
 def test_a_person_chooses_among_the_languages_that_vlog_speaks(db):
