@@ -31,7 +31,7 @@ from vlog.accounts import limits
 
 TASK = "vlog.tasks.send_password_links"
 MOST_ACCOUNTS = 5  # with one address
-NOT_SENT = _("The e-mail cannot be sent now. Try again in a minute.")
+NOT_SENT = _("The e-mail cannot be sent now. Send it again in a minute.")
 
 TEXT = """A new password was requested for the account {username} of {site}.
 
