@@ -94,6 +94,8 @@ def site(family: Family, folder: Path, commit: str, size: data.Size, redis: str)
     with tempfile.TemporaryDirectory(prefix="vlog-bench-", dir=folder) as place:
         installation = Installation(family, folder, only="web", VLOG_REDIS_URL=redis)
         installation.base = checkout(commit, Path(place)) if commit else BASE
+        if commit:
+            del installation.env["VLOG_KEEP_PAGES_BYTES"]  # earlier ones keep no pages, and do not know the name
         with installation:
             numbers = (size.videos, size.cues, size.categories, size.tags)
             command = [sys.executable, "-c", FILL, str(installation.data), *map(str, numbers)]

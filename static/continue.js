@@ -20,7 +20,7 @@ function card({ page, title, poster, at, of }) {
   const picture = Object.assign(element("img"), { src: poster, alt: "", width: 640, height: 360, loading: "lazy", decoding: "async" });
   const seen = element("span", "seen", element("i"));
   seen.firstChild.style.width = `${Math.min((100 * at) / of, 100)}%`;
-  const link = Object.assign(element("a", "", title), { href: page });
+  const link = Object.assign(element("a", "", title), { href: page, dir: "auto" });
   const minutes = Math.max(Math.round((of - at) / 60), 1);
   const left = element("p", "card-meta", section.dataset.left.replace("{minutes}", minutes));
   const item = element("li", "card", element("div", "thumb", picture, element("span", "badge", clock(of)), seen), element("h3", "card-title", link), left);
