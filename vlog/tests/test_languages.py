@@ -248,3 +248,13 @@ class TestWordsOfScripts:
 
     def test_an_older_address_is_answered_and_not_kept(self, client, db):
         assert client.get("/site/de-0123456789ab.js").headers["Cache-Control"] == "no-cache"
+
+
+@pytest.mark.slow("opens all public pages")
+def test_no_public_page_has_an_english_text_left(client, film, english, spoken_on_the_site):
+    spoken_on_the_site("de")
+    cache.clear()
+    pages = dict(walk(client, "/", "/search/?q=weg", "/search/?q=xyzzy", "/privacy/", "/nothing/", "/watch/protected/"))
+    left = {path: sorted(english.intersection(texts.found)) for path, texts in pages.items()}
+    assert {path: found for path, found in left.items() if found} == {}
+    assert {texts.language for texts in pages.values()} == {"de"}
