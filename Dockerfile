@@ -18,7 +18,8 @@ FROM packages AS collected
 WORKDIR /opt/vlog
 COPY . .
 COPY --from=modules /build/node_modules node_modules
-RUN VLOG_DATA_DIR=/tmp/vlog python manage.py collectstatic --noinput && rm -r node_modules
+RUN export VLOG_DATA_DIR=/tmp/vlog && python manage.py collectstatic --noinput && \
+    python -m vlog.catalogues compile && rm -r node_modules
 
 FROM python:3.11-slim-bookworm AS web
 ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 VLOG_DATA_DIR=/var/lib/vlog

@@ -35,12 +35,12 @@ QUICK_TESTS := $(addprefix analytics/tests/test_,beacons.py rollups.py) \
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: FORCE help announcement setup run test test-all test-failed quick check fix lock bench torture soak age chromium voice nginx prometheus networks
+.PHONY: FORCE help announcement setup run test test-all test-failed quick check fix messages lock bench torture soak age chromium voice nginx prometheus networks
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: announcement .make/packages $(if $(filter no,$(WHISPER)),,.make/whisper) .make/static ## the virtual environment, its packages, the site's static files
+setup: announcement .make/packages $(if $(filter no,$(WHISPER)),,.make/whisper) .make/static .make/messages ## the virtual environment, its packages, the site's static files
 	@:
 
 # Sizes and times are those of a machine without pip's cache.
@@ -87,12 +87,16 @@ check: setup .make/dev-packages ## lint, types, the order of imports, migrations
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
 	$(BIN)/python -m vlog.vocabulary
+	$(BIN)/python -m vlog.catalogues check
 	$(MANAGE) makemigrations --check --dry-run
 	VLOG_BASE_URL=https://vlog.example.org $(MANAGE) check --deploy --fail-level WARNING
 
 fix: setup .make/dev-packages ## mends what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+messages: setup ## adds new texts of the sources to the catalogues in locale/, and removes those that are gone
+	$(BIN)/python -m vlog.catalogues update
 
 lock: .make/venv ## resolves constraints.txt again, with the newest versions that the requirements allow
 	$(PIP) $(UV_PACKAGE)
@@ -142,6 +146,10 @@ soak: setup .make/dev-packages voice networks ## half an hour of load in which e
 
 .make/static: .make/packages .make/node $(STATIC_SOURCES)
 	$(MANAGE) collectstatic --noinput --verbosity 0
+	@touch $@
+
+.make/messages: .make/packages $(wildcard locale/*/LC_MESSAGES/*.po)
+	$(BIN)/python -m vlog.catalogues compile
 	@touch $@
 
 chromium:

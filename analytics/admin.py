@@ -7,10 +7,14 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.translation import gettext as _
 
 from analytics import reports
 from analytics.models import Overview
 from vlog import plot
+from vlog.sentences import one_or_many
+
+VIEWS = one_or_many("%(day)s: %(number)s view", "%(day)s: %(number)s views")
 
 
 @admin.register(Overview)
@@ -41,11 +45,11 @@ class OverviewAdmin(admin.ModelAdmin):
         views = [(total.day, total.views) for total in reports.last_days()]
         context: dict[str, Any] = {
             **self.admin_site.each_context(request),
-            "title": "Statistics",
+            "title": _("Statistics"),
             "opts": self.opts,
             "totals": reports.totals(),
-            "plots": plot.pair(views, "view"),
-            "plot_words": plot.in_words(views, "Views"),
+            "plots": plot.pair(views, VIEWS),
+            "plot_words": plot.in_words(views, _("Views")),
             "top_videos": reports.top_videos(request.user),
             "days": reports.DAYS,
         }

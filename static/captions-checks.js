@@ -9,8 +9,9 @@ export const EMPTY = 32;
 export const SILENT = 64;
 
 export const NAMES = new Map([
-  [UNSURE, "Unsure"], [LONG, "Too long"], [FAST, "Too fast"], [OVERLAP, "Overlap"], [GAP, "Short gap"],
-  [EMPTY, "No text"], [SILENT, "Sound before it"],
+  [UNSURE, translated("Unsure")], [LONG, translated("Too long")], [FAST, translated("Too fast")],
+  [OVERLAP, translated("Overlap")], [GAP, translated("Short gap")], [EMPTY, translated("No text")],
+  [SILENT, translated("Sound before it")],
 ]);
 
 const LOW = 0.6; // confidence of a word
@@ -56,13 +57,13 @@ export const isUnsure = (certainty) => certainty < LOW;
 export function explain(mark, cue) {
   const low = cue.confidence?.filter(isUnsure).map((certainty) => `${Math.round(certainty * 100)} %`).join(", ");
   const sentences = new Map([
-    [UNSURE, `Words of low certainty: ${low}`],
-    [LONG, `Longer than ${LONGEST} seconds or ${COLUMNS} characters`],
-    [FAST, `${speedOf(cue)} characters a second; ${READABLE} can be read`],
-    [OVERLAP, "It begins before the one before it ends"],
-    [GAP, "The gap before it is so short that it flickers"],
-    [EMPTY, "A caption without text is left out when you publish"],
-    [SILENT, "There is sound before it, and no caption"],
+    [UNSURE, translated("Words of low certainty: %(low)s", { low })],
+    [LONG, translated("Longer than %(seconds)s seconds or %(most)s characters", { seconds: LONGEST, most: COLUMNS })],
+    [FAST, translated("%(number)s characters a second; %(most)s can be read", { number: speedOf(cue), most: READABLE })],
+    [OVERLAP, translated("It begins before the one before it ends")],
+    [GAP, translated("The gap before it is so short that it flickers")],
+    [EMPTY, translated("A caption without text is left out when you publish")],
+    [SILENT, translated("There is sound before it, and no caption")],
   ]);
   return sentences.get(mark);
 }

@@ -40,25 +40,28 @@ export class Comparison {
   #tell() {
     const count = (change) => this.pairs.filter((pair) => pair.change === change).length;
     const kept = this.pairs.filter((pair) => pair.change !== "same" && !pair.advised && pair.present).length;
-    const parts = [`${count("same")} the same`, `${count("changed")} changed`, `${count("added")} added`, `${count("removed")} missing`];
-    if (kept) parts.push(`${kept} of your corrections kept`);
+    const parts = [
+      translated("%(number)s the same", { number: count("same") }), translated("%(number)s changed", { number: count("changed") }),
+      translated("%(number)s added", { number: count("added") }), translated("%(number)s missing", { number: count("removed") }),
+    ];
+    if (kept) parts.push(translated("%(number)s of your corrections kept", { number: kept }));
     this.status.replaceChildren(...parts.map((part) => element("span", "", part)));
   }
 
   #list() {
     const differing = this.pairs.map((pair, place) => [pair, place]).filter(([pair]) => pair.change !== "same");
     this.body.replaceChildren(...differing.slice(0, SHOWN).map(([pair, place]) => this.#row(pair, place)));
-    if (!differing.length) this.body.replaceChildren(row("", "The texts are the same.", ""));
-    if (differing.length > SHOWN) this.body.append(row("", `and ${differing.length - SHOWN} more, which are taken over as advised`, ""));
+    if (!differing.length) this.body.replaceChildren(row("", translated("The texts are the same."), ""));
+    if (differing.length > SHOWN) this.body.append(row("", translated("and %(number)s more, which are taken over as advised", { number: differing.length - SHOWN }), ""));
   }
 
   #row(pair, place) {
     const now = pair.present ? choice(place, "now", !pair.advised, marked(pair.present.text, pair.other?.text, "del")) : null;
     const other = pair.other ? choice(place, "other", pair.advised, marked(pair.other.text, pair.present?.text, "ins")) : null;
     if (pair.present && (pair.present.edited || pair.present.checked) && !pair.advised) {
-      now.lastChild.append(element("span", "kept", "Corrected by a person, kept"));
+      now.lastChild.append(element("span", "kept", translated("Corrected by a person, kept")));
     }
-    const missing = (without) => choice(place, without, without === "now" ? !pair.advised : pair.advised, element("span", "quiet", "No caption"));
+    const missing = (without) => choice(place, without, without === "now" ? !pair.advised : pair.advised, element("span", "quiet", translated("No caption")));
     return row(clock((pair.present ?? pair.other).start), now ?? missing("now"), other ?? missing("other"));
   }
 
@@ -83,7 +86,9 @@ export class Comparison {
       if (cue) cues.push(isTaken ? cue : byKey.get(keyOf(cue)) ?? cue);
     });
     this.desk.text.become(inOrder(cues));
-    this.desk.say(`${taken} changes were taken over. Undo brings the text back.`);
+    this.desk.say(translatedPlural(
+      "%(number)s change was taken over. Undo brings the text back.",
+      "%(number)s changes were taken over. Undo brings the text back.", taken));
     this.close();
   }
 
@@ -91,7 +96,7 @@ export class Comparison {
     const answer = await this.desk.saver.request("DELETE", undefined, `${this.desk.api}versions/${this.number}/`);
     if (!answer.ok) return this.desk.fail(sentenceOf(answer));
     document.querySelector(`[data-version="${this.number}"]`)?.closest("li")?.remove();
-    this.desk.say("The version was deleted.");
+    this.desk.say(translated("The version was deleted."));
     this.close();
   }
 }

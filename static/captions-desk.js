@@ -128,7 +128,7 @@ class Desk {
     const cue = this.text.cues[index];
     const seconds = edits.secondsOf(field.value);
     const isStart = field.matches(":first-of-type");
-    if (seconds === null) this.say("Type a time such as 12:04.2.", true);
+    if (seconds === null) this.say(translated("Type a time such as 12:04.2."), true);
     else this.setTimes(index, isStart ? seconds : cue.start, isStart ? cue.end : seconds);
     const now = this.text.cues[this.list.current];
     if (now) field.value = edits.clock(isStart ? now.start : now.end, 2);
@@ -149,7 +149,7 @@ class Desk {
   nextToCheck(from = this.list.current) {
     const next = this.checks.next(from);
     if (next < 0) {
-      this.say("There is nothing left to check.");
+      this.say(translated("There is nothing left to check."));
       if (from + 1 < this.text.cues.length) this.go(from + 1);
       return;
     }
@@ -168,7 +168,7 @@ class Desk {
     const area = document.activeElement;
     const place = area?.matches?.(".cue textarea") ? area.selectionStart : Math.floor(this.cue.text.length / 2);
     const splices = edits.split(this.text.cues, this.list.current, place);
-    if (!splices.length) return this.say("Put the cursor between two words, then split.", true);
+    if (!splices.length) return this.say(translated("Put the cursor between two words, then split."), true);
     this.#perform(splices);
     this.go(this.list.current + 1, { place: 0 });
   }
@@ -191,7 +191,7 @@ class Desk {
     const index = this.list.current;
     this.#perform(edits.remove(this.text.cues, index));
     this.go(Math.min(index, this.text.cues.length - 1));
-    this.say(`Caption ${index + 1} was removed. Undo brings it back.`);
+    this.say(translated("Caption %(number)s was removed. Undo brings it back.", { number: index + 1 }));
   }
 
   #actions() {
@@ -215,8 +215,8 @@ class Desk {
       mergeBefore: () => this.#merge(this.list.current - 1),
       insert: () => this.isReadOnly || this.#insert(),
       remove: () => this.#remove(),
-      undo: () => this.isReadOnly || this.text.undo() || this.say("There is nothing to undo."),
-      redo: () => this.isReadOnly || this.text.redo() || this.say("There is nothing to redo."),
+      undo: () => this.isReadOnly || this.text.undo() || this.say(translated("There is nothing to undo.")),
+      redo: () => this.isReadOnly || this.text.redo() || this.say(translated("There is nothing to redo.")),
       earlier: () => this.#shiftCurrent(-STEP, -STEP),
       later: () => this.#shiftCurrent(STEP, STEP),
       startEarlier: () => this.#shiftCurrent(-STEP, 0),
@@ -246,7 +246,7 @@ class Desk {
 
   async publish() {
     await this.saver.flush();
-    if (this.saver.isDirty) return this.fail("The last changes are not saved yet, so nothing was published.");
+    if (this.saver.isDirty) return this.fail(translated("The last changes are not saved yet, so nothing was published."));
     const answer = await this.saver.request("POST", { revision: this.saver.revision });
     if (!answer.ok) return this.fail(sentenceOf(answer));
     this.saver.take(answer.data.cues.map(fromRow), answer.data.revision);
@@ -274,7 +274,7 @@ async function start(root) {
   root.desk = desk; // for the browser's console, and tests
   desk.status.begin(data.draft);
   desk.player.tell();
-  if (await desk.saver.resume()) desk.say("Changes that were not saved at your last visit were taken up.");
+  if (await desk.saver.resume()) desk.say(translated("Changes that were not saved at your last visit were taken up."));
   prepareTracks(desk);
   desk.presence.start();
   const wanted = new URLSearchParams(location.search).get("cue");

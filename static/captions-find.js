@@ -43,9 +43,10 @@ export class FindBar {
   count() {
     const found = this.#found();
     const cues = new Set(found.map(([index]) => index)).size;
-    const matches = `${found.length} ${found.length === 1 ? "match" : "matches"}`;
-    this.status.textContent = this.field.value ? `${matches} in ${cues} ${cues === 1 ? "caption" : "captions"}` : "";
-    this.allButton.textContent = `Replace all${found.length ? ` ${found.length}` : ""}`;
+    const matches = translatedPlural("%(number)s match", "%(number)s matches", found.length);
+    const where = translatedPlural("%(matches)s in %(number)s caption", "%(matches)s in %(number)s captions", cues, { matches });
+    this.status.textContent = this.field.value ? where : "";
+    this.allButton.textContent = translated("Replace all %(number)s", { number: found.length || "" }).trim();
     return found;
   }
 
@@ -58,7 +59,7 @@ export class FindBar {
     this.desk.go(cue, { focus: false });
     const area = this.desk.list.row(cue)?.querySelector("textarea");
     area?.setSelectionRange(at, at + this.field.value.length);
-    this.desk.say(`Caption ${cue + 1}: ${this.desk.text.cues[cue].text}`);
+    this.desk.say(translated("Caption %(number)s: %(text)s", { number: cue + 1, text: this.desk.text.cues[cue].text }));
   }
 
   // Replaces the match that was found last, and goes to the next one.
@@ -80,7 +81,7 @@ export class FindBar {
     if (this.desk.isReadOnly || !this.field.value) return;
     const count = this.#found().length;
     this.desk.text.become(replaceAll(this.desk.text.cues, this.field.value, this.by.value, this.exact.checked));
-    this.desk.say(`${count} replaced. Undo brings them back.`);
+    this.desk.say(translated("%(number)s replaced. Undo brings them back.", { number: count }));
     this.count();
   }
 }
@@ -128,8 +129,9 @@ export class ShiftBar {
     const by = Number.isFinite(seconds) ? possibleShift(this.desk.text.cues, from, to, seconds, this.desk.duration) : 0;
     const last = this.desk.text.cues[to - 1];
     this.status.textContent = Number.isFinite(seconds) && last
-      ? `seconds; the last one then ends at ${clock(last.end + by)}` : "seconds, such as 0.4 or -1.25";
-    this.button.textContent = `Shift ${to - from} caption${to - from === 1 ? "" : "s"}`;
+      ? translated("seconds; the last one then ends at %(time)s", { time: clock(last.end + by) })
+      : translated("seconds, such as 0.4 or -1.25");
+    this.button.textContent = translatedPlural("Shift %(number)s caption", "Shift %(number)s captions", to - from);
     this.button.disabled = !by || this.desk.isReadOnly;
     return by;
   }
@@ -139,7 +141,9 @@ export class ShiftBar {
     if (!by || this.desk.isReadOnly) return;
     const [from, to] = this.#range();
     this.desk.text.become(shift(this.desk.text.cues, from, to, by, this.desk.duration));
-    this.desk.say(`${to - from} captions were shifted by ${by} seconds. Undo brings them back.`);
+    this.desk.say(translatedPlural(
+      "%(number)s caption was shifted by %(seconds)s seconds. Undo brings it back.",
+      "%(number)s captions were shifted by %(seconds)s seconds. Undo brings them back.", to - from, { seconds: by }));
     this.count();
   }
 }

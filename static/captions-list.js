@@ -139,9 +139,9 @@ export class CueList {
     writeField(end, clock(cue.end, 2), this.readOnly);
     writeField(area, cue.text, this.readOnly);
     if (isNew) {
-      start.setAttribute("aria-label", `Start of caption ${index + 1}`);
-      end.setAttribute("aria-label", `End of caption ${index + 1}`);
-      area.setAttribute("aria-label", `Text of caption ${index + 1}`);
+      start.setAttribute("aria-label", translated("Start of caption %(number)s", { number: index + 1 }));
+      end.setAttribute("aria-label", translated("End of caption %(number)s", { number: index + 1 }));
+      area.setAttribute("aria-label", translated("Text of caption %(number)s", { number: index + 1 }));
     }
     writeMarked(row.querySelector(".marked"), cue, marks);
     writeNote(row, cue, isOpen ? marks : 0, this.readOnly);

@@ -70,7 +70,7 @@ export class Player extends EventTarget {
     this.tell();
     cancelAnimationFrame(this.#frame);
     if (this.isPlaying) this.#frame = requestAnimationFrame(() => this.#follow());
-    this.button.setAttribute("aria-label", this.isPlaying ? "Pause" : "Play");
+    this.button.setAttribute("aria-label", this.isPlaying ? translated("Pause") : translated("Play"));
     this.button.querySelector("use").setAttribute("href", this.isPlaying ? "#i-pause" : "#i-play");
   }
 

@@ -183,6 +183,8 @@ export class Saver extends EventTarget {
 
 export function sentenceOf({ status, data }) {
   if (data?.detail && status !== 401 && status !== 403) return data.detail;
-  if (status === 401 || status === 403) return "You are logged out. Log in in another tab; the text stays here meanwhile.";
-  return status ? `The site answered with status ${status}. Retry.` : "The site cannot be reached. Retry in a moment.";
+  if (status === 401 || status === 403) return translated("You are logged out. Log in in another tab; the text stays here meanwhile.");
+  return status
+    ? translated("The site answered with status %(status)s. Retry.", { status })
+    : translated("The site cannot be reached. Retry in a moment.");
 }

@@ -2,7 +2,11 @@
 
 import { NAMES, explain } from "./captions-checks.js";
 
-const SAVED = { waiting: "Not saved yet", saving: "Saving …", offline: "No connection. Your changes are kept in this browser and saved later." };
+const SAVED = {
+  waiting: translated("Not saved yet"),
+  saving: translated("Saving …"),
+  offline: translated("No connection. Your changes are kept in this browser and saved later."),
+};
 const LISTED = {
   all: null,
   check: (desk) => (index) => desk.checks.isOpen(index),
@@ -34,15 +38,16 @@ export class Status {
 
   begin(isDraft) {
     this.isDraft = isDraft;
-    this.saved.textContent = isDraft ? "Draft" : "";
+    this.saved.textContent = isDraft ? translated("Draft") : "";
     this.count();
     this.#tellPublish();
   }
 
   #tellSaved({ state, sentence }) {
     if (state !== "saved") this.isDraft = true;
-    const time = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-    this.saved.textContent = state === "saved" ? (this.isDraft ? `All changes saved, ${time}` : "") : SAVED[state] ?? "Not saved";
+    const time = new Date().toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" });
+    const saved = this.isDraft ? translated("All changes saved, %(time)s", { time }) : "";
+    this.saved.textContent = state === "saved" ? saved : SAVED[state] ?? translated("Not saved");
     this.saved.classList.toggle("bad", ["offline", "refused", "conflict"].includes(state));
     this.conflict.hidden = state !== "conflict";
     if (state === "conflict") this.conflict.scrollIntoView({ block: "nearest" });
@@ -63,8 +68,8 @@ export class Status {
     this.isDraft = false;
     this.publishButton.dataset.state = "published";
     document.querySelector(".langs [aria-current] .pill")?.remove();
-    this.saved.textContent = "Published";
-    this.say("Viewers have this text now.");
+    this.saved.textContent = translated("Published");
+    this.say(translated("Viewers have this text now."));
     this.#tellPublish();
   }
 
@@ -80,7 +85,8 @@ export class Status {
   describe(index) {
     const cue = this.desk.text.cues[index];
     const marks = [...NAMES.keys()].filter((mark) => this.desk.checks.marks[index] & mark);
-    return `Caption ${index + 1}: ${marks.map((mark) => explain(mark, cue)).join(". ")}`;
+    const text = marks.map((mark) => explain(mark, cue)).join(". ");
+    return translated("Caption %(number)s: %(text)s", { number: index + 1, text });
   }
 
   count() {
@@ -91,7 +97,9 @@ export class Status {
     this.redo.disabled = !text.canRedo || this.desk.isReadOnly;
     this.progress.max = Math.max(checks.open + checks.confirmed, 1);
     this.progress.value = checks.confirmed;
-    this.foot.textContent = checks.open ? `${checks.confirmed} checked, ${checks.open} to check` : "Nothing to check";
+    this.foot.textContent = checks.open
+      ? translated("%(checked)s checked, %(open)s to check", { checked: checks.confirmed, open: checks.open })
+      : translated("Nothing to check");
     document.getElementById("no-cues").hidden = text.cues.length > 0;
     this.#tellPublish();
   }
@@ -103,7 +111,7 @@ export class Status {
     for (const chip of this.chips) chip.setAttribute("aria-pressed", String(chip.dataset.chip === name));
     list.box.scrollTop = 0;
     list.relist();
-    this.region.textContent = `${list.length} captions are listed.`;
+    this.region.textContent = translatedPlural("%(number)s caption is listed.", "%(number)s captions are listed.", list.length);
   }
 
   #tellOthers() {
@@ -112,12 +120,14 @@ export class Status {
     const person = editing ?? others[0];
     this.others.hidden = !person;
     if (!person) return this.setReadOnly(false);
-    const where = person.cue ? ` (at caption ${person.cue})` : "";
-    const what = person.edits ? "is correcting these captions" : "has these captions open";
-    this.others.querySelector("strong").textContent = `${person.name} ${what}`;
+    const where = person.cue ? translated(" (at caption %(number)s)", { number: person.cue }) : "";
+    const { name } = person;
+    const what = person.edits
+      ? translated("%(name)s is correcting these captions", { name }) : translated("%(name)s has these captions open", { name });
+    this.others.querySelector("strong").textContent = what;
     this.others.querySelector(".where").textContent = where;
     if (editing && !this.joined && !this.desk.text.canUndo) this.setReadOnly(true);
-    this.region.textContent = `${person.name} ${what}${where}.`;
+    this.region.textContent = `${what}${where}.`;
   }
 
   setReadOnly(isReadOnly) {
@@ -127,7 +137,7 @@ export class Status {
     this.desk.wave.readOnly = isReadOnly;
     document.getElementById("edit-too").hidden = !isReadOnly;
     this.others.querySelector(".along").textContent = isReadOnly
-      ? "You can read along." : "Both of you can edit: changes of different captions are put together.";
+      ? translated("You can read along.") : translated("Both of you can edit: changes of different captions are put together.");
     this.desk.list.schedule();
     this.count();
   }

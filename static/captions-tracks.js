@@ -30,11 +30,11 @@ async function upload(event, form, desk) {
   event.preventDefault();
   const status = form.querySelector(".status");
   if (file.size > LARGEST) {
-    status.textContent = "The file is larger than 10 MB, and captions are much smaller.";
+    status.textContent = translated("The file is larger than 10 MB, and captions are much smaller.");
     return;
   }
   const query = new URLSearchParams({ language: form.elements.language.value, kind: form.elements.kind.value, draft: "true" });
-  status.textContent = "Sending …";
+  status.textContent = translated("Sending …");
   await desk?.saver.flush();
   const headers = { "X-CSRFToken": form.elements.csrfmiddlewaretoken.value, "Content-Type": "application/octet-stream" };
   let answer = { status: 0, data: null };
@@ -57,8 +57,8 @@ async function upload(event, form, desk) {
     } else location.assign(next);
   };
   if (!notes?.length) return goOn();
-  status.textContent = `The file was taken. ${notes.join(" ")}`;
+  status.textContent = `${translated("The file was taken.")} ${notes.join(" ")}`;
   const button = form.querySelector("button[type=submit]");
-  button.textContent = "Continue";
+  button.textContent = translated("Continue");
   button.addEventListener("click", (click) => { click.preventDefault(); goOn(); });
 }

@@ -96,7 +96,8 @@ export class Wave extends EventTarget {
     this.#drawSound(pen, colour, width);
     this.#drawBlocks(pen, colour);
     this.#drawHead(pen, colour);
-    this.canvas.setAttribute("aria-label", `Sound from ${clock(this.from, 0)} to ${clock(this.from + this.span, 0)}`);
+    this.canvas.setAttribute("aria-label", translated(
+      "Sound from %(start)s to %(end)s", { start: clock(this.from, 0), end: clock(this.from + this.span, 0) }));
   }
 
   #drawRuler(pen, colour, width) {

@@ -34,7 +34,7 @@
 
   function countTitle() {
     const [title, count] = [find("id_title"), document.querySelector("[data-counts]")];
-    const show = () => (count.textContent = `${title.value.length} of ${title.maxLength}`);
+    const show = () => (count.textContent = translated("%(number)s of %(most)s", { number: title.value.length, most: title.maxLength }));
     title.addEventListener("input", show);
     show();
   }
@@ -48,7 +48,7 @@
       const now = new Map(entries());
       const names = [...new Set([...before.keys(), ...now.keys()])].filter((name) => before.get(name) !== now.get(name));
       const words = [...new Set(names.map(wordOf))];
-      const text = words.length ? `Unsaved changes: ${words.join(", ")}` : "";
+      const text = words.length ? translated("Unsaved changes: %(names)s", { names: words.join(", ") }) : "";
       if (state.textContent !== text) state.textContent = text;
       state.parentElement.classList.toggle("dirty", words.length > 0);
       find("discard").hidden = !words.length;
@@ -118,8 +118,8 @@
 
   function showMoment() {
     const moment = clock(video().currentTime);
-    find("add-chapter").lastElementChild.textContent = `Add chapter at ${moment}`;
-    find("use-frame").lastElementChild.textContent = `Use this frame, ${moment}`;
+    find("add-chapter").lastElementChild.textContent = translated("Add chapter at %(moment)s", { moment });
+    find("use-frame").lastElementChild.textContent = translated("Use this frame, %(moment)s", { moment });
   }
 
   function editChapters() {
@@ -162,8 +162,9 @@
   function dress(row) {
     const label = row.querySelector(".chapter-delete");
     if (!label) return;
-    const button = Object.assign(document.createElement("button"), { type: "button", className: "icon-button", title: "Remove" });
-    button.setAttribute("aria-label", row.querySelector("label").textContent.replace("Time of", "Remove"));
+    const button = Object.assign(document.createElement("button"), { type: "button", className: "icon-button" });
+    button.title = translated("Remove");
+    button.setAttribute("aria-label", `${translated("Remove")}: ${row.querySelector("label").textContent}`);
     button.innerHTML = '<svg class="i" aria-hidden="true"><use href="#i-x"/></svg>';
     button.addEventListener("click", () => {
       const isNew = !row.querySelector("input[type=hidden][name$='-id']")?.value;
@@ -220,11 +221,11 @@
     const text = find("page-address").textContent;
     try {
       await navigator.clipboard.writeText(text);
-      find("copied").textContent = "The address was copied.";
-      find("copy-address").title = "Copied";
+      find("copied").textContent = translated("The address was copied.");
+      find("copy-address").title = translated("Copied");
     } catch {
       getSelection().selectAllChildren(find("page-address")); // a page without TLS has no clipboard
-      find("copied").textContent = "Press Ctrl C, or ⌘ C, to copy the selected address.";
+      find("copied").textContent = translated("Press Ctrl C, or ⌘ C, to copy the selected address.");
     }
   }
 }

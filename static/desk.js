@@ -1,4 +1,14 @@
 "use strict";
+// The words of the desk's scripts in the language of the page: a script before this one has the catalogue, if the
+// language is not English. Values stand in the text as %(name)s.
+{
+  const { messages, form } = window.vlogCatalogue ?? { messages: {}, form: (number) => Number(number !== 1) };
+  const fill = (text, values) => text.replace(/%\((\w+)\)s/g, (whole, name) => (name in values ? values[name] : whole));
+  window.translated = (text, values = {}) => fill(messages[text] ?? text, values);
+  window.translatedPlural = (one, many, number, values = {}) =>
+    fill((messages[one] ?? [one, many])[form(number)] ?? many, { number, ...values });
+}
+
 // The frame of the desk: "/" goes to the search, Esc and a click elsewhere close what is open.
 (() => {
   const search = document.getElementById("find");

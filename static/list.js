@@ -59,7 +59,8 @@
 
   document.addEventListener("live-end", ({ detail: row }) => {
     const title = row.querySelector("a.title")?.textContent;
-    const state = row.querySelector(".v-failed") ? "has failed" : "is ready";
-    if (title) document.getElementById("list-status").textContent = `“${title}” ${state}.`;
+    const sentence = row.querySelector(".v-failed")
+      ? translated("“%(title)s” has failed.", { title }) : translated("“%(title)s” is ready.", { title });
+    if (title) document.getElementById("list-status").textContent = sentence;
   });
 }

@@ -31,9 +31,11 @@ function order(form) {
       if (!response.ok || response.redirected) throw new Error(response.status);
       const saved = await response.json();
       keepVersion(saved.version);
-      status.textContent = `“${row.querySelector(".title").textContent}” is number ${saved.number} of ${saved.total}.`;
+      const { number, total } = saved;
+      const title = row.querySelector(".title").textContent;
+      status.textContent = translated("“%(title)s” is number %(number)s of %(total)s.", { title, number, total });
     } catch {
-      status.textContent = "The order could not be saved. The page is loaded again.";
+      status.textContent = translated("The order could not be saved. The page is loaded again.");
       location.reload();
     }
   }
@@ -51,7 +53,7 @@ function order(form) {
     const row = event.submitter.closest("li");
     const other = step < 0 ? row.previousElementSibling : row.nextElementSibling;
     if (!other) {
-      status.textContent = step < 0 ? "This is the first one." : "This is the last one.";
+      status.textContent = step < 0 ? translated("This is the first one.") : translated("This is the last one.");
       return;
     }
     if (step < 0) other.before(row);

@@ -40,11 +40,11 @@ class DeskFrame {
   }
 
   mayLeave() {
-    return !window.hasUnsavedChanges?.() || confirm("Leave this page? The changes on it are not saved.");
+    return !window.hasUnsavedChanges?.() || confirm(translated("Leave this page? The changes on it are not saved."));
   }
 
   open() {
-    this.frame = Object.assign(document.createElement("iframe"), { id: "desk-frame", name: "desk-frame", title: "Desk" });
+    this.frame = Object.assign(document.createElement("iframe"), { id: "desk-frame", name: "desk-frame", title: translated("Desk") });
     this.frame.addEventListener("load", () => this.arrive());
     const page = document.getElementById("container");
     page.hidden = page.inert = true;

@@ -10,7 +10,7 @@
   const DROP_PAGES = "body.start-page, body.change-list.model-video, body:has(form [data-uploads])";
   const SIDECAR = /\.(srt|vtt|ass|ssa|ttml|sami?|smi|jpe?g|png)$/i;
   const OTHER_KIND = /^(text|image|font)\/|^application\/(?!octet-stream|mxf|ogg|x-matroska|vnd\.(rn|apple\.mpegurl))/;
-  const NO_VIDEO = "Not a video. VLog cannot read this kind of file.";
+  const noVideo = () => translated("Not a video. VLog cannot read this kind of file.");
 
   class Tray {
     constructor(element) {
@@ -60,7 +60,7 @@
       const [good, bad] = [[], []];
       for (const file of files) (isOther(file) ? bad : good).push(file);
       const uploads = await this.open();
-      for (const { name, size } of bad) uploads.add({ file: null, url: "", name, size, state: "failed", error: NO_VIDEO });
+      for (const { name, size } of bad) uploads.add({ file: null, url: "", name, size, state: "failed", error: noVideo() });
       const items = uploads.choose(good, { replaces });
       uploads.start(details);
       return items;
@@ -69,7 +69,7 @@
     show(item) {
       this.element.hidden = this.isElsewhere || !this.uploads.items.length;
       const running = this.count(RUNNING);
-      this.find("count").textContent = running ? `${running} of ${this.uploads.items.length}` : "";
+      this.find("count").textContent = running ? translated("%(number)s of %(most)s", { number: running, most: this.uploads.items.length }) : "";
       if (this.said.get(item) !== item.state) this.say(item);
       this.remember();
     }
@@ -79,11 +79,12 @@
     // Announces the ends and the interruptions; the bars say how far it is.
     say(item) {
       this.said.set(item, item.state);
+      const { name } = item;
       const sentence = {
-        paused: `${item.name} is paused.`,
-        offline: `${item.name} is interrupted. It continues by itself.`,
-        failed: `${item.name} has failed. ${item.error}`,
-        done: `${item.name} was uploaded.`,
+        paused: translated("%(name)s is paused.", { name }),
+        offline: translated("%(name)s is interrupted. It continues by itself.", { name }),
+        failed: translated("%(name)s has failed. %(error)s", { name, error: item.error }),
+        done: translated("%(name)s was uploaded.", { name }),
       }[item.state];
       if (sentence) this.find("status").textContent = sentence;
     }
@@ -137,7 +138,7 @@
   function loaded(element) {
     return new Promise((resolve, reject) => {
       element.addEventListener("load", resolve);
-      element.addEventListener("error", () => reject(new Error("The uploads cannot be loaded.")));
+      element.addEventListener("error", () => reject(new Error(translated("The uploads cannot be loaded."))));
       document.head.append(element);
     });
   }

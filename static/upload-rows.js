@@ -4,8 +4,15 @@
 
 {
   const RUNNING = ["waiting", "sending", "offline"];
-  const ICONS = { Pause: "i-pause", Continue: "i-play", Retry: "i-retry", Remove: "i-x", Discard: "i-x" };
-  const DETAILS = { title: "Title", tags: "Tags" }; // that a row can take while its file is sent
+  // The icon of each button, its name, and its name with that of the file.
+  const BUTTONS = {
+    Pause: ["i-pause", translated("Pause"), (name) => translated("Pause %(name)s", { name })],
+    Continue: ["i-play", translated("Continue"), (name) => translated("Continue %(name)s", { name })],
+    Retry: ["i-retry", translated("Retry"), (name) => translated("Retry %(name)s", { name })],
+    Remove: ["i-x", translated("Remove"), (name) => translated("Remove %(name)s", { name })],
+    Discard: ["i-x", translated("Discard"), (name) => translated("Discard %(name)s", { name })],
+  };
+  const DETAILS = { title: translated("Title"), tags: translated("Tags") }; // that a row can take while its file is sent
   const SIDECAR = /\.(srt|vtt|ass|ssa|ttml|sami?|smi|jpe?g|png)$/i;
 
   class VlogUploadRows {
@@ -59,8 +66,8 @@
       const offered = Object.entries(all).filter(([, [states]]) => states.includes(item.state));
       const buttons = offered.map(([text, [, onclick]]) => button(text, item, onclick));
       if (item.video) {
-        const edit = element("a", { className: "button small", href: item.video.edit_url, textContent: "Edit details" });
-        edit.setAttribute("aria-label", `Edit “${item.video.title}”`);
+        const edit = element("a", { className: "button small", href: item.video.edit_url, textContent: translated("Edit details") });
+        edit.setAttribute("aria-label", translated("Edit “%(title)s”", { title: item.video.title }));
         buttons.unshift(edit);
       }
       return buttons;
@@ -69,7 +76,8 @@
     // Asks before what has arrived is deleted.
     discard(item) {
       const isLoss = item.sent > 0 && item.state !== "chosen";
-      if (isLoss && !confirm(`Discard “${item.name}”? ${readable(item.sent)} have arrived and will be deleted.`)) return;
+      const values = { name: item.name, size: readable(item.sent) };
+      if (isLoss && !confirm(translated("Discard “%(name)s”? %(size)s have arrived and will be deleted.", values))) return;
       this.remove(item);
     }
 
@@ -88,13 +96,13 @@
     details(item) {
       const fold = element("details", { className: "upload-details" });
       const note = element("p", { className: "help" });
-      fold.append(element("summary", { textContent: "Details" }));
+      fold.append(element("summary", { textContent: translated("Details") }));
       for (const [name, label] of Object.entries(DETAILS)) {
         const field = element("input", { className: "input", value: item.details?.[name] ?? "", maxLength: 255 });
         const box = element("label", { textContent: label });
         field.addEventListener("change", async () => {
           const error = await this.uploads.describe(item, { [name]: field.value });
-          note.textContent = error ? error.message : "Saved.";
+          note.textContent = error ? error.message : translated("Saved.");
           note.classList.toggle("bad", Boolean(error));
         });
         box.append(field);
@@ -115,9 +123,10 @@
   }
 
   function button(text, item, onclick) {
-    const made = element("button", { type: "button", className: "icon-button", title: text, onclick });
-    made.setAttribute("aria-label", `${text} ${item.name}`);
-    made.innerHTML = `<svg class="i" aria-hidden="true"><use href="#${ICONS[text]}"/></svg>`;
+    const [icon, title, label] = BUTTONS[text];
+    const made = element("button", { type: "button", className: "icon-button", title, onclick });
+    made.setAttribute("aria-label", label(item.name));
+    made.innerHTML = `<svg class="i" aria-hidden="true"><use href="#${icon}"/></svg>`;
     return made;
   }
 
@@ -130,35 +139,43 @@
   }
 
   function describe(item) {
-    const so = `${readable(item.sent)} of ${readable(item.size)}`;
+    const so = translated("%(number)s of %(most)s", { number: readable(item.sent), most: readable(item.size) });
     const facts = {
-      chosen: [readable(item.size), "Save to send it."],
-      waiting: ["Waits for other files."],
-      sending: item.sent < item.size ? [so, ...speedOf(item)] : ["Saving …"],
-      paused: [`Paused at ${so}.`],
-      offline: [item.error, "It continues by itself."],
+      chosen: [readable(item.size), translated("Save to send it.")],
+      waiting: [translated("Waits for other files.")],
+      sending: item.sent < item.size ? [so, ...speedOf(item)] : [translated("Saving …")],
+      paused: [translated("Paused at %(so)s.", { so })],
+      offline: [item.error, translated("It continues by itself.")],
       failed: [item.error],
-      absent: [`${so} were sent.`, "Choose the file again to continue."],
-      done: [item.replaces ? "Complete. It replaces the file when it is made." : "Complete. It is being made."],
+      absent: [translated("%(so)s were sent.", { so }), translated("Choose the file again to continue.")],
+      done: [
+        item.replaces
+          ? translated("Complete. It replaces the file when it is made.") : translated("Complete. It is being made."),
+      ],
     }[item.state];
     return item.state === "done" ? [...facts, ...item.notes.split("\n").filter(Boolean)] : facts;
   }
 
   function speedOf({ speed, size, sent }) {
     if (speed < 1) return [];
-    return [`${readable(speed)}/s`, `${timeOf((size - sent) / speed)} left`];
+    return [`${readable(speed)}/s`, translated("%(time)s left", { time: timeOf((size - sent) / speed) })];
   }
 
   function timeOf(seconds) {
     if (seconds < 60) return `${Math.max(1, Math.round(seconds))} s`;
     if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
-    return `${(seconds / 3600).toFixed(1)} h`;
+    return `${decimal(seconds / 3600, 1)} h`;
+  }
+
+  function decimal(number, digits) {
+    const options = { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false };
+    return number.toLocaleString(document.documentElement.lang, options);
   }
 
   function readable(bytes) {
     if (bytes < 1e5) return `${Math.round(bytes / 1e3)} kB`;
     const unit = bytes < 1e9 ? [1e6, "MB"] : [1e9, "GB"];
-    return `${(bytes / unit[0]).toFixed(bytes < 1e8 || bytes >= 1e9 ? 1 : 0)} ${unit[1]}`;
+    return `${decimal(bytes / unit[0], bytes < 1e8 || bytes >= 1e9 ? 1 : 0)} ${unit[1]}`;
   }
 
   function element(name, properties) {

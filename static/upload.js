@@ -9,7 +9,7 @@
   const OPTIONAL = ["visibility", "language"]; // fields that the form may have
   const SWITCHES = ["publish_early", "downloads"];
   const RUNNING = ["waiting", "sending", "offline"];
-  const INVALID = "The upload has not begun. Correct the errors above, then save again.";
+  const invalid = () => translated("The upload has not begun. Correct the errors above, then save again.");
 
   document.addEventListener("DOMContentLoaded", async () => {
     const input = document.querySelector('form input[type="file"][data-uploads]');
@@ -70,7 +70,7 @@
       this.showErrors({});
       const details = this.details();
       const isOne = this.count(["chosen"]) === 1;
-      this.note.textContent = details.title && !isOne ? "Each video is named after its file." : "";
+      this.note.textContent = details.title && !isOne ? translated("Each video is named after its file.") : "";
       this.uploads.start(details);
     }
 
@@ -91,7 +91,8 @@
     async save() {
       const refused = await this.uploads.save(this.details());
       this.showErrors(refused?.errors ?? {});
-      this.note.textContent = refused ? `The changes are not saved. ${refused.error}` : "The changes are saved.";
+      this.note.textContent = refused
+        ? `${translated("The changes are not saved.")} ${refused.error}` : translated("The changes are saved.");
     }
 
     // Shows sentences at the fields that they are about.
@@ -109,7 +110,7 @@
       this.input.required = this.count(["chosen"]) === 0;
       if (item.state === "failed" && Object.keys(item.errors).length) {
         this.showErrors(item.errors);
-        this.note.textContent = INVALID;
+        this.note.textContent = invalid();
       }
       if (item.state === "done" && !this.count([...RUNNING, "paused", "failed", "chosen"])) {
         this.form.reset();

@@ -264,8 +264,9 @@
     } catch {
       // Not from VLog itself: a proxy, or no answer at all.
     }
-    const sentence = status ? `The server did not accept the upload (status ${status}).` : "There is no connection.";
-    const login = " Log in again in another tab, then continue.";
+    const sentence = status
+      ? translated("The server did not accept the upload (status %(status)s).", { status }) : translated("There is no connection.");
+    const login = ` ${translated("Log in again in another tab, then continue.")}`;
     const message = (body.detail ?? sentence) + (status === 401 ? login : "");
     return Object.assign(new Error(message), { status, errors: body.errors });
   }

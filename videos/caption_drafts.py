@@ -11,6 +11,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from transcoding.engine.formats import characters, comparison
 from transcoding.engine.formats.comparison import Change
@@ -32,7 +33,7 @@ class DraftChanged(Exception):
     """The text has another revision than the change was made from."""
 
     def __init__(self, revision: int) -> None:
-        super().__init__("The captions were changed meanwhile.")
+        super().__init__(_("The captions were changed meanwhile."))
         self.revision = revision
 
 
@@ -81,12 +82,14 @@ def spliced(rows: list[Row], splices: Iterable[Splice]) -> list[Row]:
     rows = list(rows)
     for splice in splices:
         if splice.place + splice.removed > len(rows):
-            raise CaptionsError("The change does not fit the text. Load the page again; the text is kept.")
+            raise CaptionsError(_("The change does not fit the text. Load the page again; the text is kept."))
         end = splice.place + splice.removed
         words = {tuple(row[:3]): row[SENT:] for row in rows[splice.place : end]}
         rows[splice.place : end] = [[*row[:SENT], *words.get(tuple(row[:3]), [])] for row in splice.rows]
     if len(rows) > MAX_CUES:
-        raise CaptionsError(f"Captions have at most {MAX_CUES} cues, so nothing was changed.")
+        raise CaptionsError(
+            _("Captions have at most %(max_cues)s cues, so nothing was changed.") % {"max_cues": MAX_CUES}
+        )
     return rows
 
 
@@ -113,7 +116,7 @@ def publish(track: CaptionTrack, revision: int) -> CaptionTrack:
         draft = _locked(row, revision)
         cues = shown(draft.as_cues()) if draft else list(row.cues.order_by("start", "pk"))
         if not cues:
-            raise CaptionsError("There is no text to publish. Write a caption first.")
+            raise CaptionsError(_("There is no text to publish. Write a caption first."))
         if draft is not None:
             present = list(row.cues.order_by("start", "pk"))
             pairs = comparison.compare(present, cues)
@@ -163,10 +166,16 @@ def checked_row(value: Any, duration: float) -> Row:
         raise CaptionsError(f"A cue is a list of {', '.join(COLUMNS[:SENT])}.")
     end = min(end, round(duration, 3)) if duration else end
     if not 0 <= start < end:
-        raise CaptionsError(f"The caption at {clock(start)} must end after it begins, and begin within the video.")
+        raise CaptionsError(
+            _("The caption at %(start)s must end after it begins, and begin within the video.")
+            % {"start": clock(start)}
+        )
     text = characters.cleaned(text)
     if len(text) > MAX_TEXT:
-        raise CaptionsError(f"The caption at {clock(start)} has more than {MAX_TEXT} characters. Split it.")
+        raise CaptionsError(
+            _("The caption at %(start)s has more than %(max_text)s characters. Split it.")
+            % {"start": clock(start), "max_text": MAX_TEXT}
+        )
     return [start, end, text, bool(edited), words, bool(checked)]
 
 
@@ -186,7 +195,9 @@ def _editing(track: CaptionTrack, revision: int) -> Iterator[CaptionVersion]:
         if revision < 0:
             revision = _start(track, revision)
         if not Video.objects.not_archived().filter(pk=track.video_id).exists():
-            raise CaptionsError("The video is in the archive or was deleted. Restore it first; then the text is saved.")
+            raise CaptionsError(
+                _("The video is in the archive or was deleted. Restore it first; then the text is saved.")
+            )
         draft = _locked(track, revision)
         if draft is None:
             raise DraftChanged(revision_of(track))

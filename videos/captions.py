@@ -13,6 +13,8 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Prefetch
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from transcoding.engine import languages
 from transcoding.engine.formats import comparison, subtitles, writing
@@ -37,7 +39,7 @@ from vlog import audit
 from vlog.sentences import counted
 
 MAX_BYTES = 10 << 20  # of a file, as of sidecars
-EMPTY = "It has no text within the duration of the video."
+EMPTY = gettext_lazy("It has no text within the duration of the video.")
 
 
 class CaptionsError(ValueError):
@@ -48,7 +50,9 @@ class Outdated(Exception):
     """The track has another version than the change was made from."""
 
     def __init__(self, track: CaptionTrack) -> None:
-        super().__init__(f"Captions {track.number} have version {track.version} now.")
+        super().__init__(
+            _("Captions %(number)s have version %(version)s now.") % {"number": track.number, "version": track.version}
+        )
         self.track = track
 
 
@@ -74,18 +78,23 @@ def language_tag(text: str) -> str:
     """Return a language as BCP 47. Raises CaptionsError."""
     tag = languages.clean(text)
     if tag == languages.UNKNOWN and text.lower() != languages.UNKNOWN:
-        raise CaptionsError(f"{text[:40]!r} is no language. Give its code, such as en, fr or pt-BR; und: not known.")
+        raise CaptionsError(
+            _("%(text)s is no language. Give its code, such as en, fr or pt-BR; und: not known.")
+            % {"text": repr(text[:40])}
+        )
     return tag
 
 
 def read(path: Path, language: str, duration: float) -> Subtitles:
     """Return the text of a file, within the duration of a video (seconds; 0: not known). Raises CaptionsError."""
     if path.stat().st_size > MAX_BYTES:
-        raise CaptionsError(f"The file is larger than {MAX_BYTES >> 20} MB, and captions are much smaller.")
+        raise CaptionsError(
+            _("The file is larger than %(value)s MB, and captions are much smaller.") % {"value": MAX_BYTES >> 20}
+        )
     try:
         return _within(read_sidecar(path, language), duration)
     except UnreadableText as error:
-        raise CaptionsError(f"The captions were not taken. {error}") from error
+        raise CaptionsError(_("The captions were not taken. %(error)s") % {"error": error}) from error
 
 
 def plain(cues: Sequence[Caption], duration: float) -> Subtitles:
@@ -97,7 +106,9 @@ def plain(cues: Sequence[Caption], duration: float) -> Subtitles:
 def _within(text: Subtitles, duration: float) -> Subtitles:
     shown = tuple(subtitles.fitted(text.captions, 0, duration or float("inf")))
     if not shown:
-        raise CaptionsError(f"The captions were not taken. {' '.join((EMPTY, *text.notes))}")
+        raise CaptionsError(
+            _("The captions were not taken. %(notes)s") % {"notes": " ".join((str(EMPTY), *text.notes))}
+        )
     outside = len(text.captions) - len(shown)
     were = "was" if outside == 1 else "were"
     notes = (f"{counted(outside, 'cue')} outside the video {were} left out.",) if outside else ()
@@ -196,7 +207,9 @@ def take_over(
         other = version_of(row, number)
         compared = compare(row, other)
         if not set(chosen or ()) <= set(range(len(compared.pairs))):
-            raise CaptionsError(f"Choose among the {len(compared.pairs)} pairs of the comparison, from 0.")
+            raise CaptionsError(
+                _("Choose among the %(pairs)s pairs of the comparison, from 0.") % {"pairs": len(compared.pairs)}
+            )
         differing = {place for place, pair in enumerate(compared.pairs) if pair.change != Change.SAME}
         taken = differing if whole else differing.intersection(compared.advised if chosen is None else chosen)
         if taken == differing:
@@ -285,7 +298,9 @@ def version_of(track: CaptionTrack, number: int) -> CaptionVersion:
     """Return a version of a track, with its text. Raises CaptionsError."""
     found = CaptionVersion.objects.select_related("track").filter(track=track, number=number).first()
     if found is None:
-        raise CaptionsError(f"Captions {track.number} have no version {number}.")
+        raise CaptionsError(
+            _("Captions %(number)s have no version %(number_2)s.") % {"number": track.number, "number_2": number}
+        )
     return found
 
 
@@ -318,7 +333,7 @@ def locked(video_id: int) -> Iterator[None]:
     """Lock a video for a change of its captions, which its package follows after the commit. Raises CaptionsError."""
     with transaction.atomic():
         if not Video.objects.not_archived().select_for_update(no_key=True).filter(pk=video_id).exists():
-            raise CaptionsError("The video is in the archive or was deleted. Restore it first, then try again.")
+            raise CaptionsError(_("The video is in the archive or was deleted. Restore it first, then try again."))
         yield
         transaction.on_commit(lambda: tracks.follow(video_id), robust=True)
 
@@ -329,7 +344,7 @@ def changing(track: CaptionTrack, version: int | None = None) -> Iterator[Captio
     with locked(track.video_id):
         present = CaptionTrack.objects.select_related("video").filter(pk=track.pk).first()
         if present is None:
-            raise CaptionsError("The captions were deleted meanwhile.")
+            raise CaptionsError(_("The captions were deleted meanwhile."))
         if version is not None and version != present.version:
             raise Outdated(present)
         yield present

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from django.utils.translation import gettext as _
+
 from transcoding.engine import languages
 from transcoding.engine.formats.subtitles import Subtitles
 from transcoding.engine.formats.webvtt import Caption
@@ -27,10 +29,10 @@ def translate(track: CaptionTrack, language: str) -> Added:
     Raises CaptionsError, and TranslationError where no translation can be had.
     """
     if languages.primary(track.language) == languages.primary(language):
-        raise CaptionsError("The captions are in this language already.")
+        raise CaptionsError(_("The captions are in this language already."))
     cues = list(track.cues.order_by("start", "pk"))
     if not cues:
-        raise CaptionsError(f"Captions {track.number} have no text.")
+        raise CaptionsError(_("Captions %(number)s have no text.") % {"number": track.number})
     texts = [" ".join(cue.text.split()) for cue in cues]
     found = translators.translate(texts, languages.primary(track.language), languages.primary(language))
     shown = [Caption(cue.start, cue.end, in_lines(text)) for cue, text in zip(cues, found, strict=True) if text.strip()]
@@ -55,7 +57,7 @@ def aligned_text(video: Video, path: Path, language: str) -> Subtitles:
     try:
         found = aligned(_text(path), words, video.duration)
     except NotAligned as error:
-        raise CaptionsError(f"The captions were not taken. {error}") from error
+        raise CaptionsError(_("The captions were not taken. %(error)s") % {"error": error}) from error
     return Subtitles(tuple(found), ())
 
 
@@ -69,9 +71,11 @@ def _words(video: Video, language: str) -> list[Word]:
 def _text(path: Path) -> str:
     content = path.read_bytes()[: MAX_TEXT + 1]
     if len(content) > MAX_TEXT:
-        raise CaptionsError(f"The file is larger than {MAX_TEXT >> 20} MB, and a transcript is much smaller.")
+        raise CaptionsError(
+            _("The file is larger than %(value)s MB, and a transcript is much smaller.") % {"value": MAX_TEXT >> 20}
+        )
     encoding = next((name for mark, name in MARKS.items() if content.startswith(mark)), "utf-8")
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
-        raise CaptionsError("The captions were not taken. The file is no text in UTF-8: save it as such.") from error
+        raise CaptionsError(_("The captions were not taken. The file is no text in UTF-8: save it as such.")) from error

@@ -5,12 +5,20 @@ from datetime import datetime
 
 from django.conf import settings
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from vlog.sentences import one_or_many, plural
 
 DAY = 86_400  # seconds
 UNITS = (
-    *(("year", 365 * DAY), ("month", 30 * DAY), ("week", 7 * DAY), ("day", DAY)),
-    *(("hour", 3600), ("minute", 60)),
+    (one_or_many("%(number)s year ago", "%(number)s years ago"), 365 * DAY),
+    (one_or_many("%(number)s month ago", "%(number)s months ago"), 30 * DAY),
+    (one_or_many("%(number)s week ago", "%(number)s weeks ago"), 7 * DAY),
+    (one_or_many("%(number)s day ago", "%(number)s days ago"), DAY),
+    (one_or_many("%(number)s hour ago", "%(number)s hours ago"), 3600),
+    (one_or_many("%(number)s minute ago", "%(number)s minutes ago"), 60),
 )
 # The positions that people write: 1:02:03, and 1h2m3s.
 POSITIONS = (
@@ -43,10 +51,10 @@ def age(moment: datetime | None) -> str:
     if moment is None:
         return ""
     seconds = max((timezone.now() - moment).total_seconds(), 0)  # the clocks of two machines may differ
-    for unit, length in UNITS:
+    for forms, length in UNITS:
         if number := int(seconds // length):
-            return f"{number} {unit}{'s' if number > 1 else ''} ago"
-    return "just now"
+            return plural(*forms, number)
+    return _("just now")
 
 
 def day(moment: datetime | None) -> str:
@@ -54,18 +62,18 @@ def day(moment: datetime | None) -> str:
     if moment is None:
         return ""
     date, today = timezone.localtime(moment).date(), timezone.localdate()
-    near = {-1: "Yesterday", 0: "Today", 1: "Tomorrow"}
-    return near.get((date - today).days) or date_format(date, "j M" if date.year == today.year else "j M Y")
+    near = {-1: _("Yesterday"), 0: _("Today"), 1: _("Tomorrow")}
+    return near.get((date - today).days) or date_format(date, _("j M") if date.year == today.year else _("j M Y"))
 
 
 def views(count: int) -> str:
     """Return a number of views as text: "1 view", "1,234 views"."""
-    return "1 view" if count == 1 else f"{thousands(count)} views"
+    return ngettext("%(number)s view", "%(number)s views", count) % {"number": thousands(count)}
 
 
 def thousands(count: int) -> str:
-    """Return a number with its thousands separated: "1,234"."""
-    return f"{count:,}"
+    """Return a number with its thousands separated: "1,234", in German "1.234"."""
+    return number_format(count, force_grouping=True)
 
 
 def absolute(path: str) -> str:

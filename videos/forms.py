@@ -9,6 +9,8 @@ from django.contrib.admin.widgets import AdminTextInputWidget
 from django.core.files.uploadedfile import UploadedFile
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse_lazy
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from videos import publication
 from videos.formatting import clock
@@ -20,14 +22,14 @@ from videos.versions import VersionedForm, VersionedFormSet
 
 TIME = re.compile(r"(?:(\d{1,2}):)?(\d{1,4}):(\d{1,2}(?:[.,]\d{1,3})?)", re.ASCII)
 FRAME = re.compile(r"(?:t=(\d{1,6}(?:\.\d{1,3})?)|(\d))", re.ASCII)
-TAGS_HELP = "Separated by commas. New tags are created."
+TAGS_HELP = gettext_lazy("Separated by commas. New tags are created.")
 
 
 class TaggedForm(forms.ModelForm):
     """A form with tags as one line of text: their table has a composite key, which admin widgets cannot edit."""
 
     tag_names = forms.CharField(
-        label="Tags",
+        label=gettext_lazy("Tags"),
         required=False,
         help_text=TAGS_HELP,
         max_length=1000,
@@ -36,13 +38,20 @@ class TaggedForm(forms.ModelForm):
         ),
     )
 
-    category = forms.ModelChoiceField(Category.objects.order_by("name"), required=False, empty_label="None")
+    category = forms.ModelChoiceField(
+        label=gettext_lazy("Category"),
+        queryset=Category.objects.order_by("name"),
+        required=False,
+        empty_label=gettext_lazy("None"),
+    )
 
     class Media:
         js = ("tag_names.js",)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        for name in {"title", "description", "tag_names"} & self.fields.keys():
+            self.fields[name].widget.attrs["dir"] = "auto"  # the text decides, so that Hebrew stands right
         if self.instance.pk:
             self.initial["tag_names"] = ", ".join(tag.name for tag in self.instance.tags.all())
 
@@ -52,7 +61,7 @@ class TaggedForm(forms.ModelForm):
     def clean_tag_names(self) -> list[str]:
         names = [clean(name) for name in self.cleaned_data["tag_names"].split(",")]
         if any(len(name) > 50 for name in names):
-            raise forms.ValidationError("A tag has at most 50 characters.")
+            raise forms.ValidationError(_("A tag has at most 50 characters."))
         return [name for name in names if name]
 
 
@@ -79,12 +88,15 @@ class FilesField(forms.FileField):
         files = {str(file.name): super(FilesField, self).clean(file) for file in data}
         groups = grouped(files)
         if len(groups.videos) != 1:
-            raise forms.ValidationError("Choose one video file. Captions and a poster of its name may come with it.")
+            raise forms.ValidationError(_("Choose one video file. Captions and a poster of its name may come with it."))
         ((name, beside),) = groups.videos.items()
         if groups.alone:
             stem = name.rpartition(".")[0]
             others = ", ".join(groups.alone)
-            raise forms.ValidationError(f"{others}: files that belong to {name} are named {stem}.en.srt or {stem}.jpg.")
+            raise forms.ValidationError(
+                _("%(others)s: files that belong to %(name)s are named %(stem)s.en.srt or %(stem)s.jpg.")
+                % {"others": others, "name": name, "stem": stem}
+            )
         return Files(files[name], tuple(files[other] for other in beside))
 
 
@@ -93,8 +105,10 @@ class UploadForm(TaggedForm):
 
     file = FilesField(
         help_text=(
-            "Any video or audio file. The original is kept unchanged; viewers get encoded versions of it. Captions and "
-            "a poster may come with it: holiday.en.srt and holiday.jpg with holiday.mp4."
+            gettext_lazy(
+                "Any video or audio file. The original is kept unchanged; viewers get encoded versions of it. "
+                "Captions and a poster may come with it: holiday.en.srt and holiday.jpg with holiday.mp4."
+            )
         ),
         widget=FilesInput(
             attrs={
@@ -104,13 +118,17 @@ class UploadForm(TaggedForm):
         ),
     )
     visibility = forms.ChoiceField(
-        label="Who may watch",
+        label=gettext_lazy("Who may watch"),
         choices=[(value, text) for value, text in MEANINGS.items() if value != Visibility.PASSWORD],
         required=False,  # of a form that is sent by a program
-        help_text="As soon as it is ready. A password or a date can be set afterwards.",
+        help_text=gettext_lazy("As soon as it is ready. A password or a date can be set afterwards."),
     )
     title = forms.CharField(
-        max_length=255, required=False, help_text="If empty, the name of the file is used.", widget=AdminTextInputWidget
+        label=gettext_lazy("Title"),
+        max_length=255,
+        required=False,
+        help_text=gettext_lazy("If empty, the name of the file is used."),
+        widget=AdminTextInputWidget,
     )
 
     class Meta:
@@ -125,8 +143,8 @@ class MomentWidget(forms.SplitDateTimeWidget):
     """A day and a time, with the browser's own controls."""
 
     def __init__(self, attrs: Any = None) -> None:
-        day = {"type": "date", "class": "input", "aria-label": "Day"}
-        time = {"type": "time", "class": "input", "aria-label": "Time"}
+        day: Any = {"type": "date", "class": "input", "aria-label": gettext_lazy("Day")}
+        time: Any = {"type": "time", "class": "input", "aria-label": gettext_lazy("Time")}
         super().__init__(attrs, date_format="%Y-%m-%d", time_format="%H:%M", date_attrs=day, time_attrs=time)
 
 
@@ -134,22 +152,30 @@ class VisibilityForm(forms.ModelForm):
     """Who may watch a video: now, or from a moment on, and until when."""
 
     # The visibility may change while the form is open: it is set only if the editor changed it.
-    visibility = forms.ChoiceField(label="Who may watch", choices=list(MEANINGS.items()), show_hidden_initial=True)
+    visibility = forms.ChoiceField(
+        label=gettext_lazy("Who may watch"), choices=list(MEANINGS.items()), show_hidden_initial=True
+    )
     new_password = forms.CharField(
-        label="Password",
+        label=gettext_lazy("Password"),
         required=False,
         max_length=MAX_PASSWORD,
         strip=False,
-        help_text="For the visibility “password”. If empty, the video keeps the one that it has.",
+        help_text=gettext_lazy("For the visibility “password”. If empty, the video keeps the one that it has."),
         widget=AdminTextInputWidget(attrs={"autocomplete": "off"}),
     )
     visible_from = forms.SplitDateTimeField(
-        label="From", required=False, widget=MomentWidget, help_text="If empty, the visibility changes at once."
+        label=gettext_lazy("From"),
+        required=False,
+        widget=MomentWidget,
+        help_text=gettext_lazy("If empty, the visibility changes at once."),
     )
     visible_until = forms.SplitDateTimeField(
-        label="Until", required=False, widget=MomentWidget, help_text="After that the video is private."
+        label=gettext_lazy("Until"),
+        required=False,
+        widget=MomentWidget,
+        help_text=gettext_lazy("After that the video is private."),
     )
-    cancel_planned = forms.BooleanField(label="Cancel the planned changes", required=False)
+    cancel_planned = forms.BooleanField(label=gettext_lazy("Cancel the planned changes"), required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -183,7 +209,9 @@ class VideoForm(VersionedForm, TaggedForm, VisibilityForm):
     """The fields of a video that editors can change."""
 
     poster = forms.CharField(
-        required=False, max_length=20, help_text="The number of a candidate, or t= and a second of the video"
+        required=False,
+        max_length=20,
+        help_text=gettext_lazy("The number of a candidate, or t= and a second of the video"),
     )
 
     unversioned = ("poster",)
@@ -197,7 +225,7 @@ class VideoForm(VersionedForm, TaggedForm, VisibilityForm):
     def clean_title(self) -> str:
         title = super().clean_title()
         if not title:
-            raise forms.ValidationError("A video needs a title.")
+            raise forms.ValidationError(_("A video needs a title."))
         return title
 
     def clean_poster(self) -> tuple[float | None, int | None]:
@@ -205,7 +233,7 @@ class VideoForm(VersionedForm, TaggedForm, VisibilityForm):
         text = self.cleaned_data["poster"]
         match = FRAME.fullmatch(text)
         if text and match is None:
-            raise forms.ValidationError("Choose a picture for the poster again.")
+            raise forms.ValidationError(_("Choose a picture for the poster again."))
         at, number = match.groups() if match else (None, None)
         return float(at) if at else None, int(number) if number else None
 
@@ -219,7 +247,9 @@ class ChapterFormSet(VersionedFormSet):
 class ChapterForm(forms.ModelForm):
     """A chapter: when it begins, as players show times, and its title."""
 
-    start = forms.CharField(label="Time", widget=AdminTextInputWidget(attrs={"size": 10, "placeholder": "0:00"}))
+    start = forms.CharField(
+        label=gettext_lazy("Time"), widget=AdminTextInputWidget(attrs={"size": 10, "placeholder": "0:00"})
+    )
 
     class Meta:
         model = Chapter
@@ -233,12 +263,12 @@ class ChapterForm(forms.ModelForm):
     def clean_start(self) -> float:
         match = TIME.fullmatch(self.cleaned_data["start"].strip())
         if match is None:
-            raise forms.ValidationError("Write the time as minutes and seconds, 1:30, or with hours, 1:02:30.")
+            raise forms.ValidationError(_("Write the time as minutes and seconds, 1:30, or with hours, 1:02:30."))
         hours, minutes, seconds = match.groups()
         start = 3600 * int(hours or 0) + 60 * int(minutes) + float(seconds)
         duration = self.instance.video.duration if self.instance.video_id else 0
         if duration and start >= duration:
-            raise forms.ValidationError(f"The video ends at {clock(duration)}.")
+            raise forms.ValidationError(_("The video ends at %(duration)s.") % {"duration": clock(duration)})
         return start
 
     def clean_title(self) -> str:
@@ -255,8 +285,9 @@ class PosterForm(forms.Form):
     """Another poster: the number of a candidate from the video, or an uploaded image."""
 
     picture = forms.FileField(
+        label=gettext_lazy("Picture"),
         required=False,
-        help_text=f"JPEG or PNG, at most {filesizeformat(MAX_POSTER_BYTES)}, ideally 1280 x 720 pixels.",
+        help_text=gettext_lazy("JPEG or PNG, at most 10 MB, ideally 1280 x 720 pixels."),
         widget=forms.FileInput(attrs={"accept": "image/jpeg,image/png", "required": True}),
     )
     candidate = forms.IntegerField(required=False, min_value=0, max_value=9, widget=forms.HiddenInput)
@@ -265,14 +296,15 @@ class PosterForm(forms.Form):
         picture = self.cleaned_data["picture"]
         if picture is not None and picture.size > MAX_POSTER_BYTES:
             raise forms.ValidationError(
-                f"This image is larger than {filesizeformat(MAX_POSTER_BYTES)}. Save it as a smaller JPEG."
+                _("This image is larger than %(max_poster_bytes)s. Save it as a smaller JPEG.")
+                % {"max_poster_bytes": filesizeformat(MAX_POSTER_BYTES)}
             )
         return picture
 
     def clean(self) -> dict[str, Any]:
         data = self.cleaned_data
         if not self.errors and data.get("picture") is None and data.get("candidate") is None:
-            raise forms.ValidationError("Choose an image first.")
+            raise forms.ValidationError(_("Choose an image first."))
         return data
 
     def messages(self) -> list[str]:

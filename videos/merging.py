@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from videos.models import Category, CategoryLimit, Tag, Upload, Video, VideoTag
 from vlog import audit
@@ -26,7 +27,9 @@ def merge(kept: Category | Tag, others: Collection[Category | Tag]) -> None:
         existing = {row.pk for row in rows.select_for_update().order_by("pk")}
         names = [str(row) for row in others if row.pk in existing and row.pk != kept.pk]
         if kept.pk not in existing:
-            raise GoneError(f"{kept} has been deleted, so nothing was merged. Choose another one to keep.")
+            raise GoneError(
+                _("%(kept)s has been deleted, so nothing was merged. Choose another one to keep.") % {"kept": kept}
+            )
         _move_tagged(kept, keys) if isinstance(kept, Tag) else _move_categorized(kept, keys)
         _redirect(kept, rows.exclude(pk=kept.pk))
         rows.exclude(pk=kept.pk).delete()

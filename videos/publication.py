@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from videos.models import ShareLink, Video, Visibility, VisibilityChange
 from videos.storage import paths, placement
@@ -63,17 +64,23 @@ def check(
     """Raise PublicationError if `set_visibility` would."""
     now = timezone.now()
     if at is not None and at <= now:
-        raise PublicationError(f"{_moment(at)} is in the past. To change the visibility now, give no time.")
+        raise PublicationError(
+            _("%(at)s is in the past. To change the visibility now, give no time.") % {"at": _moment(at)}
+        )
     if until is not None and until <= (at or now):
-        raise PublicationError(f"The visibility would end at {_moment(until)}, before it begins. Give a later end.")
+        raise PublicationError(
+            _("The visibility would end at %(until)s, before it begins. Give a later end.") % {"until": _moment(until)}
+        )
     if until is not None and visibility == Visibility.PRIVATE:
-        raise PublicationError("A private video stays private after the end, so give no end.")
+        raise PublicationError(_("A private video stays private after the end, so give no end."))
     if password and visibility != Visibility.PASSWORD:
-        raise PublicationError("Only a video with the visibility “password” has a password.")
+        raise PublicationError(_("Only a video with the visibility “password” has a password."))
     if len(password) > MAX_PASSWORD:
-        raise PublicationError(f"A password has {MAX_PASSWORD} characters at most.")
+        raise PublicationError(
+            _("A password has %(max_password)s characters at most.") % {"max_password": MAX_PASSWORD}
+        )
     if visibility == Visibility.PASSWORD and not password and not video.in_force().password:
-        raise PublicationError("Give a password: the video has none yet.")
+        raise PublicationError(_("Give a password: the video has none yet."))
 
 
 def _write(video: Video, visibility: str, password: str, published_at: datetime | None = None) -> None:
@@ -93,7 +100,10 @@ def _write(video: Video, visibility: str, password: str, published_at: datetime 
 
 def _plan(video: Video, visibility: str, password: str, at: datetime) -> None:
     if video.changes.count() >= MAX_PLANNED:
-        raise PublicationError(f"{MAX_PLANNED} changes of this video are planned already. Cancel some first.")
+        raise PublicationError(
+            _("%(max_planned)s changes of this video are planned already. Cancel some first.")
+            % {"max_planned": MAX_PLANNED}
+        )
     video.changes.create(at=at, visibility=visibility, password=password)
     after = {"visibility": visibility, "from": at}
     audit.record("planned the visibility of", subject=video, after=after)
@@ -146,7 +156,9 @@ def seconds_to_next_change() -> float:
 def share(video: Video, name: str, days: int) -> tuple[str, ShareLink]:
     """Make a link for guests; returns its token, which cannot be shown again, and its row. Raises PublicationError."""
     if ShareLink.objects.valid().filter(video=video).count() >= MAX_LINKS:
-        raise PublicationError(f"This video has {MAX_LINKS} links already. Revoke some first.")
+        raise PublicationError(
+            _("This video has %(max_links)s links already. Revoke some first.") % {"max_links": MAX_LINKS}
+        )
     with transaction.atomic():
         token, link = ShareLink.objects.issue(video, name, timezone.now() + timedelta(days=days))
         after = {"link": link.key_prefix, "for": name, "expires": link.expires_at}

@@ -21,11 +21,13 @@ from django.http import QueryDict
 from django.template.defaultfilters import yesno
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from vlog import audit
 from vlog.models import AuditEntry
 
-OUTDATED = (
+OUTDATED = gettext_lazy(
     "This page is older than the last change, so nothing was saved. Choose a value for each field that differs, and "
     "save again."
 )
@@ -168,7 +170,7 @@ class VersionedForm(forms.ModelForm):
         for name in names:
             mine, theirs = self.shown(name, self[name].value()), self.shown(name, self[name].initial)
             if not changed.isdisjoint(self.together.get(name, ())):
-                mine += " (with what is entered below)"
+                mine += _(" (with what is entered below)")
             entry = last.get(self.recorded_as.get(name, name))
             is_settled = has_chosen(self.data, self.instance, name)
             yield Conflict(name, str(self[name].label), mine, theirs, entry, is_settled)
@@ -263,7 +265,7 @@ def _posted(data: Any, prefix: str) -> Rows:
     for key, value in data.items():
         if match := re.fullmatch(rf"{re.escape(prefix)}-(\d{{1,6}})-(.+)", key):
             rows.setdefault(int(match[1]), {})[match[2]] = value
-    return [row for _, row in sorted(rows.items())]
+    return [row for _key, row in sorted(rows.items())]
 
 
 def _values(form: Any) -> dict[str, str]:

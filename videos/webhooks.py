@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from django.core.cache import cache
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from videos.formatting import absolute
 from videos.models import PING, Webhook, WebhookDelivery, address_of, new_webhook_secret
@@ -128,8 +129,8 @@ def _send(delivery: WebhookDelivery) -> Outcome:
 
 def _why_refused(status: int) -> str:
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        return "The receiver redirects, and redirects are not followed. Enter the final address."
-    return f"The receiver answered {status}."
+        return _("The receiver redirects, and redirects are not followed. Enter the final address.")
+    return _("The receiver answered %(status)s.") % {"status": status}
 
 
 def _tell_disabled(webhook: Webhook) -> None:

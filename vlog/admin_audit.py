@@ -12,6 +12,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, pgettext
 
 from vlog import audit
 from vlog.models import AuditEntry
@@ -22,13 +24,13 @@ COMMANDS = "command:"
 
 
 class ActorFilter(admin.SimpleListFilter):
-    title = "who"
+    title = gettext_lazy("who")
     parameter_name = "who"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         staff = User.objects.filter(is_staff=True).order_by("username").values_list("username", flat=True)
         people = [(name, name) for name in staff[:MAX_PEOPLE]]
-        return [*people, (COMMANDS, "Commands"), (audit.SITE, "VLog itself")]
+        return [*people, (COMMANDS, _("Commands")), (audit.SITE, _("VLog itself"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
         if (who := self.value()) is None or "\0" in who:
@@ -36,18 +38,28 @@ class ActorFilter(admin.SimpleListFilter):
         return queryset.filter(actor__startswith=who) if who == COMMANDS else queryset.filter(actor=who)
 
 
+class ActionFilter(admin.AllValuesFieldListFilter):
+    """The actions that there are, in the language of the page."""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        for one in super().choices(changelist):
+            yield {**one, "display": pgettext("audit", str(one["display"]))}
+
+
 @admin.register(AuditEntry)
 class AuditEntryAdmin(admin.ModelAdmin):
     """The entries, newest first. None can be added, changed or deleted; PostgreSQL refuses it, too."""
 
     list_display = ("when", "sentence", "change", "via", "address")
-    list_filter = (ActorFilter, ("action", admin.AllValuesFieldListFilter), "via", "at")
+    list_filter = (ActorFilter, ("action", ActionFilter), "via", "at")
     list_per_page = 100
     show_full_result_count = False  # it would count the whole table
     search_fields = ("=actor", "subject", "=subject_id", "=address", "=token_prefix")
-    search_help_text = "The name of an account or of a subject, an id, an address, or the prefix of a token"
+    search_help_text = gettext_lazy(
+        "The name of an account or of a subject, an id, an address, or the prefix of a token"
+    )
     ordering = ("-at", "-id")
-    fields = ("when", "who", "token", "action", "what", "subject_id", "via", "address", "old", "new")
+    fields = ("when", "who", "token", "done", "what", "subject_id", "via", "address", "old", "new")
     readonly_fields = fields
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -60,37 +72,47 @@ class AuditEntryAdmin(admin.ModelAdmin):
         return False
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        return super().changelist_view(request, {"title": "Audit log"})
+        return super().changelist_view(request, {"title": _("Audit log")})
 
-    @admin.display(description="When", ordering="at")
+    @admin.display(description=gettext_lazy("When"), ordering="at")
     def when(self, entry: AuditEntry) -> str:
         return f"{localtime(entry.at):%Y-%m-%d %H:%M:%S}"
 
-    @admin.display(description="What happened")
+    @admin.display(description=gettext_lazy("What happened"))
     def sentence(self, entry: AuditEntry) -> str:
-        return f"{entry}, with the token {entry.token_prefix}…" if entry.token_prefix else str(entry)
+        return (
+            _("%(entry)s, with the token %(token_prefix)s…") % {"entry": entry, "token_prefix": entry.token_prefix}
+            if entry.token_prefix
+            else str(entry)
+        )
 
-    @admin.display(description="Before → after")
+    @admin.display(description=gettext_lazy("Before → after"))
     def change(self, entry: AuditEntry) -> str:
         return Truncator("; ".join(_differences(entry.before or {}, entry.after or {}))).chars(MAX_SHOWN)
 
-    @admin.display(description="Who")
+    @admin.display(description=gettext_lazy("Who"))
     def who(self, entry: AuditEntry) -> str:
-        return f"{entry.who} (account {entry.actor_id})" if entry.actor_id else entry.who
+        if not entry.actor_id:
+            return entry.who
+        return _("%(who)s (account %(number)s)") % {"who": entry.who, "number": entry.actor_id}
 
-    @admin.display(description="With the token")
+    @admin.display(description=gettext_lazy("Action"))
+    def done(self, entry: AuditEntry) -> str:
+        return entry.did
+
+    @admin.display(description=gettext_lazy("With the token"))
     def token(self, entry: AuditEntry) -> str:
         return entry.token_prefix and f"{entry.token_prefix}…"
 
-    @admin.display(description="Subject")
+    @admin.display(description=gettext_lazy("Subject"))
     def what(self, entry: AuditEntry) -> str:
         return entry.what
 
-    @admin.display(description="Before")
+    @admin.display(description=gettext_lazy("Before"))
     def old(self, entry: AuditEntry) -> SafeString | str:
         return _as_text(entry.before)
 
-    @admin.display(description="After")
+    @admin.display(description=gettext_lazy("After"))
     def new(self, entry: AuditEntry) -> SafeString | str:
         return _as_text(entry.after)
 
@@ -110,13 +132,13 @@ def _differences(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]
             yield f"{name}: {', '.join(signed)}"
         elif name in before and name in after and old != new:
             yield f"{name}: {_short(old)} → {_short(new)}"
-        elif old != new and (only := _short(after.get(name, old))) != "none":
+        elif old != new and (only := _short(after.get(name, old))) != _("none"):
             yield f"{name}: {only}"
 
 
 def _short(value: Any) -> str:
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return _("yes") if value else _("no")
     if isinstance(value, list):
         return ", ".join(map(str, value))
-    return "none" if value in (None, "") else str(value)
+    return _("none") if value in (None, "") else str(value)

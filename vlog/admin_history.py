@@ -8,6 +8,9 @@ from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import PAGE_VAR
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from vlog import audit
 from vlog.models import AuditEntry
@@ -43,12 +46,14 @@ def changes_of(entry: AuditEntry) -> Iterator[Change]:
     """Yield each value of an entry before and after."""
     before, after = entry.before or {}, entry.after or {}
     for name in {**before, **after}:
-        yield Change(name.replace("_", " ").capitalize(), as_text(before.get(name)), as_text(after.get(name)))
+        yield Change(
+            capfirst(pgettext("name", name.replace("_", " "))), as_text(before.get(name)), as_text(after.get(name))
+        )
 
 
 def as_text(value: Any) -> str:
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return _("yes") if value else _("no")
     if isinstance(value, list):
         return "\n".join(map(str, value))
     return "" if value is None else str(value)

@@ -11,6 +11,8 @@ from django.core.validators import URLValidator
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from vlog import colours, site, zones
 from vlog.admin_history import HistoryAdmin
@@ -21,7 +23,8 @@ is_https = URLValidator(schemes=["https"])
 
 
 def language_choices() -> list[tuple[str, str]]:
-    return [(code, str(name)) for code, name in settings.LANGUAGES]
+    """Return all languages that texts can be written in, by their names in the language of the page."""
+    return sorted(((code, _(name)) for code, name in settings.LANGUAGES), key=lambda pair: pair[1])
 
 
 class LinksField(forms.CharField):
@@ -35,19 +38,24 @@ class LinksField(forms.CharField):
     def to_python(self, value: Any) -> list[list[str]]:  # type: ignore[override]
         lines = [line.strip() for line in str(value or "").splitlines() if line.strip()]
         if len(lines) > MAX_LINKS:
-            raise ValidationError(f"The footer has room for {MAX_LINKS} links. Remove some.")
+            raise ValidationError(
+                _("The footer has room for %(max_links)s links. Remove some.") % {"max_links": MAX_LINKS}
+            )
         return [self._link(line) for line in lines]
 
     def _link(self, line: str) -> list[str]:
-        text, _, address = line.rpartition(" ")
+        text, _space, address = line.rpartition(" ")
         try:
             is_https(address)
         except ValidationError:
             text = ""
         if not text.strip() or len(text) > MAX_LINK_TEXT or len(address) > 500:
             raise ValidationError(
-                f"“{line[:80]}” is not a link. Write its text and then its address, such as: "
-                "Our university https://example.edu/"
+                _(
+                    "“%(line)s” is not a link. Write its text and then its address, such as: Our university "
+                    "https://example.edu/"
+                )
+                % {"line": line[:80]}
             )
         return [text.strip(), address]
 
@@ -57,23 +65,31 @@ class LinksField(forms.CharField):
 
 class SiteForm(forms.ModelForm):
     accent = forms.CharField(
-        label="Accent colour",
+        label=gettext_lazy("Accent colour"),
         required=False,
         widget=AdminTextInputWidget(attrs={"placeholder": "#5a3fe0", "spellcheck": "false", "size": 10}),
-        help_text="Of links and buttons, such as #0b6e4f. If empty, VLog's violet. The dark theme gets a lighter tone.",
+        help_text=gettext_lazy(
+            "Of links and buttons, such as #0b6e4f. If empty, VLog's violet. The dark theme gets a lighter tone."
+        ),
     )
     footer_links = LinksField(
-        label="Links in the footer",
+        label=gettext_lazy("Links in the footer"),
         required=False,
-        help_text="Each on a line of its own: the text, then the address with https://.",
+        help_text=gettext_lazy("Each on a line of its own: the text, then the address with https://."),
     )
     language = forms.ChoiceField(
-        choices=language_choices, help_text="In which the titles and texts of the site are written."
+        label=gettext_lazy("Language"),
+        choices=language_choices,
+        help_text=gettext_lazy(
+            "In which the titles and texts of the site are written. VLog speaks it, too, if it has a translation."
+        ),
     )
     time_zone = forms.ChoiceField(
-        label="Time zone",
+        label=gettext_lazy("Time zone"),
         choices=zones.choices,
-        help_text="Of times on public pages, in e-mails and in commands. Each person may choose another for the desk.",
+        help_text=gettext_lazy(
+            "Of times on public pages, in e-mails and in commands. Each person may choose another for the desk."
+        ),
     )
 
     class Meta:
@@ -89,7 +105,7 @@ class SiteForm(forms.ModelForm):
     def clean_accent(self) -> str:
         colour = self.cleaned_data["accent"].strip().lower()
         if colour and not colours.is_colour(colour):
-            raise ValidationError("Write the colour as # and six digits of 0 to 9 and a to f, such as #0b6e4f.")
+            raise ValidationError(_("Write the colour as # and six digits of 0 to 9 and a to f, such as #0b6e4f."))
         try:
             colours.check(colour)
         except colours.Unreadable as error:
@@ -103,8 +119,8 @@ class SiteSettingsAdmin(HistoryAdmin):
     form = SiteForm
     fieldsets = (
         (None, {"fields": ("name", "tagline", "language", "time_zone")}),
-        ("Looks", {"fields": ("accent",)}),
-        ("Footer", {"fields": ("footer_links",)}),
+        (gettext_lazy("Looks"), {"fields": ("accent",)}),
+        (gettext_lazy("Footer"), {"fields": ("footer_links",)}),
     )
     view_on_site = False
 
@@ -123,7 +139,7 @@ class SiteSettingsAdmin(HistoryAdmin):
         return HttpResponseRedirect(reverse("admin:vlog_sitesettings_change", args=[1]))
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
-        shown = {"title": "Site", "subtitle": None, "show_save_and_continue": False}
+        shown = {"title": _("Site"), "subtitle": None, "show_save_and_continue": False}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **shown})
 
     def save_model(self, request: HttpRequest, obj: SiteSettings, form: Any, change: bool) -> None:
@@ -131,5 +147,5 @@ class SiteSettingsAdmin(HistoryAdmin):
             site.save(obj)
 
     def response_change(self, request: HttpRequest, obj: SiteSettings) -> HttpResponse:
-        self.message_user(request, "The settings are saved. All pages show them within a second.", messages.SUCCESS)
+        self.message_user(request, _("The settings are saved. All pages show them within a second."), messages.SUCCESS)
         return HttpResponseRedirect(request.path)

@@ -5,9 +5,11 @@ from csp.decorators import csp_replace
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.utils.module_loading import import_string
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 
-from vlog import disk, sidebar, site
+from vlog import disk, languages, sidebar, site
 from vlog.accounts.site import AccountPages
 
 # By name, because `vlog` imports no other app.
@@ -19,7 +21,7 @@ class VlogAdminSite(AccountPages):
 
     site_header = "VLog"
     site_title = "VLog"
-    index_title = "Start"
+    index_title = _("Start")
     site_url = "/"
     index_template = "admin/start.html"
 
@@ -50,6 +52,7 @@ class VlogAdminSite(AccountPages):
             "disk_warning": warning,
             "initials": initials(request.user),
             "place": place,
+            "words_url": languages.script_url(get_language() or languages.ENGLISH),
         }
 
 

@@ -8,32 +8,41 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from vlog import audit, tokens
 from vlog.models import ApiToken, Scope
-from vlog.sentences import counted
+from vlog.sentences import plural
 
-SCOPES = [(Scope.READ, "Read"), (Scope.EDIT, "Edit"), (Scope.UPLOAD, "Upload")]
+SCOPES = [
+    (Scope.READ, gettext_lazy("Read")),
+    (Scope.EDIT, gettext_lazy("Edit")),
+    (Scope.UPLOAD, gettext_lazy("Upload")),
+]
 
 
 class TokenForm(forms.Form):
     """What a token is for, its scopes and its lifetime."""
 
     name = forms.CharField(
-        max_length=100, label="What it is for", help_text="Such as the name of the program, so that you recognise it."
+        max_length=100,
+        label=gettext_lazy("What it is for"),
+        help_text=gettext_lazy("Such as the name of the program, so that you recognise it."),
     )
     scopes = forms.MultipleChoiceField(
+        label=gettext_lazy("Scopes"),
         choices=SCOPES,
         widget=forms.CheckboxSelectMultiple,
-        help_text="It never permits more than your account may do.",
+        help_text=gettext_lazy("It never permits more than your account may do."),
     )
     days = forms.IntegerField(
         required=False,
         min_value=1,
         max_value=3650,
         initial=365,
-        label="Days until it expires",
-        help_text="Leave it empty for a token that never expires.",
+        label=gettext_lazy("Days until it expires"),
+        help_text=gettext_lazy("Leave it empty for a token that never expires."),
     )
 
 
@@ -78,17 +87,17 @@ class ApiTokenAdmin(admin.ModelAdmin):
         return request.user.has_perm("vlog.manage_api_tokens")
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        return super().changelist_view(request, {"title": "API tokens"})
+        return super().changelist_view(request, {"title": _("API tokens")})
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         form = TokenForm(request.POST or None)
         context = {**self.admin_site.each_context(request), "opts": self.opts, "form": form}
         if not form.is_valid():
-            return TemplateResponse(request, "admin/vlog/add_token.html", {**context, "title": "Add an API token"})
+            return TemplateResponse(request, "admin/vlog/add_token.html", {**context, "title": _("Add an API token")})
         token, row = tokens.create(cast(User, request.user), **form.cleaned_data)
         self.log_addition(request, row, "Created.")
         # In the answer itself, so that no address, flash message or log contains it.
-        context |= {"title": "The token", "kind": "Token", "secret": token}
+        context |= {"title": _("The token"), "kind": _("Token"), "secret": token}
         return TemplateResponse(request, "admin/vlog/token.html", context)
 
     def delete_model(self, request: HttpRequest, obj: ApiToken) -> None:
@@ -99,29 +108,30 @@ class ApiTokenAdmin(admin.ModelAdmin):
         for token in queryset:
             self.delete_model(request, token)
 
-    @admin.action(description="Revoke selected tokens")
+    @admin.action(description=gettext_lazy("Revoke selected tokens"))
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
         revoked = tokens.revoke(ApiToken.objects.filter(pk__in=queryset.values("pk")))
         for token in revoked:
             self.log_change(request, token, "Revoked.")
         number = len(revoked)
         if number:
-            self.message_user(request, f"{counted(number, 'token')} revoked.", messages.SUCCESS)
+            message = plural("%(number)s token revoked.", "%(number)s tokens revoked.", number)
+            self.message_user(request, message, messages.SUCCESS)
         else:
-            self.message_user(request, "These tokens were revoked before.", messages.WARNING)
+            self.message_user(request, _("These tokens were revoked before."), messages.WARNING)
 
-    @admin.display(description="Token", ordering="key_prefix")
+    @admin.display(description=gettext_lazy("Token"), ordering="key_prefix")
     def prefix(self, token: ApiToken) -> str:
         return str(token)
 
-    @admin.display(description="Owner", ordering="user__username")
+    @admin.display(description=gettext_lazy("Owner"), ordering="user__username")
     def owner(self, token: ApiToken) -> str:
         return token.user.get_username()
 
-    @admin.display(description="Scopes")
+    @admin.display(description=gettext_lazy("Scopes"))
     def scope_names(self, token: ApiToken) -> str:
         return ", ".join(token.scopes)
 
-    @admin.display(description="State")
+    @admin.display(description=gettext_lazy("State"))
     def token_state(self, token: ApiToken) -> str:
-        return token.state
+        return _(token.state)

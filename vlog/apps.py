@@ -1,9 +1,11 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.conf import settings
 from django.contrib.admin import apps as admin_apps
 from django.core.checks import register
 
-from vlog import checks, logs
+from vlog import checks, logs, names
+
+OWN_APPS = ("vlog", "videos", "transcoding", "workers", "analytics")
 
 
 class VlogConfig(AppConfig):
@@ -23,3 +25,8 @@ class VlogConfig(AppConfig):
 class AdminConfig(admin_apps.AdminConfig):
     default_site = "vlog.admin_site.VlogAdminSite"
     default = False  # this module also has the configuration of "vlog"
+
+    def ready(self) -> None:
+        """Translate the names first: the forms that the modules of the admin define take over labels."""
+        names.translate(model for label in OWN_APPS for model in apps.get_app_config(label).get_models())
+        super().ready()

@@ -7,6 +7,8 @@ suits the light theme is too dark for the dark one, so that theme gets a lighter
 import colorsys
 import re
 
+from django.utils.translation import gettext as _
+
 MIN_CONTRAST = 4.5  # WCAG 2.2, 1.4.3, for text
 # The grounds of static/tokens.css on which links stand, the least favourable of each theme.
 LIGHT_GROUNDS = ("#ffffff", "#f7f7fa", "#f2f2f6")
@@ -63,11 +65,16 @@ def check(colour: str) -> None:
     found = min(least(colour, LIGHT_GROUNDS), contrast(colour, WHITE))
     if found < MIN_CONTRAST:
         raise Unreadable(
-            f"{colour} has a contrast of {found:.1f} to a light page, and links need {MIN_CONTRAST}. "
-            f"Choose a darker tone, such as {darkened(colour)}."
+            _(
+                "%(colour)s has a contrast of %(found)s to a light page, and links need %(least)s. Choose a darker "
+                "tone, such as %(darker)s."
+            )
+            % {"colour": colour, "found": f"{found:.1f}", "least": MIN_CONTRAST, "darker": darkened(colour)}
         )
     if least(for_dark(colour), DARK_GROUNDS) < MIN_CONTRAST:
-        raise Unreadable(f"No lighter tone of {colour} can be read on a dark page. Choose another colour.")
+        raise Unreadable(
+            _("No lighter tone of %(colour)s can be read on a dark page. Choose another colour.") % {"colour": colour}
+        )
 
 
 def darkened(colour: str) -> str:
@@ -81,7 +88,7 @@ def for_dark(colour: str) -> str:
 
 
 def _first(colour: str, steps: range, grounds: tuple[str, ...], at_least: float = MIN_CONTRAST) -> str:
-    hue, _, saturation = colorsys.rgb_to_hls(*parse(colour))
+    hue, _lightness, saturation = colorsys.rgb_to_hls(*parse(colour))
     tones = (as_text(colorsys.hls_to_rgb(hue, step / STEPS, saturation)) for step in steps)
     return next(tone for tone in tones if least(tone, grounds) >= at_least)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.template.defaultfilters import filesizeformat
+from django.utils.translation import gettext as _
 
 KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE of linux/falloc.h
 
@@ -38,11 +39,11 @@ class Disk:
         """A message for operators, empty while there is enough space."""
         if not self.is_low:
             return ""
-        return (
-            f"The disk of {self.folder} has {readable(self.free)} free, less than the reserve of "
-            f"{readable(self.reserve)}: uploads, encoding and captions are paused. Free some space or lower "
-            "VLOG_DISK_RESERVE, and they resume automatically."
-        )
+        return _(
+            "The disk of %(folder)s has %(free)s free, less than the reserve of %(reserve)s: uploads, "
+            "encoding and captions are paused. Free some space or lower VLOG_DISK_RESERVE, and they "
+            "resume automatically."
+        ) % {"folder": self.folder, "free": readable(self.free), "reserve": readable(self.reserve)}
 
 
 def usage() -> Disk:

@@ -61,9 +61,11 @@ def _unavailable(request: HttpRequest) -> HttpResponse:
     status = HTTPStatus.SERVICE_UNAVAILABLE
     if request.path_info.startswith("/api/"):
         return JsonResponse({"detail": MESSAGE}, status=status, headers=headers)
+    own = site.last_known()
+    context = {"site": own, "page_language": own.language, "user": AnonymousUser()}
     # Without the request, whose user would have to be read from the database.
     return HttpResponse(
-        render_to_string("unavailable.html", {"site": site.last_known(), "user": AnonymousUser()}),
+        render_to_string("unavailable.html", context),
         status=status,
         headers=headers,
     )

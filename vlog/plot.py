@@ -5,13 +5,17 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import count
 
-from django.utils.formats import date_format
+from django.utils.formats import date_format, number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 TOP, BOTTOM = 12, 128  # of the lines, in a picture 150 units high
 BAR = 0.74  # of the width of a day
 DIGIT, GAP = 6.5, 8  # the width of a digit of the numbers on the left, and the space beside them
 
 Days = Sequence[tuple[date, int]]
+# What the title of a column says of one and of many, with %(day)s and %(number)s: see vlog.sentences.one_or_many.
+Words = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -42,18 +46,18 @@ class Plot:
     days: list[Label]
 
 
-def pair(days: Days, noun: str) -> list[Plot]:
+def pair(days: Days, words: Words) -> list[Plot]:
     """Return the plot for wide and the one for narrow screens. The last day is today."""
-    return [draw("wide", 720, days, 7, noun), draw("narrow-only", 330, days, 14, noun)]
+    return [draw("wide", 720, days, 7, words), draw("narrow-only", 330, days, 14, words)]
 
 
-def draw(name: str, width: int, days: Days, every: int, noun: str) -> Plot:
-    """Return a plot; each `every`th day before the last has its name below. noun: that of the numbers, as in 1 play."""
-    most = max(number for _, number in days)
+def draw(name: str, width: int, days: Days, every: int, words: Words) -> Plot:
+    """Return a plot; each `every`th day before the last has its name below."""
+    most = max(number for _day, number in days)
     step = step_of(most)
     highest = step * max(1, -(-most // step))
     scale = (BOTTOM - TOP) / highest
-    left = DIGIT * len(f"{highest:,}") + GAP
+    left = DIGIT * len(separated(highest)) + GAP
     wide = (width - left) / len(days)
     columns = [
         Column(
@@ -61,14 +65,14 @@ def draw(name: str, width: int, days: Days, every: int, noun: str) -> Plot:
             y=BOTTOM - number * scale,
             width=wide * BAR,
             height=number * scale,
-            title=f"{date_format(day, 'j M')}: {number:,} {noun}{'' if number == 1 else 's'}",
+            title=ngettext(*words, number) % {"day": date_format(day, _("j M")), "number": separated(number)},
             now=place == len(days) - 1,
         )
         for place, (day, number) in enumerate(days)
     ]
-    lines = [Label(BOTTOM - value * scale, f"{value:,}") for value in range(0, highest + 1, step)]
+    lines = [Label(BOTTOM - value * scale, separated(value)) for value in range(0, highest + 1, step)]
     named = range(len(days) - 1 - every, -1, -every)
-    names = [Label(columns[place].x + wide * BAR / 2, date_format(days[place][0], "j M")) for place in named]
+    names = [Label(columns[place].x + wide * BAR / 2, date_format(days[place][0], _("j M"))) for place in named]
     return Plot(name, width, left, columns, lines, names)
 
 
@@ -80,7 +84,14 @@ def step_of(most: int) -> int:
 
 def in_words(days: Days, noun: str) -> str:
     """Return what the plot shows, for those who cannot see it. noun: such as "Plays"."""
-    numbers = [number for _, number in days]
+    numbers = [number for _day, number in days]
     busiest = max(days, key=lambda each: each[1])[0]
-    first, last, most = (date_format(day, "j F") for day in (days[0][0], days[-1][0], busiest))
-    return f"{noun} by day from {first} to {last}: {min(numbers):,} to {max(numbers):,} a day, most on {most}"
+    first, last, most = (date_format(day, _("j F")) for day in (days[0][0], days[-1][0], busiest))
+    sentence = _("%(noun)s by day from %(first)s to %(last)s: %(least)s to %(most)s a day, most on %(busiest)s")
+    least, highest = separated(min(numbers)), separated(max(numbers))
+    return sentence % {"noun": noun, "first": first, "last": last, "least": least, "most": highest, "busiest": most}
+
+
+def separated(number: int) -> str:
+    """Return a number with its thousands separated, as the language of the page does it."""
+    return number_format(number, force_grouping=True)

@@ -12,22 +12,26 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db import DataError, models
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 log = logging.getLogger(__name__)
 
 HEADINGS = {
-    HTTPStatus.BAD_REQUEST: "Invalid request",
-    HTTPStatus.FORBIDDEN: "Permission denied",
-    HTTPStatus.LENGTH_REQUIRED: "The size of the request is missing",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The request is too large",
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Unknown encoding of text",
-    HTTPStatus.TOO_MANY_REQUESTS: "Too many requests",
-    HTTPStatus.INSUFFICIENT_STORAGE: "Not enough disk space for this file",
+    HTTPStatus.BAD_REQUEST: gettext_lazy("Invalid request"),
+    HTTPStatus.FORBIDDEN: gettext_lazy("Permission denied"),
+    HTTPStatus.LENGTH_REQUIRED: gettext_lazy("The size of the request is missing"),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: gettext_lazy("The request is too large"),
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: gettext_lazy("Unknown encoding of text"),
+    HTTPStatus.TOO_MANY_REQUESTS: gettext_lazy("Too many requests"),
+    HTTPStatus.INSUFFICIENT_STORAGE: gettext_lazy("Not enough disk space for this file"),
 }
-INVALID_CHARACTER = (
+INVALID_CHARACTER = gettext_lazy(
     "The address or a cookie contains an invalid character. Type the address again, or delete the cookies of this site."
 )
-INVALID_QUERY = "The address contains an invalid value after the question mark. Correct it, or remove that part."
+INVALID_QUERY = gettext_lazy(
+    "The address contains an invalid value after the question mark. Correct it, or remove that part."
+)
 LOOKUPS = {"exact", "isnull", "in", "gte", "lt", "year", "month", "day", "date"}  # of Django's own filters
 NUL = "\0"
 ESCAPED_NUL = "\\000"  # in a quoted cookie, where Python reads octal numbers
@@ -60,9 +64,9 @@ class InvalidValueMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if _contains_nul(request):
-            return refuse(request, HTTPStatus.BAD_REQUEST, INVALID_CHARACTER)
+            return refuse(request, HTTPStatus.BAD_REQUEST, str(INVALID_CHARACTER))
         if request.encoding is not None and codecs.lookup(request.encoding).name != "utf-8":
-            return refuse(request, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the request with text encoded as UTF-8.")
+            return refuse(request, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, _("Send the request with text encoded as UTF-8."))
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, *args: Any) -> HttpResponse | None:
@@ -71,7 +75,7 @@ class InvalidValueMiddleware:
         if not name.endswith("_changelist"):
             return None
         if any(not _other_lookups().isdisjoint(parameter.split("__")[1:]) for parameter in request.GET):
-            return refuse(request, HTTPStatus.BAD_REQUEST, INVALID_QUERY)
+            return refuse(request, HTTPStatus.BAD_REQUEST, str(INVALID_QUERY))
         return None
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
@@ -81,7 +85,7 @@ class InvalidValueMiddleware:
         is_empty_field = isinstance(error, FieldDoesNotExist) and str(error).endswith("has no field named ''")
         if is_empty_field or (has_query and isinstance(error, DataError | OverflowError)):
             log.warning("refused the query of %s: %s", request.path, str(error).partition("\n")[0])
-            return refuse(request, HTTPStatus.BAD_REQUEST, INVALID_QUERY)
+            return refuse(request, HTTPStatus.BAD_REQUEST, str(INVALID_QUERY))
         return None
 
 

@@ -8,6 +8,9 @@ from django.contrib.admin import AdminSite
 from django.core.cache import cache
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 COUNTS, COUNT_SECONDS = "desk-open-rows", 30  # their key in the cache, and how long they are kept
 OTHER_ICON = "list"
@@ -18,40 +21,40 @@ class Place:
     """Where a model is in the sidebar: its icon in templates/admin/icons.svg, and its name if not the model's."""
 
     icon: str
-    name: str = ""
+    name: str | Promise = ""
 
 
 # The groups by name, the first without one. The models are named, because `vlog` imports no other app.
-GROUPS: dict[str, dict[str, Place]] = {
+GROUPS: dict[str | Promise, dict[str, Place]] = {
     "": {
         "videos.video": Place("video"),
-        "videos.captiontrack": Place("cc", "Captions"),
-        "analytics.overview": Place("chart", "Statistics"),
-        "videos.archivedvideo": Place("archive", "Archive"),
+        "videos.captiontrack": Place("cc", gettext_lazy("Captions")),
+        "analytics.overview": Place("chart", gettext_lazy("Statistics")),
+        "videos.archivedvideo": Place("archive", gettext_lazy("Archive")),
     },
-    "Organise": {
+    gettext_lazy("Organise"): {
         "videos.playlist": Place("list"),
         "videos.category": Place("folder"),
         "videos.tag": Place("tag"),
         "videos.ownpage": Place("page"),
     },
-    "Operate": {
-        "transcoding.transcodingjob": Place("jobs", "Jobs"),
+    gettext_lazy("Operate"): {
+        "transcoding.transcodingjob": Place("jobs", gettext_lazy("Jobs")),
         "videos.transcription": Place("cc"),
         "workers.worker": Place("worker"),
         "videos.storageentry": Place("disk"),
         "videos.webhook": Place("send"),
-        "videos.webhookdelivery": Place("history", "Deliveries"),
-        "vlog.auditentry": Place("log", "Audit log"),
-        "vlog.sitesettings": Place("globe", "Site"),
+        "videos.webhookdelivery": Place("history", gettext_lazy("Deliveries")),
+        "vlog.auditentry": Place("log", gettext_lazy("Audit log")),
+        "vlog.sitesettings": Place("globe", gettext_lazy("Site")),
     },
-    "People": {
-        "auth.user": Place("users", "People"),
+    gettext_lazy("People"): {
+        "auth.user": Place("users", gettext_lazy("People")),
         "auth.group": Place("role"),
         "vlog.apitoken": Place("key"),
     },
 }
-OTHERS = "Operate"  # of models without a place
+OTHERS = gettext_lazy("Operate")  # of models without a place
 
 
 @dataclass(frozen=True)
@@ -80,18 +83,18 @@ def groups(site: AdminSite, request: HttpRequest, apps: Iterable[dict[str, Any]]
         if name == OTHERS:
             labels += sorted(models.keys() - placed)
         entries = [_entry(models[label], places.get(label), request, counts.get(label, 0)) for label in labels]
-        found.append(Group(name, [_start(request), *entries] if not name else entries))
+        found.append(Group(str(name), [_start(request), *entries] if not name else entries))
     return [group for group in found if group.models]
 
 
 def _start(request: HttpRequest) -> Entry:
     address = reverse("admin:index")
-    return Entry("Start", address, "home", request.path == address)
+    return Entry(_("Start"), address, "home", request.path == address)
 
 
 def _entry(model: dict[str, Any], place: Place | None, request: HttpRequest, count: int) -> Entry:
     address, place = model["admin_url"], place or Place(OTHER_ICON)
-    return Entry(place.name or model["name"], address, place.icon, request.path.startswith(address), count)
+    return Entry(str(place.name or model["name"]), address, place.icon, request.path.startswith(address), count)
 
 
 def open_counts(site: AdminSite) -> dict[str, int]:

@@ -79,8 +79,9 @@ def last_known() -> Site:
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """Return `site` for templates."""
-    return {"site": current()}
+    """Return `site` for templates, and `page_language`, which may be that of the person."""
+    own = current()
+    return {"site": own, "page_language": getattr(request, "page_language", own.language)}
 
 
 def save(row: SiteSettings) -> None:

@@ -1,4 +1,7 @@
-"""The style sheet of the accent, the logo, the icons and the manifest: from memory, without a session or a query."""
+"""The style sheet of the accent, the logo, the icons, the manifest and the words of scripts.
+
+They are answered from memory, without a session or a query.
+"""
 
 from functools import cache
 from pathlib import Path
@@ -11,7 +14,7 @@ from django.utils.cache import get_conditional_response
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
-from vlog import site
+from vlog import languages, site
 
 FOREVER = "public, max-age=31536000, immutable"
 ICONS = {"favicon.ico": "image/vnd.microsoft.icon", "apple-touch-icon.png": "image/png"}
@@ -28,6 +31,14 @@ def theme(request: HttpRequest, key: str) -> HttpResponse:
 @require_safe
 def logo(request: HttpRequest, key: str) -> HttpResponse:
     return _answer(site.current().logo, key, "image/png")
+
+
+@require_safe
+def words(request: HttpRequest, language: str, key: str) -> HttpResponse:
+    """Return the catalogue of the desk's scripts; their pages name it only where the language is not English."""
+    if language not in languages.available():
+        raise Http404("VLog does not speak this language")
+    return _answer(languages.script(language).encode(), key, "text/javascript; charset=utf-8")
 
 
 def _answer(content: bytes, key: str, kind: str) -> HttpResponse:

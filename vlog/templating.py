@@ -28,6 +28,10 @@ TEMPLATES: list[dict[str, Any]] = [
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "templates"],
         "APP_DIRS": True,
-        "OPTIONS": {"context_processors": CONTEXT_PROCESSORS},
+        "OPTIONS": {
+            "context_processors": CONTEXT_PROCESSORS,
+            # Every template of the desk has translated texts.
+            "builtins": ["django.templatetags.i18n", "vlog.templatetags.sentences"],
+        },
     },
 ]

@@ -25,6 +25,7 @@ urlpatterns = [
     path("site.webmanifest", site_files.manifest, name="manifest"),
     path("favicon.ico", site_files.icon, {"name": "favicon.ico"}),
     path("apple-touch-icon.png", site_files.icon, {"name": "apple-touch-icon.png"}),
+    path("site/<str:language>-<str:key>.js", site_files.words, name="words"),
     path("healthz", readiness.healthz),
     path("readyz", readiness.readyz),
     path("readyz/full", readiness.readyz_full),

@@ -1,4 +1,7 @@
-"""The time zones of pages: the desk shows times in that of the person, all other pages in that of the site."""
+"""The time zones of pages: the desk shows times in that of the person, all other pages in that of the site.
+
+The middleware chooses the language, too: see `vlog.languages`.
+"""
 
 from collections.abc import Callable
 from functools import cache
@@ -6,10 +9,11 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 
-from vlog import site
+from vlog import languages, site
 
+API = "/api/"  # its sentences are English, for the programs and the logs that read them
 # Their answers show no time to people, and many come each second.
 WITHOUT_TIMES = ("/media/", "/access/", "/static/", "/site/", "/healthz", "/readyz", "/metrics", "/api/worker/")
 
@@ -36,13 +40,17 @@ def _desk() -> str:
     return reverse("admin:index")
 
 
-def use_zone(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+def use_zone_and_language(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
     """Return the middleware. It comes after the one that knows the account."""
 
     def respond(request: HttpRequest) -> HttpResponse:
         if request.path_info.startswith(WITHOUT_TIMES):
             return get_response(request)
         with timezone.override(of_request(request)):
-            return get_response(request)
+            if request.path_info.startswith(API):
+                return get_response(request)
+            request.page_language = languages.of_request(request)  # type: ignore[attr-defined]
+            with translation.override(languages.spoken(request.page_language)):  # type: ignore[attr-defined]
+                return get_response(request)
 
     return respond

@@ -13,6 +13,8 @@ from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from workers import control, fleet, releases, zipapp
 from workers.forms import WorkerForm
@@ -59,7 +61,7 @@ class WorkerAdmin(admin.ModelAdmin):
         return request.user.has_perm("workers.change_workerapikey")
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        return super().changelist_view(request, {"title": "Workers"})
+        return super().changelist_view(request, {"title": _("Workers")})
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         if not self.has_add_permission(request):
@@ -72,8 +74,10 @@ class WorkerAdmin(admin.ModelAdmin):
                 form.add_error("name", str(refusal))
             else:
                 self.log_addition(request, worker, "Created with a key.")
-                return self._show_key(request, worker, key, f"The worker «{worker}» was created.")
-        return self._page(request, "add", "Add a remote worker", form=form)
+                return self._show_key(
+                    request, worker, key, _("The worker «%(worker)s» was created.") % {"worker": worker}
+                )
+        return self._page(request, "add", _("Add a remote worker"), form=form)
 
     def change_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.method == "POST":
@@ -117,61 +121,64 @@ class WorkerAdmin(admin.ModelAdmin):
 
     def _show_key(self, request: HttpRequest, worker: Worker, key: str, message: str) -> HttpResponse:
         """Show the key in the answer itself, so that no address, flash message or log contains it."""
-        context = {"kind": "Key", "secret": key, "message": message, "command": control.invitation()}
+        context = {"kind": _("Key"), "secret": key, "message": message, "command": control.invitation()}
         context |= {"caution": control.caution(), "check": control.check(), "digest": zipapp.digest()}
-        return self._page(request, "key", f"The key of {worker}", row=worker, **context)
+        return self._page(request, "key", _("The key of %(worker)s") % {"worker": worker}, row=worker, **context)
 
     def _cell(self, worker: Worker, column: str) -> SafeString:
         """Render a cell of the list that live.js refreshes."""
         context = {"worker": worker, "facts": worker.facts, "column": column}  # type: ignore[attr-defined]
         return SafeString(render_to_string("admin/workers/cell.html", context))
 
-    @admin.display(description="Name", ordering="worker_name")
+    @admin.display(description=gettext_lazy("Name"), ordering="worker_name")
     def name(self, worker: Worker) -> str:
         return str(worker)
 
-    @admin.display(description="State", ordering="status")
+    @admin.display(description=gettext_lazy("State"), ordering="status")
     def state(self, worker: Worker) -> SafeString:
         return self._cell(worker, "state")
 
-    @admin.display(description="Last seen", ordering="last_heartbeat")
+    @admin.display(description=gettext_lazy("Last seen"), ordering="last_heartbeat")
     def last_seen(self, worker: Worker) -> SafeString:
         return self._cell(worker, "last_seen")
 
-    @admin.display(description="Current work")
+    @admin.display(description=gettext_lazy("Current work"))
     def current_work(self, worker: Worker) -> SafeString:
         return self._cell(worker, "current_work")
 
-    @admin.display(description="Speed")
+    @admin.display(description=gettext_lazy("Speed"))
     def speed(self, worker: Worker) -> SafeString:
         return self._cell(worker, "speed")
 
-    @admin.display(description="Failed")
+    @admin.display(description=gettext_lazy("Failed"))
     def failed(self, worker: Worker) -> SafeString:
         return self._cell(worker, "failed")
 
-    @admin.display(description="Machine")
+    @admin.display(description=gettext_lazy("Machine"))
     def machine(self, worker: Worker) -> str:
         return ", ".join(filter(None, [worker.get_worker_type_display(), fleet.machine(worker)]))
 
-    @admin.action(description="Disable selected workers (chunks of remote workers are revoked)", permissions=["change"])
+    @admin.action(
+        description=gettext_lazy("Disable selected workers (chunks of remote workers are revoked)"),
+        permissions=["change"],
+    )
     def disable(self, request: HttpRequest, queryset: QuerySet[Worker]) -> HttpResponse | None:
         return self._apply(request, queryset, control.disable)
 
-    @admin.action(description="Enable selected workers", permissions=["change"])
+    @admin.action(description=gettext_lazy("Enable selected workers"), permissions=["change"])
     def enable(self, request: HttpRequest, queryset: QuerySet[Worker]) -> HttpResponse | None:
         return self._apply(request, queryset, control.enable)
 
-    @admin.action(description="Drain selected workers (they finish their chunks)", permissions=["change"])
+    @admin.action(description=gettext_lazy("Drain selected workers (they finish their chunks)"), permissions=["change"])
     def drain(self, request: HttpRequest, queryset: QuerySet[Worker]) -> HttpResponse | None:
         by = request.user.get_username()
         return self._apply(request, queryset, lambda worker: control.drain(worker, by))
 
-    @admin.action(description="Issue a new key", permissions=["issue"])
+    @admin.action(description=gettext_lazy("Issue a new key"), permissions=["issue"])
     def new_key(self, request: HttpRequest, queryset: QuerySet[Worker]) -> HttpResponse | None:
         """Issue a key to one worker: the next page shows only one."""
         if queryset.count() != 1:
-            self.message_user(request, "Select exactly one worker: the next page shows its key.", messages.ERROR)
+            self.message_user(request, _("Select exactly one worker: the next page shows its key."), messages.ERROR)
             return None
         worker = queryset.get()
         try:
@@ -182,13 +189,13 @@ class WorkerAdmin(admin.ModelAdmin):
         self.log_change(request, worker, message)
         return self._show_key(request, worker, key, message)
 
-    @admin.action(description="Revoke all keys", permissions=["revoke"])
+    @admin.action(description=gettext_lazy("Revoke all keys"), permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[Worker]) -> HttpResponse | None:
         """Revoke all keys of the workers, or the one that the button of a worker's page names."""
         prefix = request.POST.get("key", "")
         return self._apply(request, queryset, lambda worker: control.revoke(worker, prefix=prefix))
 
-    @admin.action(description="Delete selected workers", permissions=["delete"])
+    @admin.action(description=gettext_lazy("Delete selected workers"), permissions=["delete"])
     def delete_selected(self, request: HttpRequest, queryset: QuerySet[Worker]) -> HttpResponse | None:
         if "post" not in request.POST:
             return actions.delete_selected(self, request, queryset)  # the page that asks for confirmation

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from transcoding.models import ChunkStatus
 from transcoding.queue import recovery
@@ -34,16 +35,22 @@ def create(name: str, days: int | None = None) -> tuple[Worker, str]:
     """Create a remote worker and its key, which expires after so many days or never; the key is shown only now."""
     if not NAME.fullmatch(name):
         raise Refused(
-            f"{name!r} cannot be a worker's name: that has 1 to 100 letters, digits, dots, hyphens and underscores, "
-            "and begins and ends with a letter or digit."
+            _(
+                "%(name)s cannot be a worker's name: that has 1 to 100 letters, digits, dots, hyphens and "
+                "underscores, and begins and ends with a letter or digit."
+            )
+            % {"name": repr(name)}
         )
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TURN])  # the schema allows a name twice
         if Worker.objects.filter(worker_name=name).exists():
             raise Refused(
-                f"There is a worker «{name}» already. Choose another name, or make another key for it: "
-                f"manage.py worker rotate {name}"
+                _(
+                    "There is a worker «%(name)s» already. Choose another name, or make another key for it: "
+                    "manage.py worker rotate %(name)s"
+                )
+                % {"name": name}
             )
         worker = Worker.objects.create_offline(name)
         key, row = keys.issue(worker, _end(days))
@@ -54,15 +61,15 @@ def create(name: str, days: int | None = None) -> tuple[Worker, str]:
 def rotate(worker: Worker, days: int | None = None, *, now: bool = False) -> tuple[str, str]:
     """Make another key; returns it and a message. The older keys stay valid, unless they are revoked now."""
     if worker.worker_type == Worker.Type.LOCAL:
-        raise Refused(f"«{worker}» is a node of this installation, which needs no key.")
+        raise Refused(_("«%(worker)s» is a node of this installation, which needs no key.") % {"worker": worker})
     with transaction.atomic():
         key, row = keys.issue(worker, _end(days))
         audit.record("created a key of", subject=worker, after=_facts(row))
         if now:
             return key, f"«{worker}» has a new key. {_revoke_keys(worker, keep=row)}"
     has_older = keys.usable().filter(worker=worker).exclude(pk=row.pk).exists()
-    older = " The older keys are still valid: revoke them when the new one is in use." * has_older
-    return key, f"«{worker}» has a new key.{older}"
+    older = _(" The older keys are still valid: revoke them when the new one is in use.") * has_older
+    return key, _("«%(worker)s» has a new key.%(older)s") % {"worker": worker, "older": older}
 
 
 def revoke(worker: Worker, *, older: bool = False, prefix: str = "") -> str:
@@ -74,11 +81,17 @@ def revoke(worker: Worker, *, older: bool = False, prefix: str = "") -> str:
     if older:
         newest = rows.order_by("created_at", "pk").last()
         if newest is None:
-            raise Refused(f"«{worker}» has no valid key, so none is older. Make one: manage.py worker rotate {worker}")
+            raise Refused(
+                _("«%(worker)s» has no valid key, so none is older. Make one: manage.py worker rotate %(worker)s")
+                % {"worker": worker}
+            )
         message = _revoke_keys(worker, keep=newest)
     else:
         if prefix and not worker.api_keys.filter(key_prefix__startswith=prefix, revoked_at=None).exists():
-            raise Refused(f"«{worker}» has no key {prefix}… that could be revoked. See: manage.py worker show {worker}")
+            raise Refused(
+                _("«%(worker)s» has no key %(prefix)s… that could be revoked. See: manage.py worker show %(worker)s")
+                % {"worker": worker, "prefix": prefix}
+            )
         message = _revoke_keys(worker, prefix=prefix)
     back = "" if rows.exists() or worker.worker_type == Worker.Type.LOCAL else _revoke(worker, "its key was revoked")
     return f"«{worker}»: {message}{back}"
@@ -88,20 +101,22 @@ def disable(worker: Worker) -> str:
     """Disable a worker; the chunks of a remote worker are released, a node finishes its own."""
     _change(worker, "disabled", WorkerQuerySet.disable)  # first, so that it cannot claim again
     if worker.worker_type == Worker.Type.LOCAL:
-        return f"«{worker}» is disabled. It finishes its present chunk."
+        return _("«%(worker)s» is disabled. It finishes its present chunk.") % {"worker": worker}
     return f"«{worker}» is disabled.{_revoke(worker, 'the worker was disabled')}"
 
 
 def enable(worker: Worker) -> str:
     """Enable a disabled, drained or suspended worker; its next heartbeat makes it active."""
     _change(worker, "enabled", WorkerQuerySet.enable)
-    return f"«{worker}» is enabled. It is active with its next heartbeat."
+    return _("«%(worker)s» is enabled. It is active with its next heartbeat.") % {"worker": worker}
 
 
 def drain(worker: Worker, by: str) -> str:
     """Let a worker finish its chunks and claim nothing new."""
     _change(worker, "drained", lambda rows: rows.drain(by))
-    return f"«{worker}» is drained: it finishes its chunks and claims nothing new until it is enabled."
+    return _("«%(worker)s» is drained: it finishes its chunks and claims nothing new until it is enabled.") % {
+        "worker": worker
+    }
 
 
 def delete(worker: Worker) -> str:
@@ -111,19 +126,23 @@ def delete(worker: Worker) -> str:
     with transaction.atomic():
         row = Worker.objects.select_for_update().filter(pk=worker.pk).first()  # no claim can refer to it meanwhile
         if row is None:
-            return f"«{worker}» is gone."
+            return _("«%(worker)s» is gone.") % {"worker": worker}
         if row.worker_type == Worker.Type.LOCAL and _is_running(row):
             raise Refused(
-                f"«{worker}» is running and would enter itself again: stop it first. It counts as running until it has "
-                f"been silent for {SILENT_SECONDS} s."
+                _(
+                    "«%(worker)s» is running and would enter itself again: stop it first. It counts as running "
+                    "until it has been silent for %(silent_seconds)s s."
+                )
+                % {"worker": worker, "silent_seconds": SILENT_SECONDS}
             )
         if row.chunks.filter(status=ChunkStatus.RUNNING).exists():
             raise Refused(
-                f"«{worker}» still has a chunk: remove it after the chunk is finished or its lease has expired."
+                _("«%(worker)s» still has a chunk: remove it after the chunk is finished or its lease has expired.")
+                % {"worker": worker}
             )
         audit.record("deleted", subject=row)
         row.delete()
-    return f"«{worker}» is deleted. What it made keeps its name in the record."
+    return _("«%(worker)s» is deleted. What it made keeps its name in the record.") % {"worker": worker}
 
 
 def invitation() -> str:
@@ -145,10 +164,10 @@ def caution() -> str:
     site = settings.BASE_URL
     if not is_loopback(urlsplit(site).hostname or ""):
         return ""
-    return (
-        f"{site} is the address of this machine only: set VLOG_BASE_URL to an address that other machines can reach, "
-        "and restart VLog."
-    )
+    return _(
+        "%(site)s is the address of this machine only: set VLOG_BASE_URL to an address that other "
+        "machines can reach, and restart VLog."
+    ) % {"site": site}
 
 
 def _is_running(node: Worker) -> bool:

@@ -13,19 +13,29 @@ from django.db.models import Count, F, Q, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.timesince import timesince
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from transcoding.models import Attempt, ChunkKind, ChunkStatus, Outcome, TranscodingChunk
 from transcoding.operations.insight import name_of
 from transcoding.operations.snapshot import MEASURED
 from vlog.disk import readable
+from vlog.sentences import plural
 from workers.models import Worker
 from workers.releases import other_release
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-CAPABILITIES = (
-    *("cores", "memory", "encoders", "whisper", "ffmpeg", "release", "agent", "plan_formats"),
-    *("host", "system", "python"),
+# The states of a worker, and the names of what it reports, for the catalogues of translations.
+STATES = (
+    *(gettext_noop("active"), gettext_noop("offline"), gettext_noop("disabled"), gettext_noop("drained")),
+    gettext_noop("suspended"),
 )
+CAPABILITIES = (
+    *(gettext_noop("cores"), gettext_noop("memory"), gettext_noop("encoders"), "whisper", "ffmpeg"),
+    *(gettext_noop("release"), gettext_noop("agent"), "plan_formats"),
+    *(gettext_noop("host"), gettext_noop("system"), "python"),
+)
+PLAN_FORMATS = gettext_noop("plan formats")
 
 
 @dataclass(frozen=True)
@@ -90,7 +100,7 @@ def capability(worker: Worker, name: str) -> str:
 def machine(worker: Worker) -> str:
     """Return a short description such as `16 cores, libx264, h264_nvenc`; empty if the worker reported nothing."""
     cores = capability(worker, "cores")
-    number = cores and f"{cores} core{'' if cores == '1' else 's'}"
+    number = cores and (plural("%(number)s core", "%(number)s cores", int(cores)) if cores.isdecimal() else cores)
     return ", ".join(filter(None, [number, capability(worker, "encoders")]))
 
 
@@ -136,6 +146,8 @@ def _speed(made: float | None, elapsed: timedelta | None) -> float | None:
 def ago(moment: datetime | None) -> str:
     """Return the time since a moment, such as `12 s ago`; `never` for None."""
     if moment is None:
-        return "never"
+        return _("never")
     seconds = max(0.0, (timezone.now() - moment).total_seconds())
-    return f"{seconds:.0f} s ago" if seconds < 60 else f"{timesince(moment, depth=1)} ago"
+    if seconds < 60:
+        return _("%(seconds)s s ago") % {"seconds": round(seconds)}
+    return _("%(time)s ago") % {"time": timesince(moment, depth=1)}

@@ -1,5 +1,7 @@
 """Which workers run another release than this site."""
 
+from django.utils.translation import gettext as _
+
 from vlog import release
 from workers import zipapp
 from workers.models import Worker
@@ -27,5 +29,5 @@ def other_release(worker: Worker) -> str:
 def advice(worker: Worker) -> str:
     """Return what to do about a worker of another release."""
     if worker.worker_type == Worker.Type.REMOTE:
-        return "Download agent.pyz again on its machine, and restart the agent."
-    return "Install this release on its machine, and restart the node."
+        return _("Download agent.pyz again on its machine, and restart the agent.")
+    return _("Install this release on its machine, and restart the node.")

@@ -11,6 +11,8 @@ from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from transcoding.engine.renditions import display_order
 from transcoding.models import UNFINISHED, TranscodingJob
@@ -79,7 +81,7 @@ class JobAdmin(admin.ModelAdmin):
         return request.user.has_perm("transcoding.manage_job")
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        return super().changelist_view(request, {"title": "Jobs"})
+        return super().changelist_view(request, {"title": _("Jobs")})
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         context |= self._context(kwargs["obj"]) | {"can_manage": self.has_manage_job_permission(request)}
@@ -102,47 +104,47 @@ class JobAdmin(admin.ModelAdmin):
         context = {"job": job, "insight": job.insight, "what": column}  # type: ignore[attr-defined]
         return SafeString(render_to_string("admin/transcoding/job_cell.html", context))
 
-    @admin.display(description="Video", ordering="video__title")
+    @admin.display(description=gettext_lazy("Video"), ordering="video__title")
     def title(self, job: TranscodingJob) -> str:
         return job.video.title
 
-    @admin.display(description="State", ordering=RANK)
+    @admin.display(description=gettext_lazy("State"), ordering=RANK)
     def state(self, job: TranscodingJob) -> SafeString:
         return self._live(job, "state")
 
-    @admin.display(description="Speed")
+    @admin.display(description=gettext_lazy("Speed"))
     def speed(self, job: TranscodingJob) -> SafeString:
         return self._live(job, "speed")
 
-    @admin.display(description="Activity")
+    @admin.display(description=gettext_lazy("Activity"))
     def now(self, job: TranscodingJob) -> SafeString:
         return self._live(job, "now")
 
-    @admin.display(description="Attempts")
+    @admin.display(description=gettext_lazy("Attempts"))
     def attempts(self, job: TranscodingJob) -> SafeString:
         return self._live(job, "attempts")
 
-    @admin.action(description="Retry", permissions=["manage_job"])
+    @admin.action(description=gettext_lazy("Retry"), permissions=["manage_job"])
     def retry(self, request: HttpRequest, queryset: QuerySet[TranscodingJob]) -> HttpResponse | None:
         return self._apply(request, queryset, control.retry)
 
-    @admin.action(description="Make next", permissions=["manage_job"])
+    @admin.action(description=gettext_lazy("Make next"), permissions=["manage_job"])
     def make_next(self, request: HttpRequest, queryset: QuerySet[TranscodingJob]) -> HttpResponse | None:
         return self._apply(request, queryset, control.make_next)
 
-    @admin.action(description="Cancel", permissions=["manage_job"])
+    @admin.action(description=gettext_lazy("Cancel"), permissions=["manage_job"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[TranscodingJob]) -> HttpResponse | None:
         by = request.user.get_username()
         return self._apply(request, queryset, lambda job: control.cancel(job, by))
 
-    @admin.action(description="Re-encode", permissions=["manage_job"])
+    @admin.action(description=gettext_lazy("Re-encode"), permissions=["manage_job"])
     def re_encode(self, request: HttpRequest, queryset: QuerySet[TranscodingJob]) -> HttpResponse | None:
         """Ask for confirmation first, because that takes long, and space for another package of each."""
         if "confirmed" in request.POST:
             return self._apply(request, queryset, control.re_encode)
         context = {
             **self.admin_site.each_context(request),
-            "title": "Re-encode these videos?",
+            "title": _("Re-encode these videos?"),
             "opts": self.opts,
             "jobs": queryset,
             "from_page": "from_page" in request.POST,

@@ -11,16 +11,24 @@ from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from transcoding import tasks
 from transcoding.models import TranscodingJob
 from transcoding.steps import captions, tracks
 from videos.formatting import clock
 from videos.models import Transcription, Video, through_video
-from vlog.sentences import counted
+from vlog.sentences import one_or_many, plural
 
-LANGUAGES = sorted(((code, tracks.name_of(code)) for code in LANG_INFO if len(code) == 2), key=lambda pair: pair[1])
-OFF = (
+
+def languages() -> list[tuple[str, str]]:
+    """Return the languages that may be spoken, by their names in the language of the page."""
+    known = [(code, _(tracks.name_of(code))) for code in LANG_INFO if len(code) == 2]
+    return [("", _("Detected")), *sorted(known, key=lambda pair: pair[1])]
+
+
+OFF = gettext_lazy(
     "Captions are off, because VLOG_WHISPER_MODEL is “none”. Set it to the name of a model, such as base, or to the "
     "path of weights, and restart VLog."
 )
@@ -28,17 +36,19 @@ OFF = (
 
 class TranscriptionForm(forms.ModelForm):
     given_language = forms.ChoiceField(
-        label="Spoken language",
-        choices=[("", "Detected"), *LANGUAGES],
+        label=gettext_lazy("Spoken language"),
+        choices=languages,
         required=False,
-        help_text="Choose a language if the wrong one was detected. Saving transcribes the video again.",
+        help_text=gettext_lazy("Choose a language if the wrong one was detected. Saving transcribes the video again."),
     )
 
     class Meta:
         model = Transcription
         fields = ("video", "given_language", "glossary")
-        labels = {"glossary": "Names and terms"}
-        help_texts = {"glossary": "As they are spelled, with commas between: Nessebar, Dr. Ozgur, WebVTT."}
+        labels = {"glossary": gettext_lazy("Names and terms")}
+        help_texts = {
+            "glossary": gettext_lazy("As they are spelled, with commas between: Nessebar, Dr. Ozgur, WebVTT.")
+        }
 
     editor: User
 
@@ -52,14 +62,17 @@ class TranscriptionForm(forms.ModelForm):
                 .filter(status=Video.Status.READY, transcription=None, job__isnull=False)
             )
             self.fields["video"].queryset = videos.order_by("title")  # type: ignore[attr-defined]
-            self.fields["video"].help_text = "A published video that has not been transcribed yet."
+            self.fields["video"].help_text = _("A published video that has not been transcribed yet.")
 
     def clean(self) -> dict[str, Any]:
         if not captions.is_enabled():
             raise forms.ValidationError(OFF)
         if self.instance.status in (Transcription.Status.PENDING, Transcription.Status.PROCESSING) and self.instance.pk:
             raise forms.ValidationError(
-                "This transcription is pending or running. Wait until it is finished, or cancel it in the list first."
+                _(
+                    "This transcription is pending or running. Wait until it is finished, or cancel it in the list "
+                    "first."
+                )
             )
         return super().clean() or self.cleaned_data
 
@@ -118,52 +131,53 @@ class TranscriptionAdmin(admin.ModelAdmin):
         """Request the transcription. All other columns of the row are written by workers."""
         language = form.cleaned_data["given_language"]
         if tasks.transcribe_again(obj.video.job, language, form.cleaned_data["glossary"]):
-            self.message_user(request, "The video will be transcribed.", messages.SUCCESS)
+            self.message_user(request, _("The video will be transcribed."), messages.SUCCESS)
         else:
-            self.message_user(request, "The video cannot be transcribed now: see its state below.", messages.WARNING)
+            self.message_user(request, _("The video cannot be transcribed now: see its state below."), messages.WARNING)
         obj.pk = Transcription.objects.get(video=obj.video_id).pk
 
-    @admin.display(description="State", ordering="status")
+    @admin.display(description=gettext_lazy("State"), ordering="status")
     def state(self, row: Transcription) -> SafeString:
         return SafeString(render_to_string("admin/transcoding/transcription_state.html", {"row": row}))
 
-    @admin.display(description="Language", ordering="language")
+    @admin.display(description=gettext_lazy("Language"), ordering="language")
     def language_name(self, row: Transcription) -> str:
-        return tracks.name_of(row.language) if row.word_count else ""
+        return _(tracks.name_of(row.language)) if row.word_count else ""
 
-    @admin.display(description="Time left")
+    @admin.display(description=gettext_lazy("Time left"))
     def time_left(self, row: Transcription) -> str:
         """Return the remaining time at the speed of this transcription so far."""
         seconds = row.seconds_left()
-        return f"about {clock(seconds)}" if seconds is not None else ""
+        return _("about %(time)s") % {"time": clock(seconds)} if seconds is not None else ""
 
-    @admin.display(description="Time taken", ordering="duration_seconds")
+    @admin.display(description=gettext_lazy("Time taken"), ordering="duration_seconds")
     def took(self, row: Transcription) -> str:
         return clock(row.duration_seconds) if row.duration_seconds is not None else ""
 
-    @admin.action(description="Transcribe again", permissions=["change"])
+    @admin.action(description=gettext_lazy("Transcribe again"), permissions=["change"])
     def transcribe_again(self, request: HttpRequest, queryset: QuerySet[Transcription]) -> None:
         if not captions.is_enabled():
             self.message_user(request, OFF, messages.ERROR)
             return
         number = sum(tasks.transcribe_again(job, language) for job, language in self._jobs(queryset))
         if number:
-            message = f"{counted(number, 'video')} will be transcribed."
-            self.message_user(request, message, messages.SUCCESS)
+            one, many = one_or_many("%(number)s video will be transcribed.", "%(number)s videos will be transcribed.")
+            self.message_user(request, plural(one, many, number), messages.SUCCESS)
         else:
             self.message_user(
                 request,
-                "None of these videos can be transcribed: they are pending, being transcribed, or have no audio.",
+                _("None of these videos can be transcribed: they are pending, being transcribed, or have no audio."),
                 messages.WARNING,
             )
 
-    @admin.action(description="Cancel", permissions=["change"])
+    @admin.action(description=gettext_lazy("Cancel"), permissions=["change"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Transcription]) -> None:
-        number = sum(captions.cancel(job, request.user.get_username()) for job, _ in self._jobs(queryset))
+        number = sum(captions.cancel(job, request.user.get_username()) for job, _language in self._jobs(queryset))
         if number:
-            self.message_user(request, f"{counted(number, 'transcription')} cancelled.", messages.SUCCESS)
+            one, many = one_or_many("%(number)s transcription cancelled.", "%(number)s transcriptions cancelled.")
+            self.message_user(request, plural(one, many, number), messages.SUCCESS)
         else:
-            self.message_user(request, "None of these transcriptions is pending or running.", messages.WARNING)
+            self.message_user(request, _("None of these transcriptions is pending or running."), messages.WARNING)
 
     def _jobs(self, queryset: QuerySet[Transcription]) -> list[tuple[TranscodingJob, str]]:
         rows = queryset.select_related("video__job")

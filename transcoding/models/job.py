@@ -11,6 +11,7 @@ from django.db.models import Min, Q, Value
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce, Greatest
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from transcoding.engine.plan.plan import Plan
 from transcoding.engine.renditions import AudioRendition, VideoRendition
@@ -136,7 +137,7 @@ class TranscodingJob(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"Job of {self.video}"
+        return _("Job of %(video)s") % {"video": self.video}
 
     def lock(self) -> None:
         """Lock the job until the transaction ends; every writer of several rows of a job locks it before them.

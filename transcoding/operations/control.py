@@ -8,6 +8,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from transcoding import tasks
 from transcoding.engine.package import files
@@ -36,9 +37,11 @@ def cancel(job: TranscodingJob, by: str) -> str:
     if not is_cancelled:
         state = Video.objects.filter(pk=video.pk).values_list("status", flat=True).first()
         if state == Video.Status.READY:
-            raise Refused(f"«{video}» is ready, so there is nothing to cancel. To withdraw it, archive it.")
-        raise Refused(f"«{video}» has failed or was cancelled before. To continue it, retry it.")
-    return f"«{video}» is cancelled. What was made is kept: retry continues it."
+            raise Refused(
+                _("«%(video)s» is ready, so there is nothing to cancel. To withdraw it, archive it.") % {"video": video}
+            )
+        raise Refused(_("«%(video)s» has failed or was cancelled before. To continue it, retry it.") % {"video": video})
+    return _("«%(video)s» is cancelled. What was made is kept: retry continues it.") % {"video": video}
 
 
 def make_next(job: TranscodingJob) -> str:
@@ -48,18 +51,23 @@ def make_next(job: TranscodingJob) -> str:
         if is_moved := job.make_next():
             audit.record("brought forward the job of", subject=video)
     if not is_moved:
-        raise Refused(f"«{video}» is not waiting: it is ready, or it has failed or was cancelled.")
-    return f"«{video}» is next: its chunks come before those of all other videos."
+        raise Refused(
+            _("«%(video)s» is not waiting: it is ready, or it has failed or was cancelled.") % {"video": video}
+        )
+    return _("«%(video)s» is next: its chunks come before those of all other videos.") % {"video": video}
 
 
 def retry(job: TranscodingJob) -> str:
     """Continue a job from any state in which work remains; finished segments are kept."""
     video = _alive(job)
     if video.status == Video.Status.READY:
-        raise Refused(f"«{video}» is ready. To make it again from its source, re-encode it (manage.py jobs encode).")
+        raise Refused(
+            _("«%(video)s» is ready. To make it again from its source, re-encode it (manage.py jobs encode).")
+            % {"video": video}
+        )
     if video.status == Video.Status.FAILED:
         tasks.retry(job)
-        return f"«{video}» is retried; finished segments are kept."
+        return _("«%(video)s» is retried; finished segments are kept.") % {"video": video}
     released = _release_unreported(job)
     transaction.on_commit(lambda: tasks.send_again(job))
     chunks = f" {counted(released, 'chunk')} of workers that stopped reporting will be claimed again."
@@ -76,17 +84,26 @@ def re_encode(job: TranscodingJob) -> str:
         video = _locked(owner)
         present = TranscodingJob.objects.get(video=video)
         if video.status in UNFINISHED:
-            raise Refused(f"«{video}» is being made. Cancel the job first, then re-encode the video.")
+            raise Refused(
+                _("«%(video)s» is being made. Cancel the job first, then re-encode the video.") % {"video": video}
+            )
         if TranscodingJob.objects.arriving().filter(pk=present.pk).exists():
-            raise Refused(f"The original of «{video}» is not in the object store yet. Retry the job instead.")
+            raise Refused(
+                _("The original of «%(video)s» is not in the object store yet. Retry the job instead.")
+                % {"video": video}
+            )
         if video.status == Video.Status.READY:
             new = _make_beside(video)
-            message = f"«{video}» is being re-encoded. Viewers watch the present version until the new one is ready."
+            message = _(
+                "«%(video)s» is being re-encoded. Viewers watch the present version until the new one is ready."
+            ) % {"video": video}
         else:
             new = present
             new.restart()
             audit.record("re-encoded", subject=video)
-            message = f"«{video}» is being re-encoded. Viewers cannot watch it until it is ready."
+            message = _("«%(video)s» is being re-encoded. Viewers cannot watch it until it is ready.") % {
+                "video": video
+            }
         transaction.on_commit(lambda: tasks.start(new))
     return message
 
@@ -117,31 +134,39 @@ def redo(job: TranscodingJob, quality: str) -> str:
         # Before the commit: afterwards a worker may have begun to fill it again.
         files.remove(package_dir(placement.locked(video.pk) or video) / quality)
         transaction.on_commit(lambda: tasks.start(job))
-    return f"{quality} of «{video}» is being made again."
+    return _("%(quality)s of «%(video)s» is being made again.") % {"quality": quality, "video": video}
 
 
 def _check_redo(job: TranscodingJob, video: Video, quality: str) -> None:
     if video.status == Video.Status.READY:
         raise Refused(
-            f"«{video}» is ready: one quality of it cannot be made alone. Re-encode the video (manage.py jobs encode)."
+            _(
+                "«%(video)s» is ready: one quality of it cannot be made alone. Re-encode the video "
+                "(manage.py jobs encode)."
+            )
+            % {"video": video}
         )
     rows = dict(job.qualities.values_list("quality", "status"))
     if not rows:
-        raise Refused(f"«{video}» has not been analysed yet, so it has no qualities.")
+        raise Refused(_("«%(video)s» has not been analysed yet, so it has no qualities.") % {"video": video})
     made = [name for name, status in rows.items() if status != QualityStatus.SKIPPED]
     if quality not in made:
-        why = "is above its source" if quality in rows else "is none of its qualities"
-        raise Refused(f"{quality} {why}: choose one of {', '.join(made)}.")
+        why = _("is above its source") if quality in rows else _("is none of its qualities")
+        raise Refused(
+            _("%(quality)s %(why)s: choose one of %(made)s.")
+            % {"quality": quality, "why": why, "made": ", ".join(made)}
+        )
 
 
 def _alive(job: TranscodingJob) -> Video:
     """Return the video as it is now; raises Refused where it is archived or gone."""
     video = Video.objects.filter(pk=job.video_id).first()
     if video is None:
-        raise Refused("The video is gone.")
+        raise Refused(_("The video is gone."))
     if video.deleted_at is not None:
         raise Refused(
-            f"«{video}» is in the archive. Restore it first (manage.py restore_video); then the job continues."
+            _("«%(video)s» is in the archive. Restore it first (manage.py restore_video); then the job continues.")
+            % {"video": video}
         )
     return video
 

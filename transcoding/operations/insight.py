@@ -7,37 +7,55 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
 from transcoding.engine.work import REPORT_SECONDS
 from transcoding.models import UNFINISHED, ChunkKind, PipelineStep, TranscodingJob
 from transcoding.operations.snapshot import PendingChunk, QueueSnapshot, Throughput, WorkerState, read_snapshot
 from transcoding.queue import disk_quota
 from videos.models import Video
+from vlog.sentences import plural
 from workers.models import Worker
 
 MISSED_REPORTS = 12  # after so many a worker counts as silent
 MAX_TITLES = 3  # in a sentence
 
 STEPS = {
-    None: "The upload waits to be analysed.",
-    PipelineStep.ARRIVAL: (
+    None: gettext_lazy("The upload waits to be analysed."),
+    PipelineStep.ARRIVAL: gettext_lazy(
         "The original is being sent to the object store by the machine that received it. If that does not end, see the "
         "log of the site there."
     ),
-    PipelineStep.PROBE: "The source is being analysed.",
-    PipelineStep.THUMBNAIL: "The poster is being made.",
-    PipelineStep.TRANSCODE: "All chunks are made; the playlists are next.",
-    PipelineStep.MASTER_PLAYLIST: "The playlists are being written.",
-    PipelineStep.FINALIZE: "The package is being checked and published.",
+    PipelineStep.PROBE: gettext_lazy("The source is being analysed."),
+    PipelineStep.THUMBNAIL: gettext_lazy("The poster is being made."),
+    PipelineStep.TRANSCODE: gettext_lazy("All chunks are made; the playlists are next."),
+    PipelineStep.MASTER_PLAYLIST: gettext_lazy("The playlists are being written."),
+    PipelineStep.FINALIZE: gettext_lazy("The package is being checked and published."),
 }
-# The workers that take each kind of work, and the queue to start one for.
+# Of each kind of work: that none runs which takes it, that none of those takes more, and the queue to start one for.
 WORK = {
-    ChunkKind.VIDEO: ("encoding worker", "encode"),
-    ChunkKind.AUDIO: ("worker for audio and pipeline steps", "tasks"),
+    ChunkKind.VIDEO: (
+        gettext_lazy("No encoding worker is running: start one with %(command)s."),
+        gettext_lazy(
+            "Every encoding worker %(state)s: enable one under Workers in the admin, or start one with %(command)s."
+        ),
+        "encode",
+    ),
+    ChunkKind.AUDIO: (
+        gettext_lazy("No worker for audio and pipeline steps is running: start one with %(command)s."),
+        gettext_lazy(
+            "Every worker for audio and pipeline steps %(state)s: enable one under Workers in the admin, or start one "
+            "with %(command)s."
+        ),
+        "tasks",
+    ),
 }
-READY = "The video is ready."
-ARCHIVED = "The video is in the archive: restore it to continue the job."
-UNKNOWN_FAILURE = "The job failed, and no reason was recorded."
-NO_REDIS = "Redis does not answer, so workers get no wake-ups: start Redis, or correct VLOG_REDIS_URL."
+READY = gettext_lazy("The video is ready.")
+ARCHIVED = gettext_lazy("The video is in the archive: restore it to continue the job.")
+UNKNOWN_FAILURE = gettext_lazy("The job failed, and no reason was recorded.")
+NO_REDIS = gettext_lazy("Redis does not answer, so workers get no wake-ups: start Redis, or correct VLOG_REDIS_URL.")
 
 
 @dataclass(frozen=True)
@@ -105,7 +123,7 @@ def remaining(job: int, snapshot: QueueSnapshot) -> float | None:
     end = own[-1] + 1
     before = chunks[:end] + [chunk for chunk in chunks[end:] if chunk.running]
     times = [(chunk, _time_of(chunk, snapshot)) for chunk in before]
-    known = [time for _, time in times if time is not None]
+    known = [time for _chunk, time in times if time is not None]
     if len(known) < len(times):
         return None
     own_running = (time for chunk, time in times if time and chunk.job == job and chunk.running)
@@ -120,10 +138,10 @@ def _time_of(chunk: PendingChunk, snapshot: QueueSnapshot) -> float | None:
 def why(job: TranscodingJob, snapshot: QueueSnapshot) -> str:
     """Return a sentence or two: what is being done, or what the job waits for and what to do about it."""
     if job.video.deleted_at is not None:
-        return ARCHIVED
+        return str(ARCHIVED)
     if job.video.status == Video.Status.FAILED:
-        return job.video.error_message or UNKNOWN_FAILURE
-    return READY if job.video.status == Video.Status.READY else _why_unfinished(job, snapshot)
+        return job.video.error_message or str(UNKNOWN_FAILURE)
+    return str(READY) if job.video.status == Video.Status.READY else _why_unfinished(job, snapshot)
 
 
 def _why_unfinished(job: TranscodingJob, snapshot: QueueSnapshot) -> str:
@@ -132,7 +150,7 @@ def _why_unfinished(job: TranscodingJob, snapshot: QueueSnapshot) -> str:
     if running:
         return _running(running, snapshot.lease)
     step = PipelineStep(job.current_step) if job.current_step else None
-    return _obstacle(job, own, snapshot) or (_position(job.pk, _kind_of(own), snapshot) if own else STEPS[step])
+    return _obstacle(job, own, snapshot) or (_position(job.pk, _kind_of(own), snapshot) if own else str(STEPS[step]))
 
 
 def _obstacle(job: TranscodingJob, own: Sequence[PendingChunk], snapshot: QueueSnapshot) -> str:
@@ -141,11 +159,11 @@ def _obstacle(job: TranscodingJob, own: Sequence[PendingChunk], snapshot: QueueS
         return snapshot.disk
     step = PipelineStep(job.current_step) if job.current_step else None
     if step == PipelineStep.ARRIVAL:
-        return STEPS[step]
+        return str(STEPS[step])
     if step == PipelineStep.PROBE and not own and job.reserved_bytes is not None:
         return disk_quota.why_waiting(job.reserved_bytes, snapshot.available)
     if not snapshot.redis:
-        return NO_REDIS
+        return str(NO_REDIS)
     video = [chunk for chunk in own if chunk.kind == ChunkKind.VIDEO]
     kind = _kind_of(own)
     obstacle = _no_worker(kind, snapshot.workers) or (own and _outdated(kind, own[0].plan_format, snapshot.workers))
@@ -163,47 +181,55 @@ def _running(chunks: Sequence[PendingChunk], lease: float) -> str:
     silent = [chunk for chunk in chunks if (chunk.since_report or 0) > MISSED_REPORTS * REPORT_SECONDS]
     if len(silent) < len(chunks):
         active = sorted((chunk for chunk in chunks if chunk not in silent), key=lambda one: (one.worker, one.first))
-        return "; ".join(f"{one.worker} is making {name_of(one.kind, one.first, one.last)}" for one in active) + "."
+        work = ((one.worker, name_of(one.kind, one.first, one.last)) for one in active)
+        return (
+            "; ".join(_("%(worker)s is making %(chunk)s") % {"worker": name, "chunk": chunk} for name, chunk in work)
+            + "."
+        )
     worst = max(silent, key=lambda chunk: chunk.since_report or 0)
     seconds = lease - (worst.since_report or 0)
-    when = f"in {seconds:.0f} s" if seconds > 0 else "in a moment"
-    return (
-        f"The worker {worst.worker} has not reported for {worst.since_report:.0f} s; "
-        f"another worker can take its chunk {when}."
-    )
+    when = _("in %(seconds)s s") % {"seconds": round(seconds)} if seconds > 0 else _("in a moment")
+    return _("The worker %(worker)s has not reported for %(silent)s s; another worker can take its chunk %(when)s.") % {
+        "worker": worst.worker,
+        "silent": round(worst.since_report or 0),
+        "when": when,
+    }
 
 
 def _no_worker(kind: ChunkKind, workers: Iterable[WorkerState]) -> str:
     """Return why no worker takes chunks of this kind, or nothing if one does."""
-    name, queue = WORK[kind]
+    none, none_free, queue = WORK[kind]
     candidates = [worker for worker in workers if worker.takes(kind)]
     if any(worker.available for worker in candidates):
         return ""
-    start = f"start one with manage.py up --only {queue}"
+    start = {"command": f"manage.py up --only {queue}"}
     live = [worker for worker in candidates if worker.live]
     disabled = any(worker.status == Worker.Status.DISABLED for worker in live)
-    held = [f"{worker.name} is {worker.held_back}" for worker in live if worker.held_back]
+    is_held = _("%(worker)s is %(state)s")
+    held = [is_held % {"worker": worker.name, "state": worker.held_back} for worker in live if worker.held_back]
     if disabled or held:
-        state = " or ".join(["is disabled"] * disabled + [f"takes no new work ({'; '.join(held)})"] * bool(held))
-        return f"Every {name} {state}: enable one under Workers in the admin, or {start}."
-    return f"No {name} is running: {start}."
+        idle = _("takes no new work (%(workers)s)") % {"workers": "; ".join(held)}
+        state = _(" or ").join([_("is disabled")] * disabled + [idle] * bool(held))
+        return none_free % {"state": state, **start}
+    return none % start
 
 
 def _outdated(kind: ChunkKind, plan_format: int, workers: Iterable[WorkerState]) -> str:
     """Return that no available worker knows a plan format, or nothing if one knows it."""
     if any(worker.available and worker.takes(kind) and plan_format in worker.plan_formats for worker in workers):
         return ""
-    return f"No worker can make this: it needs plan format {plan_format}; upgrade the workers."
+    sentence = _("No worker can make this: it needs plan format %(number)s; upgrade the workers.")
+    return sentence % {"number": plan_format}
 
 
 def _no_encoder(encoder: str, workers: Iterable[WorkerState]) -> str:
     """Return that no available worker has an encoder, or nothing if one has it."""
     if any(worker.available and worker.encodes and encoder in worker.encoders for worker in workers):
         return ""
-    return (
-        f"The plan requires the encoder {encoder}, which no available worker has: start or enable a worker with it, or "
-        "cancel the job and re-encode the video."
-    )
+    return _(
+        "The plan requires the encoder %(encoder)s, which no available worker has: start or enable a worker with it, "
+        "or cancel the job and re-encode the video."
+    ) % {"encoder": encoder}
 
 
 def _all_refused(chunk: PendingChunk, workers: Iterable[WorkerState]) -> str:
@@ -211,7 +237,7 @@ def _all_refused(chunk: PendingChunk, workers: Iterable[WorkerState]) -> str:
     candidates = [worker for worker in workers if worker.available and worker.takes(chunk.kind)]
     if not chunk.refused_by or any(worker.worker_id not in chunk.refused_by for worker in candidates):
         return ""
-    return (
+    return _(
         "Another encoder began this video, and no available worker can continue it: start the worker that began it, or "
         "cancel the job and re-encode the video."
     )
@@ -222,22 +248,27 @@ def _all_doubted(chunk: PendingChunk, workers: Iterable[WorkerState]) -> str:
     candidates = [worker for worker in workers if worker.available and worker.takes(chunk.kind)]
     if not chunk.doubted or any(worker.name not in chunk.doubted for worker in candidates):
         return ""
-    return (
-        f"The worker {chunk.doubted[0]} reports that this cannot be made, and a second worker has to confirm that: "
-        "start one. Without one, the same worker tries again after ten minutes."
-    )
+    return _(
+        "The worker %(worker)s reports that this cannot be made, and a second worker has to confirm that: start one. "
+        "Without one, the same worker tries again after ten minutes."
+    ) % {"worker": chunk.doubted[0]}
 
 
 def _position(job: int, kind: ChunkKind, snapshot: QueueSnapshot) -> str:
     """Return how many chunks come before those of a job, and what the workers are encoding."""
     chunks = [chunk for chunk in snapshot.queue if chunk.kind == kind]
     before = len(_before(job, kind, snapshot))
-    place = f"Behind {_plural(before, 'chunk')} of other videos" if before else "Next in the queue"
+    place = _("Next in the queue")
+    if before:
+        place = plural("Behind %(number)s chunk of other videos", "Behind %(number)s chunks of other videos", before)
     workers = [worker for worker in snapshot.workers if worker.available and worker.takes(kind)]
     titles = list(dict.fromkeys(f"«{chunk.title}»" for chunk in chunks if chunk.running))
     more = ", …" if len(titles) > MAX_TITLES else ""
-    activity = f"encoding {', '.join(titles[:MAX_TITLES])}{more}" if titles else "idle"
-    return f"{place}; {_plural(len(workers), 'worker')}, {activity}."
+    activity = _("idle")
+    if titles:
+        activity = _("encoding %(titles)s") % {"titles": ", ".join(titles[:MAX_TITLES]) + more}
+    number = plural("%(number)s worker", "%(number)s workers", len(workers))
+    return f"{place}; {number}, {activity}."
 
 
 def _before(job: int, kind: ChunkKind, snapshot: QueueSnapshot) -> list[PendingChunk]:
@@ -251,17 +282,21 @@ def name_of(kind: str, first: int, last: int) -> str:
     """Return the name of a chunk in a sentence, such as `segments 3-6`."""
     if kind != ChunkKind.VIDEO:
         names = {
-            "captions": "the subtitles of the file",
-            "transcription": "the captions",
-            "speech": "a part of the captions",
+            "audio": _("the audio"),
+            "storyboard": _("the storyboard"),
+            "captions": _("the subtitles of the file"),
+            "transcription": _("the captions"),
+            "speech": _("a part of the captions"),
         }
         return names.get(kind, f"the {kind}")
-    return f"segment {first}" if first == last else f"segments {first}-{last}"
+    if first == last:
+        return _("segment %(number)s") % {"number": first}
+    return _("segments %(first)s-%(last)s") % {"first": first, "last": last}
 
 
 def speed(value: float | None) -> str:
     """Return a speed such as `2.5x`, in multiples of real time. Empty if it was not measured."""
-    return "" if value is None else f"{value:.1f}x"
+    return "" if value is None else f"{number_format(value, 1)}x"
 
 
 def duration(seconds: float | None) -> str:
@@ -272,7 +307,3 @@ def duration(seconds: float | None) -> str:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
-
-
-def _plural(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

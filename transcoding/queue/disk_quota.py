@@ -9,6 +9,7 @@ say how many are still to come.
 from django.db import connection, transaction
 from django.db.models import F, Min, Q, Sum
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext as _
 
 from transcoding.engine.work import is_disk_full
 from transcoding.models import UNFINISHED, JobQuerySet, QualityStatus, TranscodingJob
@@ -114,10 +115,10 @@ def blocks(job: TranscodingJob) -> bool:
 
 def why_waiting(size: int, free: int) -> str:
     """Return the reason for operators: the job needs `size` bytes, and `free` may still be reserved."""
-    return (
-        f"It waits for disk space: it needs about {readable(size)}, and {readable(free)} are available. "
-        "Free some space; it continues by itself."
-    )
+    return _(
+        "It waits for disk space: it needs about %(size)s, and %(free)s are available. Free some space; it continues "
+        "by itself."
+    ) % {"size": readable(size), "free": readable(free)}
 
 
 def _unfinished() -> "JobQuerySet":

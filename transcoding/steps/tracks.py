@@ -15,6 +15,7 @@ from django.conf.locale import LANG_INFO
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from transcoding.engine import languages
 from transcoding.engine.formats import boxes, webvtt
@@ -216,11 +217,20 @@ def cue_of(caption: Caption) -> Cue:
 
 
 def label_of(track: CaptionTrack) -> str:
-    """Return the name of a track in menus: its own, or that of its language in that language with what it is."""
+    """Return the name of a track in playlists: its own, or that of its language in that language with what it is."""
+    return _labelled(track, "forced", "automatic")
+
+
+def shown_label(track: CaptionTrack) -> str:
+    """Return the name of a track as a page shows it: what it is stands there in the language of the page."""
+    return _labelled(track, gettext("forced"), gettext("automatic"))
+
+
+def _labelled(track: CaptionTrack, forced: str, automatic: str) -> str:
     if track.name:
         return track.name
     is_automatic = track.origin == CaptionTrack.Origin.WHISPER and not track.edited
-    mark = " (forced)" if track.is_forced else " (automatic)" if is_automatic else ""
+    mark = f" ({forced})" if track.is_forced else f" ({automatic})" if is_automatic else ""
     return f"{_language_name(track.language)}{mark}"
 
 

@@ -5,8 +5,16 @@ from typing import Any
 from django.contrib import admin, messages
 from django.forms import ModelForm
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from videos.models import address_of
+
+
+def old_addresses(page: str, row: Any) -> str:
+    """Return the old addresses of a row, with commas between; empty if it has none."""
+    slugs = row.old_slugs.order_by("slug").values_list("slug", flat=True) if row.pk else []
+    return ", ".join(address_of(page, slug) for slug in slugs)
 
 
 class AddressedAdmin(admin.ModelAdmin):
@@ -14,10 +22,9 @@ class AddressedAdmin(admin.ModelAdmin):
 
     page = ""  # the name of its URL
 
-    @admin.display(description="Old addresses")
+    @admin.display(description=gettext_lazy("Old addresses"))
     def old_addresses(self, row: Any) -> str:
-        slugs = row.old_slugs.order_by("slug").values_list("slug", flat=True) if row.pk else []
-        return ", ".join(address_of(self.page, slug) for slug in slugs) or "None"
+        return old_addresses(self.page, row) or _("None")
 
     def save_form(self, request: HttpRequest, form: ModelForm, change: bool) -> Any:
         """Say whose old address the row gets, which its editor may not know."""
@@ -25,5 +32,9 @@ class AddressedAdmin(admin.ModelAdmin):
         owner = self.model.objects.exclude(pk=row.pk).at(row.slug) if "slug" in form.changed_data else None
         if owner is not None:
             address = address_of(self.page, row.slug)
-            self.message_user(request, f"{address} led to “{owner}” until now, and leads here.", messages.WARNING)
+            self.message_user(
+                request,
+                _("%(address)s led to “%(owner)s” until now, and leads here.") % {"address": address, "owner": owner},
+                messages.WARNING,
+            )
         return row

@@ -13,6 +13,8 @@ from django.urls import URLPattern, path, reverse
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.timezone import localtime, now
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from videos import archive
 from videos.models import ArchivedVideo, Video, of_editor
@@ -45,12 +47,12 @@ class ArchivedVideoAdmin(admin.ModelAdmin):
         return False
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        return super().changelist_view(request, {"title": "Archived videos"})
+        return super().changelist_view(request, {"title": _("Archived videos")})
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions = dict(super().get_actions(request))
         if (action := actions.get("delete_selected")) is not None:
-            actions["delete_selected"] = (action[0], action[1], "Delete permanently")
+            actions["delete_selected"] = (action[0], action[1], _("Delete permanently"))
         return actions
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
@@ -64,27 +66,27 @@ class ArchivedVideoAdmin(admin.ModelAdmin):
         for video in queryset:
             archive.purge(video.pk)
 
-    @admin.display(description="Address")
+    @admin.display(description=gettext_lazy("Address"))
     def address(self, video: Video) -> str:
         return f"/watch/{video.archive_entry.slug}/"
 
-    @admin.display(description="Archived", ordering="deleted_at")
+    @admin.display(description=gettext_lazy("Archived"), ordering="deleted_at")
     def archived(self, video: Video) -> str:
         return date_format(localtime(video.deleted_at), "DATETIME_FORMAT")
 
-    @admin.display(description="Archived by", ordering="archive_entry__archived_by")
+    @admin.display(description=gettext_lazy("Archived by"), ordering="archive_entry__archived_by")
     def archived_by(self, video: Video) -> str:
         return video.archive_entry.archived_by
 
-    @admin.display(description="Days left", ordering="deleted_at")
+    @admin.display(description=gettext_lazy("Days left"), ordering="deleted_at")
     def days_left(self, video: Video) -> int:
         return max(0, ceil((archive.purge_on(video) - now()).total_seconds() / 86_400))
 
-    @admin.display(description="Size", ordering="archive_entry__size")
+    @admin.display(description=gettext_lazy("Size"), ordering="archive_entry__size")
     def size(self, video: Video) -> str:
         return filesizeformat(video.archive_entry.size)
 
-    @admin.action(description="Restore selected videos", permissions=["change"])
+    @admin.action(description=gettext_lazy("Restore selected videos"), permissions=["change"])
     def restore_selected(self, request: HttpRequest, queryset: QuerySet[ArchivedVideo]) -> None:
         for video in queryset:
             self._restore(request, video)
@@ -107,5 +109,9 @@ class ArchivedVideoAdmin(admin.ModelAdmin):
         self.message_user(request, message, messages.SUCCESS)
         if restored.slug != old:
             moved = restored.get_absolute_url()
-            warning = f"Another video now uses /watch/{old}/, so “{restored}” has moved to {moved}."
+            warning = _("Another video now uses /watch/%(old)s/, so “%(restored)s” has moved to %(moved)s.") % {
+                "old": old,
+                "restored": restored,
+                "moved": moved,
+            }
             self.message_user(request, warning, messages.WARNING)

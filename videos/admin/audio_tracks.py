@@ -6,6 +6,8 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.widgets import AdminTextInputWidget
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from videos.models import AudioTrack, Video
 from videos.versions import VersionedFormSet
@@ -14,7 +16,9 @@ from videos.versions import VersionedFormSet
 class AudioTrackForm(forms.ModelForm):
     """One track. The default is no field of the model here: SQL allows one for each video."""
 
-    default = forms.BooleanField(required=False, help_text="Players begin with it")
+    default = forms.BooleanField(
+        label=gettext_lazy("Default"), required=False, help_text=gettext_lazy("Players begin with it")
+    )
 
     class Meta:
         model = AudioTrack
@@ -41,11 +45,11 @@ class AudioTrackFormSet(VersionedFormSet):
             return
         rows = [form.cleaned_data for form in self.forms]
         if rows and [row["default"] for row in rows].count(True) != 1:
-            raise forms.ValidationError("Choose exactly one audio track as the default.")
+            raise forms.ValidationError(_("Choose exactly one audio track as the default."))
         if any(row["default"] and row["hidden"] for row in rows):
-            raise forms.ValidationError("The default audio track cannot be hidden. Choose another default first.")
+            raise forms.ValidationError(_("The default audio track cannot be hidden. Choose another default first."))
         if len({row["name"] for row in rows}) < len(rows):
-            raise forms.ValidationError("Give each audio track a name of its own: viewers choose by it.")
+            raise forms.ValidationError(_("Give each audio track a name of its own: viewers choose by it."))
 
     def save(self, commit: bool = True) -> Any:
         """Save the tracks; the default first, because no moment may have two or a hidden one."""
@@ -62,7 +66,7 @@ class AudioTrackInline(admin.TabularInline):
 
     model = AudioTrack
     form, formset = AudioTrackForm, AudioTrackFormSet
-    verbose_name_plural = "audio tracks"
+    verbose_name_plural = gettext_lazy("audio tracks")
     fields = ("position", "name", "language", "role", "default", "hidden", "measured")
     readonly_fields = ("measured",)
     extra, can_delete = 0, False
@@ -79,6 +83,6 @@ class AudioTrackInline(admin.TabularInline):
     def has_delete_permission(self, request: HttpRequest, obj: Video | None = None) -> bool:
         return False
 
-    @admin.display(description="Loudness")
+    @admin.display(description=gettext_lazy("Loudness"))
     def measured(self, track: AudioTrack) -> str:
         return "" if track.loudness is None else f"{track.loudness:.1f} LUFS"

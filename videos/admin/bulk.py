@@ -13,6 +13,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from transcoding import tasks
 from transcoding.models import Attempt, Outcome
@@ -37,28 +39,28 @@ from videos.models import (
 from videos.publication import PublicationError
 from videos.uploads import clean
 from vlog.disk import readable
-from vlog.sentences import counted
+from vlog.sentences import plural
 
 SESSION_KEY = "bulk_edit"
 SHOWN = timedelta(minutes=30)  # for which the list shows the last edit, with the way back
 MAX_NAMED = 5  # skipped videos in a message
 ASKS = (BulkAction.TRANSCRIBE, BulkAction.ENCODE)  # actions that are confirmed, because they cannot be undone
-TOO_MANY = f"One action changes at most {thousands(bulk.MAX_VIDEOS)} videos. Narrow the list with filters first."
+TOO_MANY = gettext_lazy("One action changes at most %(number)s videos. Narrow the list with filters first.")
 
 
 class BulkForm(helpers.ActionForm):
     """An action with the values that some of them need."""
 
-    visible_from = forms.DateTimeField(label="From", required=False)
-    visible_until = forms.DateTimeField(label="Until", required=False)
-    new_category = forms.ModelChoiceField(Category.objects, label="Category", required=False)
-    playlist = forms.ModelChoiceField(Playlist.objects, label="Playlist", required=False)
-    tag_names = forms.CharField(label="Tags", required=False, max_length=1000, help_text=TAGS_HELP)
+    visible_from = forms.DateTimeField(label=gettext_lazy("From"), required=False)
+    visible_until = forms.DateTimeField(label=gettext_lazy("Until"), required=False)
+    new_category = forms.ModelChoiceField(Category.objects, label=gettext_lazy("Category"), required=False)
+    playlist = forms.ModelChoiceField(Playlist.objects, label=gettext_lazy("Playlist"), required=False)
+    tag_names = forms.CharField(label=gettext_lazy("Tags"), required=False, max_length=1000, help_text=TAGS_HELP)
 
     def clean_tag_names(self) -> list[str]:
         names = [clean(name) for name in self.cleaned_data["tag_names"].split(",")]
         if any(len(name) > 50 for name in names):
-            raise forms.ValidationError("A tag has at most 50 characters.")
+            raise forms.ValidationError(_("A tag has at most 50 characters."))
         return [name for name in names if name]
 
 
@@ -86,7 +88,8 @@ def last_edit(request: HttpRequest) -> dict[str, Any] | None:
 
 def _sentence(edit: BulkEdit, numbers: dict[str, int]) -> str:
     if edit.undone_at:
-        return f"Undone: {counted(numbers.get(BulkState.RESTORED, 0), 'video is', 'videos are')} as before."
+        restored = numbers.get(BulkState.RESTORED, 0)
+        return plural("Undone: %(number)s video is as before.", "Undone: %(number)s videos are as before.", restored)
     return has_done(edit, numbers.get(BulkState.CHANGED, 0))
 
 
@@ -95,9 +98,10 @@ def _skipped(edit: BulkEdit, number: int) -> str:
     if not number:
         return ""
     items = edit.items.filter(state=BulkState.SKIPPED).select_related("video").order_by("pk")[:MAX_NAMED]
-    named = "; ".join(f"“{item.video}”: {item.reason}" for item in items)
-    more = f"; and {number - MAX_NAMED} more" if number > MAX_NAMED else ""
-    return f"Skipped {counted(number, 'video')}: {named}{more}"
+    named = "; ".join(f"“{item.video}”: {_(item.reason)}" for item in items if item.reason)
+    if number > MAX_NAMED:
+        named += _("; and %(number)s more") % {"number": number - MAX_NAMED}
+    return plural("Skipped %(number)s video: %(named)s", "Skipped %(number)s videos: %(named)s", number, named=named)
 
 
 class BulkAdmin(FileVersionAdmin):
@@ -149,7 +153,7 @@ class BulkAdmin(FileVersionAdmin):
         """Begin an edit, or ask first where it concerns rows that the page does not show, or cannot be undone."""
         ids = list(videos.order_by("pk").values_list("pk", flat=True)[: bulk.MAX_VIDEOS + 1])
         if len(ids) > bulk.MAX_VIDEOS:
-            self.message_user(request, TOO_MANY, messages.ERROR)
+            self.message_user(request, TOO_MANY % {"number": thousands(bulk.MAX_VIDEOS)}, messages.ERROR)
             return None
         is_across = request.POST.get("select_across") == "1"
         if (is_across or action in ASKS) and "confirmed" not in request.POST:
@@ -192,19 +196,19 @@ class BulkAdmin(FileVersionAdmin):
         moments = {name: moment.isoformat() for name, moment in (("at", at), ("until", until)) if moment}
         return self._edit(request, videos, BulkAction.VISIBILITY, visibility=visibility, **moments)
 
-    @admin.action(description="Make public", permissions=["change"])
+    @admin.action(description=gettext_lazy("Make public"), permissions=["change"])
     def make_public(self, request: HttpRequest, queryset: QuerySet[Video]) -> HttpResponse | None:
         return self._set_all(request, queryset, Visibility.PUBLIC)
 
-    @admin.action(description="Make unlisted", permissions=["change"])
+    @admin.action(description=gettext_lazy("Make unlisted"), permissions=["change"])
     def make_unlisted(self, request: HttpRequest, queryset: QuerySet[Video]) -> HttpResponse | None:
         return self._set_all(request, queryset, Visibility.UNLISTED)
 
-    @admin.action(description="Make private", permissions=["change"])
+    @admin.action(description=gettext_lazy("Make private"), permissions=["change"])
     def make_private(self, request: HttpRequest, queryset: QuerySet[Video]) -> HttpResponse | None:
         return self._set_all(request, queryset, Visibility.PRIVATE)
 
-    @admin.action(description="Set category", permissions=["change"])
+    @admin.action(description=gettext_lazy("Set category"), permissions=["change"])
     def set_category(self, request: HttpRequest, queryset: QuerySet[Video]) -> HttpResponse | None:
         category = self._values(request)["new_category"]
         try:
@@ -217,64 +221,68 @@ class BulkAdmin(FileVersionAdmin):
         chosen = {"category": category and category.pk, "name": str(category or "")}
         return self._edit(request, queryset, BulkAction.CATEGORY, **chosen)
 
-    @admin.action(description="Add tags", permissions=["change"])
+    @admin.action(description=gettext_lazy("Add tags"), permissions=["change"])
     def add_tags(self, request: HttpRequest, queryset: QuerySet[Video]) -> HttpResponse | None:
         return self._with_tags(request, queryset, BulkAction.ADD_TAGS)
 
-    @admin.action(description="Remove tags", permissions=["change"])
+    @admin.action(description=gettext_lazy("Remove tags"), permissions=["change"])
     def remove_tags(self, request: HttpRequest, queryset: QuerySet[Video]) -> HttpResponse | None:
         return self._with_tags(request, queryset, BulkAction.REMOVE_TAGS)
 
     def _with_tags(self, request: HttpRequest, videos: QuerySet[Video], action: BulkAction) -> HttpResponse | None:
         if names := self._values(request)["tag_names"]:
             return self._edit(request, videos, action, tags=names)
-        self.message_user(request, "Write the tags first.", messages.WARNING)
+        self.message_user(request, _("Write the tags first."), messages.WARNING)
         return None
 
     def has_order_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("videos.change_playlist")
 
-    @admin.action(description="Add to playlist", permissions=["order"])
+    @admin.action(description=gettext_lazy("Add to playlist"), permissions=["order"])
     def add_to_playlist(self, request: HttpRequest, queryset: QuerySet[Video]) -> HttpResponse | None:
         return self._with_playlist(request, queryset, BulkAction.ADD_TO_PLAYLIST)
 
-    @admin.action(description="Remove from playlist", permissions=["order"])
+    @admin.action(description=gettext_lazy("Remove from playlist"), permissions=["order"])
     def remove_from_playlist(self, request: HttpRequest, queryset: QuerySet[Video]) -> HttpResponse | None:
         return self._with_playlist(request, queryset, BulkAction.REMOVE_FROM_PLAYLIST)
 
     def _with_playlist(self, request: HttpRequest, videos: QuerySet[Video], action: BulkAction) -> HttpResponse | None:
         if playlist := self._values(request)["playlist"]:
             return self._edit(request, videos, action, playlist=playlist.pk, name=str(playlist))
-        self.message_user(request, "Choose a playlist first.", messages.WARNING)
+        self.message_user(request, _("Choose a playlist first."), messages.WARNING)
         return None
 
-    @admin.action(description="Feature on the home page", permissions=["change"])
+    @admin.action(description=gettext_lazy("Feature on the home page"), permissions=["change"])
     def feature(self, request: HttpRequest, queryset: QuerySet[Video]) -> HttpResponse | None:
         return self._edit(request, queryset, BulkAction.FEATURE)
 
-    @admin.action(description="Stop featuring", permissions=["change"])
+    @admin.action(description=gettext_lazy("Stop featuring"), permissions=["change"])
     def stop_featuring(self, request: HttpRequest, queryset: QuerySet[Video]) -> HttpResponse | None:
         return self._edit(request, queryset, BulkAction.UNFEATURE)
 
-    @admin.action(description="Make captions", permissions=["transcribe"])
+    @admin.action(description=gettext_lazy("Make captions"), permissions=["transcribe"])
     def transcribe(self, request: HttpRequest, queryset: QuerySet[Video]) -> HttpResponse | None:
         return self._edit(request, queryset, BulkAction.TRANSCRIBE)
 
-    @admin.action(description="Re-encode", permissions=["manage_job"])
+    @admin.action(description=gettext_lazy("Re-encode"), permissions=["manage_job"])
     def re_encode(self, request: HttpRequest, queryset: QuerySet[Video]) -> HttpResponse | None:
         return self._edit(request, queryset, BulkAction.ENCODE)
 
-    @admin.action(description="Retry failed", permissions=["change"])
+    @admin.action(description=gettext_lazy("Retry failed"), permissions=["change"])
     def retry_failed(self, request: HttpRequest, queryset: QuerySet[Video]) -> None:
         failed = [video for video in queryset.select_related("job") if video.status == Video.Status.FAILED]
         for video in failed:
             tasks.retry(video.job)
         if failed:
-            self.message_user(request, f"Retrying {counted(len(failed), 'video')}.", messages.SUCCESS)
+            self.message_user(
+                request,
+                plural("Retrying %(number)s video.", "Retrying %(number)s videos.", len(failed)),
+                messages.SUCCESS,
+            )
         else:
-            self.message_user(request, "None of these videos has failed.", messages.WARNING)
+            self.message_user(request, _("None of these videos has failed."), messages.WARNING)
 
-    @admin.action(description="Archive", permissions=["delete"])
+    @admin.action(description=gettext_lazy("Archive"), permissions=["delete"])
     def archive_selected(self, request: HttpRequest, queryset: QuerySet[Video]) -> HttpResponse | None:
         return self._edit(request, queryset, BulkAction.ARCHIVE)
 
@@ -297,7 +305,7 @@ class BulkAdmin(FileVersionAdmin):
             if edit is not None and bulk.undo(edit):
                 request.session[SESSION_KEY] = edit.pk
             else:
-                self.message_user(request, "This cannot be undone, or is undone already.", messages.WARNING)
+                self.message_user(request, _("This cannot be undone, or is undone already."), messages.WARNING)
         return to_list(request)
 
 
@@ -315,8 +323,12 @@ def estimate_of(ids: list[int]) -> str:
     spent = known.aggregate(work=Sum(F("ended_at") - F("started_at")))["work"]
     measured = videos.filter(job__in=known.values("job")).aggregate(seconds=Sum("duration"))["seconds"]
     needed = total["bytes"]
-    disk = f"They need about {readable(needed)} more disk space until the replaced files are deleted." if needed else ""
+    disk = ""
+    if needed:
+        disk = _("They need about %(size)s more disk space until the replaced files are deleted.")
+        disk %= {"size": readable(needed)}
     if not spent or not measured:
-        return disk or "How much work and disk space that takes is not known yet."
+        return disk or _("How much work and disk space that takes is not known yet.")
     work = spent.total_seconds() * (total["seconds"] or 0) / measured
-    return f"One worker needs about {clock(work)} for that (hours, minutes, seconds). {disk}".strip()
+    time = _("One worker needs about %(time)s for that (hours, minutes, seconds).") % {"time": clock(work)}
+    return f"{time} {disk}".strip()

@@ -12,6 +12,8 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from transcoding import tasks
@@ -24,18 +26,22 @@ from videos.admin.captions_list import state_of
 from videos.admin.publication import grant_to_editor
 from videos.captions import CaptionsError
 from videos.models import CaptionTrack, TrackKind, TrackState, Transcription, Video
+from vlog import names
 
 PEAKS_SECONDS = 24 * 3600  # a browser keeps them; another file of the video has another address
 INPUT = forms.TextInput({"class": "input", "autocomplete": "off"})
-LANGUAGE_HELP = "Its code, such as en, fr or pt-BR"
+LANGUAGE_HELP = gettext_lazy("Its code, such as en, fr or pt-BR")
 
 
 class NewTrackForm(forms.Form):
     """An empty track, or the first facts of one that a file becomes."""
 
-    language = forms.CharField(max_length=35, help_text=LANGUAGE_HELP, widget=INPUT)
+    language = forms.CharField(label=gettext_lazy("Language"), max_length=35, help_text=LANGUAGE_HELP, widget=INPUT)
     kind = forms.ChoiceField(
-        choices=TrackKind.choices, initial=TrackKind.SUBTITLES, widget=forms.Select({"class": "input"})
+        label=gettext_lazy("Kind"),
+        choices=names.choices(TrackKind),
+        initial=TrackKind.SUBTITLES,
+        widget=forms.Select({"class": "input"}),
     )
 
     def clean_language(self) -> str:
@@ -49,10 +55,14 @@ class TrackForm(NewTrackForm):
     """What is said of a track in menus."""
 
     name = forms.CharField(
-        max_length=100, required=False, help_text="In menus; empty: the name of the language", widget=INPUT
+        label=gettext_lazy("Name"),
+        max_length=100,
+        required=False,
+        help_text=gettext_lazy("In menus; empty: the name of the language"),
+        widget=INPUT,
     )
-    is_default = forms.BooleanField(required=False, label="Show it first")
-    is_forced = forms.BooleanField(required=False, label="Only what is said in other languages")
+    is_default = forms.BooleanField(required=False, label=gettext_lazy("Show it first"))
+    is_forced = forms.BooleanField(required=False, label=gettext_lazy("Only what is said in other languages"))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -66,12 +76,13 @@ def desk(request: HttpRequest, video_id: int, *, site: Any) -> HttpResponse:
     grant_to_editor(request, video)
     context = {
         **site.admin_site.each_context(request),
-        "title": "Captions",
+        "title": _("Captions"),
         "opts": site.opts,
         "video": video,
         "track": track,
-        "tabs": [(row, tracks.label_of(row), state_of(row, _drafts(row))) for row in rows],
-        "label": tracks.name_of(track.language) if track else "",
+        "tabs": [(row, tracks.shown_label(row), state_of(row, _drafts(row))) for row in rows],
+        "automatic": _("Automatic"),
+        "label": _(tracks.name_of(track.language)) if track else "",
         "playable": video.playable,
         "versions": [version for version in track.versions.all() if not version.is_working] if track else [],
         "formats": list(writing.TYPES),
@@ -116,7 +127,7 @@ def _act(site: Any, request: HttpRequest, video: Video) -> HttpResponse:
     action = ACTIONS.get(request.POST.get("action", ""))
     number: int | None = None
     if action is None:
-        site.message_user(request, "This button is not known. Load the page again.", messages.ERROR)
+        site.message_user(request, _("This button is not known. Load the page again."), messages.ERROR)
     else:
         try:
             sentence, number = action(request, video)
@@ -135,29 +146,35 @@ def address(video: Video, number: int | None = None) -> str:
 
 def _new(request: HttpRequest, video: Video) -> tuple[str, int | None]:
     track = captions.start(video, **_cleaned(NewTrackForm(request.POST)))
-    return f"{tracks.label_of(track)} was added. Write the first caption, then publish it.", track.number
+    return _("%(track)s was added. Write the first caption, then publish it.") % {
+        "track": tracks.shown_label(track)
+    }, track.number
 
 
 def _describe(request: HttpRequest, video: Video) -> tuple[str, int | None]:
     track = captions.describe(_track(request, video), _cleaned(TrackForm(request.POST)))
-    return f"{tracks.label_of(track)} was changed.", track.number
+    return _("%(track)s was changed.") % {"track": tracks.shown_label(track)}, track.number
 
 
 def _withdraw(request: HttpRequest, video: Video) -> tuple[str, int | None]:
     track = captions.describe(_track(request, video), {"state": TrackState.DRAFT, "is_default": False})
-    return f"Viewers no longer get {tracks.label_of(track)}. Its text is kept as a draft.", track.number
+    return _("Viewers no longer get %(track)s. Its text is kept as a draft.") % {
+        "track": tracks.shown_label(track)
+    }, track.number
 
 
 def _delete(request: HttpRequest, video: Video) -> tuple[str, int | None]:
     track = _track(request, video)
     captions.delete(track)
-    return f"{tracks.label_of(track)} was deleted.", None
+    return _("%(track)s was deleted.") % {"track": tracks.shown_label(track)}, None
 
 
 def _transcribe(request: HttpRequest, video: Video) -> tuple[str, int | None]:
     if not (is_enabled() and hasattr(video, "job") and tasks.transcribe_again(video.job)):
-        raise CaptionsError("Captions cannot be made now: the video is not ready, has no sound, or is already waiting.")
-    return "Captions are being made. What people have corrected is kept.", None
+        raise CaptionsError(
+            _("Captions cannot be made now: the video is not ready, has no sound, or is already waiting.")
+        )
+    return _("Captions are being made. What people have corrected is kept."), None
 
 
 Action = Callable[[HttpRequest, Video], tuple[str, int | None]]
@@ -174,7 +191,7 @@ def _track(request: HttpRequest, video: Video) -> CaptionTrack:
     number = request.POST.get("track", "")
     track = CaptionTrack.objects.filter(video=video, number=number).first() if number.isdecimal() else None
     if track is None:
-        raise CaptionsError("The captions were deleted meanwhile.")
+        raise CaptionsError(_("The captions were deleted meanwhile."))
     return track
 
 

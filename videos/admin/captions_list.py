@@ -11,10 +11,12 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from transcoding.steps import tracks
 from videos.models import CaptionTrack, CaptionVersionState, TrackOrigin, TrackState, through_video
-from vlog.sentences import counted
+from vlog.sentences import plural, within_sentence
 
 DRAFTS = Count("versions", Q(versions__state=CaptionVersionState.DRAFT))
 
@@ -34,10 +36,10 @@ def to_check(user: User | AnonymousUser) -> QuerySet[CaptionTrack]:
 def state_of(track: CaptionTrack, drafts: int) -> str:
     """Return what an editor should know of a track; empty for one that is published and complete."""
     if track.state == TrackState.DRAFT:
-        return "Not published"
+        return _("Not published")
     if drafts:
-        return counted(drafts, "draft")
-    return "Automatic" if track.origin == TrackOrigin.WHISPER and not track.edited else ""
+        return plural("%(number)s draft", "%(number)s drafts", drafts)
+    return _("Automatic") if track.origin == TrackOrigin.WHISPER and not track.edited else ""
 
 
 def address_of(track: CaptionTrack) -> str:
@@ -58,20 +60,20 @@ class Row:
 def rows(waiting: QuerySet[CaptionTrack]) -> list[Row]:
     """Return rows of the start page. One query."""
     return [
-        Row(track, tracks.name_of(track.language), state_of(track, 1).lower(), address_of(track))
+        Row(track, _(tracks.name_of(track.language)), within_sentence(state_of(track, 1)), address_of(track))
         for track in waiting.select_related("video")
     ]
 
 
 class CheckFilter(admin.SimpleListFilter):
-    title, parameter_name = "what is open", "open"
+    title, parameter_name = gettext_lazy("what is open"), "open"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("automatic", "Automatic, not corrected"), ("all", "All captions")]
+        return [("automatic", _("Automatic, not corrected")), ("all", _("All captions"))]
 
     def choices(self, changelist: Any) -> Any:
         first, *others = super().choices(changelist)
-        return [{**first, "display": "To check"}, *others]
+        return [{**first, "display": _("To check")}, *others]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[CaptionTrack]) -> QuerySet[CaptionTrack]:
         if self.value() == "automatic":
@@ -105,25 +107,25 @@ class CaptionTrackAdmin(admin.ModelAdmin):
         return waiting()
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        return super().changelist_view(request, {"title": "Captions", **(extra_context or {})})
+        return super().changelist_view(request, {"title": _("Captions"), **(extra_context or {})})
 
     def get_urls(self) -> list[URLPattern]:
         """Return the address of the list alone: each row leads to the desk."""
         return [path("", self.admin_site.admin_view(self.changelist_view), name="videos_captiontrack_changelist")]
 
-    @admin.display(description="Video", ordering="video__title")
+    @admin.display(description=gettext_lazy("Video"), ordering="video__title")
     def video_title(self, track: CaptionTrack) -> SafeString:
         return format_html('<a class="title" href="{}">{}</a>', address_of(track), track.video.title)
 
-    @admin.display(description="Captions", ordering="language")
+    @admin.display(description=gettext_lazy("Captions"), ordering="language")
     def label(self, track: CaptionTrack) -> str:
-        return tracks.label_of(track)
+        return tracks.shown_label(track)
 
-    @admin.display(description="State")
+    @admin.display(description=gettext_lazy("State"))
     def waiting(self, track: Any) -> SafeString | str:
         state = state_of(track, track.drafts)
         return (
-            format_html('<span class="pill{}">{}</span>', "" if state == "Automatic" else " warn", state)
+            format_html('<span class="pill{}">{}</span>', "" if state == _("Automatic") else " warn", state)
             if state
             else ""
         )

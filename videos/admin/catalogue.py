@@ -10,6 +10,8 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import path
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from videos import history, merging
 from videos.admin.addresses import AddressedAdmin
@@ -20,7 +22,7 @@ from videos.models import Category, Tag, is_limited, of_editor
 from videos.uploads import clean
 from videos.versions import VersionedForm
 from vlog import audit
-from vlog.sentences import counted
+from vlog.sentences import one_or_many, plural
 
 NOT_ARCHIVED = Q(videos__deleted_at=None)
 SUGGESTIONS = 10
@@ -37,7 +39,7 @@ class NamedAdmin(VersionedAdmin, AddressedAdmin):
     prepopulated_fields = {"slug": ("name",)}
     readonly_fields = ("old_addresses",)
     actions = ("merge",)
-    deletion_note = ""  # what happens to the videos when the row is deleted
+    deletion_note = ("", "")  # what happens to one video and to many when the row is deleted
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).annotate(number=Count("videos", filter=NOT_ARCHIVED))
@@ -58,7 +60,7 @@ class NamedAdmin(VersionedAdmin, AddressedAdmin):
                 audit.record("deleted", subject=row, before=history.values_of(row))
             super().delete_queryset(request, queryset)
 
-    @admin.display(description="Videos", ordering="number")
+    @admin.display(description=gettext_lazy("Videos"), ordering="number")
     def number_of_videos(self, row: Any) -> int:
         number: int = row.number
         return number
@@ -72,14 +74,14 @@ class NamedAdmin(VersionedAdmin, AddressedAdmin):
         return named, counts, set() if allowed else {name}, []
 
     def _deletion_note(self, count: int) -> str:
-        return f"{counted(count, 'video')} will {self.deletion_note}"
+        return plural(self.deletion_note[0], self.deletion_note[1], count)
 
-    @admin.action(description="Merge the selected %(verbose_name_plural)s", permissions=["delete"])
+    @admin.action(description=gettext_lazy("Merge the selected %(verbose_name_plural)s"), permissions=["delete"])
     def merge(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         """Ask which row to keep; the confirmation form calls this action again."""
         rows = list(queryset.order_by("name", "pk"))
         if len(rows) < 2:
-            self.message_user(request, "Select at least two to merge.", messages.WARNING)
+            self.message_user(request, _("Select at least two to merge."), messages.WARNING)
             return None
         kept = next((row for row in rows if str(row.pk) == request.POST.get("kept")), None)
         if kept is None:
@@ -91,12 +93,14 @@ class NamedAdmin(VersionedAdmin, AddressedAdmin):
             return None
         names = ", ".join(str(row) for row in rows if row != kept)
         self.log_change(request, kept, f"Merged with {names}.")
-        self.message_user(request, f"Merged {names} into {kept}.", messages.SUCCESS)
+        self.message_user(
+            request, _("Merged %(names)s into %(kept)s.") % {"names": names, "kept": kept}, messages.SUCCESS
+        )
         return None
 
     def _confirm_merge(self, request: HttpRequest, rows: list[Any]) -> HttpResponse:
         largest = max(rows, key=lambda row: row.number)
-        title = f"Merge {len(rows)} {self.opts.verbose_name_plural}"
+        title = _("Merge %(number)s %(kind)s") % {"number": len(rows), "kind": self.opts.verbose_name_plural}
         context = {**self.admin_site.each_context(request), "title": title, "opts": self.opts, "rows": rows}
         return TemplateResponse(request, "admin/videos/merge.html", {**context, "largest": largest})
 
@@ -107,7 +111,9 @@ class CategoryAdmin(NamedAdmin, PicturedAdmin):
 
     page = "category"
     fields = ("name", "slug", "old_addresses", "description")
-    deletion_note = "remain without a category"
+    deletion_note = one_or_many(
+        "%(number)s video will remain without a category", "%(number)s videos will remain without a category"
+    )
     change_list_template = "admin/videos/category/change_list.html"
 
     def get_urls(self) -> list[Any]:
@@ -128,7 +134,7 @@ class CategoryAdmin(NamedAdmin, PicturedAdmin):
             if request.headers.get("Accept") == "application/json":
                 return JsonResponse({"number": number, "total": Category.objects.count()})
             return HttpResponseRedirect(request.path)
-        context = {**self.admin_site.each_context(request), "title": "Order of categories", "opts": self.opts}
+        context = {**self.admin_site.each_context(request), "title": _("Order of categories"), "opts": self.opts}
         context["rows"] = Category.objects.annotate(number=Count("videos", filter=NOT_ARCHIVED))
         return TemplateResponse(request, "admin/videos/category/order.html", context)
 
@@ -154,7 +160,7 @@ class CategoryAdmin(NamedAdmin, PicturedAdmin):
 class TagAdmin(NamedAdmin):
     page = "tag"
     fields = ("name", "slug", "old_addresses")
-    deletion_note = "lose this tag"
+    deletion_note = one_or_many("%(number)s video will lose this tag", "%(number)s videos will lose this tag")
 
     def get_urls(self) -> list[Any]:
         names = self.admin_site.admin_view(self.names)

@@ -9,6 +9,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from transcoding.steps import file_versions
 from transcoding.steps.file_versions import VersionError
@@ -19,16 +21,18 @@ from videos.uploads import UploadError
 from videos.uploads.form import takes_files
 
 SHOWN = 20  # versions on the page of a video
-REPLACED = "The file is being processed. Viewers watch the present one until the new one is ready."
-TAKEN = "The file is being processed."
-FAILED = "Version {} of the file could not be made, and viewers watch the present one. {}"
-NO_FILE = "Choose a file first."
+REPLACED = gettext_lazy("The file is being processed. Viewers watch the present one until the new one is ready.")
+TAKEN = gettext_lazy("The file is being processed.")
+FAILED = gettext_lazy("Version {} of the file could not be made, and viewers watch the present one. {}")
+NO_FILE = gettext_lazy("Choose a file first.")
 
 
 class FileForm(forms.Form):
     """The file that takes the place of the present one."""
 
-    file = forms.FileField(label="New file", widget=forms.FileInput(attrs={"accept": "video/*,audio/*,.mkv"}))
+    file = forms.FileField(
+        label=gettext_lazy("New file"), widget=forms.FileInput(attrs={"accept": "video/*,audio/*,.mkv"})
+    )
 
 
 class FileVersionAdmin(PublicationAdmin):
@@ -64,7 +68,7 @@ class FileVersionAdmin(PublicationAdmin):
         if request.method != "POST":
             return self._to_versions(video_id)
         if not form.is_valid():
-            return self._to_versions(video_id, NO_FILE, request)
+            return self._to_versions(video_id, str(NO_FILE), request)
         file, was_ready = form.cleaned_data["file"], video.status == Video.Status.READY
         try:
             uploads.replace(video.pk, Path(file.temporary_file_path()), name=file.name)
@@ -84,7 +88,9 @@ class FileVersionAdmin(PublicationAdmin):
             except VersionError as error:
                 return self._to_versions(video_id, str(error), request)
             self.log_change(request, video, f"Went back to version {number} of the file.")
-            self.message_user(request, f"Viewers watch version {number} now.", messages.SUCCESS)
+            self.message_user(
+                request, _("Viewers watch version %(number)s now.") % {"number": number}, messages.SUCCESS
+            )
         return self._to_versions(video_id)
 
     def _to_versions(self, video_id: int, error: str = "", request: HttpRequest | None = None) -> HttpResponse:

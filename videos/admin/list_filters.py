@@ -8,6 +8,8 @@ from django.db.models import Exists, IntegerField, OuterRef, Q
 from django.db.models.functions import Cast
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from videos.models import (
     CaptionTrack,
@@ -24,15 +26,20 @@ from vlog.models import AuditEntry
 
 FAILED, SCHEDULED, NONE = "failed", "scheduled", "none"
 WORDS = {
-    Visibility.PUBLIC: "Public",
-    SCHEDULED: "Scheduled",
-    Visibility.UNLISTED: "Unlisted",
-    Visibility.PRIVATE: "Private",
-    Visibility.PASSWORD: "Password",
-    FAILED: "Failed",
+    Visibility.PUBLIC: gettext_lazy("Public"),
+    SCHEDULED: gettext_lazy("Scheduled"),
+    Visibility.UNLISTED: gettext_lazy("Unlisted"),
+    Visibility.PRIVATE: gettext_lazy("Private"),
+    Visibility.PASSWORD: gettext_lazy("Password"),
+    FAILED: gettext_lazy("Failed"),
 }
-STATES = {"making": "Being made", "ready": "Ready", FAILED: "Failed"}
-PERIODS = {"1": "Last 24 hours", "7": "Last 7 days", "30": "Last 30 days", "365": "Last 12 months"}
+STATES = {"making": gettext_lazy("Being made"), "ready": gettext_lazy("Ready"), FAILED: gettext_lazy("Failed")}
+PERIODS = {
+    "1": gettext_lazy("Last 24 hours"),
+    "7": gettext_lazy("Last 7 days"),
+    "30": gettext_lazy("Last 30 days"),
+    "365": gettext_lazy("Last 12 months"),
+}
 MAX_ID = 2**31 - 1
 
 
@@ -77,7 +84,7 @@ class VisibilityFilter(Filter):
         return now if self.chosen == Visibility.PUBLIC else now.exclude(pk__in=scheduled())
 
     def describe(self) -> str:
-        return WORDS.get(self.chosen, "")
+        return str(WORDS.get(self.chosen, ""))
 
 
 class StatusFilter(Filter):
@@ -89,7 +96,7 @@ class StatusFilter(Filter):
         return queryset.filter(status=self.chosen) if self.chosen in STATES else queryset
 
     def describe(self) -> str:
-        return STATES.get(self.chosen, "")
+        return str(STATES.get(self.chosen, ""))
 
 
 class CategoryFilter(Filter):
@@ -109,7 +116,7 @@ class CategoryFilter(Filter):
 
     def describe(self) -> str:
         if self.chosen == NONE:
-            return "No category"
+            return _("No category")
         names = Category.objects.filter(pk=self.category_id).values_list("name", flat=True)
         return (names.first() or "") if self.category_id else ""
 
@@ -122,7 +129,7 @@ class TagFilter(Filter):
         return queryset.filter(pk__in=tagged.values("video")) if self.chosen else queryset
 
     def describe(self) -> str:
-        return f"Tag: {self.chosen}" if self.chosen else ""
+        return _("Tag: %(chosen)s") % {"chosen": self.chosen} if self.chosen else ""
 
 
 class AddedFilter(Filter):
@@ -134,7 +141,7 @@ class AddedFilter(Filter):
         return queryset.filter(created_at__gte=timezone.now() - timedelta(days=int(self.chosen)))
 
     def describe(self) -> str:
-        return PERIODS.get(self.chosen, "")
+        return str(PERIODS.get(self.chosen, ""))
 
 
 class CaptionsFilter(Filter):
@@ -148,7 +155,7 @@ class CaptionsFilter(Filter):
         return without if self.chosen == NONE else queryset
 
     def describe(self) -> str:
-        return "No captions" if self.chosen == NONE else ""
+        return _("No captions") if self.chosen == NONE else ""
 
 
 class MineFilter(Filter):
@@ -167,7 +174,7 @@ class MineFilter(Filter):
         return queryset.filter(pk__in=uploaded) if self.chosen else queryset
 
     def describe(self) -> str:
-        return "Mine" if self.chosen else ""
+        return _("Mine") if self.chosen else ""
 
 
 FILTERS = (

@@ -11,6 +11,8 @@ from django.db.models import BooleanField, Case, CharField, Count, F, QuerySet, 
 from django.db.models.expressions import RawSQL
 from django.http import HttpRequest
 from django.utils.functional import cached_property
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from videos.admin.list_filters import FAILED, PERIODS, SCHEDULED, STATES, WORDS, scheduled
 from videos.admin.rows import complete
@@ -28,22 +30,22 @@ CHIPS = (Visibility.PUBLIC, SCHEDULED, Visibility.UNLISTED, Visibility.PRIVATE, 
 RELATED = ("category", "job", "storage_entry")
 DEFERRED = ("description", "job__plan", "storage_entry__folders")  # large, and no row shows them
 COLUMNS = {  # by the name in the address: the heading, and what it is ordered by
-    "title": ("Video", F("title")),
-    "visibility": ("Visibility", F("visibility")),
-    "plays": ("Plays", F("view_count")),
+    "title": (gettext_lazy("Video"), F("title")),
+    "visibility": (gettext_lazy("Visibility"), F("visibility")),
+    "plays": (gettext_lazy("Plays"), F("view_count")),
     "size": (
-        "Size",
+        gettext_lazy("Size"),
         sum((F(f"storage_entry__{name}") for name in ("renditions", "extras")), F("storage_entry__source")),
     ),
-    "added": ("Added", F("created_at")),
+    "added": (gettext_lazy("Added"), F("created_at")),
 }
 DEFAULT_ORDER = "-added"
 ORDERS = {
-    DEFAULT_ORDER: "Added, newest first",
-    "added": "Added, oldest first",
-    "title": "Title, A to Z",
-    "-plays": "Plays, most first",
-    "-size": "Size, largest first",
+    DEFAULT_ORDER: gettext_lazy("Added, newest first"),
+    "added": gettext_lazy("Added, oldest first"),
+    "title": gettext_lazy("Title, A to Z"),
+    "-plays": gettext_lazy("Plays, most first"),
+    "-size": gettext_lazy("Size, largest first"),
 }
 
 
@@ -94,7 +96,7 @@ def rounded(number: int) -> str:
     if number <= EXACT:
         return thousands(number)
     unit = 10 ** max(len(str(number)) - 3, 0)
-    return f"about {thousands(round(number / unit) * unit)}"
+    return _("about %(number)s") % {"number": thousands(round(number / unit) * unit)}
 
 
 def count_marks(user: User | AnonymousUser) -> dict[str, int]:
@@ -172,7 +174,8 @@ class VideoList(ChangeList):
     def range_text(self) -> str:
         first = (self.page_num - 1) * self.list_per_page + 1
         last = first + len(self.result_list) - 1
-        return f"{thousands(first)}\N{EN DASH}{thousands(last)} of {rounded(self.result_count)}"
+        numbers = {"first": thousands(first), "last": thousands(last), "total": rounded(self.result_count)}
+        return _("%(first)s–%(last)s of %(total)s") % numbers
 
     @property
     def pages(self) -> dict[str, str]:
@@ -204,7 +207,7 @@ class VideoList(ChangeList):
                 "is_ascending": self.order == name,
                 "query": self.get_query_string({"o": name if self.order == f"-{name}" else f"-{name}"}),
             }
-            for name, (text, _) in COLUMNS.items()
+            for name, (text, _by) in COLUMNS.items()
         ]
 
     @property
@@ -215,7 +218,7 @@ class VideoList(ChangeList):
             name for name in CHIPS if name in (Visibility.PUBLIC, Visibility.PRIVATE, chosen) or self.marks.get(name)
         ]
         total = rounded(sum(self.marks.values())) if self.marks or self.is_counted else ""
-        every = {"name": "", "word": "All", "number": total, "query": self.get_query_string(remove=["visibility"])}
+        every = {"name": "", "word": _("All"), "number": total, "query": self.get_query_string(remove=["visibility"])}
         numbers = {name: rounded(self.marks.get(name, 0)) if self.is_counted else "" for name in shown}
         return [
             {**every, "is_chosen": chosen not in WORDS},
@@ -268,7 +271,7 @@ class VideoList(ChangeList):
 
     @property
     def order_text(self) -> str:
-        return COLUMNS[self.order.removeprefix("-")][0].replace("Video", "Title")
+        return COLUMNS[self.order.removeprefix("-")][0].replace(_("Video"), _("Title"))
 
     @property
     def view_query(self) -> str:

@@ -7,13 +7,14 @@ from django.http import HttpRequest, HttpResponseNotAllowed, HttpResponseRedirec
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from transcoding.engine.package import files
 from videos.models import Video
 from videos.storage import delivery, paths
 from vlog import ranges
 
-NOT_HERE = (
+NOT_HERE = _(
     "The original is not there. It is still arriving on another machine, or its file was removed: ask an administrator."
 )
 

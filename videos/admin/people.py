@@ -6,6 +6,8 @@ from django import forms
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from videos.models import Category, CategoryLimit, is_limited
 from vlog import audit
@@ -14,7 +16,7 @@ from vlog.accounts.roles import Role, role_of
 
 admin.site.unregister(User)
 
-ADMINISTRATORS = "Only editors can be limited: administrators see all videos."
+ADMINISTRATORS = gettext_lazy("Only editors can be limited: administrators see all videos.")
 
 
 class LimitedAccountForm(AccountForm):
@@ -22,8 +24,10 @@ class LimitedAccountForm(AccountForm):
         Category.objects,
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        label="Limited to the categories",
-        help_text="The editor sees and edits the videos of these categories only. If none is ticked, all videos.",
+        label=gettext_lazy("Limited to the categories"),
+        help_text=gettext_lazy(
+            "The editor sees and edits the videos of these categories only. If none is ticked, all videos."
+        ),
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -44,7 +48,7 @@ class PersonAdmin(AccountAdmin):
     form = LimitedAccountForm
     fieldsets = (
         *AccountAdmin.fieldsets[:2],
-        ("Access", {"fields": ("role", "categories", "is_active", "has_second_factor")}),
+        (gettext_lazy("Access"), {"fields": ("role", "categories", "is_active", "has_second_factor")}),
     )
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
@@ -60,9 +64,9 @@ class PersonAdmin(AccountAdmin):
             for name, options in found
         ]
 
-    @admin.display(description="Limited to the categories")
+    @admin.display(description=gettext_lazy("Limited to the categories"))
     def own_limits(self, person: User) -> str:
-        return ", ".join(_names(person)) or "All videos"
+        return ", ".join(_names(person)) or _("All videos")
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
@@ -79,4 +83,4 @@ class PersonAdmin(AccountAdmin):
 
 def _names(person: User) -> list[str]:
     rows = CategoryLimit.objects.filter(user=person).select_related("category")
-    return sorted(str(row.category or "a deleted category") for row in rows)
+    return sorted(str(row.category or _("a deleted category")) for row in rows)

@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
 
 from transcoding.engine import pictures
 from transcoding.engine.pictures import NotAPicture
@@ -26,7 +27,7 @@ class PictureForm(PosterForm):
     def clean_picture(self) -> Any:
         picture = super().clean_picture()
         if picture is None:
-            raise forms.ValidationError("Choose an image first.")
+            raise forms.ValidationError(_("Choose an image first."))
         return picture
 
     def clean(self) -> dict[str, Any]:
@@ -76,9 +77,9 @@ class PicturedAdmin(admin.ModelAdmin):
             return
         Picture.objects.give(row, jpeg)
         audit.record("changed the picture of", subject=row)
-        self.message_user(request, "The picture was changed.", messages.SUCCESS)
+        self.message_user(request, _("The picture was changed."), messages.SUCCESS)
 
     def _withdraw(self, request: HttpRequest, row: Any) -> None:
         if Picture.objects.withdraw(row):
             audit.record("removed the picture of", subject=row)
-            self.message_user(request, "The picture was removed.", messages.SUCCESS)
+            self.message_user(request, _("The picture was removed."), messages.SUCCESS)

@@ -12,6 +12,8 @@ from django.db.models import Count, Prefetch, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from videos import history
 from videos.admin import thumbnails
@@ -26,15 +28,15 @@ from videos.models import FeaturedVideo, Playlist, PlaylistFull, PlaylistVisibil
 from videos.uploads import clean
 from videos.versions import VersionedForm
 from vlog import audit
-from vlog.sentences import counted
+from vlog.sentences import plural
 
 FOUND = 20  # videos that a search offers to add
 MEANINGS = {
-    PlaylistVisibility.PRIVATE: "Private: editors",
-    PlaylistVisibility.UNLISTED: "Unlisted: everybody who has the address; also shows unlisted videos",
-    PlaylistVisibility.PUBLIC: "Public: everybody; shows public videos only",
+    PlaylistVisibility.PRIVATE: gettext_lazy("Private: editors"),
+    PlaylistVisibility.UNLISTED: gettext_lazy("Unlisted: everybody who has the address; also shows unlisted videos"),
+    PlaylistVisibility.PUBLIC: gettext_lazy("Public: everybody; shows public videos only"),
 }
-DELETED = "This playlist was deleted meanwhile."
+DELETED = gettext_lazy("This playlist was deleted meanwhile.")
 
 
 class PlaylistForm(VersionedForm):
@@ -42,7 +44,7 @@ class PlaylistForm(VersionedForm):
 
     recorded_as = {"poster_video": "poster"}
     visibility = forms.ChoiceField(
-        label="Who may see it", choices=list(MEANINGS.items()), initial=PlaylistVisibility.PRIVATE
+        label=gettext_lazy("Who may see it"), choices=list(MEANINGS.items()), initial=PlaylistVisibility.PRIVATE
     )
 
     class Meta:
@@ -58,12 +60,12 @@ class PlaylistForm(VersionedForm):
             field: Any = self.fields["poster_video"]
             videos = Video.objects.for_editor(self.editor).not_archived()
             field.queryset = videos.filter(of_playlist).distinct().order_by("title", "pk")
-            field.empty_label = "The first video"
+            field.empty_label = _("The first video")
 
     def clean_title(self) -> str:
         title = clean(self.cleaned_data["title"])
         if not title:
-            raise forms.ValidationError("A playlist needs a title.")
+            raise forms.ValidationError(_("A playlist needs a title."))
         return title
 
 
@@ -101,15 +103,15 @@ class PlaylistAdmin(VersionedAdmin, AddressedAdmin, PicturedAdmin):
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Show no links to other pages beside the choice of a video."""
         if db_field.name == "poster_video":
-            return db_field.formfield(label="Poster", **kwargs)
+            return db_field.formfield(label=_("Poster"), **kwargs)
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
-    @admin.display(description="Videos", ordering="number")
+    @admin.display(description=gettext_lazy("Videos"), ordering="number")
     def number_of_videos(self, playlist: Any) -> int:
         number: int = playlist.number
         return number
 
-    @admin.display(description="Changed", ordering="updated_at")
+    @admin.display(description=gettext_lazy("Changed"), ordering="updated_at")
     def changed(self, playlist: Playlist) -> str:
         return day(playlist.updated_at)
 
@@ -129,7 +131,9 @@ class PlaylistAdmin(VersionedAdmin, AddressedAdmin, PicturedAdmin):
         """Show the new playlist, which has no videos yet."""
         if "_addanother" in request.POST or "_popup" in request.POST:
             return super().response_add(request, obj, post_url_continue)
-        self.message_user(request, f"The playlist “{obj}” was created. Add videos below.", messages.SUCCESS)
+        self.message_user(
+            request, _("The playlist “%(obj)s” was created. Add videos below.") % {"obj": obj}, messages.SUCCESS
+        )
         return to_videos(obj)
 
     def delete_model(self, request: HttpRequest, obj: Playlist) -> None:
@@ -146,7 +150,15 @@ class PlaylistAdmin(VersionedAdmin, AddressedAdmin, PicturedAdmin):
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """List each playlist; its videos stay."""
         allowed = self.has_delete_permission(request)
-        named = [f"{row}: {counted(row.items.count(), 'video')} will remain, outside of it" for row in objs]
+        named = [
+            plural(
+                "%(row)s: %(number)s video will remain, outside of it",
+                "%(row)s: %(number)s videos will remain, outside of it",
+                row.items.count(),
+                row=row,
+            )
+            for row in objs
+        ]
         name = str(self.opts.verbose_name)
         return named, {str(self.opts.verbose_name_plural): len(named)}, set() if allowed else {name}, []
 
@@ -198,7 +210,7 @@ class PlaylistAdmin(VersionedAdmin, AddressedAdmin, PicturedAdmin):
         chosen = number_in(given.get("add") or given.get("remove")) or 0
         playlist = Playlist.objects.filter(pk=chosen).first()
         if playlist is None:
-            self.message_user(request, "Choose a playlist first.", messages.WARNING)
+            self.message_user(request, _("Choose a playlist first."), messages.WARNING)
         elif "remove" in given:
             playlist.remove([video.pk])
         elif (sentence := add_to(playlist, video.pk)) != "":
@@ -212,7 +224,7 @@ def to_videos(playlist: Playlist) -> HttpResponse:
 def add_to(playlist: Playlist, video_id: int) -> str:
     """Add a video; returns why it was not added, empty if it was."""
     try:
-        return "" if playlist.add([video_id]) else "This video is in the playlist already, or gone."
+        return "" if playlist.add([video_id]) else _("This video is in the playlist already, or gone.")
     except PlaylistFull as error:
         return str(error)
 
@@ -233,7 +245,7 @@ def found(request: HttpRequest, playlist: Playlist) -> list[Video]:
     text = request.GET.get("find", "")
     if not text.strip() or "\0" in text:
         return []
-    matches, _ = search(videos, text)
+    matches = search(videos, text)[0]
     return described(matches.order_by("-created_at", "-pk")[:FOUND])
 
 

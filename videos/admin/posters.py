@@ -8,6 +8,8 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from transcoding.engine.pictures import NotAPicture
 from transcoding.steps import posters
@@ -19,8 +21,10 @@ from videos.storage.paths import find_media, package_name, poster_url
 from videos.uploads.form import takes_files
 from vlog import audit
 
-GONE = "This image is no longer available. Choose another one."
-NO_FRAME = "No frame could be taken there, so the poster is as before. Choose another moment of the video."
+GONE = gettext_lazy("This image is no longer available. Choose another one.")
+NO_FRAME = gettext_lazy(
+    "No frame could be taken there, so the poster is as before. Choose another moment of the video."
+)
 
 
 class PosterAdmin(FileVersionAdmin):
@@ -55,7 +59,7 @@ class PosterAdmin(FileVersionAdmin):
         except NotAPicture as error:
             self.message_user(request, str(error), messages.ERROR)
             return
-        self._note_poster(request, video, "" if is_changed else GONE)
+        self._note_poster(request, video, "" if is_changed else str(GONE))
 
     def _note_poster(self, request: HttpRequest, video: Video, error: str) -> None:
         if error:
@@ -63,7 +67,7 @@ class PosterAdmin(FileVersionAdmin):
             return
         audit.record("changed the poster of", subject=video)
         self.log_change(request, video, "Changed the poster.")
-        self.message_user(request, "The poster was changed.", messages.SUCCESS)
+        self.message_user(request, _("The poster was changed."), messages.SUCCESS)
 
     def choose_poster(self, request: HttpRequest, video: Video, at: float | None, number: int | None) -> None:
         """Set the poster after the other changes of the form are saved: it takes a second or two."""
@@ -71,9 +75,9 @@ class PosterAdmin(FileVersionAdmin):
 
     def _choose_poster(self, request: HttpRequest, video: Video, at: float | None, number: int | None) -> None:
         if at is not None:
-            self._note_poster(request, video, "" if posters.take(video.pk, at) else NO_FRAME)
+            self._note_poster(request, video, "" if posters.take(video.pk, at) else str(NO_FRAME))
         elif number is not None:
-            self._note_poster(request, video, "" if posters.choose(video.pk, number) else GONE)
+            self._note_poster(request, video, "" if posters.choose(video.pk, number) else str(GONE))
 
 
 def gallery_of(video: Video) -> dict[str, Any]:

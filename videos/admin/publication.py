@@ -10,6 +10,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from videos import grants, publication
 from videos.admin.addresses import AddressedAdmin
@@ -18,11 +20,16 @@ from videos.models import EditorDefaults, ShareLink, Video, default_visibility
 from videos.publication import PublicationError
 
 
+def planned_changes(video: Video) -> str:
+    """Return the planned changes of the visibility of a video; empty if there are none."""
+    return "; ".join(str(change) for change in video.changes.all())
+
+
 class LinkForm(forms.Form):
     """A new link for guests."""
 
-    name = forms.CharField(label="Who gets it", max_length=100, required=False)
-    days = forms.IntegerField(label="Days until it expires", min_value=1, max_value=365, initial=14)
+    name = forms.CharField(label=gettext_lazy("Who gets it"), max_length=100, required=False)
+    days = forms.IntegerField(label=gettext_lazy("Days until it expires"), min_value=1, max_value=365, initial=14)
 
 
 def grant_to_editor(request: HttpRequest, video: Video) -> None:
@@ -53,23 +60,25 @@ class PublicationAdmin(AddressedAdmin):
     def remember_visibility(self, request: HttpRequest, visibility: str) -> None:
         EditorDefaults.objects.update_or_create(user=cast(User, request.user), defaults={"visibility": visibility})
 
-    @admin.display(description="Planned changes")
+    @admin.display(description=gettext_lazy("Planned changes"))
     def planned_changes(self, video: Video) -> str:
-        return "; ".join(str(change) for change in video.changes.all()) or "None"
+        return planned_changes(video) or _("None")
 
     def links_view(self, request: HttpRequest, video_id: int) -> HttpResponse:
         """Make a link for guests, and show it once: in the answer itself, so that nothing else contains it."""
         video = self._changeable(request, video_id)
         form = LinkForm(request.POST)
         if request.method != "POST" or not form.is_valid():
-            return self._back(request, video, "Give a link between 1 and 365 days." if request.method == "POST" else "")
+            return self._back(
+                request, video, _("Give a link between 1 and 365 days.") if request.method == "POST" else ""
+            )
         try:
             token, link = publication.share(video, **form.cleaned_data)
         except PublicationError as error:
             return self._back(request, video, str(error))
         self.log_change(request, video, f"Shared it: link {link}.")
         context = {**self.admin_site.each_context(request), "opts": self.opts, "row": video, "shared": link}
-        context |= {"title": "The link", "kind": "Link", "secret": absolute(reverse("share", args=[token]))}
+        context |= {"title": _("The link"), "kind": _("Link"), "secret": absolute(reverse("share", args=[token]))}
         return TemplateResponse(request, "admin/videos/video/link.html", context)
 
     def revoke_view(self, request: HttpRequest, video_id: int, link_id: int) -> HttpResponse:
@@ -77,7 +86,7 @@ class PublicationAdmin(AddressedAdmin):
         link = get_object_or_404(ShareLink, pk=link_id, video=video)
         if request.method == "POST" and publication.stop_sharing(link):
             self.log_change(request, video, f"Revoked the link {link}.")
-            self.message_user(request, f"The link {link} was revoked.", messages.SUCCESS)
+            self.message_user(request, _("The link %(link)s was revoked.") % {"link": link}, messages.SUCCESS)
         return self._back(request, video)
 
     def _changeable(self, request: HttpRequest, video_id: int) -> Video:

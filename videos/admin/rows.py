@@ -8,15 +8,17 @@ from typing import Any
 from django.db.models import prefetch_related_objects
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, number_format
 from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
 
 from transcoding.models import UNFINISHED, PipelineStep, QualityStatus
 from transcoding.operations.insight import Insight, inspect_jobs
 from videos.admin import thumbnails
 from videos.admin.list_filters import FAILED, SCHEDULED, WORDS
 from videos.formatting import clock, day, thousands
-from videos.models import MEANINGS, Video, Visibility
+from videos.models import MEANINGS, Video, Visibility, VisibilityChange, word_of
+from vlog.sentences import within_sentence
 
 
 @dataclass(frozen=True)
@@ -32,15 +34,25 @@ class Mark:
 def mark_of(video: Video) -> Mark:
     """Return the mark of a video whose changes are prefetched if it has any."""
     if video.status == Video.Status.FAILED:
-        return Mark(FAILED, WORDS[FAILED], "Failed: it cannot be watched, because its file could not be made")
+        return Mark(FAILED, str(WORDS[FAILED]), _("Failed: it cannot be watched, because its file could not be made"))
     now = Visibility(video.in_force().visibility)
     ahead = [change for change in video.changes.all() if change.at > timezone.now()] if video.changes_at else []
     publication = next((change for change in ahead if change.visibility == Visibility.PUBLIC), None)
     if publication and now != Visibility.PUBLIC:
-        return Mark(SCHEDULED, day_and_time(publication.at), f"{MEANINGS[now]}. Public from then on.")
-    changes = [f"{change.visibility} from {day_and_time(change.at)}" for change in ahead]
-    ends = bool(ahead) and ahead[0].visibility == Visibility.PRIVATE
-    return Mark(now, WORDS[now], MEANINGS[now], f"until {day_and_time(ahead[0].at)}" if ends else ", ".join(changes))
+        return Mark(
+            SCHEDULED, day_and_time(publication.at), _("%(now)s. Public from then on.") % {"now": MEANINGS[now]}
+        )
+    return Mark(now, str(WORDS[now]), str(MEANINGS[now]), _ahead(ahead))
+
+
+def _ahead(changes: list[VisibilityChange]) -> str:
+    """Return the changes of a visibility that come, in words."""
+    if changes and changes[0].visibility == Visibility.PRIVATE:
+        return _("until %(moment)s") % {"moment": day_and_time(changes[0].at)}
+    sentence = _("%(visibility)s from %(moment)s")
+    return ", ".join(
+        sentence % {"visibility": word_of(one.visibility), "moment": day_and_time(one.at)} for one in changes
+    )
 
 
 def day_and_time(moment: datetime) -> str:
@@ -57,19 +69,22 @@ def _progress(video: Video, insight: Insight) -> list[str]:
     """Return what is being made of an unfinished video, how far it is, and how long it takes or why it waits."""
     job = video.job
     if job.current_step == PipelineStep.ARRIVAL:
-        return [f"{job.progress_percent} % sent to the object store"]
-    facts = [f"{job.progress_percent} % encoded"] if video.status == Video.Status.PROCESSING else []
+        return [_("%(progress_percent)s %% sent to the object store") % {"progress_percent": job.progress_percent}]
+    encoded = _("%(percent)s %% encoded") % {"percent": job.progress_percent}
+    facts = [encoded] if video.status == Video.Status.PROCESSING else []
     if not insight.workers:
-        return [*facts, f"Waiting: {insight.why[:1].lower()}{insight.why[1:].rstrip('.')}"]
+        return [*facts, _("Waiting: %(why)s") % {"why": within_sentence(insight.why).rstrip(".")}]
     made = [rung.quality for rung in job.qualities.all() if rung.status == QualityStatus.IN_PROGRESS]
-    left = [f"{_minutes(insight.remaining)} left"] if insight.remaining is not None else []
-    return [f"Encoding {', '.join(made)}".strip(), *facts, *left]
+    left = (
+        [_("%(remaining)s left") % {"remaining": _minutes(insight.remaining)}] if insight.remaining is not None else []
+    )
+    return [(_("Encoding %(renditions)s") % {"renditions": ", ".join(made)}).strip(), *facts, *left]
 
 
 def _minutes(seconds: float) -> str:
     if seconds < 60:
-        return "less than 1 min"
-    return f"{round(seconds / 60)} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+        return _("less than 1 min")
+    return f"{round(seconds / 60)} min" if seconds < 3600 else f"{number_format(seconds / 3600, 1)} h"
 
 
 def complete(videos: Sequence[Any]) -> None:

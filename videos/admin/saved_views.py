@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import URLPattern, path, reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
 
 from videos.models import MAX_VIEWS, SavedView
 
@@ -46,22 +47,26 @@ class SavedViewsAdmin(admin.ModelAdmin):
         if request.method != "POST":
             return self._to_list("")
         if not form.is_valid():
-            self.message_user(request, "Give the view a name of up to 60 characters.", messages.ERROR)
+            self.message_user(request, _("Give the view a name of up to 60 characters."), messages.ERROR)
             return self._to_list("")
         name, query = form.cleaned_data["name"], form.cleaned_data["query"]
         own = SavedView.objects.filter(user=request.user.pk)
         if own.exclude(name=name).count() >= MAX_VIEWS:
-            self.message_user(request, f"You have {MAX_VIEWS} views already. Delete one first.", messages.ERROR)
+            self.message_user(
+                request,
+                _("You have %(max_views)s views already. Delete one first.") % {"max_views": MAX_VIEWS},
+                messages.ERROR,
+            )
         else:
             SavedView.objects.update_or_create(user=cast(User, request.user), name=name, defaults={"query": query})
-            self.message_user(request, f"The view “{name}” was saved.", messages.SUCCESS)
+            self.message_user(request, _("The view “%(name)s” was saved.") % {"name": name}, messages.SUCCESS)
         return self._to_list(query)
 
     def delete_saved(self, request: HttpRequest, view_id: int) -> HttpResponse:
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
         if request.method == "POST" and SavedView.objects.filter(pk=view_id, user=request.user.pk).delete()[0]:
-            self.message_user(request, "The view was deleted.", messages.SUCCESS)
+            self.message_user(request, _("The view was deleted."), messages.SUCCESS)
         return self._to_list(request.GET.urlencode())
 
     def _to_list(self, query: str) -> HttpResponse:

@@ -9,9 +9,12 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from transcoding.engine import pictures
 from transcoding.engine.pictures import NotAPicture
+from videos.formatting import thousands
 from videos.models import MAX_TEXT, OwnPage, footer
 from videos.uploads.form import takes_files
 from vlog import audit, site
@@ -20,23 +23,29 @@ from vlog.admin_settings import SiteSettingsAdmin
 from vlog.models import SiteSettings
 
 MAX_LOGO = 2 << 20  # bytes of the file that is sent; what is stored is far smaller
-SUGGESTED = (("About", "about"), ("Imprint", "imprint"), ("Privacy", "privacy"))
+SUGGESTED = (
+    (gettext_lazy("About"), "about"),
+    (gettext_lazy("Imprint"), "imprint"),
+    (gettext_lazy("Privacy"), "privacy"),
+)
 
 
 class LogoForm(forms.Form):
     picture = forms.FileField(
         required=False,
-        label="Picture",
-        help_text="PNG or JPEG of at most 2 MB, shown 28 pixels high beside the name. No SVG: it can run scripts.",
+        label=gettext_lazy("Picture"),
+        help_text=gettext_lazy(
+            "PNG or JPEG of at most 2 MB, shown 28 pixels high beside the name. No SVG: it can run scripts."
+        ),
         widget=forms.FileInput(attrs={"accept": "image/png,image/jpeg"}),
     )
 
     def clean_picture(self) -> Any:
         picture = self.cleaned_data["picture"]
         if picture is None:
-            raise forms.ValidationError("Choose a picture first.")
+            raise forms.ValidationError(_("Choose a picture first."))
         if picture.size > MAX_LOGO:
-            raise forms.ValidationError("This picture is larger than 2 MB. Save it smaller, and send that.")
+            raise forms.ValidationError(_("This picture is larger than 2 MB. Save it smaller, and send that."))
         return picture
 
 
@@ -77,7 +86,7 @@ class SiteAdmin(SiteSettingsAdmin):
             row = SiteSettings.objects.current()
             row.logo = png
             site.save(row)
-        self.message_user(request, "The logo is saved." if png else "The logo is removed.", messages.SUCCESS)
+        self.message_user(request, _("The logo is saved.") if png else _("The logo is removed."), messages.SUCCESS)
 
 
 class OwnPageForm(forms.ModelForm):
@@ -88,7 +97,10 @@ class OwnPageForm(forms.ModelForm):
     def clean_text(self) -> str:
         text: str = self.cleaned_data["text"]
         if len(text) > MAX_TEXT:
-            raise forms.ValidationError(f"The text has {len(text):,} characters, and a page has room for {MAX_TEXT:,}.")
+            raise forms.ValidationError(
+                _("The text has %(length)s characters, and a page has room for %(most)s.")
+                % {"length": thousands(len(text)), "most": thousands(MAX_TEXT)}
+            )
         return text
 
 

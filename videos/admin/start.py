@@ -7,6 +7,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from analytics import reports
 from analytics.models import DailyTotal
@@ -15,11 +16,13 @@ from transcoding.models import PipelineStep, QualityStatus, TranscodingJob
 from transcoding.operations.insight import Insight, judge
 from transcoding.operations.snapshot import QueueSnapshot, WorkerState, read_snapshot
 from videos.admin import captions_list
+from videos.formatting import thousands
 from videos.models import Category, Video, Visibility, VisibilityChange, of_editor, through_video
 from vlog import disk, plot
-from vlog.sentences import counted
+from vlog.sentences import one_or_many, plural
 
 FAILED, UNSORTED, UNCHECKED, MAKING, SCHEDULED, LATEST = 5, 3, 3, 6, 5, 4  # rows on the page
+PLAYS = one_or_many("%(day)s: %(number)s play", "%(day)s: %(number)s plays")
 COUNTED = 100  # videos without a category; a large site may have more
 
 
@@ -159,11 +162,11 @@ def _plays() -> dict[str, Any]:
     plays = [(total.day, total.views) for total in now]
     return {
         "figures": figures(now, before),
-        "plots": plot.pair(plays, "play"),
-        "plot_words": plot.in_words(plays, "Plays"),
+        "plots": plot.pair(plays, PLAYS),
+        "plot_words": plot.in_words(plays, _("Plays")),
         "plays": plays[::-1],
         "days": reports.DAYS,
-        "has_plays": any(number for _, number in plays),
+        "has_plays": any(number for _day, number in plays),
     }
 
 
@@ -175,10 +178,16 @@ def figures(now: list[DailyTotal], before: list[DailyTotal]) -> list[Figure]:
     share = 100 * ends / plays if plays else 0
     points = round(share - 100 * ends_earlier / earlier) if plays and earlier else 0
     return [
-        Figure("Plays", f"{plays:,}", _change(plays, earlier)),
-        Figure("Hours watched", f"{hours:,.0f}", _change(hours, hours_earlier)),
-        Figure("Watched to the end", f"{share:.0f} %", _with_minus(f"{points:+} points") if points else ""),
+        Figure(_("Plays"), thousands(plays), _change(plays, earlier)),
+        Figure(_("Hours watched"), thousands(round(hours)), _change(hours, hours_earlier)),
+        Figure(_("Watched to the end"), f"{share:.0f} %", _points(points) if points else ""),
     ]
+
+
+def _points(difference: int) -> str:
+    """Return a difference of two percentages."""
+    sign = "+" if difference > 0 else "\N{MINUS SIGN}"
+    return sign + plural("%(number)s point", "%(number)s points", abs(difference))
 
 
 def _change(now: float, before: float) -> str:
@@ -200,7 +209,8 @@ def _operation(sees: dict[str, bool], found: dict[str, Any]) -> dict[str, Any]:
         "workers_words": workers_in_words(
             snapshot.workers, {chunk.worker for chunk in snapshot.queue if chunk.running}
         ),
-        "jobs_words": f"{found['making_count']} open, {found['failures']} failed",
+        "jobs_words": _("%(open)s open, %(failed)s failed")
+        % {"open": found["making_count"], "failed": found["failures"]},
     }
 
 
@@ -209,17 +219,21 @@ def workers_in_words(workers: Any, busy: set[str]) -> str:
     live: list[WorkerState] = [worker for worker in workers if worker.live]
     working = sum(worker.name in busy for worker in live)
     paused = sum(not worker.available for worker in live)
-    words = [(working, "busy"), (len(live) - working - paused, "idle"), (paused, "paused")]
-    return ", ".join(f"{number} {word}" for number, word in words if number > 0) or "None is running"
+    words = [
+        (working, _("%(number)s busy")),
+        (len(live) - working - paused, _("%(number)s idle")),
+        (paused, _("%(number)s paused")),
+    ]
+    return ", ".join(word % {"number": number} for number, word in words if number > 0) or _("None is running")
 
 
 def _lead(found: dict[str, Any]) -> str:
     """Return the page in a sentence or two."""
     needs, making, scheduled = (found.get(name, 0) for name in ("needs", "making_count", "scheduled_count"))
-    first = f"{counted(needs, 'thing needs', 'things need')} you." if needs else ""
+    first = plural("%(number)s thing needs you.", "%(number)s things need you.", needs) if needs else ""
     parts = [
-        counted(making, "video is being made", "videos are being made") if making else "",
-        counted(scheduled, "is scheduled", "are scheduled") if scheduled else "",
+        plural("%(number)s video is being made", "%(number)s videos are being made", making) if making else "",
+        plural("%(number)s is scheduled", "%(number)s are scheduled", scheduled) if scheduled else "",
     ]
     second = ", ".join(filter(None, parts))
     return " ".join(filter(None, [first, f"{second}." if second else ""]))

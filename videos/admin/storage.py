@@ -8,6 +8,8 @@ from django.http import HttpRequest
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from transcoding.queue import disk_quota
 from videos.models import StorageEntry, through_video
@@ -55,31 +57,31 @@ class StorageAdmin(admin.ModelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         figures = {"disk": disk.usage(), "reserved": disk_quota.reserved(), "totals": ledger.totals()}
-        return super().changelist_view(request, {"title": "Storage", **figures})
+        return super().changelist_view(request, {"title": _("Storage"), **figures})
 
-    @admin.display(description="Video", ordering="video__title")
+    @admin.display(description=gettext_lazy("Video"), ordering="video__title")
     def video_title(self, entry: StorageEntry) -> SafeString:
         name = "videos_archivedvideo_change" if entry.video.deleted_at else "videos_video_change"
         address = reverse(f"admin:{name}", args=[entry.video.version_of_id or entry.pk])
-        version = ", another version of its file" if entry.video.version_of_id else ""
+        version = _(", another version of its file") if entry.video.version_of_id else ""
         return format_html('<a href="{}">{}</a>{}', address, entry.video, version)
 
-    @admin.display(description="Disk usage", ordering="all_bytes")
+    @admin.display(description=gettext_lazy("Disk usage"), ordering="all_bytes")
     def total_size(self, entry: StorageEntry) -> str:
         return readable(entry.total)
 
-    @admin.display(description="Original", ordering="source")
+    @admin.display(description=gettext_lazy("Original"), ordering="source")
     def original_size(self, entry: StorageEntry) -> str:
         return readable(entry.source)
 
-    @admin.display(description="Renditions", ordering="renditions")
+    @admin.display(description=gettext_lazy("Renditions"), ordering="renditions")
     def renditions_size(self, entry: StorageEntry) -> str:
         return readable(entry.renditions)
 
-    @admin.display(description="Images, captions", ordering="extras")
+    @admin.display(description=gettext_lazy("Images, captions"), ordering="extras")
     def extras_size(self, entry: StorageEntry) -> str:
         return readable(entry.extras)
 
-    @admin.display(description="Location", ordering="video__deleted_at")
+    @admin.display(description=gettext_lazy("Location"), ordering="video__deleted_at")
     def location(self, entry: StorageEntry) -> str:
-        return "Archive" if entry.video.deleted_at else "Site"
+        return _("Archive") if entry.video.deleted_at else _("Site")

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from videos import history
 from vlog import audit
@@ -47,7 +48,9 @@ class VersionedAdmin(HistoryAdmin):
         super().save_related(request, form, formsets, change)
         if merged := getattr(form, "merged", ()):
             fields = ", ".join(merged)
-            self.message_user(request, f"Changed by others meanwhile, and kept: {fields}.", messages.INFO)
+            self.message_user(
+                request, _("Changed by others meanwhile, and kept: %(fields)s.") % {"fields": fields}, messages.INFO
+            )
 
     def action_checkbox(self, obj: Any) -> SafeString:
         """Add the version that the list shows."""
@@ -79,8 +82,10 @@ def with_version(fieldsets: Any) -> Any:
 def skipped_message(rows: list[Any]) -> str:
     """Return the message about rows that an action has skipped, with the last change of each."""
     named = "; ".join(f"“{row}”{_last_change(row)}" for row in rows[:MAX_NAMED])
-    more = f"; and {len(rows) - MAX_NAMED} more" if len(rows) > MAX_NAMED else ""
-    return f"Skipped, because they were changed after this list was loaded: {named}{more}. Look at them, and try again."
+    more = _("; and %(number)s more") % {"number": len(rows) - MAX_NAMED} if len(rows) > MAX_NAMED else ""
+    return _(
+        "Skipped, because they were changed after this list was loaded: %(named)s%(more)s. Look at them, and try again."
+    ) % {"named": named, "more": more}
 
 
 def _last_change(row: Any) -> str:

@@ -9,6 +9,7 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.timezone import get_current_timezone_name
+from django.utils.translation import gettext as _
 
 from videos.admin.bulk import BulkAdmin, last_edit
 from videos.admin.list_filters import FILTERS
@@ -59,7 +60,7 @@ class VideoListAdmin(VersionedAdmin, SavedViewsAdmin, BulkAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         context = {
-            "title": "Videos",
+            "title": _("Videos"),
             "last_edit": last_edit(request) if request.method == "GET" else None,
             "retention_days": settings.ARCHIVE_RETENTION_DAYS,
             "zone": get_current_timezone_name(),

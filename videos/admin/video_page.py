@@ -7,12 +7,14 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from analytics import reports
 from transcoding.engine.renditions import display_order
 from transcoding.models import UNFINISHED, PipelineStep, TranscodingJob
 from transcoding.operations.insight import inspect_jobs
-from transcoding.steps.tracks import label_of
+from transcoding.steps.tracks import shown_label
 from videos.admin.posters import gallery_of
 from videos.admin.publication import LinkForm
 from videos.admin.rows import mark_of
@@ -23,21 +25,27 @@ from vlog import audit
 
 CAPTIONS = "admin:videos_video_captions"  # the page of a video's captions
 HISTORY = 3  # entries on the page
+# The kinds of streams, for the catalogues of translations.
+KINDS = (
+    *(gettext_noop("video"), gettext_noop("audio"), gettext_noop("subtitles"), gettext_noop("captions")),
+    *(gettext_noop("data"), gettext_noop("attachment")),
+)
 STAGES = (  # the steps of a job as its video's editors see them, each with those that are done before it
-    ("Uploaded", (PipelineStep.ARRIVAL,)),
-    ("Checked", (None, PipelineStep.PROBE)),
-    ("Poster", (PipelineStep.THUMBNAIL,)),
-    ("Qualities", (PipelineStep.TRANSCODE,)),
-    ("Published", (PipelineStep.MASTER_PLAYLIST, PipelineStep.FINALIZE)),
+    (_("Uploaded"), (PipelineStep.ARRIVAL,)),
+    (_("Checked"), (None, PipelineStep.PROBE)),
+    (_("Poster"), (PipelineStep.THUMBNAIL,)),
+    (_("Qualities"), (PipelineStep.TRANSCODE,)),
+    (_("Published"), (PipelineStep.MASTER_PLAYLIST, PipelineStep.FINALIZE)),
 )
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the making of a video. state: done, now, or empty for one to come."""
+    """A part of the making of a video. state: done, now, or empty for one to come; has_rungs: it makes qualities."""
 
     name: str
     state: str
+    has_rungs: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,14 +100,17 @@ def _making(video: Video, job: TranscodingJob | None) -> dict[str, Any] | None:
 
 def stages_of(step: str | None) -> list[Stage]:
     """Return the stages of a job at a step; a job without one waits to be analysed."""
-    now = next((place for place, (_, steps) in enumerate(STAGES) if step in steps), len(STAGES))
+    now = next((place for place, (_name, steps) in enumerate(STAGES) if step in steps), len(STAGES))
     states = ["done" if place < now else "now" if place == now else "" for place in range(len(STAGES))]
-    return [Stage(name, state) for (name, _), state in zip(STAGES, states, strict=True)]
+    return [
+        Stage(str(name), state, PipelineStep.TRANSCODE in steps)
+        for (name, steps), state in zip(STAGES, states, strict=True)
+    ]
 
 
 def _captions(video: Video) -> list[dict[str, Any]]:
     tracks = video.caption_tracks.first_shown()
-    return [{"track": track, "label": label_of(track), "is_live": track.state == "published"} for track in tracks]
+    return [{"track": track, "label": shown_label(track), "is_live": track.state == "published"} for track in tracks]
 
 
 def _captions_url(video: Video) -> str:

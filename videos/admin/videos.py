@@ -14,22 +14,26 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import get_current_timezone_name
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from transcoding.engine.plan.inventory import MAX_CHAPTERS
 from transcoding.steps import audio_tracks, chapters
 from videos import archive, editing, publication, uploads
 from videos.admin import captions, video_page
+from videos.admin.addresses import old_addresses
 from videos.admin.audio_tracks import AudioTrackInline
 from videos.admin.imports import import_page
 from videos.admin.original import original
 from videos.admin.posters import PosterAdmin
-from videos.admin.publication import grant_to_editor
+from videos.admin.publication import grant_to_editor, planned_changes
 from videos.admin.versions import with_version
 from videos.admin.video_list import VideoListAdmin
 from videos.forms import ChapterForm, ChapterFormSet, UploadForm, VideoForm
 from videos.models import MEANINGS, AudioTrack, Chapter, Video, categories_for, is_limited, of_editor
 from videos.sidecars import Sidecar
 from videos.uploads.form import takes_files
+from vlog.sentences import plural
 
 
 class ChapterInline(admin.TabularInline):
@@ -40,7 +44,7 @@ class ChapterInline(admin.TabularInline):
     ordering = ("start",)
     extra = 1
     max_num = MAX_CHAPTERS
-    verbose_name_plural = "Chapters"
+    verbose_name_plural = gettext_lazy("Chapters")
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("videos.view_video") or self.has_change_permission(request, obj)
@@ -117,14 +121,14 @@ class VideoAdmin(VideoListAdmin, PosterAdmin):
             grant_to_editor(request, video)
             may_change = self.has_change_permission(request, video)
             shown = video_page.context(request, video, may_change=may_change)
-            shown |= {"old_addresses": self.old_addresses(video), "planned_changes": self.planned_changes(video)}
+            shown |= {"old_addresses": old_addresses(self.page, video), "planned_changes": planned_changes(video)}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **shown})
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         form = context["adminform"].form
         if "new_password" in form.fields:  # not for those who may only look
             initial = form["visibility"].as_hidden(only_initial=True)
-            meanings = [(value, text.partition(": ")[2]) for value, text in MEANINGS.items()]
+            meanings = [(value, *str(text).split(": ", 1)) for value, text in MEANINGS.items()]
             context |= {"initial_visibility": initial, "visibilities": meanings, "zone": get_current_timezone_name()}
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -195,10 +199,19 @@ class VideoAdmin(VideoListAdmin, PosterAdmin):
 
 def archived_message(titles: list[str]) -> SafeString:
     """Return the message after one or more videos were archived."""
-    subject = f"“{titles[0]}” was" if len(titles) == 1 else f"{len(titles)} videos were"
+    moved = (
+        _("“%(title)s” was moved to the archive.") % {"title": titles[0]}
+        if len(titles) == 1
+        else _("%(number)s videos were moved to the archive.") % {"number": len(titles)}
+    )
     return format_html(
-        '{} moved to the archive. <a href="{}">Archived videos</a> can be restored for {} days.',
-        subject,
+        '{} <a href="{}">{}</a> {}',
+        moved,
         reverse("admin:videos_archivedvideo_changelist"),
-        settings.ARCHIVE_RETENTION_DAYS,
+        _("Archived videos"),
+        plural(
+            "can be restored for %(number)s day.",
+            "can be restored for %(number)s days.",
+            settings.ARCHIVE_RETENTION_DAYS,
+        ),
     )

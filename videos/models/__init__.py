@@ -72,7 +72,7 @@ from videos.models.tracks import (
     TrackState,
 )
 from videos.models.uploads import VISIBILITIES, Upload, UploadQuerySet
-from videos.models.visibility import MEANINGS, OPEN, Visibility, default_visibility, is_public_sql
+from videos.models.visibility import MEANINGS, OPEN, Visibility, default_visibility, is_public_sql, word_of
 from videos.models.webhooks import (
     MAX_WEBHOOKS,
     PING,
@@ -192,4 +192,5 @@ __all__ = [
     "placed",
     "through_video",
     "transcribed",
+    "word_of",
 ]

@@ -6,6 +6,7 @@ from typing import Any
 from django.db import models
 from django.db.models import Max, Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from videos.models.tracks import LANGUAGE, MACHINES, CaptionTrack, Cue, TrackOrigin
 from vlog import audit
@@ -52,7 +53,8 @@ class CaptionVersionQuerySet(models.QuerySet["CaptionVersion"]):
         others = self.filter(track=track, is_working=False).drafts()
         if others.count() >= MAX_DRAFTS and not fields.get("is_working"):
             raise TooManyDrafts(
-                f"Captions have at most {MAX_DRAFTS} drafts. Publish or delete one of those of track {track.number}."
+                _("Captions have at most %(max_drafts)s drafts. Publish or delete one of those of track %(number)s.")
+                % {"max_drafts": MAX_DRAFTS, "number": track.number}
             )
         version = self._add(track, CaptionVersionState.DRAFT, cues, **fields)
         track.touch()

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q, Value
 from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from videos.models.catalogue import Video
 from videos.models.categories import GLOSSARY
@@ -122,7 +123,7 @@ class Transcription(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"Transcription of {self.video}"
+        return _("Transcription of %(video)s") % {"video": self.video}
 
     def seconds_left(self) -> float | None:
         """Return the remaining time, by what has been done since it began; None where that is not known."""

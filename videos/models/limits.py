@@ -4,6 +4,7 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
 from django.db import models
 from django.db.models import Exists, Q
+from django.utils.translation import gettext as _
 
 from videos.models.categories import Category
 
@@ -43,7 +44,7 @@ class CategoryLimit(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user}: {self.category or 'a deleted category'}"
+        return f"{self.user}: {self.category or _('a deleted category')}"
 
 
 def of_editor(user: User | AnonymousUser, *categories: str) -> Q:
@@ -90,8 +91,8 @@ class WrongCategory(ValueError):
     """An account is limited to other categories; the message names them."""
 
     def __init__(self, allowed: list[Category]) -> None:
-        names = ", ".join(map(str, allowed)) or "none that is left: ask an administrator"
-        super().__init__(f"You may use these categories only: {names}.")
+        names = ", ".join(map(str, allowed)) or _("none that is left: ask an administrator")
+        super().__init__(_("You may use these categories only: %(names)s.") % {"names": names})
 
 
 def is_limited(user: User | AnonymousUser) -> bool:

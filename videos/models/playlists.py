@@ -6,6 +6,7 @@ from typing import Any
 from django.db import models, transaction
 from django.db.models import Deferrable, Exists, Max, OuterRef, Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from videos.models.addresses import AddressedQuerySet, OldSlug, address_of, free_slug_in
 from videos.models.catalogue import Video, VideoQuerySet
@@ -117,7 +118,7 @@ class Playlist(models.Model):
             order = self.order()
             new = [pk for pk in dict.fromkeys(video_ids) if pk in known - set(order)]
             if len(order) + len(new) > MAX_ITEMS:
-                raise PlaylistFull(f"A playlist has at most {MAX_ITEMS} videos.")
+                raise PlaylistFull(_("A playlist has at most %(max_items)s videos.") % {"max_items": MAX_ITEMS})
             last = self.items.aggregate(last=Max("position"))["last"] or 0
             rows = (PlaylistItem(playlist=self, video_id=pk, position=last + n) for n, pk in enumerate(new, start=1))
             PlaylistItem.objects.bulk_create(rows)
@@ -133,7 +134,7 @@ class Playlist(models.Model):
             self._lock()
             gone = self.items.filter(video__in=video_ids)
             titles = _titles(list(gone.order_by("position").values_list("video_id", flat=True)))
-            number, _ = gone.delete()
+            number = gone.delete()[0]
             if number:
                 audit.record("removed videos from", subject=self, before={"videos": titles})
             return number

@@ -6,9 +6,10 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from videos.models.catalogue import Video
-from videos.models.visibility import Visibility, password_goes_with
+from videos.models.visibility import Visibility, password_goes_with, word_of
 from vlog import keys
 from vlog.schema import NOW
 
@@ -49,7 +50,8 @@ class VisibilityChange(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.visibility} from {timezone.localtime(self.at):%Y-%m-%d %H:%M %Z}"
+        moment = f"{timezone.localtime(self.at):%Y-%m-%d %H:%M %Z}"
+        return _("%(visibility)s from %(moment)s") % {"visibility": word_of(self.visibility), "moment": moment}
 
 
 class ShareLinkQuerySet(models.QuerySet["ShareLink"]):

@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models import Q, Value
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from videos.models.catalogue import Video
 from vlog.schema import NOW
@@ -35,7 +36,7 @@ class StorageEntry(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"Storage of {self.video}"
+        return _("Storage of %(video)s") % {"video": self.video}
 
     @property
     def total(self) -> int:

@@ -9,6 +9,7 @@ from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.db.models import F, Func, Max, Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from videos.models.catalogue import Video
 from vlog import audit
@@ -101,7 +102,10 @@ class CaptionTrackQuerySet(models.QuerySet["CaptionTrack"]):
         tracks = self.filter(video__in=Video.objects.with_versions(video_id))
         highest = tracks.aggregate(highest=Max("number"))["highest"] or 0
         if highest >= MAX_NUMBER:
-            raise TooManyTracks(f"A video has at most {MAX_NUMBER} caption tracks. Delete one that is not needed.")
+            raise TooManyTracks(
+                _("A video has at most %(max_number)s caption tracks. Delete one that is not needed.")
+                % {"max_number": MAX_NUMBER}
+            )
         fields.setdefault("changed_at", timezone.now() if fields.get("state") == TrackState.PUBLISHED else None)
         fields.setdefault("number", highest + 1)
         track = self.create(video_id=video_id, **fields)

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import BooleanField, Case, CharField, F, Func, Q, TextChoices, When
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 
 class Visibility(TextChoices):
@@ -21,11 +22,23 @@ class Visibility(TextChoices):
 
 OPEN = (Visibility.PUBLIC, Visibility.UNLISTED)  # watched by everybody who has the address
 MEANINGS = {
-    Visibility.PRIVATE: "Private: editors, and guests with a link",
-    Visibility.UNLISTED: "Unlisted: everybody who has the address",
-    Visibility.PUBLIC: "Public: everybody",
-    Visibility.PASSWORD: "Password: who knows a password",
+    Visibility.PRIVATE: gettext_lazy("Private: editors, and guests with a link"),
+    Visibility.UNLISTED: gettext_lazy("Unlisted: everybody who has the address"),
+    Visibility.PUBLIC: gettext_lazy("Public: everybody"),
+    Visibility.PASSWORD: gettext_lazy("Password: who knows a password"),
 }
+
+WITHIN_SENTENCES = {  # as in: the video is public
+    Visibility.PRIVATE: pgettext_lazy("visibility", "private"),
+    Visibility.UNLISTED: pgettext_lazy("visibility", "unlisted"),
+    Visibility.PUBLIC: pgettext_lazy("visibility", "public"),
+    Visibility.PASSWORD: pgettext_lazy("visibility", "password"),
+}
+
+
+def word_of(visibility: str) -> str:
+    """Return a visibility as it is called within a sentence, in the language of the page."""
+    return str(WITHIN_SENTENCES[Visibility(visibility)])
 
 
 def default_visibility() -> str:

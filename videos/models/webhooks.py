@@ -12,6 +12,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from vlog.schema import NOW
 
@@ -97,8 +98,8 @@ class Webhook(models.Model):
     def state(self) -> str:
         """Return the state, as in the sentence "It is …"."""
         if self.failing_since is None:
-            return "active" if self.active else "switched off"
-        return "failing" if self.active else "disabled after a week of failures"
+            return _("active") if self.active else _("switched off")
+        return _("failing") if self.active else _("disabled after a week of failures")
 
     def switch(self, *, active: bool) -> None:
         """Switch it on, as if it had never failed, or off."""
@@ -193,11 +194,11 @@ class WebhookDelivery(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.event} to {self.webhook}"
+        return _("%(event)s to %(webhook)s") % {"event": self.event, "webhook": self.webhook}
 
     @property
     def state(self) -> str:
-        return "delivered" if self.delivered_at else "pending" if self.next_at else "failed"
+        return _("delivered") if self.delivered_at else _("pending") if self.next_at else _("failed")
 
     def delay(self, now: datetime) -> timedelta:
         """Return how long to wait after a failure: half of the time since the event. The last try is after a day."""

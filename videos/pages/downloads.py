@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from transcoding.engine.formats import writing
@@ -37,12 +38,14 @@ AUDIO_TYPE = "audio/mp4"
 PATIENCE = 5.0  # seconds for which a request waits while others hold the threads that it may have
 RETRY_AFTER = 5  # seconds
 
-NOT_THERE = "There is no download at this address. Go back to the page of the video, and load it again."
-NO_QUALITY = "This video does not have this quality. It has: {}."
-NO_AUDIO = "This video does not have this audio track. It has: {}."
-NO_CAPTIONS = "This video does not have these captions. Go back to its page, and choose others."
-DAMAGED = "This video cannot be downloaded, because its files are damaged. Tell the people who run this site."
-BUSY = "The file cannot be sent now. Repeat the download in some seconds."
+NOT_THERE = gettext_lazy("There is no download at this address. Go back to the page of the video, and load it again.")
+NO_QUALITY = gettext_lazy("This video does not have this quality. It has: {}.")
+NO_AUDIO = gettext_lazy("This video does not have this audio track. It has: {}.")
+NO_CAPTIONS = gettext_lazy("This video does not have these captions. Go back to its page, and choose others.")
+DAMAGED = gettext_lazy(
+    "This video cannot be downloaded, because its files are damaged. Tell the people who run this site."
+)
+BUSY = gettext_lazy("The file cannot be sent now. Repeat the download in some seconds.")
 
 # Those that are being sent now: downloads of the same file share the tables in memory.
 _movies: "WeakValueDictionary[tuple[str, str], Movie]" = WeakValueDictionary()
@@ -96,13 +99,13 @@ def _answer(request: HttpRequest, query: QueryDict, package: str, grant: str) ->
     except NotOffered as error:
         return _sentence(HTTPStatus.NOT_FOUND, str(error))
     except FileNotFoundError:  # withdrawn meanwhile
-        return _sentence(HTTPStatus.NOT_FOUND, NOT_THERE)
+        return _sentence(HTTPStatus.NOT_FOUND, str(NOT_THERE))
     except BrokenBoxes as error:
         log.error("%s cannot be downloaded: %s", package, error)
-        return _sentence(HTTPStatus.NOT_FOUND, DAMAGED)
+        return _sentence(HTTPStatus.NOT_FOUND, str(DAMAGED))
     except (demand.NotYet, OSError) as error:  # too many downloads, or the object store is away, or the disk is full
         log.warning("%s cannot be downloaded now: %r", package, error)
-        return _sentence(HTTPStatus.SERVICE_UNAVAILABLE, BUSY)
+        return _sentence(HTTPStatus.SERVICE_UNAVAILABLE, str(BUSY))
 
 
 def _text_file(video: Video, query: QueryDict) -> HttpResponse:

@@ -19,6 +19,7 @@ from django.shortcuts import render
 from django.urls import Resolver404, resolve, reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import cache_control
 from django.views.decorators.clickjacking import xframe_options_exempt
 from django.views.decorators.csrf import csrf_exempt
@@ -39,9 +40,9 @@ POSTER = 1280  # pixels of its longer side at most
 PIXELS = re.compile(r"[1-9]\d{0,5}", re.ASCII)
 
 MISSING = {
-    HTTPStatus.FORBIDDEN: "This video cannot be shown on this page.",
-    HTTPStatus.NOT_FOUND: "This video does not exist.",
-    HTTPStatus.GONE: "This video is no longer available.",
+    HTTPStatus.FORBIDDEN: _("This video cannot be shown on this page."),
+    HTTPStatus.NOT_FOUND: _("This video does not exist."),
+    HTTPStatus.GONE: _("This video is no longer available."),
 }
 
 

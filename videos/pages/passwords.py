@@ -7,13 +7,14 @@ from django.contrib.auth.hashers import check_password
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from videos import grants
 from videos.models import Video, Visibility
 from videos.publication import MAX_PASSWORD
 from vlog.accounts import limits
 
-WRONG = "This is not the password. Check it, or ask the person who sent you here."
+WRONG = _("This is not the password. Check it, or ask the person who sent you here.")
 
 
 def is_needed(video: Video) -> bool:
@@ -38,7 +39,7 @@ def ask(
         return limits.with_refusal(request, response)
     password = request.POST.get("password", "")
     if len(password) > MAX_PASSWORD or not check_password(password, video.in_force().password):
-        return form(WRONG, HTTPStatus.FORBIDDEN)
+        return form(str(WRONG), HTTPStatus.FORBIDDEN)
     limits.withdraw(guess)
     return HttpResponseRedirect(reverse(then, args=[video.slug, grants.for_password(video)]))
 

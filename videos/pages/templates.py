@@ -19,9 +19,9 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString
 from jinja2.ext import Extension
 
-from transcoding.steps.tracks import label_of
+from transcoding.steps.tracks import shown_label
 from videos.formatting import absolute, age, clock, thousands, views
-from videos.models import Video, footer
+from videos.models import Video, footer, word_of
 from videos.pages import descriptions, embed, markup, player, structured, transcripts
 from videos.storage import paths
 
@@ -103,7 +103,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 FILTERS: dict[str, Callable[..., Any]] = {
     "age": age,
-    "caption_label": label_of,
+    "caption_label": shown_label,
     "clock": clock,
     "date": date,
     # Some have the names of Jinja2's own, which return something else.
@@ -116,4 +116,5 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "urlencode": defaultfilters.urlencode,
     "urlize": linked,
     "views": views,
+    "visibility": word_of,
 }

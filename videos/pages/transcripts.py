@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from html import escape
 
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext
 
 from videos.formatting import clock_down
 
@@ -37,7 +38,7 @@ def transcript(cues: Iterable[Line], number: int) -> SafeString:
 
 
 def _paragraph(lines: list[Line], number: int) -> str:
-    start = lines[0][0]
+    start, go_to = lines[0][0], gettext("Go to")
     texts = " ".join(
         f'<a class="said" href="?t={int(begin)}&amp;captions={number}" data-seek="{begin:.3f}" data-end="{end:.3f}">'
         f"{escape(text)}</a>"
@@ -45,5 +46,5 @@ def _paragraph(lines: list[Line], number: int) -> str:
     )
     return (
         f'<li><a class="at" href="?t={int(start)}&amp;captions={number}" data-seek="{start:.3f}">'
-        f'<span class="visually-hidden">Go to </span>{clock_down(start)}</a> <p>{texts}</p></li>'
+        f'<span class="visually-hidden">{go_to} </span>{clock_down(start)}</a> <p>{texts}</p></li>'
     )

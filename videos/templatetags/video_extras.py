@@ -4,7 +4,7 @@ from django import template
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
-from transcoding.steps.tracks import label_of
+from transcoding.steps.tracks import shown_label
 from videos.formatting import age, clock, thousands, views
 from videos.models import Video
 from videos.pages import markup, shown, templates
@@ -14,7 +14,7 @@ register = template.Library()
 
 for function in (clock, age, views, thousands):
     register.filter(function)
-register.filter("caption_label", label_of)
+register.filter("caption_label", shown_label)
 register.simple_tag(markup.moments)
 register.simple_tag(templates.master)
 register.simple_tag(paths.poster_url, name="poster")

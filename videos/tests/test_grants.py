@@ -203,7 +203,7 @@ class TestPasswords:
         response = ask(client, PASSWORD)
         assert (response.status_code, dict(response.cookies)) == (302, {})
         page = client.get(response["Location"]).content.decode()
-        assert "<h1>Harbour</h1>" in page
+        assert '<h1 dir="auto">Harbour</h1>' in page
         assert '<meta name="robots" content="noindex">' in page
         assert "og:image" not in page
         (grant,) = re.findall(r'data-grant="([^"]+)"', page)
@@ -252,7 +252,7 @@ class TestLinks:
         token, link = publication.share(video, "Bob", 7)
         response = client.get(reverse("share", args=[token]))
         page = response.content.decode()
-        assert "<h1>Harbour</h1>" in page
+        assert '<h1 dir="auto">Harbour</h1>' in page
         assert '<meta name="robots" content="noindex">' in page
         (master,) = re.findall(r'data-src="([^"]+)"', page)
         assert client.get(master).status_code == 200

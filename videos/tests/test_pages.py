@@ -98,7 +98,7 @@ def test_a_category_and_a_tag_show_only_their_own_videos(client, shelf, address)
 def test_a_category_page_tells_its_name_and_description(client):
     CategoryFactory(name="A & B", slug="a-b", description="<b>All</b> of it")
     text = page(client, "/category/a-b/")
-    assert "<h1>A &amp; B</h1>" in text
+    assert '<h1 dir="auto">A &amp; B</h1>' in text
     assert "<title>A &amp; B · VLog</title>" in text
     assert "&lt;b&gt;All&lt;/b&gt; of it" in text
 
@@ -167,7 +167,7 @@ class TestWatching:
         video = shelf("walk", title="A walk", description="Line one\nSee https://example.org/x", duration=754)
         text = page(client, "/watch/walk/")
         assert "<title>A walk · VLog</title>" in text
-        assert "<h1>A walk</h1>" in text
+        assert '<h1 dir="auto">A walk</h1>' in text
         assert f'data-src="{package_url(video, "master.m3u8")}"' in text
         assert f'src="{package_url(video, "poster.jpg")}"' in text
         assert 'max="754.000"' in text
@@ -330,7 +330,7 @@ class TestWithdrawn:
         self.archive(shelf("walk"))
         self.archive(shelf("other"))
         shelf("walk", title="Another walk")
-        assert "<h1>Another walk</h1>" in page(client, "/watch/walk/")
+        assert '<h1 dir="auto">Another walk</h1>' in page(client, "/watch/walk/")
         Video.objects.filter(slug="walk").update(status="pending")
         assert client.get("/watch/walk/").status_code == 404
 

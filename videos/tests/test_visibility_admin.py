@@ -159,7 +159,7 @@ class TestLinks:
         page = self.create(client, video).content.decode()
         (address,) = re.findall(r"http://\S+?(/share/[\w-]+/)<", page)
         client.logout()
-        assert "<h1>Harbour</h1>" in client.get(address).content.decode()
+        assert '<h1 dir="auto">Harbour</h1>' in client.get(address).content.decode()
         assert address not in str(list(ShareLink.objects.values()))
 
     def test_the_page_of_the_video_lists_and_revokes_them(self, client):

@@ -17,6 +17,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
@@ -33,7 +35,7 @@ for model in (Group, User):
 
 
 def role_field(**options: Any) -> forms.ChoiceField:
-    return forms.ChoiceField(choices=Role.choices, widget=AdminRadioSelect, **options)
+    return forms.ChoiceField(label=gettext_lazy("Role"), choices=Role.choices, widget=AdminRadioSelect, **options)
 
 
 class RoleForm(forms.ModelForm):
@@ -53,7 +55,8 @@ class RoleForm(forms.ModelForm):
 
 class AccountForm(RoleForm, UserChangeForm):
     role = role_field(
-        required=False, help_text="Administrators also manage accounts and workers, and delete permanently."
+        required=False,
+        help_text=gettext_lazy("Administrators also manage accounts and workers, and delete permanently."),
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -87,42 +90,42 @@ class AccountAdmin(PeopleAdmin):
     list_per_page = 50
     fieldsets = (
         (None, {"fields": ("username", "password")}),
-        ("Personal info", {"fields": ("first_name", "last_name", "email")}),
-        ("Access", {"fields": ("role", "is_active", "has_second_factor")}),
+        (gettext_lazy("Personal info"), {"fields": ("first_name", "last_name", "email")}),
+        (gettext_lazy("Access"), {"fields": ("role", "is_active", "has_second_factor")}),
     )
     raw_permissions = (
-        "Permissions",
+        gettext_lazy("Permissions"),
         {"classes": ("collapse",), "fields": ("is_staff", "is_superuser", "groups", "user_permissions")},
     )
     add_fieldsets = ((None, {"classes": ("wide",), "fields": ("username", "password1", "password2", "role")}),)
 
-    @admin.display(description="Person", ordering="username")
+    @admin.display(description=gettext_lazy("Person"), ordering="username")
     def person(self, user: User) -> str:
         return f"{name} ({user})" if (name := user.get_full_name()) else str(user)
 
-    @admin.display(description="Last seen", ordering="last_login")
+    @admin.display(description=gettext_lazy("Last seen"), ordering="last_login")
     def seen(self, user: User) -> str:
         at = getattr(user, "seen_at", None)
-        return date_format(localtime(at), "j M Y, H:i") if at else "Never"
+        return date_format(localtime(at), _("j M Y, H:i")) if at else _("Never")
 
-    @admin.display(description="Second factor")
+    @admin.display(description=gettext_lazy("Second factor"))
     def second_factor(self, user: User) -> str:
-        return "On" if user.second_factor else "Off"  # type: ignore[attr-defined]
+        return _("On") if user.second_factor else _("Off")  # type: ignore[attr-defined]
 
-    @admin.display(description="State", ordering="is_active")
+    @admin.display(description=gettext_lazy("State"), ordering="is_active")
     def state(self, user: User) -> str:
-        return "Active" if user.is_active else "Cannot log in"
+        return _("Active") if user.is_active else _("Cannot log in")
 
-    @admin.display(description="Sessions")
+    @admin.display(description=gettext_lazy("Sessions"))
     def open_sessions(self, user: User) -> int:
         return getattr(user, "sessions", 0)
 
-    @admin.display(description="Role")
+    @admin.display(description=gettext_lazy("Role"))
     def role(self, user: User) -> str:
         role = roles.role_of(user)
-        return "Superuser" if user.is_superuser else role.label if role else "None"
+        return _("Superuser") if user.is_superuser else str(role.label) if role else _("None")
 
-    @admin.display(description="Second factor", boolean=True)
+    @admin.display(description=gettext_lazy("Second factor"), boolean=True)
     def has_second_factor(self, user: User) -> bool:
         return bool(user.second_factor)  # type: ignore[attr-defined]
 

@@ -35,13 +35,16 @@ class LimitedBackend(ModelBackend):
         return user
 
     def get_user(self, user_id: int) -> User | None:
-        """Return the account of a session, with its second factor for sessions.account(), and its time zone."""
+        """Return the account of a session, with its second factor for sessions.account(), time zone and language."""
         devices = second_factor.devices().filter(user=OuterRef("pk")).values("pk")[:1]
-        user = User.objects.annotate(second_factor=devices, time_zone=own_zone("pk")).filter(pk=user_id).first()
+        user = User.objects.annotate(second_factor=devices, **own_settings("pk")).filter(pk=user_id).first()
         return user if user and self.user_can_authenticate(user) else None
 
 
-def own_zone(user: str) -> Coalesce:
-    """Return the expression of the time zone that the account in this column has chosen; empty for that of the site."""
-    chosen = UserSettings.objects.filter(user=OuterRef(user)).values("time_zone")
-    return Coalesce(Subquery(chosen), Value(""), output_field=CharField())
+def own_settings(user: str) -> dict[str, Coalesce]:
+    """Return the expressions of the time zone and the language of the account in this column; empty: the site's."""
+    own = UserSettings.objects.filter(user=OuterRef(user))
+    return {
+        name: Coalesce(Subquery(own.values(name)), Value(""), output_field=CharField())
+        for name in ("time_zone", "language")
+    }

@@ -9,6 +9,8 @@ from django.contrib.auth import forms as auth_forms
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from vlog.accounts import limits, second_factor
@@ -19,7 +21,7 @@ REFUSED, WRONG = "refused", "wrong"
 def code_field(*, autofocus: bool = True) -> forms.CharField:
     attributes = {"autocomplete": "one-time-code", "autocapitalize": "none", "spellcheck": "false"}
     attributes |= {"autofocus": ""} if autofocus else {}
-    return forms.CharField(label="Code", max_length=30, widget=forms.TextInput(attributes))
+    return forms.CharField(label=gettext_lazy("Code"), max_length=30, widget=forms.TextInput(attributes))
 
 
 class LoginForm(AdminAuthenticationForm):
@@ -53,7 +55,9 @@ class PasswordAndCodeForm(CodeForm):
     """Asks for the password first, so that a wrong one spends no recovery code."""
 
     password = forms.CharField(
-        strip=False, widget=forms.PasswordInput({"autocomplete": "current-password", "autofocus": True})
+        label=gettext_lazy("Password"),
+        strip=False,
+        widget=forms.PasswordInput({"autocomplete": "current-password", "autofocus": True}),
     )
     code = code_field(autofocus=False)
     field_order = ["password", "code"]
@@ -85,5 +89,5 @@ class PasswordChangeForm(auth_forms.PasswordChangeForm):
 def clean_password(request: HttpRequest, user: Any, password: str) -> str:
     if authenticate(request, username=user.get_username(), password=password) is None:
         refused = getattr(request, "refusal", None)
-        raise ValidationError(str(refused or "This password is wrong."), code=REFUSED if refused else WRONG)
+        raise ValidationError(str(refused or _("This password is wrong.")), code=REFUSED if refused else WRONG)
     return password

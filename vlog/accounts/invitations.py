@@ -10,26 +10,34 @@ from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from vlog import audit, site
 from vlog.accounts import roles
 from vlog.accounts.roles import Role
 from vlog.models import Invitation
-from vlog.sentences import counted
+from vlog.sentences import plural
 
 MAX_OPEN = 100
 KEPT = timedelta(days=90)  # after an invitation has ended
 
 log = logging.getLogger(__name__)
 
-TEXT = """{inviter} invites you to {site} as {role}.
+TEXT = gettext_lazy("""{inviter} invites you to {site} as {role}.
 
 Open this address to choose a name and a password:
 
 {address}
 
 It can be used once, until {end}. If you do not expect this e-mail, do nothing.
-"""
+""")
+
+
+AS_ROLE = {
+    Role.EDITOR: gettext_lazy("an editor"),
+    Role.ADMINISTRATOR: gettext_lazy("an administrator"),
+}
 
 
 class InvitationError(ValueError):
@@ -43,13 +51,15 @@ class NameTaken(ValueError):
 def invite(actor: User, role: Role, *, email: str = "", days: int = 7) -> tuple[str, Invitation]:
     """Make an invitation; returns its address, which is not stored, and its row. Raises InvitationError."""
     if role not in roles.grantable(actor):
-        raise InvitationError(f"You may not give the role {role.label}.")
+        raise InvitationError(_("You may not give the role %(role)s.") % {"role": role.label})
     with transaction.atomic():
         User.objects.select_for_update().get(pk=actor.pk)  # two at once must not pass the limit together
         long_ago = timezone.now() - KEPT
         Invitation.objects.filter(expires_at__lt=long_ago).delete()
         if Invitation.objects.open().count() >= MAX_OPEN:
-            raise InvitationError(f"There are {MAX_OPEN} open invitations. Revoke those that are not needed.")
+            raise InvitationError(
+                _("There are %(number)s open invitations. Revoke those that are not needed.") % {"number": MAX_OPEN}
+            )
         expires_at = timezone.now() + timedelta(days=days)
         token, row = Invitation.objects.issue(actor, role=role.value, email=email, expires_at=expires_at)
         audit.record("created", subject=row, after={"role": role.label, "expires_at": expires_at})
@@ -62,12 +72,12 @@ def send(row: Invitation, address: str) -> bool:
     text = TEXT.format(
         inviter=row.invited_by.get_full_name() or row.invited_by.get_username(),
         site=name,
-        role=f"an {Role(row.role).label.lower()}",
+        role=AS_ROLE[Role(row.role)],
         address=address,
         end=f"{localtime(row.expires_at, site.current().zone):%Y-%m-%d %H:%M %Z}",
     )
     try:
-        send_mail(f"Your invitation to {name}", text, settings.ALERT_FROM, [row.email])
+        send_mail(_("Your invitation to %(site)s") % {"site": name}, text, settings.ALERT_FROM, [row.email])
     except OSError as error:  # the errors of smtplib are OSErrors
         log.warning("the invitation %s could not be sent: %s", row, error)
         return False
@@ -99,7 +109,7 @@ def _accept(token: str, username: str, password: str) -> User:
     found = Invitation.objects.find(token)
     row = Invitation.objects.open().select_for_update(of=("self",)).filter(pk=found.pk).first() if found else None
     if row is None or not is_granted(row):
-        raise InvitationError("This invitation was used, revoked or has expired. Ask for another one.")
+        raise InvitationError(_("This invitation was used, revoked or has expired. Ask for another one."))
     account = User.objects.create_user(username, email=row.email, password=password, is_staff=True)
     roles.assign(account, Role(row.role))
     row.accept(account)
@@ -116,4 +126,4 @@ def is_granted(row: Invitation) -> bool:
 
 def days_left(row: Invitation) -> str:
     days = (row.expires_at - timezone.now()).days
-    return f"expires in {counted(days, 'day')}" if days else "expires today"
+    return plural("expires in %(number)s day", "expires in %(number)s days", days) if days else _("expires today")

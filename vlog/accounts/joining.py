@@ -10,6 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import FormView
@@ -19,8 +21,8 @@ from vlog.accounts.invitations import InvitationError, NameTaken
 from vlog.accounts.roles import Role
 from vlog.models import Invitation
 
-GONE = "This invitation was used, revoked or has expired. Ask the person who invited you for another one."
-TAKEN = "Another account has this username. Choose another one."
+GONE = gettext_lazy("This invitation was used, revoked or has expired. Ask the person who invited you for another one.")
+TAKEN = gettext_lazy("Another account has this username. Choose another one.")
 
 
 class JoinForm(UserCreationForm):
@@ -43,7 +45,7 @@ class JoinView(FormView):
             return limits.with_refusal(request, self._refuse(str(refused)))
         row = Invitation.objects.find(kwargs["token"])
         if row is None or not invitations.is_granted(row):
-            return self._refuse(GONE)
+            return self._refuse(str(GONE))
         limits.withdraw(guess)
         self.invitation = row
         return super().dispatch(request, *args, **kwargs)
@@ -53,7 +55,7 @@ class JoinView(FormView):
         return {**super().get_form_kwargs(), "instance": User(email=self.invitation.email)}
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        context = {**admin.site.each_context(self.request), "title": "Welcome", "is_nav_sidebar_enabled": False}
+        context = {**admin.site.each_context(self.request), "title": _("Welcome"), "is_nav_sidebar_enabled": False}
         shown = {"role": Role(self.invitation.role), "inviter": self.invitation.invited_by}
         return {**super().get_context_data(**kwargs), **context, **shown, "has_permission": False}
 
@@ -69,7 +71,11 @@ class JoinView(FormView):
         return login.proceed(self.request, account, reverse("admin:index"))
 
     def _refuse(self, message: str) -> HttpResponse:
-        context = {**admin.site.each_context(self.request), "title": "This invitation is not open", "message": message}
+        context = {
+            **admin.site.each_context(self.request),
+            "title": _("This invitation is not open"),
+            "message": message,
+        }
         frame = {"is_nav_sidebar_enabled": False, "has_permission": False}
         response = TemplateResponse(self.request, "admin/invitation_gone.html", {**context, **frame})
         response.status_code = HTTPStatus.NOT_FOUND

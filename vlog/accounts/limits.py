@@ -18,10 +18,11 @@ from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.translation import gettext_lazy
 
 from vlog.cache import TolerantRedisCache
 from vlog.clients import client_of
-from vlog.sentences import counted
+from vlog.sentences import plural
 
 QUARTER, HOUR = 15 * 60, 3600  # seconds
 SLOW_SECONDS = 1.0  # the delay of each guess while Redis is away
@@ -56,13 +57,29 @@ log = logging.getLogger(__name__)
 _slots = {known: threading.BoundedSemaphore(1) for known in (True, False)}
 
 
+TOO_MANY = {
+    "failed logins": gettext_lazy("There were too many failed logins."),
+    "wrong passwords": gettext_lazy("There were too many wrong passwords."),
+    "wrong invitations": gettext_lazy("There were too many wrong invitations."),
+    "requests": gettext_lazy("There were too many requests."),
+}
+
+
 class Refused(PermissionDenied):
     """A guess was not checked. The message is for the person. seconds: until the next one may be made."""
 
     def __init__(self, seconds: int, what: str = "failed logins") -> None:
         minutes = -(-seconds // 60)
-        unit = counted(minutes, "minute") if seconds > 60 else counted(seconds, "second")
-        super().__init__(f"There were too many {what}. Wait {unit} before the next one.")
+        wait = (
+            plural(
+                "Wait %(number)s minute before the next one.", "Wait %(number)s minutes before the next one.", minutes
+            )
+            if seconds > 60
+            else plural(
+                "Wait %(number)s second before the next one.", "Wait %(number)s seconds before the next one.", seconds
+            )
+        )
+        super().__init__(f"{TOO_MANY[what]} {wait}")
         self.seconds = seconds
 
 

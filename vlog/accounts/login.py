@@ -13,6 +13,7 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.crypto import constant_time_compare
+from django.utils.translation import gettext_lazy as _
 
 from vlog.accounts import limits, second_factor, sessions
 from vlog.accounts.forms import CodeForm, LoginForm
@@ -38,7 +39,7 @@ class LoginView(views.LoginView):
 class SecondStep(views.RedirectURLMixin, AccountPage):
     """A page for an account whose password was right. Without one it redirects to the first step."""
 
-    title = "Log in"
+    title = _("Log in")
     next_page = "admin:index"
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:

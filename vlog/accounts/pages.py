@@ -8,6 +8,9 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.decorators import method_decorator
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import FormView
@@ -23,7 +26,7 @@ KEY = "second_factor_key"  # in a session: of a second factor that is not confir
 class AccountPage(FormView):
     """A page of the admin with one form, for the account `user`."""
 
-    title = ""
+    title: str | Promise = ""
     user: User
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -39,7 +42,7 @@ class SetUpPage(AccountPage):
 
     form_class = SetUpForm
     template_name = "admin/second_factor.html"
-    title = "Set up the second factor"
+    title = gettext_lazy("Set up the second factor")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         key = self.request.session.setdefault(KEY, second_factor.new_key())
@@ -67,5 +70,5 @@ class SetUpPage(AccountPage):
 
 def show_codes(request: HttpRequest, codes: list[str], continue_to: str) -> HttpResponse:
     """Show recovery codes in the answer itself, so that no address, flash message or log contains them."""
-    context = {"title": "Recovery codes", "subtitle": None, "codes": codes, "continue_to": continue_to}
+    context = {"title": _("Recovery codes"), "subtitle": None, "codes": codes, "continue_to": continue_to}
     return TemplateResponse(request, "admin/recovery_codes.html", {**admin.site.each_context(request), **context})

@@ -13,6 +13,8 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from vlog import tokens
 from vlog.accounts import events, invitations, roles, second_factor, sessions
@@ -22,27 +24,34 @@ from vlog.accounts.roles import Role
 from vlog.models import ApiToken, Invitation
 
 SHOWN = 20  # invitations and tokens on a page
-SENT = "The invitation was sent to {}."
-NOT_SENT = "The e-mail could not be sent. Send the link to {} yourself, and have an operator run manage.py doctor."
+SENT = gettext_lazy("The invitation was sent to {}.")
+NOT_SENT = gettext_lazy(
+    "The e-mail could not be sent. Send the link to {} yourself, and have an operator run manage.py doctor."
+)
 
 
 class InvitationForm(forms.Form):
     """Whom to invite. role: those that the account may give."""
 
     email = forms.EmailField(
-        label="E-mail address", required=False, max_length=254, widget=AdminEmailInputWidget(attrs={"autofocus": True})
+        label=gettext_lazy("E-mail address"),
+        required=False,
+        max_length=254,
+        widget=AdminEmailInputWidget(attrs={"autofocus": True}),
     )
-    role = forms.ChoiceField(widget=AdminRadioSelect, initial=Role.EDITOR)
-    days = forms.IntegerField(label="Days until it expires", min_value=1, max_value=60, initial=7)
+    role = forms.ChoiceField(label=gettext_lazy("Role"), widget=AdminRadioSelect, initial=Role.EDITOR)
+    days = forms.IntegerField(label=gettext_lazy("Days until it expires"), min_value=1, max_value=60, initial=7)
 
     def __init__(self, actor: User, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         offered: Any = self.fields["role"]
         offered.choices = [(role.value, role.label) for role in roles.grantable(actor)]
         if settings.EMAIL_IS_SET_UP:
-            self.fields["email"].help_text = "The invitation is sent there. Without one, you get a link to pass on."
+            self.fields["email"].help_text = _("The invitation is sent there. Without one, you get a link to pass on.")
         else:
-            self.fields["email"].help_text = "For the account. This site sends no e-mails: you get a link to pass on."
+            self.fields["email"].help_text = _(
+                "For the account. This site sends no e-mails: you get a link to pass on."
+            )
 
 
 class PeopleAdmin(UserAdmin):
@@ -63,7 +72,7 @@ class PeopleAdmin(UserAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         rows = list(Invitation.objects.open().select_related("invited_by")[:SHOWN])
         shown = [(row, Role(row.role).label, invitations.days_left(row)) for row in rows]
-        more = {"title": "People", "invitations": shown if self.has_add_permission(request) else []}
+        more = {"title": _("People"), "invitations": shown if self.has_add_permission(request) else []}
         return super().changelist_view(request, {**(extra_context or {}), **more})
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
@@ -85,7 +94,7 @@ class PeopleAdmin(UserAdmin):
             raise PermissionDenied
         actor: Any = request.user
         form = InvitationForm(actor, request.POST or None)
-        context = {**self.admin_site.each_context(request), "opts": self.opts, "form": form, "place": "People"}
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "form": form, "place": _("People")}
         if form.is_valid():
             data = form.cleaned_data
             try:
@@ -94,7 +103,7 @@ class PeopleAdmin(UserAdmin):
                 form.add_error(None, str(error))
             else:
                 return self._invited(request, address, row, context)
-        return TemplateResponse(request, "admin/auth/user/invite.html", {**context, "title": "Invite a person"})
+        return TemplateResponse(request, "admin/auth/user/invite.html", {**context, "title": _("Invite a person")})
 
     def _invited(self, request: HttpRequest, address: str, row: Invitation, context: dict[str, Any]) -> HttpResponse:
         """Send the invitation, or show its link in the answer itself, so that no flash message or log contains it."""
@@ -103,29 +112,29 @@ class PeopleAdmin(UserAdmin):
                 self.message_user(request, SENT.format(row.email), messages.SUCCESS)
                 return self._to_list()
             context["warning"] = NOT_SENT.format(row.email)
-        context |= {"title": "The invitation", "kind": "Link", "secret": address, "invitation": row}
+        context |= {"title": _("The invitation"), "kind": _("Link"), "secret": address, "invitation": row}
         return TemplateResponse(request, "admin/auth/user/invited.html", context)
 
     def revoke_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         if request.method != "POST" or not self.has_add_permission(request):
             raise PermissionDenied
         if invitations.revoke(get_object_or_404(Invitation, pk=pk)):
-            self.message_user(request, "The invitation is revoked. Its link no longer works.", messages.SUCCESS)
+            self.message_user(request, _("The invitation is revoked. Its link no longer works."), messages.SUCCESS)
         else:
-            self.message_user(request, "This invitation was no longer open.", messages.WARNING)
+            self.message_user(request, _("This invitation was no longer open."), messages.WARNING)
         return self._to_list()
 
     def log_out_everywhere(self, request: HttpRequest, pk: int) -> HttpResponse:
         person = self._changeable(request, pk)
         sessions.end_all(person, actor=request.user, request=request)
         self.log_change(request, person, "Logged out everywhere.")
-        messages.success(request, f"All sessions of {person} have ended.")
+        messages.success(request, _("All sessions of %(person)s have ended.") % {"person": person})
         return self._to_person(pk)
 
     def end_session(self, request: HttpRequest, pk: int, name: str) -> HttpResponse:
         person = self._changeable(request, pk)
         if sessions.end(person, name, actor=request.user, request=request):
-            messages.success(request, "The session has ended.")
+            messages.success(request, _("The session has ended."))
         return self._to_person(pk)
 
     def revoke_token(self, request: HttpRequest, pk: int, token: int) -> HttpResponse:
@@ -133,7 +142,7 @@ class PeopleAdmin(UserAdmin):
         if person != request.user and not request.user.has_perm("vlog.manage_api_tokens"):
             raise PermissionDenied
         if tokens.revoke(ApiToken.objects.filter(pk=token, user=person)):
-            messages.success(request, "The token is revoked. Programs can no longer use it.")
+            messages.success(request, _("The token is revoked. Programs can no longer use it."))
         return self._to_person(pk)
 
     def remove_factor(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -144,7 +153,10 @@ class PeopleAdmin(UserAdmin):
         if second_factor.remove(person):
             events.record(Action.SECOND_FACTOR_REMOVED, actor=request.user, request=request, subject=person)
             sessions.end_all(person, actor=request.user, request=request)
-            messages.success(request, f"The second factor of {person} is removed, and all sessions have ended.")
+            messages.success(
+                request,
+                _("The second factor of %(person)s is removed, and all sessions have ended.") % {"person": person},
+            )
         return self._to_person(pk)
 
     def _changeable(self, request: HttpRequest, pk: int) -> User:

@@ -7,16 +7,17 @@ from django.contrib import admin, messages
 from django.db import transaction
 from django.http import HttpResponse
 from django.urls import reverse_lazy
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.generic import FormView
 
-from vlog import audit, site, zones
-from vlog.admin_settings import language_choices
+from vlog import audit, languages, site, zones
 from vlog.models import UserSettings
 
 
 class PreferencesForm(forms.ModelForm):
-    time_zone = forms.ChoiceField(label="Time zone", required=False)
-    language = forms.ChoiceField(label="Language", required=False)
+    time_zone = forms.ChoiceField(label=gettext_lazy("Time zone"), required=False)
+    language = forms.ChoiceField(label=gettext_lazy("Language"), required=False)
 
     class Meta:
         model = UserSettings
@@ -25,8 +26,11 @@ class PreferencesForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         own: dict[str, Any] = {name: self.fields[name] for name in self.fields}
-        own["time_zone"].choices = [("", f"That of the site: {site.current().time_zone}"), *zones.choices()]
-        own["language"].choices = [("", "That of the site"), *language_choices()]
+        own["time_zone"].choices = [
+            ("", _("That of the site: %(time_zone)s") % {"time_zone": site.current().time_zone}),
+            *zones.choices(),
+        ]
+        own["language"].choices = [("", _("That of the site")), *languages.choices()]
 
 
 class PreferencesView(FormView):
@@ -38,7 +42,7 @@ class PreferencesView(FormView):
         return {**super().get_form_kwargs(), "instance": UserSettings.of(self.request.user)}  # type: ignore[arg-type]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        context = {**admin.site.each_context(self.request), "title": "Time zone and language", "subtitle": None}
+        context = {**admin.site.each_context(self.request), "title": _("Time zone and language"), "subtitle": None}
         return {**super().get_context_data(**kwargs), **context}
 
     def form_valid(self, form: Any) -> HttpResponse:
@@ -49,5 +53,5 @@ class PreferencesView(FormView):
                 after = {name: form.cleaned_data[name] for name in before}
                 person: Any = self.request.user
                 audit.record("changed the time zone and language of", subject=person, before=before, after=after)
-        messages.success(self.request, "Your time zone and language are saved.")
+        messages.success(self.request, _("Your time zone and language are saved."))
         return super().form_valid(form)

@@ -6,11 +6,12 @@ rights that one has, and take over no account that has more.
 
 from django.contrib.auth.models import Group, Permission, User
 from django.db.models import Q, TextChoices
+from django.utils.translation import gettext_lazy as _
 
 
 class Role(TextChoices):
-    EDITOR = "Editors", "Editor"
-    ADMINISTRATOR = "Administrators", "Administrator"
+    EDITOR = "Editors", _("Editor")
+    ADMINISTRATOR = "Administrators", _("Administrator")
 
 
 def role_of(user: User) -> Role | None:

@@ -18,6 +18,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
 from django_otp.oath import TOTP
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
@@ -36,7 +37,7 @@ class WrongCode(ValueError):
     """The message is for the person."""
 
     def __init__(self) -> None:
-        super().__init__("This code is wrong or was used before. Enter the code that the app shows now.")
+        super().__init__(_("This code is wrong or was used before. Enter the code that the app shows now."))
 
 
 class AlreadySetUp(ValueError):
@@ -69,7 +70,7 @@ def readable(key: str) -> str:
 
 def qr_code(address: str) -> SafeString:
     """Return an SVG. It is black on white in the dark theme, too: cameras need that."""
-    svg = segno.make(address, error="m").svg_inline(scale=5, border=4, dark="#000", light="#fff", title="QR code")
+    svg = segno.make(address, error="m").svg_inline(scale=5, border=4, dark="#000", light="#fff", title=_("QR code"))
     return mark_safe(svg)  # noqa: S308 - made of squares
 
 
@@ -93,7 +94,7 @@ def set_up(user: User, key: str, code: str) -> tuple[TOTPDevice, list[str]]:
 def replace_recovery_codes(user: User) -> list[str]:
     """Return new codes; the database keeps their hashes. The old codes end."""
     User.objects.select_for_update().get(pk=user.pk)
-    codes = ["-".join(re.findall("....", _random_code())) for _ in range(RECOVERY_CODES)]
+    codes = ["-".join(re.findall("....", _random_code())) for _number in range(RECOVERY_CODES)]
     StaticDevice.objects.filter(user=user).delete()
     device = StaticDevice.objects.create(user=user, name="Recovery codes")
     StaticToken.objects.bulk_create(StaticToken(device=device, token=_hash(_plain(code))) for code in codes)

@@ -7,6 +7,9 @@ from django.contrib.auth.views import PasswordChangeView as DjangoPasswordChange
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse, reverse_lazy
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from vlog.accounts import events, limits, second_factor, sessions
@@ -18,7 +21,7 @@ from vlog.accounts.pages import AccountPage, SetUpPage, show_codes
 def overview(request: HttpRequest) -> HttpResponse:
     device = second_factor.device_of(request.user)  # type: ignore[arg-type] # the admin lets only accounts in
     codes = second_factor.recovery_codes_left(request.user) if device else 0  # type: ignore[arg-type]
-    context = {"title": "Security", "subtitle": None, "device": device, "codes_left": codes}
+    context = {"title": _("Security"), "subtitle": None, "device": device, "codes_left": codes}
     return TemplateResponse(request, "admin/security.html", {**admin.site.each_context(request), **context})
 
 
@@ -54,7 +57,8 @@ class ConfirmedPage(OwnPage):
 
     form_class = PasswordAndCodeForm
     template_name = "admin/confirm_account.html"
-    explanation, button = "", ""
+    explanation: str | Promise = ""
+    button: str | Promise = ""
 
     def get_form_kwargs(self) -> dict[str, Any]:
         return {**super().get_form_kwargs(), "request": self.request, "user": self.user}
@@ -64,21 +68,21 @@ class ConfirmedPage(OwnPage):
 
 
 class RemoveView(ConfirmedPage):
-    title = "Remove the second factor"
-    explanation = "After that the password alone logs you in. All recovery codes end."
-    button = "Remove second factor"
+    title = gettext_lazy("Remove the second factor")
+    explanation = gettext_lazy("After that the password alone logs you in. All recovery codes end.")
+    button = gettext_lazy("Remove second factor")
 
     def form_valid(self, form: Any) -> HttpResponse:
         second_factor.remove(self.user)
         events.record(Action.SECOND_FACTOR_REMOVED, actor=self.user, request=self.request, subject=self.user)
-        messages.success(self.request, "The second factor was removed.")
+        messages.success(self.request, _("The second factor was removed."))
         return super().form_valid(form)
 
 
 class RecoveryCodesView(ConfirmedPage):
-    title = "Replace the recovery codes"
-    explanation = "The next page shows ten new recovery codes. All earlier ones end."
-    button = "Replace recovery codes"
+    title = gettext_lazy("Replace the recovery codes")
+    explanation = gettext_lazy("The next page shows ten new recovery codes. All earlier ones end.")
+    button = gettext_lazy("Replace recovery codes")
 
     def form_valid(self, form: Any) -> HttpResponse:
         codes = second_factor.replace_recovery_codes(self.user)

@@ -16,6 +16,7 @@ from django.core.cache import cache
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
+from django.utils.translation import gettext as _
 
 from vlog.accounts import events
 from vlog.accounts.events import Action
@@ -99,7 +100,10 @@ def browser_of(agent: str) -> str:
     browsers = {"Edg": "Edge", "OPR": "Opera", "Firefox": "Firefox", "Chrome": "Chrome", "Safari": "Safari"}
     systems = {"Android": "Android", "iPhone": "iPhone", "iPad": "iPad", "Windows": "Windows", "Mac OS": "macOS"}
     names = [next((text for key, text in known.items() if key in agent), "") for known in (browsers, systems)]
-    return " on ".join(filter(None, [names[0], names[1] or ("Linux" if "Linux" in agent else "")])) or "Unknown browser"
+    known = list(filter(None, [names[0], names[1] or ("Linux" if "Linux" in agent else "")]))
+    if len(known) == 2:
+        return _("%(browser)s on %(system)s") % {"browser": known[0], "system": known[1]}
+    return known[0] if known else _("Unknown browser")
 
 
 def last_seen(accounts: Iterable[User]) -> dict[int, datetime]:

@@ -7,6 +7,8 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from vlog.schema import NOW
 
@@ -55,15 +57,23 @@ class AuditEntry(models.Model):
         constraints = [models.CheckConstraint(condition=Q(via__in=["", *Via.values]), name="ck_audit_entries_via")]
 
     def __str__(self) -> str:
-        return f"{self.who} {self.did}"
+        if not self.what:
+            return _("%(who)s %(did)s") % {"who": self.who, "did": self.did}
+        return _("%(who)s %(did)s the %(what)s") % {"who": self.who, "did": self.did, "what": self.what}
 
     @property
     def who(self) -> str:
-        return self.actor or "An anonymous visitor"
+        return self.actor or _("An anonymous visitor")
 
     @property
     def did(self) -> str:
-        return " ".join(filter(None, [self.action, self.what and f"the {self.what}"]))
+        """Return the action in the language of the page; the sources have it as an argument of `audit.record`."""
+        return pgettext("audit", self.action)
+
+    @property
+    def short_sentence(self) -> str:
+        """Return who did what, for the history of one row."""
+        return _("%(who)s %(did)s it") % {"who": self.who, "did": self.did}
 
     @property
     def when(self) -> str:

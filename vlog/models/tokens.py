@@ -9,9 +9,11 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from vlog import keys
 
+STATES = gettext_noop("revoked"), gettext_noop("expired"), gettext_noop("valid")
 USE_INTERVAL = timedelta(minutes=1)  # between two writes of the last use
 
 
@@ -80,7 +82,7 @@ class ApiToken(models.Model):
 
     @property
     def state(self) -> str:
-        return "revoked" if self.revoked_at else "expired" if self.has_expired else "valid"
+        return STATES[0] if self.revoked_at else STATES[1] if self.has_expired else STATES[2]
 
     def record_use(self) -> None:
         """Record when the token was last used, at most once a minute."""

@@ -9,6 +9,9 @@ from vlog import plot
 FIRST = date(2026, 11, 1)
 
 
+PLAYS = ("%(day)s: %(number)s play", "%(day)s: %(number)s plays")
+
+
 def days(*numbers):
     return [(FIRST + timedelta(days=place), number) for place, number in enumerate(numbers)]
 
@@ -22,7 +25,7 @@ def test_at_most_three_lines_lie_above_zero(most, step):
 
 
 def test_columns_stand_on_the_lowest_line_and_the_last_one_is_today():
-    drawn = plot.draw("wide", 720, days(0, 2, 4), 1, "play")
+    drawn = plot.draw("wide", 720, days(0, 2, 4), 1, PLAYS)
     assert [(column.y + column.height, column.height, column.now) for column in drawn.columns] == [
         (plot.BOTTOM, 0, False),
         (plot.BOTTOM, 58, False),
@@ -35,13 +38,13 @@ def test_columns_stand_on_the_lowest_line_and_the_last_one_is_today():
 
 
 def test_large_numbers_get_the_space_they_need():
-    few, many = (plot.draw("wide", 720, days(0, number), 7, "play") for number in (9, 2_000_000))
+    few, many = (plot.draw("wide", 720, days(0, number), 7, PLAYS) for number in (9, 2_000_000))
     assert few.left < many.left
     assert many.lines[-1].text == "2,000,000"
 
 
 def test_without_plays_there_is_still_a_scale():
-    drawn = plot.draw("wide", 720, days(0, 0), 7, "play")
+    drawn = plot.draw("wide", 720, days(0, 0), 7, PLAYS)
     assert [line.text for line in drawn.lines] == ["0", "1"]
 
 

@@ -113,6 +113,8 @@ NOT_FOR_ROLES = {
     "admin/password_reset/<uidb64>/<token>/",
     # A redirect to the page of a row, which checks permissions itself, and the page for unknown addresses.
     *("admin/r/<path:content_type_id>/<path:object_id>/", r"admin/(?P<url>.*)$"),
+    # The words of the desk's scripts, which are those of the sources; vlog/tests/test_languages.py tests them.
+    "site/<str:language>-<str:key>.js",
     # Public for all pages, and 404 until there is one; vlog/tests/test_site.py tests them.
     *("site/<str:key>.css", "site/<str:key>.png"),
     # It answers 503 wherever something fails; vlog/tests/test_readiness.py tests who may read it.

@@ -134,9 +134,9 @@ def test_a_video_published_earlier_is_added(editor):
 def test_where_captions_are_switched_off_it_says_what_to_do(editor, settings):
     settings.WHISPER_MODEL = "none"
     found = video(status="failed", error_message="Cancelled by ada.")
-    assert OFF in editor.get(LIST).content.decode()
-    assert OFF in act(editor, "transcribe_again", found)
-    assert OFF in editor.post(f"{LIST}{found.transcription.pk}/change/", {"given_language": ""}).content.decode()
+    assert str(OFF) in editor.get(LIST).content.decode()
+    assert str(OFF) in act(editor, "transcribe_again", found)
+    assert str(OFF) in editor.post(f"{LIST}{found.transcription.pk}/change/", {"given_language": ""}).content.decode()
     assert row(found).status == "failed"
 
 
