@@ -41,6 +41,8 @@
 
     async start() {
       const { scripts, css, uploads } = this.element.dataset;
+      // The scripts need the words of desk.js, which is deferred: it has run when the document is complete.
+      if (!window.translated) await new Promise((resolve) => addEventListener("DOMContentLoaded", resolve, { once: true }));
       await Promise.all([loadStyle(css), ...scripts.split(" ").map(loadScript)]);
       this.uploads = new VlogUploads(uploads);
       this.showRows();

@@ -11,6 +11,7 @@ from pathlib import Path
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from videos.models import ImportMap
 from videos.moving.progress import Progress
 from videos.moving.report import Report
 from videos.moving.transfer import Mode
@@ -68,6 +69,7 @@ def check_name(source: str) -> str:
 @contextmanager
 def reporting(command: BaseCommand, file: Path | None, *, is_trial: bool) -> Iterator[Report]:
     """Give a report that is written to a file, or of a trial to the standard output; the numbers are printed."""
+    ImportMap.objects.exists()  # a site without tables says so before the old database is asked
     if is_trial:
         report = Report(command.stdout.write)
         yield report

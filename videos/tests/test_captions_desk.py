@@ -275,6 +275,7 @@ def test_axe_finds_no_barrier(desk, track, address):
 
 
 SPLIT = """async () => {
+    await import('/static/desk.js');  // the words
     const {Text, fromRow, merged, diff} = await import('/static/captions-cues.js');
     const edits = await import('/static/captions-edits.js');
     const {marksOf, UNSURE, LONG, FAST, OVERLAP, GAP, EMPTY} = await import('/static/captions-checks.js');

@@ -1,7 +1,10 @@
 """What the editors' forms make of what was typed."""
 
+from urllib.parse import urlencode
+
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.http import QueryDict
 
 from videos.forms import UploadForm, VideoForm
 from videos.tests.factories import TagFactory, VideoFactory
@@ -64,5 +67,5 @@ def test_a_video_shows_its_tags_as_they_are_typed():
     ("typed", "errors"), [("A walk", None), ("", "This field is required."), ("\x01", "A video needs a title.")]
 )
 def test_a_video_needs_a_title(typed, errors):
-    form = VideoForm({"title": typed, "slug": "walk"}, instance=VideoFactory())
+    form = VideoForm(QueryDict(urlencode({"title": typed, "slug": "walk"})), instance=VideoFactory())
     assert form.errors.get("title") == (errors and [errors])

@@ -143,7 +143,7 @@ class TestCost:
             with CaptureQueriesContext(connection) as queries:
                 client.get(LIST, query)
             numbers.append(len(queries))
-        assert numbers == [8 if "q" in query else 7] * 2
+        assert numbers == [8 if "q" in query else 6] * 2
 
     def test_large_counts_are_estimates_that_are_kept_for_a_while(self, client, monkeypatch):
         monkeypatch.setattr("videos.admin.listing.EXACT", 2)

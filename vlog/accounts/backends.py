@@ -3,8 +3,8 @@
 from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
-from django.contrib.auth.models import User
-from django.db.models import CharField, OuterRef, Subquery, Value
+from django.contrib.auth.models import Permission, User
+from django.db.models import CharField, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 
@@ -33,6 +33,17 @@ class LimitedBackend(ModelBackend):
         else:
             limits.withdraw(guess)
         return user
+
+    def get_all_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
+        """Return the permissions of the account and of its groups, in one query instead of Django's two."""
+        if not user_obj.is_active or user_obj.is_anonymous or user_obj.is_superuser or obj is not None:
+            return super().get_all_permissions(user_obj, obj)
+        if not hasattr(user_obj, "_perm_cache"):
+            own = Permission.objects.filter(Q(user=user_obj) | Q(group__user=user_obj)).order_by()
+            names = own.values_list("content_type__app_label", "codename").distinct()
+            user_obj._perm_cache = {f"{app}.{name}" for app, name in names}
+        permissions: set[str] = user_obj._perm_cache
+        return permissions
 
     def get_user(self, user_id: int) -> User | None:
         """Return the account of a session, with its second factor for sessions.account(), time zone and language."""
