@@ -66,7 +66,9 @@ def _done(request: HttpRequest) -> HttpResponse:
 def _back(done: str) -> HttpResponse:
     """Return to the page; with TLS, browsers also erase what the player keeps in them."""
     headers = {"Clear-Site-Data": '"storage"'} if done != "in" else {}
-    return HttpResponseRedirect(f"{reverse('privacy')}?done={done}", status=HTTPStatus.SEE_OTHER, headers=headers)
+    response = HttpResponseRedirect(f"{reverse('privacy')}?done={done}", headers=headers)
+    response.status_code = HTTPStatus.SEE_OTHER
+    return response
 
 
 def _forget(request: HttpRequest) -> None:

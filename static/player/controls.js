@@ -116,7 +116,7 @@ function showTime({ video, find }) {
   const [now, whole] = [find(".now"), find(".whole")];
   const text = clock(video.currentTime);
   if (now.textContent !== text) now.textContent = text;
-  if (Number.isFinite(video.duration)) whole.textContent = clock(video.duration);
+  if (Number.isFinite(video.duration)) whole.textContent = clock(Math.round(video.duration));
 }
 
 // The controls show while the video is paused, while the pointer moves, and while one of them has the focus.

@@ -19,6 +19,7 @@ from videos.admin.publication import PublicationAdmin
 from videos.models import FileVersion, Video
 from videos.uploads import UploadError
 from videos.uploads.form import takes_files
+from vlog.row_ids import row_id
 
 SHOWN = 20  # versions on the page of a video
 REPLACED = gettext_lazy("The file is being processed. Viewers watch the present one until the new one is ready.")
@@ -48,8 +49,8 @@ class FileVersionAdmin(PublicationAdmin):
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         shown: dict[str, Any] = {}
-        if object_id.isdecimal() and self.has_change_permission(request):
-            rows = FileVersion.objects.filter(video=int(object_id[:9])).select_related("holder__job")
+        if (pk := row_id(object_id)) is not None and self.has_change_permission(request):
+            rows = FileVersion.objects.filter(video=pk).select_related("holder__job")
             shown = {"file_versions": rows[:SHOWN], "file_form": FileForm()}
             if request.method == "GET":
                 self._tell_failure(request, rows)

@@ -23,6 +23,7 @@ from videos.models import (
     VisibilityChange,
 )
 from vlog.models import AuditEntry
+from vlog.row_ids import row_id
 
 FAILED, SCHEDULED, NONE = "failed", "scheduled", "none"
 WORDS = {
@@ -40,7 +41,6 @@ PERIODS = {
     "30": gettext_lazy("Last 30 days"),
     "365": gettext_lazy("Last 12 months"),
 }
-MAX_ID = 2**31 - 1
 
 
 def scheduled() -> Any:
@@ -111,8 +111,7 @@ class CategoryFilter(Filter):
 
     @property
     def category_id(self) -> int:
-        is_number = self.chosen.isascii() and self.chosen.isdecimal() and int(self.chosen[:11]) <= MAX_ID
-        return int(self.chosen[:11]) if is_number else 0
+        return row_id(self.chosen) or 0
 
     def describe(self) -> str:
         if self.chosen == NONE:

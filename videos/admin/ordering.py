@@ -6,11 +6,12 @@ from typing import Any
 from django.http import HttpRequest
 
 from videos.models import placed
+from vlog.row_ids import row_id
 
 
 def number_in(text: str | None) -> int | None:
     """Return an id that was sent; None where it is none."""
-    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 10 else None
+    return row_id(text or "")
 
 
 def wanted_move(request: HttpRequest, order: Callable[[], Iterable[int]]) -> tuple[int, int | None] | None:

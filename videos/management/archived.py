@@ -3,6 +3,7 @@
 from django.core.management.base import CommandError
 
 from videos.models import ArchiveEntry, Video
+from vlog.row_ids import row_id
 
 WRONG_USE = 2
 
@@ -10,8 +11,8 @@ WRONG_USE = 2
 def archived_named(name: str) -> Video:
     """Return the archived video with this id or with the slug that it had before. Raises CommandError."""
     entries = ArchiveEntry.objects.filter(slug=name)
-    if name.isdecimal() and not entries:
-        entries = ArchiveEntry.objects.filter(video_id=int(name[:9]))
+    if (pk := row_id(name)) is not None and not entries:
+        entries = ArchiveEntry.objects.filter(video_id=pk)
     found = list(entries.select_related("video").order_by("-video__deleted_at"))
     if not found:
         raise CommandError(

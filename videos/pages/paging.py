@@ -17,11 +17,12 @@ from django.http import Http404
 
 from videos.models import VideoQuerySet
 from videos.pages.cards import COLUMNS, Card
+from vlog.row_ids import row_id
 
 NUMBERED = 50  # pages; from here on links have rows
 AFTER, BEFORE = "after", "before"
 ROWS = {AFTER, BEFORE}  # the parameters
-ROW = re.compile(r"(\d{1,18})-(\d{1,9})", re.ASCII)  # microseconds since 1970, and the id
+ROW = re.compile(r"(\d{1,18})-(\d{1,10})", re.ASCII)  # microseconds since 1970, and the id
 NUMBER = re.compile(r"[1-9]\d{0,5}", re.ASCII)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EARLIER = '("videos"."published_at", "videos"."id") < (%s, %s)'
@@ -110,9 +111,10 @@ def _text(card: Card) -> str:
 
 def _row(text: str) -> tuple[datetime, int]:
     match = ROW.fullmatch(text)
-    if match is None:
+    pk = row_id(match[2]) if match else None
+    if match is None or pk is None:
         raise Http404("No such row")
     try:
-        return EPOCH + timedelta(microseconds=int(match[1])), int(match[2])
+        return EPOCH + timedelta(microseconds=int(match[1])), pk
     except OverflowError as error:
         raise Http404("No such row") from error

@@ -46,7 +46,7 @@ def part(request: HttpRequest, name: str) -> HttpResponse:
     kind, _, number = name.partition("-")
     if name == PAGES:
         return _answer("urlset", PROTOCOL, (f"<url>{_place(path)}</url>" for path in _pages()))
-    if kind != "videos" or not (number.isascii() and number.isdecimal() and len(number) < 7):
+    if kind != "videos" or not (number.isascii() and number.isdecimal() and len(number) < 8):
         raise Http404("No such part of the sitemap")
     first = int(number) * SIZE
     found = Video.objects.public().filter(pk__gte=first, pk__lt=first + SIZE).order_by("pk")

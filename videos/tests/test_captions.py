@@ -125,7 +125,7 @@ class TestReading:
         assert client.get(url(7)).json() == {"detail": "«Lake» has no captions 7."}
         assert client.get(url(1, 7)).json() == {"detail": "Captions 1 have no version 7."}
         answer = client.get(url(1), {"as": "doc"})
-        assert (answer.status_code, answer.json()) == (400, {"detail": "as is one of vtt, srt, ttml, txt."})
+        assert (answer.status_code, answer.json()) == (400, {"detail": "as is one of vtt, srt, ttml, sbv, ass, txt."})
 
     def test_numbers_and_bodies_that_are_none_are_refused(self, client, track):
         for address in (url(10**30), url(1, 10**30)):

@@ -37,7 +37,8 @@ def test_the_index_names_the_files_with_public_videos(client):
     assert places(client, "/sitemap.xml") == ["/sitemap/pages.xml"]
     near, far = VideoFactory(public=True), VideoFactory(public=True, pk=SIZE * 70_000 + 1)
     VideoFactory(public=True, pk=SIZE * 80_000 + 1, visibility="private")
-    assert places(client, "/sitemap.xml") == ["/sitemap/pages.xml", part_of(near), part_of(far)]
+    first, *parts = places(client, "/sitemap.xml")
+    assert (first, set(parts)) == ("/sitemap/pages.xml", {part_of(near), part_of(far)})
     assert places(client, part_of(far)) == [far.get_absolute_url()]
 
 

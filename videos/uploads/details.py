@@ -12,6 +12,7 @@ from rest_framework.exceptions import ParseError, ValidationError
 
 from videos.models import VISIBILITIES, Category, Upload, WrongCategory, categories_for, is_limited
 from videos.uploads.completion import TAG_LENGTH, clean
+from vlog.row_ids import row_id
 
 MAX_DESCRIPTION = 50_000  # characters
 LANGUAGE = r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*"  # a tag of BCP 47
@@ -101,9 +102,8 @@ def check_category(user: User | AnonymousUser, category: Category | None) -> Non
 
 def find_category(text: str) -> Category:
     """Return the category of this slug, name, or id after `#`. Raises ValidationError."""
-    number = text[1:] if text.startswith("#") else ""
-    is_id = number.isascii() and number.isdecimal() and len(number) < 10
-    ways = (Q(pk=number),) if is_id else (Q(slug=text), Q(name__iexact=text), Q(old_slugs__slug=text))
+    pk = row_id(text[1:]) if text.startswith("#") else None
+    ways = (Q(pk=pk),) if pk is not None else (Q(slug=text), Q(name__iexact=text), Q(old_slugs__slug=text))
     found = [category for way in ways if (category := Category.objects.filter(way).first())]
     if not found:
         raise serializers.ValidationError(f"There is no category “{text}”. Add it in the admin first.")

@@ -72,7 +72,7 @@ def test_the_name_is_on_every_page_and_in_every_description(administrator, clien
     assert '<html lang="de">' in home
     assert '<meta name="description" content="Ships, mostly.">' in home
     assert "<title>Harbour TV</title>" in client.get("/feed.xml").content.decode()
-    assert "Page not found · Harbour TV" in client.get("/nowhere/").content.decode()
+    assert "Seite nicht gefunden · Harbour TV" in client.get("/nowhere/").content.decode()
     assert "| Harbour TV</title>" in administrator.get("/admin/").content.decode()
 
 

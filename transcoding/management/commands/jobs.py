@@ -14,6 +14,7 @@ from transcoding.models import UNFINISHED, Attempt, QualityProgress, Transcoding
 from transcoding.operations import control
 from transcoding.operations.insight import Insight, duration, inspect_jobs, name_of, speed
 from videos.models import Video
+from vlog.row_ids import row_id
 
 WRONG_USE = 2
 HEADINGS = ("ID", "VIDEO", "STATE", "STEP", "DONE", "SPEED", "TIME LEFT", "ATTEMPTS", "ACTIVITY")
@@ -78,8 +79,8 @@ class Command(BaseCommand):
         """
         jobs = TranscodingJob.objects.select_related("video__archive_entry", "video__version_of")
         lookups = [Q(video__slug=text), Q(video__archive_entry__slug=text)]
-        if text.isascii() and text.isdigit() and len(text) < 10:
-            lookups.append(Q(video=int(text)))
+        if (pk := row_id(text)) is not None:
+            lookups.append(Q(video=pk))
         lookups.append(Q(video__old_slugs__slug=text))
         found = (jobs.filter(lookup).order_by("-pk").first() for lookup in lookups)
         job = next((job for job in found if job is not None), None)
