@@ -271,7 +271,7 @@ class TestPages:
         assert len(queries) == TestPages.LIST_QUERIES
 
     DESK_QUERIES = 7
-    LIST_QUERIES = 6
+    LIST_QUERIES = 5
 
     def test_the_list_has_what_waits_for_an_editor(self, client, video, track):
         draft = VideoFactory(public=True, title="Unpublished")
