@@ -101,7 +101,7 @@ class TestTheArchive:
             archived()
         with CaptureQueriesContext(connection) as queries:
             assert client.get(ARCHIVE).status_code == 200
-        assert len(queries) == 7
+        assert len(queries) == 6
 
     def test_restores_from_the_list_and_tells_a_new_address(self, client, log_in):
         log_in(*MAY_RESTORE)

@@ -270,8 +270,8 @@ class TestPages:
             client.get(f"{LIST}?open=all")
         assert len(queries) == TestPages.LIST_QUERIES
 
-    DESK_QUERIES = 8
-    LIST_QUERIES = 6
+    DESK_QUERIES = 7
+    LIST_QUERIES = 5
 
     def test_the_list_has_what_waits_for_an_editor(self, client, video, track):
         draft = VideoFactory(public=True, title="Unpublished")

@@ -357,11 +357,11 @@ class TestTheAdmin:
         VideoFactory()
         deliver_webhooks()
         client.get(LOG)
-        with django_assert_num_queries(8):
+        with django_assert_num_queries(7):
             assert "The receiver answered 204." in client.get(f"{LOG}?state=delivered").content.decode()
         VideoFactory()
         VideoFactory()
-        with django_assert_num_queries(8):
+        with django_assert_num_queries(7):
             client.get(LOG)
 
     def test_a_webhook_is_deleted_with_its_log(self, client, administrator, webhook):

@@ -251,7 +251,7 @@ def test_the_list_costs_the_same_for_any_number(administrator, django_assert_num
         account(f"user-{number}", "Editors")
     client = client_of(administrator)
     client.get(USERS)
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(10):
         client.get(USERS)
 
 

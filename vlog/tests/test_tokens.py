@@ -241,7 +241,7 @@ class TestAdmin:
             tokens.create(User.objects.create_user(f"user-{index}"), ["read"])
         with CaptureQueriesContext(connection) as queries:
             assert page.get(TOKENS).status_code == 200
-        assert len(queries) == 7
+        assert len(queries) == 6
 
 
 class TestCommand:
