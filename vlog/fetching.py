@@ -90,7 +90,7 @@ def _asked(url: str, reach: Reach, headers: Mapping[str, str]) -> Iterator[HTTPR
     parts, deadline = check(url, reach), time.monotonic() + ANSWER_SECONDS
     host, port = str(parts.hostname), parts.port or PORTS[parts.scheme]
     with ExitStack() as stack:
-        with told():
+        with in_words():
             plain = stack.enter_context(connect(host, port, deadline, reach))
             connection = stack.enter_context(secured(plain, parts.scheme, host))
             connection.settimeout(SILENCE_SECONDS)
@@ -103,7 +103,7 @@ def _asked(url: str, reach: Reach, headers: Mapping[str, str]) -> Iterator[HTTPR
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def in_words() -> Iterator[None]:
     """Raise the errors of a connection as Unavailable."""
     try:
         yield
@@ -164,7 +164,7 @@ class _Body:
         self.answer = answer
 
     def read(self, size: int, /) -> bytes:
-        with told():
+        with in_words():
             return self.answer.read(size)
 
 

@@ -1,4 +1,4 @@
-"""What directories are told of the site's podcasts."""
+"""What directories show of the site's podcasts."""
 
 import environs
 

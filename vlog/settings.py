@@ -334,7 +334,7 @@ ALERTED: dict[str, dict[str, Any]] = {
     "backup": {"every": 600, "needs": ("database",)},
     "webhooks": {"every": 600, "needs": ("database",)},
 }
-# Functions that start a thread in each process of the web server; they are told how to see that the process ends.
+# Functions that start a thread in each process of the web server. Their argument says whether the process goes on.
 WEB_THREADS_OF_APPS = [
     "videos.uploads.look_after",
     "vlog.alerts.start",

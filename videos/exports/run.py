@@ -79,7 +79,7 @@ class Export:
             return
         known, missing = _known_originals(self.target, videos), 0
         for video in videos.iterator(chunk_size=500):
-            with suppress(OSError):  # an original that is lost is told when it is its turn
+            with suppress(OSError):  # an original that is lost is reported when it is its turn
                 size = source_path(video).stat().st_size
                 missing += 0 if known.get(video.slug) == size else size
         if missing > free:

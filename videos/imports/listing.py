@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.urls import reverse
 
 from videos.models import Import, Video
 from videos.uploads import details, transfer
+from videos.uploads.representation import video_shown
 
 LISTED = 200
 
@@ -42,18 +42,7 @@ def represented(rows: Iterable[Import]) -> list[dict[str, Any]]:
             "received": received(row),
             **empty,
             **row.details,
-            "video": _video(videos.get(row.video_id or 0)),
+            "video": video_shown(videos.get(row.video_id or 0)),
         }
         for row in found
     ]
-
-
-def _video(video: Video | None) -> dict[str, Any] | None:
-    if video is None:
-        return None
-    return {
-        "id": video.pk,
-        "title": video.title,
-        "url": settings.BASE_URL + video.get_absolute_url(),
-        "edit_url": settings.BASE_URL + reverse("admin:videos_video_change", args=[video.pk]),
-    }

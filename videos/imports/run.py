@@ -1,4 +1,4 @@
-"""An import of many files: what is wrong is told before anything is written, then each file gets one sentence."""
+"""An import of many files: mistakes are reported before anything is written, then each file gets one sentence."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What an import would do, told before anything is written: files, space, time, and rows that refer to nothing."""
+"""What an import would do, before anything is written: files, space, time, and rows that refer to nothing."""
 
 from collections import Counter
 from dataclasses import dataclass, field

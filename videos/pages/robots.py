@@ -1,4 +1,4 @@
-"""What programs are told of the site: robots.txt, and llms.txt as https://llmstxt.org describes it."""
+"""What programs read about the site: robots.txt, and llms.txt as https://llmstxt.org describes it."""
 
 import re
 

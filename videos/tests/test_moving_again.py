@@ -57,8 +57,8 @@ def test_a_dry_run_writes_nothing(old, tmp_path):
     assert report == ""
     assert not Video.objects.exists()
     assert not ImportMap.objects.exists()
-    for told in ("argonkey…", "CPU hours", "3 videos that", "its kind, course"):
-        assert told in out or told == "3 videos that"
+    for line in ("argonkey…", "CPU hours", "its kind, course"):
+        assert line in out
 
 
 def test_rows_get_other_ids_where_there_are_some(old, tmp_path):
@@ -110,7 +110,7 @@ def test_a_link_out_of_the_storage_is_refused(old, tmp_path):
     assert "videos/a-walk/thumbnail.jpg is a link that leads out of the storage" in refused(old, tmp_path)
 
 
-def test_a_disk_that_is_too_small_is_told_first(old, tmp_path, settings):
+def test_a_disk_that_is_too_small_is_reported_first(old, tmp_path, settings):
     settings.DISK_RESERVE = Reserve(sizes=(1 << 60,))
     message = refused(old, tmp_path)
     assert message.startswith("The files need ")
@@ -128,24 +128,24 @@ def test_a_wrong_storage_and_another_address_are_refused(old, tmp_path):
     assert refused(old, tmp_path).startswith("--database-url must begin with postgresql://")
 
 
-def test_rows_that_refer_to_nothing_are_told_and_left_out(old, tmp_path):
+def test_rows_that_refer_to_nothing_are_reported_and_left_out(old, tmp_path):
     for table in ("video_tags", "playlist_items", "playback_sessions"):
         old.execute(f"ALTER TABLE {table} DROP CONSTRAINT {table}_video_id_fkey")
     old.add("video_tags", video_id=5, tag_id=old.first)
     old.add("playlist_items", id=5, playlist_id=old.first, video_id=5, position=9)
     old.add("playback_sessions", id=5, video_id=5, session_token="lost")
     _, report = move_in(old, tmp_path)
-    for told in (
+    for line in (
         "video_tags 5: it is left out: video_id 5",
         "playlist_items 5: it is left",
         "playback_sessions 5: it is",
     ):
-        assert told in report
+        assert line in report
     assert "playback_sessions, 1 row: left out" in report
     assert Playlist.objects.get(slug="course").items.count() == 2
 
 
-def test_missing_files_are_told(old, tmp_path):
+def test_missing_files_are_reported(old, tmp_path):
     (old.storage / "videos/a-walk/360p/seg_0001.m4s").unlink()
     (old.storage / "uploads" / f"{old.first + 2}.mp4").unlink()
     _, report = move_in(old, tmp_path)

@@ -103,8 +103,8 @@ def test_everything_arrives(old, tmp_path, client):
     track = CaptionTrack.objects.get(video=walk)
     assert (track.language, track.kind, track.cues.get().text) == ("de", "subtitles", "Guten Morgen.")
     assert TranscodingJob.objects.filter(video=walk, completed_at=None).exists()
-    for told in ("«A picture» is left out: it is of the type image", "«Not reviewed» becomes private", "«Lost» has no"):
-        assert told in report
+    for line in ("«A picture» is left out: it is of the type image", "«Not reviewed» becomes private", "«Lost» has no"):
+        assert line in report
     assert "files_comment: 1 row; VLog has no comments" in report
     Video.objects.filter(pk=walk.pk).update(status="ready", playable=True)
     assert client.get("/view?m=Token1")["Location"] == "/watch/a-walk/"

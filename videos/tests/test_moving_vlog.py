@@ -1,4 +1,4 @@
-"""The import of original VLogs of both schemas: rows, files and what is told. Its tests share one import of each."""
+"""The import of original VLogs of both schemas: rows, files and the report. Its tests share one import of each."""
 
 from dataclasses import dataclass
 from datetime import timedelta

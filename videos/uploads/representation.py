@@ -61,13 +61,14 @@ def represented(uploads: Iterable[Upload]) -> list[dict[str, Any]]:
             "finished": upload.finished_at is not None,
             "notes": upload.notes,
             **details.of(upload),
-            "video": _video(videos.get(upload.video_id or 0)),
+            "video": video_shown(videos.get(upload.video_id or 0)),
         }
         for upload in rows
     ]
 
 
-def _video(video: Video | None) -> dict[str, Any] | None:
+def video_shown(video: Video | None) -> dict[str, Any] | None:
+    """Return the video that an upload or an import became, as the API shows it; None before."""
     if video is None:
         return None
     return {
