@@ -49,7 +49,7 @@ function search(form, box, lines) {
     found = wanted ? lines.filter((line) => line.textContent.toLocaleLowerCase().includes(wanted)) : [];
     for (const line of found) line.classList.add("found");
     place = -1;
-    status.textContent = wanted && !found.length ? "Not found" : "";
+    status.textContent = wanted && !found.length ? status.dataset.nothing : "";
     choose(1);
   };
   form.hidden = false;

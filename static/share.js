@@ -41,9 +41,9 @@
     field.select();
     try {
       await navigator.clipboard.writeText(field.value);
-      status.textContent = "Copied.";
+      status.textContent = status.dataset.copied;
     } catch {
-      status.textContent = document.execCommand("copy") ? "Copied." : "Press Ctrl C, or ⌘ C, to copy the selected text.";
+      status.textContent = document.execCommand("copy") ? status.dataset.copied : status.dataset.press;
     }
   }
 

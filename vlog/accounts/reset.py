@@ -18,6 +18,7 @@ from django.contrib.auth.views import PasswordResetConfirmView
 from django.core.mail import send_mail
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse, reverse_lazy
+from django.utils import translation
 from django.utils.decorators import method_decorator
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
@@ -33,14 +34,15 @@ TASK = "vlog.tasks.send_password_links"
 MOST_ACCOUNTS = 5  # with one address
 NOT_SENT = _("The e-mail cannot be sent now. Send it again in a minute.")
 
-TEXT = """A new password was requested for the account {username} of {site}.
+SUBJECT = _("Another password for {site}")
+TEXT = _("""A new password was requested for the account {username} of {site}.
 
 Open this address within an hour to choose one:
 
 {address}
 
 If you did not ask for it, do nothing: the password stays as it is.
-"""
+""")
 
 log = logging.getLogger(__name__)
 
@@ -136,5 +138,7 @@ def _send(account: User) -> None:
     key = urlsafe_base64_encode(force_bytes(account.pk))
     path = reverse("admin:password_reset_confirm", args=[key, default_token_generator.make_token(account)])
     name = site.current().name
-    text = TEXT.format(username=account.get_username(), site=name, address=settings.BASE_URL + path)
-    send_mail(f"Another password for {name}", text, settings.ALERT_FROM, [account.email])
+    with translation.override(site.current().language):
+        subject = SUBJECT.format(site=name)
+        text = TEXT.format(username=account.get_username(), site=name, address=settings.BASE_URL + path)
+    send_mail(subject, text, settings.ALERT_FROM, [account.email])

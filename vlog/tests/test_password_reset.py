@@ -1,6 +1,7 @@
 """Forgotten passwords: who gets a link, what it opens, and what a stranger learns."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from django.contrib.auth.models import User
@@ -8,7 +9,9 @@ from django.core import mail
 from django.core.cache import cache
 from django.test import Client
 
+from vlog import site
 from vlog.accounts import reset
+from vlog.site import settings_of_site
 from vlog.tests.people import PASSWORD, account, client_of
 
 FORGOTTEN, SENT = "/admin/password_reset/", "/admin/password_reset/sent/"
@@ -60,6 +63,13 @@ def test_the_link_takes_another_password_once_and_ends_all_sessions(ann):
     assert User.objects.get().check_password(NEW)
     assert thief.get("/admin/").status_code == 302
     assert "was used or has expired" in browser.get(path).content.decode()
+
+
+def test_the_mail_is_in_the_language_of_the_site(ann):
+    settings_of_site.assume(replace(site.current(), language="de"))
+    reset.send_links("ann@example.org")
+    assert mail.outbox[-1].subject == "Neues Passwort für VLog"
+    assert "Für das Konto ann von VLog wurde ein neues Passwort angefordert." in mail.outbox[-1].body
 
 
 def test_the_link_ends_after_an_hour(ann, settings):
