@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import User
 from django.core import mail
-from django.core.cache import cache
 from django.db import connections
 from django.test import Client
 from django.utils import timezone
@@ -19,11 +18,6 @@ from vlog.models import AuditEntry, Invitation
 from vlog.tests.people import PASSWORD, account, client_of
 
 INVITE = "/admin/auth/user/invite/"
-
-
-@pytest.fixture(autouse=True)
-def _no_guesses():
-    cache.clear()
 
 
 @pytest.fixture
