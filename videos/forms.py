@@ -34,7 +34,7 @@ class TaggedForm(forms.ModelForm):
         help_text=TAGS_HELP,
         max_length=1000,
         widget=AdminTextInputWidget(
-            attrs={"data-suggestions": reverse_lazy("admin:videos_tag_names"), "autocomplete": "off"}
+            attrs={"data-suggestions": reverse_lazy("admin:videos_tag_names"), "data-tokens": "", "autocomplete": "off"}
         ),
     )
 

@@ -7,6 +7,7 @@ from transcoding.tests.engine.test_pictures import colour_at, colour_of
 from videos.models import Chapter, Video
 from videos.storage.paths import package_dir
 from videos.tests import live
+from videos.tests.factories import TagFactory
 from videos.tests.test_looks import PASSWORD, is_too_wide, visit  # noqa: F401 - a fixture
 from videos.tests.test_storyboard_player import colours
 
@@ -81,6 +82,25 @@ def test_errors_stand_at_their_fields_and_keep_what_was_typed(page, video):
     page.locator(".chapter.errors").get_by_role("button", name="Remove").click()
     save(page)
     assert Chapter.objects.filter(video=video).count() <= 1
+
+
+def test_tags_are_tokens_and_what_is_typed_counts_too(page, video):
+    video.tags.set([TagFactory(name=name) for name in ("Hills", "Lakes")])
+    page.reload()
+    tokens, field = page.locator(".token"), page.get_by_label("Tags", exact=True)
+    page.get_by_role("button", name="Remove Hills").click()
+    assert page.evaluate("document.activeElement.ariaLabel") == "Remove Lakes"
+    field.press_sequentially("Sea, lakes,Woods")
+    field.press("Enter")
+    field.press_sequentially("River,")
+    field.press("Backspace")
+    field.press_sequentially("Fog")
+    assert tokens.all_inner_texts() == ["Lakes", "Sea", "Woods"]
+    assert page.locator(".token-field [role=status]").text_content() == "Removed: River"
+    assert page.inner_text(BAR) == "Unsaved changes: tags"
+    save(page)
+    assert sorted(video.tags.values_list("name", flat=True)) == ["Fog", "Lakes", "Sea", "Woods"]
+    assert page.witness.complaints == []
 
 
 def test_on_a_telephone_the_preview_comes_first_and_nothing_scrolls_sideways(page):
