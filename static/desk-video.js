@@ -32,12 +32,6 @@
   find("copy-address")?.addEventListener("click", copyAddress);
   // What has been made since the page was loaded needs other cards, which typed text must not be lost for.
   document.addEventListener("live-end", () => window.hasUnsavedChanges?.() || window.keepsPage?.() || location.reload());
-  const error = document.querySelector('.errors :is(input:not([type="hidden"]), select, textarea)');
-  if (error) {
-    document.querySelector(".errors .errorlist")?.setAttribute("id", "first-error");
-    error.focus({ preventScroll: true });
-    addEventListener("load", () => error.scrollIntoView({ block: "center" }));
-  }
 
   function countTitle() {
     const [title, count] = [find("id_title"), document.querySelector("[data-counts]")];
@@ -63,7 +57,6 @@
     form.addEventListener("input", show);
     form.addEventListener("change", show);
     form.addEventListener("vlog-change", show);
-    find("discard").addEventListener("click", () => window.forgetChanges?.());
   }
 
   // Fields of the other forms, which have buttons of their own, are none of this one's.

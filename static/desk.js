@@ -9,6 +9,14 @@
     fill((messages[one] ?? [one, many])[form(number)] ?? many, { number, ...values });
 }
 
+// The first field with an error gets the focus, after scripts of Django that give it to the first field.
+addEventListener("load", () => {
+  const wrong = document.querySelector('.errors :is(input:not([type="hidden"]), select, textarea)');
+  wrong?.focus({ preventScroll: true });
+  wrong?.scrollIntoView({ block: "center" });
+  if (wrong?.id) document.querySelector('a[href="#first-error"]')?.setAttribute("href", `#${wrong.id}`);
+});
+
 // The frame of the desk: "/" goes to the search, Esc and a click elsewhere close what is open.
 (() => {
   const search = document.getElementById("find");

@@ -201,7 +201,7 @@ class VisibilityForm(forms.ModelForm):
             try:
                 publication.check(self.instance, **self.schedule())
             except PublicationError as error:
-                self.add_error("visibility", str(error))
+                self.add_error(error.field, str(error))
         return data
 
 
