@@ -61,7 +61,7 @@ def begin(page, file, **fields):
     throttle(page, SLOW)
     page.set_input_files("[name=file]", file)
     for name, value in fields.items():
-        page.fill(f"[name={name}]", value)
+        page.fill(f"#id_{name}", value)
     page.click("[name=_save]")
     wait_for_bytes(1)
 
