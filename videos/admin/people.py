@@ -55,7 +55,7 @@ class LimitedInvitationForm(InvitationForm):
 
     def details(self) -> dict[str, Any]:
         chosen = self.cleaned_data.get("categories") or []
-        return {"categories": [category.pk for category in chosen]} if chosen else {}
+        return {"categories": [category.slug for category in chosen]} if chosen else {}
 
 
 class LimitedAccountForm(AccountForm):
@@ -96,10 +96,12 @@ class PersonAdmin(AccountAdmin):
         ]
 
     def equip(self, account: User, invitation: Invitation) -> None:
-        """Limit the account as the invitation says. Of a category that is gone the limit stays, as of a deleted one."""
-        chosen = invitation.details.get("categories", [])
-        found = Category.objects.in_bulk(chosen)
-        _limit(account, [found.get(pk) for pk in chosen], actor=account)
+        """Limit the account as the invitation says: to the categories that answer at these addresses now.
+
+        Of one that was deleted meanwhile the limit stays, as it does for accounts.
+        """
+        found = dict.fromkeys(map(Category.objects.at, invitation.details.get("categories", [])))
+        _limit(account, list(found), actor=account)
 
     @admin.display(description=gettext_lazy("Limited to the categories"))
     def own_limits(self, person: User) -> str:

@@ -288,6 +288,14 @@ def test_an_invitation_limits_the_account_also_after_a_category_is_gone(categori
     assert (entry.actor, entry.after) == ("zoe", {"categories": ["Harbour", "a deleted category"]})
 
 
+def test_an_invitation_follows_a_category_that_is_renamed_or_merged(categories):
+    _, path = invite(client_of(person("adam", group="Administrators")), categories=[row.pk for row in categories])
+    merging.merge(categories[0], [categories[1]])
+    categories[0].slug = "port"
+    categories[0].save()
+    assert [row.category for row in CategoryLimit.objects.filter(user=join(path))] == [categories[0]]
+
+
 def test_an_invitation_without_categories_limits_to_none(categories):
     _, path = invite(client_of(person("adam", group="Administrators")))
     assert not CategoryLimit.objects.filter(user=join(path)).exists()
