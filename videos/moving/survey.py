@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
-from videos.moving.catalogue import WARNED
+from videos.archive import WARNED
 from videos.moving.database import MovingError
 from videos.moving.making import FILES
 from videos.moving.move import Move
