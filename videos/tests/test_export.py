@@ -379,7 +379,7 @@ class TestBadExports:
                 return value
             is_track = "rendition" in value
             names = [name for name in value if name not in later and not (is_track and name == "position")]
-            return {name: earlier(value[name]) for name in names if name != "created_at" or "original" in value}
+            return {name: earlier(value[name]) for name in names if name != "created_at" or "visibility" in value}
 
         for path in export.rglob("*.json"):
             path.write_text(json.dumps(earlier(json.loads(path.read_text())) | {"format": 1}))
@@ -403,3 +403,65 @@ def test_an_export_into_an_object_store(store, tmp_path, settings):
     assert "Unchanged: walk" in run("export", address)
     names = sorted(path.name for path in objects.ObjectPath("out/videos/walk").iterdir())
     assert names == ["original.mp4", "video.json"]
+
+
+class TestFromAnObjectStore:
+    @pytest.fixture
+    def address(self, store, settings):
+        """Return the address of a folder of the store beside that of the videos, which lie on the disk again."""
+        bucket = settings.STORAGES["objects"]["OPTIONS"]
+        settings.STORAGE_KEY, settings.STORAGE_SECRET = bucket["access_key"], bucket["secret_key"]
+        settings.STORAGES = {name: value for name, value in settings.STORAGES.items() if name != "objects"}
+        return f"s3://{bucket['bucket_name']}/{bucket['location']}/out?endpoint={bucket['endpoint_url']}"
+
+    def test_the_same_site(self, address, tmp_path):
+        make_site()
+        run("export", address)
+        run("export", tmp_path / "one")
+        clear()
+        assert run("import_video", address).endswith("3 imported, 0 known, 0 refused.\n")
+        run("export", tmp_path / "two")
+        assert contents(tmp_path / "two") == contents(tmp_path / "one")
+        assert run("import_video", address).endswith("0 imported, 3 known, 0 refused.\n")
+
+    def test_what_has_arrived_is_not_fetched_again(self, address, store, settings):
+        video = VideoFactory(slug="walk")
+        files.store(source_path(video), b"x" * 3_000_000)
+        run("export", address)
+        digest = SourceFile.objects.get().sha256
+        clear()
+        store.faults = lambda method, path: "torn" if method == "GET" and "original" in path else None
+        assert refused("import_video", address) == (1, "0 imported, 0 known, 1 refused.")
+        (part,) = settings.UPLOADS_DIR.iterdir()
+        assert part.name == f"import-{digest}"
+        held = part.stat().st_size
+        assert 0 < held < 3_000_000
+        store.faults = lambda method, path: None
+        store.sent.clear()
+        assert run("import_video", address).endswith("1 imported, 0 known, 0 refused.\n")
+        assert store.sent["GET"] < 3_000_000 - held + 20_000
+        assert source_path(Video.objects.get()).read_bytes() == b"x" * 3_000_000
+        assert list(settings.UPLOADS_DIR.iterdir()) == []
+
+    def test_a_part_that_is_another_file_is_refused_and_forgotten(self, address, settings):
+        video = VideoFactory(slug="walk")
+        files.store(source_path(video), b"x" * 1000)
+        run("export", address)
+        (settings.UPLOADS_DIR / f"import-{SourceFile.objects.get().sha256}").write_bytes(b"y" * 500)
+        clear()
+        assert refused("import_video", address) == (1, "0 imported, 0 known, 1 refused.")
+        assert run("import_video", address).endswith("1 imported, 0 known, 0 refused.\n")
+
+    def test_wrong_addresses_and_options(self, address):
+        assert "There is no export at s3://videos/" in refused("import_video", address)[1]
+        assert refused("import_video", "s3://")[0] == 2
+        assert refused("import_video", address, watch=5.0)[0] == 2
+        give_original(VideoFactory(slug="walk"))
+        run("export", address)
+        assert refused("import_video", address, link=True)[0] == 2
+
+    def test_a_store_that_refuses_is_a_sentence(self, address, settings):
+        settings.STORAGE_SECRET = "wrong"
+        code, sentence = refused("import_video", address.replace("/videos/", "/nothing/"))
+        assert code == 2
+        assert sentence.startswith(("There is no export", "The object store refused it"))

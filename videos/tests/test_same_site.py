@@ -221,6 +221,7 @@ class TestTheSameSite:
         for table, rows in before.items():
             assert after[table] == rows, table
 
+    @pytest.mark.slow("makes a site, exports and imports it: 2 s")
     def test_an_export_of_it_is_the_same_file_by_file(self, tmp_path):
         make_everything()
         run("export", tmp_path / "one")
@@ -229,6 +230,7 @@ class TestTheSameSite:
         run("export", tmp_path / "two")
         assert contents(tmp_path / "two") == contents(tmp_path / "one")
 
+    @pytest.mark.slow("makes a site, exports and imports it: 2 s")
     def test_an_archived_video_comes_back_under_its_slug_where_that_is_free(self, tmp_path):
         make_everything()
         run("export", tmp_path / "one")
@@ -239,6 +241,7 @@ class TestTheSameSite:
         assert restored.slug == "talk-2"
         assert source_path(restored).read_text() == "Gone"
 
+    @pytest.mark.slow("makes a site, exports and imports it: 2 s")
     def test_a_site_with_settings_keeps_them(self, tmp_path):
         make_everything()
         run("export", tmp_path / "one")
