@@ -68,7 +68,7 @@ class SettingsDocument(Document):
         """Apply the rules of the page on which administrators change these values."""
         form = SiteForm({**values, "footer_links": "\n".join(" ".join(link) for link in values["footer_links"])})
         if not form.is_valid():
-            raise serializers.ValidationError({name: list(errors) for name, errors in form.errors.items()})
+            raise serializers.ValidationError({name: list(map(str, errors)) for name, errors in form.errors.items()})
         return values
 
 
