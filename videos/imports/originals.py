@@ -50,9 +50,7 @@ def digest(
     return hashing.hexdigest()
 
 
-def bring(
-    file: BinaryIO, *, link: bool = False, known: str = "", tick: Callable[[], object] = nothing
-) -> Original:
+def bring(file: BinaryIO, *, link: bool = False, known: str = "", tick: Callable[[], object] = nothing) -> Original:
     """Copy a file into the uploads folder, or link it if that is possible there. known: its SHA-256, if it was read.
 
     Raises Refused and InsufficientSpace, and leaves nothing then.
