@@ -15,6 +15,7 @@ from videos.pages.cards import Card
 
 KEPT = 4096  # cards in each process, of about a kilobyte
 LAZY = ' loading="lazy"'
+STILL = '<span class="still" aria-hidden="true"></span>'  # where chapters.js shows the picture of a moment
 
 
 class Pieces(NamedTuple):
@@ -74,11 +75,12 @@ def meta(card: Card) -> SafeString:
     return mark_safe(f"{kept.category}{age(kept.public_since)}{kept.views}")  # noqa: S308 - every text is escaped
 
 
-def moments(marks: Iterable[tuple[float, str]]) -> SafeString:
-    """Render links to positions in a video, from the start (in seconds) and the title of each."""
+def moments(marks: Iterable[tuple[float, str]], stills: bool) -> SafeString:
+    """Render links to positions in a video, from the start (in seconds) and the title of each. stills: with pictures."""
+    still = STILL if stills else ""
     lines = (
-        f'<li><a href="?t={int(start)}" data-seek="{start:.3f}"><span class="time">{clock_down(start)}</span> '
-        f"{escape(title)}</a></li>"
+        f'<li><a href="?t={int(start)}" data-seek="{start:.3f}">{still}<span class="time">{clock_down(start)}</span> '
+        f'<span dir="auto">{escape(title)}</span></a></li>'
         for start, title in marks
     )
     return mark_safe("\n".join(lines))  # noqa: S308 - every text is escaped
