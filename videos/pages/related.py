@@ -7,7 +7,6 @@ minutes. Whether a video of a kept list may be shown is asked anew in each reque
 import threading
 import time
 from collections import OrderedDict
-from functools import lru_cache
 
 from django.db.models import BooleanField, IntegerField
 from django.db.models.expressions import RawSQL

@@ -93,6 +93,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "oembed_address": embed.discovery,
     "player_words": player.script,
     "poster": paths.poster_url,
+    "results": markup.results,
     "static": static_url,
     "storyboard": paths.storyboard_url,
     "structured_data": structured.script,
