@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import signal
+import statistics
 import sys
 import tempfile
 import time
@@ -184,7 +185,7 @@ def report(name: str, result: Result, others: float) -> str:
         title = "pages of two sites in turn, CPU ms of Python and PostgreSQL"
         lines = {f"{name} {kind}": pair for name, pairs in result.pairs.items() for kind, pair in pairs.items()}
         rows = [
-            f"{text:<24} {_parts(pair.before)} and {_parts(pair.now)}: {pair.ratio:.2f}" for text, pair in lines.items()
+            f"{text:<24} {_used(pair.before)} and {_used(pair.now)}: {pair.ratio:.2f}" for text, pair in lines.items()
         ]
     elif isinstance(result, Sources):
         title, rows = "other sources", [f"{name:<24} {_list(values)} s" for name, values in asdict(result).items()]
@@ -277,8 +278,8 @@ def _list(values: list[float]) -> str:
     return " / ".join(f"{value:.2f}" for value in values)
 
 
-def _parts(costs: list[Used]) -> str:
-    return " / ".join(f"{cost.python:.2f} + {cost.postgresql:.2f}" for cost in costs)
+def _used(costs: list[Used]) -> str:
+    return " + ".join(f"{statistics.mean(part):.2f}" for part in zip(*costs, strict=True))
 
 
 def write(results: dict[str, Result], bars: list[Bar], idle: Seconds, others: dict[str, float]) -> None:

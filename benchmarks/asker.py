@@ -36,7 +36,7 @@ def ask(address: str) -> bytes:
     }
     setup_testing_defaults(environ)
     statuses: list[str] = []
-    body = application(environ, lambda status, headers, *_: statuses.append(status))
+    body = application(environ, lambda status, headers, *_: statuses.append(status))  # type: ignore[arg-type]
     try:
         content = b"".join(body)
     finally:

@@ -27,7 +27,8 @@ SMALL = "6ecbba6"  # with which a small site is
 TIMES = 10  # as many videos in the largest catalogue
 SMALL_SIZE = data.Size(videos=5, cues=250, categories=2, tags=5)
 KINDS = ("home", "watch", "unknown", "search")
-PAGES, QUICK_PAGES = 300, 50  # of a kind in each round
+BLOCK = 25  # pages that a site is asked for in turn
+BLOCKS, QUICK_BLOCKS = 12, 2  # in each round
 STOPPING_SECONDS = 60
 FILL = """
 import sys
@@ -59,14 +60,14 @@ class Used(NamedTuple):
 
 @dataclass
 class Pair:
-    """What a page of either site costs, one entry a round."""
+    """What a page of either site costs, one entry for each block: the same pages, one site right after the other."""
 
     before: list[Used] = field(default_factory=list)
     now: list[Used] = field(default_factory=list)
 
     @property
     def ratio(self) -> float:
-        return statistics.median(map(sum, self.now)) / statistics.median(map(sum, self.before))
+        return statistics.median(sum(now) / sum(before) for before, now in zip(self.before, self.now, strict=True))
 
 
 @dataclass
@@ -93,63 +94,73 @@ class Site:
             raise Gave("(p) a site stopped; its message is above")
         return Used(*json.loads(line))
 
-    def addresses(self, kind: str, turn: int, number: int) -> list[str]:
-        """Return the pages of a kind: the same in each turn, but those of `unknown`, for which no turn has asked."""
-        if kind == "unknown":
-            first = turn * number
-            return [f"/watch/video-{1 + (first + each) % self.size.videos}/" for each in range(number)]
+    def block(self, kind: str, number: int) -> list[str]:
+        """Return the pages of a block. Those of `unknown` are asked for once, all others before in the warm-up."""
+        places = range(number * BLOCK, (number + 1) * BLOCK)
         if kind == "home":
-            return ["/"] * number
-        return (watch_pages(self.size) if kind == "watch" else searches())[:number]
+            return ["/"] * BLOCK
+        if kind == "unknown":
+            return [f"/watch/video-{1 + place % self.size.videos}/" for place in places]
+        pages = watch_pages(self.size) if kind == "watch" else searches()
+        return [pages[place % len(pages)] for place in places]
 
 
 def measure_releases(family: Family, folder: Path, rounds: int, *, quick: bool) -> Releases:
     """Compare the sites. The largest catalogue has no more cues than the other one, which saves an hour."""
-    size, number = (data.QUICK, QUICK_PAGES) if quick else (data.Size(), PAGES)
+    size, blocks = (data.QUICK, QUICK_BLOCKS) if quick else (data.Size(), BLOCKS * rounds)
     larger = replace(size, videos=size.videos * TIMES)
+    result = Releases()
     with redis_server(family) as redis:
-        sites = [(LARGE, size), ("", size), ("", larger)]
-        large = costs(family, folder, redis, sites, KINDS, rounds, number)
-        small = costs(family, folder, redis, [(SMALL, SMALL_SIZE), ("", SMALL_SIZE)], ("home", "watch"), rounds, number)
-    pairs = {
-        name: {kind: Pair(*found[:2]) for kind, found in by.items()}
-        for name, by in (("large", large), ("small", small))
-    }
-    pairs["growth"] = {kind: Pair(*found[1:]) for kind, found in large.items()}
-    return Releases(pairs)
+        place = Place(family, folder, redis)
+        with sites(place, (LARGE, size), ("", size), ("", larger)) as found:
+            for kind in KINDS:
+                before, now, later = costs(found, kind, blocks)
+                result.pairs.setdefault("large", {})[kind] = Pair(before, now)
+                result.pairs.setdefault("growth", {})[kind] = Pair(now, later)
+        with sites(place, (SMALL, SMALL_SIZE), ("", SMALL_SIZE)) as found:
+            result.pairs["small"] = {kind: Pair(*costs(found, kind, blocks)) for kind in ("home", "watch")}
+    return result
 
 
-def costs(
-    family: Family,
-    folder: Path,
-    redis: str,
-    wanted: list[tuple[str, data.Size]],
-    kinds: tuple[str, ...],
-    rounds: int,
-    number: int,
-) -> dict[str, list[list[Used]]]:
-    """Return the costs by kind and site, each a list of those of the rounds. All sites are asked in turn."""
-    with ExitStack() as stack:
-        sites = []
-        for place, (commit, size) in enumerate(wanted):
-            print(f"(p) {size.videos} videos of {commit or 'this tree'}", flush=True)
-            sites.append(stack.enter_context(site(family, folder, commit, size, f"{redis}/{place}")))
-        found: dict[str, list[list[Used]]] = {}
-        for kind in kinds:
-            turns = [[each.ask(each.addresses(kind, turn, number)) for each in sites] for turn in range(rounds + 1)]
-            found[kind] = [list(costs) for costs in zip(*turns[1:], strict=True)]  # the first one fills the caches
-    return found
+class Place(NamedTuple):
+    """Where sites are: their data, and the address of their Redis."""
+
+    family: Family
+    folder: Path
+    redis: str
 
 
 @contextmanager
-def site(family: Family, folder: Path, commit: str, size: data.Size, redis: str) -> Iterator[Site]:
+def sites(place: Place, *wanted: tuple[str, data.Size]) -> Iterator[list[Site]]:
+    """Several sites at a time, each of a commit with a catalogue."""
+    with ExitStack() as stack:
+        found = []
+        for number, (commit, size) in enumerate(wanted):
+            print(f"(p) {size.videos} videos of {commit or 'this tree'}", flush=True)
+            found.append(stack.enter_context(site(place, commit, size, number)))
+        yield found
+
+
+def costs(sites: list[Site], kind: str, blocks: int) -> list[list[Used]]:
+    """Return what each block of pages costs, by site. The sites are asked in turn, after a warm-up."""
+    for each in sites:
+        for number in range(1 if kind == "unknown" else min(blocks, len(searches()) // BLOCK)):
+            each.ask(each.block(kind, number))
+    asked = range(1, blocks + 1) if kind == "unknown" else range(blocks)
+    found = [[each.ask(each.block(kind, number)) for each in sites] for number in asked]
+    return [list(of_site) for of_site in zip(*found, strict=True)]
+
+
+@contextmanager
+def site(place: Place, commit: str, size: data.Size, number: int) -> Iterator[Site]:
     """A site of this tree, or of a commit, with so many videos; it has a database and no web server."""
-    with tempfile.TemporaryDirectory(prefix="vlog-bench-", dir=folder, ignore_cleanup_errors=True) as place:
-        own = Path(place) / "data"
-        program = checkout(commit, Path(place) / "program") if commit else BASE
+    with tempfile.TemporaryDirectory(prefix="vlog-bench-", dir=place.folder, ignore_cleanup_errors=True) as temporary:
+        own = Path(temporary) / "data"
+        program = checkout(commit, Path(temporary) / "program") if commit else BASE
+        redis = f"{place.redis}/{number}"
         env = environment(VLOG_DATA_DIR=str(own), VLOG_WHISPER_MODEL="none", VLOG_REDIS_URL=redis)
         if not commit:  # earlier ones do not know the names
-            env |= {**PUBLIC, "VLOG_SEARCH_LIMIT": "0"}
+            env |= {**PUBLIC, "VLOG_SEARCH_LIMIT": "1000000/60"}
         env["PYTHONPATH"] = str(program)
         numbers = (size.videos, size.cues, size.categories, size.tags)
         for command in (
@@ -162,7 +173,7 @@ def site(family: Family, folder: Path, commit: str, size: data.Size, redis: str)
         process = subprocess.Popen(
             asker, cwd=program, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        family.waited_for.add(process.pid)
+        place.family.waited_for.add(process.pid)
         try:
             yield Site(size, process)
         finally:
