@@ -1,6 +1,7 @@
 """An environment of Jinja2 that compiles each template once for each language, with its texts as constants.
 
-A page has a hundred texts, and to look each one up takes longer than to render the rest of the page.
+A page has a hundred texts, and to look each one up takes longer than to render the rest of the page. What a template
+includes `without context` is rendered when it is compiled, too: it depends on the language alone.
 """
 
 from collections.abc import Callable, MutableMapping
@@ -44,12 +45,15 @@ class Environment(jinja2.Environment):
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         with translation.override(self.language):
-            tree: nodes.Template = Texts().visit(super()._parse(source, name, filename))
+            tree: nodes.Template = Constants(self).visit(super()._parse(source, name, filename))
         return tree
 
 
-class Texts(NodeTransformer):
-    """Replaces each call that looks up a text without variables by its translation, which is HTML."""
+class Constants(NodeTransformer):
+    """Replaces what depends on the language alone by its HTML: texts without variables, includes without context."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
 
     def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802 - Jinja2 finds the method by this name
         self.generic_visit(node)
@@ -60,3 +64,9 @@ class Texts(NodeTransformer):
             return node
         # Each text is a format, with %% for a percent sign.
         return nodes.TemplateData(lookup(*constant) % {}, lineno=node.lineno)
+
+    def visit_Include(self, node: nodes.Include) -> nodes.Node:  # noqa: N802 - likewise
+        if node.with_context or not isinstance(node.template, nodes.Const):
+            return node
+        page = self.environment.get_template(node.template.value).render()
+        return nodes.Output([nodes.TemplateData(page)], lineno=node.lineno)

@@ -60,3 +60,15 @@ def test_no_constant_text_is_looked_up_when_a_page_is_made():
     made = environment(page="<p>{{ _('Search') }}{{ pgettext('visibility', 'public') }}</p>").in_language("en")
     code = made.compile(made.loader.get_source(made, "page")[0], raw=True)
     assert "yield '<p>Searchpublic</p>'" in code
+
+
+def test_what_is_included_without_context_is_rendered_when_a_template_is_compiled():
+    made = environment(
+        page="{% include 'part' without context %}{% include 'other' %}",
+        part="{% for text in ['&', _('Search')] %}<b>{{ text }}</b>{% endfor %}",
+        other="{{ name }}",
+    )
+    assert rendered(made, "de", name="x") == "<b>&amp;</b><b>Suchen</b>x"
+    assert rendered(made, "en", name="x") == "<b>&amp;</b><b>Search</b>x"
+    english = made.in_language("en")
+    assert "<b>Search</b>" in english.compile(made.loader.get_source(made, "page")[0], raw=True)
