@@ -140,7 +140,7 @@ def _first_settings_of_the_site() -> None:
     site = importlib.import_module("vlog.site")  # here, because it needs the models
     site.settings_of_site.assume(site.first_values())
     importlib.import_module("videos.models").footer.assume(())
-    for name, value in (("filters", "offered"), ("months", "numbers")):
+    for name, value in (("filters", "offered"), ("months", "numbers"), ("related", "lists")):
         if module := sys.modules.get(f"videos.pages.{name}"):
             getattr(module, value).forget()
 
