@@ -38,6 +38,8 @@ PAGES_A_SECOND = 150
 PAGE_COSTS = {
     ("large", "home"): 0.45,
     ("large", "watch"): 0.35,
+    ("large", "search"): 0.5,
+    ("growth", "search"): 1.5,
     **{(name, kind): limit for name, limit in (("small", 1.02), ("growth", 1.1)) for kind in ("home", "watch")},
 }
 REPORTS_A_SECOND = 2000
