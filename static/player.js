@@ -36,7 +36,28 @@ function open(stage) {
   if (player.keeps) restore(player);
   if (player.embedded) begin(player);
   else load(player);
-  whenCalm(player, () => import("./player/later.js").then(({ extend }) => extend(player)));
+  const repeatEarly = keepEarly(stage);
+  whenCalm(player, async () => {
+    const { extend } = await import("./player/later.js");
+    await extend(player);
+    repeatEarly();
+  });
+}
+
+// A key or a click that comes before the module that listens to it is repeated when that module is there.
+function keepEarly(stage) {
+  const early = [];
+  const isForLater = ({ type, target }) => (type === "click" ? target.closest("[data-late]") : [document.body, stage].includes(target));
+  const keep = (event) => {
+    if (!isForLater(event)) return;
+    if (event.key === " ") event.preventDefault(); // it would scroll the page
+    early.push(event);
+  };
+  for (const name of ["keydown", "click"]) document.addEventListener(name, keep);
+  return () => {
+    for (const name of ["keydown", "click"]) document.removeEventListener(name, keep);
+    for (const event of early) event.target.dispatchEvent(new event.constructor(event.type, event));
+  };
 }
 
 // The viewer's volume and speed apply to all videos.

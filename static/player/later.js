@@ -12,7 +12,8 @@ import { offerOtherScreens } from "./screens.js";
 import { tellTheSystem } from "./session.js";
 import { listenToFingers } from "./touch.js";
 
-export function extend(player) {
+// Resolves when all listen.
+export async function extend(player) {
   answerWith(player);
   showBar(player);
   offerCaptions(player);
@@ -25,6 +26,8 @@ export function extend(player) {
   if (player.keepsPosition) keepWhereItWasLeft(player);
   showEnd(player);
   // Reports, the dialog to share, and what else the page names: nothing of that is needed for the first picture.
-  for (const module of player.stage.dataset.later.split(" ").filter(Boolean)) import(module);
+  // One that cannot be loaded leaves the others and the player as they are.
+  const modules = player.stage.dataset.later.split(" ").filter(Boolean);
+  await Promise.allSettled(modules.map((module) => import(module)));
   player.stage.dataset.extended = "";
 }

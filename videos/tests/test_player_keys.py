@@ -25,6 +25,7 @@ WALK = ("-f", "lavfi", "-i", f"testsrc2=size=854x480:rate=25:duration={SECONDS}"
 VIDEO = "document.querySelector('#player video')"
 SHOWN = f"[...{VIDEO}.textTracks].filter(track => track.mode == 'showing')"
 READY = f"{VIDEO}?.readyState >= 2 && 'extended' in document.getElementById('player').dataset"
+KEPT = "JSON.parse(localStorage['vlog-positions'])"
 ANSWER = ".stage > .answer"
 
 
@@ -112,6 +113,23 @@ def test_each_key_does_what_the_map_says(visit):
     until(page, f"!{VIDEO}.paused")
     press(page, " ")
     until(page, f"{VIDEO}.paused")
+
+
+def test_what_is_pressed_before_the_later_modules_are_there_is_done_when_they_are(context, address, video):
+    page = context.new_page()
+    late = []
+    page.route("**/player/later*.js", lambda route: late.append(route))  # noqa: PLW0108 - Playwright takes no method of a list
+    with page.expect_request("**/player/later*.js"):
+        page.goto(address + video.get_absolute_url())
+    until(page, f"{VIDEO}.readyState >= 2")
+    page.get_by_role("button", name="Share").click()
+    page.keyboard.press("Escape")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("Space")
+    assert page.evaluate(f"{VIDEO}.paused && !document.querySelector('dialog[open]') && !scrollY")
+    late.pop().continue_()
+    until(page, f"{VIDEO}.currentTime > 0.2 && document.querySelector('#share[open]')")
+    page.close()
 
 
 def test_keys_lead_to_the_search_the_map_the_full_screen_and_the_wide_player(visit):
@@ -211,6 +229,7 @@ def test_a_video_goes_on_where_it_was_left_until_it_has_been_watched(visit, cont
     page.evaluate(f"{VIDEO}.muted = true; {VIDEO}.currentTime = 14; {VIDEO}.play()")
     until(page, f"{VIDEO}.currentTime > 15")
     page.keyboard.press("k")
+    until(page, f"{KEPT}[0].at > 15")
     (entry,) = kept(page, "vlog-positions")
     assert (entry["page"], entry["title"], entry["at"] > 15) == (video.get_absolute_url(), "A walk", True)
     page = visit()
@@ -226,8 +245,11 @@ def test_a_video_goes_on_where_it_was_left_until_it_has_been_watched(visit, cont
     page.get_by_role("button", name="Play from the start").click()
     assert position(page) == 0
     page.evaluate(f"{VIDEO}.muted = true; {VIDEO}.currentTime = {SECONDS - 1}; {VIDEO}.play()")
-    until(page, f"{VIDEO}.ended")
-    assert kept(page, "vlog-positions") == []
+    until(page, f"{KEPT}.length === 0")
+    page.goto(f"{address}/playlist/walks/")
+    until(page, "document.querySelector('[data-video] .watched').textContent === 'Watched'")
+    page.goto(f"{address}/watch/next/?list=walks")
+    until(page, "document.querySelector('.watch-list [data-video] .watched').textContent === 'Watched'")
     page.goto(f"{address}/")
     page.wait_for_load_state("networkidle")
     assert page.locator("#continue").is_hidden()
@@ -246,8 +268,7 @@ def test_what_is_kept_is_bounded_and_nonsense_there_is_ignored(visit, address, v
     page.evaluate(f"{VIDEO}.muted = true; {VIDEO}.currentTime = 14; {VIDEO}.play()")
     until(page, f"{VIDEO}.currentTime > 14.5")
     page.keyboard.press("k")
-    until(page, f"{VIDEO}.paused")
-    assert len(kept(page, "vlog-positions")) == 50
+    until(page, f"{KEPT}.length === 50")
     for nonsense in NONSENSE:
         page.goto(f"{address}/")
         page.evaluate(
@@ -332,6 +353,40 @@ def test_the_systems_controls_know_the_video_and_the_ring_waits(visit):
         assert page.locator(f".act-{act}").is_visible()
     for act in ("airplay", "remote"):
         assert page.locator(f".act-{act}").is_hidden()  # where the browser knows no other screen
+
+
+# What Safari has, and Chromium beside a receiver: no browser here knows a screen in the room.
+AIRPLAY = """
+  window.WebKitPlaybackTargetAvailabilityEvent = Event;
+  HTMLVideoElement.prototype.webkitShowPlaybackTargetPicker = function () { window.picked = this.currentSrc || this.src; };
+"""
+SCREENS = """
+  HTMLVideoElement.prototype.canPlayType = () => "maybe";
+  Object.defineProperty(HTMLVideoElement.prototype, "remote", { value: {
+    watchAvailability: async (callback) => { window.screens = callback; },
+    prompt: async () => { window.picked = document.querySelector("#player video").src; },
+  } });
+"""
+FOUND = {
+    "airplay": f"{VIDEO}.dispatchEvent(Object.assign(new Event('webkitplaybacktargetavailabilitychanged'), "
+    "{ availability: 'available' }))",
+    "remote": "screens(true)",
+}
+
+
+@pytest.mark.parametrize(("act", "browser_has"), [("airplay", AIRPLAY), ("remote", SCREENS)])
+def test_a_screen_in_the_room_gets_the_playlist_itself(context, address, video, act, browser_has):
+    page = context.new_page()
+    page.add_init_script(browser_has)
+    page.goto(address + video.get_absolute_url())
+    until(page, READY)
+    assert page.locator(f".act-{act}").is_hidden()
+    page.evaluate(FOUND[act])
+    page.click(f".act-{act}")
+    until(page, "window.picked")
+    assert page.evaluate("picked").endswith("/master.m3u8")
+    assert page.evaluate(f"{VIDEO}.hls") is None  # a script's data cannot be sent there
+    page.close()
 
 
 def test_after_an_error_the_video_goes_on_where_it_was(visit):

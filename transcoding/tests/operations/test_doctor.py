@@ -77,12 +77,13 @@ class TestQueues:
 @contextmanager
 def answering(name, queue):
     """Answer as a node of this name, from a thread, that takes work from a queue."""
-    ended = threading.Event()
+    listens, ended = threading.Event(), threading.Event()
 
     def answer(connection):
         while not ended.is_set():
             with suppress(TimeoutError):
-                connection.drain_events(timeout=0.1)
+                connection.drain_events(timeout=0.1)  # the first one subscribes
+            listens.set()
 
     with app.connection_for_write() as connection, ThreadPoolExecutor() as pool:
         node = app.control.mailbox(connection).Node(
@@ -91,6 +92,7 @@ def answering(name, queue):
         node.listen(callback=node.handle_message)
         thread = pool.submit(answer, connection)
         try:
+            assert listens.wait(30)
             yield
         finally:
             ended.set()
