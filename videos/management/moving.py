@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
@@ -115,4 +116,5 @@ def _now() -> datetime:
 
 
 def progress(command: BaseCommand) -> Progress:
-    return Progress(command.stderr._out)  # the wrapper would end each state of the bar with a line feed
+    raw: Any = command.stderr._out  # the wrapper would end each state of the bar with a line feed
+    return Progress(raw)
