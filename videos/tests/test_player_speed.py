@@ -19,7 +19,7 @@ SECONDS = 60
 # Soft pictures, whose lowest quality fits on a slow line, as that of lectures and interviews does.
 CLIP = ("-f", "lavfi", "-i", f"testsrc2=size=854x480:rate=25:duration={SECONDS},gblur=sigma=5")
 # Noise, whose every quality reaches the caps of the ladder: even the lowest needs 500 kbit/s with its audio.
-HARD = ("-f", "lavfi", "-i", f"testsrc2=size=854x480:rate=25:duration={SECONDS},noise=alls=30:allf=t")
+HARD = ("-f", "lavfi", "-i", f"testsrc2=size=640x360:rate=15:duration={SECONDS},noise=alls=30:allf=t")
 LADDER = "480:1000:96, 360:600:96, 240:400:64"
 VIDEO = "document.querySelector('#player video')"
 PAGE_BYTES, PAGE_REQUESTS = 260_000, 12
