@@ -14,6 +14,7 @@ import hypothesis
 import jinja2
 import psycopg
 import pytest
+import redis
 from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.db import connection
@@ -94,6 +95,20 @@ pytest_plugins = [
 ]
 
 
+REDIS = redis.Redis.from_url(redis_client_url(settings.REDIS_URL))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Forget what earlier tests guessed and called, before any fixture logs in.
+
+    All tests of this process have one address, and the limits of an address count for up to an hour.
+    """
+    for kind in ("guesses", "bucket"):
+        for key in REDIS.scan_iter(f"*:{kind}:*", count=1000):
+            REDIS.delete(key)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure() -> None:
     if not IS_XDIST_WORKER:
@@ -125,7 +140,7 @@ def _first_settings_of_the_site() -> None:
     site = importlib.import_module("vlog.site")  # here, because it needs the models
     site.settings_of_site.assume(site.first_values())
     importlib.import_module("videos.models").footer.assume(())
-    for name, value in (("filters", "offered"), ("months", "numbers")):
+    for name, value in (("filters", "offered"), ("months", "numbers"), ("related", "lists")):
         if module := sys.modules.get(f"videos.pages.{name}"):
             getattr(module, value).forget()
 

@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import signal
+import statistics
 import sys
 import tempfile
 import time
@@ -36,7 +37,7 @@ from benchmarks.measures import (
 from benchmarks.objects import ObjectStore, measure_store
 from benchmarks.player import Watching, measure_watching
 from benchmarks.processes import Family, Seconds, total
-from benchmarks.releases import Releases, measure_releases
+from benchmarks.releases import Releases, Used, measure_releases
 from benchmarks.shared import Shared, measure_shared
 from benchmarks.sources import Sources, measure_sources
 from benchmarks.uploads import Uploads, measure_uploads
@@ -97,8 +98,7 @@ def main() -> int:
 def measure_alone(family: Family, options: argparse.Namespace) -> tuple[Releases, float]:
     """Return what needs several sites at a time, and the cores that other programs used meanwhile."""
     before, started = family.strangers(), time.monotonic()
-    rounds, seconds = (1, 2) if options.quick else (options.rounds or 3, 5)
-    result = measure_releases(family, options.dir, rounds, seconds, data.QUICK if options.quick else data.Size())
+    result = measure_releases(family, options.dir, options.rounds or (1 if options.quick else 3), quick=options.quick)
     others = (family.strangers() - before) / (time.monotonic() - started)
     print(report("p", result, others), flush=True)
     return result, others
@@ -182,9 +182,11 @@ def report(name: str, result: Result, others: float) -> str:
     elif isinstance(result, Captions | Desk | Fleet | Kept | Restore | Throughput | Uploads):
         title, rows = site(result)
     elif isinstance(result, Releases):
-        title = "pages of two sites in turn, CPU ms"
+        title = "pages of two sites in turn, CPU ms of Python and PostgreSQL"
         lines = {f"{name} {kind}": pair for name, pairs in result.pairs.items() for kind, pair in pairs.items()}
-        rows = [f"{text:<24} {_list(pair.before)} and {_list(pair.now)}" for text, pair in lines.items()]
+        rows = [
+            f"{text:<24} {_used(pair.before)} and {_used(pair.now)}: {pair.ratio:.2f}" for text, pair in lines.items()
+        ]
     elif isinstance(result, Sources):
         title, rows = "other sources", [f"{name:<24} {_list(values)} s" for name, values in asdict(result).items()]
     else:
@@ -274,6 +276,10 @@ def _load(text: str, load: Load) -> str:
 
 def _list(values: list[float]) -> str:
     return " / ".join(f"{value:.2f}" for value in values)
+
+
+def _used(costs: list[Used]) -> str:
+    return " + ".join(f"{statistics.mean(part):.2f}" for part in zip(*costs, strict=True))
 
 
 def write(results: dict[str, Result], bars: list[Bar], idle: Seconds, others: dict[str, float]) -> None:

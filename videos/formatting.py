@@ -2,12 +2,13 @@
 
 import re
 from datetime import datetime
+from functools import lru_cache
 
 from django.conf import settings
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from vlog.sentences import one_or_many, plural
 
@@ -51,10 +52,16 @@ def age(moment: datetime | None) -> str:
     if moment is None:
         return ""
     seconds = max((timezone.now() - moment).total_seconds(), 0)  # the clocks of two machines may differ
-    for forms, length in UNITS:
+    for unit, (_forms, length) in enumerate(UNITS):
         if number := int(seconds // length):
-            return plural(*forms, number)
+            return _age(unit, number, get_language())
     return _("just now")
+
+
+@lru_cache(1024)
+def _age(unit: int, number: int, language: str | None) -> str:
+    """Return a number of units in the active language, which is part of the key."""
+    return plural(*UNITS[unit][0], number)
 
 
 def day(moment: datetime | None) -> str:

@@ -26,6 +26,16 @@ class TolerantClient(RedisCacheClient):
     warned_at = float("-inf")
     resumes_at = float("-inf")
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.clients: dict[bool, redis.Redis] = {}
+
+    def get_client(self, key: Any = None, *, write: bool = False) -> redis.Redis:
+        """Return a client, one for all calls. Django makes one for each, which takes longer than the call."""
+        if write not in self.clients:
+            self.clients[write] = super().get_client(key, write=write)
+        return self.clients[write]
+
     def add(self, key: Any, value: Any, timeout: Any) -> bool:
         return self._call(super().add, key, value, timeout, fallback=True)
 

@@ -74,7 +74,8 @@ class Active(NamedTuple):
     name: str | Promise
 
 
-class Offered(NamedTuple):
+@dataclass(frozen=True, eq=False)  # one is equal to itself alone, so it is a quick key of what is kept for it
+class Offered:
     """The categories and languages that public videos have, as choices."""
 
     categories: tuple[Choice, ...] = ()

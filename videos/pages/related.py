@@ -1,15 +1,23 @@
-"""The videos that a watch page offers beside its own: those with the same tags, category and words."""
+"""The videos that a watch page offers beside its own: those with the same tags, category and words.
 
-from functools import lru_cache
+Ranking them costs as much as the rest of the page in PostgreSQL, so each process keeps the ids of a list for some
+minutes. Whether a video of a kept list may be shown is asked anew in each request.
+"""
+
+import threading
+import time
+from collections import OrderedDict
 
 from django.db.models import BooleanField, IntegerField
 from django.db.models.expressions import RawSQL
 
 from videos.models import Video, is_public_sql
-from videos.pages.cards import COLUMNS, Card, cards_of
+from videos.pages.cards import COLUMNS
 from vlog import queries
 
 MORE_VIDEOS = 4
+KEPT_SECONDS = 600  # longer than a whole page is kept, or no list would be used twice
+KEPT_LISTS = 10_000  # of a process; some megabytes
 
 # Each source gives a number of candidates, so the cost depends neither on the catalogue nor on the size of a tag. The
 # words rank the candidates. Where tags and category give too few, the latest videos are searched for the words; a
@@ -54,14 +62,38 @@ WITH this AS MATERIALIZED (
 """
 
 
-def related(video: Video) -> list[Card]:
-    """Return the cards of public videos that are like this one, those with the most in common first."""
-    (rows,) = _statement().row(video=video.pk) or ((),)
-    return cards_of(rows)
+class Lists:
+    """The ids of full lists by the id of their video; the oldest ones are forgotten first."""
+
+    def __init__(self) -> None:
+        self.lists: OrderedDict[int, tuple[float, list[int]]] = OrderedDict()
+        self.lock = threading.Lock()
+
+    def get(self, video: int) -> list[int] | None:
+        until, ids = self.lists.get(video, (0.0, None))
+        return ids if time.monotonic() < until else None
+
+    def note(self, video: int, known: list[int] | None, shown: list[int]) -> None:
+        """Keep the ids that were ranked. known: the list that was used; it is forgotten when one of it is hidden."""
+        with self.lock:
+            if known is None and len(shown) == MORE_VIDEOS:
+                self.lists.pop(video, None)
+                self.lists[video] = time.monotonic() + KEPT_SECONDS, shown
+                if len(self.lists) > KEPT_LISTS:
+                    self.lists.popitem(last=False)
+            elif known is not None and len(shown) < len(known):
+                self.lists.pop(video, None)
+
+    def forget(self) -> None:
+        with self.lock:
+            self.lists.clear()
 
 
-def part() -> queries.Text:
-    """Return the expression of these cards, for a statement with the argument `video`."""
+lists = Lists()
+
+
+def ranked() -> queries.Text:
+    """Return the expression of the cards of public videos that are like the argument `video`, the most alike first."""
     wanted = RawSQL('"videos"."id" IN (SELECT id FROM chosen)', (), BooleanField())
     place = RawSQL('(SELECT place FROM chosen c WHERE c.id = "videos"."id")', (), IntegerField())
     cards = queries.array(Video.objects.filter(wanted).order_by(place).values_list(*COLUMNS))
@@ -69,6 +101,9 @@ def part() -> queries.Text:
     return queries.Text(f"({chosen} SELECT {cards.sql})", ("video",) * chosen.count("%s"))
 
 
-@lru_cache(maxsize=1)
-def _statement() -> queries.Statement:
-    return queries.combine(part())
+def known() -> queries.Text:
+    """Return the expression of the cards of a kept list, the argument `known`, without those that are hidden now."""
+    ids = [queries.Argument("known")]
+    wanted = RawSQL('"videos"."id" = ANY(%s)', ids, BooleanField())
+    place = RawSQL('array_position(%s, "videos"."id")', ids, IntegerField())
+    return queries.array(Video.objects.public().filter(wanted).order_by(place).values_list(*COLUMNS))

@@ -1,6 +1,6 @@
 """The page of the search: its words, filters and pages; and the titles that are suggested while words are typed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -33,7 +33,7 @@ class Menu(NamedTuple):
     """A filter in the form: its parameter, its label, and its choices as HTML."""
 
     parameter: str
-    label: str | Promise
+    label: str
     options: SafeString
 
 
@@ -82,7 +82,7 @@ def _context(text: str, chosen: filters.Filters, found: search.Found) -> dict[st
         "text": text,
         "found": found,
         "chosen": chosen,
-        "menus": list(_menus(chosen.chosen)) if text else [],
+        "menus": _menus(filters.offered.get(), tuple(chosen.chosen.items()), get_language()) if text else (),
         "active": [(name, _without(text, chosen.chosen, parameter)) for parameter, name in chosen.active],
         "unfiltered": "?" + urlencode({"q": text}),
     }
@@ -93,9 +93,9 @@ def _without(text: str, chosen: Mapping[str, str], parameter: str) -> str:
     return "?" + urlencode({"q": text, **{name: value for name, value in chosen.items() if name != parameter}})
 
 
-def _menus(chosen: Mapping[str, str]) -> Iterator[Menu]:
-    """Yield the menus of the form. Those with nothing to choose are left out."""
-    offered = filters.offered.get()
+@lru_cache(maxsize=64)
+def _menus(offered: filters.Offered, chosen: tuple[tuple[str, str], ...], language: str | None) -> tuple[Menu, ...]:
+    """Return the menus of the form, without those with nothing to choose. language: that of their texts."""
     menus = (
         ("category", _("Category"), _("All categories"), offered.categories),
         ("length", _("Length"), _("Any length"), filters.LENGTHS),
@@ -104,14 +104,16 @@ def _menus(chosen: Mapping[str, str]) -> Iterator[Menu]:
         ("captions", _("Captions"), _("With or without"), filters.CAPTIONED),
         ("sort", _("Order"), filters.SORTS[0].name, filters.SORTS[1:]),
     )
-    for parameter, label, none, choices in menus:
-        if choices:
-            yield Menu(parameter, label, _options(none, choices, chosen.get(parameter, ""), get_language()))
+    keys = dict(chosen)
+    return tuple(
+        Menu(parameter, str(label), _options(none, choices, keys.get(parameter, "")))
+        for parameter, label, none, choices in menus
+        if choices
+    )
 
 
-@lru_cache(maxsize=500)
-def _options(none: str | Promise, choices: tuple[filters.Choice, ...], chosen: str, language: str | None) -> SafeString:
-    """Return the options of a menu; `none` is the name of the one without a filter. language: that of the names."""
+def _options(none: str | Promise, choices: tuple[filters.Choice, ...], chosen: str) -> SafeString:
+    """Return the options of a menu; `none` is the name of the one without a filter."""
     options = ((choice.key, " selected" if choice.key == chosen else "", choice.name) for choice in choices)
     listed = format_html_join("", '<option value="{}"{}>{}</option>', options)
     return format_html('<option value="">{}</option>{}', none, listed)

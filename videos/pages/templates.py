@@ -24,6 +24,7 @@ from videos.formatting import absolute, age, clock, thousands, views
 from videos.models import Video, footer, word_of
 from videos.pages import descriptions, embed, markup, player, structured, transcripts
 from videos.storage import paths
+from vlog.template_languages import Environment
 
 # Everything that Django takes for a link or an address of e-mail has a part like these.
 MAY_BE_LINK = re.compile(r"https?://|www\.|@|\.(?:com|edu|gov|int|mil|net|org)", re.IGNORECASE)
@@ -42,9 +43,7 @@ class Addresses(Extension):
 
 def environment(**options: Any) -> jinja2.Environment:
     """Return the environment; `TEMPLATES` names this function."""
-    made = jinja2.Environment(  # noqa: S701 - Django's options have autoescape=True
-        **options, extensions=["jinja2.ext.i18n", Addresses], lstrip_blocks=True, cache_size=-1
-    )
+    made = Environment(**options, extensions=["jinja2.ext.i18n", Addresses], lstrip_blocks=True, cache_size=-1)
     made.policies["ext.i18n.trimmed"] = True
     made.install_gettext_translations(translation, newstyle=True)  # type: ignore[attr-defined]
     made.globals |= FUNCTIONS
@@ -94,6 +93,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "oembed_address": embed.discovery,
     "player_words": player.script,
     "poster": paths.poster_url,
+    "results": markup.results,
     "static": static_url,
     "storyboard": paths.storyboard_url,
     "structured_data": structured.script,

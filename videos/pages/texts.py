@@ -26,7 +26,11 @@ def context(request: HttpRequest, video: Video) -> dict[str, Any]:
     """
     wanted = request.GET.get("captions", "")
     asked = int(wanted) if wanted.isdecimal() and wanted.isascii() and len(wanted) < 4 else 0
-    tags, chapters, listed, cues, more = _statement().row(video=video.pk, asked=asked) or ()
+    known = related.lists.get(video.pk)
+    found = _statement(ranks=known is None).row(video=video.pk, asked=asked, known=known)
+    tags, chapters, listed, cues, more = found or ()
+    more = cards_of(more)
+    related.lists.note(video.pk, known, [card.pk for card in more])
     tracks = [CaptionTrack.from_db("default", TRACK, values) for values in listed or ()]
     chosen = next((track for track in tracks if track.number == asked), None)
     return {
@@ -36,7 +40,7 @@ def context(request: HttpRequest, video: Video) -> dict[str, Any]:
         "track": chosen or next(iter(tracks), None),
         "text_formats": FORMATS,
         "cues": cues or (),
-        "more": cards_of(more),
+        "more": more,
     }
 
 
@@ -50,8 +54,9 @@ def links(tags: Iterable[tuple[str, str]] | None) -> list[tuple[str, str]]:
     return [(name, address_of("tag", slug)) for name, slug in tags or ()]
 
 
-@lru_cache(maxsize=1)
-def _statement() -> queries.Statement:
+@lru_cache(maxsize=2)
+def _statement(*, ranks: bool) -> queries.Statement:
+    """Return the statement. ranks: whether it chooses the related videos; otherwise it takes those it is given."""
     tracks = CaptionTrack.objects.filter(video=VIDEO).published()
     asked = Case(When(number=ASKED, then=Value(0)), default=Value(1))
     shown = tracks.order_by(asked, *tracks.first_shown().query.order_by).values("pk")[:1]
@@ -62,5 +67,5 @@ def _statement() -> queries.Statement:
         queries.array(
             Cue.objects.filter(track=Subquery(shown)).order_by("start", "pk").values_list("start", "end", "text")
         ),
-        related.part(),
+        related.ranked() if ranks else related.known(),
     )

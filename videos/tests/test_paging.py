@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
+from django.test import RequestFactory
 
 from videos.models import Category, Video, VisibilityChange
-from videos.pages import paging
-from videos.pages.related import related
+from videos.pages import paging, texts
+from videos.pages.related import MORE_VIDEOS, Lists
 from videos.pages.views import PAGE_SIZE
 from videos.tests.factories import CategoryFactory, TagFactory, VideoFactory
 from videos.tests.test_pages import HIDDEN, TITLE, hours_ago, page
@@ -136,6 +137,11 @@ class TestMonths:
         assert 'class="empty"' in page(client, "/months/")
 
 
+def related(video):
+    """The cards beside a video."""
+    return texts.context(RequestFactory().get("/"), video)["more"]
+
+
 class TestRelated:
     def test_shared_tags_count_more_than_the_category_and_that_more_than_words(self):
         category, tag, other = CategoryFactory(), TagFactory(), TagFactory()
@@ -187,6 +193,60 @@ class TestRelated:
             video(f"v{number}", tags=["a"], category=this.category)
         with django_assert_num_queries(1):
             assert len(related(this)) == rows
+
+
+class TestKeptLists:
+    """Lists whose ids the process keeps: what may be shown is asked in each request."""
+
+    @pytest.fixture
+    def this(self):
+        this = video("this", title="Glacier tour")
+        for number in range(MORE_VIDEOS):
+            video(f"v{number}", title="Glacier", published_at=hours_ago(number + 1))
+        return this
+
+    @pytest.mark.parametrize(("seconds", "first"), [(600, "v0"), (0, "better")])
+    def test_they_are_ranked_again_when_they_expire(self, this, monkeypatch, seconds, first):
+        monkeypatch.setattr("videos.pages.related.KEPT_SECONDS", seconds)
+        assert related(this)[0].slug == "v0"
+        video("better", title="Glacier tour")
+        assert related(this)[0].slug == first
+
+    @pytest.mark.parametrize("fields", HIDDEN)
+    def test_a_video_that_is_hidden_disappears_at_once_and_another_one_follows(self, this, fields):
+        shown = related(this)
+        video("spare", title="Lake", published_at=hours_ago(99))
+        Video.objects.filter(pk=shown[0].pk).update(**fields)
+        assert [card.pk for card in related(this)] == [card.pk for card in shown[1:]]
+        assert [card.slug for card in related(this)] == [*(card.slug for card in shown[1:]), "spare"]
+
+    def test_a_change_of_visibility_that_is_due_counts(self, this):
+        shown = related(this)
+        VisibilityChange.objects.create(video_id=shown[0].pk, visibility="private", at=hours_ago(1))
+        assert shown[0].pk not in {card.pk for card in related(this)}
+
+    def test_cards_are_those_of_the_present_rows(self, this):
+        pk = related(this)[0].pk
+        Video.objects.filter(pk=pk).update(title="Renamed")
+        assert related(this)[0].title == "Renamed"
+
+    def test_short_lists_are_not_kept(self, this):
+        Video.objects.filter(slug="v0").delete()
+        assert len(related(this)) == MORE_VIDEOS - 1
+        video("v9", title="Lake")
+        assert len(related(this)) == MORE_VIDEOS
+
+    def test_they_need_one_query(self, this, django_assert_num_queries):
+        related(this)
+        with django_assert_num_queries(1):
+            assert len(related(this)) == MORE_VIDEOS
+
+    def test_their_number_has_a_limit(self, monkeypatch):
+        monkeypatch.setattr("videos.pages.related.KEPT_LISTS", 2)
+        kept = Lists()
+        for number in range(3):
+            kept.note(number, None, list(range(MORE_VIDEOS)))
+        assert [kept.get(number) is None for number in range(3)] == [True, False, False]
 
 
 def test_a_card_without_a_noted_publication_has_no_place(client):
