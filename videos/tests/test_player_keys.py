@@ -248,7 +248,9 @@ def test_a_video_goes_on_where_it_was_left_until_it_has_been_watched(visit, cont
     until(page, f"{KEPT}.length === 0")
     page.goto(f"{address}/playlist/walks/")
     until(page, "document.querySelector('[data-video] .watched').textContent === 'Watched'")
-    page.evaluate("localStorage['vlog-watched'] = JSON.stringify([Number(document.querySelector('li + li').dataset.video)])")
+    page.evaluate(
+        "localStorage['vlog-watched'] = JSON.stringify([Number(document.querySelector('li + li').dataset.video)])"
+    )
     assert visit("?list=walks").locator(".watch-list .watched").all_inner_texts() == ["Playing", "Watched"]
     page.goto(f"{address}/")
     page.wait_for_load_state("networkidle")
