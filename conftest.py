@@ -14,6 +14,7 @@ import hypothesis
 import jinja2
 import psycopg
 import pytest
+import redis
 from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.db import connection
@@ -92,6 +93,20 @@ pytest_plugins = [
     "vlog.tests.earlier_release",
     "vlog.tests.slow",
 ]
+
+
+REDIS = redis.Redis.from_url(redis_client_url(settings.REDIS_URL))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Forget what earlier tests guessed and called, before any fixture logs in.
+
+    All tests of this process have one address, and the limits of an address count for up to an hour.
+    """
+    for kind in ("guesses", "bucket"):
+        for key in REDIS.scan_iter(f"*:{kind}:*", count=1000):
+            REDIS.delete(key)
 
 
 @pytest.hookimpl(trylast=True)

@@ -104,7 +104,7 @@ def page_bars_of(result: Captions | Desk | Kept | Releases | Throughput) -> Iter
         return
     if isinstance(result, Captions):
         yield Bar("(x) the caption desk opens after", statistics.median(result.opened), 1, " s", decides=False)
-        yield Bar("(x) script for a letter, 95 %", result.letter, 16, " ms", decides=False)
+        yield Bar("(x) script for a letter, 95 %", result.letter, 16, " ms")
         yield Bar("(x) search in captions, 95 %", result.search, 50, " ms", decides=False)
         return
     if isinstance(result, Kept | Desk):

@@ -31,23 +31,15 @@ INSERT INTO cues (track_id, start, "end", text)
     FROM caption_tracks t JOIN videos v ON v.id = t.video_id AND v.slug = 'long', generate_series(0, %(cues)s - 1) n
 """
 DESK = "document.getElementById('caption-desk').desk"
-# What Chromium spends in script and in layout for one letter at a place in the middle of the text.
-LETTER = f"""(index) => {{
-    const desk = {DESK};
-    desk.go(index, {{ seek: false }});
-    const area = document.activeElement;
-    const started = performance.now();
-    area.setRangeText('x', area.selectionStart, area.selectionEnd, 'end');
-    area.dispatchEvent(new InputEvent('input', {{ bubbles: true }}));
-    desk.list.render();
-    desk.wave.draw();
-    return performance.now() - started;
-}}"""
+# Goes to a place in the middle of the text, whose rows are then in the page.
+GO = f"(index) => {{ {DESK}.go(index, {{ seek: false }}); }}"
+FRAME = "() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))"
+SPENT = ("ScriptDuration", "LayoutDuration", "RecalcStyleDuration")
 
 
 @dataclass
 class Captions:
-    """Seconds until the desk can be used; milliseconds of script for a letter, and of a search, each one."""
+    """Seconds until the desk can be used; milliseconds of the page's processor time for a letter, and of a search."""
 
     opened: list[float] = field(default_factory=list)
     letters: list[float] = field(default_factory=list)
@@ -95,7 +87,9 @@ def _edit(installation: Installation, found: Captions, rounds: int) -> None:
             seconds = _open(page, str(address))
             if number:  # the first one loads the scripts
                 found.opened.append(seconds)
-        found.letters += [page.evaluate(LETTER, 100 + 200 * number) for number in range(LETTERS)]
+        devtools = page.context.new_cdp_session(page)
+        devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
+        found.letters += [_type(page, devtools, 100 + 200 * number) for number in range(LETTERS)]
         browser.close()
 
 
@@ -104,6 +98,21 @@ def _open(page: Any, address: str) -> float:
     page.goto(address, wait_until="commit")
     page.wait_for_selector(".cue textarea")
     return time.monotonic() - started
+
+
+def _type(page: Any, devtools: Any, index: int) -> float:
+    """Return what script, styles and layout of a letter take until it is shown, in time of the processor."""
+    page.evaluate(GO, index)
+    page.evaluate(FRAME)
+    before = _spent(devtools)
+    page.keyboard.press("x")
+    page.evaluate(FRAME)
+    return 1000 * (_spent(devtools) - before)
+
+
+def _spent(devtools: Any) -> float:
+    metrics = devtools.send("Performance.getMetrics")["metrics"]
+    return sum(float(metric["value"]) for metric in metrics if metric["name"] in SPENT)
 
 
 def _search(installation: Installation, found: Captions) -> None:

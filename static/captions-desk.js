@@ -31,7 +31,11 @@ class Desk {
       language,
     });
     this.player = new Player(root, this.text);
-    this.wave = new Wave(root.querySelector("canvas"), this.text, this.checks, { address: sound, duration: this.duration });
+    this.wave = new Wave(root.querySelector("canvas"), this.text, this.checks, {
+      address: sound,
+      duration: this.duration,
+      seconds: root.querySelector(".zoom .meta"),
+    });
     this.find = new FindBar(root.querySelector("#find-bar"), this);
     this.shift = new ShiftBar(root.querySelector("#shift-bar"), this);
     this.comparison = new Comparison(document.getElementById("comparison"), this);
@@ -74,17 +78,17 @@ class Desk {
   }
 
   #changed({ splices, focus }) {
+    const { open } = this.checks;
     this.checks.follow(splices);
     this.list.follow(splices);
-    this.wave.schedule();
+    this.wave.change(splices, this.checks.open !== open);
     this.player.tell();
     this.status.count();
     if (focus !== undefined) this.go(Math.min(focus, this.text.cues.length - 1), { seek: false });
   }
 
   #moved({ time, index }) {
-    this.wave.now = index;
-    this.wave.follow(time);
+    this.wave.follow(time, index);
     this.list.setNow(index);
     const isEditing = this.list.box.contains(document.activeElement);
     if (index >= 0 && this.player.isPlaying && !isEditing && index !== this.followed) this.list.show(index);
@@ -165,8 +169,7 @@ class Desk {
   }
 
   #split() {
-    const area = document.activeElement;
-    const place = area?.matches?.(".cue textarea") ? area.selectionStart : Math.floor(this.cue.text.length / 2);
+    const place = this.list.row(this.list.current)?.querySelector("textarea").selectionStart ?? 0; // kept without the focus
     const splices = edits.split(this.text.cues, this.list.current, place);
     if (!splices.length) return this.say(translated("Put the cursor between two words, then split."), true);
     this.#perform(splices);

@@ -26,7 +26,7 @@ export class CueList {
     for (const spacer of [this.top, this.bottom]) spacer.setAttribute("role", "presentation");
     box.replaceChildren(this.top, this.bottom);
     box.addEventListener("scroll", () => this.schedule(), { passive: true });
-    new ResizeObserver(() => this.schedule()).observe(box);
+    new ResizeObserver(() => this.#resized()).observe(box);
     this.relist();
   }
 
@@ -57,6 +57,12 @@ export class CueList {
   refresh() {
     for (const row of this.#rows.values()) row.remove();
     this.#rows.clear();
+    this.schedule();
+  }
+
+  // In another width, texts have other heights.
+  #resized() {
+    for (const row of this.#rows.values()) row.cue = null;
     this.schedule();
   }
 
@@ -93,11 +99,19 @@ export class CueList {
       this.#rows.delete(index);
     }
     let before = this.top;
-    for (const index of wanted) before = this.#placed(index, before);
+    const written = [];
+    let place = first;
+    for (const index of wanted) {
+      before = this.#placed(index, before);
+      if (this.#write(before, index)) written.push(place);
+      place += 1;
+    }
     this.top.style.height = `${this.#offsets[first]}px`;
     this.bottom.style.height = `${this.#offsets[this.length] - this.#offsets[last]}px`;
-    let place = first;
-    for (const index of wanted) this.#note(place++, this.text.cues[index], this.#rows.get(index).offsetHeight || ESTIMATE);
+    for (const each of written) {
+      const index = this.indexAt(each);
+      this.#note(each, this.text.cues[index], this.#rows.get(index).offsetHeight || ESTIMATE);
+    }
   }
 
   #note(place, cue, height) {
@@ -115,15 +129,15 @@ export class CueList {
       this.#rows.set(index, row);
     }
     if (before.nextElementSibling !== row) before.after(row);
-    this.#write(row, index);
     return row;
   }
 
+  // Returns whether there was anything to write.
   #write(row, index) {
     const cue = this.text.cues[index];
     const marks = this.checks.marks[index];
     const shown = this.now === index;
-    if (row.cue === cue && row.marks === marks && row.index === index && row.shown === shown && row.fixed === this.readOnly) return;
+    if (row.cue === cue && row.marks === marks && row.index === index && row.shown === shown && row.fixed === this.readOnly) return false;
     const isNew = row.index !== index;
     Object.assign(row, { cue, marks, index, shown, fixed: this.readOnly });
     const isOpen = marks > 0 && !cue.checked;
@@ -143,8 +157,13 @@ export class CueList {
       end.setAttribute("aria-label", translated("End of caption %(number)s", { number: index + 1 }));
       area.setAttribute("aria-label", translated("Text of caption %(number)s", { number: index + 1 }));
     }
+    const notes = row.querySelector(".notes");
+    notes.id = `notes-${index}`;
+    if (isOpen) area.setAttribute("aria-describedby", notes.id);
+    else area.removeAttribute("aria-describedby");
     writeMarked(row.querySelector(".marked"), cue, marks);
     writeNote(row, cue, isOpen ? marks : 0, this.readOnly);
+    return true;
   }
 
   row(index) { return this.#rows.get(index); }
@@ -207,7 +226,7 @@ function writeNote(row, cue, marks, readOnly) {
   const names = [...NAMES].filter(([mark]) => marks & mark);
   const pills = names.map(([mark, name]) => {
     const pill = document.createElement("span");
-    pill.className = "pill warn";
+    pill.className = mark === UNSURE ? "visually-hidden" : "pill warn"; // such words are underlined
     pill.textContent = name;
     pill.title = explain(mark, cue);
     return pill;

@@ -2,6 +2,7 @@
 
 import { shownAt } from "./captions-cues.js";
 import { clock } from "./captions-edits.js";
+import { write } from "./captions-status.js";
 
 const RATES = [1, 0.8, 0.6, 1.5];
 const LEAD = 0.05; // seconds before a cue, so that its first sound is played
@@ -80,10 +81,9 @@ export class Player extends EventTarget {
     const index = shownAt(this.text.cues, this.time);
     const cue = this.text.cues[index];
     if (this.loop && cue && !this.looped) this.looped = cue;
-    this.preview.firstElementChild.textContent = cue?.text ?? "";
+    write(this.preview.firstElementChild, cue?.text ?? "");
     this.preview.hidden = !cue?.text;
-    const shown = clock(this.time);
-    if (this.position.textContent !== shown) this.position.textContent = shown;
+    write(this.position, clock(this.time));
     this.dispatchEvent(new CustomEvent("time", { detail: { time: this.time, index } }));
   }
 }

@@ -33,7 +33,7 @@ export class Saver extends EventTarget {
     if (this.state === "conflict") return this.stash();
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.flush(), delay);
-    if (this.state !== "offline") this.#set("waiting");
+    if (!["offline", "waiting"].includes(this.state)) this.#set("waiting");
   }
 
   // Saves what is not saved; resolves once a request has ended.

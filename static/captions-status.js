@@ -7,14 +7,23 @@ const SAVED = {
   saving: translated("Saving …"),
   offline: translated("No connection. Your changes are kept in this browser and saved later."),
 };
+const SHOWN = 8000; // milliseconds of a sentence
 const LISTED = {
   all: null,
   check: (desk) => (index) => desk.checks.isOpen(index),
   corrected: (desk) => ({ edited, checked } = {}) => edited || checked,
 };
 
+// Writes a text that differs: the same one would be laid out again, with every letter and every picture of the video.
+export function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
 export class Status {
   #timer = 0;
+  #said = ""; // the sentence that is shown
+  #present = ""; // who else was announced
+  #isOffline = false;
 
   constructor(desk) {
     this.desk = desk;
@@ -45,15 +54,20 @@ export class Status {
 
   #tellSaved({ state, sentence }) {
     if (state !== "saved") this.isDraft = true;
-    const time = new Date().toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" });
-    const saved = this.isDraft ? translated("All changes saved, %(time)s", { time }) : "";
-    this.saved.textContent = state === "saved" ? saved : SAVED[state] ?? translated("Not saved");
+    this.saved.textContent = state === "saved" ? this.#savedAt() : SAVED[state] ?? translated("Not saved");
     this.saved.classList.toggle("bad", ["offline", "refused", "conflict"].includes(state));
     this.conflict.hidden = state !== "conflict";
     if (state === "conflict") this.conflict.scrollIntoView({ block: "nearest" });
     if (sentence) this.say(sentence, true);
-    if (state === "offline") this.region.textContent = SAVED.offline;
+    if (state === "offline" && !this.#isOffline) this.region.textContent = SAVED.offline; // not with each retry
+    if (["offline", "saved"].includes(state)) this.#isOffline = state === "offline";
     this.#tellPublish();
+  }
+
+  #savedAt() {
+    if (!this.isDraft) return "";
+    const time = new Date().toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" });
+    return translated("All changes saved, %(time)s", { time });
   }
 
   #tellPublish() {
@@ -73,13 +87,21 @@ export class Status {
     this.#tellPublish();
   }
 
-  // A sentence above the list that goes again; errors stay until the next one.
+  // A sentence below the list that goes again; errors stay above it until the next one.
   say(sentence, isWrong = false) {
     clearTimeout(this.#timer);
-    this.region.textContent = sentence;
     this.notice.hidden = !isWrong;
-    this.notice.querySelector("p").textContent = isWrong ? sentence : "";
-    if (!isWrong) this.#timer = setTimeout(() => (this.region.textContent = ""), 8000);
+    write(this.notice.querySelector("p"), isWrong ? sentence : "");
+    this.#said = isWrong ? "" : sentence;
+    this.region.textContent = this.#said;
+    this.#tellFoot();
+    if (this.#said) this.#timer = setTimeout(() => this.say(""), SHOWN);
+  }
+
+  #tellFoot() {
+    const { open, confirmed } = this.desk.checks;
+    const checked = translated("%(checked)s checked, %(open)s to check", { checked: confirmed, open });
+    write(this.foot, this.#said || (open ? checked : translated("Nothing to check")));
   }
 
   describe(index) {
@@ -92,14 +114,12 @@ export class Status {
   count() {
     const { checks, text } = this.desk;
     const numbers = { all: text.cues.length, check: checks.open, corrected: checks.edited };
-    for (const chip of this.chips) chip.querySelector("span").textContent = numbers[chip.dataset.chip];
+    for (const chip of this.chips) write(chip.querySelector("span"), String(numbers[chip.dataset.chip]));
     this.undo.disabled = !text.canUndo || this.desk.isReadOnly;
     this.redo.disabled = !text.canRedo || this.desk.isReadOnly;
     this.progress.max = Math.max(checks.open + checks.confirmed, 1);
     this.progress.value = checks.confirmed;
-    this.foot.textContent = checks.open
-      ? translated("%(checked)s checked, %(open)s to check", { checked: checks.confirmed, open: checks.open })
-      : translated("Nothing to check");
+    this.#tellFoot();
     document.getElementById("no-cues").hidden = text.cues.length > 0;
     this.#tellPublish();
   }
@@ -119,7 +139,10 @@ export class Status {
     const editing = others.find((other) => other.edits);
     const person = editing ?? others[0];
     this.others.hidden = !person;
-    if (!person) return this.setReadOnly(false);
+    if (!person) {
+      this.#present = "";
+      return this.setReadOnly(false);
+    }
     const where = person.cue ? translated(" (at caption %(number)s)", { number: person.cue }) : "";
     const { name } = person;
     const what = person.edits
@@ -127,7 +150,8 @@ export class Status {
     this.others.querySelector("strong").textContent = what;
     this.others.querySelector(".where").textContent = where;
     if (editing && !this.joined && !this.desk.text.canUndo) this.setReadOnly(true);
-    this.region.textContent = `${what}${where}.`;
+    if (what !== this.#present) this.region.textContent = `${what}${where}.`; // not each time they go to another caption
+    this.#present = what;
   }
 
   setReadOnly(isReadOnly) {

@@ -2,11 +2,13 @@
 
 import { SHORTEST, lastBefore } from "./captions-cues.js";
 import { clock } from "./captions-edits.js";
+import { write } from "./captions-status.js";
 
 const PART = 300; // seconds of one part, as transcoding/steps/peaks.py makes them
 const RATE = 50; // peaks a second
 const SPANS = [8, 15, 34, 60, 120, 300]; // seconds that are shown
 const EDGE = 7; // pixels at which an edge is taken
+const FINGER = 18; // of a finger
 const RETRY = 1500; // milliseconds
 const [RULER, SOUND, BLOCKS, HEIGHT] = [16, 56, 76, 100]; // pixels: where the parts begin and end
 const FONT = "600 11px system-ui, sans-serif";
@@ -19,10 +21,11 @@ export class Wave extends EventTarget {
   #parts = new Map(); // number → bytes; null while it is on its way or where there is no sound
   #frame = 0;
   #drag = null;
+  #tap = null; // where a press began that is no drag: a finger that scrolls the page does not seek
 
-  constructor(canvas, text, checks, { address, duration }) {
+  constructor(canvas, text, checks, { address, duration, seconds }) {
     super();
-    Object.assign(this, { canvas, text, checks, address, duration });
+    Object.assign(this, { canvas, text, checks, address, duration, seconds });
     new ResizeObserver(() => this.schedule()).observe(canvas);
     canvas.addEventListener("pointerdown", (event) => this.#press(event));
     canvas.addEventListener("pointermove", (event) => this.#move(event));
@@ -47,10 +50,18 @@ export class Wave extends EventTarget {
   }
 
   // Follows the position in the video: the next page once it leaves the window.
-  follow(time) {
-    this.time = time;
+  follow(time, now) {
+    if (this.time === time && this.now === now) return;
+    Object.assign(this, { time, now });
     if (!this.#drag && (time < this.from || time > this.from + this.span * 0.95)) this.#go(time - this.span * 0.1);
     this.schedule();
+  }
+
+  // Draws again after a change, unless only words changed.
+  change(splices, isOtherwise) {
+    const isSame = ({ removed, added }) => removed.length === added.length &&
+      removed.every((cue, place) => cue.start === added[place].start && cue.end === added[place].end);
+    if (isOtherwise || !splices.every(isSame)) this.schedule();
   }
 
   // Returns whether there is sound between two seconds, as far as that is known.
@@ -96,6 +107,7 @@ export class Wave extends EventTarget {
     this.#drawSound(pen, colour, width);
     this.#drawBlocks(pen, colour);
     this.#drawHead(pen, colour);
+    write(this.seconds, `${Math.round(this.span)}\u00a0s`);
     this.canvas.setAttribute("aria-label", translated(
       "Sound from %(start)s to %(end)s", { start: clock(this.from, 0), end: clock(this.from + this.span, 0) }));
   }
@@ -164,14 +176,15 @@ export class Wave extends EventTarget {
 
   #hit(event) {
     const x = event.offsetX;
-    if (event.offsetY < BLOCKS - 2) return null;
+    const reach = event.pointerType === "touch" ? FINGER : EDGE;
+    if (event.offsetY < BLOCKS - (reach - EDGE) - 2) return null;
     const seconds = this.from + x / this.scale;
     const { cues } = this.text;
     let best = null;
     for (let index = Math.max(0, lastBefore(cues, seconds) - 2); index < cues.length; index += 1) {
       const [start, end] = [cues[index].start, cues[index].end].map((at) => (at - this.from) * this.scale);
-      if (start - EDGE > x) break;
-      const room = Math.min(EDGE, (end - start) / 3);
+      if (start - reach > x) break;
+      const room = Math.min(reach, (end - start) / 3);
       if (Math.abs(x - start) <= room) best = { index, part: "start" };
       else if (Math.abs(x - end) <= room) best ??= { index, part: "end" };
       else if (x > start && x < end) best ??= { index, part: "both" };
@@ -183,7 +196,7 @@ export class Wave extends EventTarget {
     if (event.button) return;
     const hit = this.#hit(event);
     if (!hit) {
-      this.dispatchEvent(new CustomEvent("seek", { detail: this.from + event.offsetX / this.scale }));
+      this.#tap = event.offsetX;
       return;
     }
     event.preventDefault();
@@ -216,6 +229,10 @@ export class Wave extends EventTarget {
   }
 
   #release(event) {
+    if (this.#tap !== null && event.type === "pointerup") {
+      this.dispatchEvent(new CustomEvent("seek", { detail: this.from + this.#tap / this.scale }));
+    }
+    this.#tap = null;
     const drag = this.#drag;
     this.#drag = null;
     if (drag?.moved && event.type === "pointerup" && this.text.cues[drag.index] === drag.cue) {

@@ -4,7 +4,14 @@
 
 {
   const form = document.getElementById("video_form");
-  const LABELS = { tag_names: "tags", new_password: "password", visible_from: "visibility", visible_until: "visibility" };
+  const WORDS = {
+    title: translated("title"), description: translated("description"), category: translated("category"),
+    tag_names: translated("tags"), chapters: translated("chapters"), audio_tracks: translated("audio tracks"),
+    poster: translated("poster"), slug: translated("address"), visibility: translated("visibility"),
+    visible_from: translated("visibility"), visible_until: translated("visibility"), new_password: translated("password"),
+    cancel_planned: translated("planned changes"), publish_early: translated("publish early"),
+    downloads: translated("downloads"),
+  };
   const find = (id) => document.getElementById(id);
 
   document.documentElement.classList.add("scripted");
@@ -25,12 +32,6 @@
   find("copy-address")?.addEventListener("click", copyAddress);
   // What has been made since the page was loaded needs other cards, which typed text must not be lost for.
   document.addEventListener("live-end", () => window.hasUnsavedChanges?.() || window.keepsPage?.() || location.reload());
-  const error = document.querySelector(".errors :is(input, select, textarea)");
-  if (error) {
-    document.querySelector(".errors .errorlist")?.setAttribute("id", "first-error");
-    error.focus({ preventScroll: true });
-    addEventListener("load", () => error.scrollIntoView({ block: "center" }));
-  }
 
   function countTitle() {
     const [title, count] = [find("id_title"), document.querySelector("[data-counts]")];
@@ -56,7 +57,6 @@
     form.addEventListener("input", show);
     form.addEventListener("change", show);
     form.addEventListener("vlog-change", show);
-    find("discard").addEventListener("click", () => window.forgetChanges?.());
   }
 
   // Fields of the other forms, which have buttons of their own, are none of this one's.
@@ -71,7 +71,7 @@
   function wordOf(name) {
     const [base] = name.split("-");
     const word = name.includes("-") ? base : name.replace(/_[01]$/, "");
-    return (LABELS[word] ?? word).replaceAll("_", " ");
+    return WORDS[word] ?? word;
   }
 
   function saveWithKeys() {

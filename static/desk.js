@@ -9,6 +9,23 @@
     fill((messages[one] ?? [one, many])[form(number)] ?? many, { number, ...values });
 }
 
+// The first field with an error gets the focus, after scripts of Django that give it to the first field.
+addEventListener("load", () => {
+  const wrong = document.querySelector('.errors :is(input:not([type="hidden"]), select, textarea), .conflict input');
+  if (!wrong) return;
+  wrong.focus({ preventScroll: true });
+  wrong.scrollIntoView({ block: "center" });
+  wrong.id ||= "first-error";
+  document.querySelector('a[href="#first-error"]')?.setAttribute("href", `#${wrong.id}`);
+});
+
+// A video may have no poster: its place stays empty.
+{
+  const hide = (image) => image.classList.add("missing");
+  for (const image of document.images) if (image.complete && !image.naturalWidth) hide(image);
+  document.addEventListener("error", ({ target }) => target instanceof HTMLImageElement && hide(target), true);
+}
+
 // The frame of the desk: "/" goes to the search, Esc and a click elsewhere close what is open.
 (() => {
   const search = document.getElementById("find");

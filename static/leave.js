@@ -15,6 +15,7 @@
   document.addEventListener("input", () => (sent = null)); // the page is still there: the submission was stopped
   addEventListener("beforeunload", (event) => hasUnsavedChanges() && event.preventDefault());
   window.hasUnsavedChanges = hasUnsavedChanges;
+  document.addEventListener("click", ({ target }) => target.closest("[data-discard]") && window.forgetChanges());
   window.forgetChanges = () => (saved = new Map());
 
   function hasUnsavedChanges() {

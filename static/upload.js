@@ -103,7 +103,7 @@
         row.classList.toggle("errors", Boolean(name));
         if (name) row.prepend(list(errors[name]));
       }
-      this.form.querySelector(".form-row.errors :is(input, select, textarea)")?.focus();
+      this.form.querySelector('.form-row.errors :is(input:not([type="hidden"]), select, textarea)')?.focus();
     }
 
     show(item) {

@@ -24,6 +24,7 @@ from workers.models import Worker
 
 log = logging.getLogger(__name__)
 
+WARNED = timedelta(days=7)  # before the first video that came archived from another site is deleted permanently
 NUMBER = re.compile(r"(\d+)")
 PURGED = re.compile(r"purged-(\d+)")
 
@@ -37,16 +38,35 @@ def archive(video_id: int, by: str, version: int | None = None) -> bool:
         video = _lock(video_id, Video.objects.not_archived())
         if video is None or version not in (None, video.version):
             return False
-        entry = ArchiveEntry.objects.archive(video, by)
-        rows = _with_versions(video)
-        for row in rows:
-            _stop_work(row)
-            placement.relocate(row)
-        entry.size = sum(ledger.measure(row).total for row in rows)
-        entry.save(update_fields=["size"])
-        audit.record("archived", subject=video)
+        _archive(video, ArchiveEntry.objects.archive(video, by))
     log.info("«%s» was archived by %s", video, by)
     return True
+
+
+def bring(video: Video, slug: str, by: str, at: datetime) -> None:
+    """Archive a new video that was archived in another site, under the slug that it had there.
+
+    Call it in a transaction.
+    """
+    locked = _lock(video.pk, Video.objects.not_archived())
+    if locked is not None:
+        _archive(locked, ArchiveEntry.objects.archive(locked, by, slug=slug, at=counted_from(at)))
+
+
+def counted_from(at: datetime) -> datetime:
+    """Return when a video counts as archived that came archived: its time goes on, but a week is left at least."""
+    return max(at, timezone.now() - timedelta(days=settings.ARCHIVE_RETENTION_DAYS) + WARNED)
+
+
+def _archive(video: Video, entry: ArchiveEntry) -> None:
+    """Stop the work on a video and its versions, move their files, and note their size."""
+    rows = _with_versions(video)
+    for row in rows:
+        _stop_work(row)
+        placement.relocate(row)
+    entry.size = sum(ledger.measure(row).total for row in rows)
+    entry.save(update_fields=["size"])
+    audit.record("archived", subject=video)
 
 
 def restore(video_id: int) -> Video | None:

@@ -34,7 +34,7 @@ class TaggedForm(forms.ModelForm):
         help_text=TAGS_HELP,
         max_length=1000,
         widget=AdminTextInputWidget(
-            attrs={"data-suggestions": reverse_lazy("admin:videos_tag_names"), "autocomplete": "off"}
+            attrs={"data-suggestions": reverse_lazy("admin:videos_tag_names"), "data-tokens": "", "autocomplete": "off"}
         ),
     )
 
@@ -201,7 +201,7 @@ class VisibilityForm(forms.ModelForm):
             try:
                 publication.check(self.instance, **self.schedule())
             except PublicationError as error:
-                self.add_error("visibility", str(error))
+                self.add_error(error.field, str(error))
         return data
 
 

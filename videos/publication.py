@@ -28,7 +28,14 @@ log = logging.getLogger(__name__)
 
 
 class PublicationError(ValueError):
-    """The visibility or the schedule is impossible; the message says why, for the editor."""
+    """The visibility or the schedule is impossible; the message says why, for the editor.
+
+    field: the one of the form that the message is about.
+    """
+
+    def __init__(self, message: str, field: str = "visibility") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 def set_visibility(
@@ -65,22 +72,24 @@ def check(
     now = timezone.now()
     if at is not None and at <= now:
         raise PublicationError(
-            _("%(at)s is in the past. To change the visibility now, give no time.") % {"at": _moment(at)}
+            _("%(at)s is in the past. To change the visibility now, give no time.") % {"at": _moment(at)},
+            "visible_from",
         )
     if until is not None and until <= (at or now):
         raise PublicationError(
-            _("The visibility would end at %(until)s, before it begins. Give a later end.") % {"until": _moment(until)}
+            _("The visibility would end at %(until)s, before it begins. Give a later end.") % {"until": _moment(until)},
+            "visible_until",
         )
     if until is not None and visibility == Visibility.PRIVATE:
-        raise PublicationError(_("A private video stays private after the end, so give no end."))
+        raise PublicationError(_("A private video stays private after the end, so give no end."), "visible_until")
     if password and visibility != Visibility.PASSWORD:
         raise PublicationError(_("Only a video with the visibility “password” has a password."))
     if len(password) > MAX_PASSWORD:
         raise PublicationError(
-            _("A password has %(max_password)s characters at most.") % {"max_password": MAX_PASSWORD}
+            _("A password has %(max_password)s characters at most.") % {"max_password": MAX_PASSWORD}, "new_password"
         )
     if visibility == Visibility.PASSWORD and not password and not video.in_force().password:
-        raise PublicationError(_("Give a password: the video has none yet."))
+        raise PublicationError(_("Give a password: the video has none yet."), "new_password")
 
 
 def _write(video: Video, visibility: str, password: str, published_at: datetime | None = None) -> None:

@@ -179,7 +179,7 @@ class VersionedForm(forms.ModelForm):
         """Return the value of a field as text."""
         field = self.fields[name]
         if isinstance(field, forms.BooleanField):
-            return str(yesno(bool(value), "yes,no"))
+            return str(yesno(bool(value), _("yes,no")))
         if isinstance(field, forms.ModelChoiceField):
             with suppress(forms.ValidationError):
                 return str(field.to_python(value) or "")

@@ -99,7 +99,6 @@ try:
     ALERT_FROM = addresses.parse_sender(env.str("ALERT_FROM", addresses.default_sender(BASE_URL)))
     ALERT_WEBHOOK = addresses.parse_webhook(env.str("ALERT_WEBHOOK", ""))
     WEBHOOK_PRIVATE_ADDRESSES = parse_networks("WEBHOOK_PRIVATE_ADDRESSES", env.str("WEBHOOK_PRIVATE_ADDRESSES", ""))
-    IMPORTS = imports.parse(env)
     _mail = parse_email_url(env.str("EMAIL_URL", "smtp://localhost"))
     EMAIL_HOST, EMAIL_PORT, EMAIL_TIMEOUT = _mail["host"], _mail["port"], 10  # seconds
     EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail["user"], _mail["password"]
@@ -109,6 +108,7 @@ try:
     SOURCES_DIR, MEDIA_DIR = folder(DATA_DIR / "sources"), folder(DATA_DIR / "media")
     ARCHIVE_DIR = folder(DATA_DIR / "archive")
     WHISPER_DIR = folder(DATA_DIR / "whisper")
+    IMPORTS = imports.parse(env, DATA_DIR)
     SECRET_KEY = env.str("SECRET_KEY", "") or stored_secret(DATA_DIR / "secret-key")
     DATABASES = {"default": parse_database_url(env.str("DATABASE_URL", "") or embedded.database_url(DATA_DIR))}
     REDIS_URL = addresses.parse_redis_url(env.str("REDIS_URL", "") or embedded.redis_url(DATA_DIR))

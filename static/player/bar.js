@@ -6,7 +6,7 @@ import { fill } from "./answer.js";
 export function showBar(player) {
   const { video, find } = player;
   const range = find(".seek");
-  const bar = { player, range, pieces: [], length: 0, card: find(".hover-card"), tiles: null };
+  const bar = { player, range, pieces: [], length: 0, card: find(".hover-card") };
   const length = () => (Number.isFinite(video.duration) ? video.duration : Number(range.max));
   const measure = () => {
     if (bar.length === length()) return;
@@ -79,9 +79,8 @@ async function point(bar, { clientX, pointerType }) {
   card.dataset.moment = moment.toFixed(3);
   card.hidden = false;
   place(card, clientX - box.left, box.width);
-  bar.tiles ??= loadTiles(player.stage.dataset.tiles);
-  const tile = (await bar.tiles).find(({ end }) => moment < end);
-  if (tile && card.dataset.moment === moment.toFixed(3)) paint(card, tile);
+  const tile = await tileAt(player, moment);
+  if (tile && card.dataset.moment === moment.toFixed(3)) paint(card.querySelector(".tile"), tile);
   place(card, clientX - box.left, box.width);
 }
 
@@ -90,10 +89,15 @@ function place(card, x, width) {
   card.style.left = `${Math.min(Math.max(x, half), width - half)}px`;
 }
 
-function paint(card, { sheet, x, y, width, height }) {
-  const picture = card.querySelector(".tile");
+export function paint(picture, { sheet, x, y, width, height }) {
   picture.hidden = false;
   picture.style.cssText = `width: ${width}px; height: ${height}px; background: url("${sheet}") -${x}px -${y}px`;
+}
+
+// Returns the picture of a moment, if there is one.
+export async function tileAt(player, moment) {
+  player.tiles ??= loadTiles(player.stage.dataset.tiles);
+  return (await player.tiles).find(({ end }) => moment < end);
 }
 
 // The storyboard is a WebVTT file whose cues name a part of a sheet: storyboard-0.jpg#xywh=160,90,160,90

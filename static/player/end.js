@@ -58,7 +58,9 @@ function listOf({ keeps }) {
   }
   const list = document.querySelector(".watch-list ol");
   const current = list?.querySelector("[aria-current]");
-  if (current) list.scrollTop = current.offsetTop - list.offsetTop - current.offsetHeight;
+  const showCurrent = () => { if (current) list.scrollTop = current.offsetTop - current.offsetHeight; };
+  document.querySelector(".watch-list .fold input")?.addEventListener("change", showCurrent);
+  showCurrent();
   return { autoplay, says: document.getElementById("countdown") };
 }
 

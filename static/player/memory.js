@@ -2,7 +2,9 @@
 
 const SETTINGS = "vlog-player";
 const POSITIONS = "vlog-positions";
+const WATCHED = "vlog-watched";
 const MAX_VIDEOS = 50;
+const MAX_WATCHED = 500;
 const MAX_AGE = 90 * 24 * 3600 * 1000; // milliseconds
 const FIRST = 10; // seconds: a video that was left earlier begins at its start
 const LAST = 0.95; // of the duration: from there on, a video has been watched
@@ -50,11 +52,19 @@ export function forget(id) {
 
 export function forgetAll() {
   write(POSITIONS, []);
+  write(WATCHED, []);
+}
+
+// The ids of the videos that were watched to their end, the latest first.
+export function watched() {
+  return read(WATCHED, []).filter(Number.isInteger);
 }
 
 // `entry` names a video: id, page, title, poster, its duration `of` and the second `at`.
 export function keepPosition(entry, now = Date.now()) {
   const others = positions(now).filter(({ id }) => id !== entry.id);
-  const isUnfinished = entry.at >= FIRST && entry.at < LAST * entry.of;
+  const isWatched = entry.at >= LAST * entry.of;
+  if (isWatched) write(WATCHED, [entry.id, ...watched().filter((id) => id !== entry.id)].slice(0, MAX_WATCHED));
+  const isUnfinished = entry.at >= FIRST && !isWatched;
   write(POSITIONS, isUnfinished ? [{ ...entry, when: now }, ...others].slice(0, MAX_VIDEOS) : others);
 }

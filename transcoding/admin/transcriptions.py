@@ -3,7 +3,6 @@
 from typing import Any
 
 from django import forms
-from django.conf.locale import LANG_INFO
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
@@ -21,13 +20,6 @@ from videos.formatting import clock
 from videos.models import Transcription, Video, through_video
 from vlog.sentences import one_or_many, plural
 
-
-def languages() -> list[tuple[str, str]]:
-    """Return the languages that may be spoken, by their names in the language of the page."""
-    known = [(code, _(tracks.name_of(code))) for code in LANG_INFO if len(code) == 2]
-    return [("", _("Detected")), *sorted(known, key=lambda pair: pair[1])]
-
-
 OFF = gettext_lazy(
     "Captions are off, because VLOG_WHISPER_MODEL is “none”. Set it to the name of a model, such as base, or to the "
     "path of weights, and restart VLog."
@@ -37,7 +29,7 @@ OFF = gettext_lazy(
 class TranscriptionForm(forms.ModelForm):
     given_language = forms.ChoiceField(
         label=gettext_lazy("Spoken language"),
-        choices=languages,
+        choices=tracks.spoken,
         required=False,
         help_text=gettext_lazy("Choose a language if the wrong one was detected. Saving transcribes the video again."),
     )

@@ -48,12 +48,15 @@ def open_for(job: TranscodingJob) -> bool:
     A video that has a transcription keeps it, and one with other captions in its spoken language gets none. Call it in
     a transaction.
     """
-    if not is_enabled() or Transcription.objects.filter(video=job.video_id).exists():
+    row = Transcription.objects.filter(video=job.video_id).first()
+    # One that is pending without a chunk came with an export, for its names and terms.
+    is_known = row and (row.status != Transcription.Status.PENDING or job.chunks.transcriptions().exists())
+    if not is_enabled() or is_known:
         return False
     if has_captions(job):
         Transcription.objects.skip(job.video_id, NOT_NEEDED)
         return False
-    return _open(job, language="")
+    return _open(job, language=row.given_language if row else "")
 
 
 def has_captions(job: TranscodingJob) -> bool:

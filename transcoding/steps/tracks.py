@@ -247,6 +247,12 @@ def _language_name(language: str) -> str:
     return UNNAMED if language == languages.UNKNOWN else name[:1].upper() + name[1:]
 
 
+def spoken() -> list[tuple[str, str]]:
+    """Return the languages that may be spoken, by their names in the language of the page."""
+    known = [(code, gettext(name_of(code))) for code in LANG_INFO if len(code) == 2]
+    return [("", gettext("Detected")), *sorted(known, key=lambda pair: pair[1])]
+
+
 def name_of(language: str, kind: str = "name") -> str:
     """Return the English name of a language, or with `name_local` its own; its code where the name is unknown."""
     codes = (language.lower(), languages.primary(language))

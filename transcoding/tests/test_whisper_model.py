@@ -166,3 +166,13 @@ def test_a_checkpoint_of_ones_own_may_have_its_hash_beside_it(tmp_path):
     own.write_bytes(b"other")
     with pytest.raises(UnusableWeights, match="says another"):
         weights.check_own(own)
+
+
+def test_the_weights_for_faster_whisper_may_have_their_hash_beside_them(tmp_path):
+    (tmp_path / "model.bin").write_bytes(CONTENT)
+    (tmp_path / "model.bin.sha256").write_text(f"{RIGHT}  model.bin\n")
+    assert RIGHT in run("check", f"faster:{tmp_path}")
+    assert run("path", str(tmp_path)) == f"{tmp_path}/model.bin\n"
+    (tmp_path / "model.bin").write_bytes(b"other")
+    with pytest.raises(CommandError, match="says another"):
+        run("check", f"faster:{tmp_path}")

@@ -5,8 +5,10 @@ from http import HTTPStatus
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.forms.models import model_to_dict
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -26,6 +28,7 @@ from videos.admin.captions_list import state_of
 from videos.admin.publication import grant_to_editor
 from videos.captions import CaptionsError
 from videos.models import CaptionTrack, TrackKind, TrackState, Transcription, Video
+from videos.models.categories import GLOSSARY
 from vlog import names
 
 PEAKS_SECONDS = 24 * 3600  # a browser keeps them; another file of the video has another address
@@ -65,6 +68,24 @@ class TrackForm(NewTrackForm):
     is_forced = forms.BooleanField(required=False, label=gettext_lazy("Only what is said in other languages"))
 
 
+class SpokenForm(forms.Form):
+    """What Whisper is told of a video."""
+
+    given_language = forms.ChoiceField(
+        label=gettext_lazy("Spoken language"),
+        choices=tracks.spoken,
+        required=False,
+        widget=forms.Select({"class": "input"}),
+    )
+    glossary = forms.CharField(
+        label=gettext_lazy("Names and terms"),
+        max_length=GLOSSARY,
+        required=False,
+        help_text=gettext_lazy("As they are spelled, with commas between: Nessebar, Dr. Ozgur, WebVTT."),
+        widget=INPUT,
+    )
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 def desk(request: HttpRequest, video_id: int, *, site: Any) -> HttpResponse:
     """Show the captions of a video, or do what one of the forms asks for."""
@@ -73,6 +94,7 @@ def desk(request: HttpRequest, video_id: int, *, site: Any) -> HttpResponse:
         return _act(site, request, video)
     rows = captions.listed(video)
     track = chosen(request, rows)
+    transcription = Transcription.objects.filter(video=video).first()
     grant_to_editor(request, video)
     context = {
         **site.admin_site.each_context(request),
@@ -89,14 +111,21 @@ def desk(request: HttpRequest, video_id: int, *, site: Any) -> HttpResponse:
         "suffixes": ",".join(SUFFIXES),
         "form": _form_of(track),
         "new_form": NewTrackForm(auto_id="new-%s"),
-        "transcription": Transcription.objects.filter(video=video).first(),
+        "transcription": transcription,
         "can_transcribe": is_enabled() and hasattr(video, "job"),
+        "spoken_form": SpokenForm(auto_id="spoken-%s", initial=model_to_dict(transcription) if transcription else None),
+        "other_terms": _other_terms(video),
     }
     return TemplateResponse(request, "admin/videos/captions.html", context)
 
 
 def _drafts(track: CaptionTrack) -> int:
     return sum(version.state == TrackState.DRAFT for version in track.versions.all())
+
+
+def _other_terms(video: Video) -> str:
+    """Return the names and terms that Whisper gets beside those of a video: of the site, and of its category."""
+    return ", ".join(filter(None, (settings.WHISPER_PROMPT, video.category.glossary if video.category else "")))
 
 
 def chosen(request: HttpRequest, rows: list[CaptionTrack]) -> CaptionTrack | None:
@@ -114,7 +143,7 @@ def changeable(site: Any, request: HttpRequest, video_id: int) -> Video:
     """Return a video whose captions this person may change. Raises PermissionDenied and Http404."""
     if not site.has_change_permission(request):
         raise PermissionDenied
-    return get_object_or_404(site.get_queryset(request).select_related("job"), pk=video_id)
+    return get_object_or_404(site.get_queryset(request).select_related("job", "category"), pk=video_id)
 
 
 def _form_of(track: CaptionTrack | None) -> TrackForm | None:
@@ -170,7 +199,9 @@ def _delete(request: HttpRequest, video: Video) -> tuple[str, int | None]:
 
 
 def _transcribe(request: HttpRequest, video: Video) -> tuple[str, int | None]:
-    if not (is_enabled() and hasattr(video, "job") and tasks.transcribe_again(video.job)):
+    spoken = _cleaned(SpokenForm(request.POST))
+    order = spoken["given_language"], spoken["glossary"]
+    if not (is_enabled() and hasattr(video, "job") and tasks.transcribe_again(video.job, *order)):
         raise CaptionsError(
             _("Captions cannot be made now: the video is not ready, has no sound, or is already waiting.")
         )

@@ -110,7 +110,7 @@ class CategoryAdmin(NamedAdmin, PicturedAdmin):
     """Categories. An editor who is limited to some sees these, and changes none: that would move videos of others."""
 
     page = "category"
-    fields = ("name", "slug", "old_addresses", "description")
+    fields = ("name", "slug", "old_addresses", "description", "glossary")
     deletion_note = one_or_many(
         "%(number)s video will remain without a category", "%(number)s videos will remain without a category"
     )

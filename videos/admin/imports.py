@@ -33,16 +33,9 @@ STATES = {
 }
 
 
-class AddressesForm(forms.Form):
-    addresses = forms.CharField(
-        label=gettext_lazy("Addresses"),
-        widget=forms.Textarea(attrs={"rows": 5, "spellcheck": "false", "autocomplete": "off"}),
-        max_length=MAX_LINES * (ADDRESS_LENGTH + 2),
-        error_messages={
-            "required": gettext_lazy("Enter the address of a file, such as https://example.org/video.mp4.")
-        },
-    )
-    is_page = forms.BooleanField(label=gettext_lazy("These are pages: take the video of each"), required=False)
+class ImportForm(forms.Form):
+    """What the videos of several imports will have in common."""
+
     category = forms.ModelChoiceField(Category.objects.none(), label=gettext_lazy("Category"), required=False)
     tags = forms.CharField(label=gettext_lazy("Tags"), required=False, max_length=1000)
     visibility = forms.ChoiceField(
@@ -57,14 +50,40 @@ class AddressesForm(forms.Form):
         category.queryset = categories_for(user).order_by("name")
         if is_limited(user):
             category.required, category.empty_label = True, None
-        if not settings.IMPORTS.pages:
-            del self.fields["is_page"]
 
     def clean_tags(self) -> str:
         names = [clean(name) for name in self.cleaned_data["tags"].split(",")]
         if any(len(name) > TAG_LENGTH for name in names):
             raise ValidationError(_("A tag has at most %(most)s characters.") % {"most": TAG_LENGTH})
         return ", ".join(name for name in names if name)
+
+    def ask_for(self, addresses: list[str], *, is_page: bool = False) -> int:
+        """Ask for the imports; returns their number. Raises OutboundError, WrongCategory."""
+        fields = {name: self.cleaned_data[name] for name in ("category", "tags", "visibility")}
+        for address in addresses:
+            transfers.ask(self.user, address, fields, via=Via.FORM, is_page=is_page)
+        return len(addresses)
+
+    def ask(self) -> int:
+        """Ask for the imports that the form names; returns their number. Raises OutboundError, WrongCategory."""
+        raise NotImplementedError
+
+
+class AddressesForm(ImportForm):
+    addresses = forms.CharField(
+        label=gettext_lazy("Addresses"),
+        widget=forms.Textarea(attrs={"rows": 5, "spellcheck": "false", "autocomplete": "off"}),
+        max_length=MAX_LINES * (ADDRESS_LENGTH + 2),
+        error_messages={
+            "required": gettext_lazy("Enter the address of a file, such as https://example.org/video.mp4.")
+        },
+    )
+    is_page = forms.BooleanField(label=gettext_lazy("These are pages: take the video of each"), required=False)
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        if not settings.IMPORTS.pages:
+            del self.fields["is_page"]
 
     def clean_addresses(self) -> list[str]:
         """Return the addresses; every line that may not be imported is named."""
@@ -82,12 +101,7 @@ class AddressesForm(forms.Form):
         return list(dict.fromkeys(lines))
 
     def ask(self) -> int:
-        """Ask for the imports; returns their number. Raises OutboundError, WrongCategory."""
-        fields = {name: self.cleaned_data[name] for name in ("category", "tags", "visibility")}
-        is_page = self.cleaned_data.get("is_page", False)
-        for address in self.cleaned_data["addresses"]:
-            transfers.ask(self.user, address, fields, via=Via.FORM, is_page=is_page)
-        return len(self.cleaned_data["addresses"])
+        return self.ask_for(self.cleaned_data["addresses"], is_page=self.cleaned_data.get("is_page", False))
 
 
 def import_page(request: HttpRequest, *, site: Any) -> HttpResponse:
@@ -97,16 +111,17 @@ def import_page(request: HttpRequest, *, site: Any) -> HttpResponse:
     user = cast(User, request.user)
     form = AddressesForm(request.POST or None, user=user, initial={"visibility": settings.DEFAULT_VISIBILITY})
     if request.method == "POST":
-        if _change(request, user):
+        if change(request, user):
             return HttpResponseRedirect(reverse(PAGE))
-        if form.is_valid() and _asked(request, form):
+        if form.is_valid() and asked(request, form):
             return HttpResponseRedirect(reverse(PAGE))
     context = {**site.admin_site.each_context(request), "title": _("Import from addresses"), "form": form}
     context |= {"opts": site.opts, "imports": shown(user), "store": settings.IMPORTS.store_address}
     return TemplateResponse(request, "admin/videos/video/import.html", context)
 
 
-def _asked(request: HttpRequest, form: AddressesForm) -> bool:
+def asked(request: HttpRequest, form: ImportForm) -> bool:
+    """Ask for the imports of a valid form, and tell how many begin; False where one may not, and the form says why."""
     try:
         number = form.ask()
     except (OutboundError, WrongCategory) as error:
@@ -117,12 +132,12 @@ def _asked(request: HttpRequest, form: AddressesForm) -> bool:
     return True
 
 
-def _change(request: HttpRequest, user: User) -> bool:
+def change(request: HttpRequest, user: User) -> bool:
     """Cancel or retry the import that a button names; False where none was pressed."""
-    for name, change in (("cancel", transfers.cancel), ("retry", transfers.retry)):
+    for name, verb in (("cancel", transfers.cancel), ("retry", transfers.retry)):
         if name in request.POST:
             row = Import.objects.of(user).select_related("upload").filter(pk=_key(str(request.POST[name]))).first()
-            if row is None or not change(row):
+            if row is None or not verb(row):
                 messages.warning(request, _("That import has ended meanwhile."))
             return True
     return False

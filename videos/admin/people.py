@@ -1,5 +1,6 @@
 """People in the admin, with the categories to which an editor is limited."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -9,18 +10,20 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from videos.models import Category, CategoryLimit, is_limited
+from videos.models import Category, CategoryLimit, categories_for, is_limited
 from vlog import audit
 from vlog.accounts.admin import AccountAdmin, AccountForm
+from vlog.accounts.people import InvitationForm
 from vlog.accounts.roles import Role, role_of
+from vlog.models import Invitation
 
 admin.site.unregister(User)
 
 ADMINISTRATORS = gettext_lazy("Only editors can be limited: administrators see all videos.")
 
 
-class LimitedAccountForm(AccountForm):
-    categories = forms.ModelMultipleChoiceField(
+def categories_field() -> forms.ModelMultipleChoiceField:
+    return forms.ModelMultipleChoiceField(
         Category.objects,
         required=False,
         widget=forms.CheckboxSelectMultiple,
@@ -29,6 +32,34 @@ class LimitedAccountForm(AccountForm):
             "The editor sees and edits the videos of these categories only. If none is ticked, all videos."
         ),
     )
+
+
+class LimitedInvitationForm(InvitationForm):
+    """An invitation of an editor to some categories. Who has a limit invites to categories of their own."""
+
+    categories = categories_field()
+    field_order = ("email", "role", "categories", "days")
+
+    def __init__(self, actor: User, *args: Any, **kwargs: Any) -> None:
+        super().__init__(actor, *args, **kwargs)
+        offered: Any = self.fields["categories"]
+        offered.queryset, offered.required = categories_for(actor), is_limited(actor)
+        if not offered.required and not offered.queryset.exists():
+            del self.fields["categories"]
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        if data.get("categories") and data.get("role") == Role.ADMINISTRATOR:
+            self.add_error("categories", ADMINISTRATORS)
+        return data
+
+    def details(self) -> dict[str, Any]:
+        chosen = self.cleaned_data.get("categories") or []
+        return {"categories": [category.slug for category in chosen]} if chosen else {}
+
+
+class LimitedAccountForm(AccountForm):
+    categories = categories_field()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -45,7 +76,7 @@ class LimitedAccountForm(AccountForm):
 
 @admin.register(User)
 class PersonAdmin(AccountAdmin):
-    form = LimitedAccountForm
+    form, invitation_form = LimitedAccountForm, LimitedInvitationForm
     fieldsets = (
         *AccountAdmin.fieldsets[:2],
         (gettext_lazy("Access"), {"fields": ("role", "categories", "is_active", "has_second_factor")}),
@@ -64,6 +95,14 @@ class PersonAdmin(AccountAdmin):
             for name, options in found
         ]
 
+    def equip(self, account: User, invitation: Invitation) -> None:
+        """Limit the account as the invitation says: to the categories that answer at these addresses now.
+
+        Of one that was deleted meanwhile the limit stays, as it does for accounts.
+        """
+        found = dict.fromkeys(map(Category.objects.at, invitation.details.get("categories", [])))
+        _limit(account, list(found), actor=account)
+
     @admin.display(description=gettext_lazy("Limited to the categories"))
     def own_limits(self, person: User) -> str:
         return ", ".join(_names(person)) or _("All videos")
@@ -74,11 +113,15 @@ class PersonAdmin(AccountAdmin):
         if form.instance == request.user or is_limited(request.user):
             return  # a limit is widened by those who have none
         if "categories" in form.changed_data or role == Role.ADMINISTRATOR:
-            before = _names(form.instance)
-            CategoryLimit.objects.replace(form.instance, list(form.cleaned_data.get("categories") or []))
-            if before != (after := _names(form.instance)):
-                old, new = {"categories": before}, {"categories": after}
-                audit.record("changed the categories of", subject=form.instance, before=old, after=new)
+            _limit(form.instance, list(form.cleaned_data.get("categories") or []))
+
+
+def _limit(person: User, categories: Sequence[Category | None], actor: User | None = None) -> None:
+    before = _names(person)
+    CategoryLimit.objects.replace(person, categories)
+    if before != (after := _names(person)):
+        old, new = {"categories": before}, {"categories": after}
+        audit.record("changed the categories of", actor=actor, subject=person, before=old, after=new)
 
 
 def _names(person: User) -> list[str]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -71,7 +72,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
         "workers": user.has_perm("workers.view_worker"),
         "plays": user.has_perm("analytics.view_playbacksession"),
     }
-    found: dict[str, Any] = {"sees": sees}
+    found: dict[str, Any] = {"sees": sees, "has_folders": bool(settings.IMPORTS.folders)}
     if sees["videos"]:
         found |= _videos(request)
     if sees["jobs"]:

@@ -66,6 +66,7 @@ class VideoListAdmin(VersionedAdmin, SavedViewsAdmin, BulkAdmin):
             "zone": get_current_timezone_name(),
             "has_change_permission": self.has_change_permission(request),
             "may": self.get_actions(request),
+            "has_folders": bool(settings.IMPORTS.folders),
             **(extra_context or {}),
         }
         return super().changelist_view(request, context)

@@ -23,6 +23,7 @@ from videos import archive, editing, publication, uploads
 from videos.admin import captions, video_page
 from videos.admin.addresses import old_addresses
 from videos.admin.audio_tracks import AudioTrackInline
+from videos.admin.import_folder import folder_page
 from videos.admin.imports import import_page
 from videos.admin.original import original
 from videos.admin.posters import PosterAdmin
@@ -88,6 +89,7 @@ class VideoAdmin(VideoListAdmin, PosterAdmin):
                 name="videos_video_sound",
             ),
             path("import/", wrap(partial(import_page, site=self)), name="videos_video_import"),
+            path("import/folder/", wrap(partial(folder_page, site=self)), name="videos_video_import_folder"),
             path("<int:video_id>/original/", wrap(partial(original, self)), name="videos_video_original"),
             *super().get_urls(),
         ]
@@ -112,7 +114,7 @@ class VideoAdmin(VideoListAdmin, PosterAdmin):
 
     @takes_files("videos.add_video")
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        return super().add_view(request, form_url, extra_context)
+        return super().add_view(request, form_url, {"has_folders": settings.IMPORTS.folders, **(extra_context or {})})
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         video = self.get_object(request, unquote(object_id))

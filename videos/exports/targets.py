@@ -33,6 +33,7 @@ class Target(Protocol):
     def has(self, name: str, size: int, digest: str) -> bool: ...
     def keep_only(self, folder: str, names: set[str]) -> None: ...
     def read(self, name: str) -> bytes | None: ...
+    def exists(self, name: str) -> bool: ...
     def free(self) -> int | None: ...
 
 
@@ -82,6 +83,9 @@ class Folder:
         with _told(path):
             return path.read_bytes() if path.is_file() else None
 
+    def exists(self, name: str) -> bool:
+        return (self.root / name).is_file()
+
     def free(self) -> int | None:
         return shutil.disk_usage(self.root).free
 
@@ -90,10 +94,7 @@ class Bucket:
     """An object store. Each object carries the SHA-256 of its content."""
 
     def __init__(self, url: str) -> None:
-        try:
-            options = parse_storage_url(url, settings.STORAGE_KEY, settings.STORAGE_SECRET)
-        except SettingError as error:
-            raise TargetError(str(error).replace("VLOG_STORAGE_URL", "The address")) from error
+        options = options_of(url)
         self.name, self.prefix = options["bucket_name"], options["location"]
         self.client = client_of(options)
 
@@ -105,15 +106,8 @@ class Bucket:
         return True
 
     def has(self, name: str, size: int, digest: str) -> bool:
-        try:
-            head = self.client.head_object(Bucket=self.name, Key=self._key(name))
-        except ClientError as error:
-            if error.response["Error"].get("Code", "") in NOT_FOUND:
-                return False
-            raise TargetError(_refusal(error)) from error
-        except BotoCoreError as error:
-            raise TargetError(_refusal(error)) from error
-        return bool(head["ContentLength"] == size and head["Metadata"].get("sha256") == digest)
+        head = self._find("head_object", name)
+        return bool(head and head["ContentLength"] == size and head["Metadata"].get("sha256") == digest)
 
     def put_file(self, name: str, size: int, digest: str, source: Open) -> bool:
         if self.has(name, size, digest):
@@ -131,10 +125,25 @@ class Bucket:
                 self._ask("delete_object", Key=entry["Key"])
 
     def read(self, name: str) -> bytes | None:
-        return None  # the objects carry their hashes
+        found = self._find("get_object", name)
+        return found["Body"].read() if found else None
+
+    def exists(self, name: str) -> bool:
+        return self._find("head_object", name) is not None
 
     def free(self) -> int | None:
         return None
+
+    def _find(self, operation: str, name: str) -> Any:
+        """Ask about an object; None where there is none."""
+        try:
+            return getattr(self.client, operation)(Bucket=self.name, Key=self._key(name))
+        except ClientError as error:
+            if error.response["Error"].get("Code", "") in NOT_FOUND:
+                return None
+            raise TargetError(_refusal(error)) from error
+        except BotoCoreError as error:
+            raise TargetError(_refusal(error)) from error
 
     def _key(self, name: str) -> str:
         return f"{self.prefix}/{name}" if self.prefix else name
@@ -144,6 +153,14 @@ class Bucket:
             return getattr(self.client, operation)(Bucket=self.name, **arguments)
         except (ClientError, BotoCoreError, boto3.exceptions.Boto3Error) as error:
             raise TargetError(_refusal(error)) from error
+
+
+def options_of(url: str) -> dict[str, Any]:
+    """Return the options of an address that a command got, with the access key of the site. Raises TargetError."""
+    try:
+        return parse_storage_url(url, settings.STORAGE_KEY, settings.STORAGE_SECRET)
+    except SettingError as error:
+        raise TargetError(str(error).replace("VLOG_STORAGE_URL", "The address")) from error
 
 
 def client_of(options: dict[str, Any]) -> Any:

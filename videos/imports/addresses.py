@@ -1,4 +1,4 @@
-"""Where the file of an import comes from: a web server, the operator's object store, or a page."""
+"""Where the file of an import comes from: a web server, the operator's object store or folders, or a page."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 
 from videos.exports.targets import client_of
+from videos.imports import roots
 from videos.models import ImportKind
 from vlog import fetching, outbound
 from vlog.fetching import Fetched, Unavailable
@@ -28,6 +29,9 @@ def kind_of(address: str, *, is_page: bool) -> ImportKind:
         if not allowed or not address.startswith(allowed) or not key or ".." in PurePosixPath(key).parts:
             raise OutboundError(NO_STORE.format(allowed) if allowed else NOT_ALLOWED)
         return ImportKind.STORE
+    if address.startswith(roots.SCHEME):
+        roots.located(address)
+        return ImportKind.FOLDER
     fetching.check(address, outbound.IMPORTS)
     if is_page and not settings.IMPORTS.pages:
         raise OutboundError(NO_PAGES)

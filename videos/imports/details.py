@@ -72,6 +72,20 @@ def of_values(values: Mapping[str, Any]) -> Details:
     )
 
 
+def of_upload(fields: Mapping[str, Any]) -> Details:
+    """Return the validated details of an upload. What a person has said counts more than what files say."""
+    category = fields.get("category")
+    return Details(
+        title=fields.get("title", ""),
+        description=fields.get("description", ""),
+        category=category.slug if category else "",
+        tags=tuple(name.strip() for name in fields.get("tags", "").split(",") if name.strip()),
+        visibility=fields.get("visibility", ""),
+        publish_early=fields.get("publish_early"),
+        downloads=fields.get("downloads"),
+    )
+
+
 def text(values: Mapping[str, Any], name: str, most: int) -> str:
     """Return a text of several lines. Raises WrongDetails."""
     value = values.get(name)

@@ -1,30 +1,32 @@
-"""An export becomes the same site: categories, tags, videos with all that belongs to them, playlists."""
+"""An export becomes the same site: settings, categories, tags, videos with all that belongs to them, playlists."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from django.db import transaction
+from django.db import DataError, IntegrityError, transaction
 
 from transcoding.engine import pictures
 from transcoding.engine.package import files
 from transcoding.engine.pictures import NotAPicture
 from transcoding.queue.disk_quota import InsufficientSpace
-from videos import uploads
-from videos.imports import documents, originals
-from videos.imports.documents import CueDocument, Exported, WrongExport
-from videos.imports.folder import Entry, Refused, opened
+from videos import archive, uploads
+from videos.exports.documents import VIDEOS
+from videos.imports import belongings, documents, originals
+from videos.imports.belongings import Texts
+from videos.imports.documents import Exported, WrongExport
+from videos.imports.folder import Refused
 from videos.imports.run import Counts, WrongUse
-from videos.imports.taking import Known, Options, note_content, path_text
+from videos.imports.shapes import CueDocument
+from videos.imports.taking import Known, Options, note_content
 from videos.models import (
-    CaptionTrack,
     Category,
     CategorySlug,
-    Chapter,
     Cue,
-    FeaturedVideo,
+    OwnPage,
     Picture,
     Playlist,
     PlaylistFull,
@@ -33,15 +35,22 @@ from videos.models import (
     Tag,
     TagSlug,
     Video,
-    VideoSlug,
     Visibility,
-    VisibilityChange,
+    footer,
 )
 from videos.models.addresses import free_slug_in
 from videos.sidecars import MAX_POSTER_BYTES
-from videos.storage.paths import chosen_poster_path, scratch
+from videos.storage.paths import chosen_poster_path, is_elsewhere, scratch
+from vlog import site
+from vlog.models import SiteSettings
 
 NO_PASSWORD = "its password is not in the export, so it is private: set one in the admin."  # noqa: S105 - a sentence
+INCOMPLETE = (
+    "The export was not completed, so videos may be missing. Run manage.py export again where it was made, and then "
+    "this command."
+)
+OWN_SETTINGS = "The settings of this site stay as they are: name, language, time zone, colour, logo, footer."
+CONTRADICTION = "Its document contradicts itself: {}."
 
 
 @dataclass
@@ -60,7 +69,10 @@ class Arrival:
     def run(self) -> list[Video]:
         """Import everything that the site has not; returns the new videos. Raises WrongUse before the first."""
         self._check_space()
+        if not self.exported.is_complete:
+            self.warn(INCOMPLETE)
         if not self.options.dry_run:
+            self._bring_site()
             self._bring_tags()
             self._bring_categories()
         for folder, document in self.exported.videos.items():
@@ -71,72 +83,80 @@ class Arrival:
         return self._new
 
     def _check_space(self) -> None:
-        total = sum(each["original"]["size"] for each in self.exported.videos.values() if not _known(each))
-        links = self.options.link and originals.is_same_disk(self.exported.root)
-        if total and not links and (reason := originals.space_for(total)):
+        links = self.options.link
+        if links and not self.exported.place.links():
+            raise WrongUse("The originals cannot be linked, because they are elsewhere. Leave out --link.")
+        sizes = [each["original"]["size"] for each in self.exported.videos.values() if not _known(each)]
+        needed = max(sizes, default=0) if is_elsewhere() else sum(sizes)  # each goes on to the store
+        if needed and not links and (reason := originals.space_for(needed)):
             raise WrongUse(reason)
 
     def _one(self, folder: str, document: Mapping[str, Any]) -> None:
-        slug = document["slug"]
+        key = folder.removeprefix(f"{VIDEOS}/")
         try:
             video = self._take(folder, document)
         except Known as known:
             self.counts.known += 1
-            self._videos[slug] = known.video
-            self.say(f"Known: {slug} is {known}.")
+            self._videos[key] = known.video
+            self.say(f"Known: {key} is {known}.")
             return
         except (Refused, InsufficientSpace, WrongExport) as error:
             self.counts.refused += 1
-            self.warn(f"Refused {slug}: {error}")
+            self.warn(f"Refused {key}: {error}")
             return
         self.counts.imported += 1
+        where = " into the archive" if document["archived"] else ""
         if video is None:
-            self.say(f"Would import {slug} as «{document['title']}».")
+            self.say(f"Would import {key}{where} as «{document['title']}».")
             return
-        self._videos[slug] = video
+        self._videos[key] = video
         self._new.append(video)
-        self.say(f"Imported {slug} as «{video.title}» (video {video.pk}).")
+        self.say(f"Imported {key}{where} as «{video.title}» (video {video.pk}).")
 
     def _take(self, folder: str, document: Mapping[str, Any]) -> Video | None:
         """Make the video of a document; None in a dry run. Raises Known, Refused, WrongExport, InsufficientSpace."""
-        said, place = document["original"], self.exported.root / "videos" / folder
+        said, place = document["original"], self.exported.place
         if not self.options.again and (row := _known(document)):
             raise Known(row.video)
-        entry = Entry(place / said["file"], self.exported.root, f"videos/{folder}/{said['file']}")
-        tracks = [(track, self._cues(folder, track)) for track in document["captions"]]
-        with opened(entry) as file:
-            if self.options.dry_run:
-                return None
-            original = originals.bring(file, link=self.options.link)
+        name = f"{folder}/{said['file']}"
+        texts = [self._texts(folder, track) for track in document["captions"]]
+        if self.options.dry_run:
+            if not place.is_file(name):
+                raise Refused("Its original is not in the export.")
+            return None
+        original = place.bring(name, said["size"], said["sha256"], link=self.options.link)
         try:
             if (original.size, original.sha256) != (said["size"], said["sha256"]):
                 raise Refused("Its original is not the one that was exported: the file is damaged or was replaced.")
-            return self._accepted(entry, original, document, tracks)
+            return self._accepted(folder, original, document, texts)
         except uploads.UploadError as error:
             raise Refused(str(error)) from error
+        except (IntegrityError, DataError) as error:
+            raise Refused(CONTRADICTION.format(str(error).partition("\n")[0])) from error
         finally:
             original.discard()
 
-    def _cues(self, folder: str, track: Mapping[str, Any]) -> list[Cue]:
-        name = f"videos/{folder}/{track['cues']}"
-        rows = documents.load(self.exported.root, name).get("cues")
+    def _texts(self, folder: str, track: Mapping[str, Any]) -> Texts:
+        versions = [(version, self._cues(folder, version["cues"])) for version in track["versions"]]
+        return track, self._cues(folder, track["cues"]), versions
+
+    def _cues(self, folder: str, file: str) -> list[Cue]:
+        name = f"{folder}/{file}"
+        rows = documents.load(self.exported.place, name).get("cues")
         form = CueDocument(data=rows, many=True)
         if not isinstance(rows, list) or not form.is_valid():
             raise WrongExport(f"{name} has cues that cannot be read.")
         return [Cue(**values) for values in form.validated_data]
 
     def _accepted(
-        self,
-        entry: Entry,
-        original: originals.Original,
-        document: Mapping[str, Any],
-        tracks: Sequence[tuple[Mapping[str, Any], list[Cue]]],
+        self, folder: str, original: originals.Original, document: Mapping[str, Any], texts: Sequence[Texts]
     ) -> Video:
+        poster = self._poster(folder, document)
+
         def within(video: Video) -> None:
-            note_content(video, original, path_text(entry.path))
-            add_rows(video, document)
-            for fields, cues in tracks:
-                CaptionTrack.objects.add(video.pk, cues, **{k: v for k, v in fields.items() if k != "cues"})
+            note_content(video, original, self.exported.place.address(f"{folder}/{document['original']['file']}"))
+            for sentence in belongings.add(video, document, texts):
+                self.warn(f"{document['slug']}: {sentence}")
 
         with transaction.atomic():
             SourceFile.objects.all().lock_content(original.sha256)
@@ -144,7 +164,10 @@ class Arrival:
                 raise Known(row.video)
             columns = self._columns(document)
             video = uploads.accept(original.path, name=document["source_name"], within=within, **columns)
-            self._bring_poster(video, entry.path.parent, document["poster"])
+            if poster:
+                files.store(chosen_poster_path(video), poster)  # before the commit: the step `thumbnail` comes after it
+            if document["archived"]:
+                archive.bring(video, document["slug"], document["archived"]["by"], document["archived"]["at"])
             return video
 
     def _columns(self, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,35 +182,49 @@ class Arrival:
             return columns | {"visibility": Visibility.PRIVATE}
         return columns | {"password": document["password_hash"]}
 
-    def _bring_poster(self, video: Video, folder: Path, poster: Mapping[str, Any] | None) -> None:
-        """Make the poster that an editor had chosen that of a new video."""
+    def _poster(self, folder: str, document: Mapping[str, Any]) -> bytes:
+        """Return the poster that an editor had chosen; empty without one. Others are made of the video."""
+        poster = document["poster"]
         if not poster or not poster["chosen"]:
-            return
-        jpeg = self._picture(f"{folder.relative_to(self.exported.root)}/{poster['file']}")
+            return b""
+        jpeg = self._picture(f"{folder}/{poster['file']}")
         if not jpeg or sha256(jpeg).hexdigest() != poster["sha256"]:
-            self.warn(f"{video.slug}: its poster was not taken: the file is damaged or was replaced.")
-            return
-        files.store(chosen_poster_path(video), jpeg)  # before the commit: the step `thumbnail` comes after it
-
-    def _picture(self, name: str) -> bytes:
-        """Return a JPEG of the export as it is; empty where it is no picture that VLog has made."""
-        try:
-            with opened(Entry(self.exported.root / name, self.exported.root, name)) as file:
-                jpeg = file.read(MAX_POSTER_BYTES + 1)
-            if len(jpeg) > MAX_POSTER_BYTES or not jpeg.startswith(b"\xff\xd8\xff"):
-                return b""
-            with scratch() as folder:
-                (copy := Path(folder) / "picture").write_bytes(jpeg)
-                pictures.from_upload(copy, copy.parent)  # raises for what no decoder reads
-        except (Refused, NotAPicture, OSError):
+            self.warn(f"{document['slug']}: its poster was not taken: the file is damaged or was replaced.")
             return b""
         return jpeg
+
+    def _picture(self, name: str, beginning: bytes = b"\xff\xd8\xff") -> bytes:
+        """Return a picture of the export as it is; empty where it is none that VLog has made."""
+        with suppress(Refused, NotAPicture, OSError):
+            data = self.exported.place.read(name, MAX_POSTER_BYTES + 1)
+            if len(data) <= MAX_POSTER_BYTES and data.startswith(beginning):
+                with scratch() as folder:
+                    (copy := Path(folder) / "picture").write_bytes(data)
+                    pictures.from_upload(copy, copy.parent)  # raises for what no decoder reads
+                return data
+        return b""
+
+    def _bring_site(self) -> None:
+        """Bring the settings, if the site has none, and the own pages that it has not."""
+        settings, pages = self.exported.site.get("settings"), self.exported.site.get("pages", ())
+        if settings and SiteSettings.objects.exists():
+            self.say(OWN_SETTINGS)
+        elif settings:
+            logo = self._picture(settings["logo"], b"\x89PNG") if settings["logo"] else b""
+            with transaction.atomic():
+                site.save(SiteSettings(**{**settings, "logo": logo or None}))
+        with transaction.atomic():
+            for page in pages:
+                if not OwnPage.objects.filter(slug=page["slug"]).exists():
+                    OwnPage.objects.create(**page)
+            footer.changed()
 
     def _bring_tags(self) -> None:
         for row in self.exported.tags:
             if not Tag.objects.filter(name__iexact=row["name"]).exists():
-                tag = Tag.objects.create(name=row["name"], slug=free_slug_in(Tag, row["name"], wanted=row["slug"]))
-                keep_old_slugs(TagSlug, "tag", tag, row["old_slugs"])
+                slug = free_slug_in(Tag, row["name"], wanted=row["slug"])
+                tag = Tag.objects.create(name=row["name"], slug=slug, **_created_at(row))
+                belongings.keep_old_slugs(TagSlug, "tag", tag, row["old_slugs"])
 
     def _bring_categories(self) -> None:
         for row in self.exported.categories:
@@ -196,8 +233,8 @@ class Arrival:
 
     def _new_category(self, row: Mapping[str, Any]) -> Category:
         columns = ("name", "slug", "description", "glossary", "position")
-        category = Category.objects.create(**{name: row[name] for name in columns})
-        keep_old_slugs(CategorySlug, "category", category, row["old_slugs"])
+        category = Category.objects.create(**{name: row[name] for name in columns}, **_created_at(row))
+        belongings.keep_old_slugs(CategorySlug, "category", category, row["old_slugs"])
         self._give_picture(category, row["picture"])
         return category
 
@@ -207,7 +244,7 @@ class Arrival:
 
     def _bring_playlist(self, row: Mapping[str, Any]) -> None:
         """Create a playlist with its videos; one that there is gets the videos that this run has imported."""
-        videos = [self._videos[slug].pk for slug in row["videos"] if slug in self._videos]
+        videos = [self._videos[key].pk for key in row["videos"] if key in self._videos]
         playlist = Playlist.objects.at(row["slug"])
         try:
             with transaction.atomic():
@@ -224,7 +261,7 @@ class Arrival:
         columns = ("title", "slug", "description", "visibility", "created_at")
         poster = self._videos.get(row["poster_video"] or "")
         playlist = Playlist.objects.create(**{name: row[name] for name in columns}, poster_video=poster)
-        keep_old_slugs(PlaylistSlug, "playlist", playlist, row["old_slugs"])
+        belongings.keep_old_slugs(PlaylistSlug, "playlist", playlist, row["old_slugs"])
         self._give_picture(playlist, row["picture"])
         return playlist
 
@@ -233,20 +270,6 @@ def _known(document: Mapping[str, Any]) -> SourceFile | None:
     return SourceFile.objects.all().of_content(document["original"]["size"], document["original"]["sha256"])
 
 
-def add_rows(video: Video, document: Mapping[str, Any]) -> None:
-    """Add what a document says of a new video beyond its columns: chapters, old slugs, planned changes, featured."""
-    Chapter.objects.filter(video=video).delete()
-    Chapter.objects.bulk_create(Chapter(video=video, **chapter) for chapter in document["chapters"])
-    keep_old_slugs(VideoSlug, "video", video, document["old_slugs"])
-    planned = [each for each in document["planned"] if each["visibility"] != Visibility.PASSWORD]
-    for each in planned:
-        VisibilityChange.objects.create(video=video, **each)
-    if document["featured_at"]:
-        FeaturedVideo.objects.create(video=video, featured_at=document["featured_at"])
-
-
-def keep_old_slugs(model: Any, owner: str, row: Any, slugs: Sequence[str]) -> None:
-    """Have addresses of before lead to a row, where no other row uses them."""
-    for slug in slugs:
-        if not type(row).objects.taken(slug):
-            model.objects.create(slug=slug, **{owner: row})
+def _created_at(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return when a row was created, as far as the export says it: format 1 does not."""
+    return {"created_at": row["created_at"]} if row["created_at"] else {}

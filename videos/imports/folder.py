@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -67,6 +68,31 @@ def look(root: Path) -> Contents:
         shown = [name for name in names if not name.startswith(".")]
         found.files += len(shown)
         _look_in(root, Path(parent), shown, found)
+    found.entries.sort(key=lambda entry: entry.name)
+    return found
+
+
+def find(root: Path, name: str) -> Entry:
+    """Return the entry of one file of a folder, by its path below it. Raises Refused."""
+    path = root / name
+    for entry in contents_of(root, path.parent).entries:
+        if entry.path == path:
+            return entry
+    raise Refused("It is not there any more, or is no video.")
+
+
+def contents_of(root: Path, folder: Path, most: int | None = None) -> Contents:
+    """Return what one folder contains, without those below it. most: files that are looked at. Raises Refused."""
+    found = Contents()
+    if not _is_inside(root, folder):
+        raise Refused(f"{OUT[:1].upper()}{OUT[1:]}.")
+    try:
+        with os.scandir(folder) as entries:
+            names = [each.name for each in islice((e for e in entries if not e.name.startswith(".")), most)]
+    except OSError as error:
+        raise Refused(f"The folder cannot be read: {error.strerror}.") from error
+    found.files = len(names)
+    _look_in(root, folder, [name for name in names if not (folder / name).is_dir()], found)
     found.entries.sort(key=lambda entry: entry.name)
     return found
 

@@ -33,25 +33,32 @@ class Original:
         self.path.unlink(missing_ok=True)
 
 
-def digest(file: BinaryIO, write: Callable[[bytes], object] = lambda block: None) -> str:
+def nothing() -> None:
+    pass
+
+
+def digest(
+    file: BinaryIO, tick: Callable[[], object] = nothing, write: Callable[[bytes], object] = lambda block: None
+) -> str:
     """Read a file from its beginning, and return its SHA-256 in hexadecimal digits."""
     file.seek(0)
     hashing = sha256()
     while block := file.read(BLOCK):
         hashing.update(block)
         write(block)
+        tick()
     return hashing.hexdigest()
 
 
-def bring(file: BinaryIO, *, link: bool = False, known: str = "") -> Original:
+def bring(file: BinaryIO, *, link: bool = False, known: str = "", tick: Callable[[], object] = nothing) -> Original:
     """Copy a file into the uploads folder, or link it if that is possible there. known: its SHA-256, if it was read.
 
     Raises Refused and InsufficientSpace, and leaves nothing then.
     """
     settings.UPLOADS_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
     before = os.fstat(file.fileno())
-    original = _linked(file, known) if link else None
-    original = original or _copied(file, before.st_size)
+    original = _linked(file, known, tick) if link else None
+    original = original or _copied(file, before.st_size, tick)
     after = os.fstat(file.fileno())
     if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns) or original.size != before.st_size:
         original.discard()
@@ -59,7 +66,7 @@ def bring(file: BinaryIO, *, link: bool = False, known: str = "") -> Original:
     return original
 
 
-def _linked(file: BinaryIO, known: str) -> Original | None:
+def _linked(file: BinaryIO, known: str, tick: Callable[[], object]) -> Original | None:
     """Return a hard link to a file; None where its file system is another one, or forbids it."""
     path = Path(tempfile.mktemp(prefix="import-", dir=settings.UPLOADS_DIR))  # noqa: S306 - os.link replaces nothing
     try:
@@ -70,16 +77,16 @@ def _linked(file: BinaryIO, known: str) -> Original | None:
             raise
         return None
     with deleted_after_error(path):
-        return Original(path, os.fstat(file.fileno()).st_size, known or digest(file), linked=True)
+        return Original(path, os.fstat(file.fileno()).st_size, known or digest(file, tick), linked=True)
 
 
-def _copied(file: BinaryIO, size: int) -> Original:
+def _copied(file: BinaryIO, size: int, tick: Callable[[], object]) -> Original:
     descriptor, name = tempfile.mkstemp(prefix="import-", dir=settings.UPLOADS_DIR)
     path = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as copy, deleted_after_error(path):
             disk_quota.allocate(copy.fileno(), size)
-            found = digest(file, copy.write)
+            found = digest(file, tick, copy.write)
             copy.truncate()  # what was allocated and is not needed
             return Original(path, copy.tell(), found)
     except OSError as error:

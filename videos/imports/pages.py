@@ -11,10 +11,10 @@ from transcoding.engine.ffmpeg.confinement import Rights
 from transcoding.engine.ffmpeg.processes import FfmpegError, Limits, Program
 from transcoding.queue import disk_quota
 from videos.imports import proxy
-from videos.imports.details import Details
+from videos.imports.details import of_upload
 from videos.imports.folder import Entry, look
-from videos.imports.taking import Known, Options, take
-from videos.models import Category, Video
+from videos.imports.taking import Options, take
+from videos.models import Video
 from videos.storage.paths import scratch
 from vlog import disk
 
@@ -88,21 +88,8 @@ def _last_line(error: Exception) -> str:
 
 
 def _taken(entry: Entry, fields: Mapping[str, Any]) -> tuple[Video, list[str]]:
-    """Make a video of what was fetched. What the person has said counts more than what the page says."""
-    category: Category | None = fields.get("category")
-    given = Details(
-        title=fields.get("title", ""),
-        description=fields.get("description", ""),
-        category=category.slug if category else "",
-        tags=tuple(name.strip() for name in fields.get("tags", "").split(",") if name.strip()),
-        visibility=fields.get("visibility", ""),
-        publish_early=fields.get("publish_early"),
-        downloads=fields.get("downloads"),
-    )
-    try:
-        taken = take(entry, given, Options(link=True))
-    except Known as known:
-        raise PageError(f"There is a video of this content already: {known}.") from known
+    """Make a video of what was fetched. Raises what `take` raises."""
+    taken = take(entry, of_upload(fields), Options(link=True))
     if taken.video is None:
         raise PageError(NOTHING)
     return taken.video, taken.notes

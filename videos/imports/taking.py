@@ -1,7 +1,7 @@
 """One file of a folder becomes a video, unless its content is that of a video already."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -30,12 +30,16 @@ class Known(Exception):
 
 @dataclass(frozen=True)
 class Options:
-    """How files are taken: again although they are known, as links, and created with missing categories."""
+    """How files are taken: again although they are known, as links, and created with missing categories.
+
+    tick: called after each block that is read; what it raises ends the import.
+    """
 
     again: bool = False
     link: bool = False
     create: bool = False
     dry_run: bool = False
+    tick: Callable[[], object] = lambda: None
 
 
 @dataclass
@@ -58,7 +62,7 @@ def take(entry: Entry, given: Details, options: Options) -> Taken:
         beside = _sidecars(entry, taken)
         if options.dry_run:
             return taken
-        original = originals.bring(file, link=options.link, known=known)
+        original = originals.bring(file, link=options.link, known=known, tick=options.tick)
         changed_ns = os.fstat(file.fileno()).st_mtime_ns
     taken.linked = original.linked
     try:
@@ -80,7 +84,7 @@ def _look_up(entry: Entry, file: BinaryIO, options: Options) -> str:
         return ""
     if found := rows.unchanged(path, status.st_size, status.st_mtime_ns):
         raise Known(found.video)
-    digest = originals.digest(file)
+    digest = originals.digest(file, options.tick)
     if found := rows.of_content(status.st_size, digest):
         if not options.dry_run:
             found.seen_at(path, status.st_mtime_ns)

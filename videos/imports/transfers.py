@@ -16,9 +16,11 @@ from rest_framework.exceptions import ValidationError
 
 from transcoding.queue.disk_quota import InsufficientSpace
 from transcoding.queue.wakeups import send
-from videos.imports import addresses, pages
+from videos.imports import addresses, pages, roots
+from videos.imports.details import of_upload
 from videos.imports.folder import Refused
 from videos.imports.pages import PageError
+from videos.imports.taking import Known, Options, take
 from videos.models import Import, ImportKind, Upload, WrongCategory, category_for
 from videos.models.imports import MAX_UNFINISHED, WAITS
 from videos.uploads import completion, details, reservation, transfer
@@ -105,7 +107,7 @@ def retry(row: Import) -> bool:
 def _run(row: Import) -> None:
     """Give an import its turn, and note how it ended."""
     try:
-        (_page if row.kind == ImportKind.PAGE else _file)(row)
+        WORK.get(ImportKind(row.kind), _file)(row)
     except Cancelled:
         row.refresh_from_db()
         if not row.is_unfinished:
@@ -121,13 +123,15 @@ def _run(row: Import) -> None:
 # What ends an import, with a sentence for its owner.
 ENDS = (
     OutboundError, reservation.Refused, InsufficientSpace, WrongCategory, ValidationError, UploadError, PageError,
-    Refused, WrongOffset, TooMuch, Gone,
+    Refused, WrongOffset, TooMuch, Gone, Known,
 )  # fmt: skip
 
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, ValidationError):
         return str(cast(dict[str, Any], error.detail).get("detail", error))
+    if isinstance(error, Known):
+        return f"There is a video of this content already: {error}."
     return str(error) or "What had arrived is gone. Retry it."
 
 
@@ -245,6 +249,35 @@ class Metered:
             self._measured, self._counted = now, self.received
 
 
+class Lease:
+    """Renews the lease of an import while a file is copied, and ends it after a cancellation."""
+
+    def __init__(self, row: Import) -> None:
+        self.row, self._looked = row, time.monotonic()
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if now - self._looked >= TICK_SECONDS:
+            self._looked = now
+            if not self.row.renew():
+                raise Cancelled
+
+
+def _folder(row: Import) -> None:
+    """Make a video of a file in a folder of the operator, as the command does."""
+    entry = roots.entry(row.address)
+    row.note(name=clean(entry.path.name))
+    fields = details.validated(row.details, row.owner)
+    try:
+        taken = take(entry, of_upload(fields), Options(tick=Lease(row)))
+    except Known as known:
+        if row.attempt > 1 and known.video.created_at >= row.created_at:
+            row.finish(known.video.pk)  # the process of the attempt before was killed after the commit
+            return
+        raise
+    row.finish(taken.video.pk if taken.video else None, "\n".join(taken.notes))
+
+
 def _page(row: Import) -> None:
     """Fetch the video of a page with the operator's program, and make a video of it."""
 
@@ -256,3 +289,6 @@ def _page(row: Import) -> None:
         raise Cancelled
     row.note(name=video.source_name)
     row.finish(video.pk, "\n".join(notes))
+
+
+WORK = {ImportKind.PAGE: _page, ImportKind.FOLDER: _folder}

@@ -1,5 +1,7 @@
 """The archive: deleted videos, until they are restored or purged."""
 
+from datetime import datetime
+
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -9,13 +11,13 @@ from videos.models.catalogue import Video, free_slug, new_media_key
 
 
 class ArchiveQuerySet(models.QuerySet["ArchiveEntry"]):
-    def archive(self, video: Video, by: str) -> "ArchiveEntry":
+    def archive(self, video: Video, by: str, *, slug: str = "", at: datetime | None = None) -> "ArchiveEntry":
         """Archive a video and return its entry. All its addresses stop working: slug and media key change.
 
-        Call it with the video locked.
+        slug, at: of a video that another site had archived. Call it with the video locked.
         """
-        entry = self.create(video=video, slug=video.slug, archived_by=by[:150])
-        video.deleted_at, video.media_key = timezone.now(), new_media_key()
+        entry = self.create(video=video, slug=slug or video.slug, archived_by=by[:150])
+        video.deleted_at, video.media_key = at or timezone.now(), new_media_key()
         video.slug = video.media_key  # other videos may take its own, which comes back with it
         video.save(update_fields=["deleted_at", "media_key", "slug"])
         return entry

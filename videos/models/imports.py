@@ -27,6 +27,7 @@ class ImportKind(models.TextChoices):
     HTTP = "http", "file"
     STORE = "store", "object"
     PAGE = "page", "page"
+    FOLDER = "folder", "file of a folder"
 
 
 class ImportState(models.TextChoices):

@@ -1,5 +1,7 @@
 """The categories to which an editor is limited: docs/schema.md describes the table."""
 
+from collections.abc import Sequence
+
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
 from django.db import models
@@ -14,8 +16,8 @@ class CategoryLimitQuerySet(models.QuerySet["CategoryLimit"]):
         """Return the rows that limit an account: none for those who may use all categories, as superusers may."""
         return self.none() if user.is_superuser else self.filter(user=user.pk)
 
-    def replace(self, user: User, categories: list[Category]) -> None:
-        """Limit an account to these categories; without any, it may use all."""
+    def replace(self, user: User, categories: Sequence[Category | None]) -> None:
+        """Limit an account to these categories, None for one that is deleted; without any, it may use all."""
         self.filter(user=user).delete()
         CategoryLimit.objects.bulk_create([CategoryLimit(user=user, category=category) for category in categories])
 

@@ -13,6 +13,7 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from vlog.schema import NOW
 
@@ -28,13 +29,13 @@ AT_ONCE = 4  # deliveries to a webhook that works; to one that fails, one
 class WebhookEvent(models.TextChoices):
     """Migrations define the triggers that record them."""
 
-    UPLOADED = "video.uploaded", "A video was uploaded"
-    READY = "video.ready", "A video is ready"
-    FAILED = "video.failed", "A video failed"
-    PUBLISHED = "video.published", "A video became public"
-    WITHDRAWN = "video.withdrawn", "A video is no longer public"
-    ARCHIVED = "video.archived", "A video was archived"
-    CAPTIONS = "captions.ready", "Captions can be watched"
+    UPLOADED = "video.uploaded", gettext_lazy("A video was uploaded")
+    READY = "video.ready", gettext_lazy("A video is ready")
+    FAILED = "video.failed", gettext_lazy("A video failed")
+    PUBLISHED = "video.published", gettext_lazy("A video became public")
+    WITHDRAWN = "video.withdrawn", gettext_lazy("A video is no longer public")
+    ARCHIVED = "video.archived", gettext_lazy("A video was archived")
+    CAPTIONS = "captions.ready", gettext_lazy("Captions can be watched")
 
 
 PING = "ping"  # the event of a test

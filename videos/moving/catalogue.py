@@ -4,14 +4,13 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime, timedelta
 from math import isfinite
 from typing import Any
 
-from django.conf import settings
 from django.db import models, transaction
 from django.utils import timezone
 
+from videos.archive import counted_from
 from videos.models import (
     MAX_ITEMS,
     ArchiveEntry,
@@ -35,7 +34,6 @@ from videos.moving.move import Move, Pair, unused
 from vlog.sentences import counted
 
 SLUG = re.compile(r"[-a-zA-Z0-9_]+")  # what the addresses of pages take
-WARNED = timedelta(days=7)  # before the first archived video is deleted permanently
 
 
 def positive(number: float | None) -> float:
@@ -127,15 +125,8 @@ def _video(row: Any, slug: str, category: int | None, lines: list[str]) -> Video
         "visibility": Visibility.PUBLIC if is_public else Visibility.PRIVATE,
         "media_key": new_media_key(),
     }
-    return incoming(fields, archived_until(row.deleted_at))
-
-
-def archived_until(deleted_at: datetime | None) -> datetime | None:
-    """Return when a video counts as archived: its time goes on, but the first purge is some days away."""
-    if deleted_at is None:
-        return None
-    earliest = timezone.now() - timedelta(days=settings.ARCHIVE_RETENTION_DAYS) + WARNED
-    return max(aware(deleted_at) or earliest, earliest)
+    archived_at = aware(row.deleted_at)
+    return incoming(fields, counted_from(archived_at) if archived_at else None)
 
 
 def _custom_fields(move: Move, video_ids: list[int]) -> defaultdict[int, list[str]]:

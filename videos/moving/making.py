@@ -83,16 +83,12 @@ def _bring(move: Move, storage: OldStorage, mode: Mode, video: Video, row: Any) 
     if old.thumbnail is not None and brought.renditions:
         brought.extras = transfer.bring([(old.thumbnail, package_of(video) / "poster.jpg")], mode)
     if old.thumbnail is not None and row.thumbnail_source in CHOSEN:
-        transfer.bring([(old.thumbnail, source_folder(video) / "poster.jpg")], mode)
+        transfer.bring([(old.thumbnail, paths.chosen_poster(video))], mode)
     return brought
 
 
 def package_of(video: Video) -> Path:
     return paths.archived_package(video) if video.deleted_at else paths.package_dir(video)
-
-
-def source_folder(video: Video) -> Path:
-    return paths.archived_source(video) if video.deleted_at else paths.source_path(video).parent
 
 
 def pairs_of(old: OldRendition, layout: str, folder: Path) -> Pairs:
@@ -140,11 +136,11 @@ def _bring_source(move: Move, mode: Mode, brought: Brought) -> None:
     old, video = brought.old, brought.video
     if old.upload is not None:
         video.source_name = f"{brought.row.slug[:200]}{old.upload.suffix}"
-        target = source_folder(video) / paths.source_path(video).name
+        target = paths.original(video)
         brought.source_bytes = transfer.bring([(old.upload, target)], mode)
     elif (copy := old.copy_of_original) is not None:
         video.source_name = f"{brought.row.slug[:200]}{'.mp4' if copy.init else '.ts'}"
-        target = source_folder(video) / paths.source_path(video).name
+        target = paths.original(video)
         if not target.is_file():
             transfer.join(copy.parts, target)
         brought.source_bytes = target.stat().st_size
@@ -275,7 +271,7 @@ def _old_pairs(storage: OldStorage, video: Video, row: Any) -> Pairs:
     old = storage.look(row.id, row.slug, is_deleted=row.deleted_at is not None)
     pairs: Pairs = []
     if old.upload is not None:
-        pairs.append((old.upload, source_folder(video) / paths.source_path(video).name))
+        pairs.append((old.upload, paths.original(video)))
     package = package_of(video)
     for key, found in old.shown.items():
         pairs += pairs_of(found, old.layout, package / key)

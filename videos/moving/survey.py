@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
-from videos.moving.catalogue import WARNED
+from videos.archive import WARNED
 from videos.moving.database import MovingError
 from videos.moving.making import FILES
 from videos.moving.move import Move
@@ -94,15 +94,15 @@ def _tell_losses(move: Move, row: Any, found: OldVideo) -> None:
 def check_space(size: int, joined: int, root: Path, mode: Mode) -> None:
     """Raise MovingError where the files do not fit, or cannot get a second name.
 
-    size: bytes of all files; joined: of those that are written in any case.
+    size: bytes of all files; joined: of those that are written in any case. Of files for an object store, only what is
+    joined is written here on its way.
     """
     targets = [_existing(folder) for folder in (settings.SOURCES_DIR, settings.MEDIA_DIR)]
-    is_same = all(target.stat().st_dev == root.stat().st_dev for target in targets)
+    is_same = not paths.is_elsewhere() and all(target.stat().st_dev == root.stat().st_dev for target in targets)
     if mode == Mode.HARDLINK and not is_same:
-        raise MovingError(
-            f"--hardlink needs one file system, and {root} is on another one than VLog's files. Use --copy."
-        )
-    linked = mode != Mode.COPY and is_same
+        where = "VLog's are in an object store" if paths.is_elsewhere() else f"{root} is on another one than VLog's"
+        raise MovingError(f"--hardlink needs both files on one file system, and {where}. Use --copy.")
+    linked = paths.is_elsewhere() or (mode != Mode.COPY and is_same)
     needed = joined if linked else size
     free = disk.usage()
     if needed > free.available:
@@ -115,15 +115,6 @@ def check_space(size: int, joined: int, root: Path, mode: Mode) -> None:
 
 def _existing(folder: Path) -> Path:
     return next(each for each in (folder, *folder.parents) if each.exists())
-
-
-def check_target() -> None:
-    """Raise MovingError where files would not go to this machine's disk."""
-    if paths.is_elsewhere():
-        raise MovingError(
-            "Files can be imported to this machine's disk only. Import without VLOG_STORAGE_URL, then set it and run "
-            "manage.py move_files."
-        )
 
 
 def references(move: Move, references: tuple[tuple[str, str, str, str], ...]) -> None:

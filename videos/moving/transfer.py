@@ -1,15 +1,15 @@
 """How a file gets here: as a copy, as a second name of the same file, or moved after it was verified."""
 
 import errno
-import filecmp
-import os
-import secrets
 import shutil
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 
-from transcoding.engine.package.files import UNFINISHED
+from transcoding.engine.package import files
+from videos.storage import paths
+
+BLOCK = 1 << 20  # bytes
 
 Pairs = list[tuple[Path, Path]]
 
@@ -25,46 +25,41 @@ def bring(pairs: Iterable[tuple[Path, Path]], mode: Mode) -> int:
 
     Nothing changes in the old places: `remove` does that, after everything has been noted.
     """
-    size = 0
-    for old, new in pairs:
-        size += old.stat().st_size
-        if not (new.is_file() and new.stat().st_size == old.stat().st_size):
-            new.parent.mkdir(parents=True, exist_ok=True)
-            new.unlink(missing_ok=True)
-            _bring(old.resolve(), new, mode)
+    old = {new: path for path, new in pairs}
+    return sum(files.over(next(iter(old)), lambda new: _bring(old[new], new, mode), old)) if old else 0
+
+
+def _bring(old: Path, new: Path, mode: Mode) -> int:
+    size = old.stat().st_size
+    is_here = new.is_file() and new.stat().st_size == size
+    can_link = mode != Mode.COPY and not paths.is_elsewhere()
+    if not is_here and not (can_link and _is_linked(old.resolve(), new, mode)):
+        files.copy(new, old.resolve())
     return size
 
 
-def _bring(old: Path, new: Path, mode: Mode) -> None:
-    if mode != Mode.COPY:
-        try:
-            new.hardlink_to(old)
-            return
-        except OSError as error:
-            if mode == Mode.HARDLINK or error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
-                raise
-    part = new.with_name(f".{new.name}.{secrets.token_hex(4)}{UNFINISHED}")
+def _is_linked(old: Path, new: Path, mode: Mode) -> bool:
+    """Give a file a second name; False where it has to be copied instead."""
+    new.parent.mkdir(parents=True, exist_ok=True)
+    new.unlink(missing_ok=True)
     try:
-        shutil.copyfile(old, part)
-        part.replace(new)
-    finally:
-        part.unlink(missing_ok=True)
+        new.hardlink_to(old)
+    except OSError as error:
+        if mode == Mode.HARDLINK or error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
+            raise
+        return False
+    return True
 
 
 def join(parts: Iterable[Path], new: Path) -> None:
     """Write files one after the other into a new one, which appears whole."""
-    new.parent.mkdir(parents=True, exist_ok=True)
-    part = new.with_name(f".{new.name}.{secrets.token_hex(4)}{UNFINISHED}")
-    try:
-        with part.open("wb") as out:
+    with paths.scratch() as folder:
+        joined = Path(folder) / new.name
+        with joined.open("wb") as out:
             for path in parts:
                 with path.open("rb") as file:
-                    shutil.copyfileobj(file, out, 1 << 20)
-            out.flush()
-            os.fsync(out.fileno())
-        part.replace(new)
-    finally:
-        part.unlink(missing_ok=True)
+                    shutil.copyfileobj(file, out, BLOCK)
+        files.copy(new, joined)
 
 
 def remove(pairs: Iterable[tuple[Path, Path]]) -> list[Path]:
@@ -73,8 +68,21 @@ def remove(pairs: Iterable[tuple[Path, Path]]) -> list[Path]:
     for old, new in pairs:
         if not old.exists():
             continue
-        if new.is_file() and (old.samefile(new) or filecmp.cmp(old, new, shallow=False)):
+        if new.is_file() and _is_same(old, new):
             old.unlink()
         else:
             kept.append(old)
     return kept
+
+
+def _is_same(old: Path, new: Path) -> bool:
+    """Return whether two files have the same content; the new one may be in the object store."""
+    if not paths.is_elsewhere() and old.samefile(new):
+        return True
+    if old.stat().st_size != new.stat().st_size:
+        return False
+    with old.open("rb") as one, new.open("rb") as other:
+        while block := one.read(BLOCK):
+            if block != other.read(len(block)):
+                return False
+    return True

@@ -35,7 +35,6 @@ def trial(order: Order, report: Report, progress: Progress) -> None:
 
 def look(move: Move, order: Order) -> OldStorage:
     """Check the database and the storage; returns the latter. Raises MovingError."""
-    survey.check_target()
     schema = vlog_tables.check(move.old)
     catalogue.check_identity(move)
     folder = OldStorage(order.storage)

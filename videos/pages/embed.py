@@ -31,9 +31,11 @@ from videos.pages import passwords, shown
 from videos.pages.redirects import moved
 from videos.storage.paths import poster_url
 from vlog import site
+from vlog.serving.everybody import marked
 
 WIDTH, HEIGHT = 640, 360  # of the player in pixels, unless the site that embeds it wants less
 PERMISSIONS = "autoplay; fullscreen; picture-in-picture"
+PARAMETERS = ("start", "end", "autoplay", "muted")
 PAGES = ("watch", "embed")  # the names of the addresses that oEmbed knows
 MAX_PIXELS = 10_000
 POSTER = 1280  # pixels of its longer side at most
@@ -85,7 +87,10 @@ def _covers(source: str, origin: str) -> bool:
 @cache_control(no_cache=True)
 @framed
 def embed(request: HttpRequest, slug: str, grant: str = "") -> HttpResponse:
-    """Show the player of a video that viewers may see, or why there is none."""
+    """Show the player of a video that viewers may see, or why there is none.
+
+    Where only some sites may show it, the answer depends on the page with the frame, and is not kept for others.
+    """
     video = shown.at(slug)
     if video is None:
         return wall(request, HTTPStatus.GONE if shown.is_gone(slug) else HTTPStatus.NOT_FOUND)
@@ -97,7 +102,8 @@ def embed(request: HttpRequest, slug: str, grant: str = "") -> HttpResponse:
         return HttpResponseNotAllowed(["GET", "HEAD"])
     if video.slug != slug:
         return moved(request, video.slug)
-    return render(request, "videos/embed.html", _context(request, video))
+    page = render(request, "videos/embed.html", _context(request, video))
+    return marked(page, *PARAMETERS) if video.is_open and "*" in settings.EMBED_SITES else page
 
 
 def _context(request: HttpRequest, video: Video) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import re
 from datetime import datetime
-from http import HTTPStatus
 from typing import Any, cast
 
 from django.contrib.syndication.views import Feed
@@ -10,7 +9,7 @@ from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.cache import get_conditional_response, patch_cache_control
+from django.utils.cache import patch_cache_control
 from django.utils.feedgenerator import Enclosure, Rss201rev2Feed
 from django.utils.xmlutils import SimplerXMLGenerator
 from django.views.decorators.http import require_safe
@@ -22,9 +21,13 @@ from videos.pages.redirects import moved, row_or_404
 from videos.publication import next_changes
 from videos.storage.paths import package_url, poster_url
 from vlog import site
+from vlog.serving.everybody import marked
+from vlog.serving.kept_pages import KEPT_SECONDS, MEANWHILE_SECONDS
 
 LATEST = 30
-FRESH_SECONDS = 300  # at most: a copy in a cache ends with the next planned change of any video
+# At most: a copy in a cache ends with the next planned change of any video, also one of a page that was kept before.
+FRESH_SECONDS = 300
+OLDEST_SECONDS = KEPT_SECONDS + MEANWHILE_SECONDS
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # Char, in the XML recommendation
 
 
@@ -52,10 +55,8 @@ class LatestFeed(Feed):
 
     def __call__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         response = require_safe(super().__call__)(request, *args, **kwargs)
-        if response.status_code == HTTPStatus.OK:
-            response.headers["ETag"] = f'"{site.key_of(response.content)}"'
         patch_cache_control(response, public=True, max_age=fresh_seconds())
-        return get_conditional_response(request, etag=response.headers.get("ETag"), response=response) or response
+        return marked(response)
 
     @property
     def language(self) -> str:  # type: ignore[override]
@@ -150,5 +151,7 @@ class TagFeed(CategoryFeed):
 
 def fresh_seconds() -> int:
     """Return for how long a list of public videos may be cached."""
-    changes = next_changes(FRESH_SECONDS)
-    return int((changes[0] - timezone.now()).total_seconds()) if changes else FRESH_SECONDS
+    changes = next_changes(FRESH_SECONDS + OLDEST_SECONDS)
+    if not changes:
+        return FRESH_SECONDS
+    return max(0, int((changes[0] - timezone.now()).total_seconds() - OLDEST_SECONDS))

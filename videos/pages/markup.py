@@ -17,6 +17,7 @@ from videos.pages.search import Hit, Moment
 
 KEPT = 4096  # cards in each process, of about a kilobyte
 LAZY = ' loading="lazy"'
+STILL = '<span class="still" aria-hidden="true"></span>'  # where chapters.js shows the picture of a moment
 EAGER_RESULTS = 5  # of a search, about as many as a screen shows
 
 
@@ -108,11 +109,12 @@ def _moment(card: Card, moment: Moment, at: str) -> str:
     )
 
 
-def moments(marks: Iterable[tuple[float, str]]) -> SafeString:
-    """Render links to positions in a video, from the start (in seconds) and the title of each."""
+def moments(marks: Iterable[tuple[float, str]], stills: bool) -> SafeString:
+    """Render links to positions in a video, from the start (in seconds) and the title of each. stills: with pictures."""
+    still = STILL if stills else ""
     lines = (
-        f'<li><a href="?t={int(start)}" data-seek="{start:.3f}"><span class="time">{clock_down(start)}</span> '
-        f"{escape(title)}</a></li>"
+        f'<li><a href="?t={int(start)}" data-seek="{start:.3f}">{still}<span class="time">{clock_down(start)}</span> '
+        f'<span dir="auto">{escape(title)}</span></a></li>'
         for start, title in marks
     )
     return mark_safe("\n".join(lines))  # noqa: S308 - every text is escaped

@@ -9,8 +9,11 @@ from videos import grants
 from videos.models import ArchiveEntry, Category, Video, VideoQuerySet, Visibility
 from vlog import queries
 
-# What templates/site/videos/player.html shows besides a video, on pages that have none of it.
-NO_EXTRAS: dict[str, Any] = {"embedded": False, "start": 0, "chapters": (), "queue": None, "more": (), "later": ()}
+# What templates/site/videos/player.html and watch_head.html show besides a video, on pages that have none of it.
+NO_EXTRAS: dict[str, Any] = {
+    **{"embedded": False, "start": 0, "chapters": (), "queue": None, "more": (), "later": ()},
+    "download": None,
+}
 
 
 def pageable() -> VideoQuerySet:

@@ -38,7 +38,6 @@ def context(request: HttpRequest, video: Video) -> dict[str, Any]:
         "chapters": chapters or (),
         "tracks": tracks,
         "track": chosen or next(iter(tracks), None),
-        "was_asked": chosen is not None,
         "text_formats": FORMATS,
         "cues": cues or (),
         "more": more,

@@ -234,18 +234,28 @@ def _(path: ObjectPath) -> LoopbackReading:
     return LoopbackReading(path, path.stat().st_size, path.tag())
 
 
+@files.copy.register
+def _(path: ObjectPath, source: Path) -> None:
+    _send(path, source, lambda percent: None)
+
+
+def _send(path: ObjectPath, file: Path, on_progress: Callable[[int], None]) -> None:
+    """Store a file of this machine; an upload that was interrupted continues."""
+    size = file.stat().st_size
+    if size <= multipart.PART_SIZE:
+        files.store(path, file.read_bytes())
+    else:
+        multipart.upload(path, file, size, _headers(path), on_progress)
+    if not _is_complete(path, size):
+        raise StoreError(f"{path} is not complete in the object store after its upload.")
+
+
 @files.receive.register
 def _(path: ObjectPath, arrived: Path, on_progress: Callable[[int], None]) -> None:
     if not arrived.exists():
         return
-    size = arrived.stat().st_size
-    if not _is_complete(path, size):
-        if size <= multipart.PART_SIZE:
-            files.store(path, arrived.read_bytes())
-        else:
-            multipart.upload(path, arrived, size, _headers(path), on_progress)
-        if not _is_complete(path, size):
-            raise StoreError(f"{path} is not complete in the object store after its upload.")
+    if not _is_complete(path, arrived.stat().st_size):
+        _send(path, arrived, on_progress)
     arrived.unlink(missing_ok=True)
     with suppress(OSError):
         arrived.parent.rmdir()

@@ -119,6 +119,18 @@ def _source_name(video: Video) -> str:
     return "original" + (suffix if SAFE_SUFFIX.fullmatch(suffix) else "")
 
 
+def original(video: Video) -> Path:
+    """Return the path of the original where it is: in the archive, if the video is archived."""
+    path = source_path(video)
+    return archived_source(video) / path.name if video.deleted_at else path
+
+
+def chosen_poster(video: Video) -> Path:
+    """Return the path of an editor's poster where it is: in the archive, if the video is archived."""
+    path = chosen_poster_path(video)
+    return archives() / path.parent.name / "source" / path.name if video.deleted_at else path
+
+
 def chosen_poster_path(video: Video) -> Path:
     """Return the path of an editor's poster: not in the package, because it stays with every version of the file."""
     return sources() / str(video.version_of_id or video.pk) / "poster.jpg"

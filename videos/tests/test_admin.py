@@ -444,8 +444,8 @@ class TestOneVideo:
             ({"title": "x" * 256}, "title", "at most 255 characters"),
             ({"tag_names": "a, " + "y" * 51}, "tag_names", "at most 50 characters"),
             ({"visible_from_0": "tomorrow"}, "visible_from", "valid date"),
-            ({"visible_until_0": "2001-01-01", "visible_until_1": "12:00"}, "visibility", "before it begins"),
-            ({"visibility": "password"}, "visibility", "Give a password"),
+            ({"visible_until_0": "2001-01-01", "visible_until_1": "12:00"}, "visible_until", "before it begins"),
+            ({"visibility": "password"}, "new_password", "Give a password"),
             ({"visibility": "secret"}, "visibility", "valid choice"),
         ],
     )

@@ -125,7 +125,7 @@ def test_a_withdrawn_video_ends_its_downloads(address, video):
 def test_a_viewer_saves_the_file_and_it_plays(browser, address, video, tmp_path):
     page = browser.new_page(viewport={"width": 390, "height": 900})
     page.goto(address + video.get_absolute_url())
-    page.locator("#download summary").click()
+    page.get_by_role("button", name="Download").click()
     page.get_by_label("Captions", exact=True).select_option("English (automatic)")
     with page.expect_download() as download:
         page.get_by_role("button", name="Download file").click()

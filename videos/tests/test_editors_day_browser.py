@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from transcoding import tasks
 from transcoding.tests import clips
 from transcoding.tests.conftest import Node
 from transcoding.tests.engine.sounds import tone
@@ -45,6 +46,7 @@ def node(settings, tmp_path):
     node = Node("editor", "tasks,encode", settings.REDIS_URL, tmp_path / "node.log")
     yield node
     node.stop()
+    print(node.log.read_text())  # noqa: T201 - shown where the test fails
 
 
 def save(page):
@@ -70,6 +72,19 @@ def upload(page, files):
     page.set_input_files("#tray-files", files)
     page.locator("#tray [data-state=done]").nth(2).wait_for()
     return Video.objects.get(title="A walk")
+
+
+def wait_for_videos(number, node):
+    """Wait for one video after the other. A lost message is sent again by the sweep, which beat starts on a site."""
+    for made in range(1, number + 1):
+        wait_until(lambda made=made: are_ready(made, node), f"video {made} of {number}")
+
+
+def are_ready(number, node):
+    tasks.sweep()
+    failed = Video.objects.filter(status="failed").values_list("title", "error_message")
+    assert not failed.exists(), (list(failed), node.log.read_text())
+    return Video.objects.filter(status="ready").count() >= number
 
 
 def pick_poster(page):
@@ -127,7 +142,7 @@ def test_an_editors_day(visit, address, files, node):  # noqa: F811
     page.on("dialog", lambda dialog: dialog.accept())
     live.log_in(page, address, "editor", PASSWORD)
     walk = upload(page, files)
-    wait_until(lambda: Video.objects.filter(status="ready").count() == 3, "the videos")
+    wait_for_videos(3, node)
     page.goto(f"{address}/admin/videos/video/{walk.pk}/change/")
     pick_poster(page)
     schedule(page, walk)

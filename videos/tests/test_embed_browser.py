@@ -9,6 +9,7 @@ from analytics.models import PlaybackSession, Viewer
 from analytics.tests.test_playback import NO_PROGRAM
 from transcoding.tests.clips import H264, make
 from videos.tests import live
+from vlog.tests.test_accessibility import AXE, JUDGE, RULES
 
 pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
@@ -71,22 +72,64 @@ def test_in_the_page_of_another_site(browser, elsewhere, address, video):
     assert PlaybackSession.objects.count() == 1
 
 
-@pytest.mark.slow("plays an encoded video in a browser")
-def test_the_dialog_gives_the_moment_that_the_player_shows(browser, address, video):
-    context = browser.new_context(viewport={"width": 390, "height": 800})
+@pytest.fixture
+def dialog(browser, address, video):
+    """The page of the video at its second 2, with the dialog to share it open, on a phone that knows other apps."""
+    context = browser.new_context(viewport={"width": 390, "height": 800}, bypass_csp=True)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = context.new_page()
+    page.add_init_script("navigator.share = async (what) => { window.shared = what }")
+    page.witness = live.Witness(page)
     page.goto(f"{address}/watch/{video.slug}/?t=0:02")
     live.until(page, "document.querySelector('video').currentTime === 2")
     page.get_by_role("button", name="Share").click()
-    assert page.input_value("#share-address") == f"{address}/watch/{video.slug}/"
-    page.get_by_label("Start at 0:02").check()
-    assert page.input_value("#share-address") == f"{address}/watch/{video.slug}/?t=2"
+    live.until(page, "document.getElementById('share').open")
+    yield page
+    assert page.witness.complaints == []
+    context.close()
+
+
+@pytest.mark.slow("plays an encoded video in a browser")
+def test_the_dialog_gives_the_moment_that_the_player_shows(dialog, address, video):
+    page, where = dialog, f"{address}/watch/{video.slug}/"
+    assert page.input_value("#share-address") == where
+    page.get_by_label("Start at").check()
+    assert page.input_value("#share-address") == f"{where}?t=2"
     assert f'src="{address}/embed/{video.slug}/?start=2" width' in page.input_value("#share-code")
     assert page.get_attribute("#share-qr", "src") == f"/qr/{video.slug}.svg?t=2"
-    live.until(page, "document.getElementById('share-qr').naturalWidth > 0")
     assert page.get_by_role("link", name="E-mail").get_attribute("href").endswith("%3Ft%3D2")
-    page.get_by_role("button", name="Copy", exact=True).click()
-    live.until(page, "document.getElementById('share-status').textContent !== ''")
+    page.get_by_label("Minutes and seconds").fill("0:04")
+    assert page.input_value("#share-address") == f"{where}?t=4"
+    for wrong in ("0:06", "soon", ""):  # the video has 6 seconds
+        page.get_by_label("Minutes and seconds").fill(wrong)
+        assert "such as 1:30, within the video" in page.inner_text("#share-status")
+        assert page.input_value("#share-address") == where
+    page.get_by_label("Start at").uncheck()
+    assert page.inner_text("#share-status") == ""
+
+
+@pytest.mark.slow("plays an encoded video in a browser")
+def test_the_dialog_is_used_with_the_keyboard_and_read_aloud(dialog, address, video):
+    page = dialog
+    page.evaluate(AXE.read_text())
+    focused = "document.activeElement.textContent"
+    for name, key in (("Address", None), ("Embed", "ArrowRight"), ("QR code", "End"), ("Address", "ArrowRight")):
+        if key:
+            page.keyboard.press(key)
+        assert page.evaluate(focused) == name
+        assert page.get_by_role("tab", name=name).get_attribute("aria-selected") == "true"
+        assert page.get_by_role("tabpanel", name=name).is_visible()
+        assert page.get_by_role("tabpanel").count() == 1
+        assert page.evaluate(JUDGE, RULES) == []
+    live.until(page, "document.getElementById('share-qr').naturalWidth > 0")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Copied").wait_for()
+    assert page.inner_text("#share-status") == "Copied."
+    assert page.evaluate("navigator.clipboard.readText()") == f"{address}/watch/{video.slug}/"
+    page.get_by_role("button", name="Other apps").click()
+    assert page.evaluate("shared") == {"title": "A walk", "url": f"{address}/watch/{video.slug}/"}
     page.keyboard.press("Escape")
     assert not page.locator("#share").is_visible()
-    context.close()
+    assert page.evaluate("document.activeElement.id") == "share-open"

@@ -13,6 +13,7 @@ from PIL import Image
 
 from transcoding.engine.package import files
 from videos.exports import targets
+from videos.exports.run import Export
 from videos.models import (
     CaptionTrack,
     Category,
@@ -129,7 +130,7 @@ class TestRoundTrip:
         assert said.endswith("3 imported, 0 known, 0 refused.\n")
         run("export", two, passwords=True)
         assert contents(two) == contents(one)
-        assert len(contents(one)) == 16
+        assert len(contents(one)) == 17
 
     def test_the_rows_are_the_same(self, tmp_path):
         make_site()
@@ -153,7 +154,7 @@ class TestRoundTrip:
 
     def test_without_their_hashes_videos_with_a_password_become_private(self, tmp_path):
         make_site()
-        run("export", tmp_path / "one")
+        run("export", tmp_path / "one", passwords=False)
         assert "password_hash" not in document(tmp_path / "one", "videos/secret/video.json")
         clear()
         assert "secret: its password is not in the export, so it is private" in run("import_video", tmp_path / "one")
@@ -166,7 +167,7 @@ class TestRoundTrip:
         jsonschema.Draft202012Validator.check_schema(schema)
         found = [path for path in tmp_path.glob("**/*.json") if path.name != "schema.json"]
         found = [path for path in found if "uploads" not in path.parts]
-        assert len(found) == 8
+        assert len(found) == 9
         for path in found:
             jsonschema.validate(json.loads(path.read_text()), schema, format_checker=jsonschema.FormatChecker())
 
@@ -239,13 +240,50 @@ class TestExport:
         assert document(tmp_path / "one", "categories.json")["categories"] == []
         assert document(tmp_path / "one", "playlists.json")["playlists"][0]["videos"] == ["talk"]
 
-    def test_archived_videos_and_other_versions_stay_out(self, tmp_path):
+    def test_other_versions_stay_out(self, tmp_path):
         make_site()
-        walk = Video.objects.get(slug="a_Walk")
-        VideoFactory(version_of=walk, visibility="private")
-        Video.objects.filter(slug="talk").update(deleted_at=timezone.now())
+        VideoFactory(version_of=Video.objects.get(slug="a_Walk"), visibility="private")
         run("export", tmp_path / "one")
-        assert sorted(path.name for path in (tmp_path / "one/videos").iterdir()) == ["a_Walk", "secret"]
+        assert sorted(path.name for path in (tmp_path / "one/videos").iterdir()) == ["a_Walk", "secret", "talk"]
+
+    def test_what_was_renamed_or_deleted_no_longer_belongs_to_the_export(self, tmp_path):
+        make_site()
+        run("export", tmp_path / "one")
+        Video.objects.filter(slug="talk").update(slug="speech")
+        Video.objects.filter(slug="secret").delete()
+        run("export", tmp_path / "one")
+        assert document(tmp_path / "one", "vlog-export.json")["videos"] == ["videos/a_Walk", "videos/speech"]
+        clear()
+        assert run("import_video", tmp_path / "one").endswith("2 imported, 0 known, 0 refused.\n")
+        assert sorted(Video.objects.values_list("slug", flat=True)) == ["a_Walk", "speech"]
+
+    def test_single_videos_are_added_to_an_export(self, tmp_path):
+        make_site()
+        run("export", tmp_path / "one", "a_Walk")
+        run("export", tmp_path / "one", "talk")
+        assert document(tmp_path / "one", "vlog-export.json")["videos"] == ["videos/a_Walk", "videos/talk"]
+
+    def test_hashes_come_with_the_site_and_not_with_single_videos(self, tmp_path):
+        make_site()
+        run("export", tmp_path / "one")
+        run("export", tmp_path / "two", "secret")
+        assert document(tmp_path / "one", "videos/secret/video.json")["password_hash"] == "pbkdf2$x"
+        assert "password_hash" not in document(tmp_path / "two", "videos/secret/video.json")
+        assert not (tmp_path / "two/site.json").exists()
+
+    def test_one_that_was_interrupted_says_so(self, tmp_path, monkeypatch):
+        make_site()
+
+        def killed(*arguments):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Export, "_one", killed)
+        assert refused("export", tmp_path / "one")[0] == 1
+        assert document(tmp_path / "one", "vlog-export.json")["complete"] is False
+        monkeypatch.undo()
+        run("export", tmp_path / "one", "talk")
+        clear()
+        assert "The export was not completed" not in run("import_video", tmp_path / "one", dry_run=True)
 
     def test_a_lost_original_is_told_and_the_others_are_exported(self, tmp_path):
         make_site()
@@ -291,7 +329,9 @@ class TestBadExports:
     @pytest.mark.parametrize(
         ("name", "changes", "reason"),
         [
-            ("vlog-export.json", {"format": 2}, "vlog-export.json has the format 2; this VLog reads 1."),
+            ("vlog-export.json", {"format": 3}, "vlog-export.json has the format 3, and this VLog reads 1 to 2."),
+            ("vlog-export.json", {"videos": ["videos/../x"]}, "vlog-export.json must have a list named videos"),
+            ("site.json", {"settings": {"name": "x"}}, "site.json: tagline: "),
             ("videos/talk/video.json", {"slug": "../x"}, "videos/talk/video.json: slug: "),
             ("videos/talk/video.json", {"visibility": "all"}, "videos/talk/video.json: visibility: "),
             ("videos/talk/video.json", {"chapters": [{"start": -1}]}, "videos/talk/video.json: "),
@@ -323,6 +363,31 @@ class TestBadExports:
         assert "a_Walk: its poster was not taken" in run("import_video", export)
         assert not chosen_poster_path(Video.objects.get(slug="a_Walk")).exists()
 
+    def test_a_document_that_contradicts_itself_is_refused(self, export):
+        chapters = [{"start": 1, "title": title, "from_file": False} for title in "ab"]
+        path = export / "videos/talk/video.json"
+        path.write_text(json.dumps(document(export, "videos/talk/video.json") | {"chapters": chapters}))
+        assert refused("import_video", export) == (1, "2 imported, 0 known, 1 refused.")
+
+    def test_an_export_of_the_first_format_is_read(self, export):
+        later = {"archived", "transcription", "file_versions", "share_links", "versions"}
+
+        def earlier(value):
+            if isinstance(value, list):
+                return [earlier(each) for each in value]
+            if not isinstance(value, dict):
+                return value
+            is_track = "rendition" in value
+            names = [name for name in value if name not in later and not (is_track and name == "position")]
+            return {name: earlier(value[name]) for name in names if name != "created_at" or "visibility" in value}
+
+        for path in export.rglob("*.json"):
+            path.write_text(json.dumps(earlier(json.loads(path.read_text())) | {"format": 1}))
+        (export / "vlog-export.json").write_text('{"kind": "export", "format": 1, "site": "VLog"}')
+        (export / "site.json").unlink()
+        assert run("import_video", export).endswith("3 imported, 0 known, 0 refused.\n")
+        assert Video.objects.get(slug="a_Walk").caption_tracks.get().cues.count() == 2
+
     def test_cues_that_cannot_be_read(self, export):
         (export / "videos/a_Walk/captions-2.pt-BR.json").write_text('{"format": 1, "cues": [{"start": 2}]}')
         code, sentence = refused("import_video", export)
@@ -338,3 +403,65 @@ def test_an_export_into_an_object_store(store, tmp_path, settings):
     assert "Unchanged: walk" in run("export", address)
     names = sorted(path.name for path in objects.ObjectPath("out/videos/walk").iterdir())
     assert names == ["original.mp4", "video.json"]
+
+
+class TestFromAnObjectStore:
+    @pytest.fixture
+    def address(self, store, settings):
+        """Return the address of a folder of the store beside that of the videos, which lie on the disk again."""
+        bucket = settings.STORAGES["objects"]["OPTIONS"]
+        settings.STORAGE_KEY, settings.STORAGE_SECRET = bucket["access_key"], bucket["secret_key"]
+        settings.STORAGES = {name: value for name, value in settings.STORAGES.items() if name != "objects"}
+        return f"s3://{bucket['bucket_name']}/{bucket['location']}/out?endpoint={bucket['endpoint_url']}"
+
+    def test_the_same_site(self, address, tmp_path):
+        make_site()
+        run("export", address)
+        run("export", tmp_path / "one")
+        clear()
+        assert run("import_video", address).endswith("3 imported, 0 known, 0 refused.\n")
+        run("export", tmp_path / "two")
+        assert contents(tmp_path / "two") == contents(tmp_path / "one")
+        assert run("import_video", address).endswith("0 imported, 3 known, 0 refused.\n")
+
+    def test_what_has_arrived_is_not_fetched_again(self, address, store, settings):
+        video = VideoFactory(slug="walk")
+        files.store(source_path(video), b"x" * 3_000_000)
+        run("export", address)
+        digest = SourceFile.objects.get().sha256
+        clear()
+        store.faults = lambda method, path: "torn" if method == "GET" and "original" in path else None
+        assert refused("import_video", address) == (1, "0 imported, 0 known, 1 refused.")
+        (part,) = settings.UPLOADS_DIR.iterdir()
+        assert part.name == f"import-{digest}"
+        held = part.stat().st_size
+        assert 0 < held < 3_000_000
+        store.faults = lambda method, path: None
+        store.sent.clear()
+        assert run("import_video", address).endswith("1 imported, 0 known, 0 refused.\n")
+        assert store.sent["GET"] < 3_000_000 - held + 20_000
+        assert source_path(Video.objects.get()).read_bytes() == b"x" * 3_000_000
+        assert list(settings.UPLOADS_DIR.iterdir()) == []
+
+    def test_a_part_that_is_another_file_is_refused_and_forgotten(self, address, settings):
+        video = VideoFactory(slug="walk")
+        files.store(source_path(video), b"x" * 1000)
+        run("export", address)
+        (settings.UPLOADS_DIR / f"import-{SourceFile.objects.get().sha256}").write_bytes(b"y" * 500)
+        clear()
+        assert refused("import_video", address) == (1, "0 imported, 0 known, 1 refused.")
+        assert run("import_video", address).endswith("1 imported, 0 known, 0 refused.\n")
+
+    def test_wrong_addresses_and_options(self, address):
+        assert "There is no export at s3://videos/" in refused("import_video", address)[1]
+        assert refused("import_video", "s3://")[0] == 2
+        assert refused("import_video", address, watch=5.0)[0] == 2
+        give_original(VideoFactory(slug="walk"))
+        run("export", address)
+        assert refused("import_video", address, link=True)[0] == 2
+
+    def test_a_store_that_refuses_is_a_sentence(self, address, settings):
+        settings.STORAGE_SECRET = "wrong"
+        code, sentence = refused("import_video", address.replace("/videos/", "/nothing/"))
+        assert code == 2
+        assert sentence.startswith(("There is no export", "The object store refused it"))

@@ -1,5 +1,7 @@
 """An editor who is limited to categories: what the desk, the API and the addresses of files show of other videos."""
 
+import re
+
 import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
@@ -9,7 +11,7 @@ from videos.models import CategoryLimit, Playlist, Upload, Video, categories_for
 from videos.storage.paths import package_name
 from videos.tests.factories import CategoryFactory, TranscodingJobFactory, VideoFactory
 from vlog.models import AuditEntry
-from vlog.tests.people import client_of
+from vlog.tests.people import PASSWORD, client_of
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/videos/video/"
@@ -255,6 +257,60 @@ def test_an_editor_changes_no_limit_and_one_with_accounts_not_the_own(editor, ca
     assert "Harbour" in client.get(f"/admin/auth/user/{editor.pk}/change/").content.decode()
 
 
-def _account_permissions():
+def _account_permissions(*more):
     model = User._meta.get_field("user_permissions").related_model
-    return model.objects.filter(codename__in=["change_user", "view_user"])
+    return model.objects.filter(codename__in=["change_user", "view_user", *more])
+
+
+# Invitations
+
+
+def invite(client, **fields):
+    """Invite as the form does; return the answer, and the path of its link."""
+    page = client.post("/admin/auth/user/invite/", {"role": "Editors", "days": "7", **fields}).content.decode()
+    link = re.search(r"<pre[^>]*>http://[^/]+(/admin/invitation/[\w-]+/)</pre>", page)
+    return page, link and link[1]
+
+
+def join(path, name="zoe"):
+    Client().post(path, {"username": name, "password1": PASSWORD, "password2": PASSWORD})
+    return User.objects.get(username=name)
+
+
+def test_an_invitation_limits_the_account_also_after_a_category_is_gone(categories, videos):
+    adam = person("adam", group="Administrators")
+    _, path = invite(client_of(adam), categories=[category.pk for category in categories])
+    categories[1].delete()
+    zoe = join(path)
+    assert list(Video.objects.for_editor(zoe)) == [videos[0]]
+    assert CategoryLimit.objects.filter(user=zoe).count() == 2
+    entry = AuditEntry.objects.get(action="changed the categories of")
+    assert (entry.actor, entry.after) == ("zoe", {"categories": ["Harbour", "a deleted category"]})
+
+
+def test_an_invitation_follows_a_category_that_is_renamed_or_merged(categories):
+    _, path = invite(client_of(person("adam", group="Administrators")), categories=[row.pk for row in categories])
+    merging.merge(categories[0], [categories[1]])
+    categories[0].slug = "port"
+    categories[0].save()
+    assert [row.category for row in CategoryLimit.objects.filter(user=join(path))] == [categories[0]]
+
+
+def test_an_invitation_without_categories_limits_to_none(categories):
+    _, path = invite(client_of(person("adam", group="Administrators")))
+    assert not CategoryLimit.objects.filter(user=join(path)).exists()
+
+
+def test_an_administrator_is_invited_without_categories(categories):
+    client = client_of(person("adam", group="Administrators"))
+    page, path = invite(client, role="Administrators", categories=[categories[0].pk])
+    assert ("Only editors can be limited" in page, path) == (True, None)
+
+
+def test_who_has_a_limit_invites_to_the_own_categories_only(editor, categories):
+    editor.user_permissions.add(*_account_permissions("add_user"))
+    client = client_of(User.objects.get(pk=editor.pk))
+    for chosen in ([], [categories[1].pk]):
+        assert invite(client, categories=chosen)[1] is None
+    _, path = invite(client, categories=[categories[0].pk])
+    assert [row.category for row in CategoryLimit.objects.filter(user=join(path))] == [categories[0]]

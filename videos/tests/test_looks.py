@@ -228,7 +228,7 @@ def test_the_field_of_tags_suggests_what_is_not_there_yet(visit, address):
     page.locator("#id_tag_names").press_sequentially("Lake, 07")
     option = page.locator("datalist option")
     option.wait_for(state="attached")
-    assert option.get_attribute("value") == f"Lake, 07{'t' * 48}"
+    assert option.get_attribute("value") == f"07{'t' * 48}"
     assert [
         complaint for complaint in page.witness.complaints if "poster" not in complaint and "404" not in complaint
     ] == []

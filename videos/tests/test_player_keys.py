@@ -246,6 +246,10 @@ def test_a_video_goes_on_where_it_was_left_until_it_has_been_watched(visit, cont
     assert position(page) == 0
     page.evaluate(f"{VIDEO}.muted = true; {VIDEO}.currentTime = {SECONDS - 1}; {VIDEO}.play()")
     until(page, f"{KEPT}.length === 0")
+    page.goto(f"{address}/playlist/walks/")
+    until(page, "document.querySelector('[data-video] .watched').textContent === 'Watched'")
+    page.goto(f"{address}/watch/next/?list=walks")
+    until(page, "document.querySelector('.watch-list [data-video] .watched').textContent === 'Watched'")
     page.goto(f"{address}/")
     page.wait_for_load_state("networkidle")
     assert page.locator("#continue").is_hidden()
@@ -349,6 +353,40 @@ def test_the_systems_controls_know_the_video_and_the_ring_waits(visit):
         assert page.locator(f".act-{act}").is_visible()
     for act in ("airplay", "remote"):
         assert page.locator(f".act-{act}").is_hidden()  # where the browser knows no other screen
+
+
+# What Safari has, and Chromium beside a receiver: no browser here knows a screen in the room.
+AIRPLAY = """
+  window.WebKitPlaybackTargetAvailabilityEvent = Event;
+  HTMLVideoElement.prototype.webkitShowPlaybackTargetPicker = function () { window.picked = this.currentSrc || this.src; };
+"""
+SCREENS = """
+  HTMLVideoElement.prototype.canPlayType = () => "maybe";
+  Object.defineProperty(HTMLVideoElement.prototype, "remote", { value: {
+    watchAvailability: async (callback) => { window.screens = callback; },
+    prompt: async () => { window.picked = document.querySelector("#player video").src; },
+  } });
+"""
+FOUND = {
+    "airplay": f"{VIDEO}.dispatchEvent(Object.assign(new Event('webkitplaybacktargetavailabilitychanged'), "
+    "{ availability: 'available' }))",
+    "remote": "screens(true)",
+}
+
+
+@pytest.mark.parametrize(("act", "browser_has"), [("airplay", AIRPLAY), ("remote", SCREENS)])
+def test_a_screen_in_the_room_gets_the_playlist_itself(context, address, video, act, browser_has):
+    page = context.new_page()
+    page.add_init_script(browser_has)
+    page.goto(address + video.get_absolute_url())
+    until(page, READY)
+    assert page.locator(f".act-{act}").is_hidden()
+    page.evaluate(FOUND[act])
+    page.click(f".act-{act}")
+    until(page, "window.picked")
+    assert page.evaluate("picked").endswith("/master.m3u8")
+    assert page.evaluate(f"{VIDEO}.hls") is None  # a script's data cannot be sent there
+    page.close()
 
 
 def test_after_an_error_the_video_goes_on_where_it_was(visit):

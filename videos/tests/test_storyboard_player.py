@@ -8,6 +8,7 @@ import pytest
 from transcoding.steps import storyboards
 from transcoding.tests import clips
 from transcoding.tests.engine.test_pictures import colour_at, colour_of
+from videos.models import Chapter
 from videos.storage.paths import package_dir
 from videos.tests import live
 from videos.tests.factories import NodeFactory
@@ -26,6 +27,7 @@ def video(lasting_rows, tmp_path_factory):
     video = live.publish(colours(folder), "Colours", folder / "node.log")
     storyboards.generate_one(storyboards.StoryboardQueue(NodeFactory()), threading.Event())
     assert (package_dir(video) / "storyboard.vtt").exists()
+    Chapter.objects.replace(video.pk, [(0, "One"), (5, "Two"), (21, "Three")])
     return video
 
 
@@ -68,14 +70,28 @@ def test_pointing_at_a_moment_shows_its_picture(page, address, second):
     assert page.witness.strangers(address) == []
 
 
-def until_shown(page, colour):
+def until_shown(page, colour, picture=TILE):
     """Wait for a colour in the middle of the picture, as the viewer sees it."""
-    x, y, width, height = page.evaluate(f"(r => [r.x, r.y, r.width, r.height])({TILE}.getBoundingClientRect())")
+    x, y, width, height = page.evaluate(f"(r => [r.x, r.y, r.width, r.height])({picture}.getBoundingClientRect())")
     clip = {"x": x + width / 2 - 4, "y": y + height / 2 - 4, "width": 8, "height": 8}
     end = time.monotonic() + PATIENCE
     while (seen := colour_of(page.screenshot(clip=clip))) != pytest.approx(colour, abs=20):
         assert time.monotonic() < end, f"{seen} is shown, not {colour}"
         page.wait_for_timeout(50)
+
+
+def test_each_chapter_has_the_picture_of_its_start(page):
+    assert not [asked for asked in page.witness.addresses if "storyboard-" in asked], "before the list is seen"
+    page.locator(".chapters").scroll_into_view_if_needed()
+    stills = "document.querySelectorAll('.chapters .still i')"
+    until(page, f"{stills}.length === 3")
+    page.evaluate("document.querySelector('.chapters').scrollIntoView({ block: 'center', behavior: 'instant' })")
+    for number, start in enumerate((0, 5, 21)):
+        assert page.evaluate(f"{stills}[{number}].getBoundingClientRect().width") == pytest.approx(96, abs=1)
+        until_shown(page, colour_at(start), f"{stills}[{number}]")
+    page.evaluate("document.querySelector('#player video').currentTime = 6")
+    until(page, "document.querySelector('.chapters [aria-current]').textContent.endsWith('Two')")
+    assert page.witness.complaints == []
 
 
 def test_a_video_without_asks_for_none(browser, address, video):

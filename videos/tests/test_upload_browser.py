@@ -61,7 +61,7 @@ def begin(page, file, **fields):
     throttle(page, SLOW)
     page.set_input_files("[name=file]", file)
     for name, value in fields.items():
-        page.fill(f"[name={name}]", value)
+        page.fill(f"#id_{name}", value)
     page.click("[name=_save]")
     wait_for_bytes(1)
 
@@ -145,10 +145,10 @@ def test_details_that_change_while_it_runs_are_saved_and_pause_waits(form, file)
     page.fill("[name=title]", "Second")
     page.get_by_text("The changes are saved.").wait_for()
     assert Upload.objects.get().title == "Second"
-    page.fill("[name=tag_names]", "y" * 51)
+    page.fill("#id_tag_names", "y" * 51)
     page.locator(".errorlist", has_text="A tag has at most 50 characters.").wait_for()
     throttle(page, FAST)
-    page.fill("[name=tag_names]", "Lakes")
+    page.fill("#id_tag_names", "Lakes")
     page.get_by_text("The changes are saved.").wait_for()
     page.get_by_role("button", name="Continue lake.mp4").click()
     finish(page)
@@ -164,12 +164,12 @@ def test_errors_are_shown_at_their_fields_and_several_files_go_at_once(form, fil
     (tmp_path / "walk.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nA hill.\n")
     page.set_input_files("[name=file]", [tmp_path / name for name in names])
     page.get_by_role("button", name="Remove hill.mp4").click()
-    page.fill("[name=tag_names]", "y" * 51)
+    page.fill("#id_tag_names", "y" * 51)
     page.click("[name=_save]")
     page.locator(".errorlist", has_text="A tag has at most 50 characters.").wait_for()
     assert page.evaluate("document.activeElement.id") == "id_tag_names"
     assert not is_too_wide(page)
-    page.fill("[name=tag_names]", "Lakes")
+    page.fill("#id_tag_names", "Lakes")
     page.click("[name=_save]")
     page.locator("[data-state=done]").nth(3).wait_for()
     assert sorted(Video.objects.values_list("title", flat=True)) == ["lake", "walk", "wood"]

@@ -83,6 +83,26 @@ def test_errors_stand_at_their_fields_and_keep_what_was_typed(page, video):
     assert Chapter.objects.filter(video=video).count() <= 1
 
 
+def test_tags_are_tokens_and_what_is_typed_counts_too(page, video):
+    tokens, field = page.locator(".token"), page.get_by_label("Tags", exact=True)
+    field.fill("Hills, Lakes")
+    save(page)
+    assert tokens.all_inner_texts() == ["Hills", "Lakes"]
+    page.get_by_role("button", name="Remove Hills").click()
+    assert page.evaluate("document.activeElement.ariaLabel") == "Remove Lakes"
+    field.press_sequentially("Sea, lakes,Woods")
+    field.press("Enter")
+    field.press_sequentially("River,")
+    field.press("Backspace")
+    field.press_sequentially("Fog")
+    assert tokens.all_inner_texts() == ["Lakes", "Sea", "Woods"]
+    assert page.locator(".token-field [role=status]").text_content() == "Removed: River"
+    assert page.inner_text(BAR) == "Unsaved changes: tags"
+    save(page)
+    assert sorted(video.tags.values_list("name", flat=True)) == ["Fog", "Lakes", "Sea", "Woods"]
+    assert page.witness.complaints == []
+
+
 def test_on_a_telephone_the_preview_comes_first_and_nothing_scrolls_sideways(page):
     page.set_viewport_size({"width": 390, "height": 800})
     assert not is_too_wide(page)

@@ -1,7 +1,9 @@
 """Invitations: a person gets a link, and makes an account of their own with a password of their own."""
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -48,8 +50,13 @@ class NameTaken(ValueError):
     """Another account has this username."""
 
 
-def invite(actor: User, role: Role, *, email: str = "", days: int = 7) -> tuple[str, Invitation]:
-    """Make an invitation; returns its address, which is not stored, and its row. Raises InvitationError."""
+def invite(
+    actor: User, role: Role, *, email: str = "", days: int = 7, details: dict[str, Any] | None = None
+) -> tuple[str, Invitation]:
+    """Make an invitation; returns its address, which is not stored, and its row. Raises InvitationError.
+
+    details: what the model admin of accounts does with the account once there is one.
+    """
     if role not in roles.grantable(actor):
         raise InvitationError(_("You may not give the role %(role)s.") % {"role": role.label})
     with transaction.atomic():
@@ -61,7 +68,8 @@ def invite(actor: User, role: Role, *, email: str = "", days: int = 7) -> tuple[
                 _("There are %(number)s open invitations. Revoke those that are not needed.") % {"number": MAX_OPEN}
             )
         expires_at = timezone.now() + timedelta(days=days)
-        token, row = Invitation.objects.issue(actor, role=role.value, email=email, expires_at=expires_at)
+        facts = {"role": role.value, "email": email, "expires_at": expires_at, "details": details or {}}
+        token, row = Invitation.objects.issue(actor, **facts)
         audit.record("created", subject=row, after={"role": role.label, "expires_at": expires_at})
     return settings.BASE_URL + reverse("admin:invitation", args=[token]), row
 
@@ -93,19 +101,21 @@ def revoke(row: Invitation) -> bool:
     return True
 
 
-def accept(token: str, *, username: str, password: str) -> User:
-    """Make the account of an invitation. Raises InvitationError, and NameTaken.
+def accept(token: str, *, username: str, password: str, equip: Callable[[User, Invitation], None]) -> User:
+    """Make the account of an invitation, and give it what `equip` gives. Raises InvitationError, and NameTaken.
 
     Of two people with the same link, one gets the account: the row is locked.
     """
     try:
         with transaction.atomic():
-            return _accept(token, username, password)
+            account, row = _accept(token, username, password)
+            equip(account, row)
+            return account
     except IntegrityError as error:
         raise NameTaken from error
 
 
-def _accept(token: str, username: str, password: str) -> User:
+def _accept(token: str, username: str, password: str) -> tuple[User, Invitation]:
     found = Invitation.objects.find(token)
     row = Invitation.objects.open().select_for_update(of=("self",)).filter(pk=found.pk).first() if found else None
     if row is None or not is_granted(row):
@@ -114,7 +124,7 @@ def _accept(token: str, username: str, password: str) -> User:
     roles.assign(account, Role(row.role))
     row.accept(account)
     audit.record("accepted", actor=account, subject=row)
-    return account
+    return account, row
 
 
 def is_granted(row: Invitation) -> bool:

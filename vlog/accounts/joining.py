@@ -60,9 +60,10 @@ class JoinView(FormView):
         return {**super().get_context_data(**kwargs), **context, **shown, "has_permission": False}
 
     def form_valid(self, form: Any) -> HttpResponse:
-        data = form.cleaned_data
+        chosen = {"username": form.cleaned_data["username"], "password": form.cleaned_data["password1"]}
+        people: Any = admin.site.get_model_admin(User)
         try:
-            account = invitations.accept(self.kwargs["token"], username=data["username"], password=data["password1"])
+            account = invitations.accept(self.kwargs["token"], **chosen, equip=people.equip)
         except NameTaken:
             form.add_error("username", TAKEN)
             return self.form_invalid(form)

@@ -53,9 +53,18 @@ class InvitationForm(forms.Form):
                 "For the account. This site sends no e-mails: you get a link to pass on."
             )
 
+    def details(self) -> dict[str, Any]:
+        """Return what the account gets besides its role, for `PeopleAdmin.equip`."""
+        return {}
+
 
 class PeopleAdmin(UserAdmin):
     """The pages of people. `has_change_permission` decides about each of them."""
+
+    invitation_form = InvitationForm
+
+    def equip(self, account: User, invitation: Invitation) -> None:
+        """Give a new account what its invitation says besides the role: other apps have more to give."""
 
     def get_urls(self) -> list[Any]:
         wrap = self.admin_site.admin_view
@@ -93,12 +102,13 @@ class PeopleAdmin(UserAdmin):
         if not self.has_add_permission(request):
             raise PermissionDenied
         actor: Any = request.user
-        form = InvitationForm(actor, request.POST or None)
+        form = self.invitation_form(actor, request.POST or None)
         context = {**self.admin_site.each_context(request), "opts": self.opts, "form": form, "place": _("People")}
         if form.is_valid():
             data = form.cleaned_data
+            facts = {"email": data["email"], "days": data["days"], "details": form.details()}
             try:
-                address, row = invitations.invite(actor, Role(data["role"]), email=data["email"], days=data["days"])
+                address, row = invitations.invite(actor, Role(data["role"]), **facts)
             except InvitationError as error:
                 form.add_error(None, str(error))
             else:

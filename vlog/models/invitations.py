@@ -1,11 +1,11 @@
 """Invitations of people: docs/schema.md describes the table."""
 
-from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.utils import timezone
 
 from vlog import keys
@@ -13,11 +13,11 @@ from vlog.schema import NOW
 
 
 class InvitationQuerySet(models.QuerySet["Invitation"]):
-    def issue(self, invited_by: User, *, role: str, email: str, expires_at: datetime) -> tuple[str, "Invitation"]:
+    def issue(self, invited_by: User, **facts: Any) -> tuple[str, "Invitation"]:
         """Make an invitation; returns its token and its row. The token is not stored, so it cannot be shown again."""
         token = keys.new()
         hashed = {"key_hash": keys.digest(token), "key_prefix": keys.prefix(token)}
-        return token, self.create(invited_by=invited_by, role=role, email=email, expires_at=expires_at, **hashed)
+        return token, self.create(invited_by=invited_by, **facts, **hashed)
 
     def open(self) -> "InvitationQuerySet":
         """Return the invitations that can be accepted."""
@@ -42,6 +42,9 @@ class Invitation(models.Model):
 
     email = models.EmailField(blank=True, default="", db_default="")
     role = models.CharField(max_length=20, help_text="The name of a group")
+    details = models.JSONField(
+        blank=True, default=dict, db_default=Value({}, models.JSONField()), help_text="What other apps give the account"
+    )
     key_hash = models.CharField(max_length=64, editable=False)
     key_prefix = models.CharField(max_length=8, editable=False)
     invited_by = models.ForeignKey(

@@ -7,22 +7,11 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
-from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.urls import Resolver404, resolve
 
-from videos import archive
-from videos.models import AudioTrack, Chapter, FeaturedVideo, Video, Webhook
 from videos.tests import live
-from videos.tests.factories import (
-    CategoryFactory,
-    PlaylistFactory,
-    TagFactory,
-    TranscodingJobFactory,
-    VideoFactory,
-    WorkerFactory,
-    add_captions,
-)
+from vlog.tests import rows
 
 pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
@@ -42,32 +31,13 @@ LINKS = "[...document.querySelectorAll('a[href]')].map((link) => link.href)"
 WIDE, NARROW = {"width": 1366, "height": 900}, {"width": 390, "height": 800}
 NO_PAGES = ("/api/", "/media/", "/static/", "/admin/logout/", "/admin/jsi18n/")
 PASSWORD = "correct horse"
-STRANGERS = ["/", "/search/?q=walk", "/search/?q=nothing", "/watch/protected/", "/nothing/", "/admin/login/"]
-STRANGERS += ["/watch/walk-1/?list=hikes", "/search/?q=wlak", "/search/?q=walk&length=short"]
+STRANGERS = ["/", *rows.PLACES, "/admin/login/", "/watch/walk-1/?list=hikes", "/search/?q=wanderung&length=short"]
 
 
 @pytest.fixture(scope="module")
 def video(lasting_rows):
-    """The last of some videos; there is something in every list."""
-    category = CategoryFactory(name="Walks", slug="walks", description="Where we went")
-    for number in range(3):
-        video = VideoFactory(title=f"A walk {number}", slug=f"walk-{number}", category=category, public=True)
-        video.tags.add(TagFactory(name=f"hill {number}"))
-        add_captions(video, (12, 14, "We walk on"))
-        TranscodingJobFactory(video=video)
-    FeaturedVideo.objects.feature([video.pk])
-    PlaylistFactory(title="Hikes", videos=Video.objects.order_by("pk"), description="From easy to hard")
-    failed = VideoFactory(title="Broken", slug="broken", status="failed", error_message="The file was cut off.")
-    TranscodingJobFactory(video=failed)
-    VideoFactory(title="Waiting", slug="waiting", status="processing", category=None)
-    VideoFactory(title="Protected", slug="protected", visibility="password", password=make_password("a word"))
-    archive.archive(VideoFactory(title="Old", slug="old").pk, "editor")
-    AudioTrack.objects.create(video=video, rendition="audio", name="English")
-    Chapter.objects.create(video=video, start=1, title="The hill")
-    WorkerFactory(worker_name="render-1")
-    Webhook.objects.create(address="https://example.org/hook", secret="whsec_eA==", events=["video.ready"])
     User.objects.create_superuser("editor", "editor@example.org", PASSWORD)
-    return video
+    return rows.make_everything()
 
 
 @pytest.fixture(scope="module")

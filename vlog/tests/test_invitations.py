@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import User
 from django.core import mail
-from django.core.cache import cache
 from django.db import connections
 from django.test import Client
 from django.utils import timezone
@@ -19,11 +18,6 @@ from vlog.models import AuditEntry, Invitation
 from vlog.tests.people import PASSWORD, account, client_of
 
 INVITE = "/admin/auth/user/invite/"
-
-
-@pytest.fixture(autouse=True)
-def _no_guesses():
-    cache.clear()
 
 
 @pytest.fixture
@@ -199,11 +193,15 @@ def test_each_step_is_in_the_audit_log(administrator):
 def test_of_two_people_with_one_link_one_gets_an_account():
     address, _ = invitations.invite(account("adam", "Administrators"), Role.EDITOR)
     token, results, barrier = address.split("/")[-2], [], threading.Barrier(2)
+    equipped = []
+
+    def note(account, row):
+        equipped.append(account.username)
 
     def try_it(name):
         barrier.wait()
         try:
-            results.append(invitations.accept(token, username=name, password=PASSWORD).username)
+            results.append(invitations.accept(token, username=name, password=PASSWORD, equip=note).username)
         except InvitationError:
             results.append("refused")
         finally:
@@ -215,5 +213,6 @@ def test_of_two_people_with_one_link_one_gets_an_account():
     for thread in threads:
         thread.join()
     assert sorted(results)[1] == "refused"
+    assert equipped == sorted(results)[:1]
     assert User.objects.filter(username__in=["bea", "bob"]).count() == 1
     assert Invitation.objects.get().state == "accepted"

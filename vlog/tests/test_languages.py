@@ -9,25 +9,15 @@ from urllib.parse import urlsplit
 import pytest
 from babel.messages.pofile import read_po
 from django.conf import settings
-from django.contrib.auth.hashers import make_password
 from django.core.cache import cache
 from django.urls import Resolver404, resolve
 from django.utils import timezone, translation
 
-from videos import archive
 from videos.formatting import age, day, thousands, views
-from videos.models import AudioTrack, Chapter, FeaturedVideo, Video, Webhook
-from videos.tests.factories import (
-    CategoryFactory,
-    PlaylistFactory,
-    TagFactory,
-    TranscodingJobFactory,
-    VideoFactory,
-    WorkerFactory,
-    add_captions,
-)
+from videos.tests.factories import VideoFactory
 from vlog import languages, site
 from vlog.models import SiteSettings, UserSettings
+from vlog.tests import rows
 from vlog.tests.people import account, client_of
 
 CATALOGUE = settings.BASE_DIR / "locale/de/LC_MESSAGES/django.po"
@@ -81,24 +71,8 @@ def english():
 @pytest.fixture
 def film(db):
     cache.clear()
-    category = CategoryFactory(name="Wanderungen", slug="walks", description="Wohin wir gingen")
-    for number in range(2):
-        video = VideoFactory(title=f"Ein Weg {number}", slug=f"walk-{number}", category=category, public=True)
-        video.tags.add(TagFactory(name=f"berg {number}"))
-        add_captions(video, (12, 14, "Wir gehen weiter"))
-        TranscodingJobFactory(video=video)
-    FeaturedVideo.objects.feature([video.pk])
-    PlaylistFactory(title="Touren", videos=Video.objects.order_by("pk"), description="Von leicht bis schwer")
-    failed = VideoFactory(title="Kaputt", slug="broken", status="failed", error_message="Defekt.")
-    TranscodingJobFactory(video=failed)
-    VideoFactory(title="Wartend", slug="waiting", status="processing", category=None)
-    VideoFactory(title="Geheim", slug="protected", visibility="password", password=make_password("ein Wort"))
+    video = rows.make_everything()
     VideoFactory(title=ARABIC, slug="arabic", public=True)
-    archive.archive(VideoFactory(title="Alt", slug="old").pk, "editor")
-    AudioTrack.objects.create(video=video, rendition="audio", name="Deutsch")
-    Chapter.objects.create(video=video, start=1, title="Der Berg")
-    WorkerFactory(worker_name="render-1")
-    Webhook.objects.create(address="https://example.org/hook", secret="whsec_eA==", events=["video.ready"])
     return video
 
 
@@ -254,7 +228,7 @@ class TestWordsOfScripts:
 def test_no_public_page_has_an_english_text_left(client, film, english, spoken_on_the_site):
     spoken_on_the_site("de")
     cache.clear()
-    pages = dict(walk(client, "/", "/search/?q=weg", "/search/?q=xyzzy", "/privacy/", "/nothing/", "/watch/protected/"))
+    pages = dict(walk(client, "/", "/privacy/", *rows.PLACES))
     left = {path: sorted(english.intersection(texts.found)) for path, texts in pages.items()}
     assert {path: found for path, found in left.items() if found} == {}
     assert {texts.language for texts in pages.values()} == {"de"}

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 from django.contrib.auth.models import User
 from django.core import mail
-from django.core.cache import cache
 from django.test import Client
 
 from vlog import site
@@ -22,7 +21,6 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _mail(settings):
-    cache.clear()
     settings.EMAIL_IS_SET_UP = True
 
 

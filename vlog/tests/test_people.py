@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
-from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 from django.db import connections, transaction
 from django.test import Client, RequestFactory
@@ -21,11 +20,6 @@ from vlog.tests.people import PASSWORD, account, client_of
 
 USERS = "/admin/auth/user/"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-
-
-@pytest.fixture(autouse=True)
-def _empty_cache():
-    cache.clear()
 
 
 @pytest.fixture

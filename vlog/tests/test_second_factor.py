@@ -8,7 +8,6 @@ from io import StringIO
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
-from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
@@ -30,7 +29,6 @@ LOGIN, CODE, FIRST_SET_UP = (f"/admin/login/{name}" for name in ("", "code/", "s
 @pytest.fixture(autouse=True)
 def clock(monkeypatch, settings):
     """A clock that the test sets."""
-    cache.clear()
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     now = [time.time()]
     monkeypatch.setattr(time, "time", lambda: now[0])

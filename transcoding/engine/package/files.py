@@ -70,6 +70,18 @@ def store(path: Path, data: bytes, *, replace: bool = True) -> bool:
 
 
 @singledispatch
+def copy(path: Path, source: Path) -> None:
+    """Copy a file of this machine, so that it appears under its new name only when it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
+    try:
+        shutil.copyfile(source, part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@singledispatch
 def names(folder: Path) -> list[str]:
     """The names in a folder, in no order; none where it is not there."""
     try:

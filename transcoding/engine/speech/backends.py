@@ -1,6 +1,7 @@
 """What a recognizer does for `recognition`, whichever program it is, and where it computes. Without torch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -71,3 +72,19 @@ def choose_device(card: str = "", capability: tuple[int, int] = (0, 0)) -> Devic
 def is_faster(model: str) -> bool:
     """Return whether a model is one for faster-whisper: so says its name, or a folder that looks like one."""
     return model.startswith(FASTER) or (Path(model) / "model.bin").is_file()
+
+
+@contextmanager
+def keep_times(segments: list[dict[str, Any]]) -> Iterator[None]:
+    """Let Whisper add words to its segments; the segments keep their own times, and the words lie within them.
+
+    Whisper would take the words' times for those of the segments, and begin the next window at the last word.
+    """
+    times = [(segment["start"], segment["end"]) for segment in segments]
+    yield
+    for segment, (start, end) in zip(segments, times, strict=True):
+        segment["start"], segment["end"] = start, end
+        for word in segment["words"]:
+            word["start"], word["end"] = (min(max(word[name], start), end) for name in ("start", "end"))
+        if segment["words"]:
+            segment["words"][-1]["end"] = end

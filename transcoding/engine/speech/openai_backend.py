@@ -16,7 +16,14 @@ from whisper.tokenizer import LANGUAGES
 
 from transcoding.engine.ffmpeg.audio import SPEECH_RATE
 from transcoding.engine.speech import weights
-from transcoding.engine.speech.backends import CannotTranscribe, Device, MissingWeights, Segment, choose_device
+from transcoding.engine.speech.backends import (
+    CannotTranscribe,
+    Device,
+    MissingWeights,
+    Segment,
+    choose_device,
+    keep_times,
+)
 from transcoding.engine.speech.words import Word
 
 DIAGONAL, TOKEN, FRAME = 0, 1, 2  # where the path of an alignment comes from
@@ -156,14 +163,8 @@ def _replaced(report: Callable[[float], None]) -> Iterator[None]:
 
 
 def _add_words(*, segments: list[dict[str, Any]], **options: Any) -> None:
-    times = [(segment["start"], segment["end"]) for segment in segments]
-    timing.add_word_timestamps(segments=segments, **options)
-    for segment, (start, end) in zip(segments, times, strict=True):
-        segment["start"], segment["end"] = start, end
-        for word in segment["words"]:
-            word["start"], word["end"] = (min(max(word[name], start), end) for name in ("start", "end"))
-        if segment["words"]:
-            segment["words"][-1]["end"] = end
+    with keep_times(segments):
+        timing.add_word_timestamps(segments=segments, **options)
 
 
 def _aligned(cost: "torch.Tensor") -> "np.ndarray[Any, Any]":

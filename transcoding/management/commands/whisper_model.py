@@ -8,6 +8,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from transcoding.engine.speech import weights
+from transcoding.engine.speech.backends import FASTER, is_faster
+from transcoding.engine.speech.faster_backend import MODEL
 from transcoding.engine.speech.weights import MODELS, Model, UnreachableWeights, UnusableWeights
 
 WRONG_USE = 2
@@ -34,7 +36,7 @@ class Command(BaseCommand):
             self._list(as_json=options["json"])
             return
         name = options["name"] or settings.WHISPER_MODEL
-        model, path = MODELS.get(name), Path(name)
+        model, path = MODELS.get(name), _own_file(name)
         if model is None and (action == "fetch" or not path.is_file()):
             raise CommandError(
                 f"{name!r} is no model of OpenAI's. The names are {', '.join(MODELS)}.", returncode=WRONG_USE
@@ -71,6 +73,11 @@ class Command(BaseCommand):
 
     def _path(self, model: Model | None, path: Path) -> None:
         self.stdout.write(str(path if model is None else model.path(settings.WHISPER_DIR)))
+
+
+def _own_file(name: str) -> Path:
+    """Return the file that is no model of OpenAI's: a checkpoint, or the weights in a folder for faster-whisper."""
+    return Path(name.removeprefix(FASTER)) / MODEL if is_faster(name) else Path(name)
 
 
 class _Progress:

@@ -24,7 +24,7 @@ from transcoding.queue import recovery
 from transcoding.queue.wakeups import notify_workers
 from transcoding.steps import captions, publication
 from transcoding.steps.captions import TranscriptionQueue
-from transcoding.tests import clips, speech
+from transcoding.tests import clips, faster, speech
 from transcoding.tests.conftest import wait_for
 from videos import archive
 from videos.models import CaptionTrack, Cue, Transcription, Video
@@ -50,6 +50,12 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def weights(folder):
     return speech.weights(folder)
+
+
+@pytest.fixture(scope="module", params=["openai", "faster"])
+def recognizer(request, weights, folder):
+    """The name of a model: a checkpoint of OpenAI's, or the same one for faster-whisper."""
+    return str(weights) if request.param == "openai" else f"faster:{faster.convert(weights, folder / 'faster')}"
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +178,7 @@ class TestHearing:
         assert (found.status, found.word_count, found.error_message) == ("completed", 0, captions.NO_AUDIO)
         assert not job.chunks.filter(kind="transcription").exists()
 
-    def test_a_long_sound_is_heard_in_pieces_and_nothing_twice(self, spoken, folder, weights):
+    def test_a_long_sound_is_heard_in_pieces_and_nothing_twice(self, spoken, folder, recognizer):
         """Pieces of 60 s, of which the last 30 s are repeated: a sentence at 0.7, 30.7 and 60.7 s."""
         spaced = f"aresample=48000,adelay={round(1000 * speech.DELAY)},apad"
         once = speech.clips.make(folder / "once.wav", "-i", str(folder / "voice.wav"), "-af", spaced, "-t", "30")
@@ -183,7 +189,7 @@ class TestHearing:
         )
         plan = plan_of(long)
         heard = []
-        task = Task(str(long), plan.to_json(), str(weights), "", part=60)
+        task = Task(str(long), plan.to_json(), recognizer, "", part=60)
         found = transcribe.transcribe(task, 90, heard.append, lambda: None)
         assert [caption.text for caption in found.captions] == [*speech.PARTS] * 3
         starts = [caption.start for caption in found.captions[::2]]
@@ -191,7 +197,7 @@ class TestHearing:
         assert heard == sorted(heard)
         assert heard[-1] == 99
 
-    def test_in_shared_parts_the_words_and_times_are_those_of_the_whole(self, spoken, folder, weights, monkeypatch):
+    def test_in_shared_parts_the_words_and_times_are_those_of_the_whole(self, spoken, folder, recognizer, monkeypatch):
         """Parts of 30 s that overlap by a window, as the model has learned only sentences 0.7 s after its beginning."""
         monkeypatch.setattr(parts, "OVERLAP", 30.0)
         spaced = f"aresample=48000,adelay={round(1000 * speech.DELAY)},apad"
@@ -201,7 +207,7 @@ class TestHearing:
             *("-f", "lavfi", "-i", "testsrc2=size=160x120:rate=10:duration=90", "-stream_loop", "2", "-i", str(once)),
             *("-t", "90", *speech.clips.H264, *speech.clips.AAC),
         )
-        whole = Task(str(long), plan_of(long).to_json(), str(weights), "")
+        whole = Task(str(long), plan_of(long).to_json(), recognizer, "")
         shared = []
         for begin in (0, 30, 60):
             first, last = parts.audible(begin, begin + 30, 90)
@@ -217,13 +223,13 @@ class TestHearing:
         assert all(abs(one.start - other.start) <= 200 for one, other in zip(words, expected, strict=True))
 
     @pytest.mark.parametrize(("seconds", "sound"), [(0.3, "anoisesrc=amplitude=0.3"), (40, "anoisesrc=amplitude=0.5")])
-    def test_a_moment_of_sound_and_pure_noise_end(self, folder, weights, seconds, sound):
+    def test_a_moment_of_sound_and_pure_noise_end(self, folder, recognizer, seconds, sound):
         noise = speech.clips.make(
             folder / f"noise{seconds}.mp4",
             *("-f", "lavfi", "-i", f"testsrc2=size=160x120:rate=10:duration={seconds}"),
             *("-f", "lavfi", "-i", f"{sound}:duration={seconds}", *speech.clips.H264, *speech.clips.AAC),
         )
-        task = Task(str(noise), plan_of(noise).to_json(), str(weights), "")
+        task = Task(str(noise), plan_of(noise).to_json(), recognizer, "")
         found = transcribe.transcribe(task, seconds, lambda percent: None, lambda: None)
         assert all(0 <= caption.start < caption.end <= seconds for caption in found.captions)
 

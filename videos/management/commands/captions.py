@@ -15,6 +15,7 @@ from videos import captions
 from videos.captions import CaptionsError
 from videos.drafts import aligned_text, translate
 from videos.models import CaptionTrack, TrackKind, TrackState, Video
+from videos.models.categories import GLOSSARY
 from vlog.sentences import counted
 from vlog.translators import TranslationError
 
@@ -44,6 +45,9 @@ class Command(BaseCommand):
         transcribe = actions.add_parser("transcribe", help="transcribe videos with Whisper")
         transcribe.add_argument("slug", metavar="SLUG", nargs="?", help="the last part of the video's address")
         transcribe.add_argument("--language", default="", help="the language that is spoken; default: detected")
+        transcribe.add_argument(
+            "--terms", metavar="TEXT", help="names and terms of the video as they are spelled; default: as before"
+        )
         transcribe.add_argument(
             "--missing", action="store_true", help="all videos without captions in the language that is spoken"
         )
@@ -141,7 +145,10 @@ class Command(BaseCommand):
             return
         video = _video(options["slug"])
         language = captions.language_tag(options["language"]) if options["language"] else ""
-        if not (hasattr(video, "job") and tasks.transcribe_again(video.job, language)):
+        terms = options["terms"]
+        if terms is not None and len(terms) > GLOSSARY:
+            raise CommandError(f"--terms has {len(terms)} characters, and may have {GLOSSARY}.", returncode=WRONG_USE)
+        if not (hasattr(video, "job") and tasks.transcribe_again(video.job, language, terms)):
             raise CommandError(f"«{video}» cannot be transcribed now: it is not ready, has no audio, or is waiting.")
         self.stdout.write(f"«{video}» will be transcribed.")
 

@@ -1,6 +1,6 @@
 """`manage.py export DIR|s3://… [SLUG …]`: write originals and everything that editors wrote, for any other program."""
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, BooleanOptionalAction
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +15,26 @@ WRONG_USE = 2
 
 class Command(BaseCommand):
     help = (
-        "Write videos into a folder or an object store: originals, posters, captions, chapters, and all fields as JSON "
-        "with a schema, with categories, tags and playlists. Run it again to bring the export up to date: what is "
-        "unchanged is not written. `manage.py import_video DIR` reads it. Exit code 0: all are exported, 1: some are "
-        "not, 2: wrong use."
+        "Write the site, or single videos, into a folder or an object store: originals, posters, captions, chapters, "
+        "and all fields as JSON with a schema, with categories, tags and playlists. Run it again to bring the export "
+        "up to date: what is unchanged is not written. `manage.py import_video DIR` reads it. Exit code 0: all are "
+        "exported, 1: some are not, 2: wrong use."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("target", metavar="DIR", help="a folder, or s3://bucket/prefix?endpoint=…&region=…")
         parser.add_argument("slugs", nargs="*", metavar="SLUG", help="only these videos")
         parser.add_argument(
-            "--passwords", action="store_true", help="with the hashes of the passwords of protected videos"
+            "--passwords",
+            action=BooleanOptionalAction,
+            help="with the hashes of passwords and of links for guests; default: of the site yes, of single videos no",
         )
 
-    def handle(self, *, target: str, slugs: list[str], passwords: bool, **options: Any) -> None:
-        videos = self._videos(slugs)
+    def handle(self, *, target: str, slugs: list[str], passwords: bool | None, **options: Any) -> None:
+        videos, is_whole = self._videos(slugs), not slugs
+        how = {"is_whole": is_whole, "passwords": is_whole if passwords is None else passwords}
         try:
-            export = Export(self._target(target), self.stdout.write, self.stderr.write, passwords=passwords)
-            counts = export.run(videos, is_whole=not slugs)
+            counts = Export(self._target(target), self.stdout.write, self.stderr.write, **how).run(videos)
         except TargetError as error:
             raise CommandError(str(error), returncode=1) from error
         except KeyboardInterrupt:
@@ -51,10 +53,10 @@ class Command(BaseCommand):
         return Bucket(text)
 
     def _videos(self, slugs: list[str]) -> VideoQuerySet:
-        videos = Video.objects.listed().not_archived()
+        videos = Video.objects.listed()
         if not slugs:
             return videos
-        found = {slug: videos.at(slug) for slug in slugs}
+        found = {slug: videos.not_archived().at(slug) for slug in slugs}
         if missing := [slug for slug, video in found.items() if video is None]:
             raise CommandError(f"There is no video {', '.join(missing)}. Nothing was written.", returncode=WRONG_USE)
         return videos.filter(pk__in=[video.pk for video in found.values() if video])

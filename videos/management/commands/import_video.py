@@ -1,4 +1,4 @@
-"""`manage.py import_video FILE|FOLDER`: import a file, a folder with all below it, or what `export` wrote."""
+"""`manage.py import_video FILE|FOLDER|s3://…`: import a file, a folder with all below it, or what `export` wrote."""
 
 import signal
 import time
@@ -10,12 +10,14 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from videos.exports.targets import TargetError
 from videos.imports import documents, manifest, names
 from videos.imports.details import Details
 from videos.imports.documents import WrongExport, is_export
 from videos.imports.exported import Arrival
-from videos.imports.folder import Contents, Entry, look, single
+from videos.imports.folder import Contents, Entry, Refused, look, single
 from videos.imports.manifest import WrongManifest
+from videos.imports.places import Bucket, Folder, Place, place_of
 from videos.imports.run import FOLDERS, Run, WrongUse
 from videos.imports.taking import Options
 from videos.imports.watching import Watch
@@ -25,6 +27,10 @@ from vlog.sentences import counted
 
 WRONG_USE = 2
 OF_FOLDERS = ("category", "tags", "visibility", "publish_early", "downloads", "manifest", "folders")
+NO_EXPORT = (
+    "There is no export at {}: the file vlog-export.json is missing. To import single files of a store, name the store "
+    "in VLOG_IMPORT_STORE and import them by address, in the desk or by the API."
+)
 QUIET_SECONDS = 10  # for which a file of a hot folder must not change
 
 
@@ -37,7 +43,11 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("path", type=Path, metavar="FILE", help="a video file, or a folder of them")
+        parser.add_argument(
+            "path",
+            metavar="FILE",
+            help="a video file, a folder of them, an export, or an export at s3://bucket/prefix?endpoint=…&region=…",
+        )
         parser.add_argument("--title", default="", help="of a single file; default: the file's name")
         parser.add_argument("--category", default="", help="of every video: an existing category, by name or slug")
         parser.add_argument("--tags", default="", help="of every video, separated by commas; unknown tags are created")
@@ -62,34 +72,38 @@ class Command(BaseCommand):
         )
         parser.add_argument("--wait", action="store_true", help="show progress until everything is ready or failed")
 
-    def handle(self, *, path: Path, wait: bool, watch: float | None, **options: Any) -> None:
+    def handle(self, *, path: Any, wait: bool, watch: float | None, **options: Any) -> None:
         try:
-            run = self._run(path, options)
-            self._check_use(path, wait, watch, options)
+            place = place_of(str(path))
+            path = Path(path)
+            run = self._run(path, place, options)
+            self._check_use(path, wait, watch, options, is_elsewhere=isinstance(place, Bucket))
             if watch is not None:
                 self._watch(Watch(path, run, watch))
                 return
-            videos = self._import(path, run, options)
-        except (WrongUse, WrongManifest, WrongExport) as error:
+            videos = self._import(path, place, run, options)
+        except (WrongUse, WrongManifest, WrongExport, TargetError, Refused) as error:
             raise CommandError(str(error), returncode=WRONG_USE) from error
         failed = wait_for(self, videos) if wait else 0
         if failed:
             raise CommandError(f"{failed} of {counted(len(videos), 'video')} failed.", returncode=1)
 
-    def _import(self, path: Path, run: Run, options: dict[str, Any]) -> list[Video]:
-        if is_export(path):
+    def _import(self, path: Path, place: Place, run: Run, options: dict[str, Any]) -> list[Video]:
+        if is_export(place):
             if any(options[name] for name in OF_FOLDERS):
                 raise WrongUse(f"An export says all this itself: leave out {', '.join(map(_flag, OF_FOLDERS))}.")
-            arrival = Arrival(documents.read(path), run.say, run.warn, run.options, run.counts)
+            arrival = Arrival(documents.read(place), run.say, run.warn, run.options, run.counts)
             return self._ended(run, arrival.run)
+        if isinstance(place, Bucket):
+            raise WrongUse(NO_EXPORT.format(place))
         entries = self._entries(path, run)
         run.prepare(entries)
         if len(entries) > 1:
             run.check_space(entries)
         return self._take_all(run, entries, is_single=path.is_file())
 
-    def _run(self, path: Path, options: dict[str, Any]) -> Run:
-        if not path.is_file() and not path.is_dir():
+    def _run(self, path: Path, place: Place, options: dict[str, Any]) -> Run:
+        if isinstance(place, Folder) and not path.is_file() and not path.is_dir():
             raise WrongUse(f"There is no file or folder {path}.")
         if path.is_dir() and options["title"]:
             raise WrongUse("--title is for one file; a folder's videos are named after their files.")
@@ -107,7 +121,11 @@ class Command(BaseCommand):
         rows = manifest.read(options["manifest"]) if options["manifest"] else {}
         return Run(self.stdout.write, self.stderr.write, how, given, rows, options["folders"] or "")
 
-    def _check_use(self, path: Path, wait: bool, watch: float | None, options: dict[str, Any]) -> None:
+    def _check_use(
+        self, path: Path, wait: bool, watch: float | None, options: dict[str, Any], *, is_elsewhere: bool
+    ) -> None:
+        if is_elsewhere and (watch is not None or options["title"]):
+            raise WrongUse("--title and --watch are for files and folders of this machine.")
         if path.is_file() and (options["manifest"] or options["folders"] or watch is not None):
             raise WrongUse("--manifest, --folders and --watch are for a folder.")
         if watch is not None and (options["manifest"] or options["dry_run"] or wait):
