@@ -384,14 +384,6 @@ class TestRows:
         assert not captions.open_for(asked)
         assert (chunk(asked).pk, Transcription.objects.count()) == (before, 1)
 
-    def test_names_and_terms_that_came_with_an_export_are_used(self, asked):
-        chunk(asked).delete()
-        Transcription.objects.update(status="pending", glossary="Alm", given_language="de")
-        assert captions.open_for(asked)
-        row = Transcription.objects.get()
-        assert (row.status, row.glossary, row.given_language) == ("pending", "Alm", "de")
-        assert chunk(asked).status == "pending"
-
     def test_where_captions_are_switched_off_nothing_is_asked_for_and_nothing_claimed(
         self, published, silent, settings
     ):
