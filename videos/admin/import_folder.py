@@ -6,7 +6,7 @@ from django import forms
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -61,12 +61,12 @@ def folder_page(request: HttpRequest, *, site: Any) -> HttpResponse:
     """Show the folders of the operator, or what is in one of them; ask for imports, cancel and retry them."""
     if not request.user.has_perm("videos.add_video"):
         raise PermissionDenied
-    if not settings.IMPORTS.folders:
-        raise Http404("The operator has named no folder.")
     user = cast(User, request.user)
     tops = roots.tops()
     at = request.GET.get("at", "") or (tops[0].address if len(tops) == 1 else "")
-    listing, error = _listing(at) if at else (Listing([]), "")
+    listing, error = (
+        _listing(at) if at else (Listing([]), "" if tops else _("No folder is named in VLOG_IMPORT_FOLDERS."))
+    )
     form = FolderForm(
         request.POST or None, user=user, listing=listing, initial={"visibility": settings.DEFAULT_VISIBILITY}
     )

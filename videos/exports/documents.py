@@ -54,7 +54,7 @@ def folder_of(row: Video) -> str:
     """Return the folder of a video. That of an archived one has the time: its slug is free for other videos."""
     if row.deleted_at is None:
         return f"{VIDEOS}/{row.slug}"
-    return f"{ARCHIVE}/{_slug_of(row)[:200]}-{row.created_at.astimezone(UTC):%Y%m%d%H%M%S%f}"
+    return f"{ARCHIVE}/{slug_of(row)[:200]}-{row.created_at.astimezone(UTC):%Y%m%d%H%M%S%f}"
 
 
 def key_of(row: Video) -> str:
@@ -128,7 +128,7 @@ def video(row: Video, files: dict[str, Any], *, passwords: bool) -> dict[str, An
     return {
         "kind": "video",
         "format": FORMAT,
-        "slug": _slug_of(row),
+        "slug": slug_of(row),
         **_values(row, ("title", "description")),
         "archived": _archived(row),
         "old_slugs": _old_slugs(row),
@@ -155,7 +155,8 @@ def video(row: Video, files: dict[str, Any], *, passwords: bool) -> dict[str, An
     }
 
 
-def _slug_of(row: Video) -> str:
+def slug_of(row: Video) -> str:
+    """Return the slug of a video; of an archived one that which it had before."""
     entry = getattr(row, "archive_entry", None)
     return str(entry.slug if entry else row.slug)
 

@@ -7,14 +7,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from django.db import DataError, IntegrityError, transaction
+from django.db import DataError, IntegrityError, models, transaction
 
 from transcoding.engine import pictures
 from transcoding.engine.package import files
 from transcoding.engine.pictures import NotAPicture
 from transcoding.queue.disk_quota import InsufficientSpace
 from videos import archive, uploads
-from videos.exports.documents import VIDEOS
+from videos.exports.documents import VIDEOS, slug_of
 from videos.imports import belongings, documents, originals
 from videos.imports.belongings import Texts
 from videos.imports.documents import Exported, WrongExport
@@ -65,10 +65,12 @@ class Arrival:
     _categories: dict[str, Category] = field(default_factory=dict)
     _videos: dict[str, Video] = field(default_factory=dict)
     _new: list[Video] = field(default_factory=list)
+    _slugs: set[str] = field(default_factory=set)
 
     def run(self) -> list[Video]:
         """Import everything that the site has not; returns the new videos. Raises WrongUse before the first."""
         self._check_space()
+        self._slugs = {document["slug"] for document in self.exported.videos.values()}
         if not self.exported.is_complete:
             self.warn(INCOMPLETE)
         if not self.options.dry_run:
@@ -86,7 +88,8 @@ class Arrival:
         links = self.options.link
         if links and not self.exported.place.links():
             raise WrongUse("The originals cannot be linked, because they are elsewhere. Leave out --link.")
-        sizes = [each["original"]["size"] for each in self.exported.videos.values() if not _known(each)]
+        documents = self.exported.videos.values()
+        sizes = [each["original"]["size"] for each in documents if self.options.again or not _alike(each).exists()]
         needed = max(sizes, default=0) if is_elsewhere() else sum(sizes)  # each goes on to the store
         if needed and not links and (reason := originals.space_for(needed)):
             raise WrongUse(reason)
@@ -116,8 +119,7 @@ class Arrival:
     def _take(self, folder: str, document: Mapping[str, Any]) -> Video | None:
         """Make the video of a document; None in a dry run. Raises Known, Refused, WrongExport, InsufficientSpace."""
         said, place = document["original"], self.exported.place
-        if not self.options.again and (row := _known(document)):
-            raise Known(row.video)
+        self._check_known(document)
         name = f"{folder}/{said['file']}"
         texts = [self._texts(folder, track) for track in document["captions"]]
         if self.options.dry_run:
@@ -135,6 +137,16 @@ class Arrival:
             raise Refused(CONTRADICTION.format(str(error).partition("\n")[0])) from error
         finally:
             original.discard()
+
+    def _check_known(self, document: Mapping[str, Any]) -> None:
+        """Raise Known where a video has this content that is none of another document: a site may have it twice."""
+        if self.options.again:
+            return
+        own = [row.video for row in _alike(document) if row.video not in self._videos.values()]
+        same = [video for video in own if slug_of(video) == document["slug"]]
+        others = [video for video in own if slug_of(video) not in self._slugs]
+        if found := [*same, *others]:
+            raise Known(found[0])
 
     def _texts(self, folder: str, track: Mapping[str, Any]) -> Texts:
         versions = [(version, self._cues(folder, version["cues"])) for version in track["versions"]]
@@ -160,8 +172,7 @@ class Arrival:
 
         with transaction.atomic():
             SourceFile.objects.all().lock_content(original.sha256)
-            if not self.options.again and (row := _known(document)):
-                raise Known(row.video)
+            self._check_known(document)
             columns = self._columns(document)
             video = uploads.accept(original.path, name=document["source_name"], within=within, **columns)
             if poster:
@@ -266,8 +277,11 @@ class Arrival:
         return playlist
 
 
-def _known(document: Mapping[str, Any]) -> SourceFile | None:
-    return SourceFile.objects.all().of_content(document["original"]["size"], document["original"]["sha256"])
+def _alike(document: Mapping[str, Any]) -> "models.QuerySet[SourceFile]":
+    """Return what is known of the originals with the content of this one."""
+    said = document["original"]
+    rows = SourceFile.objects.filter(size=said["size"], sha256=said["sha256"], video__version_of=None)
+    return rows.select_related("video__archive_entry").order_by("pk")
 
 
 def _created_at(row: Mapping[str, Any]) -> dict[str, Any]:

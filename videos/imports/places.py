@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from django.conf import settings
 
 from transcoding.queue import disk_quota
@@ -174,6 +174,8 @@ def _told() -> Iterator[None]:
         if code in NOT_FOUND:
             raise _Absent(ABSENT) from error
         raise Refused(f"The object store refused it ({code}). Check the address and VLOG_STORAGE_KEY.") from error
+    except NoCredentialsError as error:
+        raise Refused("The object store needs a key: set VLOG_STORAGE_KEY and VLOG_STORAGE_SECRET.") from error
     except (BotoCoreError, ConnectionError, TimeoutError) as error:
         raise _Broken(SILENT.format(type(error).__name__)) from error
 

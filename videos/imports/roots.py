@@ -37,7 +37,7 @@ class Offered:
 
 
 @dataclass(frozen=True)
-class Step:
+class Place:
     """A folder, and its address."""
 
     name: str
@@ -48,8 +48,8 @@ class Step:
 class Listing:
     """What one folder contains. left_out: sentences; is_cut: there is more than what is listed."""
 
-    path: list[Step]
-    folders: list[Step] = field(default_factory=list)
+    path: list[Place]
+    folders: list[Place] = field(default_factory=list)
     videos: list[Offered] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     is_cut: bool = False
@@ -72,20 +72,20 @@ def entry(address: str) -> Entry:
     return find(*located(address))
 
 
-def tops() -> list[Step]:
+def tops() -> list[Place]:
     """Return the folders that the operator has named."""
-    return [Step(name, f"{SCHEME}{name}") for name in settings.IMPORTS.folders]
+    return [Place(name, f"{SCHEME}{name}") for name in settings.IMPORTS.folders]
 
 
 def listing(address: str) -> Listing:
     """Return what a folder contains. Raises OutboundError, Refused."""
     root, below = located(address)
     names = [address.removeprefix(SCHEME).partition("/")[0], *PurePosixPath(below).parts]
-    found = Listing([Step(name, SCHEME + "/".join(names[: n + 1])) for n, name in enumerate(names)])
+    found = Listing([Place(name, SCHEME + "/".join(names[: n + 1])) for n, name in enumerate(names)])
     contents = contents_of(root, root / below, LOOKED_AT)
     top, folders = SCHEME + names[0], _folders(root / below)
     here = SCHEME + "/".join(names)
-    found.folders = [Step(name, f"{here}/{name}") for name in folders[:LISTED]]
+    found.folders = [Place(name, f"{here}/{name}") for name in folders[:LISTED]]
     found.videos = _offered(top, [each for each in contents.entries if _is_text(each.path.name)][:LISTED])
     unnamed = [each.name for each in contents.entries if not _is_text(each.path.name)]
     found.left_out = [

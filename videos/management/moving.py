@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
@@ -18,6 +19,7 @@ from videos.moving.transfer import Mode
 
 WRONG_USE = 2
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,29}")
+STOPPED = "Stopped. Run the command again to go on: what is here is not imported again."
 BY_FILE, BY_INPUT = "@", "-"
 MODES = {
     Mode.COPY: "copy the files (default)",
@@ -59,6 +61,12 @@ def address(text: str) -> str:
         raise CommandError(f"{text[1:]} cannot be read: {error.strerror}.", returncode=WRONG_USE) from error
 
 
+def interrupted(error: Exception) -> str:
+    """Return a sentence about a disk, an object store or a database that failed on the way."""
+    reason = str(error).strip().partition("\n")[0]
+    return f"The import was interrupted: {reason} Run the command again to go on: what is here is not imported again."
+
+
 def check_name(source: str) -> str:
     if not NAME.fullmatch(source):
         message = f"--source {source!r}: a name has small letters, digits and hyphens, 30 at most."
@@ -80,19 +88,27 @@ def reporting(command: BaseCommand, file: Path | None, *, is_trial: bool) -> Ite
         out = path.open("x", encoding="utf-8")
     except OSError as error:
         raise CommandError(f"The report {path} cannot be written: {error.strerror}.", returncode=WRONG_USE) from error
-    with out:
-        report = Report(lambda line: out.write(f"{line}\n"))
-        yield report
-        report.heading("Numbers")
-        for line in report.summary():
-            report.note(line)
-    _print(command, report)
-    command.stdout.write(f"The report is {path}.")
+    report = Report(lambda line: out.write(f"{line}\n"))
+    try:
+        with out:
+            yield report
+            report.heading("Numbers")
+            for line in report.summary():
+                report.note(line)
+    except BaseException:
+        if any(report.added.values()):
+            command.stderr.write(f"The report so far is {path}.")
+        else:
+            path.unlink()  # it was refused before anything was written, and the message says why
+        raise
+    _print(command, report, f"in {path}")
 
 
-def _print(command: BaseCommand, report: Report) -> None:
-    for line in report.summary():
+def _print(command: BaseCommand, report: Report, where: str = "above") -> None:
+    for line in report.summary(where=where):
         command.stdout.write(line)
+    if where != "above":
+        command.stdout.write(f"The report is {where.removeprefix('in ')}.")
 
 
 def _now() -> datetime:
@@ -100,4 +116,5 @@ def _now() -> datetime:
 
 
 def progress(command: BaseCommand) -> Progress:
-    return Progress(command.stderr)  # type: ignore[arg-type]
+    raw: Any = command.stderr._out  # the wrapper would end each state of the bar with a line feed
+    return Progress(raw)

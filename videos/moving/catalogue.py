@@ -97,10 +97,10 @@ def _slug(move: Move, row: Any, taken: set[str], used: set[str]) -> str:
     if row.slug not in taken and SLUG.fullmatch(row.slug):
         return str(row.slug)
     slug, why = (
-        unused(Video, row.title or row.slug, used),
+        unused(Video, row.slug if SLUG.fullmatch(row.slug) else row.title or row.slug, used),
         "is taken here" if row.slug in taken else "is no address here",
     )
-    move.report.lose("videos", row.id, f"its address: {row.slug} {why}, so it becomes {slug}")
+    move.report.lose("videos", row.id, f"its address changes: {row.slug} {why}, so it becomes {slug}")
     return slug
 
 
@@ -207,7 +207,7 @@ def _write_chapters(move: Move, ids: dict[int | None, int | None]) -> None:
             move.report.lose("chapters", row.id, "it is left out, because another one begins at the same second")
             continue
         if row.description:
-            move.report.lose("chapters", row.id, f"its description: {row.description}")
+            move.report.lose("chapters", row.id, f"its description is lost: {row.description}")
         made[video, start] = Chapter(video_id=video, start=start, title=row.title or "Chapter")
     Chapter.objects.bulk_create(made.values())
     move.report.add("chapters", len(made))
@@ -232,12 +232,13 @@ def _playlists(move: Move, rows: list[Any]) -> Iterable[Pair]:
             move.report.lose("playlists", row.id, f"«{row.title}» is left out, because it was deleted there")
             continue
         is_free = row.slug not in taken and SLUG.fullmatch(row.slug)
+        why = "is no address here" if not SLUG.fullmatch(row.slug) else "is taken here"
         slug = row.slug if is_free else unused(Playlist, row.title or row.slug, used)
         lost = {
-            f"its address: {row.slug} cannot be used here, so it becomes {slug}": slug != row.slug,
-            "that it was featured": row.is_featured,
-            f"its kind, {row.playlist_type}": row.playlist_type not in (None, "playlist"),
-            f"its picture, {row.thumbnail_path}": row.thumbnail_path,
+            f"its address changes: {row.slug} {why}, so it becomes {slug}": slug != row.slug,
+            "it is featured no longer: there are no featured playlists here": row.is_featured,
+            f"its kind is lost: {row.playlist_type}": row.playlist_type not in (None, "playlist"),
+            f"its picture is lost: {row.thumbnail_path}": row.thumbnail_path,
         }
         for sentence in (sentence for sentence, is_lost in lost.items() if is_lost):
             move.report.lose("playlists", row.id, sentence)

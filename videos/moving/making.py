@@ -75,8 +75,6 @@ def _bring(move: Move, storage: OldStorage, mode: Mode, video: Video, row: Any) 
     """Bring the files of one video into the places that its row names."""
     old = storage.look(row.id, row.slug, is_deleted=row.deleted_at is not None)
     brought = Brought(video, row, old)
-    for sentence in old.problems:
-        move.report.lose("videos", row.id, sentence)
     _bring_package(move, mode, brought)
     _note_facts(brought)
     _bring_source(move, mode, brought)
@@ -145,8 +143,6 @@ def _bring_source(move: Move, mode: Mode, brought: Brought) -> None:
             transfer.join(copy.parts, target)
         brought.source_bytes = target.stat().st_size
         move.report.note(f"videos {brought.row.id}: its original was gone and is joined from its segments")
-    elif brought.renditions:
-        move.report.lose("videos", brought.row.id, "its original is missing: it plays, and cannot be encoded anew")
     brought.has_source = old.has_source
 
 
@@ -208,7 +204,6 @@ def _why_failed(move: Move, each: Brought) -> str:
     if each.renditions:
         return ""
     if not each.has_source:
-        move.report.lose("videos", each.row.id, f"«{each.row.slug}»: {NOTHING}")
         return NOTHING
     return (each.row.error_message or "It failed in the old installation.") if each.row.status == "failed" else ""
 

@@ -33,6 +33,8 @@ class MediaFolder:
     """The media folder. Each name that is read lies in it."""
 
     def __init__(self, root: Path) -> None:
+        if not root.is_dir():
+            raise MovingError(f"There is no folder {root}: check --media.")
         if not (root / "original").is_dir():
             raise MovingError(f"{root} has no folder original: check --media.")
         self.root = root.resolve()
@@ -80,7 +82,6 @@ def _bring(move: Move, folder: MediaFolder, mode: Mode, video: Video, row: Any) 
     """Bring the original and the poster of a video; False where it has no original."""
     found = look(folder, row)
     if found.original is None:
-        move.report.lose("files_media", row.id, f"«{row.title}» has no original: it cannot be played")
         return False
     video.source_name = found.original.name[-255:]
     transfer.bring([(found.original, paths.source_path(video))], mode)

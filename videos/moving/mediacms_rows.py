@@ -77,7 +77,7 @@ def _media(move: Move, rows: list[Any]) -> Iterable[Pair]:
         if row.password:
             move.report.lose("files_media", row.id, f"«{row.title}» becomes private: set its password again")
         if row.likes or row.dislikes:
-            move.report.lose("files_media", row.id, f"{row.likes or 0} likes and {row.dislikes or 0} dislikes")
+            move.report.lose("files_media", row.id, f"{row.likes or 0} likes and {row.dislikes or 0} dislikes are lost")
         title, created_at = (row.title or "Video")[:TITLE], aware(row.add_date) or timezone.now()
         views = max(0, row.views or 0)
         fields: dict[str, Any] = {

@@ -74,6 +74,8 @@ class OldStorage:
     """The storage folder. Each name that is read lies in it: UnsafePath is raised where one does not."""
 
     def __init__(self, root: Path) -> None:
+        if not root.is_dir():
+            raise MovingError(f"There is no folder {root}: check --storage.")
         if not any((root / name).is_dir() for name in FOLDERS):
             raise MovingError(f"{root} has neither a folder videos nor a folder uploads: check --storage.")
         self.root = root.resolve()

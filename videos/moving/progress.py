@@ -1,6 +1,5 @@
 """How far an import is: a bar on a terminal, elsewhere a line for each step."""
 
-import sys
 import time
 from typing import TextIO
 
@@ -12,7 +11,7 @@ class Progress:
     """The progress of one step at a time."""
 
     def __init__(self, out: TextIO) -> None:
-        self.out, self.is_moving = out, sys.stdout.isatty()
+        self.out, self.is_moving = out, out.isatty()
         self.title, self.total, self.done, self.shown_at = "", 0, 0, 0.0
 
     def begin(self, title: str, total: int) -> None:

@@ -37,8 +37,9 @@ class Report:
     def note(self, sentence: str) -> None:
         self.write(sentence)
 
-    def summary(self) -> list[str]:
-        """Return the numbers, a line each."""
-        lines = [f"{number:>10,} {what}" for what, number in self.added.items() if number]
+    def summary(self, *, where: str = "above") -> list[str]:
+        """Return the numbers, a line each. where: are the losses listed."""
+        lines = [f"{what:<30}{number:>12,}" for what, number in self.added.items() if number]
         lost = sum(self.lost.values())
-        return [*lines, f"{lost:>10,} losses, which are listed above" if lost else "           nothing is lost"]
+        losses = f"{'losses':<30}{lost:>12,}, listed {where}" if lost else "Nothing is lost."
+        return [*(lines or ["Nothing new: everything is here already."]), losses]

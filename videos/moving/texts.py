@@ -40,7 +40,7 @@ def read(row: Any, file: Path | None, report: Report) -> OldText | None:
             raise UnreadableText("The file captions.vtt is missing.")
         return OldText(row, subtitles.read(file.read_bytes(), row.language or "und").captions)
     except (UnreadableText, OSError) as error:
-        report.lose("transcriptions", row.id, f"its captions. {error}")
+        report.lose("transcriptions", row.id, f"its captions are lost. {error}")
         return OldText(row, ())
 
 

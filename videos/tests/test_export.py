@@ -323,6 +323,13 @@ class TestBadExports:
     def nothing_was_made(self):
         return not (Video.objects.exists() or Category.objects.exists() or Playlist.objects.exists())
 
+    def test_a_part_of_an_export_is_refused(self, export):
+        for part in ("videos", "videos/talk"):
+            code, sentence = refused("import_video", export / part)
+            assert code == 2
+            assert f"Import {export}, which has the titles" in sentence
+        assert self.nothing_was_made()
+
     def test_options_of_folders_are_refused(self, export):
         assert refused("import_video", export, tags="x")[0] == 2
 

@@ -68,10 +68,12 @@ class TestAddresses:
             ask(editor, address, {}, via="form")
         assert not Import.objects.exists()
 
-    def test_without_folders_there_is_no_page(self, client, editor, settings):
+    def test_without_folders_nothing_leads_to_the_page(self, client, editor, settings):
         settings.IMPORTS = Imports()
         client.force_login(editor)
-        assert client.get(page()).status_code == 404
+        assert "No folder is named in VLOG_IMPORT_FOLDERS." in client.get(page()).text
+        assert client.post(page(), {"every": "on", "visibility": "private"}).status_code == 200
+        assert not Import.objects.exists()
         assert "Import from a folder" not in client.get(reverse("admin:videos_video_add")).text
 
     @pytest.mark.parametrize(

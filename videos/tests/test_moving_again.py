@@ -16,6 +16,7 @@ from videos.models import (
     Video,
     VideoQuality,
 )
+from videos.moving.progress import Progress
 from videos.storage import paths
 from videos.tests import old_vlog
 from videos.tests.old_vlog import move_in
@@ -42,7 +43,7 @@ def test_twice_is_once(old, tmp_path):
     before = everything()
     out, _ = move_in(old, tmp_path)
     assert everything() == before
-    assert "nothing is lost" in out
+    assert "Nothing new: everything is here already.\nNothing is lost." in out
 
 
 def everything():
@@ -57,7 +58,7 @@ def test_a_dry_run_writes_nothing(old, tmp_path):
     assert report == ""
     assert not Video.objects.exists()
     assert not ImportMap.objects.exists()
-    for line in ("argonkey…", "CPU hours", "its kind, course"):
+    for line in ("argonkey…", "CPU hours", "its kind is lost: course"):
         assert line in out
 
 
@@ -69,7 +70,7 @@ def test_rows_get_other_ids_where_there_are_some(old, tmp_path):
     assert talk.pk != old.first + 1
     assert talk.category.name == "Ours"
     walk = Video.objects.get(slug="a-walk-2")
-    assert f"its address: {ours.slug} is taken here, so it becomes a-walk-2" in report
+    assert f"its address changes: {ours.slug} is taken here, so it becomes a-walk-2" in report
     assert paths.package_dir(walk).is_dir()
     assert PlaybackSession.objects.filter(video=talk, viewer__session_id="viewer-one").count() == 1
 
@@ -224,3 +225,16 @@ def test_old_addresses_lead_to_the_present_ones(old, tmp_path, client):
     assert client.get("/watch/lektsiia-1-vvedenie")["Location"] == "/watch/lektsiia-1-vvedenie/"
     assert client.get("/videos/gone/master.m3u8").status_code == 410
     assert client.get("/videos/a-draft/master.m3u8").status_code == 404
+
+
+class Terminal(StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_bar_moves_in_one_line():
+    progress = Progress(out := Terminal())
+    progress.begin("videos", 2)
+    progress.end()
+    assert out.getvalue().count("\r") == 2
+    assert out.getvalue().count("\n") == 1

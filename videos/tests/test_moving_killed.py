@@ -72,7 +72,7 @@ def state():
     rows = {model.__name__: sorted(map(repr, model.objects.values_list(*columns))) for model, columns in ROWS.items()}
     files = {}
     for video in Video.objects.all():
-        for folder in (making.package_of(video), making.source_folder(video)):
+        for folder in (making.package_of(video), paths.original(video).parent):
             found = sorted(path for path in folder.rglob("*") if path.is_file())
             files[video.pk, folder.name.partition("-")[0]] = [
                 (str(path.relative_to(folder)), path.stat().st_size) for path in found

@@ -1,5 +1,6 @@
 """The import of original VLogs of both schemas: rows, files and the report. Its tests share one import of each."""
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -63,8 +64,9 @@ def test_everything_arrives(moved):
     assert (draft.visibility, draft.status, draft.duration) == (Visibility.PRIVATE, "pending", 0.0)
     assert paths.source_path(draft).is_file()
     assert not paths.package_dir(draft).exists()
-    assert "its kind, course" in moved.report
-    assert "4 videos" in moved.printed
+    assert "its kind is lost: course" in moved.report
+    assert re.search(r"^videos +4$", moved.printed, re.MULTILINE)
+    assert moved.report.count("«gone» has no original") == 1
 
 
 def test_packages_play_at_once(moved, client):

@@ -195,7 +195,7 @@ def make_archived(now):
         archive.archive(gone.pk, "ann")
         found.append(gone)
     again = VideoFactory(title="Another talk", slug="talk-2", visibility="private")
-    files.store(source_path(again), b"another")
+    files.store(source_path(again), b"Gone")  # two videos with the same content
     return found[0]
 
 
@@ -218,6 +218,7 @@ class TestTheSameSite:
         assert said.endswith("6 imported, 0 known, 0 refused.\n"), said
         assert "out" not in said
         after = snapshot()
+        assert run("import_video", tmp_path / "one").endswith("0 imported, 6 known, 0 refused.\n")
         for table, rows in before.items():
             assert after[table] == rows, table
 

@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.urls import Resolver404, resolve
 
 from videos.tests import live
+from vlog.imports import Imports
 from vlog.tests import rows
 
 pytestmark = [pytest.mark.django_db, pytest.mark.long]
@@ -41,7 +42,19 @@ def video(lasting_rows):
 
 
 @pytest.fixture(scope="module")
-def judge(address, browser):
+def incoming(tmp_path_factory):
+    """Have the desk offer a folder, with something of everything in it."""
+    folder = tmp_path_factory.mktemp("incoming")
+    (folder / "2026").mkdir()
+    for name in ("2026/b.mp4", "a.mp4", "notes.txt"):
+        (folder / name).write_bytes(b"x")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings, "IMPORTS", Imports(folders={"incoming": folder}))
+        yield
+
+
+@pytest.fixture(scope="module")
+def judge(address, browser, incoming):
     """Return what axe finds on all pages that are reached from some, by address, width and colours."""
     contexts = []
 
@@ -102,3 +115,4 @@ def test_editors_find_no_page_with_a_barrier(judge):
     findings, routes = judge("/admin/", logged_in=True)
     assert findings == {}
     assert len(routes) > 40
+    assert "admin/videos/video/import/folder/" in routes

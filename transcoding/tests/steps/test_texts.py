@@ -211,6 +211,15 @@ class TestWhisper:
     def test_it_is_asked_where_there_are_none(self, published, plain):
         assert chunks(published(plain)) == {"transcription": "pending"}
 
+    def test_names_and_terms_that_came_with_an_export_are_used(self, published, plain):
+        job = published(plain)
+        job.chunks.transcriptions().delete()
+        Transcription.objects.update(status="pending", glossary="Alm", given_language="de")
+        assert captions.open_for(job)
+        row = Transcription.objects.get()
+        assert (row.status, row.glossary, row.given_language) == ("pending", "Alm", "de")
+        assert chunks(job) == {"transcription": "pending"}
+
     def test_it_is_asked_on_demand(self, shown):
         job = shown()
         extract()

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from videos.exports.documents import INDEX
 from videos.exports.targets import TargetError
 from videos.imports import documents, manifest, names
 from videos.imports.details import Details
@@ -31,6 +32,7 @@ NO_EXPORT = (
     "There is no export at {}: the file vlog-export.json is missing. To import single files of a store, name the store "
     "in VLOG_IMPORT_STORE and import them by address, in the desk or by the API."
 )
+PART = "{} is a part of an export. Import {}, which has the titles, captions and playlists, too."
 QUIET_SECONDS = 10  # for which a file of a hot folder must not change
 
 
@@ -105,6 +107,9 @@ class Command(BaseCommand):
     def _run(self, path: Path, place: Place, options: dict[str, Any]) -> Run:
         if isinstance(place, Folder) and not path.is_file() and not path.is_dir():
             raise WrongUse(f"There is no file or folder {path}.")
+        for upper in path.resolve().parents[:2] if path.is_dir() else ():
+            if (upper / INDEX).is_file():
+                raise WrongUse(PART.format(path, upper))
         if path.is_dir() and options["title"]:
             raise WrongUse("--title is for one file; a folder's videos are named after their files.")
         if options["category"] and names.category(options["category"]) is None and not options["create"]:
