@@ -113,7 +113,7 @@ def desk(request: HttpRequest, video_id: int, *, site: Any) -> HttpResponse:
         "new_form": NewTrackForm(auto_id="new-%s"),
         "transcription": transcription,
         "can_transcribe": is_enabled() and hasattr(video, "job"),
-        "spoken_form": SpokenForm(auto_id="spoken-%s", initial=model_to_dict(transcription) if transcription else None),
+        "spoken_form": _spoken_form_of(transcription),
         "other_terms": _other_terms(video),
     }
     return TemplateResponse(request, "admin/videos/captions.html", context)
@@ -149,7 +149,12 @@ def changeable(site: Any, request: HttpRequest, video_id: int) -> Video:
 def _form_of(track: CaptionTrack | None) -> TrackForm | None:
     if track is None:
         return None
-    return TrackForm(initial={name: getattr(track, name) for name in TrackForm.base_fields})
+    return TrackForm(initial=model_to_dict(track, TrackForm.base_fields), label_suffix="")
+
+
+def _spoken_form_of(transcription: Transcription | None) -> SpokenForm:
+    facts = model_to_dict(transcription, SpokenForm.base_fields) if transcription else None
+    return SpokenForm(auto_id="spoken-%s", initial=facts, label_suffix="")
 
 
 def _act(site: Any, request: HttpRequest, video: Video) -> HttpResponse:

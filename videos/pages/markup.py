@@ -110,7 +110,7 @@ def _moment(card: Card, moment: Moment, at: str) -> str:
 
 
 def moments(marks: Iterable[tuple[float, str]], stills: bool) -> SafeString:
-    """Render links to positions in a video, from the start (in seconds) and the title of each. stills: with pictures."""
+    """Render links to positions in a video, from the start (in seconds) and the title of each, and their pictures."""
     still = STILL if stills else ""
     lines = (
         f'<li><a href="?t={int(start)}" data-seek="{start:.3f}">{still}<span class="time">{clock_down(start)}</span> '

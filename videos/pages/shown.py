@@ -11,7 +11,12 @@ from vlog import queries
 
 # What templates/site/videos/player.html and watch_head.html show besides a video, on pages that have none of it.
 NO_EXTRAS: dict[str, Any] = {
-    **{"embedded": False, "start": 0, "chapters": (), "queue": None, "more": (), "later": ()},
+    "embedded": False,
+    "start": 0,
+    "chapters": (),
+    "queue": None,
+    "more": (),
+    "later": (),
     "download": None,
 }
 

@@ -3,6 +3,7 @@
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
+from playwright.sync_api import expect
 
 from transcoding.tests.conftest import wait_for
 from videos import caption_drafts
@@ -239,6 +240,102 @@ def test_a_new_text_is_compared_and_taken_over_cue_by_cue(desk, track):
     assert texts(page) == [f"{TEXTS[0]} New.", TEXTS[1], f"{TEXTS[2]} New.", TEXTS[3]]
     page.click("[data-do=undo]")
     assert texts(page) == list(TEXTS)
+
+
+SMALL = """[...document.querySelectorAll("#caption-desk :is(button, input, select, a, textarea)")]
+    .filter((control) => control.checkVisibility() && !control.disabled)
+    .map((control) => [control.getAttribute("aria-label") ?? control.textContent, control.getBoundingClientRect()])
+    .filter(([, { width, height }]) => width && Math.min(width, height) < 24).map(([name]) => name.trim())"""
+
+
+def drag(page, start, end):
+    """Move a finger from one place of the waveform to another."""
+    box = page.locator("canvas.wave").bounding_box()
+    places = [(box["x"] + x, box["y"] + 88) for x in (start, (start + end) / 2, end)]
+    devtools = page.context.new_cdp_session(page)
+    for number, (x, y) in enumerate(places):
+        kind = "touchMove" if number else "touchStart"
+        devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+    devtools.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+@pytest.mark.slow("two shapes of a tablet")
+@pytest.mark.parametrize(("width", "height"), [(1024, 768), (768, 1024)])
+def test_a_finger_does_everything(desk, track, width, height):
+    page = desk(viewport={"width": width, "height": height}, has_touch=True)
+    assert not is_too_wide(page)
+    assert page.evaluate(SMALL) == []
+    tools = page.get_by_role("toolbar", name="Captions")
+    field(page, 1).tap()
+    page.evaluate("document.activeElement.setSelectionRange(5, 5)")  # where the finger would put it
+    tools.get_by_role("button", name="Split at the cursor").tap()
+    assert texts(page)[:2] == ["So an", "eigen value is a number."]
+    field(page, 1).tap()
+    tools.get_by_role("button", name="Merge with the next").tap()
+    assert texts(page) == list(TEXTS)
+    tools.get_by_role("button", name="Remove").tap()
+    assert texts(page) == list(TEXTS[1:])
+    tools.get_by_role("button", name="Undo").tap()
+    page.get_by_role("button", name="Next to check").tap()
+    page.get_by_role("button", name="Confirm").tap()
+    assert page.locator(".cue-foot .meta").inner_text() == "There is nothing left to check."
+    tools.get_by_role("button", name="Corrected 2").tap()  # one was split and merged, one confirmed
+    expect(page.locator(".cue")).to_have_count(2)
+    tools.get_by_role("button", name="All 4").tap()
+    tools.get_by_role("button", name="Shift").tap()
+    page.locator("#shift-bar input").fill("0.5")
+    page.locator("#shift-bar [data-shift]").tap()
+    moved = times(page)
+    assert moved[-1] == [12.5, 15.5]
+    page.locator("canvas.wave").scroll_into_view_if_needed()
+    scale = page.evaluate(f"{WAVE}.scale")
+    drag(page, moved[1][1] * scale, (moved[1][1] - 1) * scale)
+    assert times(page)[1] == [moved[1][0], pytest.approx(moved[1][1] - 1, abs=0.1)]
+    drag(page, (moved[1][0] + 1) * scale, (moved[1][0] + 1.4) * scale)  # the whole block
+    assert times(page)[1][0] == pytest.approx(moved[1][0] + 0.4, abs=0.1)
+    page.get_by_role("button", name="Publish English").tap()
+    live.until(page, "document.querySelector('.saved').textContent === 'Published'")
+    assert page.witness.complaints == []
+
+
+WAVE = "document.getElementById('caption-desk').desk.wave"
+
+
+@pytest.mark.slow("opens a browser")
+def test_a_screen_reader_is_told_what_is_wrong_and_nothing_twice(desk, track):
+    page = desk()
+    page.evaluate(
+        """() => {
+            window.said = [];
+            const region = document.getElementById("desk-status");
+            new MutationObserver(() => region.textContent && said.push(region.textContent))
+                .observe(region, { childList: true, characterData: true, subtree: true });
+        }"""
+    )
+    unsure = page.get_by_role("textbox", name="Text of caption 3")
+    assert unsure.evaluate("(area) => document.getElementById(area.getAttribute('aria-describedby')).textContent") == (
+        "Unsure"
+    )
+    assert field(page, 1).get_attribute("aria-describedby") is None
+    page.get_by_role("button", name="Next to check").click()
+    expect(unsure).to_be_focused()
+    assert page.evaluate("said.pop()") == "Caption 3: Words of low certainty: 40 %"
+    page.keyboard.type("abc")
+    saved(page)
+    assert page.evaluate("said") == []  # a letter and a save are no news
+    tell = """(cue) => {
+        const { presence } = document.getElementById("caption-desk").desk;
+        presence.others = [{ name: "Bob", cue, edits: true }];
+        presence.dispatchEvent(new Event("others"));
+    }"""
+    for cue in (1, 2, 3):
+        page.evaluate(tell, cue)
+    assert page.evaluate("said") == ["Bob is correcting these captions (at caption 1)."]
+    assert page.locator("#desk-others .where").inner_text().strip() == "(at caption 3)"
+    snapshot = page.locator(".cues").aria_snapshot()
+    assert snapshot.startswith('- list "Captions":')
+    for name in ("Start of caption 3", "Text of caption 3"):
+        assert f'textbox "{name}"' in snapshot
 
 
 @pytest.mark.slow("ten thousand rows")

@@ -151,7 +151,7 @@ class TestTheList:
         row()
         with CaptureQueriesContext(connection) as one:
             page = text(client.get(f"/admin/videos/{kind}/"))
-        assert '<td class="field-number_of_videos">2</td>' in page
+        assert '<td data-label="Videos" class="field-number_of_videos">2</td>' in page
         row()
         row()
         with CaptureQueriesContext(connection) as three:

@@ -521,7 +521,10 @@ class TestQueries:
         assert '"chapters": []}' in page(client, "/watch/walk/")
         Chapter.objects.replace(video.pk, [(0, "Start"), (65.5, "<b>")])
         text = page(client, "/watch/walk/")
-        assert '<a href="?t=65" data-seek="65.500"><span class="time">1:05</span> <span dir="auto">&lt;b&gt;</span></a>' in text
+        assert (
+            '<a href="?t=65" data-seek="65.500"><span class="time">1:05</span> <span dir="auto">&lt;b&gt;</span></a>'
+            in text
+        )
         assert '{"start": 65.5, "title": "\\u003Cb\\u003E"}]}</script>' in text
 
     def test_nor_does_that_of_the_preview(self, client, shelf):

@@ -41,7 +41,7 @@ def colours(folder):
 
 @pytest.fixture
 def page(browser, address, video):
-    page = browser.new_context(viewport={"width": 1000, "height": 800}).new_page()
+    page = browser.new_context(viewport={"width": 1000, "height": 640}).new_page()
     page.witness = live.Witness(page)
     page.goto(address + video.get_absolute_url())
     until(page, "'extended' in document.getElementById('player').dataset")

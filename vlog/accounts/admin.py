@@ -16,6 +16,7 @@ from django.db.models import OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.formats import date_format
+from django.utils.html import format_html
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -85,7 +86,7 @@ class AccountAdmin(PeopleAdmin):
 
     form, add_form = AccountForm, NewAccountForm
     change_form_template = "admin/auth/user/account.html"
-    list_display = ("person", "email", "role", "seen", "open_sessions", "second_factor", "state")
+    list_display = ("person", "role", "seen", "open_sessions", "second_factor", "state")
     list_filter = ("is_active", "groups")
     list_per_page = 50
     fieldsets = (
@@ -101,7 +102,8 @@ class AccountAdmin(PeopleAdmin):
 
     @admin.display(description=gettext_lazy("Person"), ordering="username")
     def person(self, user: User) -> str:
-        return f"{name} ({user})" if (name := user.get_full_name()) else str(user)
+        name = f"{full} ({user})" if (full := user.get_full_name()) else str(user)
+        return format_html('{}<small class="quiet">{}</small>', name, user.email)
 
     @admin.display(description=gettext_lazy("Last seen"), ordering="last_login")
     def seen(self, user: User) -> str:

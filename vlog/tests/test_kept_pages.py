@@ -250,7 +250,15 @@ class TestRequests:
 
     @pytest.mark.parametrize(
         "path",
-        ["/feed.xml?x=1", "/healthz", "/admin/login/", "/search/?q=lake", "/embed/lake/?x=1", "/watch/none/", "/static/x"],
+        [
+            "/feed.xml?x=1",
+            "/healthz",
+            "/admin/login/",
+            "/search/?q=lake",
+            "/embed/lake/?x=1",
+            "/watch/none/",
+            "/static/x",
+        ],
     )
     def test_other_answers_are_not_kept(self, browser, video, path):
         assert not browser.is_kept(path)

@@ -14,6 +14,11 @@ def is_readable(text: str) -> bool:
     return text.count("\ufffd") * 10 <= len(text)
 
 
+def has_hidden(text: str) -> bool:
+    """Return whether a text has characters that `cleaned` leaves out."""
+    return _NO_TEXT.search(text) is not None or _DIRECTIONS.search(text) is not None
+
+
 def cleaned(text: str) -> str:
     """Return a text without control characters and without marks that turn its direction; lines end with a newline."""
     return _DIRECTIONS.sub("", _NO_TEXT.sub("", _BREAKS.sub("\n", text)))

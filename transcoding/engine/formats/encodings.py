@@ -57,7 +57,8 @@ def decoded(data: bytes, language: str = "und") -> str:
 
 def _recognised(sample: bytes, language: str) -> str:
     usual = _USUAL.get(language.partition("-")[0])
-    found = [*from_bytes(sample, cp_isolation=[*usual] if usual and not sample.count(0) else None)]
+    found = [*from_bytes(sample, cp_isolation=[*usual])] if usual and not sample.count(0) else []
+    found = found or [*from_bytes(sample)]  # the language may be wrong
     if not found:
         return usual[0] if usual else "cp1252"
     best = found[0]

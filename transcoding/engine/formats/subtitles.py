@@ -64,16 +64,21 @@ def read(data: bytes, language: str = "und") -> Subtitles:
     """Return the subtitles in the bytes of a file, whatever its encoding; raises UnreadableText."""
     if len(data) > MAX_BYTES:
         raise UnreadableText(f"It is larger than {MAX_BYTES >> 20} MB, and subtitles are much smaller.")
+    if not data.strip():
+        raise UnreadableText("It is empty.")
     if data.startswith(_ARCHIVES):
         raise UnreadableText("It is an archive. Unpack it, and send the file with the captions.")
     encoding = encodings.encoding_of(data, language)
-    text = characters.cleaned(data.decode(encoding, "replace"))
+    raw = data.decode(encoding, "replace")
+    text = characters.cleaned(raw)
     if not characters.is_readable(text):
         raise UnreadableText("Its encoding is not known. Save it as UTF-8.")
     text = _TTML_NAMESPACES.sub("http://www.w3.org/ns/ttml", text)
     name = _format_of(text)
     found = plain(_sbv(text) if name == "sbv" else _events(text, name))
-    notes = () if encoding.startswith("utf") else (f"Its encoding is not UTF-8; it was read as {encoding}.",)
+    notes = [] if encoding.startswith("utf") else [f"Its encoding is not UTF-8; it was read as {encoding}."]
+    if characters.has_hidden(raw):
+        notes.append("Control characters, and marks that turn the direction of the text, were left out.")
     return Subtitles(found.captions, (*notes, *found.notes))
 
 
@@ -187,7 +192,7 @@ def _notes(left_out: Counter[str]) -> Iterator[str]:
     if left_out["drawn"]:
         yield "Drawings were left out."
     if left_out["timeless"]:
-        yield f"{_cues(left_out['timeless'])} left out for lack of a duration."
+        yield f"{_cues(left_out['timeless'])} left out, because the end is not after the beginning."
     if left_out["long"]:
         yield f"{_cues(left_out['long'])} cut after {MAX_TEXT} characters."
     if left_out["beyond"]:

@@ -2,6 +2,7 @@
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -10,7 +11,7 @@ from transcoding.admin.transcriptions import OFF
 from transcoding.models import ChunkKind, TranscodingChunk
 from transcoding.tests.engine.test_plan import audio, plan_of
 from videos.models import Transcription, Video
-from videos.tests.factories import TranscodingJobFactory, VideoFactory
+from videos.tests.factories import CategoryFactory, TranscodingJobFactory, VideoFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -162,3 +163,53 @@ def test_who_may_only_look_can_do_nothing(client, django_user_model):
 
 def test_strangers_are_sent_to_log_in(client):
     assert client.get(LIST).status_code == 302
+
+
+class TestDesk:
+    """The desk of a video, and the command, have its names and terms beside those of its category and the site."""
+
+    DESK = "/admin/videos/video/{}/captions/"
+
+    def test_names_and_terms_are_given_with_a_new_run(self, admin_client, settings):
+        settings.WHISPER_PROMPT = "VLog"
+        found = video(status="completed", given_language="de", glossary="Nessebar")
+        category = CategoryFactory(glossary="Alm")
+        Video.objects.filter(pk=found.pk).update(category=category)
+        page = admin_client.get(self.DESK.format(found.pk)).content.decode()
+        assert 'value="Nessebar"' in page
+        assert '<option value="de" selected>German</option>' in page
+        assert "Those of the site and the category are used, too: VLog, Alm" in page
+        spoken = {"action": "transcribe", "given_language": "fr", "glossary": "Dr. Ozgur"}
+        answer = admin_client.post(self.DESK.format(found.pk), spoken, follow=True).content.decode()
+        assert "Captions are being made." in answer
+        assert (row(found).status, row(found).given_language, row(found).glossary) == ("pending", "fr", "Dr. Ozgur")
+
+    @pytest.mark.parametrize(
+        ("spoken", "sentence"),
+        [
+            ({"glossary": "x" * 401}, "at most 400 characters"),
+            ({"given_language": "xx"}, "Select a valid choice"),
+        ],
+    )
+    def test_what_whisper_cannot_be_told_is_a_sentence(self, admin_client, spoken, sentence):
+        found = video(status="completed", glossary="Nessebar")
+        form = {"action": "transcribe", **spoken}
+        assert sentence in admin_client.post(self.DESK.format(found.pk), form, follow=True).content.decode()
+        assert (row(found).status, row(found).glossary) == ("completed", "Nessebar")
+
+    def test_a_video_without_a_transcription_has_an_empty_field(self, admin_client):
+        found = video()
+        assert 'name="glossary"' in admin_client.get(self.DESK.format(found.pk)).content.decode()
+
+    def test_those_of_a_category_are_in_its_form(self, admin_client):
+        category = CategoryFactory()
+        page = admin_client.get(f"/admin/videos/category/{category.pk}/change/").content.decode()
+        assert 'name="glossary"' in page
+
+    def test_the_command_has_them_too(self, capsys):
+        found = video(status="completed", glossary="Nessebar")
+        call_command("captions", "transcribe", found.slug, "--terms", "Dr. Ozgur")
+        assert (row(found).status, row(found).glossary) == ("pending", "Dr. Ozgur")
+        with pytest.raises(CommandError, match="--terms has 401 characters, and may have 400") as refused:
+            call_command("captions", "transcribe", found.slug, "--terms", "x" * 401)
+        assert refused.value.returncode == 2

@@ -98,7 +98,7 @@ def test_other_formats_are_read(data):
 @pytest.mark.parametrize(
     ("data", "part"),
     [
-        (b"", "none of the formats"),
+        (b"", "It is empty"),
         (b"hello", "none of the formats"),
         (b"\0" * 1000, "none of the formats"),
         (bytes(range(256)) * 10, "none of the formats"),
@@ -112,6 +112,17 @@ def test_other_formats_are_read(data):
 def test_what_is_no_subtitle_is_refused_with_a_sentence(data, part):
     with pytest.raises(UnreadableText, match=part):
         read(data)
+
+
+def test_control_characters_and_marks_of_direction_are_named():
+    found = read(SRT.replace("first", "fi\u202erst\0", 1).encode())
+    assert "Control characters, and marks that turn the direction of the text, were left out." in found.notes
+    assert not read(SRT.encode()).notes
+
+
+def test_an_encoding_that_the_language_does_not_have_is_recognised():
+    data = SRT.replace("first", "こんにちは世界、今日はいい天気ですね", 1).encode("shift_jis")
+    assert "こんにちは" in read(data, "fr").captions[0].text
 
 
 def test_control_characters_and_marks_of_direction_go():
@@ -131,7 +142,7 @@ def test_limits_are_sentences_and_the_rest_is_taken():
     found = plain([Event(9, 8, "back"), Event(0, 1, "y" * (MAX_TEXT + 9)), *events])
     assert len(found.captions) == MAX_CUES
     assert found.notes == (
-        "1 cue was left out for lack of a duration.",
+        "1 cue was left out, because the end is not after the beginning.",
         "1 cue was cut after 1000 characters.",
         "Only the first 50000 cues were taken.",
     )

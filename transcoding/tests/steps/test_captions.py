@@ -1,5 +1,6 @@
 """Captions from the sound to the player's files: with a real, very small Whisper, ffmpeg, PostgreSQL and Celery."""
 
+import errno
 import shutil
 import threading
 from dataclasses import replace
@@ -88,6 +89,17 @@ def asked(published, silent, settings):
 
 def queue():
     return TranscriptionQueue(NodeFactory())
+
+
+class Full(TranscriptionQueue):
+    """A queue whose captions go to a full disk."""
+
+    def publish(self, assignment, transcript):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def words(job):
+    return " ".join(Cue.objects.filter(track__video=job.video_id).order_by("start").values_list("text", flat=True))
 
 
 def row(job):
@@ -232,6 +244,15 @@ class TestHearing:
         task = Task(str(noise), plan_of(noise).to_json(), recognizer, "")
         found = transcribe.transcribe(task, seconds, lambda percent: None, lambda: None)
         assert all(0 <= caption.start < caption.end <= seconds for caption in found.captions)
+
+    def test_a_full_disk_costs_no_attempt(self, published, spoken, model):
+        job = published(spoken)
+        for _ in range(4):  # more often than attempts are allowed
+            assert transcribe_one(Full(NodeFactory()), captions.whisper(), NEVER)
+            assert (chunk(job).status, chunk(job).failures) == ("pending", 0)
+        assert row(job).status == "pending"
+        assert hear()
+        assert (row(job).status, words(job)) == ("completed", speech.SENTENCE)
 
     def test_no_model_is_a_sentence_that_says_what_to_do(self, asked, settings, tmp_path):
         settings.WHISPER_MODEL = str(tmp_path / "nothing.pt")
