@@ -11,7 +11,6 @@ from django.contrib.auth.models import User
 from django.urls import Resolver404, resolve
 
 from videos.tests import live
-from vlog.imports import Imports
 from vlog.tests import rows
 
 pytestmark = [pytest.mark.django_db, pytest.mark.long]
@@ -36,12 +35,6 @@ STRANGERS = ["/", *rows.PLACES, "/admin/login/", "/watch/walk-1/?list=hikes", "/
 
 
 @pytest.fixture(scope="module")
-def video(lasting_rows):
-    User.objects.create_superuser("editor", "editor@example.org", PASSWORD)
-    return rows.make_everything()
-
-
-@pytest.fixture(scope="module")
 def incoming(tmp_path_factory):
     """Have the desk offer a folder, with something of everything in it."""
     folder = tmp_path_factory.mktemp("incoming")
@@ -49,12 +42,18 @@ def incoming(tmp_path_factory):
     for name in ("2026/b.mp4", "a.mp4", "notes.txt"):
         (folder / name).write_bytes(b"x")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(settings, "IMPORTS", Imports(folders={"incoming": folder}))
+        patch.setenv("VLOG_IMPORT_FOLDERS", str(folder))
         yield
 
 
 @pytest.fixture(scope="module")
-def judge(address, browser, incoming):
+def video(lasting_rows, incoming):
+    User.objects.create_superuser("editor", "editor@example.org", PASSWORD)
+    return rows.make_everything()
+
+
+@pytest.fixture(scope="module")
+def judge(address, browser):
     """Return what axe finds on all pages that are reached from some, by address, width and colours."""
     contexts = []
 
