@@ -277,6 +277,11 @@ def parse_email_url(url: str) -> dict[str, Any]:
     }
 
 
+# What botocore takes; it raises other exceptions for anything else.
+ENDPOINT = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
+REGION = re.compile(r"(?![0-9]+$)(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
+
+
 def parse_storage_url(url: str, key: str, secret: str) -> dict[str, Any]:
     """Return the options of django-storages for s3://BUCKET/PREFIX?endpoint=…&region=….
 
@@ -294,8 +299,10 @@ def parse_storage_url(url: str, key: str, secret: str) -> dict[str, Any]:
     if bool(key) != bool(secret):
         raise SettingError("VLOG_STORAGE_KEY and VLOG_STORAGE_SECRET belong together: set both or neither")
     region, endpoint = query.get("region", [""])[0], query.get("endpoint", [""])[0].rstrip("/")
-    if endpoint and not re.match(r"https?://[^\s/]+$", endpoint):
+    if endpoint and not ENDPOINT.fullmatch(endpoint):
         raise SettingError(f"{message}; its endpoint must begin with http:// or https:// and a host")
+    if region and not REGION.fullmatch(region):
+        raise SettingError(f"{message}; its region has letters, digits and hyphens only")
     addressing = query.get("addressing", ["path" if endpoint else "virtual"])[0]
     if addressing not in ("path", "virtual"):
         raise SettingError(f"{message}; its addressing must be path or virtual")

@@ -63,8 +63,8 @@ def address(text: str) -> str:
 
 def interrupted(error: Exception) -> str:
     """Return a sentence about a disk, an object store or a database that failed on the way."""
-    reason = str(error).strip().partition("\n")[0]
-    return f"The import was interrupted: {reason} Run the command again to go on: what is here is not imported again."
+    reason = str(error).strip().partition("\n")[0].rstrip(".")
+    return f"The import was interrupted: {reason}. Run the command again to go on: what is here is not imported again."
 
 
 def check_name(source: str) -> str:

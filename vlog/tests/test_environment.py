@@ -196,6 +196,8 @@ def test_an_object_store_is_named_by_an_address(url, bucket, prefix, endpoint, o
         "s3://open:sesame@films",
         "s3://films?endpoint=minio:9000",
         "s3://films?endpoint=https://minio/films",
+        "s3://films?endpoint=https://…",
+        "s3://films?region=…",
         "s3://films?password=sesame",
         "s3://films?addressing=both",
     ],

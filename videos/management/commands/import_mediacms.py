@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 from django.core.management.base import BaseCommand, CommandError
-from django.db import Error
+from django.db import InterfaceError, OperationalError
 
 from videos.management import moving
 from videos.moving import mediacms
@@ -31,7 +31,7 @@ class Command(BaseCommand):
                 work(Order(url, media, source, mode), report, moving.progress(self))
         except MovingError as error:
             raise CommandError(str(error), returncode=1) from None
-        except (OSError, psycopg.Error, Error) as error:
+        except (OSError, psycopg.Error, InterfaceError, OperationalError) as error:
             raise CommandError(moving.interrupted(error), returncode=1) from error
         except KeyboardInterrupt:
             raise CommandError(moving.STOPPED, returncode=1) from None
