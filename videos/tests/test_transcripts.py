@@ -40,6 +40,6 @@ def test_the_page_shows_the_track_that_is_asked_for(client):
     add_captions(video, (0, 2, "Hello"), language="en")
     add_captions(video, (0, 2, "Bonjour"), (9, 10, "Adieu"), language="fr")
     page = client.get("/watch/lake/?captions=2").content.decode()
-    assert '<ol class="paragraphs" lang="fr">' in page
+    assert '<ol class="paragraphs" role="list" dir="auto" lang="fr">' in page
     assert page.count('class="at"') == 2
     assert "Hello" not in page[page.index("paragraphs") :]
