@@ -13,7 +13,7 @@ from videos.tests.factories import CategoryFactory, PlaylistFactory, VideoFactor
 from videos.tests.live import log_in, site, until
 from videos.tests.test_playlists import order
 
-pytestmark = [pytest.mark.django_db, pytest.mark.long]
+pytestmark = [pytest.mark.django_db, pytest.mark.slow("plays videos to their ends in a browser")]
 
 TITLES = ("Systems of equations", "Bases and dimension", "Determinants", "Eigenvalues")
 ENDED = "document.querySelector('#player video').dispatchEvent(new Event('ended'))"

@@ -102,6 +102,7 @@ def shapes(page):
             yield f"{viewport['width']} {scheme}", page.evaluate(JUDGE, only)
 
 
+@pytest.mark.slow("opens some thirty pages in four looks")
 def test_strangers_find_no_page_with_a_barrier(judge):
     findings, routes = judge(*STRANGERS)
     assert findings == {}

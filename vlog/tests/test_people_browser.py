@@ -5,7 +5,7 @@ from django.contrib.auth.models import Group, User
 
 from videos.tests import live
 
-pytestmark = [pytest.mark.django_db, pytest.mark.long]
+pytestmark = [pytest.mark.django_db, pytest.mark.slow("runs a site with several processes in a browser")]
 PASSWORD = "a harbour at dawn"
 
 
