@@ -65,12 +65,13 @@ def main() -> int:
     special["i"] = special["k"] = special["h"]
     # No roll-up changes what is compared, no worker reads what arrives.
     special["j"] = special["u"] = special["v"] = {"only": "web"}
-    special["x"] = {"only": "web", "VLOG_SEARCH_LIMIT": "0"}
+    special["e"] = {"VLOG_SEARCH_LIMIT": "0"}
+    special["x"] = {"only": "web", **special["e"]}
     special["w"] = KEEPING
     store = ObjectStore(family)
     special["l"] = store.settings
     special["p"] = {}  # it has several sites of its own
-    groups = (chosen - set(special), chosen & {"d"}, chosen & {"h", "k"}, *(chosen & {name} for name in "ijluvwx"))
+    groups = (chosen - set(special), chosen & {"d"}, chosen & {"h", "k"}, *(chosen & {name} for name in "eijluvwx"))
     try:
         if "p" in chosen:
             results["p"], others["p"] = measure_alone(family, options)
