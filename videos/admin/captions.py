@@ -69,7 +69,7 @@ class TrackForm(NewTrackForm):
 
 
 class SpokenForm(forms.Form):
-    """What Whisper is told of a video."""
+    """What an editor knows of the speech in a video, for Whisper."""
 
     given_language = forms.ChoiceField(
         label=gettext_lazy("Spoken language"),

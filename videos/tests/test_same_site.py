@@ -206,6 +206,14 @@ def empty():
     assert not any(rows for rows in snapshot().values())
 
 
+def move(folder):
+    """Make a site, export it, and import it into an empty one."""
+    make_everything()
+    run("export", folder)
+    empty()
+    run("import_video", folder)
+
+
 class TestTheSameSite:
     def test_every_table_has_the_same_rows(self, tmp_path):
         make_everything()
@@ -224,19 +232,13 @@ class TestTheSameSite:
 
     @pytest.mark.slow("makes a site, exports and imports it: 2 s")
     def test_an_export_of_it_is_the_same_file_by_file(self, tmp_path):
-        make_everything()
-        run("export", tmp_path / "one")
-        empty()
-        run("import_video", tmp_path / "one")
+        move(tmp_path / "one")
         run("export", tmp_path / "two")
         assert contents(tmp_path / "two") == contents(tmp_path / "one")
 
     @pytest.mark.slow("makes a site, exports and imports it: 2 s")
     def test_an_archived_video_comes_back_under_its_slug_where_that_is_free(self, tmp_path):
-        make_everything()
-        run("export", tmp_path / "one")
-        empty()
-        run("import_video", tmp_path / "one")
+        move(tmp_path / "one")
         Video.objects.filter(slug="talk-2").delete()
         restored = archive.restore(Video.objects.get(title="Gone").pk)
         assert restored.slug == "talk-2"
