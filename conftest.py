@@ -91,6 +91,7 @@ pytest_plugins = [
     "vlog.tests.counted",
     "vlog.tests.services",
     "vlog.tests.earlier_release",
+    "vlog.tests.flushing",
     "vlog.tests.slow",
 ]
 
